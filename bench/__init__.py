@@ -1,0 +1,64 @@
+"""The benchmark for multi-label image classification: what a plugin author imports.
+
+Example, a complete plugin: see ``bench.hookspecs`` and ``examples/bench-asl``.
+"""
+
+from bench.contracts import (
+    Backbone,
+    BackboneRequest,
+    BackboneSpec,
+    DatasetRequest,
+    DatasetSpec,
+    ModelRequest,
+    ModelSpec,
+    ScoreModel,
+    SequenceModel,
+    StepNetwork,
+)
+from bench.errors import BenchError, DataError, ModelError, NotRun, PluginError, StoreError, UsageError
+from bench.hookspecs import hookimpl
+from bench.options import Option
+from bench.records import (
+    Dataset,
+    Features,
+    Images,
+    LabelSets,
+    Measures,
+    Preprocessing,
+    Scores,
+    SearchOptions,
+    Split,
+)
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Backbone",
+    "BackboneRequest",
+    "BackboneSpec",
+    "BenchError",
+    "DataError",
+    "Dataset",
+    "DatasetRequest",
+    "DatasetSpec",
+    "Features",
+    "Images",
+    "LabelSets",
+    "Measures",
+    "ModelError",
+    "ModelRequest",
+    "ModelSpec",
+    "NotRun",
+    "Option",
+    "PluginError",
+    "Preprocessing",
+    "ScoreModel",
+    "Scores",
+    "SearchOptions",
+    "SequenceModel",
+    "Split",
+    "StepNetwork",
+    "StoreError",
+    "UsageError",
+    "hookimpl",
+]

@@ -1,0 +1,174 @@
+"""What a plugin returns: light frozen specs, whose ``build`` makes the heavy thing.
+
+A spec's module must import neither torch nor onnxruntime at its top: ``bench list`` reads every
+spec in under half a second. Import them inside ``build``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+
+from bench.options import Option, OptionValue
+from bench.records import Dataset, FloatArray, Preprocessing, ScoreKind
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetRequest:
+    """What a data set is built from: its resolved options, ``--data-root``, and the splits asked for."""
+
+    options: Mapping[str, OptionValue]
+    root: Path | None = None
+    train_split: str | None = None
+    test_split: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetSpec:
+    """A data set. ``expects`` says in one line what lies in the data root; empty: no root is needed."""
+
+    name: str
+    summary: str
+    build: Callable[[DatasetRequest], Dataset]
+    options: tuple[Option, ...] = ()
+    expects: str = ""
+    splits: tuple[str, ...] = ()
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BackboneRequest:
+    """What a backbone is built from. ``variant`` is what follows the slash in ``--backbone timm/resnet18``."""
+
+    options: Mapping[str, OptionValue]
+    weights: Path | None
+    cache: Path
+    variant: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Backbone:
+    """A built image network: ``module`` maps (n, 3, size, size) float32 to (n, ``dimensions``) float32.
+
+    ``weights_hash`` is over the parameters themselves, so the same file under another name is the same backbone.
+    """
+
+    name: str
+    module: torch.nn.Module
+    dimensions: int
+    preprocessing: Preprocessing
+    weights_hash: str
+    architecture: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BackboneSpec:
+    """A backbone. ``family=True``: ``--backbone name/variant`` passes the variant on to ``build``."""
+
+    name: str
+    summary: str
+    build: Callable[[BackboneRequest], Backbone]
+    options: tuple[Option, ...] = ()
+    family: bool = False
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRequest:
+    """What a model is built from. ``label_counts`` is how often each label occurs in the training part."""
+
+    options: Mapping[str, OptionValue]
+    dimensions: int
+    labels: tuple[str, ...]
+    label_counts: tuple[int, ...]
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """A method. ``row`` is its name in the published tables, if it has one there.
+
+    ``kind="scores"``: one score per label, label sets by the protocol's top k. ``kind="sequence"``:
+    label sequences, found by beam search. ``training`` overrides defaults of ``TRAINING_OPTIONS``;
+    ``None`` means the model has a ``fit`` of its own and no gradient training.
+    """
+
+    name: str
+    summary: str
+    kind: Literal["scores", "sequence"]
+    build: Callable[[ModelRequest], Any]
+    options: tuple[Option, ...] = ()
+    training: Mapping[str, OptionValue] | None = field(default_factory=dict)
+    row: str = ""
+    source: str = ""
+
+
+@runtime_checkable
+class ScoreModel(Protocol):
+    """A ``torch.nn.Module`` that scores every label.
+
+    ``forward``: (n, dimensions) features -> (n, labels) scores of kind ``score_kind``.
+    ``loss``: features, (n, labels) bool truth and a seeded generator -> scalar, mean over the batch.
+    """
+
+    score_kind: ScoreKind
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor: ...
+    def loss(self, features: torch.Tensor, truth: torch.Tensor, generator: torch.Generator) -> torch.Tensor: ...
+
+
+@runtime_checkable
+class SequenceModel(Protocol):
+    """A ``torch.nn.Module`` that emits labels one after another; index ``labels`` is END, ``labels + 1`` START.
+
+    The logits after a prefix p for image I are ``output @ h(prefix_term(p) + image_term(I)) + bias``.
+    ``step`` extends prefixes: previous label (b,) int64 and state (b, S) -> prefix term (b, D), state (b, S).
+    ``start_states(features)``: (1, S) where the recurrence never sees the image, else (n, S), ``sees_image``.
+    ``output_embedding()``: (labels + 1, D) with END last, and a bias (labels + 1,) or ``None``.
+    """
+
+    activation: Literal["identity", "relu", "tanh"]
+    sees_image: bool
+
+    def image_term(self, features: torch.Tensor) -> torch.Tensor: ...
+    def start_states(self, features: torch.Tensor) -> torch.Tensor: ...
+    def step(self, labels: torch.Tensor, states: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]: ...
+    def output_embedding(self) -> tuple[torch.Tensor, torch.Tensor | None]: ...
+    def loss(self, features: torch.Tensor, truth: torch.Tensor, generator: torch.Generator) -> torch.Tensor: ...
+
+
+class StepNetwork(Protocol):
+    """The recurrent part of a trained sequence model as arrays, whoever computes it (torch, ONNX Runtime).
+
+    The decoders know a model only through this: no torch, no plugin.
+    """
+
+    activation: Literal["identity", "relu", "tanh"]
+    sees_image: bool
+    output: FloatArray
+    """(labels + 1, D): the output embedding, END last."""
+    bias: FloatArray
+    """(labels + 1,); zeros where the model has none."""
+
+    def step(self, labels: Any, states: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return prefix terms (b, D) and states (b, S) after ``labels`` (b,) int64 from ``states`` (b, S)."""
+        ...
+
+
+TRAINING_OPTIONS: tuple[Option, ...] = (
+    Option("epochs", 60, "largest number of passes over the training part", minimum=1),
+    Option("batch_size", 128, "images per update", minimum=1),
+    Option("learning_rates", "1e-3", "comma-separated; each is tried, the best on the validation part is kept"),
+    Option("optimizer", "rmsprop", "update rule", choices=("rmsprop", "adam", "sgd")),
+    Option("momentum", 0.9, "momentum of rmsprop and sgd", minimum=0.0, maximum=0.999),
+    Option("weight_decay", 1e-4, "L2 penalty", minimum=0.0),
+    Option("clip_norm", 5.0, "largest gradient norm; 0 turns clipping off", minimum=0.0),
+    Option("patience", 6, "epochs without a better validation score before training stops", minimum=1),
+    Option("halve_after", 3, "epochs without a better validation score before the learning rate is halved", minimum=1),
+)
+"""Options of gradient training that every gradient-trained model takes; paper.md section 2 marks each as free."""

@@ -1,0 +1,48 @@
+"""The errors a user can cause, each one clear line: what, found, allowed, what to type."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class BenchError(Exception):
+    """A mistake in what was asked for or given; the command line prints it and exits with code 2."""
+
+    exit_code = 2
+
+
+class UsageError(BenchError):
+    """An unknown name, option or value."""
+
+
+class DataError(BenchError):
+    """A data set, image, annotation or label list that cannot be used as it is."""
+
+
+class ModelError(BenchError):
+    """Weights, a model folder or a training run that cannot be used as it is."""
+
+
+class StoreError(BenchError):
+    """A run folder that cannot be read or written."""
+
+
+class PluginError(BenchError):
+    """A plugin that cannot be loaded or breaks its contract; the message names its distribution."""
+
+
+class NotRun(BenchError):
+    """Work that this machine or its data cannot do; printed as ``not run: <reason>``."""
+
+
+def unknown(kind: str, found: str, allowed: Iterable[str], hint: str = "") -> UsageError:
+    """Return the error for a name that does not exist, with the nearest names that do.
+
+    >>> str(unknown("model", "sofmax", ["bce", "softmax"], "See: bench list"))
+    "no model 'sofmax'; did you mean 'softmax'? allowed: bce, softmax. See: bench list"
+    """
+    names = sorted(allowed)
+    near = difflib.get_close_matches(found, names, n=1)
+    guess = f" did you mean '{near[0]}'?" if near else ""
+    return UsageError(f"no {kind} '{found}';{guess} allowed: {', '.join(names) or 'none'}. {hint}".rstrip(" ."))

@@ -1,0 +1,45 @@
+"""The hooks a plugin may implement, called once per process when a command first needs a name.
+
+A plugin is a module (or object) named by an entry point of group ``multilabel_bench``::
+
+    # pyproject.toml of the plugin's distribution
+    [project.entry-points.multilabel_bench]
+    asl = "bench_asl"
+
+    # bench_asl.py
+    import bench
+
+    @bench.hookimpl
+    def bench_models():
+        return [bench.ModelSpec(name="asl", summary="asymmetric loss", kind="scores", build=build)]
+
+Each hook returns a list of frozen specs. A name that two plugins return is an error that names both
+distributions; ``bench --without DISTRIBUTION`` leaves one out.
+"""
+
+from __future__ import annotations
+
+import pluggy
+
+from bench.contracts import BackboneSpec, DatasetSpec, ModelSpec
+
+PROJECT = "multilabel_bench"
+"""The pluggy project name and the entry-point group."""
+
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+
+@hookspec
+def bench_datasets() -> list[DatasetSpec]:  # type: ignore[empty-body]
+    """Return the data sets this plugin adds, found by ``bench run --dataset NAME``."""
+
+
+@hookspec
+def bench_backbones() -> list[BackboneSpec]:  # type: ignore[empty-body]
+    """Return the image networks this plugin adds, found by ``bench run --backbone NAME``."""
+
+
+@hookspec
+def bench_models() -> list[ModelSpec]:  # type: ignore[empty-body]
+    """Return the methods this plugin adds, found by ``bench run --model NAME``."""

@@ -1,0 +1,88 @@
+"""Options that plugins declare and users set with ``--set name=value``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from bench.errors import UsageError, unknown
+
+OptionValue = bool | int | float | str
+"""What an option can hold; the type of an option's default is the option's type."""
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One option: its name, default (which fixes its type), help, and allowed range or choices."""
+
+    name: str
+    default: OptionValue
+    help: str
+    choices: tuple[OptionValue, ...] = ()
+    minimum: float | None = None
+    maximum: float | None = None
+
+    @property
+    def allowed(self) -> str:
+        """Return the allowed values in words, as error messages and ``--help`` print them."""
+        if self.choices:
+            return ", ".join(str(choice) for choice in self.choices)
+        kind = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}[type(self.default)]
+        low = f" >= {self.minimum:g}" if self.minimum is not None else ""
+        high = f" <= {self.maximum:g}" if self.maximum is not None else ""
+        return f"{kind}{low}{' and' if low and high else ''}{high}"
+
+    def check(self, value: OptionValue) -> OptionValue:
+        """Return ``value`` in this option's type, or raise ``UsageError``."""
+        converted = self._convert(value)
+        in_choices = not self.choices or converted in self.choices
+        in_range = isinstance(converted, str) or (
+            (self.minimum is None or converted >= self.minimum) and (self.maximum is None or converted <= self.maximum)
+        )
+        if not in_choices or not in_range:
+            raise self._error(value)
+        return converted
+
+    def _convert(self, value: OptionValue) -> OptionValue:
+        text = str(value).strip()
+        try:
+            if isinstance(self.default, bool):
+                return {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}[text.lower()]
+            if isinstance(self.default, int):
+                return int(text)
+            if isinstance(self.default, float):
+                number = float(text)
+                if number != number:
+                    raise ValueError
+                return number
+        except (KeyError, ValueError):
+            raise self._error(value) from None
+        return text
+
+    def _error(self, value: OptionValue) -> UsageError:
+        return UsageError(
+            f"option {self.name}: found '{value}', allowed: {self.allowed}. Try: --set {self.name}={self.default}"
+        )
+
+
+def parse_assignments(texts: Iterable[str]) -> dict[str, str]:
+    """Return ``{"cell": "gru"}`` for ``["cell=gru"]``; a later assignment wins over an earlier one."""
+    assigned: dict[str, str] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name.strip():
+            raise UsageError(f"--set: found '{text}', allowed: NAME=VALUE. Try: --set beam_width=5")
+        assigned[name.strip()] = value.strip()
+    return assigned
+
+
+def resolve(options: Iterable[Option], given: Mapping[str, OptionValue], owner: str) -> dict[str, OptionValue]:
+    """Return every option's value: the given one, checked, or its default.
+
+    ``owner`` names whose options they are in errors, as in ``model 'cnn-rnn'``.
+    """
+    table = {option.name: option for option in options}
+    for name in given:
+        if name not in table:
+            raise unknown(f"option of {owner}", name, table, "See: bench list --options")
+    return {name: option.check(given.get(name, option.default)) for name, option in table.items()}

@@ -1,0 +1,146 @@
+"""Finds, isolates and loads plugins; a broken one is reported by its distribution and the others still work.
+
+pluggy's own ``load_setuptools_entrypoints`` drops a second plugin of the same entry-point name in
+silence and lets one failing import end the host, so the finding is done here over
+``importlib.metadata``; pluggy still holds the hooks and calls them.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Generic, TypeVar
+
+import pluggy
+
+from bench import hookspecs
+from bench.contracts import BackboneSpec, DatasetSpec, ModelSpec
+from bench.errors import PluginError, unknown
+
+BLOCK_VARIABLE = "BENCH_WITHOUT"
+"""Environment variable: comma-separated distributions or entry-point names that are not loaded."""
+
+Spec = TypeVar("Spec", DatasetSpec, BackboneSpec, ModelSpec)
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a plugin comes from: its distribution, that distribution's version, and the entry point."""
+
+    distribution: str
+    version: str
+    entry_point: str
+
+    def __str__(self) -> str:
+        return f"{self.distribution} {self.version} ({self.entry_point})"
+
+
+@dataclass(frozen=True, slots=True)
+class Found(Generic[Spec]):
+    """A spec and the plugin it comes from."""
+
+    spec: Spec
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """Everything the installed plugins offer. ``broken`` maps a plugin to why it was left out."""
+
+    datasets: dict[str, Found[DatasetSpec]]
+    backbones: dict[str, Found[BackboneSpec]]
+    models: dict[str, Found[ModelSpec]]
+    broken: dict[Origin, str]
+
+    def dataset(self, name: str) -> Found[DatasetSpec]:
+        """Return the data set called ``name``, or raise ``UsageError`` with the nearest names."""
+        return self._get("dataset", "datasets", self.datasets, name)
+
+    def model(self, name: str) -> Found[ModelSpec]:
+        """Return the model called ``name``, or raise ``UsageError`` with the nearest names."""
+        return self._get("model", "models", self.models, name)
+
+    def backbone(self, name: str) -> tuple[Found[BackboneSpec], str]:
+        """Return the backbone called ``name`` and its variant: ``timm/resnet18`` is family timm, variant resnet18."""
+        family, slash, variant = name.partition("/")
+        found = self._get("backbone", "backbones", self.backbones, name if name in self.backbones else family)
+        if found.spec.family and not variant:
+            raise unknown("backbone", name, self.backbones, f"'{family}' is a family. Try: --backbone {family}/resnet18")
+        if slash and not found.spec.family and name not in self.backbones:
+            raise unknown("backbone", name, self.backbones, "See: bench list backbones")
+        return found, variant if found.spec.family else ""
+
+    def _get(self, kind: str, plural: str, table: dict[str, Found[Spec]], name: str) -> Found[Spec]:
+        if name not in table:
+            left_out = f" ({len(self.broken)} plugins could not be loaded)" if self.broken else ""
+            raise unknown(kind, name, table, f"See: bench list {plural}{left_out}")
+        return table[name]
+
+
+def load(
+    entry_points: Iterable[importlib.metadata.EntryPoint] | None = None, without: frozenset[str] | None = None
+) -> Registry:
+    """Return everything that the installed plugins offer.
+
+    ``entry_points`` defaults to the installed ones of group ``multilabel_bench``; ``without`` to the names
+    in ``BENCH_WITHOUT``. Raises ``PluginError`` where two plugins claim one name.
+    """
+    if entry_points is None:
+        entry_points = importlib.metadata.entry_points(group=hookspecs.PROJECT)
+    if without is None:
+        without = frozenset(filter(None, os.environ.get(BLOCK_VARIABLE, "").split(",")))
+    registry = Registry({}, {}, {}, {})
+    for entry_point in sorted(set(entry_points), key=lambda e: (e.dist.name if e.dist else "", e.name)):
+        distribution = entry_point.dist.name if entry_point.dist else "unknown distribution"
+        version = entry_point.dist.version if entry_point.dist else "?"
+        origin = Origin(distribution, version, entry_point.name)
+        if {distribution, entry_point.name} & without:
+            continue
+        try:
+            offered = _offers(entry_point.load(), origin)
+        except Exception as error:  # a plugin may fail in any way; the others must still work
+            registry.broken[origin] = f"{type(error).__name__}: {error}".splitlines()[0]
+            continue
+        _add(registry.datasets, offered["bench_datasets"], DatasetSpec, origin)
+        _add(registry.backbones, offered["bench_backbones"], BackboneSpec, origin)
+        _add(registry.models, offered["bench_models"], ModelSpec, origin)
+    return registry
+
+
+@cache
+def installed() -> Registry:
+    """Return ``load()``, once per process."""
+    return load()
+
+
+def _offers(plugin: object, origin: Origin) -> dict[str, list[Any]]:
+    """Return what each hook of one plugin returns. A manager per plugin keeps one plugin's failure its own."""
+    manager = pluggy.PluginManager(hookspecs.PROJECT)
+    manager.add_hookspecs(hookspecs)
+    manager.register(plugin)
+    try:
+        manager.check_pending()
+    except pluggy.PluginValidationError as error:
+        hooks = sorted(name for name in vars(hookspecs) if name.startswith("bench_"))
+        raise PluginError(f"{error}; hooks are: {', '.join(hooks)}") from None
+    if not manager.get_hookcallers(plugin):
+        raise PluginError(f"no hook is implemented. Mark functions with @bench.hookimpl; see: {hookspecs.__name__}")
+    return {
+        name: [spec for specs in getattr(manager.hook, name)() for spec in specs]
+        for name in ("bench_datasets", "bench_backbones", "bench_models")
+    }
+
+
+def _add(table: dict[str, Found[Spec]], specs: list[Any], kind: type[Spec], origin: Origin) -> None:
+    for spec in specs:
+        if not isinstance(spec, kind):
+            raise PluginError(f"{origin}: returned a {type(spec).__name__}, must be a bench.{kind.__name__}")
+        if spec.name in table:
+            raise PluginError(
+                f"'{spec.name}' is claimed by {table[spec.name].origin} and by {origin}."
+                f" Leave one out: {BLOCK_VARIABLE}={origin.entry_point} bench ..."
+            )
+        table[spec.name] = Found(spec, origin)

@@ -1,0 +1,2 @@
+"""First-party datasets."""
+

@@ -1,0 +1,2 @@
+"""First-party models."""
+
