@@ -68,7 +68,9 @@ class Registry:
         family, slash, variant = name.partition("/")
         found = self._get("backbone", "backbones", self.backbones, name if name in self.backbones else family)
         if found.spec.family and not variant:
-            raise unknown("backbone", name, self.backbones, f"'{family}' is a family. Try: --backbone {family}/resnet18")
+            raise unknown(
+                "backbone", name, self.backbones, f"'{family}' is a family. Try: --backbone {family}/resnet18"
+            )
         if slash and not found.spec.family and name not in self.backbones:
             raise unknown("backbone", name, self.backbones, "See: bench list backbones")
         return found, variant if found.spec.family else ""

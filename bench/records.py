@@ -201,7 +201,8 @@ class LabelSets:
     def __post_init__(self) -> None:
         count = len(self.ids)
         _require(
-            self.sequences.ndim == 2 and len(self.sequences) == count, f"sequences are {self.sequences.shape} for {count}"
+            self.sequences.ndim == 2 and len(self.sequences) == count,
+            f"sequences are {self.sequences.shape} for {count}",
         )
         _require(
             self.log_probabilities.shape == (count,) and self.complete.shape == (count,),

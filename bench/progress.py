@@ -1,0 +1,46 @@
+"""Progress bars on standard error, for people: silent where nobody looks (pipes, ``--json``, ``--quiet``)."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+Item = TypeVar("Item")
+
+QUIET_VARIABLE = "BENCH_QUIET"
+"""Environment variable that turns progress bars off; ``--quiet`` and ``--json`` set it."""
+
+
+def visible() -> bool:
+    """Return whether progress bars are drawn: standard error is a terminal and quiet is not asked for."""
+    return sys.stderr.isatty() and not os.environ.get(QUIET_VARIABLE)
+
+
+def track(
+    items: Iterable[Item], description: str, total: int | None = None, unit: str = "images", scale: int = 1
+) -> Iterator[Item]:
+    """Yield ``items`` while a bar counts them; ``scale`` is how many ``unit`` one item stands for."""
+    if not visible():
+        yield from items
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    if total is None and hasattr(items, "__len__"):
+        total = len(items)
+    columns = (
+        TextColumn("{task.description:<28}"),
+        BarColumn(bar_width=30),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(description, total=total and total * scale, rate="")
+        for item in items:
+            yield item
+            progress.advance(task, scale)
+            speed = progress.tasks[0].speed
+            progress.update(task, rate=f"{speed:,.0f} {unit}/s" if speed else "")
