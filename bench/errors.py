@@ -32,7 +32,7 @@ class PluginError(BenchError):
     """A plugin that cannot be loaded or breaks its contract; the message names its distribution."""
 
 
-class NotRun(BenchError):
+class NotRun(BenchError):  # noqa: N818 - it is an outcome, not a mistake
     """Work that this machine or its data cannot do; printed as ``not run: <reason>``."""
 
 

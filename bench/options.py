@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -52,7 +53,7 @@ class Option:
                 return int(text)
             if isinstance(self.default, float):
                 number = float(text)
-                if number != number:
+                if math.isnan(number):
                     raise ValueError
                 return number
         except (KeyError, ValueError):
