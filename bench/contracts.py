@@ -30,7 +30,10 @@ class DatasetRequest:
 
 @dataclass(frozen=True, slots=True)
 class DatasetSpec:
-    """A data set. ``expects`` says in one line what lies in the data root; empty: no root is needed."""
+    """A data set. ``expects`` says in one line what lies in the data root; empty: no root is needed.
+
+    ``backbone`` is the one taken where ``--backbone`` names none.
+    """
 
     name: str
     summary: str
@@ -38,6 +41,7 @@ class DatasetSpec:
     options: tuple[Option, ...] = ()
     expects: str = ""
     splits: tuple[str, ...] = ()
+    backbone: str = "vgg16"
     source: str = ""
 
 
@@ -172,3 +176,22 @@ TRAINING_OPTIONS: tuple[Option, ...] = (
     Option("halve_after", 3, "epochs without a better validation score before the learning rate is halved", minimum=1),
 )
 """Options of gradient training that every gradient-trained model takes; paper.md section 2 marks each as free."""
+
+
+SEARCH_OPTIONS: tuple[Option, ...] = (
+    Option("search", "beam", "beam search as in the paper, or the exact arg max", choices=("beam", "exact")),
+    Option("beam_width", 2, "paths kept in each round", minimum=1),
+    Option("end_consumes_slot", True, "an ended path takes a place in the beam in the round it ends"),
+    Option("mask_repeats", False, "forbid a label that the path already holds"),
+    Option("min_length", -1, "labels before END is allowed; -1: as the protocol says", minimum=-1),
+    Option("max_length", -1, "most labels in a sequence; -1: as the protocol says", minimum=-1),
+    Option("stop", "best", "end when no live path beats the best, or any, ended one", choices=("best", "all")),
+    Option(
+        "class_score",
+        "protocol",
+        "how a sequence scores each label for average precision",
+        choices=("protocol", "max_over_steps", "first_step", "beam_marginal"),
+    ),
+    Option("node_limit", 100_000, "most prefixes an exact search visits for one image", minimum=1),
+)
+"""Options of the label-sequence search that every sequence model takes; see ``SearchOptions``."""

@@ -1,0 +1,126 @@
+"""From what a user typed to what will be run: names looked up, every option resolved and checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from bench.contracts import SEARCH_OPTIONS, TRAINING_OPTIONS, BackboneSpec, DatasetSpec, ModelSpec
+from bench.errors import UsageError, unknown
+from bench.options import Option, OptionValue, parse_assignments, resolve
+from bench.plugins import Found, Registry
+
+
+def default_cache() -> Path:
+    """Return the folder for features and small pre-trained backbones, by the platform's convention."""
+    import platformdirs
+
+    return platformdirs.user_cache_path("multilabel-bench")
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """One run as asked for on the command line; paths are where things lie, not what they are."""
+
+    model: str
+    dataset: str
+    backbone: str = ""
+    sets: tuple[str, ...] = ()
+    protocol: str = ""
+    data_root: Path | None = None
+    weights: Path | None = None
+    train_split: str | None = None
+    test_split: str | None = None
+    finetune: int = 0
+    seed: int = 0
+    out: Path = Path("runs")
+    cache: Path = field(default_factory=default_cache)
+    device: str = "cpu"
+    engine: Literal["torch", "onnx"] = "torch"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A request whose names exist and whose options are complete."""
+
+    request: RunRequest
+    model: Found[ModelSpec]
+    dataset: Found[DatasetSpec]
+    backbone: Found[BackboneSpec]
+    variant: str
+    model_options: dict[str, OptionValue]
+    training: dict[str, OptionValue]
+    search: dict[str, OptionValue]
+    dataset_options: dict[str, OptionValue]
+    backbone_options: dict[str, OptionValue]
+
+
+def make_plan(request: RunRequest, registry: Registry) -> Plan:
+    """Return the plan for ``request``; raises ``UsageError`` for any unknown name, option or value.
+
+    ``--set dataset.x=`` and ``backbone.x=`` go to those; a bare name to the model, its training or its search.
+    """
+    model = registry.model(request.model)
+    dataset = registry.dataset(request.dataset)
+    backbone, variant = registry.backbone(request.backbone or dataset.spec.backbone)
+    given = _by_owner(parse_assignments(request.sets))
+    training = _training_options(model.spec)
+    search = SEARCH_OPTIONS if model.spec.kind == "sequence" else ()
+    tables = {"model": model.spec.options, "training": training, "search": search}
+    for name in given["model"]:
+        known = [option.name for table in tables.values() for option in table]
+        if name not in known:
+            hint = "See: bench list models --options"
+            raise unknown(f"option of model '{model.spec.name}'", name, known, hint)
+
+    def of(part: str) -> dict[str, OptionValue]:
+        names = {option.name for option in tables[part]}
+        chosen = {name: value for name, value in given["model"].items() if name in names}
+        return resolve(tables[part], chosen, f"model '{model.spec.name}'")
+
+    return Plan(
+        request=request,
+        model=model,
+        dataset=dataset,
+        backbone=backbone,
+        variant=variant,
+        model_options=of("model"),
+        training=of("training"),
+        search=of("search"),
+        dataset_options=resolve(dataset.spec.options, given["dataset"], f"dataset '{dataset.spec.name}'"),
+        backbone_options=resolve(backbone.spec.options, given["backbone"], f"backbone '{backbone.spec.name}'"),
+    )
+
+
+def _by_owner(assigned: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    owners: dict[str, dict[str, str]] = {"model": {}, "dataset": {}, "backbone": {}}
+    for name, value in assigned.items():
+        owner, dot, rest = name.rpartition(".")
+        if dot and owner not in owners:
+            raise UsageError(f"--set: found '{name}', allowed: NAME, dataset.NAME or backbone.NAME")
+        owners[owner or "model"][rest] = value
+    return owners
+
+
+def _training_options(spec: ModelSpec) -> tuple[Option, ...]:
+    if spec.training is None:
+        return ()
+    names = {option.name for option in TRAINING_OPTIONS}
+    for name in spec.training:
+        if name not in names:
+            raise unknown(f"training option in model '{spec.name}'", name, names)
+    return tuple(
+        Option(o.name, o.check(spec.training.get(o.name, o.default)), o.help, o.choices, o.minimum, o.maximum)
+        for o in TRAINING_OPTIONS
+    )
+
+
+def describe(found: Found[Any]) -> dict[str, str]:
+    """Return where a plugin's part comes from, as stored in a run's config."""
+    return {
+        "name": found.spec.name,
+        "distribution": found.origin.distribution,
+        "version": found.origin.version,
+    }
