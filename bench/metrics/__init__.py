@@ -1,0 +1,40 @@
+"""Metrics of multi-label classification as pure functions of numpy arrays.
+
+Arrays are (images, labels). ``truth``, ``predicted`` and ``ignore`` are bool, scores are float and
+higher means more likely. Every result is a fraction in [0, 1], higher is better; NaN means undefined.
+"""
+
+from bench.metrics.average_precision import ApKind, average_precision, average_precisions, mean_defined
+from bench.metrics.counts import Counts, class_counts, image_counts
+from bench.metrics.precision_recall import (
+    ZeroDivision,
+    harmonic_mean,
+    macro,
+    mean_of_f1,
+    micro,
+    precision,
+    recall,
+)
+from bench.metrics.ranking import map_at_k_class, map_at_k_image, ranked, top_k, top_k_above
+
+__all__ = [
+    "ApKind",
+    "Counts",
+    "ZeroDivision",
+    "average_precision",
+    "average_precisions",
+    "class_counts",
+    "harmonic_mean",
+    "image_counts",
+    "macro",
+    "map_at_k_class",
+    "map_at_k_image",
+    "mean_defined",
+    "mean_of_f1",
+    "micro",
+    "precision",
+    "ranked",
+    "recall",
+    "top_k",
+    "top_k_above",
+]
