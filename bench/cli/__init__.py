@@ -1,5 +1,143 @@
-"""The ``bench`` command; one file per subcommand, heavy imports inside the command."""
+"""The ``bench`` command: one file per subcommand, imported only when it is called."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from bench.errors import BenchError, NotRun
+
+COMMANDS: dict[str, tuple[str, str, str]] = {
+    "run": ("bench.cli.run", "run", "Train, decode and measure one model on one data set."),
+    "compare": ("bench.cli.compare", "compare", "Run several models, with several seeds, and print one table."),
+    "list": ("bench.cli.list", "list_plugins", "List models, data sets and backbones, and where they come from."),
+    "runs": ("bench.cli.runs", "runs", "List the stored runs: done, failed and unfinished."),
+    "table": ("bench.cli.table", "table", "Render stored runs as a table: text, Markdown, LaTeX, CSV or JSON."),
+}
+"""Name -> (module, attribute, help line). The attribute is a function, or a ``typer.Typer`` with commands of its own."""
+
+EXAMPLES = """Examples:
+
+  bench run --model cnn-rnn --dataset digit-scenes
+
+  bench compare --dataset digit-scenes --models cnn-rnn,bce,softmax --seeds 3
+
+  bench table --format latex
+
+  bench run --help"""
+
+USAGE_ERROR = typer.BadParameter.__bases__[0]
+"""The command-line parser's error for unknown options and values; typer does not name it publicly."""
+
+
+class LazyGroup(TyperGroup):
+    """Knows its commands by name and help line, and imports a command's module when it is called."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.commands = {name: TyperCommand(name, help=line) for name, (_, _, line) in COMMANDS.items()}
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        """Return the name, the real command in place of its help line, and its arguments."""
+        name, command, rest = super().resolve_command(ctx, args)
+        return name, load_command(name) if name in COMMANDS else command, rest
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; an interrupt is one line, and a reader that has gone away is no error."""
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+        except KeyboardInterrupt:
+            print("stopped; what is finished is kept. The same command continues it", file=sys.stderr)
+            raise typer.Exit(130) from None
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(141) from None
+        return result
+
+
+def load_command(name: str) -> Any:
+    """Return the parser's command called ``name``, imported from its file."""
+    module_name, attribute, _ = COMMANDS[name]
+    module = importlib.import_module(module_name)
+    target = getattr(module, attribute)
+    if not isinstance(target, typer.Typer):
+        app = typer.Typer(add_completion=False)
+        app.command(name, epilog=getattr(module, "EXAMPLES", None))(target)
+        target = app
+    return typer.main.get_command(target)
+
+
+app = typer.Typer(cls=LazyGroup, epilog=EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]})
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        import bench
+
+        print(f"multilabel-bench {bench.__version__}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def bench_command(
+    ctx: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars.")] = False,
+    without: Annotated[
+        str, typer.Option("--without", metavar="NAMES", help="Comma-separated plugin distributions to leave out.")
+    ] = "",
+) -> None:
+    """The benchmark for multi-label image classification.
+
+    Trains, decodes and measures every method on the same data, features and protocol.
+    """
+    if quiet:
+        from bench.progress import QUIET_VARIABLE
+
+        os.environ[QUIET_VARIABLE] = "1"
+    if without:
+        from bench.plugins import BLOCK_VARIABLE
+
+        os.environ[BLOCK_VARIABLE] = without
+    if ctx.invoked_subcommand is None:
+        print(ctx.get_help())
+
+
+def run_command_line(arguments: Sequence[str] | None = None) -> int:
+    """Run ``bench`` with ``arguments`` (the process's own if ``None``) and return its exit code.
+
+    0: done. 1: a run of several failed. 2: a mistake in what was asked for, one line on standard error.
+    130: interrupted.
+    """
+    try:
+        result = typer.main.get_command(app).main(arguments, prog_name="bench", standalone_mode=False)
+    except NotRun as reason:
+        print(f"not run: {reason}", file=sys.stderr)
+        return NotRun.exit_code
+    except BenchError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except USAGE_ERROR as error:
+        command = getattr(getattr(error, "ctx", None), "command_path", "bench")
+        print(f"error: {error.format_message()} See: {command} --help", file=sys.stderr)  # type: ignore[attr-defined]
+        return BenchError.exit_code
+    except OSError as error:
+        # A full disk, a folder without permission: the user's to mend, wherever it was met.
+        place = f": {error.filename}" if error.filename else ""
+        print(f"error: {error.strerror or error}{place}", file=sys.stderr)
+        return BenchError.exit_code
+    return result if isinstance(result, int) else 0
 
 
 def main() -> None:
-    """Run the command line."""
+    """Run the command line and exit."""
+    sys.exit(run_command_line())

@@ -1,0 +1,108 @@
+"""Options that several commands share, declared once: ``def run(model: ModelName, ...)``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+
+def _model_names(incomplete: str) -> list[str]:
+    return _names("models", incomplete)
+
+
+def _dataset_names(incomplete: str) -> list[str]:
+    return _names("datasets", incomplete)
+
+
+def _backbone_names(incomplete: str) -> list[str]:
+    return _names("backbones", incomplete)
+
+
+def _names(kind: str, incomplete: str) -> list[str]:
+    """Return the installed names that begin with what was typed; shell completion calls this."""
+    from bench import plugins
+
+    return [name for name in getattr(plugins.installed(), kind) if name.startswith(incomplete)]
+
+
+DATA, MODEL, MACHINE = "Data and features", "Model", "Machine and store"
+
+ModelName = Annotated[
+    str, typer.Option("--model", metavar="NAME", help="See: bench list models", autocompletion=_model_names)
+]
+DatasetName = Annotated[
+    str, typer.Option("--dataset", metavar="NAME", help="See: bench list datasets", autocompletion=_dataset_names)
+]
+BackboneName = Annotated[
+    str,
+    typer.Option(
+        "--backbone",
+        metavar="NAME",
+        help="Image network, or FAMILY/NAME as in timm/resnet18; the data set names its default.",
+        autocompletion=_backbone_names,
+        rich_help_panel=DATA,
+    ),
+]
+DataRoot = Annotated[
+    Path | None,
+    typer.Option("--data-root", metavar="DIR", help="Folder with the data set's files.", rich_help_panel=DATA),
+]
+TrainSplit = Annotated[
+    str | None, typer.Option("--train-split", metavar="NAME", help="As in train2017.", rich_help_panel=DATA)
+]
+TestSplit = Annotated[
+    str | None, typer.Option("--test-split", metavar="NAME", help="As in val2017.", rich_help_panel=DATA)
+]
+Weights = Annotated[
+    Path | None,
+    typer.Option(
+        "--weights",
+        metavar="FILE",
+        help="Backbone weights: safetensors, or a state dict. Downloaded if not given.",
+        rich_help_panel=DATA,
+    ),
+]
+Finetune = Annotated[
+    int,
+    typer.Option(
+        "--finetune",
+        metavar="EPOCHS",
+        min=0,
+        help="Epochs of end-to-end training of the backbone first; 0 keeps it frozen, as in the paper.",
+        rich_help_panel=DATA,
+    ),
+]
+Sets = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="NAME=VALUE",
+        help="An option of the model, its training or search, of dataset.NAME or backbone.NAME; repeatable."
+        " See: bench list --options",
+        rich_help_panel=MODEL,
+    ),
+]
+ProtocolName = Annotated[
+    str,
+    typer.Option(
+        "--protocol", metavar="NAME", help="Evaluation protocol; the data set names its default.", rich_help_panel=MODEL
+    ),
+]
+Engine = Annotated[
+    Literal["torch", "onnx"],
+    typer.Option("--engine", help="Who computes the trained network at test time.", rich_help_panel=MACHINE),
+]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of everything random.", rich_help_panel=MODEL)]
+Device = Annotated[str, typer.Option("--device", metavar="NAME", help="As in cpu or cuda.", rich_help_panel=MACHINE)]
+Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of the stored runs.", rich_help_panel=MACHINE)]
+Cache = Annotated[
+    Path | None,
+    typer.Option(
+        "--cache",
+        metavar="DIR",
+        help="Folder for features; the platform's cache folder if not given.",
+        rich_help_panel=MACHINE,
+    ),
+]
