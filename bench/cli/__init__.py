@@ -20,7 +20,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "runs": ("bench.cli.runs", "runs", "List the stored runs: done, failed and unfinished."),
     "table": ("bench.cli.table", "table", "Render stored runs as a table: text, Markdown, LaTeX, CSV or JSON."),
 }
-"""Name -> (module, attribute, help line). The attribute is a function, or a ``typer.Typer`` with commands of its own."""
+"""Name -> (module, attribute, help line). The attribute is a function, or a ``typer.Typer`` that holds commands."""
 
 EXAMPLES = """Examples:
 
@@ -32,7 +32,7 @@ EXAMPLES = """Examples:
 
   bench run --help"""
 
-USAGE_ERROR = typer.BadParameter.__bases__[0]
+USAGE_ERROR: Any = typer.BadParameter.__bases__[0]
 """The command-line parser's error for unknown options and values; typer does not name it publicly."""
 
 
@@ -74,7 +74,11 @@ def load_command(name: str) -> Any:
     return typer.main.get_command(target)
 
 
-app = typer.Typer(cls=LazyGroup, epilog=EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]})
+SUMMARY = "Benchmark of multi-label image classification: every method on the same data, features and protocol."
+
+app = typer.Typer(
+    cls=LazyGroup, help=SUMMARY, epilog=EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]}
+)
 
 
 def _print_version(asked: bool) -> None:
@@ -96,10 +100,7 @@ def bench_command(
         str, typer.Option("--without", metavar="NAMES", help="Comma-separated plugin distributions to leave out.")
     ] = "",
 ) -> None:
-    """The benchmark for multi-label image classification.
-
-    Trains, decodes and measures every method on the same data, features and protocol.
-    """
+    """Set what holds for every command; without a command, print the help."""
     if quiet:
         from bench.progress import QUIET_VARIABLE
 
@@ -128,7 +129,7 @@ def run_command_line(arguments: Sequence[str] | None = None) -> int:
         return error.exit_code
     except USAGE_ERROR as error:
         command = getattr(getattr(error, "ctx", None), "command_path", "bench")
-        print(f"error: {error.format_message()} See: {command} --help", file=sys.stderr)  # type: ignore[attr-defined]
+        print(f"error: {error.format_message()} See: {command} --help", file=sys.stderr)
         return BenchError.exit_code
     except OSError as error:
         # A full disk, a folder without permission: the user's to mend, wherever it was met.
