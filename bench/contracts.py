@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
+from bench.errors import unknown
 from bench.options import Option, OptionValue
 from bench.records import Dataset, FloatArray, Preprocessing, ScoreKind
 
@@ -110,6 +111,12 @@ class ModelSpec:
     training: Mapping[str, OptionValue] | None = field(default_factory=dict)
     row: str = ""
     source: str = ""
+
+    def __post_init__(self) -> None:
+        known = {option.name for option in TRAINING_OPTIONS}
+        for name in self.training or ():
+            if name not in known:
+                raise unknown(f"training option in model '{self.name}'", name, known)
 
 
 @runtime_checkable

@@ -66,7 +66,7 @@ def make_plan(request: RunRequest, registry: Registry) -> Plan:
     dataset = registry.dataset(request.dataset)
     backbone, variant = registry.backbone(request.backbone or dataset.spec.backbone)
     given = _by_owner(parse_assignments(request.sets))
-    training = _training_options(model.spec)
+    training = training_options(model.spec)
     search = SEARCH_OPTIONS if model.spec.kind == "sequence" else ()
     tables = {"model": model.spec.options, "training": training, "search": search}
     for name in given["model"]:
@@ -104,13 +104,10 @@ def _by_owner(assigned: Mapping[str, str]) -> dict[str, dict[str, str]]:
     return owners
 
 
-def _training_options(spec: ModelSpec) -> tuple[Option, ...]:
+def training_options(spec: ModelSpec) -> tuple[Option, ...]:
+    """Return the options of ``spec``'s gradient training with its own defaults; none where it has a fit of its own."""
     if spec.training is None:
         return ()
-    names = {option.name for option in TRAINING_OPTIONS}
-    for name in spec.training:
-        if name not in names:
-            raise unknown(f"training option in model '{spec.name}'", name, names)
     return tuple(
         Option(o.name, o.check(spec.training.get(o.name, o.default)), o.help, o.choices, o.minimum, o.maximum)
         for o in TRAINING_OPTIONS

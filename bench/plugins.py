@@ -25,6 +25,9 @@ BLOCK_VARIABLE = "BENCH_WITHOUT"
 
 Spec = TypeVar("Spec", DatasetSpec, BackboneSpec, ModelSpec)
 
+SPECS = {"bench_datasets": DatasetSpec, "bench_backbones": BackboneSpec, "bench_models": ModelSpec}
+"""What each hook returns a list of."""
+
 
 @dataclass(frozen=True, slots=True)
 class Origin:
@@ -104,11 +107,12 @@ def load(
         try:
             offered = _offers(entry_point.load(), origin)
         except Exception as error:  # a plugin may fail in any way; the others must still work
-            registry.broken[origin] = f"{type(error).__name__}: {error}".splitlines()[0]
+            kind = "" if isinstance(error, PluginError) else f"{type(error).__name__}: "
+            registry.broken[origin] = f"{kind}{error}".splitlines()[0]
             continue
-        _add(registry.datasets, offered["bench_datasets"], DatasetSpec, origin)
-        _add(registry.backbones, offered["bench_backbones"], BackboneSpec, origin)
-        _add(registry.models, offered["bench_models"], ModelSpec, origin)
+        _add(registry.datasets, offered["bench_datasets"], origin)
+        _add(registry.backbones, offered["bench_backbones"], origin)
+        _add(registry.models, offered["bench_models"], origin)
     return registry
 
 
@@ -130,16 +134,23 @@ def _offers(plugin: object, origin: Origin) -> dict[str, list[Any]]:
         raise PluginError(f"{error}; hooks are: {', '.join(hooks)}") from None
     if not manager.get_hookcallers(plugin):
         raise PluginError(f"no hook is implemented. Mark functions with @bench.hookimpl; see: {hookspecs.__name__}")
-    return {
-        name: [spec for specs in getattr(manager.hook, name)() for spec in specs]
-        for name in ("bench_datasets", "bench_backbones", "bench_models")
-    }
+    return {name: _returned(getattr(manager.hook, name), kind) for name, kind in SPECS.items()}
 
 
-def _add(table: dict[str, Found[Spec]], specs: list[Any], kind: type[Spec], origin: Origin) -> None:
+def _returned(hook: pluggy.HookCaller, kind: type[Any]) -> list[Any]:
+    """Return the specs that one plugin's hook returns, or raise ``PluginError`` where they are not ``kind``."""
+    results = hook()
+    if hook.get_hookimpls() and not results:  # pluggy leaves out None, which a forgotten return gives
+        raise PluginError(f"{hook.name} returned None, must return a list of bench.{kind.__name__}")
+    specs = [spec for result in results for spec in result]
     for spec in specs:
         if not isinstance(spec, kind):
-            raise PluginError(f"{origin}: returned a {type(spec).__name__}, must be a bench.{kind.__name__}")
+            raise PluginError(f"{hook.name} returned a {type(spec).__name__}, must return bench.{kind.__name__}")
+    return specs
+
+
+def _add(table: dict[str, Found[Spec]], specs: list[Spec], origin: Origin) -> None:
+    for spec in specs:
         if spec.name in table:
             raise PluginError(
                 f"'{spec.name}' is claimed by {table[spec.name].origin} and by {origin}."

@@ -64,12 +64,13 @@ class SealedFolder:
 
     def lists(self, *names: str) -> bool:
         """Return whether every one of ``names`` was written, without reading it."""
-        return self.manifest()["files"].keys() >= set(names)
+        return set(names) <= set(self.manifest()["files"])
 
     def intact(self, name: str) -> bool:
         """Return whether file ``name`` was written and is still what was written."""
         try:
-            return bool(_sha256(self.path / name) == self.manifest()["files"].get(name))
+            expected: str | None = self.manifest()["files"].get(name)
+            return expected is not None and _sha256(self.path / name) == expected
         except OSError:
             return False
 
