@@ -73,6 +73,19 @@ class Status:
 
 
 @dataclass(frozen=True, slots=True)
+class RunSummary:
+    """What a table needs of one run. ``reason`` says why there are no ``measures``; ``images`` is the test part's."""
+
+    path: Path
+    key: str
+    config: dict[str, Any]
+    state: str
+    reason: str = ""
+    measures: Measures | None = None
+    images: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class RunFolder:
     """One run's folder. Reads raise ``StoreError`` naming the file that is absent or damaged."""
 
@@ -256,6 +269,19 @@ class RunFolder:
     def read_timings(self) -> dict[str, Any]:
         """Return wall times and thread counts."""
         return dict(self._files.read_json("timings.json"))
+
+    def summary(self) -> RunSummary:
+        """Return what a table needs of this run; a damaged folder is one more way to have no measures."""
+        try:
+            key, config, status = self.key, self.config, self.status
+            if status.state == "done":
+                return RunSummary(self.path, key, config, "done", "", self.read_measures(), len(self._ids()))
+            reason = f"{status.stage}: {status.reason}" if status.reason else "not finished"
+            return RunSummary(self.path, key, config, status.state, reason)
+        except StoreError as error:
+            model, dataset = ({"name": part.name} for part in (self.path.parent, self.path.parent.parent))
+            config = {"model": model, "dataset": dataset}
+            return RunSummary(self.path, self.path.name, config, "damaged", str(error))
 
     def _ids(self) -> tuple[str, ...]:
         return tuple(self._files.read_json("ids.json"))
