@@ -137,8 +137,6 @@ def by_dataset(runs: Iterable[RunSummary]) -> dict[str, list[RunSummary]]:
 
 
 def _without_seed(run: RunSummary) -> str:
-    if run.state == "damaged":  # its config cannot be trusted to group it with others
-        return run.key
     return canonical_json({name: value for name, value in run.config.items() if name != "seed"})
 
 
@@ -150,7 +148,7 @@ def _check_comparable(runs: Sequence[RunSummary], mix: bool) -> tuple[str, ...]:
         ("data set fingerprints", _fingerprints),
         ("protocols", _protocol),
     ):
-        found = sorted({value(run) for run in runs if run.state != "damaged"})
+        found = sorted({value(run) for run in runs} - {""})
         if len(found) > 1:
             differing.append(f"{what} {' and '.join(found)}")
     if differing and not mix:
@@ -166,12 +164,12 @@ def _dataset_name(run: RunSummary) -> str:
 
 
 def _fingerprints(run: RunSummary) -> str:
-    prints = run.config["dataset"]["fingerprints"]
+    prints = run.config["dataset"].get("fingerprints", {})
     return "/".join(str(prints[part])[:8] for part in sorted(prints))
 
 
 def _protocol(run: RunSummary) -> str:
-    return str(run.config["protocol"])
+    return str(run.config.get("protocol", ""))
 
 
 def _row(label: str, runs: Sequence[RunSummary], columns: Sequence[Column]) -> Row:
@@ -195,7 +193,8 @@ def _labels(configs: Sequence[Mapping[str, Any]]) -> list[str]:
     flat = [dict(_flatten(config)) for config in configs]
     labels = []
     for own in flat:
-        peers = [other for other in flat if other.get("model.name") == own.get("model.name")]
+        # A run that failed before its config was complete has too little of one to differ in.
+        peers = [other for other in flat if other["model.name"] == own["model.name"] and "protocol" in other]
         differing = [name for name in own if name != "seed" and len({str(peer.get(name)) for peer in peers}) > 1]
         chosen = [name for name in differing if not name.startswith(DERIVED)]
         differing = chosen or differing  # where only what was derived differs, it is all there is to tell them apart
@@ -219,10 +218,9 @@ def _short(name: str) -> str:
 
 
 def _title(runs: Sequence[RunSummary]) -> str:
-    known = [run for run in runs if run.state != "damaged"]
     names = sorted({_dataset_name(run) for run in runs})
-    protocols = sorted({_protocol(run) for run in known})
-    variants = sorted({str(run.config["dataset"].get("variant", "")) for run in known} - {""})
+    protocols = sorted({_protocol(run) for run in runs} - {""})
+    variants = sorted({str(run.config["dataset"].get("variant", "")) for run in runs} - {""})
     images = sorted({run.images for run in runs if run.measures})
     parts = [", ".join(names), *variants[:1]] + [f"{count:,} test images" for count in images[:1]]
     return f"{'; '.join(parts)} ({', '.join(protocols)})" if protocols else "; ".join(parts)
