@@ -1,9 +1,14 @@
 """Fixtures shared by all tests."""
 
 import os
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
+from example_runs import make_run
+
+from bench.store import RunFolder
 
 
 @pytest.fixture(scope="session")
@@ -14,3 +19,9 @@ def reference_data() -> Path:
     if not folder.is_dir():
         pytest.skip("reference data not found; set BENCH_REFERENCE_DATA to its folder")
     return folder
+
+
+@pytest.fixture
+def stored_run(tmp_path: Path) -> Callable[..., RunFolder]:
+    """A factory of small finished runs under ``tmp_path / "runs"``; see ``example_runs.make_run``."""
+    return partial(make_run, tmp_path / "runs")

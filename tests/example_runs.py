@@ -1,0 +1,58 @@
+"""Small run folders for tests: 4 images, 3 labels, every record stored."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench import LabelSets, Measures, Scores
+from bench.plan import RunRequest
+from bench.store import RunFolder, Truth, open_run
+
+
+def run_config(model: str = "bce", /, seed: int = 0, **changes: Any) -> dict[str, Any]:
+    """A run's config in the shape that ``bench.run`` writes; ``changes`` replace top-level entries."""
+    config: dict[str, Any] = {
+        "bench": "0.1.0",
+        "model": {"name": model, "distribution": "multilabel-bench", "version": "0.1.0", "options": {}},
+        "training": {"epochs": 3},
+        "search": {},
+        "dataset": {
+            "name": "toy",
+            "variant": "four images",
+            "fingerprints": {"train": "aaaa", "validation": "bbbb", "test": "cccc"},
+        },
+        "backbone": {"name": "tiny", "weights_hash": "dddd"},
+        "protocol": "top2@1",
+        "engine": "torch",
+        "device": "cpu",
+        "seed": seed,
+    }
+    return config | changes
+
+
+def make_run(
+    root: Path, model: str = "bce", /, seed: int = 0, values: dict[str, float] | None = None, **changes: Any
+) -> RunFolder:
+    """Store a finished run under ``root``; ``changes`` go to its config, ``values`` to its measures."""
+    ids, labels = ("a", "b", "c", "d"), ("cat", "dog", "cow")
+    truth = np.array([[1, 0, 0], [0, 1, 1], [1, 1, 0], [0, 0, 1]], dtype=np.bool_)
+    ignore = np.zeros_like(truth)
+    ignore[0, 2] = True
+    scores = np.linspace(-1, 1, 12, dtype=np.float32).reshape(4, 3)
+    folder = open_run(root, run_config(model, seed, **changes))
+    folder.write_request(RunRequest(model=model, dataset="toy", seed=seed, out=root, cache=root / "cache"))
+    folder.write_environment({"system": "Linux"})
+    folder.write_truth(Truth(ids, labels, truth, ignore))
+    folder.write_training({"best_epoch": 2})
+    folder.write_weights(b"weights")
+    folder.write_scores(Scores(ids, scores, "logit"))
+    folder.write_predicted(truth.copy())
+    sequences = np.array([[0, -1], [1, 2], [0, 1], [2, -1]], dtype=np.int32)
+    folder.write_label_sets(LabelSets(ids, sequences, np.log(np.full(4, 0.5)), np.ones(4, dtype=np.bool_)))
+    folder.write_measures(
+        Measures("top2@1", values or {"O-F1": 0.5, "mAP": 0.25}, {"ap": (1.0, float("nan"), 0.5)}, ("a note",))
+    )
+    folder.write_timings({"seconds": {"train": 1.5}})
+    folder.finish()
+    return folder
