@@ -1,0 +1,185 @@
+"""The plugin loader: a broken plugin is reported by its distribution, and the others still work."""
+
+import importlib.metadata
+import json
+import sys
+import types
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+import bench
+from bench import PluginError, UsageError, plugins
+from bench.cli import run_command_line
+
+
+def spec(name: str, **changes: Any) -> bench.ModelSpec:
+    return bench.ModelSpec(name=name, summary="a model", kind="scores", build=lambda _: None, **changes)
+
+
+def plugin_of(*names: str) -> object:
+    return types.SimpleNamespace(bench_models=bench.hookimpl(lambda: [spec(name) for name in names]))
+
+
+@dataclass(frozen=True)
+class FakeDistribution:
+    name: str
+    version: str = "1.2"
+
+
+@dataclass(frozen=True, eq=False)
+class FakeEntryPoint:
+    """Stands for an installed entry point; ``content`` is what its module is, or raises when imported."""
+
+    dist: FakeDistribution
+    name: str
+    content: Any
+
+    def load(self) -> object:
+        return self.content() if isinstance(self.content, types.FunctionType) else self.content
+
+
+def entry(distribution: str, content: Any, name: str = "models") -> Any:
+    return FakeEntryPoint(FakeDistribution(distribution), name, content)
+
+
+def hook(name: str, returned: Any) -> object:
+    """Return a plugin whose hook ``name`` returns ``returned``."""
+
+    def implementation() -> Any:
+        return returned
+
+    implementation.__name__ = name
+    return types.SimpleNamespace(**{name: bench.hookimpl(implementation)})
+
+
+def missing_import() -> object:
+    raise ModuleNotFoundError("No module named 'torhc'")
+
+
+def raising_hook() -> object:
+    def implementation() -> list[bench.ModelSpec]:
+        raise RuntimeError("no licence\nsecond line")
+
+    return types.SimpleNamespace(bench_models=bench.hookimpl(implementation))
+
+
+BROKEN: dict[str, tuple[Callable[[], object], str]] = {
+    "failing import": (missing_import, "ModuleNotFoundError: No module named 'torhc'"),
+    "misspelt hook": (lambda: hook("bench_modles", []), "unknown hook 'bench_modles'"),
+    "no hook": (types.SimpleNamespace, "no hook is implemented. Mark functions with @bench.hookimpl"),
+    "hook that raises": (raising_hook, "RuntimeError: no licence"),
+    "not a list": (lambda: hook("bench_models", 3), "TypeError: 'int' object is not iterable"),
+    "forgotten return": (
+        lambda: hook("bench_models", None),
+        "bench_models returned None, must return a list of bench.ModelSpec",
+    ),
+    "list of something else": (
+        lambda: hook("bench_models", ["asl"]),
+        "bench_models returned a str, must return bench.ModelSpec",
+    ),
+    "spec of another hook": (
+        lambda: hook("bench_datasets", [spec("asl")]),
+        "bench_datasets returned a ModelSpec, must return bench.DatasetSpec",
+    ),
+    "unknown training option": (
+        lambda: hook("bench_models", [spec("asl", training={"epohcs": 3})]),
+        "no training option in model 'asl' 'epohcs'; did you mean 'epochs'?",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_a_broken_plugin_is_named_with_its_reason_and_the_others_still_work(case: str) -> None:
+    content, reason = BROKEN[case]
+    registry = plugins.load([entry("bench-broken", content), entry("bench-good", plugin_of("good"))])
+    assert list(registry.models) == ["good"]
+    ((origin, told),) = registry.broken.items()
+    assert str(origin) == "bench-broken 1.2 (models)"
+    assert reason in told
+    assert "\n" not in told
+
+
+def test_a_spec_remembers_the_distribution_it_comes_from() -> None:
+    found = plugins.load([entry("bench-good", plugin_of("good"))]).model("good")
+    assert str(found.origin) == "bench-good 1.2 (models)"
+
+
+def test_two_plugins_with_the_same_entry_point_name_are_both_loaded() -> None:
+    registry = plugins.load([entry("bench-a", plugin_of("a")), entry("bench-b", plugin_of("b"))])
+    assert sorted(registry.models) == ["a", "b"]
+
+
+def test_a_name_clash_names_both_distributions_and_the_way_out() -> None:
+    first, second = entry("bench-a", plugin_of("asl"), "one"), entry("bench-b", plugin_of("asl"), "two")
+    expected = r"'asl' is claimed by bench-a 1.2 \(one\) and by bench-b 1.2 \(two\).*BENCH_WITHOUT=two bench"
+    with pytest.raises(PluginError, match=expected):
+        plugins.load([first, second])
+    assert list(plugins.load([first, second], frozenset({"two"})).models) == ["asl"]
+
+
+@pytest.mark.parametrize("blocked", ["bench-broken", "bad"])
+def test_a_blocked_plugin_is_not_even_imported(blocked: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(plugins.BLOCK_VARIABLE, f"something-else,{blocked}")
+    imported = []
+
+    def record() -> object:
+        imported.append(True)
+        return plugin_of("bad-model")
+
+    registry = plugins.load([entry("bench-broken", record, "bad"), entry("bench-good", plugin_of("good"))])
+    assert list(registry.models) == ["good"]
+    assert not imported
+    assert not registry.broken
+
+
+def test_the_order_of_installation_does_not_change_the_order_of_names() -> None:
+    points = [entry("bench-b", plugin_of("b")), entry("bench-a", plugin_of("a"))]
+    assert list(plugins.load(points).models) == list(plugins.load(points[::-1]).models) == ["a", "b"]
+
+
+def test_an_unknown_model_says_that_plugins_are_missing() -> None:
+    registry = plugins.load([entry("bench-broken", missing_import), entry("bench-good", plugin_of("good"))])
+    with pytest.raises(UsageError, match=r"no model 'asl'.*\(1 plugins could not be loaded\)"):
+        registry.model("asl")
+
+
+def family(name: str, *, is_family: bool) -> bench.BackboneSpec:
+    return bench.BackboneSpec(name=name, summary="a network", build=lambda _: None, family=is_family)  # type: ignore[arg-type, return-value]
+
+
+def test_a_family_takes_what_follows_the_slash_and_a_single_backbone_does_not() -> None:
+    offered = hook("bench_backbones", [family("timm", is_family=True), family("vgg16", is_family=False)])
+    registry = plugins.load([entry("bench-nets", offered)])
+    found, variant = registry.backbone("timm/resnet18")
+    assert (found.spec.name, variant) == ("timm", "resnet18")
+    assert registry.backbone("vgg16")[1] == ""
+    with pytest.raises(UsageError, match=r"'timm' is a family. Try: --backbone timm/resnet18"):
+        registry.backbone("timm")
+    with pytest.raises(UsageError, match="no backbone 'vgg16/x'"):
+        registry.backbone("vgg16/x")
+
+
+def test_a_broken_plugin_is_in_the_list_with_its_reason(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    registry = plugins.load([entry("bench-broken", missing_import), entry("bench-good", plugin_of("good"))])
+    monkeypatch.setattr(plugins, "installed", lambda: registry)
+    assert run_command_line(["list", "models", "--json"]) == 0
+    listed = json.loads(capsys.readouterr().out)
+    assert [(model["name"], model["distribution"]) for model in listed["models"]] == [("good", "bench-good")]
+    assert listed["broken"][0]["distribution"] == "bench-broken"
+    assert "torhc" in listed["broken"][0]["reason"]
+    assert run_command_line(["list"]) == 0
+    assert "torhc" in capsys.readouterr().out
+
+
+def test_every_first_party_plugin_loads() -> None:
+    registry = plugins.load(without=frozenset())
+    own = [origin for origin in registry.broken if origin.distribution == "multilabel-bench"]
+    assert own == []
+    assert {"cnn-rnn", "softmax"} <= set(registry.models)
+    points = importlib.metadata.entry_points(group="multilabel_bench")
+    assert all(point.module in sys.modules for point in points)
