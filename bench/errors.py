@@ -43,6 +43,7 @@ def unknown(kind: str, found: str, allowed: Iterable[str], hint: str = "") -> Us
     "no model 'sofmax'; did you mean 'softmax'? allowed: bce, softmax. See: bench list"
     """
     names = sorted(allowed)
-    near = difflib.get_close_matches(found, names, n=1)
-    guess = f" did you mean '{near[0]}'?" if near else ""
+    by_lower_case = {name.lower(): name for name in names}
+    near = difflib.get_close_matches(found.lower(), by_lower_case, n=1)
+    guess = f" did you mean '{by_lower_case[near[0]]}'?" if near else ""
     return UsageError(f"no {kind} '{found}';{guess} allowed: {', '.join(names) or 'none'}. {hint}".rstrip(" ."))

@@ -129,7 +129,9 @@ def run_command_line(arguments: Sequence[str] | None = None) -> int:
         return error.exit_code
     except USAGE_ERROR as error:
         command = getattr(getattr(error, "ctx", None), "command_path", "bench")
-        print(f"error: {error.format_message()} See: {command} --help", file=sys.stderr)
+        message = " ".join(error.format_message().split())
+        stop = "" if message.endswith((".", "?")) else "."
+        print(f"error: {message}{stop} See: {command} --help", file=sys.stderr)
         return BenchError.exit_code
     except OSError as error:
         # A full disk, a folder without permission: the user's to mend, wherever it was met.
