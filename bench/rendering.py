@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bench.tables import Cell, Column, Row, Table
@@ -13,20 +14,56 @@ from bench.tables import Cell, Column, Row, Table
 if TYPE_CHECKING:
     import rich.table
 
-FORMATS = ("terminal", "markdown", "latex", "csv", "json")
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """The text of one cell, and whether it is set in bold."""
+
+    text: str
+    bold: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """A table ready to print: texts only. The first column is a name; the others are numbers, set to the right.
+
+    ``remarks`` stand below it: notes, and why a row has no numbers.
+    """
+
+    title: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[Text, ...], ...]
+    remarks: tuple[str, ...] = ()
 
 
 def render(tables: Sequence[Table], style: str) -> str:
-    """Return ``tables`` as text in a format of ``FORMATS`` other than terminal."""
+    """Return ``tables`` as text: ``style`` is markdown, latex, csv or json."""
     if style == "json":
         return json.dumps([as_json(table) for table in tables], indent=1, ensure_ascii=False) + "\n"
     if style == "csv":
         return _csv(tables)
-    one: Callable[[Table], str] = {"markdown": markdown, "latex": latex}[style]
-    return "\n".join(one(table) for table in tables)
+    one: Callable[[Grid], str] = {"markdown": markdown, "latex": latex}[style]
+    return "\n".join(one(grid(table)) for table in tables)
 
 
-def shown(cell: Cell | None, column: Column, plus_minus: str = " ±") -> str:
+def grid(table: Table) -> Grid:
+    """Return the texts of ``table``: means with spreads, the best of each column bold, reasons below."""
+    rows = []
+    for row in table.rows:
+        cells = [
+            Text(shown(row.cells.get(column.name), column), table.is_best(row, column)) for column in table.columns
+        ]
+        rows.append((Text(row.label), *cells, Text(str(len(row.seeds)))))
+    header = ("model", *(column.name for column in table.columns), "seeds")
+    return Grid(table.title, header, tuple(rows), (*_reasons(table.rows), *table.notes))
+
+
+def _reasons(rows: Sequence[Row]) -> list[str]:
+    """Return why rows have no numbers. Rows that have some tell of a failed seed in the table's notes."""
+    return [f"{row.label}: {failure}" for row in rows if not row.cells for failure in row.failures]
+
+
+def shown(cell: Cell | None, column: Column) -> str:
     """Return a cell as printed: the mean, and the spread where there are several seeds.
 
     >>> shown(Cell(60.44, 0.26, 3), Column("C-F1", "C-F1"))
@@ -34,71 +71,53 @@ def shown(cell: Cell | None, column: Column, plus_minus: str = " ±") -> str:
     """
     if cell is None:
         return "-"
-    spread = "" if cell.spread is None else f"{plus_minus}{cell.spread:.{column.digits}f}"
+    spread = "" if cell.spread is None else f" ±{cell.spread:.{column.digits}f}"
     return f"{cell.mean:.{column.digits}f}{spread}"
 
 
-def terminal(table: Table) -> rich.table.Table:
-    """Return the table for ``rich.console.Console.print``; the best value of a column is bold."""
+def terminal(printed: Grid) -> rich.table.Table:
+    """Return the table for ``rich.console.Console.print``, without its remarks."""
     from rich import box
     from rich.table import Table as RichTable
-    from rich.text import Text
+    from rich.text import Text as RichText
 
-    drawn = RichTable(title=Text(table.title), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    drawn.add_column("model", style="cyan", no_wrap=True)
-    for column in table.columns:
-        drawn.add_column(column.name, justify="right", no_wrap=True)
-    drawn.add_column("seeds", justify="right")
-    for row in table.rows:
-        cells = [
-            Text(shown(row.cells.get(column.name), column), style="bold" if table.is_best(row, column) else "")
-            for column in table.columns
-        ]
-        drawn.add_row(Text(row.label), *cells, Text(str(len(row.seeds))))
+    drawn = RichTable(title=RichText(printed.title), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for position, name in enumerate(printed.header):
+        if position == 0:
+            drawn.add_column(name, style="cyan", no_wrap=True)
+        else:
+            drawn.add_column(name, justify="right", no_wrap=True)
+    for row in printed.rows:
+        drawn.add_row(*(RichText(cell.text, style="bold" if cell.bold else "") for cell in row))
     return drawn
 
 
-def remarks(table: Table) -> list[str]:
-    """Return what is printed below a table: why rows have no numbers, then the notes."""
-    reasons = [f"{row.label}: {failure}" for row in table.rows if not row.cells for failure in row.failures]
-    return [*reasons, *table.notes]
-
-
-def markdown(table: Table) -> str:
-    """Return the table in Markdown; a failed row carries its reason in its first column."""
-    header = ["model", *(column.name for column in table.columns), "seeds"]
-    lines = [f"**{_escape_pipes(table.title)}**", "", _pipes(header), _pipes(["---", *["---:"] * (len(header) - 1)])]
-    for row in table.rows:
-        cells = []
-        for column in table.columns:
-            text = shown(row.cells.get(column.name), column)
-            cells.append(f"**{text}**" if table.is_best(row, column) else text)
-        lines.append(_pipes([_escape_pipes(_with_reason(row)), *cells, str(len(row.seeds))]))
-    lines += ["", *(f"* {note}" for note in table.notes)] if table.notes else []
+def markdown(printed: Grid) -> str:
+    """Return the table in Markdown, its remarks as a list below."""
+    rule = ["---", *["---:"] * (len(printed.header) - 1)]
+    lines = [f"**{_one_line(printed.title)}**", "", _pipes(printed.header), _pipes(rule)]
+    lines += [_pipes([f"**{cell.text}**" if cell.bold else cell.text for cell in row]) for row in printed.rows]
+    lines += ["", *(f"* {_one_line(remark)}" for remark in printed.remarks)] if printed.remarks else []
     return "\n".join(lines) + "\n"
 
 
-def latex(table: Table) -> str:
-    """Return a LaTeX ``table`` with booktabs rules; notes go below it in small type."""
-    header = " & ".join([_tex(name) for name in ("model", *(column.name for column in table.columns), "seeds")])
+def latex(printed: Grid) -> str:
+    """Return a LaTeX ``table`` with booktabs rules; remarks go below it in small type."""
     lines = [
         "% needs \\usepackage{booktabs}",
         "\\begin{table}",
         "\\centering",
-        f"\\caption{{{_tex(table.title)}}}",
-        f"\\begin{{tabular}}{{l{'r' * (len(table.columns) + 1)}}}",
+        f"\\caption{{{_tex(printed.title)}}}",
+        f"\\begin{{tabular}}{{l{'r' * (len(printed.header) - 1)}}}",
         "\\toprule",
-        f"{header} \\\\",
+        f"{' & '.join(map(_tex, printed.header))} \\\\",
         "\\midrule",
     ]
-    for row in table.rows:
-        cells = []
-        for column in table.columns:
-            text = shown(row.cells.get(column.name), column, " $\\pm$")
-            cells.append(f"\\textbf{{{text}}}" if table.is_best(row, column) else text)
-        lines.append(" & ".join([_tex(_with_reason(row)), *cells, str(len(row.seeds))]) + " \\\\")
+    for row in printed.rows:
+        cells = [f"\\textbf{{{_tex(cell.text)}}}" if cell.bold else _tex(cell.text) for cell in row]
+        lines.append(" & ".join(cells) + " \\\\")
     lines += ["\\bottomrule", "\\end{tabular}"]
-    lines += [f"\\par\\smallskip{{\\footnotesize {_tex('; '.join(table.notes))}}}"] if table.notes else []
+    lines += [f"\\par\\smallskip{{\\footnotesize {_tex('; '.join(printed.remarks))}}}"] if printed.remarks else []
     return "\n".join([*lines, "\\end{table}"]) + "\n"
 
 
@@ -141,16 +160,12 @@ def _csv(tables: Sequence[Table]) -> str:
     return buffer.getvalue()
 
 
-def _with_reason(row: Row) -> str:
-    return row.label if row.cells else f"{row.label} ({'; '.join(row.failures)})"
-
-
 def _pipes(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
+    return f"| {' | '.join(_one_line(cell).replace('|', chr(92) + '|') for cell in cells)} |"
 
 
-def _escape_pipes(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
 
 
 TEX_SPECIAL = {
@@ -158,6 +173,7 @@ TEX_SPECIAL = {
     "~": "\\textasciitilde{}",
     "^": "\\textasciicircum{}",
     "±": "$\\pm$",
+    "†": "$\\dagger$",
     **{character: f"\\{character}" for character in "&%$#_{}"},
 }
 

@@ -74,7 +74,10 @@ class Status:
 
 @dataclass(frozen=True, slots=True)
 class RunSummary:
-    """What a table needs of one run. ``reason`` says why there are no ``measures``; ``images`` is the test part's."""
+    """What a table needs of one run. ``reason`` says why there are no ``measures``.
+
+    ``images`` is how many the test part has, ``labels`` the label names in the order of per-class measures.
+    """
 
     path: Path
     key: str
@@ -83,6 +86,7 @@ class RunSummary:
     reason: str = ""
     measures: Measures | None = None
     images: int = 0
+    labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,7 +279,8 @@ class RunFolder:
         try:
             key, config, status = self.key, self.config, self.status
             if status.state == "done":
-                return RunSummary(self.path, key, config, "done", "", self.read_measures(), len(self._ids()))
+                labels = tuple(self._files.read_json("labels.json"))
+                return RunSummary(self.path, key, config, "done", "", self.read_measures(), len(self._ids()), labels)
             reason = f"{status.stage}: {status.reason}" if status.reason else "not finished"
             return RunSummary(self.path, key, config, status.state, reason)
         except StoreError as error:

@@ -120,12 +120,17 @@ def build(runs: Sequence[RunSummary], columns: Sequence[Column] = tuple(COLUMNS.
     if not runs:
         raise StoreError("no runs to tabulate. Try: bench run --model cnn-rnn --dataset digit-scenes")
     notes = _check_comparable(runs, mix)
+    rows = rows_of(runs, columns)
+    return Table(_title(runs), tuple(columns), rows, (*notes, *_notes(runs, rows)))
+
+
+def rows_of(runs: Iterable[RunSummary], columns: Sequence[Column]) -> tuple[Row, ...]:
+    """Return one row per config, seeds aside, in the order of first appearance, whether or not rows compare."""
     groups: dict[str, list[RunSummary]] = {}
     for run in runs:
         groups.setdefault(_without_seed(run), []).append(run)
     labels = _labels([members[0].config for members in groups.values()])
-    rows = tuple(_row(label, members, columns) for label, members in zip(labels, groups.values(), strict=True))
-    return Table(_title(runs), tuple(columns), rows, (*notes, *_notes(runs, rows)))
+    return tuple(_row(label, members, columns) for label, members in zip(labels, groups.values(), strict=True))
 
 
 def by_dataset(runs: Iterable[RunSummary]) -> dict[str, list[RunSummary]]:

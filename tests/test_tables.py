@@ -12,7 +12,7 @@ import pytest
 from example_runs import run_config
 
 from bench import Measures, StoreError, UsageError
-from bench.rendering import as_json, latex, markdown, remarks, render, shown, terminal
+from bench.rendering import as_json, grid, render, shown, terminal
 from bench.store import RunFolder, RunSummary
 from bench.tables import COLUMNS, Cell, Column, build, by_dataset, columns_named
 
@@ -100,14 +100,14 @@ def test_runs_under_different_protocols_are_refused() -> None:
 def test_a_mixed_table_is_made_when_asked_for_and_says_so() -> None:
     table = build([summary("bce"), summary("warp", protocol="top3@1")], mix=True)
     assert table.notes[0] == "MIXED, rows do not compare: protocols top2@1 and top3@1"
-    assert "MIXED" in markdown(table)
+    assert "MIXED" in render([table], "markdown")
 
 
 def test_a_failed_run_is_a_row_with_its_reason_in_every_format() -> None:
     table = build([summary("bce"), summary("warp", value=None)])
     assert table.rows[1].cells == {}
     reason = "seed 0 failed: train: the loss became NaN"
-    assert remarks(table) == [f"warp: {reason}"]
+    assert grid(table).remarks == (f"warp: {reason}",)
     for style in ("markdown", "latex", "csv", "json"):
         assert reason in render([table], style)
 
@@ -155,23 +155,23 @@ def two_models() -> Sequence[RunSummary]:
 
 
 def test_markdown_has_one_cell_per_column_in_every_row() -> None:
-    lines = [line for line in markdown(build(two_models())).splitlines() if line.startswith("|")]
+    lines = [line for line in render([build(two_models())], "markdown").splitlines() if line.startswith("|")]
     assert len({line.count("|") for line in lines}) == 1
     assert lines[2].startswith("| bce | - | - | 45.0 ±7.1 | - | - | **55.0 ±7.1** |")
 
 
 def test_markdown_escapes_what_would_break_a_row() -> None:
-    text = markdown(build([summary("a|b")]))
+    text = render([build([summary("a|b")])], "markdown")
     assert "a\\|b" in text
 
 
 def test_latex_uses_booktabs_and_escapes_special_characters() -> None:
-    text = latex(build([summary("a_b"), summary("50%")]))
+    text = render([build([summary("a_b"), summary("50%")])], "latex")
     for part in ("\\toprule", "\\midrule", "\\bottomrule", "a\\_b", "50\\%"):
         assert part in text
     rows = [line for line in text.splitlines() if line.endswith("\\\\")]
     assert len({line.replace("\\&", "").count("&") for line in rows}) == 1
-    assert "55.0 $\\pm$7.1" in latex(build(two_models()))
+    assert "55.0 $\\pm$7.1" in render([build(two_models())], "latex")
 
 
 def test_csv_and_json_hold_the_unrounded_values() -> None:
@@ -185,7 +185,7 @@ def test_csv_and_json_hold_the_unrounded_values() -> None:
 
 
 def test_the_terminal_table_marks_the_best_value_in_bold() -> None:
-    drawn = terminal(build(two_models()))
+    drawn = terminal(grid(build(two_models())))
     column = next(column for column in drawn.columns if column.header == "O-F1")
     assert [(cell.plain, str(cell.style)) for cell in column.cells] == [("55.0 ±7.1", "bold"), ("40.0 ±0.0", "")]
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from bench.cli.common import Out
+
+if TYPE_CHECKING:
+    from bench.rendering import Grid
+    from bench.tables import Table
 
 EXAMPLES = """Examples:
 
@@ -17,13 +21,21 @@ EXAMPLES = """Examples:
 
   bench table --columns O-F1,mAP,I-F1 --models cnn-rnn,bce
 
+  bench table all
+
   bench table runs/digit-scenes/bce/4f1c09d2a7b3e865 9ab1 --format latex"""
+
+
+PAPER_TABLES = {"1", "2", "3", "4", "all"}
 
 
 def table(  # noqa: PLR0917 - the parser passes options by name
     runs: Annotated[
         list[str] | None,
-        typer.Argument(help="Run folders or the first digits of their keys; all stored runs if not given."),
+        typer.Argument(
+            help="Run folders or the first digits of their keys; all stored runs if not given."
+            " Or the paper's tables: 1, 2, 3, 4, all."
+        ),
     ] = None,
     out: Out = Path("runs"),
     dataset: Annotated[str, typer.Option("--dataset", metavar="NAME", help="Only runs on this data set.")] = "",
@@ -40,10 +52,14 @@ def table(  # noqa: PLR0917 - the parser passes options by name
     """Render stored runs as tables, one per data set: mean and spread over seeds, in percent.
 
     Runs measured on different images or by different protocols do not compare and are refused in one table.
-    Failed runs are rows with their reason.
+    Failed runs are rows with their reason. A number shows that table of the paper: its printed values, ours, the
+    differences, and what could not be run.
     """
     from bench import store, tables
 
+    if runs and set(runs) <= PAPER_TABLES:
+        _print_paper_tables(runs, out, style)
+        return
     order = _names(models)
     folders = [store.named(text, out) for text in runs] if runs else store.find(out, dataset, order)
     summaries = [folder.summary() for folder in folders]
@@ -60,24 +76,44 @@ def table(  # noqa: PLR0917 - the parser passes options by name
     print_tables([tables.build(group, chosen, mix) for group in groups], style)
 
 
+def _print_paper_tables(numbers: list[str], out: Path, style: str) -> None:
+    from bench import paper_tables, plugins, published, store
+
+    summaries = [folder.summary() for folder in store.find(out)]
+    rerunnable = {found.spec.row for found in plugins.installed().models.values()}
+    chosen = [table for table in published.tables() if {"all", str(table.number)} & set(numbers)]
+    ledgers = [paper_tables.build(table, summaries, rerunnable) for table in chosen]
+    if style == "terminal":
+        _print_grids([paper_tables.grid(ledger) for ledger in ledgers])
+    else:
+        print(paper_tables.render(ledgers, style), end="")
+
+
 def _names(text: str) -> tuple[str, ...]:
     return tuple(filter(None, (name.strip() for name in text.split(","))))
 
 
-def print_tables(built: list, style: str) -> None:  # type: ignore[type-arg]
+def print_tables(built: list[Table], style: str) -> None:
     """Print tables in ``style``; on a terminal their remarks follow each one."""
     from bench import rendering
 
-    if style != "terminal":
+    if style == "terminal":
+        _print_grids([rendering.grid(one) for one in built])
+    else:
         print(rendering.render(built, style), end="")
-        return
-    from rich.console import Console
 
-    # Piped text has no terminal width: a table folded at 80 columns would be of use to nobody.
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=200)
-    for one in built:
-        console.print(rendering.terminal(one))
-        for remark in rendering.remarks(one):
+
+def _print_grids(grids: list[Grid]) -> None:
+    from rich.console import Console
+    from rich.measure import Measurement
+
+    from bench.rendering import terminal
+
+    for one in grids:
+        drawn = terminal(one)
+        console = Console()
+        # A number cut to fit a narrow window would mislead; a line that the window folds does not.
+        needed = Measurement.get(console, console.options.update(max_width=10_000), drawn).maximum
+        Console(width=max(console.width, needed)).print(drawn)
+        for remark in one.remarks:
             console.print(remark, style="dim", highlight=False, markup=False, soft_wrap=True)
