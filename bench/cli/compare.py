@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -134,11 +135,13 @@ def _option_names(spec: object) -> set[str]:
 def run_or_record(request: RunRequest, progress: str) -> RunSummary:
     """Return the summary of the finished run, or of its failure, which is also one line on standard error."""
     from bench.errors import BenchError, NotRun
+    from bench.progress import QUIET_VARIABLE
     from bench.run import run_one
     from bench.store import RunSummary, find
 
     name = f"{request.model} seed {request.seed}"
-    print(f"{progress} {name}", file=sys.stderr)
+    if not os.environ.get(QUIET_VARIABLE):
+        print(f"{progress} {name}", file=sys.stderr)
     try:
         return run_one(request).summary()
     except BenchError as error:
