@@ -1,0 +1,100 @@
+"""Trained torch models as arrays in, arrays out: what decoders and metrics see of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from bench.records import Features, FloatArray
+
+if TYPE_CHECKING:
+    import torch
+
+IMAGE_ROWS = 256
+"""Images per call of a model, always; the last chunk is padded, for the reason below."""
+
+STEP_ROWS = 32
+"""Prefixes per call of a step network. Every call has this shape, padded, because matrix products of another
+shape may round differently: a prefix's term must not depend on which other prefixes are asked for."""
+
+
+def device_of(model: Any) -> torch.device:
+    """Return the device that the model's parameters, or else its buffers, lie on."""
+    import torch
+
+    tensors = [*model.parameters(), *model.buffers()]
+    return tensors[0].device if tensors else torch.device("cpu")
+
+
+def by_chunks(
+    model: Any, function: Callable[[torch.Tensor], torch.Tensor], values: FloatArray, rows: int = IMAGE_ROWS
+) -> FloatArray:
+    """Return ``function`` of (n, dimensions) ``values``, ``rows`` at a time, without gradients and in eval mode.
+
+    The last chunk is padded with zeros, so an image's result does not depend on how many others follow it.
+    """
+    import torch
+
+    device = device_of(model)
+    model.eval()
+    results: list[FloatArray] = []
+    with torch.inference_mode():
+        for start in range(0, len(values), rows):
+            chunk = values[start : start + rows]
+            padded = np.zeros((rows, values.shape[1]), dtype=np.float32)
+            padded[: len(chunk)] = chunk
+            result = function(torch.from_numpy(padded).to(device))
+            results.append(result[: len(chunk)].to("cpu", torch.float32).numpy())
+    return np.concatenate(results)
+
+
+def image_terms(model: Any, features: Features) -> tuple[FloatArray, FloatArray]:
+    """Return a sequence model's image terms (images, D) and start states: (1, S), or (images, S) if it sees them."""
+    terms = by_chunks(model, model.image_term, features.values)
+    if model.sees_image:
+        return terms, by_chunks(model, model.start_states, features.values)
+    return terms, by_chunks(model, model.start_states, features.values[:1], 1)
+
+
+class TorchStepNetwork:
+    """A ``bench.contracts.StepNetwork`` computed by torch, on the device where the model lies."""
+
+    activation: Literal["identity", "relu", "tanh"]
+
+    def __init__(self, model: Any) -> None:
+        import torch
+
+        self._model = model.eval()
+        self._device = device_of(model)
+        self.activation = model.activation
+        self.sees_image: bool = model.sees_image
+        with torch.inference_mode():
+            output, bias = model.output_embedding()
+        self.output: FloatArray = np.ascontiguousarray(output.float().cpu().numpy())
+        self.bias: FloatArray = (
+            np.zeros(len(self.output), dtype=np.float32) if bias is None else bias.float().cpu().numpy().copy()
+        )
+
+    def step(self, labels: Any, states: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return prefix terms (b, D) and states (b, S) after ``labels`` (b,) int64 from ``states`` (b, S)."""
+        import torch
+
+        terms: list[FloatArray] = []
+        following: list[FloatArray] = []
+        with torch.inference_mode():
+            for start in range(0, len(labels), STEP_ROWS):
+                count = min(STEP_ROWS, len(labels) - start)
+                padded_labels = np.zeros(STEP_ROWS, dtype=np.int64)
+                padded_labels[:count] = labels[start : start + count]
+                padded_states = np.zeros((STEP_ROWS, states.shape[1]), dtype=np.float32)
+                padded_states[:count] = states[start : start + count]
+                term, state = self._model.step(
+                    torch.from_numpy(padded_labels).to(self._device), torch.from_numpy(padded_states).to(self._device)
+                )
+                terms.append(term[:count].float().cpu().numpy())
+                following.append(state[:count].float().cpu().numpy())
+        if not terms:
+            return np.zeros((0, self.output.shape[1]), dtype=np.float32), np.zeros_like(states)
+        return np.concatenate(terms), np.concatenate(following)

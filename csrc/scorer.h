@@ -1,0 +1,67 @@
+// The scores of labels and END after a prefix, for an image: output @ h(prefix term + image term) + bias.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "aligned.h"
+#include "options.h"
+#include "vector_math.h"
+
+namespace mlb {
+
+// What a row of scores amounts to: log P(label) = (score - highest) - log_sum.
+struct Normalizer {
+  float highest;  // -infinity where every entry is forbidden
+  double log_sum;
+};
+
+// Reusable rows of one thread.
+struct ScoreRows {
+  Floats scores, maxima, joint;
+};
+
+// Where h is the identity the product is taken once per prefix and once per image, and a step is an addition.
+// Prefix and image rows are what that leaves to store: labels + 1 scores each, or else D numbers each.
+class Scorer {
+ public:
+  // output (labels + 1, depth) row-major and finite; bias (labels + 1), finite or -infinity.
+  Scorer(std::span<const float> output, std::span<const float> bias, Activation activation);
+
+  std::int32_t labels() const { return labels_; }
+  std::int32_t end() const { return labels_; }
+  std::int32_t start() const { return labels_ + 1; }
+  std::size_t depth() const { return depth_; }
+  std::size_t score_width() const { return score_width_; }
+  std::size_t row_width() const { return folded_ ? score_width_ : padded(depth_); }
+  // Floats of a row that mean something.
+  std::size_t row_size() const { return folded_ ? static_cast<std::size_t>(labels_) + 1 : depth_; }
+
+  ScoreRows make_rows() const;
+  // term (depth) -> row (row_width).
+  void prefix_row(const float* term, float* row) const;
+  void image_row(const float* term, float* row) const;
+
+  // Writes rows.scores, unmasked.
+  void score(const float* prefix_row, const float* image_row, ScoreRows& rows) const;
+  // Returns the normalizer of rows.scores and sets rows.maxima, by which take_best finds the best entries.
+  // Throws std::invalid_argument where a score is NaN or +infinity.
+  Normalizer normalize(ScoreRows& rows) const;
+  // Removes the best entry from rows and returns its index, the lower one of equals; -1: all are -infinity.
+  std::int32_t take_best(ScoreRows& rows, float& score) const;
+
+  const VectorMath& math() const { return math_; }
+
+ private:
+  const VectorMath& math_;
+  std::int32_t labels_;
+  std::size_t depth_, score_width_;
+  bool folded_;
+  Activation activation_;
+  Floats columns_;  // output transposed: (depth, score_width), padded with zeros
+  Floats bias_;     // (score_width), padded with -infinity
+  Floats zeros_;    // (score_width)
+};
+
+}  // namespace mlb

@@ -1,0 +1,39 @@
+"""CNN-RNN: labels emitted one after another by a recurrent network that shares their embedding with the image."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bench import ModelRequest, ModelSpec, Option
+from bench_models.shared_options import input_options, sequence_options
+
+CELL = Option(
+    "cell",
+    "paper",
+    "recurrent cell: the paper's with sigmoid gates, the same with ReLU everywhere, a standard LSTM, the slides' GRU",
+    choices=("paper", "paper-literal", "lstm", "gru"),
+)
+
+
+def build(request: ModelRequest) -> Any:
+    """Return the model of paper.md section 1 with the chosen cell."""
+    from bench_models.sequences import build_prefix_model
+
+    return build_prefix_model(request, str(request.options["cell"]))
+
+
+SPEC = ModelSpec(
+    name="cnn-rnn",
+    summary="label sequences from a recurrent network over a joint image-label embedding",
+    kind="sequence",
+    build=build,
+    options=(
+        CELL,
+        Option("hidden", 512, "recurrent units", minimum=1),
+        *sequence_options(),
+        *input_options(dropout=0.5),
+    ),
+    training={},
+    row="CNN-RNN",
+    source="Wang et al., CNN-RNN: A Unified Framework for Multi-label Image Classification, CVPR 2016",
+)

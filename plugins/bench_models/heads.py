@@ -1,0 +1,62 @@
+"""The classifier on image features that the scoring baselines share; they differ in their loss."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+import bench
+from bench.records import BoolArray, FloatArray, ScoreKind
+from bench_models.inputs import FeatureInput, seeded
+
+Loss = Callable[[torch.Tensor, torch.Tensor, torch.Generator], torch.Tensor]
+"""(n, labels) logits, (n, labels) bool truth, generator -> scalar, mean over the images."""
+
+
+class Classifier(nn.Module):
+    """A ``bench.ScoreModel``: normalised features, an optional hidden layer, one logit per label.
+
+    ``to_scores`` turns logits into scores of kind ``score_kind``; ``None`` keeps them.
+    """
+
+    def __init__(
+        self,
+        request: bench.ModelRequest,
+        objective: Loss,
+        score_kind: ScoreKind,
+        to_scores: Callable[[torch.Tensor], torch.Tensor] | None = None,
+    ) -> None:
+        super().__init__()
+        self.score_kind = score_kind
+        self.objective = objective
+        self.to_scores = to_scores
+        hidden = int(request.options["hidden"])
+        labels = len(request.labels)
+        with seeded(request.seed):
+            self.input = FeatureInput(request)
+            self.layers: nn.Module = nn.Linear(request.dimensions, labels)
+            if hidden:
+                drop = nn.Dropout(float(request.options["dropout"]))
+                self.layers = nn.Sequential(
+                    nn.Linear(request.dimensions, hidden), nn.ReLU(), drop, nn.Linear(hidden, labels)
+                )
+
+    def fit(self, features: FloatArray, truth: BoolArray) -> None:
+        """Take the input's mean and standard deviation from the training part."""
+        self.input.fit(features)
+
+    def logits(self, features: torch.Tensor) -> torch.Tensor:
+        """Return (n, labels) logits."""
+        logits: torch.Tensor = self.layers(self.input(features))
+        return logits
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """Return (n, labels) scores of kind ``score_kind``."""
+        logits = self.logits(features)
+        return self.to_scores(logits) if self.to_scores else logits
+
+    def loss(self, features: torch.Tensor, truth: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        """Return the objective on a batch, a scalar."""
+        return self.objective(self.logits(features), truth, generator)

@@ -1,0 +1,70 @@
+"""What every first-party model does with image features before its own layers, so that no row gains by it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from torch import nn
+
+import bench
+from bench.records import FloatArray
+
+CHUNK = 4096
+"""Images read at once for the statistics: memory-mapped features need not fit in memory."""
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Draw initial weights from ``seed`` and leave torch's global random state as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
+
+
+class FeatureInput(nn.Module):
+    """Normalises (n, dimensions) features, then applies dropout to them while training.
+
+    ``standard`` subtracts each dimension's mean over the training part and divides by its standard
+    deviation; ``l2`` divides each image's features by their length, times the root of ``dimensions``
+    so that both give entries of about one; ``none`` leaves them.
+    """
+
+    mean: torch.Tensor
+    scale: torch.Tensor
+
+    def __init__(self, request: bench.ModelRequest) -> None:
+        super().__init__()
+        self.normalize = str(request.options["normalize"])
+        self.dropout = nn.Dropout(float(request.options["dropout"]))
+        self.register_buffer("mean", torch.zeros(request.dimensions))
+        self.register_buffer("scale", torch.ones(request.dimensions))
+
+    def fit(self, features: FloatArray) -> None:
+        """Take mean and standard deviation from the training part; only ``standard`` uses them."""
+        if self.normalize != "standard":
+            return
+        total = np.zeros(features.shape[1])
+        squares = np.zeros(features.shape[1])
+        for start in range(0, len(features), CHUNK):
+            rows = np.asarray(features[start : start + CHUNK], dtype=np.float64)
+            total += rows.sum(axis=0)
+            squares += np.square(rows).sum(axis=0)
+        mean = total / len(features)
+        deviation = np.sqrt(np.maximum(squares / len(features) - np.square(mean), 0.0))
+        # A dimension that is nearly constant here would blow up the few test images where it is not.
+        floor = max(0.1 * float(deviation.mean()), 1e-6)
+        self.mean.copy_(torch.from_numpy(mean))
+        self.scale.copy_(torch.from_numpy(1.0 / np.maximum(deviation, floor)))
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """Return the normalised features, (n, dimensions)."""
+        if self.normalize == "l2":
+            root = float(features.shape[1]) ** 0.5
+            features = nn.functional.normalize(features, dim=1) * root
+        else:
+            features = (features - self.mean) * self.scale
+        dropped: torch.Tensor = self.dropout(features)
+        return dropped

@@ -1,0 +1,144 @@
+"""The sequence model behind ``cnn-rnn`` and ``no-rnn``; they differ in the memory of the labels emitted so far.
+
+paper.md section 1: x_t = h(U_o o(t) + U_I I), s(t) = U_l^T x_t, the label embedding U_l shared by input and output.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal, cast
+
+import numpy as np
+import torch
+from torch import nn
+
+import bench
+from bench.records import BoolArray, FloatArray
+from bench_models.inputs import FeatureInput, seeded
+from bench_models.memories import GruCell, LastMemory, LstmCell, Memory, PaperCell, SumMemory
+
+Activation = Literal["identity", "relu", "tanh"]
+ACTIVATIONS: dict[Activation, Callable[[torch.Tensor], torch.Tensor]] = {
+    "identity": lambda x: x,
+    "relu": torch.relu,
+    "tanh": torch.tanh,
+}
+
+
+class PrefixModel(nn.Module):
+    """A ``bench.SequenceModel`` whose memory sees labels only, so that images share the states of equal prefixes."""
+
+    sees_image = False
+    label_order: torch.Tensor
+
+    def __init__(self, request: bench.ModelRequest, memory: Memory) -> None:
+        super().__init__()
+        self.activation = cast(Activation, request.options["activation"])
+        self.labels = len(request.labels)
+        self.end, self.start = self.labels, self.labels + 1
+        embedding = int(request.options["embedding"])
+        self.memory = memory
+        self.embedding = nn.Embedding(self.labels + 2, embedding)
+        nn.init.normal_(self.embedding.weight, std=embedding**-0.5)
+        self.input = FeatureInput(request)
+        self.dropout = nn.Dropout(float(request.options["dropout"]))
+        self.project_image = nn.Linear(request.dimensions, embedding, bias=False)
+        self.project_memory = nn.Linear(memory.output_size, embedding, bias=False)
+        self.register_buffer("label_order", torch.from_numpy(label_order(request)))
+
+    def fit(self, features: FloatArray, truth: BoolArray) -> None:
+        """Take the input's mean and standard deviation from the training part."""
+        self.input.fit(features)
+
+    def image_term(self, features: torch.Tensor) -> torch.Tensor:
+        """Return U_I I, (n, embedding)."""
+        term: torch.Tensor = self.project_image(self.input(features))
+        return term
+
+    def start_states(self, features: torch.Tensor) -> torch.Tensor:
+        """Return the state before START, (1, S): zeros, the same for every image."""
+        return features.new_zeros((1, self.memory.state_size))
+
+    def step(self, labels: torch.Tensor, states: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the prefix term U_o o(t), (b, embedding), and the next state, (b, S)."""
+        output, following = self.memory(self.embedding(labels), states)
+        return self.project_memory(self.dropout(output)), following
+
+    def output_embedding(self) -> tuple[torch.Tensor, None]:
+        """Return the rows of U_l that can be emitted: labels, then END. There is no bias."""
+        return self.embedding.weight[: self.labels + 1], None
+
+    def loss(self, features: torch.Tensor, truth: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        """Return the cross-entropy of the true sequences under teacher forcing, mean over all their steps."""
+        targets, lengths = target_sequences(truth, self.label_order)
+        images, outputs, wanted = self._unroll(targets, lengths)
+        terms = self.project_memory(self.dropout(outputs)) + self.image_term(features)[images]
+        embedding, _ = self.output_embedding()
+        logits = ACTIVATIONS[self.activation](terms) @ embedding.T
+        return nn.functional.cross_entropy(logits, wanted)
+
+    def _unroll(self, targets: torch.Tensor, lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Return (image, memory output, target) of every step of every sequence in the batch.
+
+        The memory sees only labels, so each distinct prefix of the batch is computed once: level by
+        level down the batch's prefix tree, ``node`` being each image's place on the current level.
+        """
+        states = self.project_memory.weight.new_zeros((1, self.memory.state_size))
+        node = torch.zeros_like(lengths)
+        labels = lengths.new_full((1,), self.start)
+        steps: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
+        for position in range(targets.shape[1]):
+            images = (lengths > position).nonzero().squeeze(1)
+            if position:
+                keys = node * (self.labels + 2)
+                keys[images] += targets[images, position - 1]
+                distinct, place = torch.unique(keys[images], return_inverse=True)
+                node = torch.zeros_like(node).index_copy(0, images, place)
+                labels = distinct % (self.labels + 2)
+                states = states.index_select(0, distinct // (self.labels + 2))
+            outputs, states = self.memory(self.embedding(labels), states)
+            steps.append((images, outputs.index_select(0, node[images]), targets[images, position]))
+        image, output, target = zip(*steps, strict=True)
+        return torch.cat(image), torch.cat(output), torch.cat(target)
+
+
+def label_order(request: bench.ModelRequest) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """Return the labels in the order in which a target sequence names them.
+
+    ``frequent``: most frequent in training first, ties by index (paper.md section 2); ``rare``: the
+    reverse; ``random``: one permutation drawn from the run's seed.
+    """
+    order = request.options["order"]
+    if order == "random":
+        return np.random.default_rng(request.seed).permutation(len(request.labels))
+    frequent = np.argsort(-np.asarray(request.label_counts, dtype=np.int64), kind="stable")
+    return frequent if order == "frequent" else frequent[::-1].copy()
+
+
+def target_sequences(truth: torch.Tensor, order: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the target sequences of (n, labels) bool ``truth``: labels in ``order``, then END, padded with -1.
+
+    The sequences are (n, longest) and as long as the batch's longest one; the lengths (n,) count END.
+    """
+    lengths = truth.sum(dim=1)
+    targets = lengths.new_full((len(truth), int(lengths.max()) + 1), -1)
+    image, place = truth[:, order].nonzero(as_tuple=True)
+    position = torch.arange(len(image), device=truth.device) - (lengths.cumsum(0) - lengths)[image]
+    targets[image, position] = order[place]
+    targets.scatter_(1, lengths.unsqueeze(1), truth.shape[1])
+    return targets, lengths + 1
+
+
+def build_prefix_model(request: bench.ModelRequest, memory: str) -> PrefixModel:
+    """Return the model with the memory of that name; initial weights are drawn from the request's seed."""
+    embedding, hidden = int(request.options["embedding"]), int(request.options.get("hidden", 0))
+    make: dict[str, Callable[[], Memory]] = {
+        "paper": lambda: PaperCell(embedding, hidden),
+        "paper-literal": lambda: PaperCell(embedding, hidden, literal=True),
+        "lstm": lambda: LstmCell(embedding, hidden),
+        "gru": lambda: GruCell(embedding, hidden),
+        "sum": lambda: SumMemory(embedding),
+        "last": lambda: LastMemory(embedding),
+    }
+    with seeded(request.seed):
+        return PrefixModel(request, make[memory]())

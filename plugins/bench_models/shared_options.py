@@ -1,0 +1,30 @@
+"""Options that the first-party models share; every model states its own default."""
+
+from bench import Option
+
+
+def input_options(dropout: float, normalize: str = "standard") -> tuple[Option, ...]:
+    """Return the options of ``bench_models.inputs.FeatureInput``."""
+    return (
+        Option("dropout", dropout, "share of activations dropped while training", minimum=0.0, maximum=0.95),
+        Option(
+            "normalize",
+            normalize,
+            "image features: standardised per dimension on the training part, scaled to unit length, or as they are",
+            choices=("standard", "l2", "none"),
+        ),
+    )
+
+
+def sequence_options() -> tuple[Option, ...]:
+    """Return the options of ``bench_models.sequences.PrefixModel``."""
+    return (
+        Option("embedding", 64, "dimensions of the label embedding and of the joint space", minimum=1),
+        Option("activation", "identity", "h of the joint embedding", choices=("identity", "relu", "tanh")),
+        Option(
+            "order",
+            "frequent",
+            "order of an image's labels in the target: frequent first, rare first, or one random order for all",
+            choices=("frequent", "rare", "random"),
+        ),
+    )

@@ -1,0 +1,44 @@
+"""Softmax: a linear classifier whose target spreads the probability evenly over the true labels."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from bench import ModelRequest, ModelSpec, Option
+from bench_models.shared_options import input_options
+
+if TYPE_CHECKING:
+    import torch
+
+HIDDEN = Option("hidden", 0, "units of a hidden layer; 0: a linear classifier", minimum=0)
+
+
+def cross_entropy(logits: torch.Tensor, truth: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Return the mean over images of -sum_l p_l log q_l, p_l = 1/c+ on each of an image's c+ labels.
+
+    An image without labels has no target distribution and adds nothing.
+    """
+    counts = truth.sum(dim=1, keepdim=True).clamp(min=1)
+    per_image = -((truth / counts) * logits.log_softmax(dim=1)).sum(dim=1)
+    return per_image.sum() / truth.any(dim=1).sum().clamp(min=1)
+
+
+def build(request: ModelRequest) -> Any:
+    """Return the classifier; its scores are log-probabilities over the labels and have no threshold."""
+    import torch
+
+    from bench_models.heads import Classifier
+
+    return Classifier(request, cross_entropy, "log_probability", lambda logits: torch.log_softmax(logits, dim=1))
+
+
+SPEC = ModelSpec(
+    name="softmax",
+    summary="linear classifier, softmax cross-entropy with target 1/c on each of an image's c labels",
+    kind="scores",
+    build=build,
+    options=(HIDDEN, *input_options(dropout=0.5)),
+    training={},
+    row="Softmax",
+    source="Gong et al., Deep Convolutional Ranking for Multilabel Image Annotation, ICLR 2014",
+)
