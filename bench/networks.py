@@ -72,9 +72,9 @@ class TorchStepNetwork:
         self.sees_image: bool = model.sees_image
         with torch.inference_mode():
             output, bias = model.output_embedding()
-        self.output: FloatArray = np.ascontiguousarray(output.float().cpu().numpy())
+        self.output: FloatArray = np.ascontiguousarray(output.detach().float().cpu().numpy())
         self.bias: FloatArray = (
-            np.zeros(len(self.output), dtype=np.float32) if bias is None else bias.float().cpu().numpy().copy()
+            np.zeros(len(self.output), dtype=np.float32) if bias is None else bias.detach().float().cpu().numpy().copy()
         )
 
     def step(self, labels: Any, states: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -20,8 +20,7 @@ import bench
 from bench import data, plugins, protocols
 from bench.contracts import Backbone, BackboneRequest, DatasetRequest, ModelRequest
 from bench.environment import environment
-from bench.errors import BenchError
-from bench.files import canonical_json, digest
+from bench.errors import ModelError, NotRun
 from bench.plan import Plan, RunRequest, describe, make_plan
 from bench.plugins import Registry
 from bench.records import BoolArray, Dataset, Features, LabelSets, Scores, SearchOptions, Split
@@ -43,6 +42,17 @@ class Parts:
 
 
 @dataclass(frozen=True, slots=True)
+class Rebuilt:
+    """A stored run brought back to life."""
+
+    plan: Plan
+    parts: Parts
+    backbone: Backbone
+    model: Any
+    protocol: protocols.Protocol
+
+
+@dataclass(frozen=True, slots=True)
 class Prediction:
     """What a model says of a split: scores per label, and its own label sets where it makes them."""
 
@@ -58,6 +68,7 @@ def run_one(request: RunRequest, registry: Registry | None = None) -> RunFolder:
     Raises ``BenchError``; where the run's folder is already known, the failure is stored in it first.
     """
     plan = make_plan(request, registry or plugins.installed())
+    _check_device(request.device)
     clock = Stopwatch()
     with clock.stage("open data set"):
         parts = _open_parts(plan)
@@ -71,9 +82,10 @@ def run_one(request: RunRequest, registry: Registry | None = None) -> RunFolder:
         if folder.done:
             return folder
         try:
-            _fill(folder, plan, parts, backbone, protocol, clock)
-        except BenchError as error:
-            folder.fail(clock.current, str(error))
+            _fill(folder, plan, parts, backbone, protocol, clock=clock)
+        except Exception as error:
+            # Whatever a plugin raises, the failure stays in the store as a row with its reason.
+            folder.fail(clock.current, str(error) or type(error).__name__)
             raise
     return folder
 
@@ -112,37 +124,42 @@ def make_config(plan: Plan, parts: Parts, backbone: Backbone, protocol: str) -> 
     }
 
 
-def rebuild(folder: RunFolder) -> tuple[Any, Backbone, Plan]:
-    """Return a finished run's trained model, its backbone and its plan, as ``bench export`` needs them.
+def rebuild(folder: RunFolder) -> Rebuilt:
+    """Return a stored run's trained model with its backbone, plan and data, as ``bench export`` needs them.
 
     Raises ``BenchError`` where the plugins, weights or data that made the run are no longer the same.
     """
+    from bench import train
+
     request = folder.request()
     plan = make_plan(request, plugins.installed())
     parts = _open_parts(plan)
     backbone = _build_backbone(plan)
-    if backbone.weights_hash != folder.config["backbone"]["weights_hash"]:
-        raise bench.ModelError(
-            f"{folder.path}: backbone weights are {backbone.weights_hash}, the run used"
-            f" {folder.config['backbone']['weights_hash']}. Try: --weights with the file of that run"
+    protocol = protocols.get(request.protocol or parts.dataset.protocol)
+    if make_config(plan, parts, backbone, protocol.name) != folder.config:
+        raise ModelError(
+            f"{folder.path}: the code, the data set or the backbone weights are no longer those of this run."
+            " Try: bench run with the same options, then export that run"
         )
     model = _build_model(plan, parts.fit, backbone)
-    from bench import train
-
     train.load_weights(model, folder.read_weights())
-    return model, backbone, plan
+    model.eval()
+    return Rebuilt(plan, parts, _tuned(folder, plan, parts, backbone), model, protocol)
 
 
 def _fill(
-    folder: RunFolder, plan: Plan, parts: Parts, backbone: Backbone, protocol: protocols.Protocol, clock: Stopwatch
+    folder: RunFolder, plan: Plan, parts: Parts, frozen: Backbone, protocol: protocols.Protocol, *, clock: Stopwatch
 ) -> None:
     """Do what the folder still lacks, in order."""
+    from bench import features as cache
     from bench import train
 
     request = plan.request
     folder.write_environment(environment())
     folder.write_request(request)
     folder.write_truth(parts.dataset.test)
+    with clock.stage("fine-tune" if request.finetune else "features"):
+        backbone = _tuned(folder, plan, parts, frozen)
     with clock.stage("features"):
         features = {split.name: _features(plan, split, parts, backbone) for split in _source_splits(parts)}
         fit, validation, test = (_rows(features, split) for split in (parts.fit, parts.validation, parts.dataset.test))
@@ -152,12 +169,13 @@ def _fill(
         train.load_weights(model, folder.read_weights())
     else:
         with clock.stage("train"):
+            score = _validator(plan, parts.validation, validation, protocol, options)
             record = train.fit(
                 model,
                 plan.training,
                 fit,
                 parts.fit.truth,
-                _validator(plan, parts.validation, validation, protocol, options),
+                score,
                 name=plan.model.spec.name,
                 seed=request.seed,
                 checkpoint=folder.path / "checkpoint.pt",
@@ -177,7 +195,8 @@ def _fill(
             protocol, test_split.labels, test_split.truth, test_split.ignore, prediction.predicted, prediction.scores
         )
     folder.write_measures(measures)
-    folder.write_timings(clock.to_json() | {"decoder": prediction.statistics})
+    extraction = cache.speed(request.cache / "features", test.fingerprint)
+    folder.write_timings(clock.to_json() | {"decoder": prediction.statistics, "feature_extraction": extraction})
     folder.finish()
 
 
@@ -210,6 +229,38 @@ def _validator(
         return 2.0 * hits / max(int(predicted.sum()) + int(split.truth.sum()), 1)
 
     return validate
+
+
+def _check_device(device: str) -> None:
+    """Raise ``UsageError`` for a device torch does not know, ``NotRun`` for one this machine lacks."""
+    import torch
+
+    try:
+        kind = torch.device(device).type
+    except RuntimeError:
+        raise bench.UsageError(f"--device: found '{device}', allowed: cpu, cuda or cuda:N. Try: --device cpu") from None
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise NotRun("--device cuda was asked for, and torch sees no CUDA device. Try: --device cpu")
+
+
+def _tuned(folder: RunFolder, plan: Plan, parts: Parts, backbone: Backbone) -> Backbone:
+    """Return the backbone as fine-tuned in this run, now or before; the frozen one where that was not asked for."""
+    if not plan.request.finetune:
+        return backbone
+    import copy
+
+    from bench import finetune, train
+
+    if folder.has("backbone"):
+        module = copy.deepcopy(backbone.module)
+        train.load_weights(module, folder.read_backbone())
+        return finetune.with_module(backbone, module)
+    request = plan.request
+    # A model of its own: the run's model is then trained on the tuned features from the start, as on frozen ones.
+    head = _build_model(plan, parts.fit, backbone)
+    tuned = finetune.tune(backbone, head, parts.fit, epochs=request.finetune, seed=request.seed, device=request.device)
+    folder.write_backbone(train.save_weights(tuned.module))
+    return tuned
 
 
 def _search_options(plan: Plan, protocol: protocols.Protocol) -> SearchOptions:
@@ -253,7 +304,6 @@ def _cached_backbone(
 def _open_parts(plan: Plan) -> Parts:
     request = plan.request
     return _cached_parts(
-        plan.dataset.spec.name,
         plan.dataset.spec,
         tuple(plan.dataset_options.items()),
         request.data_root,
@@ -264,7 +314,6 @@ def _open_parts(plan: Plan) -> Parts:
 
 @lru_cache(maxsize=2)
 def _cached_parts(
-    name: str,
     spec: bench.DatasetSpec,
     options: tuple[tuple[str, Any], ...],
     root: Path | None,

@@ -7,6 +7,7 @@
     environment.json   machine, versions, threads
     ids.json labels.json truth.npz        the test part: ids, label names, truth and ignore as packed bits
     training.json weights.safetensors     what training gave
+    backbone.safetensors                  the fine-tuned backbone; absent where it stayed frozen
     scores.npy scores.json                (images, labels) float32, memory-mappable; and their kind
     predicted.npz label_sets.npz          label sets as packed bits; label sequences, if the model makes them
     measures.json timings.json            what was measured
@@ -43,6 +44,7 @@ RECORDS: dict[str, tuple[str, ...]] = {
     "truth": ("ids.json", "labels.json", "truth.npz"),
     "training": ("training.json",),
     "weights": ("weights.safetensors",),
+    "backbone": ("backbone.safetensors",),
     "scores": ("ids.json", "scores.npy", "scores.json"),
     "predicted": ("predicted.npz",),
     "label_sets": ("label_sets.npz",),
@@ -185,6 +187,10 @@ class RunFolder:
         """Store the model's weights, the content of a safetensors file."""
         self._files.write("weights.safetensors", content)
 
+    def write_backbone(self, content: bytes) -> None:
+        """Store a fine-tuned backbone's weights, the content of a safetensors file."""
+        self._files.write("backbone.safetensors", content)
+
     def write_scores(self, scores: Scores) -> None:
         """Store the scores of the test part."""
         with self._files.replacing("scores.npy") as temporary, temporary.open("wb") as file:
@@ -245,6 +251,10 @@ class RunFolder:
     def read_weights(self) -> bytes:
         """Return the content of the weights' safetensors file."""
         return self._files.read("weights.safetensors")
+
+    def read_backbone(self) -> bytes:
+        """Return the content of the fine-tuned backbone's safetensors file."""
+        return self._files.read("backbone.safetensors")
 
     def read_scores(self) -> Scores:
         """Return the scores of the test part, memory-mapped, so that they need not fit in memory."""

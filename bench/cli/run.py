@@ -1,0 +1,134 @@
+"""``bench run``: one model on one data set, from images to a table row."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bench.cli.common import (
+    BackboneName,
+    Cache,
+    DataRoot,
+    DatasetName,
+    Device,
+    Engine,
+    Finetune,
+    ModelName,
+    Out,
+    ProtocolName,
+    Seed,
+    Sets,
+    TestSplit,
+    TrainSplit,
+    Weights,
+)
+
+if TYPE_CHECKING:
+    from bench.store import RunFolder
+
+EXAMPLES = """Examples:
+
+  bench run --model cnn-rnn --dataset digit-scenes
+
+  bench run --model cnn-rnn --dataset digit-scenes --set cell=gru --set beam_width=5
+
+  bench run --model bce --dataset coco --data-root coco --train-split train2017 --test-split val2017
+
+  bench run --model softmax --dataset voc2007 --data-root VOCdevkit --backbone timm/resnet18"""
+
+
+def run(  # noqa: PLR0917 - the parser passes options by name
+    model: ModelName,
+    dataset: DatasetName,
+    backbone: BackboneName = "",
+    sets: Sets = None,
+    protocol: ProtocolName = "",
+    data_root: DataRoot = None,
+    weights: Weights = None,
+    train_split: TrainSplit = None,
+    test_split: TestSplit = None,
+    finetune: Finetune = 0,
+    seed: Seed = 0,
+    out: Out = Path("runs"),
+    cache: Cache = None,
+    device: Device = "cpu",
+    engine: Engine = "torch",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the run as JSON, without progress bars.")] = False,
+) -> None:
+    """Train, decode and measure one model on one data set, and print its table row.
+
+    The same command again continues a run that was stopped, and only prints one that is done.
+    """
+    import os
+    import time
+
+    from bench.plan import RunRequest, default_cache
+    from bench.progress import QUIET_VARIABLE
+    from bench.run import run_one
+
+    if as_json:
+        os.environ[QUIET_VARIABLE] = "1"
+    request = RunRequest(
+        model=model,
+        dataset=dataset,
+        backbone=backbone,
+        sets=tuple(sets or ()),
+        protocol=protocol,
+        data_root=data_root,
+        weights=weights,
+        train_split=train_split,
+        test_split=test_split,
+        finetune=finetune,
+        seed=seed,
+        out=out,
+        cache=cache or default_cache(),
+        device=device,
+        engine=engine,
+    )
+    started = time.perf_counter()
+    folder = run_one(request)
+    if as_json:
+        _print_json(folder)
+    else:
+        _print(folder, time.perf_counter() - started, _same_place(dataset, data_root, out))
+
+
+def _print(folder: RunFolder, seconds: float, place: str) -> None:
+    from bench import tables
+    from bench.cli.table import print_tables
+
+    print_tables([tables.build([folder.summary()])], "terminal")
+    timings = folder.read_timings()
+    stages = ", ".join(f"{name} {spent:.1f} s" for name, spent in timings["seconds"].items() if spent >= 0.05)
+    extraction = timings.get("feature_extraction") or {}
+    speed = f" ({extraction['images_per_second']:,.0f} images/s)" if extraction else ""
+    print(f"\nrun folder  {folder.path}")
+    print(f"time        {seconds:.1f} s now; when it was made: {stages.replace('features', f'features{speed}', 1)}")
+    print(f"next        bench compare {place} --models cnn-rnn,no-rnn,bce,softmax,warp")
+
+
+def _same_place(dataset: str, data_root: Path | None, out: Path) -> str:
+    """Return the options that a following command on the same data needs."""
+    words = [f"--dataset {dataset}"]
+    if data_root is not None:
+        words.append(f"--data-root {data_root}")
+    if out != Path("runs"):
+        words.append(f"--out {out}")
+    return " ".join(words)
+
+
+def _print_json(folder: RunFolder) -> None:
+    from dataclasses import asdict
+
+    from bench.sealed import to_json
+
+    record: dict[str, Any] = {
+        "folder": str(folder.path),
+        "key": folder.key,
+        "config": folder.config,
+        "measures": asdict(folder.read_measures()),
+        "timings": folder.read_timings(),
+    }
+    print(to_json(record), end="")

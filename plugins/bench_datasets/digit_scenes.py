@@ -1,0 +1,170 @@
+"""digit-scenes: sheets of handwritten digits on which labels depend on one another. Built in, no files.
+
+A label is an ink and a digit, 30 in all. A scene is drawn like this (numbers below, picture and
+measurements in docs/digit-scenes.md):
+
+1. a context, one of ``CONTEXTS``, Zipfian;
+2. how many labels are drawn: 1 + a geometric number, at most ``MOST_DRAWN``;
+3. the labels, without replacement, each with probability proportional to its Zipfian frequency, times
+   ``CONTEXT_GAIN`` if it belongs to the context;
+4. companions: each of the ``ANCHORS`` most frequent labels brings its own companion with probability
+   ``COMPANION``. A companion is painted faint, so that it can be inferred but hardly be read;
+5. the places, avoiding overlap where there is room, and a real digit as source of each instance.
+
+Sources of train, validation and test are disjoint. Everything follows from the option ``seed``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench import Dataset, DatasetRequest, DatasetSpec, Option, Split
+from bench_datasets.digit_painter import LABELS, SIDE, Instance
+from bench_datasets.digits import Part, digits
+
+ZIPF = 0.75
+CONTEXTS = 6
+CONTEXT_LABELS = 9
+CONTEXT_GAIN = 14.0
+DRAW_CHANCE = 0.46
+MOST_DRAWN = 9
+ANCHORS = 8
+COMPANION = 0.75
+TWICE = 0.12
+"""Chance that a label is painted two times, which changes no label set."""
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What all scenes share: label frequencies (30,), gains (CONTEXTS, 30), and each label's companion or -1."""
+
+    frequency: NDArray[np.float64]
+    gains: NDArray[np.float64]
+    companions: NDArray[np.int64]
+
+
+def make_world(seed: int) -> World:
+    """Return the world that ``seed`` draws: which labels are frequent, which belong together, who accompanies whom."""
+    rng = np.random.default_rng([seed, 0])
+    count = len(LABELS)
+    rank = rng.permutation(count)
+    frequency = 1.0 / (1.0 + rank) ** ZIPF
+    gains = np.ones((CONTEXTS, count))
+    for context in gains:
+        context[rng.choice(count, CONTEXT_LABELS, replace=False)] = CONTEXT_GAIN
+    companions = np.full(count, -1)
+    by_rank = np.argsort(rank)
+    # Anchors are the most frequent labels; companions come from the middle of the ranks, each its own.
+    companions[by_rank[:ANCHORS]] = rng.permutation(by_rank[ANCHORS : ANCHORS + 12])[:ANCHORS]
+    return World(frequency, gains, companions)
+
+
+def draw_labels(world: World, rng: np.random.Generator) -> tuple[list[int], list[int]]:
+    """Return the labels of one scene: those drawn, which are painted plainly, and companions, painted faint."""
+    weights = 1.0 / np.arange(1, CONTEXTS + 1)
+    context = rng.choice(CONTEXTS, p=weights / weights.sum())
+    chances = world.frequency * world.gains[context]
+    number = min(int(rng.geometric(DRAW_CHANCE)), MOST_DRAWN)
+    drawn = [int(label) for label in rng.choice(len(LABELS), number, replace=False, p=chances / chances.sum())]
+    implied = [int(world.companions[label]) for label in drawn if world.companions[label] >= 0]
+    return drawn, [label for label in implied if rng.random() < COMPANION and label not in drawn]
+
+
+def lay_out(
+    drawn: list[int], companions: list[int], sources: list[NDArray[np.int64]], rng: np.random.Generator
+) -> list[Instance]:
+    """Return a place, a size and a source digit for every label of a scene; ``sources`` are rows by digit."""
+    labels = [(label, False) for label in drawn for _ in range(1 + (rng.random() < TWICE))]
+    labels += [(label, True) for label in companions]
+    taken = np.zeros((SIDE, SIDE), dtype=np.bool_)
+    instances = []
+    for label, faint in labels:
+        side = int(rng.integers(8, 11) if faint else rng.integers(15, 24))
+        corners = rng.integers(0, SIDE - side + 1, size=(12, 2))
+        overlap = [int(taken[top : top + side, left : left + side].sum()) for top, left in corners]
+        top, left = (int(corner) for corner in corners[int(np.argmin(overlap))])
+        taken[top : top + side, left : left + side] = True
+        source = int(rng.choice(sources[label % 10]))
+        opacity = float(rng.uniform(0.3, 0.5) if faint else rng.uniform(0.75, 1.0))
+        instances.append(Instance(label, source, side, top, left, opacity, faint))
+    return instances
+
+
+@dataclass(frozen=True, slots=True)
+class Scenes:
+    """Pictures that are painted when they are read; ``layouts`` and ``seeds`` are all they follow from."""
+
+    part: Part
+    layouts: tuple[tuple[Instance, ...], ...]
+    seed: int
+
+    def __len__(self) -> int:
+        return len(self.layouts)
+
+    def read(self, index: int) -> NDArray[np.uint8]:
+        """Paint scene ``index``, (SIDE, SIDE, 3)."""
+        from bench_datasets.digit_painter import blank, paint, to_pixels
+
+        opacities, _ = digits(self.part)
+        sheet = blank(np.random.default_rng([self.seed, 2, index]))
+        for instance in self.layouts[index]:
+            paint(sheet, opacities[instance.source], instance)
+        return to_pixels(sheet)
+
+    def describe(self, index: int) -> str:
+        """Return the split and the scene's number."""
+        return f"digit-scenes/{self.part} scene {index}"
+
+    def content_hash(self) -> str:
+        """Return a hash over the layouts and the pixels of the first scenes, so that a changed painter shows."""
+        from bench.files import digest
+
+        pixels = b"".join(self.read(index).tobytes() for index in range(min(len(self), 8)))
+        return digest(repr(self.layouts), str(self.seed), pixels)
+
+
+def make_split(part: Part, images: int, world: World, seed: int) -> Split:
+    """Return ``images`` scenes of ``part``."""
+    order = ("train", "validation", "test").index(part)
+    rng = np.random.default_rng([seed, 1, order])
+    _, classes = digits(part)
+    sources = [np.flatnonzero(classes == digit) for digit in range(10)]
+    truth = np.zeros((images, len(LABELS)), dtype=np.bool_)
+    layouts = []
+    for row in range(images):
+        drawn, companions = draw_labels(world, rng)
+        truth[row, drawn + companions] = True
+        layouts.append(tuple(lay_out(drawn, companions, sources, rng)))
+    ids = tuple(f"{part}-{row:05d}" for row in range(images))
+    return Split("digit-scenes", part, ids, LABELS, truth, Scenes(part, tuple(layouts), seed * 10 + order))
+
+
+def build(request: DatasetRequest) -> Dataset:
+    """Return the three splits; validation is a fifth of train's size and test two fifths."""
+    seed, images = int(request.options["seed"]), int(request.options["train_images"])
+    world = make_world(seed)
+    return Dataset(
+        name="digit-scenes",
+        variant=f"{images} training scenes, seed {seed}",
+        train=make_split("train", images, world, seed),
+        validation=make_split("validation", max(images // 5, 50), world, seed),
+        test=make_split("test", max(images * 2 // 5, 100), world, seed),
+        protocol="digit-scenes@1",
+        source="scikit-learn's bundled UCI handwritten digits",
+    )
+
+
+SPEC = DatasetSpec(
+    name="digit-scenes",
+    summary="scenes of real handwritten digits in three inks, 30 labels that depend on one another; built in",
+    build=build,
+    options=(
+        Option("seed", 0, "draws the world and its scenes", minimum=0),
+        Option("train_images", 5000, "training scenes; validation has a fifth as many, test two fifths", minimum=200),
+    ),
+    backbone="digits-cnn",
+    splits=("train", "validation", "test"),
+)
