@@ -36,15 +36,13 @@ def make_network(classes: int) -> Any:
     features = nn.Sequential(
         nn.Conv2d(3, 32, 5, stride=2, padding=2),
         nn.ReLU(),
-        nn.Conv2d(32, 48, 3, padding=1),
-        nn.ReLU(),
         nn.MaxPool2d(2),
-        nn.Conv2d(48, 96, 3, padding=1),
+        nn.Conv2d(32, 64, 3, padding=1),
         nn.ReLU(),
-        nn.Conv2d(96, 96, 3, padding=1),
+        nn.Conv2d(64, 128, 3, padding=1),
         nn.ReLU(),
         MaximumAndMean(),
-        nn.Linear(192, DIMENSIONS),
+        nn.Linear(256, DIMENSIONS),
         nn.ReLU(),
     )
     return features, nn.Linear(DIMENSIONS, classes)
@@ -124,7 +122,7 @@ SPEC = BackboneSpec(
     summary="small network trained in seconds to name single digits, then frozen; for digit-scenes",
     build=build,
     options=(
-        Option("images", 8000, "single digits to train on", minimum=BATCH_SIZE),
+        Option("images", 4000, "single digits to train on", minimum=BATCH_SIZE),
         Option("epochs", 8, "passes over them", minimum=1),
         Option("seed", 0, "draws the digits and the initial weights", minimum=0),
     ),
