@@ -46,6 +46,7 @@ def make_run(
     folder.write_truth(Truth(ids, labels, truth, ignore))
     folder.write_training({"best_epoch": 2})
     folder.write_weights(b"weights")
+    folder.write_backbone(b"tuned")
     folder.write_scores(Scores(ids, scores, "logit"))
     folder.write_predicted(truth.copy())
     sequences = np.array([[0, -1], [1, 2], [0, 1], [2, -1]], dtype=np.int32)

@@ -37,6 +37,7 @@ def test_every_record_is_read_as_it_was_written(tmp_path: Path) -> None:
     folder.write_truth(Truth(ids, labels, truth, ignore))
     folder.write_training({"history": [{"loss": 1.0}]})
     folder.write_weights(b"\x00\xff")
+    folder.write_backbone(b"tuned")
     folder.write_scores(scores)
     folder.write_predicted(truth)
     folder.write_label_sets(label_sets)
