@@ -2,6 +2,8 @@
 
 from bench import Option
 
+HIDDEN = Option("hidden", 0, "units of a hidden layer; 0: a linear classifier", minimum=0)
+
 
 def input_options(dropout: float, normalize: str = "standard") -> tuple[Option, ...]:
     """Return the options of ``bench_models.inputs.FeatureInput``."""

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bench import ModelRequest, ModelSpec, Option
-from bench_models.shared_options import input_options
+from bench import ModelRequest, ModelSpec
+from bench_models.shared_options import HIDDEN, input_options
 
 if TYPE_CHECKING:
     import torch
-
-HIDDEN = Option("hidden", 0, "units of a hidden layer; 0: a linear classifier", minimum=0)
 
 
 def cross_entropy(logits: torch.Tensor, truth: torch.Tensor, generator: torch.Generator) -> torch.Tensor:

@@ -1,0 +1,38 @@
+"""BCE: independent sigmoids, one binary cross-entropy per label."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from bench import ModelRequest, ModelSpec
+from bench_models.shared_options import HIDDEN, input_options
+
+if TYPE_CHECKING:
+    import torch
+
+
+def binary_cross_entropy(logits: torch.Tensor, truth: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Return the mean over images of the sum over labels of the binary cross-entropy."""
+    from torch.nn import functional
+
+    per_pair = functional.binary_cross_entropy_with_logits(logits, truth.float(), reduction="none")
+    return per_pair.sum(dim=1).mean()
+
+
+def build(request: ModelRequest) -> Any:
+    """Return the classifier; its scores are logits."""
+    from bench_models.heads import Classifier
+
+    return Classifier(request, binary_cross_entropy, "logit")
+
+
+SPEC = ModelSpec(
+    name="bce",
+    summary="linear classifier, one sigmoid and binary cross-entropy per label",
+    kind="scores",
+    build=build,
+    options=(HIDDEN, *input_options(dropout=0.5)),
+    training={},
+    row="Binary cross-entropy",
+    source="Table 3 of Wang et al., CVPR 2016, prints it without a source",
+)

@@ -1,0 +1,26 @@
+"""KNN: the labels of the nearest training images, each voting by its cosine similarity."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bench import ModelRequest, ModelSpec, Option
+
+
+def build(request: ModelRequest) -> Any:
+    """Return the model; ``fit`` keeps the training part, and scores are the mean vote, in [-1, 1]."""
+    from bench_models.neighbours import Neighbours
+
+    return Neighbours(request)
+
+
+SPEC = ModelSpec(
+    name="knn",
+    summary="labels of the nearest training images, voting by cosine similarity; not trained",
+    kind="scores",
+    build=build,
+    options=(Option("neighbours", 50, "training images that vote", minimum=1),),
+    training=None,
+    row="KNN",
+    source="Chua et al., NUS-WIDE, CIVR 2009, on deep features",
+)

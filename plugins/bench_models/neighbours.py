@@ -1,0 +1,52 @@
+"""The module behind ``knn``: the training part as buffers, so that it is stored and exported like weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+import bench
+from bench.records import BoolArray, FloatArray
+
+
+class Neighbours(nn.Module):
+    """A ``bench.ScoreModel`` that remembers: unit-length features (images, dimensions) and truth (images, labels)."""
+
+    score_kind = "margin"
+    features: torch.Tensor
+    truth: torch.Tensor
+
+    def __init__(self, request: bench.ModelRequest) -> None:
+        super().__init__()
+        self.neighbours = int(request.options["neighbours"])
+        self.register_buffer("features", torch.zeros(0, request.dimensions))
+        self.register_buffer("truth", torch.zeros(0, len(request.labels)))
+
+    def fit(self, features: FloatArray, truth: BoolArray) -> None:
+        """Keep the training part."""
+        self.features = nn.functional.normalize(torch.from_numpy(features.copy()), dim=1)
+        self.truth = torch.from_numpy(truth.copy()).float()
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """Return the mean over the nearest images of similarity times truth, (n, labels)."""
+        similarity = nn.functional.normalize(features, dim=1) @ self.features.T
+        count = min(self.neighbours, len(self.features))
+        nearest, rows = similarity.topk(count, dim=1)
+        votes: torch.Tensor = (nearest.unsqueeze(2) * self.truth[rows]).sum(dim=1) / count
+        return votes
+
+    def loss(self, features: torch.Tensor, truth: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        """Return zero: there is nothing to train."""
+        return features.new_zeros(())
+
+    def _load_from_state_dict(self, state_dict: Mapping[str, torch.Tensor], prefix: str, *rest: Any) -> None:
+        """Take the number of remembered images from the stored weights before the usual loading checks shapes."""
+        for name in ("features", "truth"):
+            stored = state_dict.get(prefix + name)
+            own = getattr(self, name)
+            if stored is not None and stored.ndim == 2 and stored.shape[1] == own.shape[1]:
+                setattr(self, name, own.new_zeros(stored.shape))
+        super()._load_from_state_dict(state_dict, prefix, *rest)  # type: ignore[no-untyped-call]
