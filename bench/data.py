@@ -29,17 +29,18 @@ def open_dataset(spec: DatasetSpec, request: DatasetRequest) -> Dataset:
         if not request.root.is_dir():
             raise DataError(f"data root {request.root} is no folder. '{spec.name}' expects there: {spec.expects}")
     dataset = spec.build(request)
-    _check_splits(dataset)
+    droppable = any(option.name == "absent_labels" for option in spec.options)
+    _check_splits(dataset, "--set dataset.absent_labels=drop" if droppable else "another train split")
     return dataset
 
 
-def _check_splits(dataset: Dataset) -> None:
+def _check_splits(dataset: Dataset, remedy: str) -> None:
     absent = np.flatnonzero(~dataset.train.truth.any(axis=0))
     if len(absent):
         names = ", ".join(dataset.labels[label] for label in absent[:5]) + (", ..." if len(absent) > 5 else "")
         raise DataError(
             f"{dataset.name}: {len(absent)} of {len(dataset.labels)} labels have no image in {dataset.train.name}:"
-            f" {names}. A model cannot learn them; leave them out of the label list, or take another train split"
+            f" {names}. A model cannot learn them. Try: {remedy}"
         )
     shared = set(dataset.train.ids) & set(dataset.test.ids)
     if shared:

@@ -88,6 +88,29 @@ class FolderImages:
         return hasher.hexdigest()[:16]
 
 
+@dataclass(frozen=True, slots=True)
+class MissingImages:
+    """Pictures that are listed but not here: labels can be counted, and reading one raises ``DataError``."""
+
+    names: tuple[str, ...]
+    reason: str
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def read(self, index: int) -> NDArray[np.uint8]:
+        """Raise ``DataError`` with the reason."""
+        raise DataError(f"cannot read image {self.names[index]}: {self.reason}")
+
+    def describe(self, index: int) -> str:
+        """Return the listed name."""
+        return self.names[index]
+
+    def content_hash(self) -> str:
+        """Return a mark that no picture's hash equals."""
+        return "missing"
+
+
 def decode(path: Path) -> NDArray[np.uint8]:
     """Return the image file at ``path`` as RGB, (height, width, 3), turned as its EXIF orientation says.
 
