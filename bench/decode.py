@@ -4,13 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
+from bench import _beam
 from bench.contracts import StepNetwork
+from bench.errors import ModelError
 from bench.records import FloatArray, LabelSets, Scores, SearchOptions
-from bench.search import Answer, Conditional, Prefixes, search
+from bench.search import Conditional, Prefixes, search
+
+CHUNK = 4096
+"""Images searched together. Their prefixes must be in memory at once, beyond what the tree keeps."""
+
+EXACT_CHUNK = 16
+"""The same for an exact search, which may visit ``node_limit`` prefixes for one image."""
+
+TREE_BYTES = 256 * 2**20
+"""What a tree keeps from one chunk to the next. The oldest prefixes stay: the shortest and most common ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +37,26 @@ class Decoded:
     statistics: dict[str, float] = field(default_factory=dict)
 
 
+class PrefixTree:
+    """What a step network said of label prefixes, kept over calls of ``decode``; it changes speed, never results."""
+
+    def __init__(self, network: StepNetwork, state_size: int, *, most_bytes: int = TREE_BYTES) -> None:
+        self.network = network
+        self.most_bytes = most_bytes
+        self.compiled = _beam.Tree(
+            np.ascontiguousarray(network.output), np.ascontiguousarray(network.bias), network.activation, state_size
+        )
+
+    def __len__(self) -> int:
+        return len(self.compiled)
+
+    def trim(self) -> None:
+        """Drop the newest prefixes until ``most_bytes`` are kept; nothing, where the model sees the image."""
+        kept = 0 if self.network.sees_image else self.most_bytes // self.compiled.bytes_per_prefix
+        if len(self.compiled) > kept:
+            self.compiled.truncate(kept)
+
+
 def decode(
     network: StepNetwork,
     image_terms: FloatArray,
@@ -34,45 +65,82 @@ def decode(
     options: SearchOptions,
     *,
     engine: Literal["kernel", "reference"] = "kernel",
+    threads: int = 0,
+    tree: PrefixTree | None = None,
 ) -> Decoded:
     """Return the label sequence of every image.
 
     ``image_terms`` (images, D) and ``start_states`` (1, S), or (images, S) where ``network.sees_image``, are
-    C-contiguous float32. The options mean what ``bench.search`` says.
+    C-contiguous float32. The options mean what ``bench.search`` says, whichever ``engine`` computes.
+    ``threads`` 0 takes every core. A ``tree`` of this network from an earlier call saves computing its
+    prefixes again. Raises ``ModelError`` where the network's scores are not finite.
     """
-    answers, prefixes = _search_all(network, image_terms, start_states, options)
-    longest = max((len(answer.labels) for answer in answers), default=0)
-    sequences = np.full((len(ids), longest), -1, dtype=np.int32)
-    for row, answer in zip(sequences, answers, strict=True):
-        row[: len(answer.labels)] = answer.labels
-    scores = np.array([answer.scores for answer in answers], dtype=np.float32)
+    if engine == "reference":
+        answers, statistics = _search_plainly(network, image_terms, start_states, options)
+    else:
+        if tree is None:  # an empty tree is false
+            tree = PrefixTree(network, start_states.shape[1])
+        answers, statistics = _search_compiled(tree, image_terms, start_states, options, threads)
+    names = tuple(ids)
+    longest = int((answers["sequences"] >= 0).sum(axis=1).max(initial=0))
+    sequences = np.ascontiguousarray(answers["sequences"][:, :longest])
     return Decoded(
-        LabelSets(
-            tuple(ids),
-            sequences,
-            np.array([answer.log_probability for answer in answers], dtype=np.float64),
-            np.array([answer.complete for answer in answers], dtype=np.bool_),
-        ),
-        Scores(tuple(ids), scores.reshape(len(ids), len(network.output) - 1), "probability"),
+        LabelSets(names, sequences, answers["log_probabilities"], answers["complete"]),
+        Scores(names, answers["class_scores"], "probability"),
         {
-            "images": len(ids),
-            "prefixes": prefixes,
-            "node_limit_hits": sum(answer.limited for answer in answers),
-            "beam_misses": sum(answer.beam_missed for answer in answers),
+            "images": len(names),
+            "node_limit_hits": int(answers["limited"].sum()),
+            "beam_misses": int(answers["beam_missed"].sum()),
+            **statistics,
         },
     )
 
 
-def _search_all(
+def _search_compiled(
+    tree: PrefixTree, image_terms: FloatArray, start_states: FloatArray, options: SearchOptions, threads: int
+) -> tuple[dict[str, Any], dict[str, int]]:
+    network = tree.network
+    size = EXACT_CHUNK if options.search == "exact" else CHUNK
+    parts: list[dict[str, Any]] = []
+    computed = 0
+    for start in range(0, max(len(image_terms), 1), size):
+        terms = image_terms[start : start + size]
+        states = start_states[start : start + size] if network.sees_image else start_states
+        chunk = _beam.Search(tree.compiled, terms, states, options, sees_image=network.sees_image, threads=threads)
+        try:
+            while (lacking := chunk.advance()) is not None:
+                chunk.provide(*network.step(*lacking))
+        except ValueError as error:
+            raise ModelError(f"decoding: {error}. Try: a lower learning rate") from error
+        parts.append(chunk.answers())
+        computed += chunk.prefixes_computed
+        del chunk
+        tree.trim()
+    if len(parts) == 1:
+        return parts[0], {"prefixes": computed}
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}, {"prefixes": computed}
+
+
+def _search_plainly(
     network: StepNetwork, image_terms: FloatArray, start_states: FloatArray, options: SearchOptions
-) -> tuple[list[Answer], int]:
-    """Return every image's answer by the plain search, and how many prefixes were computed."""
+) -> tuple[dict[str, Any], dict[str, int]]:
     shared = Prefixes(network, start_states[0])
-    answers: list[Answer] = []
+    answers = []
     computed = 0
     for row, image_term in enumerate(image_terms):
         prefixes = Prefixes(network, start_states[row]) if network.sees_image else shared
         before = len(prefixes)
         answers.append(search(Conditional(prefixes, image_term, options)))
         computed += len(prefixes) - before
-    return answers, computed
+    sequences = np.full((len(answers), options.max_length), -1, dtype=np.int32)
+    for labels, answer in zip(sequences, answers, strict=True):
+        labels[: len(answer.labels)] = answer.labels
+    scores = np.array([answer.scores for answer in answers], dtype=np.float32)
+    return {
+        "sequences": sequences,
+        "log_probabilities": np.array([answer.log_probability for answer in answers], dtype=np.float64),
+        "complete": np.array([answer.complete for answer in answers], dtype=np.bool_),
+        "limited": np.array([answer.limited for answer in answers], dtype=np.bool_),
+        "beam_missed": np.array([answer.beam_missed for answer in answers], dtype=np.bool_),
+        "class_scores": scores.reshape(len(answers), len(network.output) - 1),
+    }, {"prefixes": computed}

@@ -7,8 +7,8 @@
 
 namespace mlb {
 
-inline constexpr std::size_t kLanes = 8;        // rows are padded to a multiple of this many floats
-inline constexpr std::size_t kAlignment = 64;   // bytes; a cache line
+inline constexpr std::size_t kLanes = 8;       // rows are padded to a multiple of this many floats
+inline constexpr std::size_t kAlignment = 64;  // bytes; a cache line
 
 constexpr std::size_t padded(std::size_t floats) { return (floats + kLanes - 1) / kLanes * kLanes; }
 

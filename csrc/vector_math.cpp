@@ -49,9 +49,9 @@ MLB_INLINE float largest_lane(Vector x) {
 MLB_INLINE Double8 exponential(Double8 x) {
   constexpr double kShift = 0x1.8p52;  // added to a number, it leaves the nearest integer in the low bits
   constexpr double kLog2High = 0x1.62e42fefa3800p-1, kLog2Low = 0x1.ef35793c76730p-45;
-  constexpr std::array<double, 13> kFactor = {1.0,          1.0,           1.0 / 2,        1.0 / 6,       1.0 / 24,
-                                              1.0 / 120,    1.0 / 720,     1.0 / 5040,     1.0 / 40320,   1.0 / 362880,
-                                              1.0 / 3628800, 1.0 / 39916800, 1.0 / 479001600};
+  constexpr std::array<double, 13> kFactor = {
+      1.0,        1.0,         1.0 / 2,      1.0 / 6,       1.0 / 24,       1.0 / 120,      1.0 / 720,
+      1.0 / 5040, 1.0 / 40320, 1.0 / 362880, 1.0 / 3628800, 1.0 / 39916800, 1.0 / 479001600};
   const Double8 lowest = Double8{} - 700.0;
   x = x > lowest ? x : lowest;
   const Double8 shifted = x * 0x1.71547652b82fep0 + kShift;
@@ -190,7 +190,7 @@ MLB_INLINE bool all_finite_(const float* x, std::size_t count) {
 #define MLB_TABLE(suffix, target)                                                                                     \
   namespace {                                                                                                         \
   target void add_##suffix(const float* a, const float* b, float* sum, std::size_t width) { add_(a, b, sum, width); } \
-  target void product_##suffix(const float* rows, const float* x, const float* initial, float* result,               \
+  target void product_##suffix(const float* rows, const float* x, const float* initial, float* result,                \
                                std::size_t depth, std::size_t width) {                                                \
     product_(rows, x, initial, result, depth, width);                                                                 \
   }                                                                                                                   \
@@ -212,10 +212,10 @@ MLB_INLINE bool all_finite_(const float* x, std::size_t count) {
   }                                                                                                                   \
   target void exp_##suffix(float* x, std::size_t width) { exp_(x, width); }                                           \
   target bool all_finite_##suffix(const float* x, std::size_t count) { return all_finite_(x, count); }                \
-  constexpr VectorMath k_##suffix = {add_##suffix,          product_##suffix,     relu_##suffix,                      \
-                                     tanh_##suffix,         block_maxima_##suffix, first_index_##suffix,              \
-                                     maximum_##suffix,      sum_exp_##suffix,     keep_larger_##suffix,               \
-                                     exp_##suffix,          all_finite_##suffix};                                     \
+  constexpr VectorMath k_##suffix = {                                                                                 \
+      add_##suffix,          product_##suffix,     relu_##suffix,      tanh_##suffix,                                 \
+      block_maxima_##suffix, first_index_##suffix, maximum_##suffix,   sum_exp_##suffix,                              \
+      keep_larger_##suffix,  exp_##suffix,         all_finite_##suffix};                                              \
   }
 
 MLB_TABLE(portable, )

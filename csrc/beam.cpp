@@ -1,0 +1,373 @@
+#include "beam.h"
+
+#include <algorithm>
+#include <cmath>
+#include <exception>
+#include <limits>
+#include <stdexcept>
+#include <thread>
+
+namespace mlb {
+
+namespace {
+
+constexpr double kGrid = 1 << 30;          // log-probabilities that round to the same multiple of 1 / kGrid tie
+constexpr double kFirstStepWeight = 1e-6;  // of P(label | START) in beam_marginal
+constexpr float kForbidden = -std::numeric_limits<float>::infinity();
+constexpr std::size_t kImagesPerThread = 8;  // starting a thread costs as much as decoding about this many images
+
+Path extended(const Path& path, std::int32_t node, std::int32_t label, double log_probability) {
+  const double sum = path.log_probability + log_probability;
+  return {sum, -static_cast<std::int64_t>(std::floor(sum * kGrid + 0.5)), node, label, path.length + 1};
+}
+
+}  // namespace
+
+BeamSearch::BeamSearch(const Scorer& scorer, PrefixTree& tree, const SearchOptions& options,
+                       std::span<const float> image_terms, std::span<const float> start_states, std::size_t state_size,
+                       bool sees_image, int threads)
+    : scorer_(scorer),
+      tree_(tree),
+      options_(options),
+      image_terms_(image_terms),
+      start_states_(start_states),
+      state_size_(state_size),
+      sees_image_(sees_image),
+      images_(image_terms.size() / scorer.depth()) {
+  const std::size_t count = images_.size();
+  if (start_states.size() != (sees_image ? count : 1) * state_size) {
+    throw std::invalid_argument("start_states must have one row, or one for each image if the model sees it");
+  }
+  const auto cores = static_cast<std::size_t>(std::max(1U, std::thread::hardware_concurrency()));
+  threads_ = std::clamp<std::size_t>(threads > 0 ? static_cast<std::size_t>(threads) : cores, 1,
+                                     std::max<std::size_t>(1, count / kImagesPerThread));
+  scratches_.resize(threads_);
+  for (Scratch& scratch : scratches_) {
+    scratch.rows = scorer.make_rows();
+    scratch.best_scores.resize(scorer.score_width());
+  }
+  image_rows_.resize(count * scorer.row_width());
+  const auto labels = static_cast<std::size_t>(scorer.labels());
+  answers_.sequences.assign(count * static_cast<std::size_t>(options.max_length), -1);
+  answers_.log_probabilities.resize(count);
+  answers_.complete.resize(count);
+  answers_.limited.resize(count);
+  answers_.beam_missed.resize(count);
+  answers_.class_scores.resize(count * labels);
+}
+
+BeamSearch::~BeamSearch() {
+  if (!pending_.empty()) tree_.truncate(pending_.front().node);
+}
+
+bool BeamSearch::advance() {
+  if (!pending_.empty()) throw std::logic_error("the pending prefixes were not provided");
+  const std::size_t count = images_.size();
+  std::vector<std::exception_ptr> failures(threads_);
+  const auto work = [&](std::size_t thread) {
+    try {
+      run_images(count * thread / threads_, count * (thread + 1) / threads_, scratches_[thread]);
+    } catch (...) {
+      failures[thread] = std::current_exception();
+    }
+  };
+  std::vector<std::thread> others;
+  for (std::size_t thread = 1; thread < threads_; ++thread) others.emplace_back(work, thread);
+  work(0);
+  for (std::thread& other : others) other.join();
+  started_ = true;
+  for (const std::exception_ptr& failure : failures) {
+    if (failure) std::rethrow_exception(failure);
+  }
+  for (Scratch& scratch : scratches_) {
+    for (Request request : scratch.lacking) {
+      if (tree_.find(request.parent, request.label) != PrefixTree::kAbsent) continue;
+      request.node = tree_.insert(request.parent, request.label);
+      pending_.push_back(request);
+    }
+    scratch.lacking.clear();
+  }
+  return !pending_.empty();
+}
+
+void BeamSearch::write_pending(std::span<std::int64_t> labels, std::span<float> states) const {
+  for (std::size_t i = 0; i < pending_.size(); ++i) {
+    const Request& request = pending_[i];
+    labels[i] = request.label;
+    const float* state = request.parent >= 0 ? tree_.state(request.parent)
+                                             : start_states_.data() + (sees_image_ ? request.image * state_size_ : 0);
+    std::copy_n(state, state_size_, states.data() + i * state_size_);
+  }
+}
+
+void BeamSearch::provide(std::span<const float> terms, std::span<const float> states) {
+  const std::size_t depth = scorer_.depth();
+  const std::size_t count = pending_.size();
+  const bool fits = terms.size() == count * depth && states.size() == count * state_size_;
+  if (!fits || !scorer_.math().all_finite(terms.data(), terms.size()) ||
+      !scorer_.math().all_finite(states.data(), states.size())) {
+    throw std::invalid_argument(fits ? "the step network gave NaN or infinity"
+                                     : "the step network gave another number of terms or states than asked for");
+  }
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::int32_t node = pending_[i].node;
+    scorer_.prefix_row(terms.data() + i * depth, tree_.term(node));
+    std::copy_n(states.data() + i * state_size_, state_size_, tree_.state(node));
+  }
+  prefixes_computed_ += static_cast<std::int64_t>(count);
+  pending_.clear();
+}
+
+std::int32_t BeamSearch::root_parent(std::size_t image) const {
+  return sees_image_ ? -2 - static_cast<std::int32_t>(image) : -2;
+}
+
+void BeamSearch::run_images(std::size_t first, std::size_t last, Scratch& scratch) {
+  for (std::size_t index = first; index < last; ++index) {
+    Image& image = images_[index];
+    if (!started_) {
+      scorer_.image_row(image_terms_.data() + index * scorer_.depth(), &image_rows_[index * scorer_.row_width()]);
+    }
+    if (image.stage == Stage::done) continue;
+    if (image.root == PrefixTree::kAbsent) {
+      image.root = tree_.find(root_parent(index), scorer_.start());
+      if (image.root == PrefixTree::kAbsent) {
+        scratch.lacking.push_back({root_parent(index), scorer_.start(), 0, index});
+        continue;
+      }
+      image.live.push_back({Path{}, image.root});
+    }
+    while (image.stage == Stage::beam && beam_round(image, index, scratch)) {
+    }
+    while (image.stage == Stage::exact && exact_step(image, index, scratch)) {
+    }
+    if (image.stage == Stage::scores) finish(image, index, image.best, ended(image.best) && !image.limited, scratch);
+  }
+}
+
+std::int32_t BeamSearch::node_of(const Path& path, std::size_t index, const Image& image, Scratch& scratch) const {
+  if (path.length == 0) return image.root;
+  const std::int32_t node = tree_.find(path.parent, path.label);
+  if (node == PrefixTree::kAbsent) scratch.lacking.push_back({path.parent, path.label, 0, index});
+  return node;
+}
+
+// Returns whether the search goes on without waiting for prefixes.
+bool BeamSearch::beam_round(Image& image, std::size_t index, Scratch& scratch) {
+  bool lacking = false;
+  for (Live& live : image.live) {
+    if (live.node == PrefixTree::kAbsent) live.node = node_of(live.path, index, image, scratch);
+    lacking = lacking || live.node == PrefixTree::kAbsent;
+  }
+  if (lacking) return false;
+  const auto by_rank = [&](const Path& a, const Path& b) { return better(a, b, scratch); };
+  const auto width = static_cast<std::size_t>(options_.beam_width);
+  std::vector<Path>& extensions = scratch.extensions;
+  extensions.clear();
+  for (const Live& live : image.live) extend(index, live.path, live.node, options_.beam_width, scratch);
+  std::sort(extensions.begin(), extensions.end(), by_rank);
+  if (options_.end_consumes_slot && extensions.size() > width) extensions.resize(width);
+  std::size_t going = 0;
+  for (const Path& extension : extensions) {
+    if (ended(extension)) {
+      image.candidates.push_back(extension);
+    } else if (going < width) {
+      if (going == 0) image.live.clear();
+      image.live.push_back({extension, PrefixTree::kAbsent});
+      ++going;
+    }
+  }
+  ++image.rounds;
+  const bool stops =
+      going == 0 || image.rounds == options_.max_length || (!image.candidates.empty() && no_live_path_matters(image));
+  if (stops) finish_beam(image, scratch);
+  return !stops;
+}
+
+void BeamSearch::finish_beam(Image& image, Scratch& scratch) {
+  const bool any = !image.candidates.empty();
+  if (!any) {
+    for (const Live& live : image.live) image.candidates.push_back(live.path);
+  }
+  image.best = *std::min_element(image.candidates.begin(), image.candidates.end(),
+                                 [&](const Path& a, const Path& b) { return better(a, b, scratch); });
+  image.stage = Stage::scores;
+  if (options_.search == Search::exact) {
+    image.stage = Stage::exact;
+    image.has_incumbent = any;
+    image.incumbent = image.best;
+    image.queue.push_back(Path{});
+  }
+}
+
+bool BeamSearch::no_live_path_matters(const Image& image) const {
+  std::int64_t live = std::numeric_limits<std::int64_t>::max();
+  for (const Live& path : image.live) live = std::min(live, path.path.cost);
+  std::int64_t best = std::numeric_limits<std::int64_t>::max();
+  std::int64_t worst = std::numeric_limits<std::int64_t>::min();
+  for (const Path& candidate : image.candidates) {
+    best = std::min(best, candidate.cost);
+    worst = std::max(worst, candidate.cost);
+  }
+  return options_.stop == Stop::all ? live > worst : live >= best;
+}
+
+bool BeamSearch::exact_step(Image& image, std::size_t index, Scratch& scratch) {
+  const auto later = [&](const Path& a, const Path& b) { return comes_first(b, a, scratch); };
+  std::vector<Path>& queue = image.queue;
+  const auto answer = [&](const Path& path, bool limited) {
+    image.limited = limited;
+    answers_.beam_missed[index] = path.length != image.best.length || compare_labels(path, image.best, scratch) != 0;
+    image.best = path;
+    image.candidates.assign(1, path);
+    image.stage = Stage::scores;
+    return false;
+  };
+  if (queue.empty()) return answer(image.deepest, false);
+  const Path path = queue.front();
+  const bool is_end = ended(path);
+  const bool expands = !is_end && path.length < options_.max_length && image.visited < options_.node_limit;
+  const std::int32_t node = expands ? node_of(path, index, image, scratch) : PrefixTree::kAbsent;
+  if (expands && node == PrefixTree::kAbsent) return false;  // it stays first in the queue
+  std::pop_heap(queue.begin(), queue.end(), later);
+  queue.pop_back();
+  if (is_end) return answer(path, false);
+  if (path.length > image.deepest.length) image.deepest = path;
+  if (path.length == options_.max_length) return true;
+  if (!expands) return answer(image.has_incumbent ? image.incumbent : image.deepest, true);
+  ++image.visited;
+  scratch.extensions.clear();
+  extend(index, path, node, scorer_.labels() + 1, scratch);
+  for (const Path& extension : scratch.extensions) {
+    if (ended(extension) && (!image.has_incumbent || better(extension, image.incumbent, scratch))) {
+      image.incumbent = extension;
+      image.has_incumbent = true;
+    }
+    // What is less probable than an ended path never comes up before it.
+    if (image.has_incumbent && extension.cost > image.incumbent.cost) continue;
+    queue.push_back(extension);
+    std::push_heap(queue.begin(), queue.end(), later);
+  }
+  return true;
+}
+
+Normalizer BeamSearch::score_node(std::size_t index, std::int32_t node, std::int32_t length, Scratch& scratch) const {
+  ScoreRows& rows = scratch.rows;
+  scorer_.score(tree_.term(node), &image_rows_[index * scorer_.row_width()], rows);
+  float* scores = rows.scores.data();
+  if (length < options_.min_length) scores[scorer_.end()] = kForbidden;
+  if (options_.mask_repeats) {
+    for (std::int32_t at = node; tree_.label(at) != scorer_.start(); at = tree_.parent(at)) {
+      scores[tree_.label(at)] = kForbidden;
+    }
+  }
+  return scorer_.normalize(rows);
+}
+
+void BeamSearch::extend(std::size_t index, const Path& path, std::int32_t node, std::int32_t count,
+                        Scratch& scratch) const {
+  const Normalizer normalizer = score_node(index, node, path.length, scratch);
+  for (std::int32_t taken = 0; taken < count; ++taken) {
+    float score = 0.0F;
+    const std::int32_t label = scorer_.take_best(scratch.rows, score);
+    if (label < 0) return;
+    const double log_probability = static_cast<double>(score - normalizer.highest) - normalizer.log_sum;
+    scratch.extensions.push_back(extended(path, node, label, log_probability));
+  }
+}
+
+void BeamSearch::finish(Image& image, std::size_t index, const Path& best, bool complete, Scratch& scratch) {
+  write_class_scores(image, index, best, scratch);
+  std::vector<std::int32_t>& labels = scratch.left;
+  labels_of(best, labels);
+  if (ended(best)) labels.pop_back();
+  std::copy(
+      labels.begin(), labels.end(),
+      answers_.sequences.begin() + static_cast<std::ptrdiff_t>(index * static_cast<std::size_t>(options_.max_length)));
+  answers_.log_probabilities[index] = best.log_probability;
+  answers_.complete[index] = complete;
+  answers_.limited[index] = image.limited;
+  image.stage = Stage::done;
+  image.live = {};
+  image.candidates = {};
+  image.queue = {};
+}
+
+void BeamSearch::write_class_scores(const Image& image, std::size_t index, const Path& best, Scratch& scratch) {
+  const VectorMath& math = scorer_.math();
+  const std::size_t width = scorer_.score_width();
+  const Floats& row = scratch.rows.scores;
+  Floats& best_row = scratch.best_scores;
+  std::fill(best_row.begin(), best_row.end(), kForbidden);
+  const auto keep = [&](std::int32_t node, std::int32_t length) {
+    const Normalizer normalizer = score_node(index, node, length, scratch);
+    if (normalizer.highest == kForbidden) return;
+    math.keep_larger(best_row.data(), row.data(), normalizer.highest, static_cast<float>(normalizer.log_sum), width);
+  };
+  keep(image.root, 0);
+  if (options_.class_score == ClassScore::max_over_steps) {
+    std::int32_t length = best.length - 1;
+    for (std::int32_t node = best.parent; node >= 0 && node != image.root; node = tree_.parent(node)) {
+      keep(node, length--);
+    }
+  }
+  math.exp(best_row.data(), width);
+  const auto labels = static_cast<std::size_t>(scorer_.labels());
+  float* out = answers_.class_scores.data() + index * labels;
+  if (options_.class_score != ClassScore::beam_marginal) {
+    std::copy_n(best_row.data(), labels, out);
+    return;
+  }
+  std::vector<double> marginal(labels + 1, 0.0);
+  std::vector<std::int32_t>& held = scratch.right;
+  for (const Path& candidate : image.candidates) {
+    labels_of(candidate, held);
+    std::sort(held.begin(), held.end());
+    held.erase(std::unique(held.begin(), held.end()), held.end());
+    for (const std::int32_t label : held)
+      marginal[static_cast<std::size_t>(label)] += std::exp(candidate.log_probability);
+  }
+  for (std::size_t label = 0; label < labels; ++label) {
+    const double first = best_row[label];
+    out[label] = static_cast<float>((1.0 - kFirstStepWeight) * marginal[label] + kFirstStepWeight * first);
+  }
+}
+
+bool BeamSearch::better(const Path& a, const Path& b, Scratch& scratch) const {
+  if (a.cost != b.cost) return a.cost < b.cost;
+  if (a.length != b.length) return a.length < b.length;
+  return compare_labels(a, b, scratch) < 0;
+}
+
+// A prefix stands for the shortest path it can become, and comes before its equals.
+bool BeamSearch::comes_first(const Path& a, const Path& b, Scratch& scratch) const {
+  if (a.cost != b.cost) return a.cost < b.cost;
+  const bool a_ended = ended(a);
+  const bool b_ended = ended(b);
+  const std::int32_t a_length = a.length + (a_ended ? 0 : 1);
+  const std::int32_t b_length = b.length + (b_ended ? 0 : 1);
+  if (a_length != b_length) return a_length < b_length;
+  if (a_ended != b_ended) return b_ended;
+  return compare_labels(a, b, scratch) < 0;
+}
+
+int BeamSearch::compare_labels(const Path& a, const Path& b, Scratch& scratch) const {
+  if (a.parent == b.parent) return (a.label > b.label) - (a.label < b.label);
+  labels_of(a, scratch.left);
+  labels_of(b, scratch.right);
+  const auto order = std::lexicographical_compare_three_way(scratch.left.begin(), scratch.left.end(),
+                                                            scratch.right.begin(), scratch.right.end());
+  return order < 0 ? -1 : order > 0 ? 1 : 0;
+}
+
+void BeamSearch::labels_of(const Path& path, std::vector<std::int32_t>& labels) const {
+  labels.clear();
+  if (path.length == 0) return;
+  labels.push_back(path.label);
+  for (std::int32_t node = path.parent; tree_.label(node) != scorer_.start(); node = tree_.parent(node)) {
+    labels.push_back(tree_.label(node));
+  }
+  std::reverse(labels.begin(), labels.end());
+}
+
+}  // namespace mlb

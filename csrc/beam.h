@@ -1,0 +1,133 @@
+// The search for label sequences, many images at once. bench/search.py is the meaning; this is the speed.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "aligned.h"
+#include "options.h"
+#include "prefix_tree.h"
+#include "scorer.h"
+
+namespace mlb {
+
+// A label sequence by its last step: the node of the prefix before it, and the label (or END) that was added.
+struct Path {
+  double log_probability = 0.0;
+  std::int64_t cost = 0;     // -log_probability on a grid of 2^-30; lower is better
+  std::int32_t parent = -1;  // node; negative: the path is empty
+  std::int32_t label = -1;
+  std::int32_t length = 0;  // labels, END included
+};
+
+struct Answers {
+  std::vector<std::int32_t> sequences;  // (images, max_length), padded with -1, END left out
+  std::vector<double> log_probabilities;
+  std::vector<std::uint8_t> complete, limited, beam_missed;
+  std::vector<float> class_scores;  // (images, labels)
+};
+
+// One search over a set of images. advance() runs every image until it is done or lacks a prefix; pending() are
+// the prefixes lacking, for all images together; provide() answers them. Which images share a search, the number
+// of threads, and what the tree already holds change no answer.
+class BeamSearch {
+ public:
+  // image_terms (images, depth); start_states (1, state_size), or (images, state_size) if `sees_image`, which
+  // gives every image prefixes of its own. The tree belongs to this scorer, and to one search at a time.
+  BeamSearch(const Scorer& scorer, PrefixTree& tree, const SearchOptions& options, std::span<const float> image_terms,
+             std::span<const float> start_states, std::size_t state_size, bool sees_image, int threads);
+  // Prefixes that were asked for and not provided leave the tree.
+  ~BeamSearch();
+  BeamSearch(const BeamSearch&) = delete;
+  BeamSearch& operator=(const BeamSearch&) = delete;
+
+  // Returns whether prefixes are lacking. Throws std::invalid_argument where scores overflow.
+  bool advance();
+
+  std::size_t pending() const { return pending_.size(); }
+  // labels (pending), states (pending, state_size): what to extend, and by what.
+  void write_pending(std::span<std::int64_t> labels, std::span<float> states) const;
+  // terms (pending, depth), states (pending, state_size).
+  void provide(std::span<const float> terms, std::span<const float> states);
+
+  std::size_t images() const { return images_.size(); }
+  std::int64_t prefixes_computed() const { return prefixes_computed_; }
+  const Answers& answers() const { return answers_; }
+
+ private:
+  enum class Stage : std::uint8_t { beam, exact, scores, done };
+
+  struct Live {
+    Path path;
+    std::int32_t node;
+  };
+
+  // A queue entry of the exact search is a path; an ended one is a possible answer.
+  struct Image {
+    Stage stage = Stage::beam;
+    std::int32_t root = PrefixTree::kAbsent;
+    std::int32_t rounds = 0;
+    std::int32_t score_step = 0;
+    std::int64_t visited = 0;
+    bool limited = false;
+    std::vector<Live> live;
+    std::vector<Path> candidates, queue;
+    Path best, incumbent, deepest;
+    bool has_incumbent = false;
+    std::int32_t lacking_parent = 0, lacking_label = 0;  // of the first prefix it lacks
+  };
+
+  struct Request {
+    std::int32_t parent, label, node;
+    std::size_t image;
+  };
+
+  // What a thread needs for itself.
+  struct Scratch {
+    ScoreRows rows;
+    std::vector<Path> extensions;
+    Floats best_scores;
+    std::vector<std::int32_t> left, right;
+    std::vector<Request> lacking;
+  };
+
+  void run_images(std::size_t first, std::size_t last, Scratch& scratch);
+  bool beam_round(Image& image, std::size_t index, Scratch& scratch);
+  void finish_beam(Image& image, Scratch& scratch);
+  bool exact_step(Image& image, std::size_t index, Scratch& scratch);
+  void finish(Image& image, std::size_t index, const Path& best, bool complete, Scratch& scratch);
+  void write_class_scores(const Image& image, std::size_t index, const Path& best, Scratch& scratch);
+
+  // Scores after `node`, masked, and their normalizer; rows are ready for take_best.
+  Normalizer score_node(std::size_t index, std::int32_t node, std::int32_t length, Scratch& scratch) const;
+  void extend(std::size_t index, const Path& path, std::int32_t node, std::int32_t count, Scratch& scratch) const;
+  // Returns the path's node, or kAbsent after noting that it is lacking.
+  std::int32_t node_of(const Path& path, std::size_t index, const Image& image, Scratch& scratch) const;
+  std::int32_t root_parent(std::size_t image) const;
+
+  bool ended(const Path& path) const { return path.length > 0 && path.label == scorer_.end(); }
+  bool better(const Path& a, const Path& b, Scratch& scratch) const;
+  bool comes_first(const Path& a, const Path& b, Scratch& scratch) const;
+  int compare_labels(const Path& a, const Path& b, Scratch& scratch) const;
+  void labels_of(const Path& path, std::vector<std::int32_t>& labels) const;
+  bool no_live_path_matters(const Image& image) const;
+
+  const Scorer& scorer_;
+  PrefixTree& tree_;
+  SearchOptions options_;
+  std::span<const float> image_terms_, start_states_;
+  std::size_t state_size_;
+  bool sees_image_;
+  std::size_t threads_;
+  Floats image_rows_;
+  std::vector<Image> images_;
+  std::vector<Request> pending_;
+  std::vector<Scratch> scratches_;
+  Answers answers_;
+  std::int64_t prefixes_computed_ = 0;
+  bool started_ = false;
+};
+
+}  // namespace mlb
