@@ -17,6 +17,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "run": ("bench.cli.run", "run", "Train, decode and measure one model on one data set."),
     "compare": ("bench.cli.compare", "compare", "Run several models, with several seeds, and print one table."),
     "list": ("bench.cli.list", "list_plugins", "List models, data sets and backbones, and where they come from."),
+    "data": ("bench.cli.data", "data", "Count, check and show a data set."),
     "runs": ("bench.cli.runs", "runs", "List the stored runs: done, failed and unfinished."),
     "table": ("bench.cli.table", "table", "Render stored runs as a table: text, Markdown, LaTeX, CSV or JSON."),
 }

@@ -1,0 +1,115 @@
+"""``bench data``: what a data set holds, in numbers and in pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bench.cli.common import DataRoot, Sets, TestSplit, TrainSplit
+
+if TYPE_CHECKING:
+    from bench.records import Dataset, Split
+
+data = typer.Typer(help="Count, check and show a data set.", no_args_is_help=True, add_completion=False)
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="See: bench list datasets")]
+Part = Annotated[str, typer.Option("--split", metavar="NAME", help="train, validation or test.")]
+
+
+@data.command("stats")
+def stats(
+    name: Name,
+    data_root: DataRoot = None,
+    sets: Sets = None,
+    train_split: TrainSplit = None,
+    test_split: TestSplit = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+) -> None:
+    """Print labels, label cardinality, imbalance, co-occurrence and fingerprint of each split."""
+    from bench.data import statistics
+
+    dataset = _open(name, data_root, sets, (train_split, test_split))
+    counted = {part: statistics(split) for part, split in _splits(dataset).items()}
+    if as_json:
+        from bench.sealed import to_json
+
+        print(to_json({"dataset": dataset.name, "variant": dataset.variant, "splits": counted}), end="")
+    else:
+        _print(dataset, counted)
+
+
+@data.command("show")
+def show(
+    name: Name,
+    split: Part = "train",
+    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="The PNG to write.")] = None,
+    count: Annotated[int, typer.Option("--count", min=1, max=240, help="Images on the sheet.")] = 24,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Which images.")] = 0,
+    data_root: DataRoot = None,
+    sets: Sets = None,
+    train_split: TrainSplit = None,
+    test_split: TestSplit = None,
+) -> None:
+    """Write a contact sheet, a PNG of images with their labels."""
+    from bench import contact_sheet
+    from bench.errors import unknown
+
+    splits = _splits(_open(name, data_root, sets, (train_split, test_split)))
+    if split not in splits:
+        raise unknown("split", split, splits, "Try: --split train")
+    path = out or Path(f"{name}-{split}.png")
+    shown = contact_sheet.draw(splits[split], path, count=count, seed=seed)
+    print(f"{path}: {len(shown)} of {len(splits[split]):,} images of {name}/{splits[split].name}")
+
+
+def _open(name: str, data_root: Path | None, sets: list[str] | None, names: tuple[str | None, str | None]) -> Dataset:
+    from bench import plugins
+    from bench.contracts import DatasetRequest
+    from bench.data import open_dataset
+    from bench.options import parse_assignments, resolve
+
+    spec = plugins.installed().dataset(name).spec
+    given = {key.removeprefix("dataset."): value for key, value in parse_assignments(sets or []).items()}
+    options = resolve(spec.options, given, f"dataset '{name}'")
+    return open_dataset(spec, DatasetRequest(options, data_root, *names))
+
+
+def _splits(dataset: Dataset) -> dict[str, Split]:
+    parts = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
+    return {part: split for part, split in parts.items() if split is not None}
+
+
+def _print(dataset: Dataset, counted: dict[str, dict[str, Any]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    console.print(f"[bold]{dataset.name}[/bold]: {dataset.variant}; protocol {dataset.protocol}", highlight=False)
+    table = Table(box=None, header_style="bold")
+    table.add_column("")
+    for part in counted:
+        table.add_column(part, justify="right")
+    rows = {
+        "images": lambda entry: f"{entry['images']:,}",
+        "labels": lambda entry: f"{entry['labels']:,}",
+        "labels per image": lambda entry: f"{entry['label_cardinality']:.2f}",
+        "images without label": lambda entry: f"{entry['unlabelled_images']:,}",
+        "ignored pairs": lambda entry: f"{entry['ignored_pairs']:,}",
+        "most / least frequent": lambda entry: f"{entry['imbalance']:.0f}",
+        "fingerprint": lambda entry: entry["fingerprint"],
+    }
+    for title, cell in rows.items():
+        table.add_row(title, *(cell(entry) for entry in counted.values()))
+    console.print(table)
+    train = counted["train"]
+    frequent = sorted(train["label_counts"].items(), key=lambda item: -item[1])
+    words = ", ".join(f"{label} {count:,}" for label, count in frequent[:8])
+    console.print(f"most frequent in train: {words}", highlight=False)
+    rare = ", ".join(f"{label} {count:,}" for label, count in frequent[-5:])
+    console.print(f"least frequent: {rare}", highlight=False)
+    pairs = "; ".join(
+        f"{' + '.join(pair['labels'])} {pair['images']:,} (x{pair['lift']:.1f})" for pair in train["cooccurrence"][:5]
+    )
+    console.print(f"most often together (times chance): {pairs}", highlight=False)
