@@ -45,7 +45,8 @@ def draw(split: Split, path: Path, *, count: int = 24, seed: int = 0) -> list[in
 
 def caption(names: list[str], width: int = 24) -> str:
     """Return label names in at most ``MOST_LINES`` lines of ``width`` characters, with the number of those left out."""
-    shown = list(names)
+    # A line never breaks inside a name.
+    shown = [name.replace(" ", "\N{NO-BREAK SPACE}") for name in names]
     while True:
         left_out = len(names) - len(shown)
         text = ", ".join(shown) + (f" +{left_out}" if left_out else "")

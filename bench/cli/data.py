@@ -14,12 +14,23 @@ if TYPE_CHECKING:
 
 data = typer.Typer(help="Count, check and show a data set.", no_args_is_help=True, add_completion=False)
 
+ROWS = (
+    ("images", "images", ","),
+    ("labels", "labels", ","),
+    ("labels per image", "label_cardinality", ".2f"),
+    ("images without label", "unlabelled_images", ","),
+    ("ignored pairs", "ignored_pairs", ","),
+    ("most / least frequent", "imbalance", ".0f"),
+    ("fingerprint", "fingerprint", ""),
+)
+"""Title, name in ``bench.data.statistics``, and format."""
+
 Name = Annotated[str, typer.Argument(metavar="NAME", help="See: bench list datasets")]
 Part = Annotated[str, typer.Option("--split", metavar="NAME", help="train, validation or test.")]
 
 
 @data.command("stats")
-def stats(
+def stats(  # noqa: PLR0917 - the parser passes options by name
     name: Name,
     data_root: DataRoot = None,
     sets: Sets = None,
@@ -41,7 +52,7 @@ def stats(
 
 
 @data.command("show")
-def show(
+def show(  # noqa: PLR0917 - the parser passes options by name
     name: Name,
     split: Part = "train",
     out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="The PNG to write.")] = None,
@@ -91,17 +102,8 @@ def _print(dataset: Dataset, counted: dict[str, dict[str, Any]]) -> None:
     table.add_column("")
     for part in counted:
         table.add_column(part, justify="right")
-    rows = {
-        "images": lambda entry: f"{entry['images']:,}",
-        "labels": lambda entry: f"{entry['labels']:,}",
-        "labels per image": lambda entry: f"{entry['label_cardinality']:.2f}",
-        "images without label": lambda entry: f"{entry['unlabelled_images']:,}",
-        "ignored pairs": lambda entry: f"{entry['ignored_pairs']:,}",
-        "most / least frequent": lambda entry: f"{entry['imbalance']:.0f}",
-        "fingerprint": lambda entry: entry["fingerprint"],
-    }
-    for title, cell in rows.items():
-        table.add_row(title, *(cell(entry) for entry in counted.values()))
+    for title, key, style in ROWS:
+        table.add_row(title, *(format(entry[key], style) for entry in counted.values()))
     console.print(table)
     train = counted["train"]
     frequent = sorted(train["label_counts"].items(), key=lambda item: -item[1])
