@@ -17,7 +17,7 @@ HALVES = st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0])
 
 @st.composite
 def cases(draw):
-    shape = (draw(st.integers(1, 12)), draw(st.integers(1, 6)))
+    shape = (draw(st.integers(1, 12)), draw(st.integers(2, 6)))  # one column is not multi-label to scikit-learn
     truth = draw(arrays(np.bool_, shape))
     predicted = draw(arrays(np.bool_, shape))
     scores = draw(arrays(np.float32, shape, elements=HALVES))

@@ -1,0 +1,89 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from bench.errors import DataError
+from bench.images import ArrayImages, FolderImages, MissingImages, decode
+
+RED = (200, 30, 40)
+
+
+def save(path, mode="RGB", color=RED, **options):
+    Image.new("RGB", (30, 20), color).convert(mode).save(path, **options)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "mode"), [("a.png", "RGB"), ("a.jpg", "RGB"), ("a.jpg", "CMYK"), ("a.gif", "P"), ("a.png", "RGBA")]
+)
+def test_every_colour_mode_becomes_rgb(tmp_path, name, mode):
+    pixels = decode(save(tmp_path / name, mode))
+    assert pixels.shape == (20, 30, 3)
+    assert pixels.dtype == np.uint8
+    np.testing.assert_allclose(pixels.mean(axis=(0, 1)), RED, atol=8)
+
+
+def test_grey_and_sixteen_bit_images_keep_their_brightness(tmp_path):
+    Image.fromarray(np.full((5, 5), 128, dtype=np.uint8)).save(tmp_path / "grey.png")
+    Image.fromarray(np.full((5, 5), 128 * 257, dtype=np.uint16)).save(tmp_path / "deep.png")
+    for name in ("grey.png", "deep.png"):
+        np.testing.assert_array_equal(decode(tmp_path / name), np.full((5, 5, 3), 128))
+
+
+def test_transparency_lies_over_white(tmp_path):
+    Image.new("RGBA", (4, 4), (0, 0, 0, 0)).save(tmp_path / "clear.png")
+    np.testing.assert_array_equal(decode(tmp_path / "clear.png"), np.full((4, 4, 3), 255))
+
+
+def test_the_first_frame_of_an_animation_is_taken(tmp_path):
+    frames = [Image.new("RGB", (4, 4), color) for color in ("red", "blue")]
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
+    assert decode(tmp_path / "a.gif")[0, 0].tolist() == [255, 0, 0]
+
+
+def test_exif_orientation_is_applied(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    save(tmp_path / "a.jpg", exif=exif)
+    assert decode(tmp_path / "a.jpg").shape == (30, 20, 3)
+
+
+def test_a_damaged_image_is_named_with_its_path(tmp_path):
+    whole = save(tmp_path / "whole.jpg", quality=95).read_bytes()
+    damaged = {"empty.jpg": b"", "text.jpg": b"hello", "cut.jpg": whole[: len(whole) // 2]}
+    for name, content in damaged.items():
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(DataError, match=f"cannot read image .*{name}: "):
+            decode(tmp_path / name)
+
+
+def test_a_huge_picture_is_refused_before_it_is_decoded(tmp_path, monkeypatch):
+    monkeypatch.setattr("bench.images.LARGEST_PIXELS", 500)
+    with pytest.raises(DataError, match="30x20 pixels, allowed: 500"):
+        decode(save(tmp_path / "a.png"))
+
+
+def test_a_list_that_names_absent_files_says_which_and_where(tmp_path):
+    here = save(tmp_path / "here.png")
+    with pytest.raises(DataError, match=r"no image file .*gone.png and 1 more, listed in train.txt"):
+        FolderImages((here, tmp_path / "gone.png", tmp_path / "lost.png"), "train.txt")
+
+
+def test_the_content_hash_follows_the_bytes_and_not_the_names(tmp_path):
+    one, two = save(tmp_path / "1.png"), save(tmp_path / "2.png")
+    other = save(tmp_path / "3.png", color=(0, 0, 0))
+    assert FolderImages((one,)).content_hash() == FolderImages((two,)).content_hash()
+    assert FolderImages((one,)).content_hash() != FolderImages((other,)).content_hash()
+    assert FolderImages((one, other)).content_hash() != FolderImages((other, one)).content_hash()
+
+
+def test_missing_images_are_counted_and_refuse_to_be_read():
+    images = MissingImages(("a.jpg",), "there is no folder images")
+    assert len(images) == 1
+    with pytest.raises(DataError, match=r"cannot read image a.jpg: there is no folder images"):
+        images.read(0)
+
+
+def test_arrays_that_are_no_pictures_are_refused():
+    with pytest.raises(DataError, match="must be uint8"):
+        ArrayImages(np.zeros((2, 4, 4), dtype=np.uint8), "toy")
