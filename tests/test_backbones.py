@@ -1,0 +1,148 @@
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from bench import plugins
+from bench.contracts import BackboneRequest
+from bench.errors import ModelError, UsageError
+from bench.options import resolve
+
+
+def built(name, weights=None, cache=None, **options):
+    found, variant = plugins.installed().backbone(name)
+    resolved = resolve(found.spec.options, options, name)
+    return found.spec.build(BackboneRequest(resolved, weights, cache, variant))
+
+
+def outputs(backbone):
+    size = backbone.preprocessing.size
+    with torch.inference_mode():
+        return backbone.module(torch.linspace(-1, 1, 3 * size * size).reshape(1, 3, size, size))
+
+
+@pytest.mark.parametrize(
+    ("name", "dimensions"),
+    [("torchvision/squeezenet1_1", 512), ("torchvision/resnet18", 512), ("timm/mobilenetv2_035", 1280)],
+)
+def test_features_are_penultimate_activations(name, dimensions):
+    backbone = built(name, init="random")
+    assert backbone.dimensions == dimensions
+    assert outputs(backbone).shape == (1, dimensions)
+    assert not backbone.module.training
+    assert built(name, init="random").weights_hash == backbone.weights_hash
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
+def test_weights_come_from_a_file_of_either_format(tmp_path, suffix):
+    from torchvision import models
+
+    network = models.resnet18(weights=None)
+    path = tmp_path / f"weights{suffix}"
+    if suffix == ".pth":
+        torch.save({"state_dict": network.state_dict()}, path)
+    else:
+        save_file(network.state_dict(), path)
+    backbone = built("torchvision/resnet18", path)
+    torch.testing.assert_close(backbone.module.conv1.weight, network.conv1.weight)
+    assert backbone.weights_hash != built("torchvision/resnet18", init="random").weights_hash
+    network.fc = torch.nn.Identity()
+    size = backbone.preprocessing.size
+    pixels = torch.linspace(-1, 1, 3 * size * size).reshape(1, 3, size, size)
+    torch.testing.assert_close(outputs(backbone), network.eval()(pixels))
+
+
+def test_weights_of_another_architecture_are_refused_by_name(tmp_path):
+    from torchvision import models
+
+    path = tmp_path / "other.safetensors"
+    save_file(models.squeezenet1_1(weights=None).state_dict(), path)
+    with pytest.raises(ModelError, match=r"do not fit torchvision/resnet18: .* lacks 'conv1.weight' and \d+ more"):
+        built("torchvision/resnet18", path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.safetensors", b"\x08\0\0\0\0\0\0\0{}", "cannot read weights .*a.safetensors"),
+        ("a.safetensors", b"", "cannot read weights"),
+        ("a.pth", b"nothing", "cannot read weights .*a.pth"),
+        ("a.pth", b"", "cannot read weights"),
+        ("gone.pth", None, "no weights file .*gone.pth"),
+    ],
+)
+def test_a_damaged_weights_file_is_one_clear_line(tmp_path, name, content, message):
+    path = tmp_path / name
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ModelError, match=message):
+        built("torchvision/squeezenet1_1", path)
+
+
+class Payload:
+    def __reduce__(self):
+        return (print, ("code from a weights file ran",))
+
+
+def test_a_pickle_with_code_is_refused_and_not_run(tmp_path, capsys):
+    path = tmp_path / "evil.pth"
+    torch.save({"state_dict": Payload()}, path)
+    with pytest.raises(ModelError, match="holds more than tensors, or is damaged"):
+        built("torchvision/squeezenet1_1", path)
+    assert "ran" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["torchvision/resnt18", "timm/resnt18"])
+def test_a_misspelt_architecture_is_answered_with_the_nearest(name):
+    with pytest.raises(UsageError, match="did you mean 'resnet18'"):
+        built(name)
+
+
+def test_a_failed_download_says_what_to_type(monkeypatch, tmp_path):
+    import urllib.error
+
+    def fail(*_, **__):
+        raise urllib.error.URLError("no route")
+
+    monkeypatch.setattr("torchvision._internally_replaced_utils.load_state_dict_from_url", fail)
+    with pytest.raises(ModelError, match=r"cannot download .* torchvision's vgg16: .*no route.*--weights FILE"):
+        built("vgg16")
+
+
+def test_pad_type_and_scale_are_options_of_timm_and_part_of_what_it_is():
+    plain = built("timm/mobilenetv2_035", init="random")
+    same = built("timm/mobilenetv2_035", init="random", pad_type="same", mean="0.5", std="0.5,0.5,0.4")
+    assert same.architecture != plain.architecture
+    assert same.preprocessing.mean == (0.5, 0.5, 0.5)
+    assert same.preprocessing.std == (0.5, 0.5, 0.4)
+    with pytest.raises(UsageError, match="option mean: found 'x', allowed: one number or three"):
+        built("timm/mobilenetv2_035", init="random", mean="x")
+
+
+def test_real_weights_load_and_give_features_that_differ_between_pictures(reference_data):
+    backbone = built(
+        "timm/mobilenetv2_100",
+        reference_data / "weights" / "mobilenetv2_100.safetensors",
+        pad_type="same",
+        mean="0.5",
+        std="0.5",
+    )
+    assert backbone.dimensions == 1280
+    generator = torch.Generator().manual_seed(0)
+    with torch.inference_mode():
+        features = backbone.module(torch.randn(2, 3, 224, 224, generator=generator))
+    assert features.isfinite().all()
+    assert not torch.allclose(features[0], features[1])
+
+
+def test_digits_cnn_is_trained_once_and_then_cached(tmp_path, monkeypatch):
+    from bench_backbones import digits_cnn
+
+    small = {"images": "640", "epochs": "2"}
+    first = built("digits-cnn", cache=tmp_path, **small)
+    monkeypatch.setattr(digits_cnn, "train", lambda options: pytest.fail("trained twice"))
+    again = built("digits-cnn", cache=tmp_path, **small)
+    assert first.weights_hash == again.weights_hash
+    assert outputs(first).shape == (1, 128)
+    next(tmp_path.rglob("*.safetensors")).write_bytes(b"damaged")
+    with pytest.raises(ModelError, match=r"holds no digits-cnn: .*Try: delete the file"):
+        built("digits-cnn", cache=tmp_path, **small)
