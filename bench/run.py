@@ -21,6 +21,7 @@ from bench import data, plugins, protocols
 from bench.contracts import Backbone, BackboneRequest, DatasetRequest, ModelRequest
 from bench.environment import environment
 from bench.errors import ModelError, NotRun
+from bench.files import canonical_json
 from bench.plan import Plan, RunRequest, describe, make_plan
 from bench.plugins import Registry
 from bench.records import BoolArray, Dataset, Features, LabelSets, Scores, SearchOptions, Split
@@ -136,7 +137,7 @@ def rebuild(folder: RunFolder) -> Rebuilt:
     parts = _open_parts(plan)
     backbone = _build_backbone(plan)
     protocol = protocols.get(request.protocol or parts.dataset.protocol)
-    if make_config(plan, parts, backbone, protocol.name) != folder.config:
+    if canonical_json(make_config(plan, parts, backbone, protocol.name)) != canonical_json(folder.config):
         raise ModelError(
             f"{folder.path}: the code, the data set or the backbone weights are no longer those of this run."
             " Try: bench run with the same options, then export that run"

@@ -102,6 +102,7 @@ def _print(folder: RunFolder, seconds: float, place: str) -> None:
     print_tables([tables.build([folder.summary()])], "terminal")
     timings = folder.read_timings()
     stages = ", ".join(f"{name} {spent:.1f} s" for name, spent in timings["seconds"].items() if spent >= 0.05)
+    stages = stages or "every stage under 0.1 s"
     extraction = timings.get("feature_extraction") or {}
     speed = f" ({extraction['images_per_second']:,.0f} images/s)" if extraction else ""
     print(f"\nrun folder  {folder.path}")

@@ -1,0 +1,60 @@
+import json
+
+import pytest
+from PIL import Image
+
+from bench import cli
+from bench.contact_sheet import caption
+
+SMALL = ("--set", "train_images=200")
+
+
+def bench(*arguments):
+    return cli.run_command_line([str(argument) for argument in arguments])
+
+
+def test_statistics_are_printed_for_people_and_for_machines(capsys):
+    assert bench("data", "stats", "digit-scenes", *SMALL) == 0
+    printed = capsys.readouterr().out
+    assert "labels per image" in printed
+    assert "most often together" in printed
+    assert bench("data", "stats", "digit-scenes", *SMALL, "--json") == 0
+    counted = json.loads(capsys.readouterr().out)["splits"]
+    assert set(counted) == {"train", "validation", "test"}
+    assert counted["train"]["images"] == 200
+    assert counted["train"]["fingerprint"] in printed
+
+
+def test_a_contact_sheet_is_a_picture_with_as_many_images_as_asked(tmp_path, capsys):
+    path = tmp_path / "sheet.png"
+    assert bench("data", "show", "digit-scenes", *SMALL, "--split", "test", "--count", "7", "--out", path) == 0
+    assert "7 of 100 images of digit-scenes/test" in capsys.readouterr().out
+    with Image.open(path) as sheet:
+        assert sheet.format == "PNG"
+        assert min(sheet.size) > 400
+        assert len(sheet.convert("RGB").getcolors(maxcolors=2**24)) > 500
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("stats", "digit-scnes"), "did you mean 'digit-scenes'"),
+        (("stats", "digit-scenes", "--set", "train_images=3"), "option train_images: found '3'"),
+        (("show", "digit-scenes", "--split", "dev", *SMALL), "no split 'dev'"),
+        (("stats", "coco", "--data-root", "nowhere"), "'coco' expects there: annotations"),
+        (("show", "digit-scenes", "--out", "/proc/none/sheet.png", *SMALL), "cannot write /proc/none/sheet.png"),
+    ],
+)
+def test_a_mistake_is_one_clear_line(arguments, message, capsys):
+    assert bench("data", *arguments) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert len(error.strip().splitlines()) == 1
+
+
+def test_a_caption_never_breaks_a_name_and_counts_what_it_leaves_out():
+    names = [f"traffic light {number}" for number in range(20)]
+    text = caption(names)
+    assert len(text.splitlines()) <= 3
+    assert text.endswith(f"+{20 - text.count('traffic')}")
+    assert caption([]) == "no label"
