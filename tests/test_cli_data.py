@@ -6,7 +6,7 @@ from PIL import Image
 from bench import cli
 from bench.contact_sheet import caption
 
-SMALL = ("--set", "train_images=200")
+SMALL = ("--set", "train_images=1000")
 
 
 def bench(*arguments):
@@ -21,14 +21,14 @@ def test_statistics_are_printed_for_people_and_for_machines(capsys):
     assert bench("data", "stats", "digit-scenes", *SMALL, "--json") == 0
     counted = json.loads(capsys.readouterr().out)["splits"]
     assert set(counted) == {"train", "validation", "test"}
-    assert counted["train"]["images"] == 200
+    assert counted["train"]["images"] == 1000
     assert counted["train"]["fingerprint"] in printed
 
 
 def test_a_contact_sheet_is_a_picture_with_as_many_images_as_asked(tmp_path, capsys):
     path = tmp_path / "sheet.png"
     assert bench("data", "show", "digit-scenes", *SMALL, "--split", "test", "--count", "7", "--out", path) == 0
-    assert "7 of 100 images of digit-scenes/test" in capsys.readouterr().out
+    assert "7 of 400 images of digit-scenes/test" in capsys.readouterr().out
     with Image.open(path) as sheet:
         assert sheet.format == "PNG"
         assert min(sheet.size) > 400

@@ -163,7 +163,7 @@ SPEC = DatasetSpec(
     build=build,
     options=(
         Option("seed", 0, "draws the world and its scenes", minimum=0),
-        Option("train_images", 5000, "training scenes; validation has a fifth as many, test two fifths", minimum=200),
+        Option("train_images", 5000, "training scenes; validation has a fifth as many, test two fifths", minimum=1000),
     ),
     backbone="digits-cnn",
     splits=("train", "validation", "test"),
