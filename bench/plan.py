@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from bench.contracts import SEARCH_OPTIONS, TRAINING_OPTIONS, BackboneSpec, DatasetSpec, ModelSpec
 from bench.errors import UsageError, unknown
@@ -38,7 +38,6 @@ class RunRequest:
     out: Path = Path("runs")
     cache: Path = field(default_factory=default_cache)
     device: str = "cpu"
-    engine: Literal["torch", "onnx"] = "torch"
 
 
 @dataclass(frozen=True, slots=True)

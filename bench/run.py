@@ -119,7 +119,6 @@ def make_config(plan: Plan, parts: Parts, backbone: Backbone, protocol: str) -> 
             "finetune": plan.request.finetune,
         },
         "protocol": protocol,
-        "engine": plan.request.engine,
         "device": plan.request.device,
         "seed": plan.request.seed,
     }

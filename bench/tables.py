@@ -108,7 +108,8 @@ def columns_named(names: Sequence[str], runs: Iterable[RunSummary] = ()) -> tupl
     for name in names:
         if name not in COLUMNS and name not in measured:
             raise unknown("column", name, {*COLUMNS, *measured})
-    return tuple(COLUMNS.get(name) or Column(name, name) for name in names)
+    by_key = {column.key: column for column in COLUMNS.values()}
+    return tuple(COLUMNS.get(name) or by_key.get(name) or Column(name, name) for name in names)
 
 
 def build(runs: Sequence[RunSummary], columns: Sequence[Column] = tuple(COLUMNS.values()), mix: bool = False) -> Table:

@@ -24,7 +24,6 @@ def run_config(model: str = "bce", /, seed: int = 0, **changes: Any) -> dict[str
         },
         "backbone": {"name": "tiny", "weights_hash": "dddd"},
         "protocol": "top2@1",
-        "engine": "torch",
         "device": "cpu",
         "seed": seed,
     }

@@ -100,3 +100,16 @@ def test_classes_without_positives_are_named_in_the_notes_and_left_out():
 def test_arrays_of_another_shape_are_refused():
     with pytest.raises(DataError, match=r"truth is \(3, 3\), must be \(3, 4\)"):
         protocols.measure(protocols.get("top1@1"), LABELS, TRUTH[:, :3], None, None, scores())
+
+
+def test_the_documentation_states_every_choice_of_every_protocol():
+    from pathlib import Path
+
+    lines = (Path(__file__).parents[1] / "docs" / "metrics.md").read_text().splitlines()
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| ")]
+    header = next(row for row in rows if row[0] == "choice")
+    assert [name.strip("`") for name in header[1:]] == list(protocols.REGISTERED)
+    documented = {row[0]: row[1:] for row in rows if len(row) == len(header)}
+    for field in dataclasses.fields(protocols.Protocol):
+        if field.name not in {"name", "summary"}:
+            assert documented[field.name] == [str(getattr(p, field.name)) for p in protocols.REGISTERED.values()]

@@ -202,3 +202,10 @@ def test_rendering_needs_neither_torch_nor_a_plugin(stored_run: Make) -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "**toy; four images; 4 test images (top2@1)**" in done.stdout
+
+
+def test_a_column_asked_for_by_the_stored_name_is_shown_in_its_own_unit(stored_run):
+    summary = stored_run("bce", values={"labels_per_image": 3.0, "I-F1": 0.5}).summary()
+    labels, fraction = tables.columns_named(["labels_per_image", "I-F1"], [summary])
+    assert (labels.name, labels.scale) == ("labels/image", 1.0)
+    assert fraction.scale == 100.0

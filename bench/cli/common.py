@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -89,10 +89,6 @@ ProtocolName = Annotated[
     typer.Option(
         "--protocol", metavar="NAME", help="Evaluation protocol; the data set names its default.", rich_help_panel=MODEL
     ),
-]
-Engine = Annotated[
-    Literal["torch", "onnx"],
-    typer.Option("--engine", help="Who computes the trained network at test time.", rich_help_panel=MACHINE),
 ]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of everything random.", rich_help_panel=MODEL)]
 Device = Annotated[str, typer.Option("--device", metavar="NAME", help="As in cpu or cuda.", rich_help_panel=MACHINE)]

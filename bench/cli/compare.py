@@ -17,7 +17,6 @@ from bench.cli.common import (
     DataRoot,
     DatasetName,
     Device,
-    Engine,
     Finetune,
     Out,
     ProtocolName,
@@ -55,7 +54,6 @@ def compare(  # noqa: PLR0917 - the parser passes options by name
     out: Out = Path("runs"),
     cache: Cache = None,
     device: Device = "cpu",
-    engine: Engine = "torch",
     style: Annotated[
         Literal["terminal", "markdown", "latex", "csv", "json"],
         typer.Option("--format", help="How to print the table."),
@@ -80,7 +78,6 @@ def compare(  # noqa: PLR0917 - the parser passes options by name
         out=out,
         cache=cache or default_cache(),
         device=device,
-        engine=engine,
     )
     requests = plan_requests(request, [name.strip() for name in models.split(",") if name.strip()], sets or [], seeds)
     summaries = [run_or_record(one, f"[{number}/{len(requests)}]") for number, one in enumerate(requests, 1)]

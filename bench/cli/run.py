@@ -13,7 +13,6 @@ from bench.cli.common import (
     DataRoot,
     DatasetName,
     Device,
-    Engine,
     Finetune,
     ModelName,
     Out,
@@ -54,7 +53,6 @@ def run(  # noqa: PLR0917 - the parser passes options by name
     out: Out = Path("runs"),
     cache: Cache = None,
     device: Device = "cpu",
-    engine: Engine = "torch",
     as_json: Annotated[bool, typer.Option("--json", help="Print the run as JSON, without progress bars.")] = False,
 ) -> None:
     """Train, decode and measure one model on one data set, and print its table row.
@@ -85,7 +83,6 @@ def run(  # noqa: PLR0917 - the parser passes options by name
         out=out,
         cache=cache or default_cache(),
         device=device,
-        engine=engine,
     )
     started = time.perf_counter()
     folder = run_one(request)
