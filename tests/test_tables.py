@@ -14,7 +14,7 @@ from example_runs import run_config
 from bench import Measures, StoreError, UsageError
 from bench.rendering import as_json, grid, render, shown, terminal
 from bench.store import RunFolder, RunSummary
-from bench.tables import COLUMNS, Cell, Column, build, by_dataset, columns_named
+from bench.tables import COLUMNS, Cell, build, by_dataset, columns_named
 
 Make = Callable[..., RunFolder]
 
@@ -140,7 +140,7 @@ def test_no_runs_is_an_error_that_says_what_to_type() -> None:
 
 def test_any_measured_value_can_be_a_column_and_others_are_refused() -> None:
     runs = [summary()]
-    assert columns_named(["O-F1", "labels_per_image"], runs)[1] == Column("labels_per_image", "labels_per_image")
+    assert columns_named(["O-F1", "labels_per_image"], runs)[1] == COLUMNS["labels/image"]
     with pytest.raises(UsageError, match="no column 'O-F2'; did you mean 'O-F1'"):
         columns_named(["O-F2"], runs)
 
@@ -202,10 +202,3 @@ def test_rendering_needs_neither_torch_nor_a_plugin(stored_run: Make) -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "**toy; four images; 4 test images (top2@1)**" in done.stdout
-
-
-def test_a_column_asked_for_by_the_stored_name_is_shown_in_its_own_unit(stored_run):
-    summary = stored_run("bce", values={"labels_per_image": 3.0, "I-F1": 0.5}).summary()
-    labels, fraction = tables.columns_named(["labels_per_image", "I-F1"], [summary])
-    assert (labels.name, labels.scale) == ("labels/image", 1.0)
-    assert fraction.scale == 100.0
