@@ -115,13 +115,13 @@ def test_a_bug_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def bench_process(*arguments: str, **settings: object) -> subprocess.CompletedProcess[str]:
     code = "import sys; from bench.cli import main; main()"
-    command = [sys.executable, "-c", code, *arguments]
+    command = [sys.executable, "-P", "-c", code, *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False, **settings)  # type: ignore[call-overload,no-any-return]
 
 
 def test_a_reader_that_goes_away_is_no_error(stored_run: Callable[..., RunFolder], tmp_path: Path) -> None:
     stored_run()
-    command = f"{sys.executable} -c 'from bench.cli import main; main()' table --format json --out runs | true"
+    command = f"{sys.executable} -P -c 'from bench.cli import main; main()' table --format json --out runs | true"
     done = subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.stderr == ""
 
@@ -132,7 +132,7 @@ def test_list_is_fast_and_imports_neither_torch_nor_onnxruntime() -> None:
         "heavy = {'torch', 'onnxruntime', 'matplotlib', 'sklearn', 'pandas', 'timm'} & set(sys.modules);"
         "assert not heavy, heavy"
     )
-    checked = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    checked = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=False)
     assert checked.returncode == 0, checked.stderr
     times = []
     for _ in range(3):

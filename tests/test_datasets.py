@@ -74,6 +74,51 @@ def test_voc2007_names_the_damaged_line(voc_lists, tmp_path, line, message):
         opened("voc2007", tmp_path / "copy")
 
 
+def write_xml(root, image, objects):
+    entries = "".join(
+        f"<object><name>{name}</name><difficult>{difficult}</difficult></object>" for name, difficult in objects
+    )
+    path = root / "VOC2007" / "Annotations" / f"{image}.xml"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"<annotation>{entries}</annotation>")
+
+
+@pytest.fixture
+def xml_voc(tmp_path):
+    """A VOC folder without class files: an image list for each split, and annotations that show every class."""
+    from bench_datasets.voc2007 import CLASSES
+
+    main = tmp_path / "VOC2007" / "ImageSets" / "Main"
+    main.mkdir(parents=True)
+    (main / "trainval.txt").write_text("1\n2\n")
+    (main / "test.txt").write_text("3\n")
+    write_xml(tmp_path, 1, [(name, 0) for name in CLASSES] + [("cat", 1)])
+    write_xml(tmp_path, 2, [("dog", 1), ("cat", 1), ("cat", 0)])
+    write_xml(tmp_path, 3, [("sofa", 1)])
+    return tmp_path
+
+
+def test_voc2007_reads_the_annotations_where_class_files_are_absent(xml_voc):
+    dataset = opened("voc2007", xml_voc)
+    dog, cat, sofa = (dataset.labels.index(name) for name in ("dog", "cat", "sofa"))
+    assert dataset.train.truth[1].nonzero()[0].tolist() == [cat]
+    assert dataset.train.ignore[1].nonzero()[0].tolist() == [dog]
+    assert dataset.test.ignore[0].nonzero()[0].tolist() == [sofa]
+    assert not dataset.test.truth.any()
+
+
+def test_voc2007_names_an_annotation_with_an_unknown_label(xml_voc):
+    write_xml(xml_voc, 2, [("unicorn", 0)])
+    with pytest.raises(DataError, match=r"2.xml: unknown label 'unicorn', allowed: aeroplane"):
+        opened("voc2007", xml_voc)
+    (xml_voc / "VOC2007" / "Annotations" / "2.xml").write_text("<annotation><object>")
+    with pytest.raises(DataError, match=r"2.xml is no XML"):
+        opened("voc2007", xml_voc)
+    (xml_voc / "VOC2007" / "Annotations" / "2.xml").unlink()
+    with pytest.raises(DataError, match=r"no file .*2.xml, listed in ImageSets/Main/trainval.txt"):
+        opened("voc2007", xml_voc)
+
+
 def test_coco_reads_the_official_files(reference_data):
     dataset = opened("coco", reference_data / "coco128", absent_labels="drop")
     assert (len(dataset.train), len(dataset.test), len(dataset.labels)) == (126, 127, 71)

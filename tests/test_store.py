@@ -193,7 +193,7 @@ def test_a_run_is_held_against_a_second_process(tmp_path: Path) -> None:
             print(error)
     """)
     with folder.lock():
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.startswith("another process is working on")
     with folder.lock():
         assert folder.status.state == "unfinished"

@@ -199,6 +199,6 @@ def test_rendering_needs_neither_torch_nor_a_plugin(stored_run: Make) -> None:
         "heavy = {'torch', 'onnxruntime', 'sklearn', 'matplotlib', 'pandas', 'bench_models'} & set(sys.modules);"
         "assert not heavy, heavy"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "**toy; four images; 4 test images (top2@1)**" in done.stdout

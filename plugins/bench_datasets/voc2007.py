@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 
@@ -40,7 +41,10 @@ def build(request: DatasetRequest) -> Dataset:
 def _split(root: Path, name: str) -> Split:
     if name not in SPLITS:
         raise UsageError(f"voc2007: found split '{name}', allowed: {', '.join(SPLITS)}")
-    flags = [_flags(root, label, name) for label in CLASSES]
+    if _main(root, CLASSES[0], name).is_file() or not (root / "Annotations").is_dir():
+        flags = [_flags(root, label, name) for label in CLASSES]
+    else:
+        flags = _flags_from_xml(root, name)
     ids = tuple(flags[0])
     for label, of_class in zip(CLASSES, flags, strict=True):
         if tuple(of_class) != ids:
@@ -52,9 +56,13 @@ def _split(root: Path, name: str) -> Split:
     return Split("voc2007", name, ids, CLASSES, values == 1, _images(root, ids, name), values == 0)
 
 
+def _main(root: Path, label: str, split: str) -> Path:
+    return root / "ImageSets" / "Main" / f"{label}_{split}.txt"
+
+
 def _flags(root: Path, label: str, split: str) -> dict[str, int]:
     """Return image -> 1 (present), 0 (only difficult) or -1, in the file's order."""
-    path = root / "ImageSets" / "Main" / f"{label}_{split}.txt"
+    path = _main(root, label, split)
     flags: dict[str, int] = {}
     for number, line in read_lines(path, FLAG_LINE):
         words = line.split()
@@ -63,6 +71,33 @@ def _flags(root: Path, label: str, split: str) -> dict[str, int]:
         if words[0] in flags:
             raise DataError(f"{path} line {number}: image {words[0]} stands twice")
         flags[words[0]] = int(words[1])
+    return flags
+
+
+def _flags_from_xml(root: Path, split: str) -> list[dict[str, int]]:
+    """Return what ``_flags`` reads, for every class, from the objects' own annotations.
+
+    Copies of the data set often lack the class files; they follow from the image list and ``Annotations``.
+    """
+    flags: list[dict[str, int]] = [{} for _ in CLASSES]
+    for _, line in read_lines(root / "ImageSets" / "Main" / f"{split}.txt", "an image name on each line"):
+        image = line.split()[0]
+        path = root / "Annotations" / f"{image}.xml"
+        try:
+            objects = ElementTree.parse(path).getroot().findall("object")
+        except FileNotFoundError:
+            raise DataError(f"no file {path}, listed in ImageSets/Main/{split}.txt") from None
+        except ElementTree.ParseError as error:
+            raise DataError(f"{path} is no XML: {error}. Is the file whole?") from None
+        for of_class in flags:
+            of_class[image] = -1
+        for entry in objects:
+            name = entry.findtext("name", "").strip()
+            if name not in CLASSES:
+                raise DataError(f"{path}: unknown label '{name}', allowed: {', '.join(CLASSES)}")
+            of_class = flags[CLASSES.index(name)]
+            difficult = entry.findtext("difficult", "0").strip() == "1"
+            of_class[image] = max(of_class[image], 0 if difficult else 1)
     return flags
 
 

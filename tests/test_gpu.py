@@ -1,0 +1,44 @@
+"""What must hold on a CUDA device; skipped where there is none."""
+
+import numpy as np
+import pytest
+import torch
+from test_features import make_backbone, split_of
+from test_models import as_features, batch, make
+
+from bench import networks, train
+from bench.data import fingerprint
+from bench.features import extract
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no CUDA device"),
+]
+
+
+def test_features_on_the_gpu_equal_those_on_the_cpu(tmp_path):
+    split = split_of(40)
+    results = [
+        extract(split, fingerprint(split), make_backbone(), tmp_path / device, device=device).values
+        for device in ("cpu", "cuda")
+    ]
+    np.testing.assert_allclose(results[0], results[1], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["bce", "softmax", "warp"])
+def test_scores_on_the_gpu_equal_those_on_the_cpu(name):
+    model = make(name)
+    values, truth = batch(300)
+    model.fit(values, truth)
+    on_cpu = train.scores(model, as_features(values))
+    np.testing.assert_allclose(train.scores(model.to("cuda"), as_features(values)), on_cpu, rtol=1e-4, atol=1e-5)
+
+
+def test_prefix_terms_on_the_gpu_equal_those_on_the_cpu():
+    model = make("cnn-rnn")
+    labels = np.arange(40) % 6
+    states = np.random.default_rng(0).normal(size=(40, 512)).astype(np.float32)
+    on_cpu = networks.TorchStepNetwork(model).step(labels, states)
+    on_gpu = networks.TorchStepNetwork(model.to("cuda")).step(labels, states)
+    for one, other in zip(on_cpu, on_gpu, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
