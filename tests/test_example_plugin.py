@@ -33,7 +33,9 @@ def test_the_example_is_listed_with_its_distribution_and_without_torch(installed
         "import sys; from bench.cli import run_command_line; run_command_line(['list', 'models', '--json']);"
         "assert 'torch' not in sys.modules"
     )
-    done = subprocess.run([sys.executable, "-P", "-c", code], env=installed, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code], env=installed, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     models = {model["name"]: model for model in json.loads(done.stdout)["models"]}
     assert (models["asl"]["distribution"], models["asl"]["version"]) == ("bench-asl", "0.1.0")
