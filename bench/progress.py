@@ -42,5 +42,15 @@ def track(
         for item in items:
             yield item
             progress.advance(task, scale)
-            speed = progress.tasks[0].speed
-            progress.update(task, rate=f"{speed:,.0f} {unit}/s" if speed else "")
+            progress.update(task, rate=_rate(progress.tasks[0].speed, unit))
+
+
+def _rate(speed: float | None, unit: str) -> str:
+    """Return images/s and the like, or seconds for each where one takes longer than a second.
+
+    >>> _rate(1234.5, "images"), _rate(0.125, "epochs"), _rate(None, "images")
+    ('1,234 images/s', '8.0 s each', '')
+    """
+    if not speed:
+        return ""
+    return f"{speed:,.0f} {unit}/s" if speed >= 1 else f"{1 / speed:.1f} s each"
