@@ -13,5 +13,6 @@ def test_a_rate_below_one_is_told_as_seconds_for_each():
 
 def test_a_bar_is_drawn_on_a_terminal_and_items_pass_through(monkeypatch, capsys):
     monkeypatch.setattr("bench.progress.visible", lambda: True)
+    monkeypatch.setenv("FORCE_COLOR", "1")
     assert list(track(range(4), "counting", unit="images", scale=16)) == [0, 1, 2, 3]
     assert "counting" in capsys.readouterr().err
