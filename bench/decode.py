@@ -11,7 +11,7 @@ import numpy as np
 from bench import _beam
 from bench.contracts import StepNetwork
 from bench.errors import ModelError
-from bench.records import FloatArray, LabelSets, Scores, SearchOptions
+from bench.records import FloatArray, IntArray, LabelSets, Scores, SearchOptions
 from bench.search import Conditional, Prefixes, search
 
 CHUNK = 4096
@@ -57,6 +57,65 @@ class PrefixTree:
             self.compiled.truncate(kept)
 
 
+class Decoder:
+    """The compiled search with everything it needs kept ready: made once, called for one image or a million.
+
+    ``options`` mean what ``bench.search`` says; ``threads`` 0 takes every core. A ``tree`` of this network, from
+    another decoder, saves computing its prefixes again. Calls raise ``ModelError`` where scores are not finite.
+    """
+
+    def __init__(
+        self,
+        network: StepNetwork,
+        start_states: FloatArray,
+        options: SearchOptions,
+        *,
+        threads: int = 0,
+        tree: PrefixTree | None = None,
+    ) -> None:
+        self.network = network
+        self.start_states = start_states
+        # An empty tree is false, so it must be compared with None.
+        self.tree = PrefixTree(network, start_states.shape[1]) if tree is None else tree
+        self._chunk = EXACT_CHUNK if options.search == "exact" else CHUNK
+        self._search = _beam.Search(self.tree.compiled, options, sees_image=network.sees_image, threads=threads)
+
+    def sequences(self, image_terms: FloatArray) -> IntArray:
+        """Return the label sequences of (n, D) ``image_terms``, (n, max_length) padded with -1, and nothing else.
+
+        The model must not see the image, and n be at most ``CHUNK``: this is the way of the least latency.
+        """
+        search = self._search
+        search.begin(image_terms, self.start_states, False)
+        while (lacking := search.advance()) is not None:
+            search.provide(*self.network.step(*lacking))
+        return search.sequences()
+
+    def answers(
+        self, image_terms: FloatArray, start_states: FloatArray, *, class_scores: bool = True
+    ) -> tuple[dict[str, Any], dict[str, int]]:
+        """Return the answers' arrays by name, and how many ``prefixes`` the step network computed for them."""
+        parts: list[dict[str, Any]] = []
+        computed = 0
+        for start in range(0, max(len(image_terms), 1), self._chunk):
+            terms = image_terms[start : start + self._chunk]
+            states = start_states[start : start + self._chunk] if self.network.sees_image else start_states
+            try:
+                self._search.begin(terms, states, class_scores)
+                while (lacking := self._search.advance()) is not None:
+                    self._search.provide(*self.network.step(*lacking))
+                parts.append(self._search.answers())
+                computed += self._search.prefixes_computed
+            except ValueError as error:
+                raise ModelError(f"decoding: {error}. Try: a lower learning rate") from error
+            finally:
+                self._search.release()
+                self.tree.trim()
+        if len(parts) == 1:
+            return parts[0], {"prefixes": computed}
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}, {"prefixes": computed}
+
+
 def decode(
     network: StepNetwork,
     image_terms: FloatArray,
@@ -72,15 +131,13 @@ def decode(
 
     ``image_terms`` (images, D) and ``start_states`` (1, S), or (images, S) where ``network.sees_image``, are
     C-contiguous float32. The options mean what ``bench.search`` says, whichever ``engine`` computes.
-    ``threads`` 0 takes every core. A ``tree`` of this network from an earlier call saves computing its
-    prefixes again. Raises ``ModelError`` where the network's scores are not finite.
+    For ``threads`` and ``tree`` see ``Decoder``. Raises ``ModelError`` where the network's scores are not finite.
     """
     if engine == "reference":
         answers, statistics = _search_plainly(network, image_terms, start_states, options)
     else:
-        if tree is None:  # an empty tree is false
-            tree = PrefixTree(network, start_states.shape[1])
-        answers, statistics = _search_compiled(tree, image_terms, start_states, options, threads)
+        decoder = Decoder(network, start_states, options, threads=threads, tree=tree)
+        answers, statistics = decoder.answers(image_terms, start_states)
     names = tuple(ids)
     longest = int((answers["sequences"] >= 0).sum(axis=1).max(initial=0))
     sequences = np.ascontiguousarray(answers["sequences"][:, :longest])
@@ -94,31 +151,6 @@ def decode(
             **statistics,
         },
     )
-
-
-def _search_compiled(
-    tree: PrefixTree, image_terms: FloatArray, start_states: FloatArray, options: SearchOptions, threads: int
-) -> tuple[dict[str, Any], dict[str, int]]:
-    network = tree.network
-    size = EXACT_CHUNK if options.search == "exact" else CHUNK
-    parts: list[dict[str, Any]] = []
-    computed = 0
-    for start in range(0, max(len(image_terms), 1), size):
-        terms = image_terms[start : start + size]
-        states = start_states[start : start + size] if network.sees_image else start_states
-        chunk = _beam.Search(tree.compiled, terms, states, options, sees_image=network.sees_image, threads=threads)
-        try:
-            while (lacking := chunk.advance()) is not None:
-                chunk.provide(*network.step(*lacking))
-        except ValueError as error:
-            raise ModelError(f"decoding: {error}. Try: a lower learning rate") from error
-        parts.append(chunk.answers())
-        computed += chunk.prefixes_computed
-        del chunk
-        tree.trim()
-    if len(parts) == 1:
-        return parts[0], {"prefixes": computed}
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}, {"prefixes": computed}
 
 
 def _search_plainly(

@@ -14,7 +14,7 @@ namespace {
 constexpr double kGrid = 1 << 30;          // log-probabilities that round to the same multiple of 1 / kGrid tie
 constexpr double kFirstStepWeight = 1e-6;  // of P(label | START) in beam_marginal
 constexpr float kForbidden = -std::numeric_limits<float>::infinity();
-constexpr std::size_t kImagesPerThread = 8;  // starting a thread costs as much as decoding about this many images
+constexpr std::size_t kImagesPerThread = 64;  // starting a thread costs as much as decoding about this many images
 
 Path extended(const Path& path, std::int32_t node, std::int32_t label, double log_probability) {
   const double sum = path.log_probability + log_probability;
@@ -23,46 +23,58 @@ Path extended(const Path& path, std::int32_t node, std::int32_t label, double lo
 
 }  // namespace
 
-BeamSearch::BeamSearch(const Scorer& scorer, PrefixTree& tree, const SearchOptions& options,
-                       std::span<const float> image_terms, std::span<const float> start_states, std::size_t state_size,
+BeamSearch::BeamSearch(const Scorer& scorer, PrefixTree& tree, const SearchOptions& options, std::size_t state_size,
                        bool sees_image, int threads)
     : scorer_(scorer),
       tree_(tree),
       options_(options),
-      image_terms_(image_terms),
-      start_states_(start_states),
       state_size_(state_size),
       sees_image_(sees_image),
-      images_(image_terms.size() / scorer.depth()) {
-  const std::size_t count = images_.size();
-  if (start_states.size() != (sees_image ? count : 1) * state_size) {
+      most_threads_(threads > 0 ? static_cast<std::size_t>(threads)
+                                : std::max<std::size_t>(1, std::thread::hardware_concurrency())) {}
+
+void BeamSearch::begin(std::span<const float> image_terms, std::span<const float> start_states, bool class_scores) {
+  const std::size_t count = image_terms.size() / scorer_.depth();
+  if (start_states.size() != (sees_image_ ? count : 1) * state_size_) {
     throw std::invalid_argument("start_states must have one row, or one for each image if the model sees it");
   }
-  const auto cores = static_cast<std::size_t>(std::max(1U, std::thread::hardware_concurrency()));
-  threads_ = std::clamp<std::size_t>(threads > 0 ? static_cast<std::size_t>(threads) : cores, 1,
-                                     std::max<std::size_t>(1, count / kImagesPerThread));
-  scratches_.resize(threads_);
-  for (Scratch& scratch : scratches_) {
-    scratch.rows = scorer.make_rows();
-    scratch.best_scores.resize(scorer.score_width());
+  abandon();
+  image_terms_ = image_terms;
+  start_states_ = start_states;
+  class_scores_ = class_scores;
+  started_ = false;
+  prefixes_computed_ = 0;
+  threads_ = std::clamp<std::size_t>(count / kImagesPerThread, 1, most_threads_);
+  while (scratches_.size() < threads_) {
+    Scratch& scratch = scratches_.emplace_back();
+    scratch.rows = scorer_.make_rows();
+    scratch.best_scores.resize(scorer_.score_width());
   }
-  image_rows_.resize(count * scorer.row_width());
-  const auto labels = static_cast<std::size_t>(scorer.labels());
-  answers_.sequences.assign(count * static_cast<std::size_t>(options.max_length), -1);
+  image_rows_.resize(count * scorer_.row_width());
+  images_.resize(count);
+  for (Image& image : images_) image.reset();
+  answers_.sequences.assign(count * static_cast<std::size_t>(options_.max_length), -1);
   answers_.log_probabilities.resize(count);
   answers_.complete.resize(count);
   answers_.limited.resize(count);
-  answers_.beam_missed.resize(count);
-  answers_.class_scores.resize(count * labels);
+  answers_.beam_missed.assign(count, 0);
+  answers_.class_scores.resize(class_scores ? count * static_cast<std::size_t>(scorer_.labels()) : 0);
 }
 
-BeamSearch::~BeamSearch() {
+void BeamSearch::abandon() {
   if (!pending_.empty()) tree_.truncate(pending_.front().node);
+  pending_.clear();
+  for (Scratch& scratch : scratches_) scratch.lacking.clear();
 }
 
 bool BeamSearch::advance() {
   if (!pending_.empty()) throw std::logic_error("the pending prefixes were not provided");
   const std::size_t count = images_.size();
+  if (threads_ == 1) {
+    run_images(0, count, scratches_[0]);
+    started_ = true;
+    return collect_lacking();
+  }
   std::vector<std::exception_ptr> failures(threads_);
   const auto work = [&](std::size_t thread) {
     try {
@@ -79,6 +91,10 @@ bool BeamSearch::advance() {
   for (const std::exception_ptr& failure : failures) {
     if (failure) std::rethrow_exception(failure);
   }
+  return collect_lacking();
+}
+
+bool BeamSearch::collect_lacking() {
   for (Scratch& scratch : scratches_) {
     for (Request request : scratch.lacking) {
       if (tree_.find(request.parent, request.label) != PrefixTree::kAbsent) continue;
@@ -254,11 +270,10 @@ bool BeamSearch::exact_step(Image& image, std::size_t index, Scratch& scratch) {
 Normalizer BeamSearch::score_node(std::size_t index, std::int32_t node, std::int32_t length, Scratch& scratch) const {
   ScoreRows& rows = scratch.rows;
   scorer_.score(tree_.term(node), &image_rows_[index * scorer_.row_width()], rows);
-  float* scores = rows.scores.data();
-  if (length < options_.min_length) scores[scorer_.end()] = kForbidden;
+  if (length < options_.min_length) scorer_.forbid(rows, scorer_.end());
   if (options_.mask_repeats) {
     for (std::int32_t at = node; tree_.label(at) != scorer_.start(); at = tree_.parent(at)) {
-      scores[tree_.label(at)] = kForbidden;
+      scorer_.forbid(rows, tree_.label(at));
     }
   }
   return scorer_.normalize(rows);
@@ -277,7 +292,7 @@ void BeamSearch::extend(std::size_t index, const Path& path, std::int32_t node, 
 }
 
 void BeamSearch::finish(Image& image, std::size_t index, const Path& best, bool complete, Scratch& scratch) {
-  write_class_scores(image, index, best, scratch);
+  if (class_scores_) write_class_scores(image, index, best, scratch);
   std::vector<std::int32_t>& labels = scratch.left;
   labels_of(best, labels);
   if (ended(best)) labels.pop_back();
@@ -288,9 +303,6 @@ void BeamSearch::finish(Image& image, std::size_t index, const Path& best, bool 
   answers_.complete[index] = complete;
   answers_.limited[index] = image.limited;
   image.stage = Stage::done;
-  image.live = {};
-  image.candidates = {};
-  image.queue = {};
 }
 
 void BeamSearch::write_class_scores(const Image& image, std::size_t index, const Path& best, Scratch& scratch) {

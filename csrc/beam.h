@@ -29,19 +29,23 @@ struct Answers {
   std::vector<float> class_scores;  // (images, labels)
 };
 
-// One search over a set of images. advance() runs every image until it is done or lacks a prefix; pending() are
-// the prefixes lacking, for all images together; provide() answers them. Which images share a search, the number
-// of threads, and what the tree already holds change no answer.
+// Searches over sets of images, one set after another. begin() takes a set; advance() runs every image until it is
+// done or lacks a prefix; pending() are the prefixes lacking, for all images together; provide() answers them. Which
+// images share a set, the number of threads, and what the tree already holds change no answer.
 class BeamSearch {
  public:
-  // image_terms (images, depth); start_states (1, state_size), or (images, state_size) if `sees_image`, which
-  // gives every image prefixes of its own. The tree belongs to this scorer, and to one search at a time.
-  BeamSearch(const Scorer& scorer, PrefixTree& tree, const SearchOptions& options, std::span<const float> image_terms,
-             std::span<const float> start_states, std::size_t state_size, bool sees_image, int threads);
-  // Prefixes that were asked for and not provided leave the tree.
-  ~BeamSearch();
+  // The tree belongs to this scorer, and to one search at a time. `sees_image`: every image has prefixes of its own.
+  BeamSearch(const Scorer& scorer, PrefixTree& tree, const SearchOptions& options, std::size_t state_size,
+             bool sees_image, int threads);
+  ~BeamSearch() { abandon(); }
   BeamSearch(const BeamSearch&) = delete;
   BeamSearch& operator=(const BeamSearch&) = delete;
+
+  // image_terms (images, depth); start_states (1, state_size), or (images, state_size) if `sees_image`. Both must
+  // outlive the search of this set. Class scores cost about a third of the time: leave out what is not needed.
+  void begin(std::span<const float> image_terms, std::span<const float> start_states, bool class_scores = true);
+  // Prefixes that were asked for and not provided leave the tree.
+  void abandon();
 
   // Returns whether prefixes are lacking. Throws std::invalid_argument where scores overflow.
   bool advance();
@@ -69,14 +73,25 @@ class BeamSearch {
     Stage stage = Stage::beam;
     std::int32_t root = PrefixTree::kAbsent;
     std::int32_t rounds = 0;
-    std::int32_t score_step = 0;
     std::int64_t visited = 0;
     bool limited = false;
     std::vector<Live> live;
     std::vector<Path> candidates, queue;
     Path best, incumbent, deepest;
     bool has_incumbent = false;
-    std::int32_t lacking_parent = 0, lacking_label = 0;  // of the first prefix it lacks
+
+    // Ready for another image; what was allocated stays.
+    void reset() {
+      stage = Stage::beam;
+      root = PrefixTree::kAbsent;
+      rounds = 0;
+      visited = 0;
+      limited = has_incumbent = false;
+      live.clear();
+      candidates.clear();
+      queue.clear();
+      best = incumbent = deepest = {};
+    }
   };
 
   struct Request {
@@ -93,6 +108,7 @@ class BeamSearch {
     std::vector<Request> lacking;
   };
 
+  bool collect_lacking();
   void run_images(std::size_t first, std::size_t last, Scratch& scratch);
   bool beam_round(Image& image, std::size_t index, Scratch& scratch);
   void finish_beam(Image& image, Scratch& scratch);
@@ -120,7 +136,8 @@ class BeamSearch {
   std::span<const float> image_terms_, start_states_;
   std::size_t state_size_;
   bool sees_image_;
-  std::size_t threads_;
+  bool class_scores_ = true;
+  std::size_t most_threads_, threads_ = 1;
   Floats image_rows_;
   std::vector<Image> images_;
   std::vector<Request> pending_;

@@ -3,6 +3,7 @@
 #include <pybind11/pybind11.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <cstdint>
 #include <limits>
@@ -24,9 +25,9 @@ using FloatArray = py::array_t<float>;
 std::span<const float> rows_of(const py::object& object, const char* name, py::ssize_t columns) {
   if (!py::isinstance<py::array>(object)) throw py::value_error(std::string(name) + " must be a NumPy array");
   const auto array = py::reinterpret_borrow<py::array>(object);
-  const std::string found = py::str(array.dtype()).cast<std::string>();
-  if (!array.dtype().is(py::dtype::of<float>()) && found != "float32") {
-    throw py::value_error(std::string(name) + " is " + found + ", must be float32");
+  if (!py::isinstance<FloatArray>(object)) {
+    throw py::value_error(std::string(name) + " is " + py::str(array.dtype()).cast<std::string>() +
+                          ", must be float32");
   }
   if (array.ndim() != 2 || (columns >= 0 && array.shape(1) != columns)) {
     throw py::value_error(std::string(name) + " has shape " + py::str(array.attr("shape")).cast<std::string>() +
@@ -111,35 +112,49 @@ struct Tree {
   mlb::Scorer scorer;
   std::size_t state_size;
   mlb::PrefixTree prefixes;
-  bool busy = false;
+  const void* user = nullptr;  // the search that is under way
 };
 
 class Search {
  public:
-  Search(std::shared_ptr<Tree> tree, py::object image_terms, py::object start_states, const py::object& options,
-         bool sees_image, int threads)
+  Search(std::shared_ptr<Tree> tree, const py::object& options, bool sees_image, int threads)
       : tree_(std::move(tree)),
-        image_terms_(std::move(image_terms)),
-        start_states_(std::move(start_states)),
         options_(options_of(options)),
-        search_(tree_->scorer, tree_->prefixes, options_,
-                rows_of(image_terms_, "image_terms", static_cast<py::ssize_t>(tree_->scorer.depth())),
-                rows_of(start_states_, "start_states", static_cast<py::ssize_t>(tree_->state_size)), tree_->state_size,
-                sees_image, threads) {
-    if (tree_->busy) throw py::value_error("the tree is in use by another search");
-    tree_->busy = true;
-  }
-  ~Search() { tree_->busy = false; }
+        search_(tree_->scorer, tree_->prefixes, options_, tree_->state_size, sees_image, threads) {}
+  ~Search() { release(); }
   Search(const Search&) = delete;
   Search& operator=(const Search&) = delete;
 
+  void begin(py::object image_terms, py::object start_states, bool class_scores) {
+    const auto terms = rows_of(image_terms, "image_terms", static_cast<py::ssize_t>(tree_->scorer.depth()));
+    const auto states = rows_of(start_states, "start_states", static_cast<py::ssize_t>(tree_->state_size));
+    refuse_while_advancing();
+    if (tree_->user != nullptr && tree_->user != this) throw py::value_error("the tree is in use by another search");
+    search_.begin(terms, states, class_scores);
+    tree_->user = this;
+    image_terms_ = std::move(image_terms);  // the search reads these arrays until it is done
+    start_states_ = std::move(start_states);
+  }
+
   py::object advance() {
+    refuse_while_advancing();
+    if (tree_->user != this) throw py::value_error("begin() must come before advance()");
     bool lacking = false;
     {
       const py::gil_scoped_release release;
-      lacking = search_.advance();
+      advancing_ = true;
+      try {
+        lacking = search_.advance();
+      } catch (...) {
+        advancing_ = false;
+        throw;
+      }
+      advancing_ = false;
     }
-    if (!lacking) return py::none();
+    if (!lacking) {
+      tree_->user = nullptr;
+      return py::none();
+    }
     const auto count = static_cast<py::ssize_t>(search_.pending());
     py::array_t<std::int64_t> labels(count);
     FloatArray states({count, static_cast<py::ssize_t>(tree_->state_size)});
@@ -149,30 +164,49 @@ class Search {
   }
 
   void provide(const py::object& terms, const py::object& states) {
+    refuse_while_advancing();
     search_.provide(rows_of(terms, "terms", static_cast<py::ssize_t>(tree_->scorer.depth())),
                     rows_of(states, "states", static_cast<py::ssize_t>(tree_->state_size)));
+  }
+
+  py::array_t<std::int32_t> sequences() const {
+    return to_array(search_.answers().sequences,
+                    {static_cast<py::ssize_t>(search_.images()), static_cast<py::ssize_t>(options_.max_length)});
   }
 
   py::dict answers() const {
     const mlb::Answers& answers = search_.answers();
     const auto images = static_cast<py::ssize_t>(search_.images());
     py::dict result;
-    result["sequences"] = to_array(answers.sequences, {images, options_.max_length});
+    result["sequences"] = sequences();
     result["log_probabilities"] = to_array(answers.log_probabilities, {images});
     result["complete"] = to_bools(answers.complete);
     result["limited"] = to_bools(answers.limited);
     result["beam_missed"] = to_bools(answers.beam_missed);
-    result["class_scores"] = to_array(answers.class_scores, {images, tree_->scorer.labels()});
+    if (!answers.class_scores.empty() || images == 0) {
+      result["class_scores"] = to_array(answers.class_scores, {images, tree_->scorer.labels()});
+    }
     return result;
+  }
+
+  void release() {
+    search_.abandon();
+    if (tree_->user == this) tree_->user = nullptr;
   }
 
   std::int64_t prefixes_computed() const { return search_.prefixes_computed(); }
 
  private:
+  // The GIL is released while advancing, so another Python thread may call.
+  void refuse_while_advancing() const {
+    if (advancing_) throw py::value_error("the search is advancing in another thread");
+  }
+
   std::shared_ptr<Tree> tree_;
   py::object image_terms_, start_states_;
   mlb::SearchOptions options_;
   mlb::BeamSearch search_;
+  std::atomic<bool> advancing_ = false;
 };
 
 }  // namespace
@@ -189,16 +223,19 @@ PYBIND11_MODULE(_beam, module) {
       .def(
           "truncate",
           [](Tree& tree, std::int32_t size) {
-            if (tree.busy) throw py::value_error("the tree is in use by a search");
+            if (tree.user != nullptr) throw py::value_error("the tree is in use by a search");
             tree.prefixes.truncate(std::max(size, 0));
           },
           py::arg("size"), "Keep only the oldest `size` prefixes.");
-  py::class_<Search>(module, "Search", "One search over a set of images.")
-      .def(py::init<std::shared_ptr<Tree>, py::object, py::object, const py::object&, bool, int>(), py::arg("tree"),
-           py::arg("image_terms"), py::arg("start_states"), py::arg("options"), py::kw_only(),
-           py::arg("sees_image") = false, py::arg("threads") = 0)
+  py::class_<Search>(module, "Search", "Searches over sets of images, one after another.")
+      .def(py::init<std::shared_ptr<Tree>, const py::object&, bool, int>(), py::arg("tree"), py::arg("options"),
+           py::kw_only(), py::arg("sees_image") = false, py::arg("threads") = 0)
+      .def("begin", &Search::begin, py::arg("image_terms"), py::arg("start_states"), py::arg("class_scores") = true,
+           "Take a set of images to search.")
       .def("advance", &Search::advance, "Return the lacking prefixes, (labels, parent states), or None when done.")
       .def("provide", &Search::provide, py::arg("terms"), py::arg("states"), "Answer the lacking prefixes.")
       .def("answers", &Search::answers, "Return the arrays of the answers by name.")
+      .def("sequences", &Search::sequences, "Return the label sequences alone, padded with -1.")
+      .def("release", &Search::release, "Give up what is under way, so that the tree is free for another search.")
       .def_property_readonly("prefixes_computed", &Search::prefixes_computed);
 }

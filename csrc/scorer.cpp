@@ -9,7 +9,12 @@ namespace mlb {
 
 namespace {
 constexpr float kForbidden = -std::numeric_limits<float>::infinity();
-}
+constexpr double kSmallestTotal = 1e-200;  // below it, products of weights may have lost their small end
+
+// The parts of a row.
+const double* weights_of(const float* row, std::size_t width) { return reinterpret_cast<const double*>(row + width); }
+double* weights_of(float* row, std::size_t width) { return reinterpret_cast<double*>(row + width); }
+}  // namespace
 
 Scorer::Scorer(std::span<const float> output, std::span<const float> bias, Activation activation)
     : math_(vector_math()),
@@ -37,6 +42,7 @@ ScoreRows Scorer::make_rows() const {
 void Scorer::prefix_row(const float* term, float* row) const {
   if (folded_) {
     math_.product(columns_.data(), term, zeros_.data(), row, depth_, score_width_);
+    write_weights(row);
   } else {
     std::fill(std::copy_n(term, depth_, row), row + row_width(), 0.0F);
   }
@@ -45,29 +51,60 @@ void Scorer::prefix_row(const float* term, float* row) const {
 void Scorer::image_row(const float* term, float* row) const {
   if (folded_) {
     math_.product(columns_.data(), term, bias_.data(), row, depth_, score_width_);
+    write_weights(row);
   } else {
     prefix_row(term, row);
   }
 }
 
-void Scorer::score(const float* prefix_row, const float* image_row, ScoreRows& rows) const {
-  if (folded_) {
-    math_.add(prefix_row, image_row, rows.scores.data(), score_width_);
-    return;
-  }
-  float* joint = rows.joint.data();
-  math_.add(prefix_row, image_row, joint, rows.joint.size());
-  if (activation_ == Activation::relu) math_.relu(joint, rows.joint.size());
-  if (activation_ == Activation::tanh) math_.tanh(joint, rows.joint.size());
-  math_.product(columns_.data(), joint, bias_.data(), rows.scores.data(), depth_, score_width_);
+void Scorer::write_weights(float* row) const {
+  const auto entries = static_cast<std::size_t>(labels_) + 1;
+  const float highest = *std::max_element(row, row + entries);
+  double* weights = weights_of(row, score_width_);
+  math_.weights(row, highest, weights, score_width_);
+  weights[score_width_] = highest;
+  weights[score_width_ + 1] = weights[entries - 1];
+  std::fill(weights + entries - 1, weights + score_width_, 0.0);
 }
 
-Normalizer Scorer::normalize(ScoreRows& rows) const {
-  if (!math_.block_maxima(rows.scores.data(), rows.maxima.data(), score_width_)) {
-    throw std::invalid_argument("scores overflow float32: a prefix term or an image term is too large");
+void Scorer::score(const float* prefix_row, const float* image_row, ScoreRows& rows) const {
+  bool valid = true;
+  rows.total = rows.end_total = 0.0;
+  if (folded_) {
+    const double* u = weights_of(prefix_row, score_width_);
+    const double* v = weights_of(image_row, score_width_);
+    valid = math_.join(prefix_row, image_row, u, v, rows.scores.data(), rows.maxima.data(), &rows.total, score_width_);
+    rows.shift = u[score_width_] + v[score_width_];
+    rows.end_total = u[score_width_ + 1] * v[score_width_ + 1];
+  } else {
+    float* joint = rows.joint.data();
+    math_.add(prefix_row, image_row, joint, rows.joint.size());
+    if (activation_ == Activation::relu) math_.relu(joint, rows.joint.size());
+    if (activation_ == Activation::tanh) math_.tanh(joint, rows.joint.size());
+    math_.product(columns_.data(), joint, bias_.data(), rows.scores.data(), depth_, score_width_);
+    valid = math_.block_maxima(rows.scores.data(), rows.maxima.data(), score_width_);
   }
+  if (!valid) throw std::invalid_argument("scores overflow float32: a prefix term or an image term is too large");
+}
+
+void Scorer::forbid(ScoreRows& rows, std::int32_t label) const {
+  remove(rows, static_cast<std::size_t>(label));
+  // END's weight was never in the sum; taking a label's from it would leave that label's rounding error behind.
+  rows.end_total = 0.0;
+  if (label != end()) rows.total = 0.0;
+}
+
+void Scorer::remove(ScoreRows& rows, std::size_t label) const {
+  const std::size_t first = label / kBlock * kBlock;
+  rows.scores[label] = kForbidden;
+  rows.maxima[label / kBlock] = math_.maximum(rows.scores.data() + first, std::min(kBlock, score_width_ - first));
+}
+
+Normalizer Scorer::normalize(const ScoreRows& rows) const {
   const float highest = *std::max_element(rows.maxima.begin(), rows.maxima.end());
   if (highest == kForbidden) return {highest, 0.0};
+  const double total = rows.total + rows.end_total;
+  if (rows.total > 0.0 && total > kSmallestTotal) return {highest, std::log(total) + (rows.shift - highest)};
   return {highest, std::log(math_.sum_exp(rows.scores.data(), highest, score_width_))};
 }
 
@@ -80,12 +117,12 @@ std::int32_t Scorer::take_best(ScoreRows& rows, float& score) const {
   if (score == kForbidden) return -1;
   const std::size_t first = block * kBlock;
   const std::size_t width = std::min(kBlock, score_width_ - first);
-  float* entries = rows.scores.data() + first;
+  const float* entries = rows.scores.data() + first;
   // Ties go to the lower label index: the first block that holds the maximum, and in it the first entry.
   const std::int32_t at = math_.first_index(entries, score, width);
-  entries[at] = kForbidden;
-  rows.maxima[block] = math_.maximum(entries, width);
-  return static_cast<std::int32_t>(first) + at;
+  const std::size_t label = first + static_cast<std::size_t>(at);
+  remove(rows, label);
+  return static_cast<std::int32_t>(label);
 }
 
 }  // namespace mlb

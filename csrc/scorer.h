@@ -17,13 +17,17 @@ struct Normalizer {
   double log_sum;
 };
 
-// Reusable rows of one thread.
+// Reusable rows of one thread. The sum of exp(score - shift) is `total` over the labels, unknown if that is 0,
+// and `end_total` for END.
 struct ScoreRows {
   Floats scores, maxima, joint;
+  double total = 0.0, end_total = 0.0, shift = 0.0;
 };
 
 // Where h is the identity the product is taken once per prefix and once per image, and a step is an addition.
-// Prefix and image rows are what that leaves to store: labels + 1 scores each, or else D numbers each.
+// Since exp(p + q) = exp(p) exp(q), so are the exponentials, and the normalizer is a scalar product.
+// Prefix and image rows are what that leaves to store: labels + 1 scores, then their weights exp(score - highest)
+// as doubles, then highest and END's weight, which is kept out of the others; without identity, D numbers each.
 class Scorer {
  public:
   // output (labels + 1, depth) row-major and finite; bias (labels + 1), finite or -infinity.
@@ -34,26 +38,27 @@ class Scorer {
   std::int32_t start() const { return labels_ + 1; }
   std::size_t depth() const { return depth_; }
   std::size_t score_width() const { return score_width_; }
-  std::size_t row_width() const { return folded_ ? score_width_ : padded(depth_); }
-  // Floats of a row that mean something.
-  std::size_t row_size() const { return folded_ ? static_cast<std::size_t>(labels_) + 1 : depth_; }
+  std::size_t row_width() const { return folded_ ? 3 * score_width_ + kLanes : padded(depth_); }
 
   ScoreRows make_rows() const;
   // term (depth) -> row (row_width).
   void prefix_row(const float* term, float* row) const;
   void image_row(const float* term, float* row) const;
 
-  // Writes rows.scores, unmasked.
+  // Writes all of rows, unmasked. Throws std::invalid_argument where a score is NaN or +infinity.
   void score(const float* prefix_row, const float* image_row, ScoreRows& rows) const;
-  // Returns the normalizer of rows.scores and sets rows.maxima, by which take_best finds the best entries.
-  // Throws std::invalid_argument where a score is NaN or +infinity.
-  Normalizer normalize(ScoreRows& rows) const;
+  // Removes an entry from what rows amount to.
+  void forbid(ScoreRows& rows, std::int32_t label) const;
+  Normalizer normalize(const ScoreRows& rows) const;
   // Removes the best entry from rows and returns its index, the lower one of equals; -1: all are -infinity.
   std::int32_t take_best(ScoreRows& rows, float& score) const;
 
   const VectorMath& math() const { return math_; }
 
  private:
+  void write_weights(float* row) const;
+  void remove(ScoreRows& rows, std::size_t label) const;
+
   const VectorMath& math_;
   std::int32_t labels_;
   std::size_t depth_, score_width_;

@@ -37,12 +37,41 @@ MLB_INLINE void store(float* to, Float8 value) {
 
 MLB_INLINE Float8 larger(Float8 a, Float8 b) { return a > b ? a : b; }
 
-template <typename Vector>
-MLB_INLINE float largest_lane(Vector x) {
-  float best = x[0];
-  for (std::size_t lane = 1; lane < kLanes; ++lane) best = x[lane] > best ? x[lane] : best;
-  return best;
+using Float4 [[gnu::vector_size(16)]] = float;
+using Int4 [[gnu::vector_size(16)]] = std::int32_t;
+
+// Halves are compared before lanes, so that the chain of comparisons is short.
+MLB_INLINE float largest_lane(Float8 x) {
+  Float4 half[2];
+  std::memcpy(half, &x, sizeof(x));
+  const Float4 best = half[0] > half[1] ? half[0] : half[1];
+  const float left = best[0] > best[1] ? best[0] : best[1];
+  const float right = best[2] > best[3] ? best[2] : best[3];
+  return left > right ? left : right;
 }
+
+MLB_INLINE std::int32_t smallest_lane(Int8 x) {
+  Int4 half[2];
+  std::memcpy(half, &x, sizeof(x));
+  const Int4 best = half[0] < half[1] ? half[0] : half[1];
+  const std::int32_t left = best[0] < best[1] ? best[0] : best[1];
+  const std::int32_t right = best[2] < best[3] ? best[2] : best[3];
+  return left < right ? left : right;
+}
+
+MLB_INLINE bool all_lanes(Int8 x) {
+  std::int64_t parts[4];
+  std::memcpy(parts, &x, sizeof(x));
+  return ((parts[0] & parts[1]) & (parts[2] & parts[3])) == -1;
+}
+
+MLB_INLINE Double8 load_doubles(const double* from) {
+  Double8 value;
+  std::memcpy(&value, from, sizeof(value));
+  return value;
+}
+
+MLB_INLINE double sum_of_lanes(Double8 x) { return ((x[0] + x[4]) + (x[1] + x[5])) + ((x[2] + x[6]) + (x[3] + x[7])); }
 
 // exp(x) for -700 <= x <= 709; below -700, exp(-700), which is 0 beside any sum that holds exp(0).
 // 2^n * exp(r) with |r| <= ln(2) / 2, and Taylor's series to r^12 / 12!: its error is below 2e-16, relative.
@@ -131,9 +160,35 @@ MLB_INLINE bool block_maxima_(const float* scores, float* maxima, std::size_t wi
     }
     *maxima++ = largest_lane(best);
   }
-  std::int32_t all = -1;
-  for (std::size_t lane = 0; lane < kLanes; ++lane) all &= valid[lane];
-  return all != 0;
+  return all_lanes(valid);
+}
+
+MLB_INLINE void weights_(const float* row, float highest, double* weights, std::size_t width) {
+  const Double8 offset = Double8{} + static_cast<double>(highest);
+  for (std::size_t i = 0; i < width; i += kLanes) {
+    const Double8 weight = exponential(__builtin_convertvector(load(row + i), Double8) - offset);
+    std::memcpy(weights + i, &weight, sizeof(weight));
+  }
+}
+
+MLB_INLINE bool join_(const float* a, const float* b, const double* u, const double* v, float* scores, float* maxima,
+                      double* total, std::size_t width) {
+  Int8 valid = Int8{} - 1;
+  Double8 sum{};
+  for (std::size_t start = 0; start < width; start += kBlock) {
+    const std::size_t stop = start + kBlock < width ? start + kBlock : width;
+    Float8 best = Float8{} - kInfinity;
+    for (std::size_t i = start; i < stop; i += kLanes) {
+      const Float8 value = load(a + i) + load(b + i);
+      store(scores + i, value);
+      valid &= value < kInfinity;
+      best = larger(value, best);
+      sum += load_doubles(u + i) * load_doubles(v + i);
+    }
+    *maxima++ = largest_lane(best);
+  }
+  *total = sum_of_lanes(sum);
+  return all_lanes(valid);
 }
 
 MLB_INLINE std::int32_t first_index_(const float* scores, float value, std::size_t width) {
@@ -144,9 +199,7 @@ MLB_INLINE std::int32_t first_index_(const float* scores, float value, std::size
     const Int8 found = load(scores + i) == value ? index : none;
     first = found < first ? found : first;
   }
-  std::int32_t best = first[0];
-  for (std::size_t lane = 1; lane < kLanes; ++lane) best = first[lane] < best ? first[lane] : best;
-  return best;
+  return smallest_lane(first);
 }
 
 MLB_INLINE double sum_exp_(const float* scores, float highest, std::size_t width) {
@@ -155,7 +208,7 @@ MLB_INLINE double sum_exp_(const float* scores, float highest, std::size_t width
   for (std::size_t i = 0; i < width; i += kLanes) {
     sum += exponential(__builtin_convertvector(load(scores + i), Double8) - offset);
   }
-  return ((sum[0] + sum[4]) + (sum[1] + sum[5])) + ((sum[2] + sum[6]) + (sum[3] + sum[7]));
+  return sum_of_lanes(sum);
 }
 
 MLB_INLINE void keep_larger_(float* best, const float* scores, float highest, float log_sum, std::size_t width) {
@@ -189,6 +242,13 @@ MLB_INLINE bool all_finite_(const float* x, std::size_t count) {
 
 #define MLB_TABLE(suffix, target)                                                                                     \
   namespace {                                                                                                         \
+  target void weights_##suffix(const float* row, float highest, double* weights, std::size_t width) {                 \
+    weights_(row, highest, weights, width);                                                                           \
+  }                                                                                                                   \
+  target bool join_##suffix(const float* a, const float* b, const double* u, const double* v, float* scores,          \
+                            float* maxima, double* total, std::size_t width) {                                        \
+    return join_(a, b, u, v, scores, maxima, total, width);                                                           \
+  }                                                                                                                   \
   target void add_##suffix(const float* a, const float* b, float* sum, std::size_t width) { add_(a, b, sum, width); } \
   target void product_##suffix(const float* rows, const float* x, const float* initial, float* result,                \
                                std::size_t depth, std::size_t width) {                                                \
@@ -213,9 +273,9 @@ MLB_INLINE bool all_finite_(const float* x, std::size_t count) {
   target void exp_##suffix(float* x, std::size_t width) { exp_(x, width); }                                           \
   target bool all_finite_##suffix(const float* x, std::size_t count) { return all_finite_(x, count); }                \
   constexpr VectorMath k_##suffix = {                                                                                 \
-      add_##suffix,          product_##suffix,     relu_##suffix,      tanh_##suffix,                                 \
-      block_maxima_##suffix, first_index_##suffix, maximum_##suffix,   sum_exp_##suffix,                              \
-      keep_larger_##suffix,  exp_##suffix,         all_finite_##suffix};                                              \
+      weights_##suffix,     join_##suffix,         add_##suffix,         product_##suffix, relu_##suffix,             \
+      tanh_##suffix,        block_maxima_##suffix, first_index_##suffix, maximum_##suffix, sum_exp_##suffix,          \
+      keep_larger_##suffix, exp_##suffix,          all_finite_##suffix};                                              \
   }
 
 MLB_TABLE(portable, )

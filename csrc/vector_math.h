@@ -7,10 +7,15 @@
 namespace mlb {
 
 // Entries that share one maximum, so that taking the best few of a row does not read the whole row each time.
-inline constexpr std::size_t kBlock = 64;
+inline constexpr std::size_t kBlock = 32;
 
 // `width` is a padded row length, in floats; rows are aligned. No result depends on anything but the arguments.
 struct VectorMath {
+  // weights = exp(row - highest); highest is the row's maximum.
+  void (*weights)(const float* row, float highest, double* weights, std::size_t width);
+  // Writes scores = a + b and their block maxima, and *total = the sum of u * v; returns what block_maxima does.
+  bool (*join)(const float* a, const float* b, const double* u, const double* v, float* scores, float* maxima,
+               double* total, std::size_t width);
   // sum = a + b
   void (*add)(const float* a, const float* b, float* sum, std::size_t width);
   // result = initial + the sum over d < depth of x[d] * rows[d], d in ascending order

@@ -180,14 +180,14 @@ def test_malformed_arrays_are_refused_with_their_name(damage):
     network = random_network(4, 0)
     tree = PrefixTree(network, 2)
     with pytest.raises(ValueError, match=message):
-        _beam.Search(tree.compiled, spoil(random_terms(3, 0)), network.start_states(1), SearchOptions())
+        _beam.Search(tree.compiled, SearchOptions()).begin(spoil(random_terms(3, 0)), network.start_states(1))
 
 
 def test_start_states_of_another_number_are_refused():
     network = random_network(4, 0, sees_image=True)
     tree = PrefixTree(network, 2)
     with pytest.raises(ValueError, match="one row, or one for each image"):
-        _beam.Search(tree.compiled, random_terms(3, 0), network.start_states(2), SearchOptions(), sees_image=True)
+        _beam.Search(tree.compiled, SearchOptions(), sees_image=True).begin(random_terms(3, 0), network.start_states(2))
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@
 namespace {
 
 constexpr std::int32_t kLabels = 17;
-constexpr std::size_t kDepth = 6, kState = 3, kImages = 60;
+constexpr std::size_t kDepth = 6, kState = 3, kImages = 300;
 
 std::vector<float> normals(std::size_t count, unsigned seed) {
   std::mt19937 engine(seed);
@@ -53,12 +53,17 @@ void check_options(const mlb::SearchOptions& options, mlb::Activation activation
   const std::vector<float> starts = normals((sees_image ? kImages : 1) * kState, 4);
   const mlb::Scorer scorer(output, bias, activation);
   mlb::PrefixTree tree(scorer.row_width(), mlb::padded(kState)), other(scorer.row_width(), mlb::padded(kState));
-  mlb::BeamSearch cold(scorer, tree, options, terms, starts, kState, sees_image, 1);
+  mlb::BeamSearch cold(scorer, tree, options, kState, sees_image, 1);
+  cold.begin(terms, starts);
   run(cold);
-  mlb::BeamSearch warm(scorer, tree, options, terms, starts, kState, sees_image, 4);
+  mlb::BeamSearch warm(scorer, tree, options, kState, sees_image, 4);
+  warm.begin(terms, starts);
   run(warm);
   CHECK(warm.prefixes_computed() == 0);
-  mlb::BeamSearch threaded(scorer, other, options, terms, starts, kState, sees_image, 4);
+  mlb::BeamSearch threaded(scorer, other, options, kState, sees_image, 4);
+  threaded.begin(terms, starts);
+  CHECK(threaded.advance());
+  threaded.begin(terms, starts);  // a search that is begun anew has forgotten what it lacked
   run(threaded);
   check_equal(cold.answers(), warm.answers());
   check_equal(cold.answers(), threaded.answers());
@@ -69,7 +74,8 @@ void check_overflow() {
   const std::vector<float> terms(kDepth, 3e38F);
   const mlb::Scorer scorer(output, bias, mlb::Activation::identity);
   mlb::PrefixTree tree(scorer.row_width(), mlb::padded(kState));
-  mlb::BeamSearch search(scorer, tree, {}, terms, starts, kState, false, 1);
+  mlb::BeamSearch search(scorer, tree, {}, kState, false, 1);
+  search.begin(terms, starts);
   bool refused = false;
   try {
     run(search);
