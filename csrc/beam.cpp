@@ -42,6 +42,9 @@ void BeamSearch::begin(std::span<const float> image_terms, std::span<const float
   image_terms_ = image_terms;
   start_states_ = start_states;
   class_scores_ = class_scores;
+  // What a path no better than an ended one becomes is no better either, nor is what would take its place in the
+  // beam: without it the answer is the same. Only the marginal counts such paths.
+  prunes_ = options_.stop == Stop::best && !(class_scores && options_.class_score == ClassScore::beam_marginal);
   started_ = false;
   prefixes_computed_ = 0;
   threads_ = std::clamp<std::size_t>(count / kImagesPerThread, 1, most_threads_);
@@ -187,7 +190,8 @@ bool BeamSearch::beam_round(Image& image, std::size_t index, Scratch& scratch) {
   for (const Path& extension : extensions) {
     if (ended(extension)) {
       image.candidates.push_back(extension);
-    } else if (going < width) {
+      image.best_cost = std::min(image.best_cost, extension.cost);
+    } else if (going < width && !(prunes_ && extension.cost >= image.best_cost)) {
       if (going == 0) image.live.clear();
       image.live.push_back({extension, PrefixTree::kAbsent});
       ++going;

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <span>
 #include <vector>
 
@@ -74,6 +75,7 @@ class BeamSearch {
     std::int32_t root = PrefixTree::kAbsent;
     std::int32_t rounds = 0;
     std::int64_t visited = 0;
+    std::int64_t best_cost = std::numeric_limits<std::int64_t>::max();  // of the ended paths
     bool limited = false;
     std::vector<Live> live;
     std::vector<Path> candidates, queue;
@@ -86,6 +88,7 @@ class BeamSearch {
       root = PrefixTree::kAbsent;
       rounds = 0;
       visited = 0;
+      best_cost = std::numeric_limits<std::int64_t>::max();
       limited = has_incumbent = false;
       live.clear();
       candidates.clear();
@@ -136,7 +139,7 @@ class BeamSearch {
   std::span<const float> image_terms_, start_states_;
   std::size_t state_size_;
   bool sees_image_;
-  bool class_scores_ = true;
+  bool class_scores_ = true, prunes_ = false;
   std::size_t most_threads_, threads_ = 1;
   Floats image_rows_;
   std::vector<Image> images_;
