@@ -16,6 +16,13 @@ class Tree:
     def bytes(self) -> int: ...
     @property
     def bytes_per_prefix(self) -> int: ...
+    def add(
+        self,
+        parents: NDArray[np.int32],
+        labels: NDArray[np.int32],
+        terms: NDArray[np.float32],
+        states: NDArray[np.float32],
+    ) -> None: ...
     def truncate(self, size: int) -> None: ...
 
 class Search:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -49,6 +49,16 @@ class PrefixTree:
 
     def __len__(self) -> int:
         return len(self.compiled)
+
+    def add(self, known: Mapping[str, Any]) -> None:
+        """Add what ``bench.export.known_prefixes`` computed; the tree must be empty and the network the same.
+
+        Raises ``ModelError`` for arrays that do not fit.
+        """
+        try:
+            self.compiled.add(known["parents"], known["labels"], known["terms"], known["states"])
+        except (ValueError, TypeError, KeyError) as error:
+            raise ModelError(f"prefixes stored with the model: {error}. Try: bench export RUN --out DIR") from error
 
     def trim(self) -> None:
         """Drop the newest prefixes until ``most_bytes`` are kept; nothing, where the model sees the image."""

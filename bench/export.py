@@ -30,12 +30,13 @@ def export(
     description: Description,
     folder: Path,
     *,
+    dimensions: int,
     images: FloatArray,
     sequences: list[tuple[int, ...]] | None = None,
 ) -> dict[str, float]:
     """Write the model to ``folder`` and return the largest relative difference from torch of each file.
 
-    ``images`` (n, 3, size, size) are real preprocessed images to check on, beside random ones. ``sequences`` are
+    ``backbone`` gives ``dimensions`` features. ``images`` (n, 3, size, size) are real preprocessed images to check on, beside random ones. ``sequences`` are
     training label sequences, whose prefixes a sequence model's decoder then knows from the start.
     Raises ``ModelError`` where ONNX Runtime differs from torch by more than ``TOLERANCE``.
     """
@@ -50,12 +51,16 @@ def export(
     output = "image_terms" if sequence else "scores"
     _write(encoder, (batch,), ["pixels"], [output], folder / ENCODER, description)
     if sequence:
-        labels, states = torch.zeros(2, dtype=torch.long), torch.zeros(2, model.start_states(_features(model)).shape[1])
+        start_states = model.start_states(torch.zeros(1, dimensions)).float().detach().numpy()
+        labels, states = torch.zeros(2, dtype=torch.long), torch.zeros(2, start_states.shape[1])
         _write(_step(model), (labels, states), ["labels", "states"], ["terms", "next_states"], folder / STEP, description)
-        _write_decoder(model, folder / DECODER)
+        _write_decoder(model, folder / DECODER, {"start_states": start_states})
+    if description.precision == "fp16":
+        _to_fp16(folder / ENCODER)
     differences = check(encoder, model, description, folder, images)
     if sequence and not model.sees_image and sequences:
-        _write_decoder(model, folder / DECODER, known_prefixes(OnnxStepNetwork(folder, description), sequences))
+        known = known_prefixes(OnnxStepNetwork(folder, description), sequences)
+        _write_decoder(model, folder / DECODER, {"start_states": start_states} | known)
     with atomic_path(folder / PIXELS) as temporary:
         with_preprocessing(folder / ENCODER, temporary, description.preprocessing)
     return differences
@@ -112,22 +117,16 @@ def known_prefixes(network: Any, sequences: list[tuple[int, ...]]) -> dict[str, 
     return {"parents": parents, "labels": labels, "terms": terms, "states": states}
 
 
-def to_fp16(folder: Path) -> None:
-    """Turn the encoder's weights and arithmetic into half precision; inputs and outputs stay float32."""
+def _to_fp16(path: Path) -> None:
+    """Turn weights and arithmetic into half precision; inputs and outputs stay float32."""
     import onnx
     from onnxruntime.transformers.float16 import convert_float_to_float16
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        half = convert_float_to_float16(onnx.load(folder / ENCODER), keep_io_types=True)
-    with atomic_path(folder / ENCODER) as temporary:
+        half = convert_float_to_float16(onnx.load(path), keep_io_types=True)
+    with atomic_path(path) as temporary:
         onnx.save(half, temporary)
-
-
-def _features(model: Any) -> Any:
-    import torch
-
-    return torch.zeros(1, len(model.input.mean)) if hasattr(model, "input") else torch.zeros(1, 1)
 
 
 def _encoder(backbone: Any, model: Any, sequence: bool) -> Any:
@@ -184,7 +183,7 @@ def _write(  # noqa: PLR0917 - in the order of torch.onnx.export
         onnx.save(proto, temporary)
 
 
-def _write_decoder(model: Any, path: Path, known: dict[str, Any] | None = None) -> None:
+def _write_decoder(model: Any, path: Path, more: dict[str, Any]) -> None:
     import torch
     from safetensors.numpy import save
 
@@ -193,8 +192,7 @@ def _write_decoder(model: Any, path: Path, known: dict[str, Any] | None = None) 
         arrays = {
             "output": output.float().numpy(),
             "bias": np.zeros(len(output), np.float32) if bias is None else bias.float().numpy(),
-            "start_states": model.start_states(_features(model)).float().numpy(),
-        } | (known or {})
+        } | more
     with atomic_path(path) as temporary:
         temporary.write_bytes(save({name: np.ascontiguousarray(array) for name, array in arrays.items()}))
 

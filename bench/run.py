@@ -164,7 +164,7 @@ def _fill(
         features = {split.name: _features(plan, split, parts, backbone) for split in _source_splits(parts)}
         fit, validation, test = (_rows(features, split) for split in (parts.fit, parts.validation, parts.dataset.test))
     model = _build_model(plan, parts.fit, backbone)
-    options = _search_options(plan, protocol)
+    options = search_options(plan, protocol)
     if folder.has("weights"):
         train.load_weights(model, folder.read_weights())
     else:
@@ -263,7 +263,7 @@ def _tuned(folder: RunFolder, plan: Plan, parts: Parts, backbone: Backbone) -> B
     return tuned
 
 
-def _search_options(plan: Plan, protocol: protocols.Protocol) -> SearchOptions:
+def search_options(plan: Plan, protocol: protocols.Protocol) -> SearchOptions:
     """Return the search as asked for, with the protocol's lengths and class score where nothing was asked."""
     chosen: dict[str, Any] = dict(plan.search) or {}
     for name in ("min_length", "max_length"):

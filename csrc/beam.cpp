@@ -138,7 +138,7 @@ void BeamSearch::provide(std::span<const float> terms, std::span<const float> st
 }
 
 std::int32_t BeamSearch::root_parent(std::size_t image) const {
-  return sees_image_ ? -2 - static_cast<std::int32_t>(image) : -2;
+  return sees_image_ ? kSharedRoot - static_cast<std::int32_t>(image) : kSharedRoot;
 }
 
 void BeamSearch::run_images(std::size_t first, std::size_t last, Scratch& scratch) {

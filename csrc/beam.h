@@ -35,6 +35,9 @@ struct Answers {
 // images share a set, the number of threads, and what the tree already holds change no answer.
 class BeamSearch {
  public:
+  // The parent of START where all images share it.
+  static constexpr std::int32_t kSharedRoot = -2;
+
   // The tree belongs to this scorer, and to one search at a time. `sees_image`: every image has prefixes of its own.
   BeamSearch(const Scorer& scorer, PrefixTree& tree, const SearchOptions& options, std::size_t state_size,
              bool sees_image, int threads);

@@ -115,6 +115,34 @@ struct Tree {
   const void* user = nullptr;  // the search that is under way
 };
 
+// What a step network said of prefixes earlier, so that it need not be asked again.
+void add_prefixes(Tree& tree, const py::array_t<std::int32_t, py::array::c_style>& parents,
+                  const py::array_t<std::int32_t, py::array::c_style>& labels, const py::object& terms,
+                  const py::object& states) {
+  const std::span<const float> term_rows = rows_of(terms, "terms", static_cast<py::ssize_t>(tree.scorer.depth()));
+  const std::span<const float> state_rows = rows_of(states, "states", static_cast<py::ssize_t>(tree.state_size));
+  const auto count = static_cast<std::size_t>(parents.size());
+  if (labels.size() != parents.size() || term_rows.size() != count * tree.scorer.depth() ||
+      state_rows.size() != count * tree.state_size) {
+    throw py::value_error("parents, labels, terms and states must have one row for each prefix");
+  }
+  if (tree.user != nullptr || tree.prefixes.size() != 0) throw py::value_error("the tree is not empty");
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::int32_t parent = parents.data()[i], label = labels.data()[i];
+    const bool is_root = parent == -1 && label == tree.scorer.start();
+    const bool is_child =
+        parent >= 0 && parent < static_cast<std::int32_t>(i) && label >= 0 && label < tree.scorer.end();
+    const std::int32_t key = is_root ? mlb::BeamSearch::kSharedRoot : parent;
+    if ((!is_root && !is_child) || tree.prefixes.find(key, label) != mlb::PrefixTree::kAbsent) {
+      tree.prefixes.truncate(0);
+      throw py::value_error("prefix " + std::to_string(i) + " has no parent before it, or stands twice");
+    }
+    const std::int32_t node = tree.prefixes.insert(key, label);
+    tree.scorer.prefix_row(term_rows.data() + i * tree.scorer.depth(), tree.prefixes.term(node));
+    std::copy_n(state_rows.data() + i * tree.state_size, tree.state_size, tree.prefixes.state(node));
+  }
+}
+
 class Search {
  public:
   Search(std::shared_ptr<Tree> tree, const py::object& options, bool sees_image, int threads)
@@ -220,6 +248,8 @@ PYBIND11_MODULE(_beam, module) {
       .def("__len__", [](const Tree& tree) { return tree.prefixes.size(); })
       .def_property_readonly("bytes", [](const Tree& tree) { return tree.prefixes.bytes(); })
       .def_property_readonly("bytes_per_prefix", [](const Tree& tree) { return tree.prefixes.bytes_per_node(); })
+      .def("add", &add_prefixes, py::arg("parents"), py::arg("labels"), py::arg("terms"), py::arg("states"),
+           "Add prefixes to an empty tree, parents first; a parent is a row number, -1 for START's own.")
       .def(
           "truncate",
           [](Tree& tree, std::int32_t size) {

@@ -16,6 +16,8 @@ from bench.errors import BenchError, NotRun
 COMMANDS: dict[str, tuple[str, str, str]] = {
     "run": ("bench.cli.run", "run", "Train, decode and measure one model on one data set."),
     "compare": ("bench.cli.compare", "compare", "Run several models, with several seeds, and print one table."),
+    "export": ("bench.cli.export", "export", "Write a run's model as ONNX, with everything a prediction needs."),
+    "predict": ("bench.cli.predict", "predict", "Label image files with an exported model; needs no torch."),
     "list": ("bench.cli.list", "list_plugins", "List models, data sets and backbones, and where they come from."),
     "data": ("bench.cli.data", "data", "Count, check and show a data set."),
     "runs": ("bench.cli.runs", "runs", "List the stored runs: done, failed and unfinished."),

@@ -1,0 +1,46 @@
+"""``bench export``: a stored run as ONNX files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+EXAMPLES = """Examples:
+
+  bench export 9b2fb905 --out model
+
+  bench export runs/digit-scenes/cnn-rnn/9b2fb9059dedec9a --out model --precision fp16
+
+  bench predict model photo.jpg"""
+
+
+def export(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A run's folder, or the first digits of its key.")],
+    to: Annotated[Path, typer.Option("--to", "--out", metavar="DIR", help="Folder of the exported model.")],
+    precision: Annotated[
+        Literal["fp32", "fp16"], typer.Option("--precision", help="Arithmetic of the image network.")
+    ] = "fp32",
+    runs: Annotated[Path, typer.Option("--runs", metavar="DIR", help="Folder of the stored runs.")] = Path("runs"),
+    as_json: Annotated[bool, typer.Option("--json", help="Print the differences from torch as JSON.")] = False,
+) -> None:
+    """Write a run's model as ONNX, with labels, preprocessing and thresholds inside, and check it against torch.
+
+    The folder then predicts without torch and without the data set: bench predict DIR image.jpg
+    """
+    from bench import store
+    from bench.export import TOLERANCE
+    from bench.publish import export_run
+    from bench.sealed import to_json
+
+    differences = export_run(store.named(run, runs), to, precision)
+    files = {path.name: path.stat().st_size for path in sorted(to.iterdir()) if path.is_file()}
+    if as_json:
+        print(to_json({"folder": str(to), "files": files, "differences": differences}), end="")
+        return
+    for name, size in files.items():
+        print(f"{to / name}  {size / 1e6:.1f} MB")
+    worst = max(differences.values())
+    print(f"largest difference from torch: {worst:.1e}, relative (allowed: {TOLERANCE[precision]:.0e})")
+    print(f"next        bench predict {to} IMAGE...")
