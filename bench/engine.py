@@ -11,6 +11,9 @@ from bench.errors import ModelError, NotRun, UsageError
 from bench.model_folder import DECODER, ENCODER, KEY, STEP, Description, find, parse
 from bench.records import FloatArray
 
+KNOWN = ("parents", "labels", "terms", "states")
+"""Arrays of the prefixes that ``bench.export`` stores with a model."""
+
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
 
@@ -95,7 +98,9 @@ class Encoder:
         except Exception as error:
             if "memory" not in str(error).lower() and "alloc" not in str(error).lower():
                 raise
-            raise ModelError(f"out of memory with {len(pixels)} images at once. Try: --batch {self.rows // 2}") from error
+            raise ModelError(
+                f"out of memory with {len(pixels)} images at once. Try: --batch {self.rows // 2}"
+            ) from error
 
 
 class OnnxStepNetwork:
@@ -117,7 +122,7 @@ class OnnxStepNetwork:
             )
         self.activation = description.activation or "identity"
         self.sees_image = bool(description.sees_image)
-        self.known = {name: arrays[name] for name in ("parents", "labels", "terms", "states") if name in arrays}
+        self.known: dict[str, Any] = {name: arrays[name] for name in KNOWN if name in arrays}
 
     def step(self, labels: Any, states: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return prefix terms (b, D) and states (b, S) after ``labels`` (b,) int64 from ``states`` (b, S)."""
@@ -131,6 +136,7 @@ def read_arrays(path: Path) -> dict[str, Any]:
     from safetensors.numpy import load_file
 
     try:
-        return load_file(path)
+        arrays: dict[str, Any] = load_file(path)
     except (SafetensorError, OSError, ValueError) as error:
         raise ModelError(f"cannot read {path}: {error}. Try: bench export RUN --out {path.parent}") from error
+    return arrays

@@ -36,8 +36,9 @@ def export(
 ) -> dict[str, float]:
     """Write the model to ``folder`` and return the largest relative difference from torch of each file.
 
-    ``backbone`` gives ``dimensions`` features. ``images`` (n, 3, size, size) are real preprocessed images to check on, beside random ones. ``sequences`` are
-    training label sequences, whose prefixes a sequence model's decoder then knows from the start.
+    ``backbone`` gives ``dimensions`` features. ``images`` (n, 3, size, size) are real preprocessed images to check
+    on, beside random ones. ``sequences`` are training label sequences, whose prefixes a sequence model's decoder
+    then knows from the start.
     Raises ``ModelError`` where ONNX Runtime differs from torch by more than ``TOLERANCE``.
     """
     import torch
@@ -53,7 +54,9 @@ def export(
     if sequence:
         start_states = model.start_states(torch.zeros(1, dimensions)).float().detach().numpy()
         labels, states = torch.zeros(2, dtype=torch.long), torch.zeros(2, start_states.shape[1])
-        _write(_step(model), (labels, states), ["labels", "states"], ["terms", "next_states"], folder / STEP, description)
+        _write(
+            _step(model), (labels, states), ["labels", "states"], ["terms", "next_states"], folder / STEP, description
+        )
         _write_decoder(model, folder / DECODER, {"start_states": start_states})
     if description.precision == "fp16":
         _to_fp16(folder / ENCODER)
@@ -121,10 +124,12 @@ def _to_fp16(path: Path) -> None:
     """Turn weights and arithmetic into half precision; inputs and outputs stay float32."""
     import onnx
     from onnxruntime.transformers.float16 import convert_float_to_float16
+    from onnxruntime.transformers.onnx_model import OnnxModel
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         half = convert_float_to_float16(onnx.load(path), keep_io_types=True)
+        OnnxModel(half).topological_sort()
     with atomic_path(path) as temporary:
         onnx.save(half, temporary)
 
@@ -168,7 +173,7 @@ def _write(  # noqa: PLR0917 - in the order of torch.onnx.export
 
     batch = torch.export.Dim("batch")
     with atomic_path(path) as temporary, _quiet():
-        program = torch.onnx.export(
+        program: Any = torch.onnx.export(
             module,
             inputs,
             input_names=names,

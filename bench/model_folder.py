@@ -62,7 +62,9 @@ class Description:
 def parse(text: str | None, path: Path) -> Description:
     """Return the description in a metadata property; raises ``ModelError`` naming what is wrong with ``path``."""
     if text is None:
-        raise ModelError(f"{path} has no '{KEY}' metadata: it was not written by bench. Try: bench export RUN --out DIR")
+        raise ModelError(
+            f"{path} has no '{KEY}' metadata: it was not written by bench. Try: bench export RUN --out DIR"
+        )
     try:
         values: dict[str, Any] = json.loads(text)
         version = int(values.pop("format"))

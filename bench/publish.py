@@ -14,6 +14,7 @@ from bench.files import digest
 from bench.model_folder import Description
 from bench.preprocess import preprocess
 from bench.protocols import THRESHOLDS
+from bench.records import ScoreKind
 from bench.run import Rebuilt, rebuild, search_options
 from bench.store import RunFolder
 
@@ -27,7 +28,9 @@ def export_run(folder: RunFolder, out: Path, precision: Literal["fp32", "fp16"] 
     Raises ``BenchError`` where the run is not finished, cannot be rebuilt, or the result differs too much.
     """
     if not folder.done:
-        raise ModelError(f"{folder.path} is {folder.status.state}, only a finished run can be exported. See: bench runs")
+        raise ModelError(
+            f"{folder.path} is {folder.status.state}, only a finished run can be exported. See: bench runs"
+        )
     rebuilt = rebuild(folder)
     model, split = rebuilt.model, rebuilt.parts.dataset.test
     if not hasattr(model, "forward"):
@@ -52,7 +55,7 @@ def describe(rebuilt: Rebuilt, run: str, precision: Literal["fp32", "fp16"]) -> 
     """Return what the exported files say of themselves."""
     model, plan, protocol = rebuilt.model, rebuilt.plan, rebuilt.protocol
     sequence = plan.model.spec.kind == "sequence"
-    score_kind = "probability" if sequence else model.score_kind
+    score_kind: ScoreKind = "probability" if sequence else model.score_kind
     return Description(
         model=plan.model.spec.name,
         kind=plan.model.spec.kind,

@@ -14,7 +14,7 @@ EXAMPLES = """Examples:
   bench predict model photos/*.jpg --json --device cuda"""
 
 
-def predict(
+def predict(  # noqa: PLR0917 - the parser passes options by name
     model: Annotated[Path, typer.Argument(metavar="MODEL_DIR", help="Folder written by: bench export")],
     images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Image files.")],
     device: Annotated[str, typer.Option("--device", metavar="NAME", help="auto, cpu or cuda.")] = "auto",

@@ -59,7 +59,7 @@ def image_loop(model: Any, options: SearchOptions) -> Peer:
     return decode
 
 
-def batched_torch(
+def batched_torch(  # noqa: PLR0915 - one beam search, best read in one piece
     model: Any, options: SearchOptions, *, device: str = "cpu", compiled: bool = False, rows: int = 512
 ) -> Peer:
     """Return a beam search over ``rows`` images at once, the best that plain PyTorch allows.
@@ -119,7 +119,7 @@ def batched_torch(
             totals = torch.where(labels == end, -torch.inf, totals)
             going = totals.max(dim=1).values > best_total[active]
             if step + 1 == options.max_length:
-                _take_unended(going, active, totals, history, best_total, best_labels)
+                _take_unended(active, totals, history, best_total, best_labels)
                 break
             if not bool(going.any()):
                 break
@@ -135,7 +135,7 @@ def batched_torch(
     return decode
 
 
-def _take_unended(going: Any, active: Any, totals: Any, history: Any, best_total: Any, best_labels: Any) -> None:
+def _take_unended(active: Any, totals: Any, history: Any, best_total: Any, best_labels: Any) -> None:
     """Write the best live path of the images where none has ended."""
     import torch
 
@@ -149,10 +149,10 @@ def numpy_beam(network: StepNetwork, options: SearchOptions, start_states: Float
     """Return a batched beam search in NumPy around a step network, such as an ONNX Runtime session's."""
     columns = np.ascontiguousarray(network.output.T)
     end, width = len(network.output) - 1, min(options.beam_width, len(network.output))
-    activate = {"identity": lambda x: x, "relu": lambda x: np.maximum(x, 0), "tanh": np.tanh}[network.activation]
 
     def log_softmax(terms: FloatArray) -> FloatArray:
-        logits = activate(terms) @ columns + network.bias
+        joint = {"relu": lambda: np.maximum(terms, 0), "tanh": lambda: np.tanh(terms)}.get(network.activation)
+        logits: FloatArray = (joint() if joint else terms) @ columns + network.bias
         logits -= logits.max(axis=-1, keepdims=True)
         logits -= np.log(np.exp(logits).sum(axis=-1, keepdims=True))
         return logits

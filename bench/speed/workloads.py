@@ -72,7 +72,8 @@ def generated_label_sets(labels: int, images: int, cardinality: float, seed: int
 def simulated_evidence(truth: BoolArray, separation: float, seed: int) -> FloatArray:
     """Return one noisy detector per label, (images, labels): normal noise, shifted by ``separation`` where true."""
     noise = np.random.default_rng(seed).standard_normal(truth.shape, dtype=np.float32)
-    return noise + np.float32(separation) * truth
+    evidence: FloatArray = noise + np.float32(separation) * truth.astype(np.float32)
+    return evidence
 
 
 def train(
