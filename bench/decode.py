@@ -101,6 +101,11 @@ class Decoder:
             search.provide(*self.network.step(*lacking))
         return search.sequences()
 
+    @property
+    def rows_scored(self) -> int:
+        """Return how many rows of labels + 1 scores the last set of images took: the work behind its time."""
+        return self._search.rows_scored
+
     def answers(
         self, image_terms: FloatArray, start_states: FloatArray, *, class_scores: bool = True
     ) -> tuple[dict[str, Any], dict[str, int]]:

@@ -51,22 +51,27 @@ def export(
     batch = torch.from_numpy(np.ascontiguousarray(images[:2].repeat(2, axis=0)[:2]))
     output = "image_terms" if sequence else "scores"
     _write(encoder, (batch,), ["pixels"], [output], folder / ENCODER, description)
-    if sequence:
-        start_states = model.start_states(torch.zeros(1, dimensions)).float().detach().numpy()
-        labels, states = torch.zeros(2, dtype=torch.long), torch.zeros(2, start_states.shape[1])
-        _write(
-            _step(model), (labels, states), ["labels", "states"], ["terms", "next_states"], folder / STEP, description
-        )
-        _write_decoder(model, folder / DECODER, {"start_states": start_states})
+    start_states = export_step(model, description, folder, dimensions) if sequence else None
     if description.precision == "fp16":
         _to_fp16(folder / ENCODER)
     differences = check(encoder, model, description, folder, images)
-    if sequence and not model.sees_image and sequences:
+    if start_states is not None and not model.sees_image and sequences:
         known = known_prefixes(OnnxStepNetwork(folder, description), sequences)
         _write_decoder(model, folder / DECODER, {"start_states": start_states} | known)
     with atomic_path(folder / PIXELS) as temporary:
         with_preprocessing(folder / ENCODER, temporary, description.preprocessing)
     return differences
+
+
+def export_step(model: Any, description: Description, folder: Path, dimensions: int) -> FloatArray:
+    """Write a sequence model's step network and decoder arrays to ``folder``; return its start states, (1, S)."""
+    import torch
+
+    start_states: FloatArray = model.start_states(torch.zeros(1, dimensions)).float().detach().numpy()
+    inputs = torch.zeros(2, dtype=torch.long), torch.zeros(2, start_states.shape[1])
+    _write(_step(model), inputs, ["labels", "states"], ["terms", "next_states"], folder / STEP, description)
+    _write_decoder(model, folder / DECODER, {"start_states": start_states})
+    return start_states
 
 
 def check(encoder: Any, model: Any, description: Description, folder: Path, images: FloatArray) -> dict[str, float]:
@@ -172,7 +177,7 @@ def _write(  # noqa: PLR0917 - in the order of torch.onnx.export
     import torch
 
     batch = torch.export.Dim("batch")
-    with atomic_path(path) as temporary, _quiet():
+    with atomic_path(path) as temporary, quiet():
         program: Any = torch.onnx.export(
             module,
             inputs,
@@ -207,7 +212,7 @@ def _difference(found: FloatArray, expected: FloatArray) -> float:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Silence the exporter, which warns of its own internals."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)

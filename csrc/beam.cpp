@@ -47,6 +47,7 @@ void BeamSearch::begin(std::span<const float> image_terms, std::span<const float
   prunes_ = options_.stop == Stop::best && !(class_scores && options_.class_score == ClassScore::beam_marginal);
   started_ = false;
   prefixes_computed_ = 0;
+  for (Scratch& scratch : scratches_) scratch.rows_scored = 0;
   threads_ = std::clamp<std::size_t>(count / kImagesPerThread, 1, most_threads_);
   while (scratches_.size() < threads_) {
     Scratch& scratch = scratches_.emplace_back();
@@ -68,6 +69,12 @@ void BeamSearch::abandon() {
   if (!pending_.empty()) tree_.truncate(pending_.front().node);
   pending_.clear();
   for (Scratch& scratch : scratches_) scratch.lacking.clear();
+}
+
+std::int64_t BeamSearch::rows_scored() const {
+  std::int64_t total = 0;
+  for (const Scratch& scratch : scratches_) total += scratch.rows_scored;
+  return total;
 }
 
 bool BeamSearch::advance() {
@@ -273,6 +280,7 @@ bool BeamSearch::exact_step(Image& image, std::size_t index, Scratch& scratch) {
 
 Normalizer BeamSearch::score_node(std::size_t index, std::int32_t node, std::int32_t length, Scratch& scratch) const {
   ScoreRows& rows = scratch.rows;
+  ++scratch.rows_scored;
   scorer_.score(tree_.term(node), &image_rows_[index * scorer_.row_width()], rows);
   if (length < options_.min_length) scorer_.forbid(rows, scorer_.end());
   if (options_.mask_repeats) {

@@ -62,6 +62,8 @@ class BeamSearch {
 
   std::size_t images() const { return images_.size(); }
   std::int64_t prefixes_computed() const { return prefixes_computed_; }
+  // How often the scores of all labels after a prefix were computed for an image: the work of a set.
+  std::int64_t rows_scored() const;
   const Answers& answers() const { return answers_; }
 
  private:
@@ -112,6 +114,7 @@ class BeamSearch {
     Floats best_scores;
     std::vector<std::int32_t> left, right;
     std::vector<Request> lacking;
+    std::int64_t rows_scored = 0;
   };
 
   bool collect_lacking();

@@ -223,6 +223,7 @@ class Search {
   }
 
   std::int64_t prefixes_computed() const { return search_.prefixes_computed(); }
+  std::int64_t rows_scored() const { return search_.rows_scored(); }
 
  private:
   // The GIL is released while advancing, so another Python thread may call.
@@ -267,5 +268,6 @@ PYBIND11_MODULE(_beam, module) {
       .def("answers", &Search::answers, "Return the arrays of the answers by name.")
       .def("sequences", &Search::sequences, "Return the label sequences alone, padded with -1.")
       .def("release", &Search::release, "Give up what is under way, so that the tree is free for another search.")
+      .def_property_readonly("rows_scored", &Search::rows_scored)
       .def_property_readonly("prefixes_computed", &Search::prefixes_computed);
 }
