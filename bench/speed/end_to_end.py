@@ -17,9 +17,10 @@ def image_to_labels(bench: Bench, architecture: str = "resnet18", size: int = 22
     The network is torchvision's ``architecture`` with random weights, which change no time, and a projection to the
     joint space. Its image terms mean nothing, so real ones of the workload are decoded instead, as many.
     """
-    import onnxruntime
     import torch
     import torchvision
+
+    from bench.engine import open_session
 
     depth = bench.terms.shape[1]
     network = torchvision.models.get_model(architecture, weights=None)
@@ -29,7 +30,7 @@ def image_to_labels(bench: Bench, architecture: str = "resnet18", size: int = 22
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "network.onnx"
         _export(network, path, size)
-        session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        session = open_session(path)
         for images in (1, 64):
             pixels = np.random.default_rng(0).standard_normal((images, 3, size, size), dtype=np.float32)
             terms = np.ascontiguousarray(bench.terms[:images])
@@ -43,7 +44,10 @@ def image_to_labels(bench: Bench, architecture: str = "resnet18", size: int = 22
                 session.run(None, {"pixels": pixels})
                 return bench.decoder.sequences(terms)
 
-            times = turns({"ours": ours, "eager": eager, "decode": lambda terms=terms: bench.decoder.sequences(terms)})
+            def decode(terms: Any = terms) -> object:
+                return bench.decoder.sequences(terms)
+
+            times = turns({"ours": ours, "eager": eager, "decode": decode})
             median = {name: float(np.median(values)) for name, values in times.items()}
             spread = {name: [float(v) for v in np.percentile(values, [25, 75])] for name, values in times.items()}
             rows.append(

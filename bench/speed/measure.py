@@ -55,8 +55,7 @@ class Bench:
 
     def __init__(self, workload: Workload, options: SearchOptions, *, compiled: bool = False) -> None:
         self.workload, self.options = workload, options
-        self._folder = tempfile.TemporaryDirectory()
-        folder, model = Path(self._folder.name), workload.model
+        model = workload.model
         description = Description(
             model=workload.name,
             kind="sequence",
@@ -74,8 +73,9 @@ class Bench:
             run="",
             versions={},
         )
-        export_step(model, description, folder, workload.features.shape[1])
-        self.network = OnnxStepNetwork(folder, description)
+        with tempfile.TemporaryDirectory() as folder:
+            export_step(model, description, Path(folder), workload.features.shape[1])
+            self.network = OnnxStepNetwork(Path(folder), description)
         self.terms = by_chunks(model, model.image_term, workload.features)
         self.warm = PrefixTree(self.network, self.network.start_states.shape[1])
         self.decoder = self.make_decoder(self.warm)
@@ -212,13 +212,14 @@ def machine_limits() -> tuple[float, float]:
     """Return the FLOP/s of a float32 matrix product and the bytes/s of a sum over 64 MiB, in NumPy, best of five."""
     a = np.ones((512, 512), dtype=np.float32)
     b = np.ones(16 * 2**20, dtype=np.float32)
-    best = [1e9, 1e9]
-    for _ in range(5):
-        for index, call in enumerate((lambda: a @ a, lambda: b.sum())):
-            started = time.perf_counter()
-            call()
-            best[index] = min(best[index], time.perf_counter() - started)
-    return 2 * 512**3 / best[0], b.nbytes / best[1]
+    product, total = (min(_seconds(call) for _ in range(5)) for call in (lambda: np.matmul(a, a), lambda: np.sum(b)))
+    return 2 * 512**3 / product, b.nbytes / total
+
+
+def _seconds(call: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    call()
+    return time.perf_counter() - started
 
 
 def peak_memory() -> float:

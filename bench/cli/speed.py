@@ -1,0 +1,175 @@
+"""``bench speed``: the kernel and ONNX Runtime against what a user would pick instead."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from bench.speed.measure import Bench, Timing
+
+EXAMPLES = """Examples:
+
+  bench speed
+
+  bench speed --label-sets coco_val2014_labels.tsv.xz --widths 2,5 --plot speed.png
+
+  bench speed --generated 1000 --widths 5 --json > speed.json"""
+
+NOT_ADAPTED = (
+    "Hugging Face generate(): its beam search keeps ended paths beside the beam and divides by length,"
+    " so it answers another question than the paper's search"
+)
+
+
+def speed(  # noqa: PLR0917 - the parser passes options by name
+    label_sets: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--label-sets", metavar="FILE", help="Real label sets, 'image<TAB>label,label' lines; repeatable."
+        ),
+    ] = None,
+    generated: Annotated[
+        int, typer.Option("--generated", metavar="LABELS", min=0, help="Also generated label sets of this many labels.")
+    ] = 0,
+    widths: Annotated[str, typer.Option("--widths", metavar="N,N", help="Beam widths.")] = "2",
+    images: Annotated[str, typer.Option("--images", metavar="N,N", help="Images decoded at once.")] = "1,64,2000",
+    compiled: Annotated[bool, typer.Option("--compile", help="Also PyTorch under torch.compile (a minute).")] = False,
+    network: Annotated[
+        str, typer.Option("--network", metavar="NAME", help="torchvision network for image-to-labels; '' for none.")
+    ] = "resnet18",
+    scaling: Annotated[bool, typer.Option("--scaling", help="Also a thousand to a million images.")] = False,
+    plot: Annotated[Path | None, typer.Option("--plot", metavar="FILE", help="PNG or SVG to draw.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+) -> None:
+    """Train on label sets with simulated image evidence, then time every way to decode, turn by turn.
+
+    Ratios compare medians of one run on this machine; each way's sequences are compared with the kernel's first.
+    """
+    from dataclasses import replace
+
+    from bench import plugins
+    from bench.environment import environment
+    from bench.sealed import to_json
+    from bench.speed import workloads
+    from bench.speed.end_to_end import image_to_labels
+    from bench.speed.measure import Bench
+
+    beam_widths, counts = _numbers("--widths", widths), _numbers("--images", images)
+    spec = plugins.installed().model("cnn-rnn").spec
+    chosen = [workloads.from_list(path, spec) for path in label_sets or []]
+    if generated:
+        chosen.append(workloads.generated(generated, spec))
+    record: dict[str, Any] = {"environment": environment(), "workloads": [], "timings": [], "not_run": [NOT_ADAPTED]}
+    if not compiled:
+        record["not_run"].append("PyTorch under torch.compile: not asked for. Try: --compile")
+    for workload in chosen or [workloads.from_digit_scenes(spec)]:
+        for width in beam_widths:
+            bench = Bench(workload, replace(workload.options, beam_width=width), compiled=compiled)
+            timings = [timing for count, tree in _sizes(counts) for timing in bench.compare(count, tree)]
+            details = _details(bench, width, scaling)
+            if network and not record.get("image_to_labels"):
+                record["image_to_labels"] = image_to_labels(bench, network)
+            record["workloads"].append(details)
+            record["timings"] += [timing.to_json() for timing in timings]
+            if not as_json:
+                _print(bench, timings, details)
+    if as_json:
+        print(to_json(record), end="")
+    else:
+        _print_rest(record)
+    if plot:
+        from bench.speed.plot import draw
+
+        draw(record["timings"], plot)
+
+
+def _numbers(option: str, text: str) -> list[int]:
+    from bench.errors import UsageError
+
+    try:
+        numbers = [int(part) for part in text.split(",")]
+    except ValueError:
+        numbers = []
+    if not numbers or min(numbers) < 1:
+        raise UsageError(
+            f"{option}: found '{text}', allowed: whole numbers from 1, separated by commas. Try: {option} 2"
+        )
+    return numbers
+
+
+def _sizes(counts: list[int]) -> list[tuple[int, str]]:
+    """Return every number of images with a warm tree, and the largest with a cold one too."""
+    return [*((count, "warm") for count in counts), (max(counts), "cold")]
+
+
+def _details(bench: Bench, width: int, scaling: bool) -> dict[str, Any]:
+    workload = bench.workload
+    return {
+        "workload": workload.name,
+        "labels": workload.labels,
+        "beam_width": width,
+        "top_k_f1": workload.top_k_f1,
+        "latency_us": bench.latencies(),
+        "floor": bench.floor(),
+        "scaling": bench.scaling([1_000, 10_000, 100_000, 1_000_000]) if scaling else [],
+    }
+
+
+def _print(bench: Bench, timings: list[Timing], details: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    workload = bench.workload
+    console.print(
+        f"\n[bold]{workload.name}[/bold]: {workload.labels} labels, beam width {bench.options.beam_width};"
+        f" O-F1 of the evidence alone {100 * workload.top_k_f1:.0f}",
+        highlight=False,
+    )
+    table = Table(box=None, header_style="bold")
+    for title in ("images", "tree", "method", "us/image", "quartiles", "times", "same"):
+        table.add_column(title, justify="left" if title in {"tree", "method"} else "right", no_wrap=True)
+    for timing in timings:
+        table.add_row(
+            f"{timing.images:,}",
+            timing.tree,
+            timing.method,
+            f"{timing.median:,.2f}",
+            f"{timing.low:,.1f}-{timing.high:,.1f}",
+            f"{timing.ratio:,.1f}",
+            f"{100 * timing.agree:.1f} %",
+        )
+    console.print(table)
+    for method, times in details["latency_us"].items():
+        console.print(
+            f"one by one, {method}: p50 {times['p50']:,.1f}, p95 {times['p95']:,.1f}, p99 {times['p99']:,.1f} us"
+        )
+    floor = details["floor"]
+    console.print(
+        f"work of the kernel: {floor['rows_scored']:.1f} rows of scores an image, {floor['bytes'] / 1e3:,.1f} kB read,"
+        f" {floor['flops'] / 1e3:,.1f} kFLOP: at least {floor['microseconds']:.2f} us on one core;"
+        f" tree of {floor['prefixes']:,.0f} prefixes, {floor['tree_mib']:.1f} MiB",
+        highlight=False,
+    )
+
+
+def _print_rest(record: dict[str, Any]) -> None:
+    for row in record.get("image_to_labels", []):
+        times = row["milliseconds"]
+        print(
+            f"image to labels, {row['architecture']}, batch {row['images']}:"
+            f" ONNX Runtime + kernel {times['ours']:.1f} ms,"
+            f" eager PyTorch {times['eager']:.1f} ms ({row['ratio']:.2f} times); decoding is"
+            f" {100 * row['decode_share']:.3f} %"
+        )
+    for details in record["workloads"]:
+        for row in details["scaling"]:
+            print(
+                f"{details['workload']}, {row['images']:,} images from a cold tree: {row['seconds']:.2f} s,"
+                f" {row['microseconds']:.2f} us each, {row['prefixes']:,} prefixes, peak {row['peak_rss_mib']:,.0f} MiB"
+            )
+    for reason in record["not_run"]:
+        print(f"not run: {reason}")

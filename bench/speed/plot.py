@@ -1,0 +1,45 @@
+"""Microseconds an image of every method, as a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from bench.files import atomic_path
+
+COLOURS = {"kernel": "#0b6e4f", "PyTorch, batched": "#d1495b", "ONNX Runtime + NumPy": "#edae49"}
+OTHER = "#7a7a7a"
+
+
+def draw(timings: Sequence[dict[str, Any]], path: Path) -> None:
+    """Write horizontal bars with quartiles on a logarithmic axis to ``path``, PNG or SVG by its ending."""
+    from matplotlib.figure import Figure
+
+    groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+    for timing in timings:
+        groups.setdefault(tuple(timing[key] for key in ("workload", "beam_width", "images", "tree")), []).append(timing)
+    height = sum(len(group) + 1 for group in groups.values()) * 0.24 + 1.2
+    figure = Figure(figsize=(9, height), layout="constrained")
+    axes = figure.subplots()
+    position, ticks, names = 0.0, [], []
+    for (workload, width, images, tree), group in groups.items():
+        axes.text(
+            0.5, position - 0.85, f"{workload}, beam {width}, {images:,} images, {tree} tree", fontsize=8, weight="bold"
+        )
+        for timing in group:
+            colour = COLOURS.get(timing["method"], OTHER)
+            axes.barh(position, timing["median"], color=colour, height=0.75)
+            axes.plot([timing["low"], timing["high"]], [position, position], color="black", linewidth=1)
+            axes.text(timing["high"] * 1.1, position, f"{timing['median']:,.1f} us", va="center", fontsize=7)
+            ticks.append(position)
+            names.append(timing["method"])
+            position += 1
+        position += 1.2
+    axes.set(xscale="log", xlabel="microseconds an image (median, line: quartiles); less is better")
+    axes.set_xlim(0.5, max(timing["high"] for timing in timings) * 6)
+    axes.set_yticks(ticks, names, fontsize=7)
+    axes.invert_yaxis()
+    axes.spines[["top", "right"]].set_visible(False)
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, format=path.suffix.lstrip(".") or "png", dpi=150)
