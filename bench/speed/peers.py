@@ -73,10 +73,16 @@ def batched_torch(  # noqa: PLR0915 - one beam search, best read in one piece
     columns = output.T.contiguous()
     end, width = len(output) - 1, min(options.beam_width, len(output))
 
-    def score(labels: torch.Tensor, states: torch.Tensor, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    # END is forbidden before the softmax, so that the labels share its probability.
+    allowed = torch.zeros(len(output), device=output.device) if bias is None else bias
+    early = allowed.clone()
+    early[end] = -torch.inf
+
+    def score(
+        labels: torch.Tensor, states: torch.Tensor, image: torch.Tensor, offset: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         term, following = model.step(labels, states)
-        logits = activate(term + image) @ columns
-        return torch.log_softmax(logits if bias is None else logits + bias, dim=1), following
+        return torch.log_softmax(activate(term + image) @ columns + offset, dim=1), following
 
     advance = torch.compile(score, dynamic=True) if compiled else score
 
@@ -89,19 +95,18 @@ def batched_torch(  # noqa: PLR0915 - one beam search, best read in one piece
         history = torch.zeros((count, 1, 0), dtype=torch.long, device=image_terms.device)
         start = torch.full((1,), end + 1, device=image_terms.device)
         term, states = model.step(start, model.start_states(image_terms[:1]))
-        logits = activate(term + image_terms) @ columns
-        steps = torch.log_softmax(logits if bias is None else logits + bias, dim=1).unsqueeze(1)
+        logits = activate(term + image_terms) @ columns + (early if options.min_length else allowed)
+        steps = torch.log_softmax(logits, dim=1).unsqueeze(1)
         states = states.expand(count, -1).unsqueeze(1)
         for step in range(options.max_length):
             if step:
                 paths = history.shape[1]
                 image = image_terms[active].repeat_interleave(paths, dim=0)
-                flat, following = advance(history[:, :, -1].reshape(-1), states.reshape(-1, states.shape[2]), image)
+                offset = early if step < options.min_length else allowed
+                previous = history[:, :, -1].reshape(-1)
+                flat, following = advance(previous, states.reshape(-1, states.shape[2]), image, offset)
                 steps = flat.view(len(active), paths, -1)
                 states = following.view(len(active), paths, -1)
-            if step < options.min_length:
-                steps = steps.clone()
-                steps[:, :, end] = -torch.inf
             extended = (totals.unsqueeze(2) + steps).flatten(1)
             totals, places = extended.topk(min(width, extended.shape[1]), dim=1)
             parents, labels = places // (end + 1), places % (end + 1)
@@ -150,9 +155,11 @@ def numpy_beam(network: StepNetwork, options: SearchOptions, start_states: Float
     columns = np.ascontiguousarray(network.output.T)
     end, width = len(network.output) - 1, min(options.beam_width, len(network.output))
 
-    def log_softmax(terms: FloatArray) -> FloatArray:
+    def log_softmax(terms: FloatArray, step: int) -> FloatArray:
         joint = {"relu": lambda: np.maximum(terms, 0), "tanh": lambda: np.tanh(terms)}.get(network.activation)
         logits: FloatArray = (joint() if joint else terms) @ columns + network.bias
+        if step < options.min_length:
+            logits[..., end] = -np.inf
         logits -= logits.max(axis=-1, keepdims=True)
         logits -= np.log(np.exp(logits).sum(axis=-1, keepdims=True))
         return logits
@@ -162,17 +169,15 @@ def numpy_beam(network: StepNetwork, options: SearchOptions, start_states: Float
         best: list[tuple[float, list[int]]] = [(-np.inf, [])] * count
         active = np.arange(count)
         term, state = network.step(np.array([end + 1]), start_states[:1])
-        steps = log_softmax(term + image_terms)[:, None]
+        steps = log_softmax(term + image_terms, 0)[:, None]
         states = np.broadcast_to(state, (count, 1, state.shape[1]))
         totals, history = np.zeros((count, 1), np.float32), np.zeros((count, 1, 0), np.int64)
         for step in range(options.max_length):
             if step:
                 terms, following = network.step(history[:, :, -1].ravel(), states.reshape(-1, states.shape[2]))
                 paths = history.shape[1]
-                steps = log_softmax(terms.reshape(len(active), paths, -1) + image_terms[active][:, None])
+                steps = log_softmax(terms.reshape(len(active), paths, -1) + image_terms[active][:, None], step)
                 states = following.reshape(len(active), paths, -1)
-            if step < options.min_length:
-                steps[:, :, end] = -np.inf
             extended = (totals[:, :, None] + steps).reshape(len(active), -1)
             kept = min(width, extended.shape[1])
             places = np.argpartition(-extended, kept - 1, axis=1)[:, :kept]
