@@ -5,10 +5,15 @@
 #include <new>
 #include <vector>
 
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
 namespace mlb {
 
 inline constexpr std::size_t kLanes = 8;       // rows are padded to a multiple of this many floats
 inline constexpr std::size_t kAlignment = 64;  // bytes; a cache line
+inline constexpr std::size_t kHugePage = std::size_t{1} << 21;
 
 constexpr std::size_t padded(std::size_t floats) { return (floats + kLanes - 1) / kLanes * kLanes; }
 
@@ -19,9 +24,18 @@ struct AlignedAllocator {
   template <typename U>
   explicit AlignedAllocator(const AlignedAllocator<U>&) {}
   T* allocate(std::size_t count) {
-    return static_cast<T*>(::operator new(count * sizeof(T), std::align_val_t{kAlignment}));
+    const std::size_t bytes = count * sizeof(T);
+    void* memory = ::operator new(bytes, alignment(bytes));
+#if defined(__linux__)
+    // Rows of a large tree are read once each and far apart: with small pages, most reads would miss the TLB.
+    if (bytes >= kHugePage / 2) madvise(memory, bytes, MADV_HUGEPAGE);
+#endif
+    return static_cast<T*>(memory);
   }
-  void deallocate(T* memory, std::size_t) { ::operator delete(memory, std::align_val_t{kAlignment}); }
+  void deallocate(T* memory, std::size_t count) { ::operator delete(memory, alignment(count * sizeof(T))); }
+  static std::align_val_t alignment(std::size_t bytes) {
+    return std::align_val_t{bytes >= kHugePage / 2 ? kHugePage : kAlignment};
+  }
   template <typename U>
   bool operator==(const AlignedAllocator<U>&) const {
     return true;

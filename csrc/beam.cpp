@@ -14,7 +14,7 @@ namespace {
 constexpr double kGrid = 1 << 30;          // log-probabilities that round to the same multiple of 1 / kGrid tie
 constexpr double kFirstStepWeight = 1e-6;  // of P(label | START) in beam_marginal
 constexpr float kForbidden = -std::numeric_limits<float>::infinity();
-constexpr std::size_t kImagesPerThread = 64;  // starting a thread costs as much as decoding about this many images
+constexpr std::size_t kScoresPerThread = 5000;  // starting a thread costs as much as some images with so many labels
 
 Path extended(const Path& path, std::int32_t node, std::int32_t label, double log_probability) {
   const double sum = path.log_probability + log_probability;
@@ -48,7 +48,7 @@ void BeamSearch::begin(std::span<const float> image_terms, std::span<const float
   started_ = false;
   prefixes_computed_ = 0;
   for (Scratch& scratch : scratches_) scratch.rows_scored = 0;
-  threads_ = std::clamp<std::size_t>(count / kImagesPerThread, 1, most_threads_);
+  threads_ = std::clamp<std::size_t>(count * scorer_.score_width() / kScoresPerThread, 1, most_threads_);
   while (scratches_.size() < threads_) {
     Scratch& scratch = scratches_.emplace_back();
     scratch.rows = scorer_.make_rows();

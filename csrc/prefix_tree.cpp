@@ -11,9 +11,15 @@ namespace {
 constexpr std::size_t kFewestSlots = 64;
 }
 
+RowArena::RowArena(std::size_t width)
+    : width_(width),
+      shift_(std::bit_width(std::max<std::size_t>(1, kHugePage / (sizeof(float) * std::max<std::size_t>(1, width)))) -
+             1),
+      mask_((std::size_t{1} << shift_) - 1) {}
+
 void RowArena::resize(std::size_t rows) {
-  const std::size_t blocks = (rows + kRows - 1) / kRows;
-  while (blocks_.size() < blocks) blocks_.push_back(std::make_unique<Floats>(kRows * width_));
+  const std::size_t blocks = (rows + mask_) >> shift_;
+  while (blocks_.size() < blocks) blocks_.push_back(std::make_unique<Floats>((mask_ + 1) * width_));
   blocks_.resize(blocks);
 }
 

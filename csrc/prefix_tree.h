@@ -10,17 +10,18 @@
 
 namespace mlb {
 
-// Rows of equal width that never move, so that growing copies nothing.
+// Rows of equal width that never move, so that growing copies nothing; in blocks of a huge page or so.
 class RowArena {
  public:
-  explicit RowArena(std::size_t width) : width_(width) {}
-  float* row(std::size_t index) { return blocks_[index / kRows]->data() + (index % kRows) * width_; }
-  const float* row(std::size_t index) const { return blocks_[index / kRows]->data() + (index % kRows) * width_; }
+  explicit RowArena(std::size_t width);
+  float* row(std::size_t index) { return blocks_[index >> shift_]->data() + (index & mask_) * width_; }
+  const float* row(std::size_t index) const { return blocks_[index >> shift_]->data() + (index & mask_) * width_; }
   void resize(std::size_t rows);
 
  private:
-  static constexpr std::size_t kRows = 256;
   std::size_t width_;
+  int shift_;  // a block has 2^shift_ rows
+  std::size_t mask_;
   std::vector<std::unique_ptr<Floats>> blocks_;
 };
 
