@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -122,7 +123,7 @@ def _print(bench: Bench, timings: list[Timing], details: dict[str, Any]) -> None
     from rich.console import Console
     from rich.table import Table
 
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else 120)
     workload = bench.workload
     console.print(
         f"\n[bold]{workload.name}[/bold]: {workload.labels} labels, beam width {bench.options.beam_width};"
