@@ -53,7 +53,7 @@ def export(
     _write(encoder, (batch,), ["pixels"], [output], folder / ENCODER, description)
     start_states = export_step(model, description, folder, dimensions) if sequence else None
     if description.precision == "fp16":
-        _to_fp16(folder / ENCODER)
+        to_fp16(folder / ENCODER)
     differences = check(encoder, model, description, folder, images)
     if start_states is not None and not model.sees_image and sequences:
         known = known_prefixes(OnnxStepNetwork(folder, description), sequences)
@@ -125,7 +125,7 @@ def known_prefixes(network: Any, sequences: list[tuple[int, ...]]) -> dict[str, 
     return {"parents": parents, "labels": labels, "terms": terms, "states": states}
 
 
-def _to_fp16(path: Path) -> None:
+def to_fp16(path: Path) -> None:
     """Turn weights and arithmetic into half precision; inputs and outputs stay float32."""
     import onnx
     from onnxruntime.transformers.float16 import convert_float_to_float16

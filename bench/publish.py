@@ -18,6 +18,9 @@ from bench.records import ScoreKind
 from bench.run import Rebuilt, rebuild, search_options
 from bench.store import RunFolder
 
+CHUNK = 64
+"""Test images read at once when an exported model is measured."""
+
 REAL_IMAGES = 8
 """Test images on which the exported model is compared with torch."""
 
@@ -73,3 +76,33 @@ def describe(rebuilt: Rebuilt, run: str, precision: Literal["fp32", "fp16"]) -> 
         run=run,
         versions=versions(),
     )
+
+
+def measure_exported(folder: RunFolder, out: Path, device: str = "cpu") -> dict[str, tuple[float, float]]:
+    """Return each metric of the run as (stored, as the exported model predicts the whole test part)."""
+    from bench import protocols
+    from bench.predict import Predictor
+    from bench.progress import track
+    from bench.records import LabelSets, Scores
+
+    rebuilt = rebuild(folder)
+    split, protocol = rebuilt.parts.dataset.test, rebuilt.protocol
+    predictor = Predictor(out, device)
+    rows = []
+    for start in track(range(0, len(split), CHUNK), "measuring the exported model", scale=CHUNK):
+        images = [split.images.read(row) for row in range(start, min(start + CHUNK, len(split)))]
+        rows.append(
+            predictor.encoder(np.stack([preprocess(image, rebuilt.backbone.preprocessing) for image in images]))
+        )
+    encoded = np.concatenate(rows)
+    if predictor.decoder is None:
+        scores = Scores(split.ids, encoded, predictor.description.score_kind)
+        predicted = protocols.predicted_top_k(scores, protocol.k)
+    else:
+        answers, _ = predictor.decoder.answers(encoded, predictor.decoder.start_states)
+        scores = Scores(split.ids, answers["class_scores"], "probability")
+        label_sets = LabelSets(split.ids, answers["sequences"], answers["log_probabilities"], answers["complete"])
+        predicted = protocols.predicted_from_sequences(protocol, label_sets, scores)
+    found = protocols.measure(protocol, split.labels, split.truth, split.ignore, predicted, scores).values
+    stored = folder.read_measures().values
+    return {name: (stored[name], value) for name, value in found.items()}

@@ -14,6 +14,7 @@ from test_run import FAST, bench, write_corel
 from bench import engine, model_folder
 from bench.errors import ModelError, NotRun, UsageError
 from bench.predict import Predictor
+from bench.publish import measure_exported
 from bench.store import find
 
 MODELS = ("cnn-rnn", "bce", "knn")
@@ -106,6 +107,21 @@ def test_prediction_imports_neither_torch_nor_a_plugin(exported):
     assert set(json.loads(done.stdout)[0]["labels"]) <= {"red", "green", "blue"}
 
 
+def test_the_exported_model_measures_what_the_run_measured(exported):
+    folder = run_of(exported, "cnn-rnn")
+    for stored, found in measure_exported(folder, exported / "cnn-rnn").values():
+        assert found == pytest.approx(stored, nan_ok=True)
+
+
+def test_a_run_can_export_itself_and_says_where(exported, capsys):
+    options = ("--dataset", "corel5k", "--data-root", exported / "corel", "--protocol", "top2@1")
+    options += ("--cache", exported / "cache", "--backbone", "timm/mobilenetv2_035", "--set", "backbone.size=32")
+    assert bench("run", "--model", "bce", *options, "--out", exported / "runs", *FAST, "--export") == 0
+    folder = run_of(exported, "bce").path / "onnx"
+    assert f"bench predict {folder}" in capsys.readouterr().out
+    assert Predictor(folder).description.model == "bce"
+
+
 def test_known_prefixes_change_no_result(exported, tmp_path):
     from safetensors.numpy import load_file, save_file
 
@@ -123,8 +139,13 @@ def test_known_prefixes_change_no_result(exported, tmp_path):
         assert one.log_probability == pytest.approx(other.log_probability, abs=1e-5)
 
 
-def test_half_precision_is_close_and_smaller(exported, tmp_path):
-    assert bench("export", run_of(exported, "bce").path, "--out", tmp_path / "half", "--precision", "fp16") == 0
+def test_half_precision_is_close_and_smaller_and_its_measures_are_told(exported, tmp_path, capsys):
+    command = ("export", run_of(exported, "bce").path, "--out", tmp_path / "half", "--precision", "fp16", "--measure")
+    assert bench(*command, "--json") == 0
+    measures = json.loads(capsys.readouterr().out)["measures"]
+    stored = run_of(exported, "bce").read_measures().values
+    assert measures["O-F1"][0] == pytest.approx(stored["O-F1"])
+    assert measures["mAP"][1] == pytest.approx(stored["mAP"], abs=0.05)
     half, full = Predictor(tmp_path / "half"), Predictor(exported / "bce")
     pixels = np.stack([full._read(path) for path in images_of(exported)[:4]])
     expected = full.encoder(pixels)

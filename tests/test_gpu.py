@@ -42,3 +42,23 @@ def test_prefix_terms_on_the_gpu_equal_those_on_the_cpu():
     on_gpu = networks.TorchStepNetwork(model.to("cuda")).step(labels, states)
     for one, other in zip(on_cpu, on_gpu, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+
+
+def test_an_exported_encoder_on_the_gpu_equals_it_on_the_cpu(tmp_path):
+    from test_run import FAST, bench, write_corel
+
+    from bench import engine
+    from bench.store import find
+
+    write_corel(tmp_path / "corel")
+    options = ("--dataset", "corel5k", "--data-root", tmp_path / "corel", "--protocol", "top2@1")
+    options += ("--backbone", "timm/mobilenetv2_035", "--set", "backbone.size=32", "--cache", tmp_path / "cache")
+    assert bench("run", "--model", "bce", *options, *FAST, "--out", tmp_path / "runs") == 0
+    assert bench("export", find(tmp_path / "runs")[0].path, "--out", tmp_path / "model") == 0
+    pixels = np.random.default_rng(0).normal(size=(20, 3, 32, 32)).astype(np.float32)
+    try:
+        on_gpu = engine.Encoder(tmp_path / "model", engine.choose_device("cuda"))(pixels)
+    except engine.NotRun as reason:
+        pytest.skip(str(reason))
+    on_cpu = engine.Encoder(tmp_path / "model")(pixels)
+    np.testing.assert_allclose(on_gpu, on_cpu, rtol=1e-3, atol=1e-3 * np.abs(on_cpu).max())

@@ -53,6 +53,9 @@ def run(  # noqa: PLR0917 - the parser passes options by name
     out: Out = Path("runs"),
     cache: Cache = None,
     device: Device = "cpu",
+    exports: Annotated[
+        bool, typer.Option("--export", help="Also write the model as ONNX, to the run folder's 'onnx'.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the run as JSON, without progress bars.")] = False,
 ) -> None:
     """Train, decode and measure one model on one data set, and print its table row.
@@ -86,6 +89,10 @@ def run(  # noqa: PLR0917 - the parser passes options by name
     )
     started = time.perf_counter()
     folder = run_one(request)
+    if exports and not (folder.path / "onnx" / "pixels.onnx").exists():
+        from bench.publish import export_run
+
+        export_run(folder, folder.path / "onnx")
     if as_json:
         _print_json(folder)
     else:
@@ -104,6 +111,8 @@ def _print(folder: RunFolder, seconds: float, place: str) -> None:
     speed = f" ({extraction['images_per_second']:,.0f} images/s)" if extraction else ""
     print(f"\nrun folder  {folder.path}")
     print(f"time        {seconds:.1f} s now; when it was made: {stages.replace('features', f'features{speed}', 1)}")
+    if (folder.path / "onnx").exists():
+        print(f"exported    {folder.path / 'onnx'}; bench predict {folder.path / 'onnx'} IMAGE...")
     print(f"next        bench compare {place} --models cnn-rnn,no-rnn,bce,softmax,warp")
 
 
