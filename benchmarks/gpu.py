@@ -111,6 +111,7 @@ def overlapped(call: Callable[[Any], Any], bench: Bench, images: int) -> tuple[f
 
 
 def main() -> None:
+    """Print the table and write it as JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", type=Path, default=Path("gpu.json"))
     arguments = parser.parse_args()
