@@ -177,7 +177,8 @@ MLB_INLINE bool join_(const float* a, const float* b, const float* u, const floa
       store(scores + i, value);
       valid &= value < kInfinity;
       best = larger(value, best);
-      sum += __builtin_convertvector(load(u + i), Double8) * __builtin_convertvector(load(v + i), Double8);
+      // Products in float, their sum in double: equal terms in another order must give an equal sum.
+      sum += __builtin_convertvector(load(u + i) * load(v + i), Double8);
     }
     *maxima++ = largest_lane(best);
   }

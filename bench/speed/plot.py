@@ -25,7 +25,11 @@ def draw(timings: Sequence[dict[str, Any]], path: Path) -> None:
     position, ticks, names = 0.0, [], []
     for (workload, width, images, tree), group in groups.items():
         axes.text(
-            0.5, position - 0.85, f"{workload}, beam {width}, {images:,} images, {tree} tree", fontsize=8, weight="bold"
+            0.5,
+            position - 0.85,
+            f"{workload}, beam {width}, {images:,} image{'s' * (images > 1)}, {tree} tree",
+            fontsize=8,
+            weight="bold",
         )
         for timing in group:
             colour = COLOURS.get(timing["method"], OTHER)
@@ -39,7 +43,7 @@ def draw(timings: Sequence[dict[str, Any]], path: Path) -> None:
     axes.set(xscale="log", xlabel="microseconds an image (median, line: quartiles); less is better")
     axes.set_xlim(0.5, max(timing["high"] for timing in timings) * 6)
     axes.set_yticks(ticks, names, fontsize=7)
-    axes.invert_yaxis()
+    axes.set_ylim(position - 0.8, -1.6)
     axes.spines[["top", "right"]].set_visible(False)
     with atomic_path(path) as temporary:
         figure.savefig(temporary, format=path.suffix.lstrip(".") or "png", dpi=150)

@@ -1,0 +1,211 @@
+"""NUS-WIDE from its official text files: 81 concepts (Table 1) and 1,000 tags (Table 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from bench import DataError, Dataset, DatasetRequest, DatasetSpec, Images, Option, Split
+from bench.images import FolderImages, MissingImages
+from bench.records import BoolArray
+from bench_datasets.label_lists import ABSENT, labels_kept, read_lines
+
+EXPECTS = (
+    "the official ImageList/{,Train,Test}Imagelist.txt, with Concepts81.txt and Groundtruth/ for the concepts, or"
+    " TagList1k.txt and AllTags1k.txt for the tags; images in a folder Flickr or images, if they are there"
+)
+IMAGE_FOLDERS = ("Flickr", "images")
+CHUNK = 1 << 25
+"""Bytes of a matrix file held at once: the tags' file has 540 MB."""
+
+
+def build(labels: Literal["concepts", "tags"], request: DatasetRequest) -> Dataset:
+    """Return the data set; images without a label are dropped unless ``keep_unlabelled``."""
+    root = request.root
+    assert root is not None
+    names = _names(_find(root, "Concepts81.txt" if labels == "concepts" else "TagList1k.txt"))
+    listed = {part: _image_list(root, f"{part}Imagelist.txt") for part in ("Train", "Test")}
+    if labels == "concepts":
+        truth = {part: _concepts(root, names, part, len(images)) for part, images in listed.items()}
+    else:
+        truth = _tags(root, names, listed)
+    ids, values = np.concatenate([listed["Train"], listed["Test"]]), np.concatenate([truth["Train"], truth["Test"]])
+    in_train = np.arange(len(ids)) < len(listed["Train"])
+    how = str(request.options["split"])
+    usable = np.ones(len(ids), dtype=np.bool_) if request.options["keep_unlabelled"] else values.any(axis=1)
+    gone, folder = _gone(root, ids)
+    usable &= ~gone
+    if how == "random150k":
+        in_train = _draw(usable, int(request.options["train_images"]), int(request.options["split_seed"]))
+    kept = labels_kept(values[usable & in_train], str(request.options["absent_labels"]))
+    chosen = tuple(name for name, stays in zip(names, kept, strict=True) if stays)
+    name = "nuswide-81" if labels == "concepts" else "nuswide-1000"
+    splits = []
+    for part, mask in (("train", usable & in_train), ("test", usable & ~in_train)):
+        rows = np.flatnonzero(mask)
+        if not len(rows):
+            raise DataError(f"{name}: no image is left for {part}")
+        rows_truth = np.ascontiguousarray(values[rows] if kept.all() else values[np.ix_(rows, kept)])
+        files = tuple(map(str, ids[rows]))
+        splits.append(Split(name, part, files, chosen, rows_truth, _images(root, folder, files)))
+    variant = f"{how} split, {len(splits[0]):,} / {len(splits[1]):,} images, "
+    variant += "unlabelled kept" if request.options["keep_unlabelled"] else "unlabelled dropped"
+    if gone.any():
+        variant += f", {int(gone.sum()):,} listed images are gone (first: {ids[int(gone.argmax())]})"
+    if not kept.all():
+        variant += f", {int((~kept).sum())} labels without an image in train left out"
+    protocol = "nuswide81-top3@1" if labels == "concepts" else "nuswide1000-top10@1"
+    return Dataset(name, variant, *splits, protocol=protocol, source="Chua et al., NUS-WIDE, CIVR 2009")
+
+
+def _find(root: Path, name: str) -> Path:
+    """Return the file called ``name`` in the root or in one of the official folders below it."""
+    places = (".", "ImageList", "ConceptsList", "NUS_WID_Tags", "Tags")
+    for place in places:
+        if (root / place / name).is_file():
+            return root / place / name
+    raise DataError(f"no file {name} in {root} or its folders {', '.join(places[1:])}. Expected there: {EXPECTS}")
+
+
+def _names(path: Path) -> tuple[str, ...]:
+    names = tuple(line.strip() for _, line in read_lines(path, "a label name on each line"))
+    if len(set(names)) != len(names) or not names:
+        raise DataError(f"{path}: " + ("a label stands twice" if names else "no label"))
+    return names
+
+
+def _image_list(root: Path, name: str) -> np.ndarray[tuple[int], np.dtype[np.str_]]:
+    path = _find(root, name)
+    # Written on Windows: folders are separated by backslashes.
+    images = [line.strip().replace("\\", "/") for _, line in read_lines(path, "an image file on each line")]
+    if not images:
+        raise DataError(f"{path}: no images")
+    for number, image in enumerate(images, 1):
+        if image.startswith("/") or ".." in image.split("/"):
+            raise DataError(f"{path} line {number}: '{image}' lies outside the image folder")
+    return np.array(images)
+
+
+def _concepts(root: Path, names: Sequence[str], part: str, images: int) -> BoolArray:
+    """Return one label file per concept as columns, (images, concepts)."""
+    folder = next(
+        (found for found in (root / "Groundtruth" / "TrainTestLabels", root / "TrainTestLabels") if found.is_dir()),
+        root / "Groundtruth" / "TrainTestLabels",
+    )
+    truth = np.zeros((images, len(names)), dtype=np.bool_)
+    for column, name in enumerate(names):
+        path = folder / f"Labels_{name}_{part}.txt"
+        values = _matrix(path, 1)[:, 0]
+        if len(values) != images:
+            raise DataError(f"{path}: {len(values):,} labels for the {images:,} images of {part}Imagelist.txt")
+        truth[:, column] = values
+    return truth
+
+
+def _tags(
+    root: Path, names: Sequence[str], listed: dict[str, np.ndarray[tuple[int], np.dtype[np.str_]]]
+) -> dict[str, BoolArray]:
+    """Return the rows of AllTags1k.txt, which follows Imagelist.txt, for train and test, (images, tags)."""
+    everything = _image_list(root, "Imagelist.txt")
+    path = _find(root, "AllTags1k.txt")
+    matrix = _matrix(path, len(names))
+    if len(matrix) != len(everything):
+        raise DataError(f"{path}: {len(matrix):,} rows for the {len(everything):,} images of Imagelist.txt")
+    order = np.argsort(everything)
+    truth = {}
+    for part, images in listed.items():
+        place = np.searchsorted(everything, images, sorter=order).clip(max=len(everything) - 1)
+        rows = order[place]
+        wrong = np.flatnonzero(everything[rows] != images)
+        if len(wrong):
+            raise DataError(f"{part}Imagelist.txt line {wrong[0] + 1}: {images[wrong[0]]} is not in Imagelist.txt")
+        truth[part] = matrix[rows]
+    return truth
+
+
+def _matrix(path: Path, columns: int) -> BoolArray:
+    """Return a text file of 0 and 1 as (rows, ``columns``) bool, read by bytes: a number is one of them."""
+    if not path.is_file():
+        raise DataError(f"no file {path}. Expected there: {EXPECTS}")
+    parts: list[BoolArray] = []
+    seen = 0
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK):
+            data = np.frombuffer(chunk, dtype=np.uint8)
+            digits = (data == ord("0")) | (data == ord("1"))
+            strange = np.flatnonzero(~digits & (data > ord(" ")))
+            if len(strange):
+                number = seen + int((data[: strange[0]] == ord("\n")).sum()) + 1
+                raise DataError(f"{path} line {number}: found '{chr(data[strange[0]])}', allowed: 0 and 1")
+            seen += int((data == ord("\n")).sum())
+            parts.append(data[digits] == ord("1"))
+    values = np.concatenate(parts) if parts else np.zeros(0, dtype=np.bool_)
+    if len(values) % columns or not len(values):
+        raise DataError(f"{path}: {len(values):,} numbers are no rows of {columns:,}. Is the file whole?")
+    return values.reshape(-1, columns)
+
+
+def _gone(root: Path, ids: np.ndarray[tuple[int], np.dtype[np.str_]]) -> tuple[BoolArray, Path | None]:
+    """Return which listed images are not in the image folder, and that folder; none is gone where it is absent."""
+    folder = next((root / name for name in IMAGE_FOLDERS if (root / name).is_dir()), None)
+    if folder is None:
+        return np.zeros(len(ids), dtype=np.bool_), None
+    # One listing for each folder is far quicker than a question for each file.
+    names = {
+        str(parent): {entry.name for entry in (folder / parent).iterdir()} if (folder / parent).is_dir() else set()
+        for parent in {Path(image).parent for image in ids}
+    }
+    return np.array([Path(image).name not in names[str(Path(image).parent)] for image in ids]), folder
+
+
+def _draw(usable: BoolArray, wanted: int, seed: int) -> BoolArray:
+    """Return a random training part of ``wanted`` usable images, as Gong et al. drew 150,000."""
+    rows = np.flatnonzero(usable)
+    if wanted >= len(rows):
+        raise DataError(
+            f"nuswide: {wanted:,} training images asked for, {len(rows):,} usable. Try: --set dataset.train_images=N"
+        )
+    mask = np.zeros(len(usable), dtype=np.bool_)
+    mask[np.random.default_rng(seed).permutation(rows)[:wanted]] = True
+    return mask
+
+
+def _images(root: Path, folder: Path | None, files: tuple[str, ...]) -> Images:
+    if folder is None:
+        return MissingImages(files, f"there is no folder {' or '.join(str(root / name) for name in IMAGE_FOLDERS)}")
+    return FolderImages(tuple(folder / file for file in files))
+
+
+OPTIONS = (
+    Option(
+        "split", "official", "the official train and test lists, or a random draw", choices=("official", "random150k")
+    ),
+    Option("train_images", 150_000, "images of the random draw", minimum=1),
+    Option("split_seed", 0, "of the random draw", minimum=0),
+    Option("keep_unlabelled", False, "keep images without a label; the paper's rows imply dropping"),
+    ABSENT,
+)
+
+CONCEPTS = DatasetSpec(
+    name="nuswide-81",
+    summary="NUS-WIDE, 81 concepts, three labels an image (Table 1)",
+    build=partial(build, "concepts"),
+    options=OPTIONS,
+    expects=EXPECTS,
+    splits=("train", "test"),
+    source="Chua et al., NUS-WIDE: a real-world web image database, CIVR 2009",
+)
+
+TAGS = DatasetSpec(
+    name="nuswide-1000",
+    summary="NUS-WIDE, 1,000 tags, ten labels an image (Table 2)",
+    build=partial(build, "tags"),
+    options=OPTIONS,
+    expects=EXPECTS,
+    splits=("train", "test"),
+    source="Chua et al., NUS-WIDE: a real-world web image database, CIVR 2009",
+)
