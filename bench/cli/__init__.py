@@ -18,6 +18,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "compare": ("bench.cli.compare", "compare", "Run several models, with several seeds, and print one table."),
     "export": ("bench.cli.export", "export", "Write a run's model as ONNX, with everything a prediction needs."),
     "predict": ("bench.cli.predict", "predict", "Label image files with an exported model; needs no torch."),
+    "lens": ("bench.cli.lens", "lens", "Show one stored run under every disputed definition of its metrics."),
     "speed": ("bench.cli.speed", "speed", "Time decoding and prediction against PyTorch, in one process and run."),
     "list": ("bench.cli.list", "list_plugins", "List models, data sets and backbones, and where they come from."),
     "data": ("bench.cli.data", "data", "Count, check and show a data set."),

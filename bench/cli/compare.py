@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = """Examples:
 
-  bench compare --dataset digit-scenes --models cnn-rnn,no-rnn,bce,softmax,warp --seeds 3
+  bench compare --dataset digit-scenes --models cnn-rnn,no-rnn,bce,softmax,warp --seeds 3 --significance
 
   bench compare --dataset digit-scenes --models cnn-rnn,bce --set epochs=20 --set cnn-rnn.cell=gru
 
@@ -54,6 +54,9 @@ def compare(  # noqa: PLR0917 - the parser passes options by name
     out: Out = Path("runs"),
     cache: Cache = None,
     device: Device = "cpu",
+    significance: Annotated[
+        bool, typer.Option("--significance", help="Also pairwise differences with 95 % intervals over test images.")
+    ] = False,
     style: Annotated[
         Literal["terminal", "markdown", "latex", "csv", "json"],
         typer.Option("--format", help="How to print the table."),
@@ -82,6 +85,8 @@ def compare(  # noqa: PLR0917 - the parser passes options by name
     requests = plan_requests(request, [name.strip() for name in models.split(",") if name.strip()], sets or [], seeds)
     summaries = [run_or_record(one, f"[{number}/{len(requests)}]") for number, one in enumerate(requests, 1)]
     _print(summaries, style)
+    if significance:
+        _print_differences(summaries)
     if any(summary.measures is None for summary in summaries):
         raise typer.Exit(1)
 
@@ -153,6 +158,17 @@ def run_or_record(request: RunRequest, progress: str) -> RunSummary:
             return summary
     config = {"model": {"name": request.model}, "dataset": {"name": request.dataset}, "seed": request.seed}
     return RunSummary(request.out, "", config, state, reason)
+
+
+def _print_differences(summaries: list[RunSummary]) -> None:
+    from bench.significance import differences
+    from bench.store import RunFolder
+
+    print("\npairwise differences, seeds averaged; 95 % of 1,000 paired resamples of the test images")
+    for entry in differences([RunFolder(one.path) for one in summaries if one.measures is not None]):
+        mark = "" if entry.distinguishable else "  not distinguishable"
+        low, value, high = (100 * part for part in (entry.low, entry.value, entry.high))
+        print(f"{entry.metric:<5} {entry.first} - {entry.second}: {value:+.1f} [{low:+.1f}, {high:+.1f}]{mark}")
 
 
 def _print(summaries: list[RunSummary], style: str) -> None:
