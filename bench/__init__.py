@@ -4,6 +4,7 @@ Example, a complete plugin: see ``bench.hookspecs`` and ``examples/bench-asl``.
 """
 
 from bench.contracts import (
+    Archive,
     Backbone,
     BackboneRequest,
     BackboneSpec,
@@ -33,6 +34,7 @@ from bench.records import (
 __version__ = "0.1.0"
 
 __all__ = [
+    "Archive",
     "Backbone",
     "BackboneRequest",
     "BackboneSpec",

@@ -30,10 +30,20 @@ class DatasetRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class Archive:
+    """An official archive, unpacked to ``folder`` below the data root. ``md5`` is empty where none is published."""
+
+    url: str
+    md5: str = ""
+    folder: str = "."
+
+
+@dataclass(frozen=True, slots=True)
 class DatasetSpec:
     """A data set. ``expects`` says in one line what lies in the data root; empty: no root is needed.
 
-    ``backbone`` is the one taken where ``--backbone`` names none.
+    ``backbone`` is the one taken where ``--backbone`` names none. ``variants`` names known sizes, (train, test) images,
+    and says which published rows such a copy may be compared with.
     """
 
     name: str
@@ -44,6 +54,8 @@ class DatasetSpec:
     splits: tuple[str, ...] = ()
     backbone: str = "vgg16"
     source: str = ""
+    archives: tuple[Archive, ...] = ()
+    variants: Mapping[tuple[int, int], str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

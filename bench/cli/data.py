@@ -75,6 +75,83 @@ def show(  # noqa: PLR0917 - the parser passes options by name
     print(f"{path}: {len(shown)} of {len(splits[split]):,} images of {name}/{splits[split].name}")
 
 
+@data.command("list")
+def list_datasets(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List the data sets, as bench list datasets does."""
+    from bench.cli.list import list_plugins
+
+    list_plugins("datasets", options=False, as_json=as_json)
+
+
+@data.command("verify")
+def verify_images(  # noqa: PLR0917 - the parser passes options by name
+    name: Name,
+    data_root: DataRoot = None,
+    sets: Sets = None,
+    train_split: TrainSplit = None,
+    test_split: TestSplit = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Read every image; name unreadable ones, copies in train and in test, and the known variant.
+
+    The exit code is 2 where anything is wrong.
+    """
+    from dataclasses import asdict
+
+    from bench import plugins
+    from bench.verify import MOST_NAMED, verify
+
+    dataset = _open(name, data_root, sets, (train_split, test_split))
+    found = verify(dataset, plugins.installed().dataset(name).spec.variants)
+    if as_json:
+        from bench.sealed import to_json
+
+        print(to_json(asdict(found) | {"sound": found.sound}), end="")
+    else:
+        for split, count in found.images.items():
+            print(f"{name}/{split}: {count:,} images, fingerprint {found.fingerprints[split]}")
+        print(f"variant: {found.variant}")
+        print(f"known as: {found.known}")
+        for split in found.without_images:
+            print(f"no images here for {split}: only its labels were checked")
+        for message in found.unreadable[:MOST_NAMED]:
+            print(f"unreadable: {message}")
+        for pair in found.duplicates[:MOST_NAMED]:
+            print(f"in train and in test: {pair[0]} = {pair[1]}")
+        print(f"{len(found.unreadable):,} unreadable, {len(found.duplicates):,} in train and in test")
+    if not found.sound:
+        raise typer.Exit(2)
+
+
+@data.command("download")
+def download(
+    name: Name,
+    to: Annotated[Path, typer.Option("--to", metavar="DIR", help="Folder to unpack into: the data root.")],
+    keep: Annotated[bool, typer.Option("--keep", help="Keep the archives once they are unpacked.")] = False,
+) -> None:
+    """Fetch a data set's official archives, check them, and unpack them; a stopped download is continued."""
+    from bench import plugins
+    from bench.download import checksum, extract, fetch
+    from bench.errors import NotRun
+
+    spec = plugins.installed().dataset(name).spec
+    if not spec.archives:
+        raise NotRun(
+            f"'{name}' has no archives that may be fetched. '--data-root' should hold: {spec.expects or 'nothing'}"
+        )
+    for archive in spec.archives:
+        path = fetch(archive, to / "downloads")
+        how = "MD5 as published" if archive.md5 else f"no published checksum; its MD5 is {checksum(path)}"
+        print(f"{path.name}: {path.stat().st_size / 1e6:,.1f} MB, {how}")
+        print(f"{path.name}: {extract(path, to / archive.folder):,} files to {to / archive.folder}")
+    if not keep:
+        for archive in spec.archives:
+            (to / "downloads" / archive.url.rpartition("/")[2]).unlink(missing_ok=True)
+    print(f"next        bench data verify {name} --data-root {to}")
+
+
 def _open(name: str, data_root: Path | None, sets: list[str] | None, names: tuple[str | None, str | None]) -> Dataset:
     from bench import plugins
     from bench.contracts import DatasetRequest

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bench import DataError, Dataset, DatasetRequest, DatasetSpec, Option, Split
+from bench import Archive, DataError, Dataset, DatasetRequest, DatasetSpec, Option, Split
 from bench.images import FolderImages, MissingImages
 from bench_datasets.label_lists import ABSENT, labels_kept, matrix
 
@@ -111,5 +111,15 @@ SPEC = DatasetSpec(
     ),
     expects=EXPECTS,
     splits=("train2014", "val2014", "train2017", "val2017"),
+    archives=tuple(
+        Archive(f"http://images.cocodataset.org/{name}")
+        for name in ("annotations/annotations_trainval2014.zip", "zips/train2014.zip", "zips/val2014.zip")
+    ),
+    variants={
+        (82_081, 40_137): "2014, labelled images only: the rows of Table 3, as their printed recall implies",
+        (82_783, 40_504): "2014 with unlabelled images: later papers' rows, not Table 3",
+        (117_266, 4_952): "2017, labelled images only: no row of the paper",
+        (118_287, 5_000): "2017 with unlabelled images: no row of the paper",
+    },
     source="Lin et al., Microsoft COCO: Common Objects in Context, ECCV 2014",
 )

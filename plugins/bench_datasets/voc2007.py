@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from bench import DataError, Dataset, DatasetRequest, DatasetSpec, Images, Split, UsageError
+from bench import Archive, DataError, Dataset, DatasetRequest, DatasetSpec, Images, Split, UsageError
 from bench_datasets.label_lists import read_lines
 
 CLASSES = (
@@ -24,7 +24,8 @@ FLAG_LINE = "'<image> <1, 0 or -1>' on each line"
 def build(request: DatasetRequest) -> Dataset:
     """Return the data set; by default trainval and test as in the paper."""
     assert request.root is not None
-    root = request.root / "VOC2007" if (request.root / "VOC2007").is_dir() else request.root
+    places = (request.root / "VOCdevkit" / "VOC2007", request.root / "VOC2007")
+    root = next((place for place in places if place.is_dir()), request.root)
     if not (root / "ImageSets" / "Main").is_dir():
         raise DataError(f"no folder {root / 'ImageSets' / 'Main'}. '--data-root' should hold {EXPECTS}")
     train, test = (_split(root, name) for name in (request.train_split or "trainval", request.test_split or "test"))
@@ -111,6 +112,9 @@ def _images(root: Path, ids: tuple[str, ...], split: str) -> Images:
     return FolderImages(tuple(folder / f"{image}.jpg" for image in ids), f"ImageSets/Main/*_{split}.txt")
 
 
+SITE = "http://host.robots.ox.ac.uk/pascal/VOC/voc2007"
+"""The official site; torchvision publishes the same checksums."""
+
 SPEC = DatasetSpec(
     name="voc2007",
     summary="PASCAL VOC 2007: 9,963 photographs, 20 classes (Table 4)",
@@ -118,4 +122,9 @@ SPEC = DatasetSpec(
     expects=EXPECTS,
     splits=SPLITS,
     source="Everingham et al., The PASCAL Visual Object Classes Challenge 2007",
+    archives=(
+        Archive(f"{SITE}/VOCtrainval_06-Nov-2007.tar", "c52e279531787c972589f7e41ab4ae64"),
+        Archive(f"{SITE}/VOCtest_06-Nov-2007.tar", "b6e924de25625d8de591ea690078ad9f"),
+    ),
+    variants={(5011, 4952): "official trainval and test: the rows of Table 4 and every VOC 2007 classification result"},
 )

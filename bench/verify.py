@@ -1,0 +1,79 @@
+"""A data set looked at image by image: what cannot be read, what is in train and in test, which known copy it is."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from bench.data import fingerprint
+from bench.errors import DataError
+from bench.images import MissingImages
+from bench.progress import track
+from bench.records import Dataset, Split
+
+UNKNOWN = "no known variant: compare with your own runs only"
+MOST_NAMED = 10
+"""Images named of each kind of fault; all are counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What was found. ``duplicates`` pairs images of train with images of test whose pixels are equal."""
+
+    images: Mapping[str, int]
+    fingerprints: Mapping[str, str]
+    unreadable: tuple[str, ...]
+    duplicates: tuple[tuple[str, str], ...]
+    without_images: tuple[str, ...]
+    variant: str
+    known: str
+
+    @property
+    def sound(self) -> bool:
+        """Return whether every image was read and none is in both parts."""
+        return not (self.unreadable or self.duplicates or self.without_images)
+
+
+def verify(dataset: Dataset, variants: Mapping[tuple[int, int], str]) -> Verified:
+    """Read every image; ``variants`` maps known (train, test) sizes to what such a copy may be compared with."""
+    splits = [split for split in (dataset.train, dataset.validation, dataset.test) if split is not None]
+    unreadable: list[str] = []
+    hashes: dict[str, dict[str, str]] = {}
+    for split in splits:
+        found: dict[str, str] = {}
+        hashes[split.name] = found
+        if isinstance(split.images, MissingImages):
+            continue
+        for row, result in enumerate(_hashes(split)):
+            if isinstance(result, DataError):
+                unreadable.append(str(result))
+            else:
+                found.setdefault(result, split.images.describe(row))
+    train, test = hashes[dataset.train.name], hashes[dataset.test.name]
+    known = variants.get((len(dataset.train), len(dataset.test)), UNKNOWN)
+    return Verified(
+        images={split.name: len(split) for split in splits},
+        fingerprints={split.name: fingerprint(split) for split in splits},
+        unreadable=tuple(unreadable),
+        duplicates=tuple((train[key], test[key]) for key in train if key in test),
+        without_images=tuple(split.name for split in splits if isinstance(split.images, MissingImages)),
+        variant=dataset.variant,
+        known=known,
+    )
+
+
+def _hashes(split: Split) -> list[str | DataError]:
+    """Return a hash of each image's pixels, or the error that reading it raised, in order."""
+
+    def read(row: int) -> str | DataError:
+        try:
+            pixels = split.images.read(row)
+        except DataError as error:
+            return error
+        return hashlib.sha256(str(pixels.shape).encode() + pixels.tobytes()).hexdigest()
+
+    with ThreadPoolExecutor() as pool:
+        rows = pool.map(read, range(len(split)))
+        return list(track(rows, f"reading {split.dataset}/{split.name}", total=len(split)))

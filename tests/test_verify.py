@@ -1,0 +1,59 @@
+import json
+import shutil
+
+import pytest
+from test_run import write_corel
+
+from bench.cli import run_command_line
+
+
+@pytest.fixture
+def corel(tmp_path):
+    """Pictures of which many are equal, so each gets a pixel of its own."""
+    from PIL import Image
+
+    write_corel(tmp_path / "corel", images=12)
+    for number, path in enumerate(sorted((tmp_path / "corel" / "images").iterdir())):
+        picture = Image.open(path)
+        picture.load()
+        picture.putpixel((0, 0), (number, 1, 2))
+        picture.save(path)
+    return tmp_path / "corel"
+
+
+def verify(root, *more):
+    return run_command_line(["data", "verify", "corel5k", "--data-root", str(root), *more])
+
+
+def test_a_sound_copy_is_said_to_be_so(corel, capsys):
+    assert verify(corel) == 0
+    printed = capsys.readouterr().out
+    assert "corel5k/train: 12 images, fingerprint" in printed
+    assert "known as: no known variant: compare with your own runs only" in printed
+    assert "0 unreadable, 0 in train and in test" in printed
+
+
+def test_unreadable_images_and_copies_are_named(corel, capsys):
+    (corel / "images" / "train3.png").write_bytes(b"")
+    shutil.copy(corel / "images" / "test0.png", corel / "images" / "train5.png")
+    assert verify(corel) == 2
+    printed = capsys.readouterr().out
+    assert "unreadable: cannot read image" in printed
+    assert "train3.png: empty file" in printed
+    assert "in train and in test:" in printed
+    assert "1 unreadable, 1 in train and in test" in printed
+    assert verify(corel, "--json") == 2
+    found = json.loads(capsys.readouterr().out)
+    assert not found["sound"]
+    assert len(found["duplicates"]) == 1
+
+
+def test_labels_without_images_are_told(corel, capsys):
+    shutil.rmtree(corel / "images")
+    assert verify(corel) == 2
+    assert "no images here for train: only its labels were checked" in capsys.readouterr().out
+
+
+def test_data_list_is_the_list_of_data_sets(capsys):
+    assert run_command_line(["data", "list"]) == 0
+    assert "digit-scenes" in capsys.readouterr().out
