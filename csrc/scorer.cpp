@@ -9,7 +9,11 @@ namespace mlb {
 
 namespace {
 constexpr float kForbidden = -std::numeric_limits<float>::infinity();
-constexpr double kSmallestTotal = 1e-20;  // below it, weights too small for a float may have mattered
+constexpr double kSmallestTotal = 1e-200;  // below it, products of weights may have lost their small end
+
+// The part of a row behind its scores. In float, equal sums of other weights would no longer come out equal.
+const double* weights_of(const float* row, std::size_t width) { return reinterpret_cast<const double*>(row + width); }
+double* weights_of(float* row, std::size_t width) { return reinterpret_cast<double*>(row + width); }
 
 }  // namespace
 
@@ -57,22 +61,22 @@ void Scorer::image_row(const float* term, float* row) const {
 void Scorer::write_weights(float* row) const {
   const auto entries = static_cast<std::size_t>(labels_) + 1;
   const float highest = *std::max_element(row, row + entries);
-  float* weights = row + score_width_;
+  double* weights = weights_of(row, score_width_);
   math_.weights(row, highest, weights, score_width_);
   weights[score_width_] = highest;
   weights[score_width_ + 1] = weights[entries - 1];
-  std::fill(weights + entries - 1, weights + score_width_, 0.0F);
+  std::fill(weights + entries - 1, weights + score_width_, 0.0);
 }
 
 void Scorer::score(const float* prefix_row, const float* image_row, ScoreRows& rows) const {
   bool valid = true;
   rows.total = rows.end_total = 0.0;
   if (folded_) {
-    const float* u = prefix_row + score_width_;
-    const float* v = image_row + score_width_;
+    const double* u = weights_of(prefix_row, score_width_);
+    const double* v = weights_of(image_row, score_width_);
     valid = math_.join(prefix_row, image_row, u, v, rows.scores.data(), rows.maxima.data(), &rows.total, score_width_);
-    rows.shift = static_cast<double>(u[score_width_]) + static_cast<double>(v[score_width_]);
-    rows.end_total = static_cast<double>(u[score_width_ + 1]) * static_cast<double>(v[score_width_ + 1]);
+    rows.shift = u[score_width_] + v[score_width_];
+    rows.end_total = u[score_width_ + 1] * v[score_width_ + 1];
   } else {
     float* joint = rows.joint.data();
     math_.add(prefix_row, image_row, joint, rows.joint.size());

@@ -26,8 +26,8 @@ struct ScoreRows {
 
 // Where h is the identity the product is taken once per prefix and once per image, and a step is an addition.
 // Since exp(p + q) = exp(p) exp(q), so are the exponentials, and the normalizer is a scalar product.
-// Prefix and image rows are what that leaves to store: labels + 1 scores, then their weights exp(score - highest),
-// then highest and END's weight, which is kept out of the others; without identity, D numbers each.
+// Prefix and image rows are what that leaves to store: labels + 1 scores, then their weights exp(score - highest)
+// as doubles, then highest and END's weight, which is kept out of the others; without identity, D numbers each.
 class Scorer {
  public:
   // output (labels + 1, depth) row-major and finite; bias (labels + 1), finite or -infinity.
@@ -38,7 +38,7 @@ class Scorer {
   std::int32_t start() const { return labels_ + 1; }
   std::size_t depth() const { return depth_; }
   std::size_t score_width() const { return score_width_; }
-  std::size_t row_width() const { return folded_ ? 2 * score_width_ + kLanes : padded(depth_); }
+  std::size_t row_width() const { return folded_ ? 3 * score_width_ + kLanes : padded(depth_); }
 
   ScoreRows make_rows() const;
   // term (depth) -> row (row_width).

@@ -65,6 +65,12 @@ MLB_INLINE bool all_lanes(Int8 x) {
   return ((parts[0] & parts[1]) & (parts[2] & parts[3])) == -1;
 }
 
+MLB_INLINE Double8 load_doubles(const double* from) {
+  Double8 value;
+  std::memcpy(&value, from, sizeof(value));
+  return value;
+}
+
 MLB_INLINE double sum_of_lanes(Double8 x) { return ((x[0] + x[4]) + (x[1] + x[5])) + ((x[2] + x[6]) + (x[3] + x[7])); }
 
 // exp(x) for -700 <= x <= 709; below -700, exp(-700), which is 0 beside any sum that holds exp(0).
@@ -157,15 +163,15 @@ MLB_INLINE bool block_maxima_(const float* scores, float* maxima, std::size_t wi
   return all_lanes(valid);
 }
 
-MLB_INLINE void weights_(const float* row, float highest, float* weights, std::size_t width) {
+MLB_INLINE void weights_(const float* row, float highest, double* weights, std::size_t width) {
   const Double8 offset = Double8{} + static_cast<double>(highest);
   for (std::size_t i = 0; i < width; i += kLanes) {
     const Double8 weight = exponential(__builtin_convertvector(load(row + i), Double8) - offset);
-    store(weights + i, __builtin_convertvector(weight, Float8));
+    std::memcpy(weights + i, &weight, sizeof(weight));
   }
 }
 
-MLB_INLINE bool join_(const float* a, const float* b, const float* u, const float* v, float* scores, float* maxima,
+MLB_INLINE bool join_(const float* a, const float* b, const double* u, const double* v, float* scores, float* maxima,
                       double* total, std::size_t width) {
   Int8 valid = Int8{} - 1;
   Double8 sum{};
@@ -177,8 +183,7 @@ MLB_INLINE bool join_(const float* a, const float* b, const float* u, const floa
       store(scores + i, value);
       valid &= value < kInfinity;
       best = larger(value, best);
-      // Products in float, their sum in double: equal terms in another order must give an equal sum.
-      sum += __builtin_convertvector(load(u + i) * load(v + i), Double8);
+      sum += load_doubles(u + i) * load_doubles(v + i);
     }
     *maxima++ = largest_lane(best);
   }
@@ -237,10 +242,10 @@ MLB_INLINE bool all_finite_(const float* x, std::size_t count) {
 
 #define MLB_TABLE(suffix, target)                                                                                     \
   namespace {                                                                                                         \
-  target void weights_##suffix(const float* row, float highest, float* weights, std::size_t width) {                  \
+  target void weights_##suffix(const float* row, float highest, double* weights, std::size_t width) {                 \
     weights_(row, highest, weights, width);                                                                           \
   }                                                                                                                   \
-  target bool join_##suffix(const float* a, const float* b, const float* u, const float* v, float* scores,            \
+  target bool join_##suffix(const float* a, const float* b, const double* u, const double* v, float* scores,          \
                             float* maxima, double* total, std::size_t width) {                                        \
     return join_(a, b, u, v, scores, maxima, total, width);                                                           \
   }                                                                                                                   \

@@ -12,10 +12,9 @@ inline constexpr std::size_t kBlock = 32;
 // `width` is a padded row length, in floats; rows are aligned. No result depends on anything but the arguments.
 struct VectorMath {
   // weights = exp(row - highest); highest is the row's maximum.
-  void (*weights)(const float* row, float highest, float* weights, std::size_t width);
-  // Writes scores = a + b and their block maxima, and *total = the sum of u * v, in double; returns what
-  // block_maxima does.
-  bool (*join)(const float* a, const float* b, const float* u, const float* v, float* scores, float* maxima,
+  void (*weights)(const float* row, float highest, double* weights, std::size_t width);
+  // Writes scores = a + b and their block maxima, and *total = the sum of u * v; returns what block_maxima does.
+  bool (*join)(const float* a, const float* b, const double* u, const double* v, float* scores, float* maxima,
                double* total, std::size_t width);
   // sum = a + b
   void (*add)(const float* a, const float* b, float* sum, std::size_t width);

@@ -142,7 +142,7 @@ class Bench:
     def floor(self, images: int = 2000) -> dict[str, float]:
         """Return the counted work of a warm decode per image, and the microseconds that its bytes and FLOPs need.
 
-        A row of scores reads labels + 1 scores and as many weights, float32, of the prefix and of the image; the
+        A row of scores reads labels + 1 scores (float32) and weights (float64) of the prefix and of the image; the
         image row is a (D, labels + 1) product. The limits are what this machine does in NumPy on one thread.
         """
         images = min(images, len(self.terms))
@@ -151,7 +151,7 @@ class Bench:
         labels, depth = self.workload.labels + 1, terms.shape[1]
         rows = self.decoder.rows_scored / images
         flops = 2 * depth * labels + rows * 4 * labels
-        bytes_read = rows * 2 * 8 * labels + 4 * depth + 8 * labels
+        bytes_read = rows * 2 * 12 * labels + 4 * depth + 12 * labels
         peak_flops, peak_bytes = machine_limits()
         return {
             "rows_scored": rows,
