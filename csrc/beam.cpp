@@ -298,7 +298,7 @@ void BeamSearch::extend(std::size_t index, const Path& path, std::int32_t node, 
     float score = 0.0F;
     const std::int32_t label = scorer_.take_best(scratch.rows, score);
     if (label < 0) return;
-    const double log_probability = static_cast<double>(score - normalizer.highest) - normalizer.log_sum;
+    const double log_probability = scorer_.log_probability(scratch.rows, normalizer, label, score);
     scratch.extensions.push_back(extended(path, node, label, log_probability));
   }
 }

@@ -71,6 +71,8 @@ void Scorer::write_weights(float* row) const {
 void Scorer::score(const float* prefix_row, const float* image_row, ScoreRows& rows) const {
   bool valid = true;
   rows.total = rows.end_total = 0.0;
+  rows.prefix = prefix_row;
+  rows.image = image_row;
   if (folded_) {
     const double* u = weights_of(prefix_row, score_width_);
     const double* v = weights_of(image_row, score_width_);
@@ -103,10 +105,22 @@ void Scorer::remove(ScoreRows& rows, std::size_t label) const {
 
 Normalizer Scorer::normalize(const ScoreRows& rows) const {
   const float highest = *std::max_element(rows.maxima.begin(), rows.maxima.end());
-  if (highest == kForbidden) return {highest, 0.0};
+  if (highest == kForbidden) return {highest, 0.0, false, 0.0};
   const double total = rows.total + rows.end_total;
-  if (rows.total > 0.0 && total > kSmallestTotal) return {highest, std::log(total) + (rows.shift - highest)};
-  return {highest, std::log(math_.sum_exp(rows.scores.data(), highest, score_width_))};
+  if (rows.total > 0.0 && total > kSmallestTotal) {
+    const double log_total = std::log(total) + rows.shift;
+    return {highest, std::max(0.0, log_total - highest), true, log_total};
+  }
+  return {highest, std::log(math_.sum_exp(rows.scores.data(), highest, score_width_)), false, 0.0};
+}
+
+double Scorer::log_probability(const ScoreRows& rows, const Normalizer& normalizer, std::int32_t label,
+                               float score) const {
+  // The sum was taken over unrounded scores, so a rounded one could be more probable than certain.
+  const double result = normalizer.by_weights ? static_cast<double>(rows.prefix[label]) +
+                                                    static_cast<double>(rows.image[label]) - normalizer.log_total
+                                              : static_cast<double>(score - normalizer.highest) - normalizer.log_sum;
+  return std::min(0.0, result);
 }
 
 std::int32_t Scorer::take_best(ScoreRows& rows, float& score) const {

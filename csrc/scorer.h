@@ -15,6 +15,8 @@ namespace mlb {
 struct Normalizer {
   float highest;  // -infinity where every entry is forbidden
   double log_sum;
+  bool by_weights;   // log_total is set, and scores are prefix + image without rounding
+  double log_total;  // log of the sum of exp(score)
 };
 
 // Reusable rows of one thread. The sum of exp(score - shift) is `total` over the labels, unknown if that is 0,
@@ -22,6 +24,7 @@ struct Normalizer {
 struct ScoreRows {
   Floats scores, maxima, joint;
   double total = 0.0, end_total = 0.0, shift = 0.0;
+  const float *prefix = nullptr, *image = nullptr;  // the rows that were joined
 };
 
 // Where h is the identity the product is taken once per prefix and once per image, and a step is an addition.
@@ -50,6 +53,8 @@ class Scorer {
   // Removes an entry from what rows amount to.
   void forbid(ScoreRows& rows, std::int32_t label) const;
   Normalizer normalize(const ScoreRows& rows) const;
+  // Returns log P(label), never above 0: a path is never more probable than its beginning.
+  double log_probability(const ScoreRows& rows, const Normalizer& normalizer, std::int32_t label, float score) const;
   // Removes the best entry from rows and returns its index, the lower one of equals; -1: all are -infinity.
   std::int32_t take_best(ScoreRows& rows, float& score) const;
 

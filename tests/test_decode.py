@@ -91,6 +91,18 @@ def test_the_kernel_equals_the_reference_on_generic_scores(  # noqa: PLR0917
     assert_same(kernel, run(network, image_terms, options, engine="reference"), tolerance=2e-5)
 
 
+@pytest.mark.parametrize("seed", range(12))
+def test_a_label_that_is_nearly_certain_is_never_more_than_certain(seed):
+    """Else a path would cost less than its beginning, and an exact search would drop the beginning."""
+    network = random_network(1, seed, spread=6.0)
+    terms = random_terms(5, seed + 1)
+    for search in ("beam", "exact"):
+        options = SearchOptions(search=search, beam_width=1, max_length=3)
+        kernel = run(network, terms, options)
+        assert (kernel.label_sets.log_probabilities <= 0).all()
+        assert_same(kernel, run(network, terms, options, engine="reference"), tolerance=2e-5)
+
+
 @settings(deadline=None, max_examples=150)
 @given(oracle.cases(max_labels=3), st.integers(1, 3), st.booleans(), st.data())
 def test_exact_search_and_a_full_width_beam_equal_exhaustive_search(case, longest, mask_repeats, data):
