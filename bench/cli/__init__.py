@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "export": ("bench.cli.export", "export", "Write a run's model as ONNX, with everything a prediction needs."),
     "predict": ("bench.cli.predict", "predict", "Label image files with an exported model; needs no torch."),
     "lens": ("bench.cli.lens", "lens", "Show one stored run under every disputed definition of its metrics."),
+    "validate": ("bench.cli.validate", "validate", "Check stored runs: files, keys, and every measure computed again."),
     "speed": ("bench.cli.speed", "speed", "Time decoding and prediction against PyTorch, in one process and run."),
     "list": ("bench.cli.list", "list_plugins", "List models, data sets and backbones, and where they come from."),
     "data": ("bench.cli.data", "data", "Count, check and show a data set."),
