@@ -42,8 +42,8 @@ class Archive:
 class DatasetSpec:
     """A data set. ``expects`` says in one line what lies in the data root; empty: no root is needed.
 
-    ``backbone`` is the one taken where ``--backbone`` names none. ``variants`` names known sizes, (train, test) images,
-    and says which published rows such a copy may be compared with.
+    ``backbone`` is the one taken where ``--backbone`` names none. ``variants`` are known sizes: images of train and
+    of test, and which published rows such a copy may be compared with.
     """
 
     name: str
@@ -55,7 +55,7 @@ class DatasetSpec:
     backbone: str = "vgg16"
     source: str = ""
     archives: tuple[Archive, ...] = ()
-    variants: Mapping[tuple[int, int], str] = field(default_factory=dict)
+    variants: tuple[tuple[int, int, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

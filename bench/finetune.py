@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from bench.contracts import Backbone
+from bench.deterministic import deterministic
 from bench.errors import ModelError
 from bench.files import digest
 from bench.preprocess import preprocess
@@ -42,7 +43,7 @@ def tune(backbone: Backbone, model: Any, fit: Split, *, epochs: int, seed: int, 
     for parameter in parameters:
         parameter.requires_grad_(True)
     optimizer = torch.optim.SGD(parameters, lr=LEARNING_RATE, momentum=MOMENTUM, weight_decay=WEIGHT_DECAY)
-    with torch.random.fork_rng(devices=[]):
+    with deterministic(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         for epoch in range(epochs):
             order = torch.randperm(len(fit), generator=generator).tolist()

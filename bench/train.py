@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bench.checkpoint import CheckpointFile, TrainingState
+from bench.deterministic import deterministic
 from bench.errors import ModelError, UsageError
 from bench.files import canonical_json, digest
 from bench.networks import by_chunks, device_of
@@ -176,7 +177,8 @@ class Training:
             if state.epoch == 0:
                 state.model, state.optimizer, state.rate = initial, {}, rate
             try:
-                self._attempt(state, checkpoint, rate)
+                with deterministic():
+                    self._attempt(state, checkpoint, rate)
             except _Diverged:
                 state.diverged.append(state.attempt)
             else:

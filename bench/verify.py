@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -36,8 +36,8 @@ class Verified:
         return not (self.unreadable or self.duplicates or self.without_images)
 
 
-def verify(dataset: Dataset, variants: Mapping[tuple[int, int], str]) -> Verified:
-    """Read every image; ``variants`` maps known (train, test) sizes to what such a copy may be compared with."""
+def verify(dataset: Dataset, variants: Sequence[tuple[int, int, str]]) -> Verified:
+    """Read every image; ``variants`` are those of the data set's spec."""
     splits = [split for split in (dataset.train, dataset.validation, dataset.test) if split is not None]
     unreadable: list[str] = []
     hashes: dict[str, dict[str, str]] = {}
@@ -51,13 +51,14 @@ def verify(dataset: Dataset, variants: Mapping[tuple[int, int], str]) -> Verifie
                 unreadable.append(str(result))
             else:
                 found.setdefault(result, split.images.describe(row))
-    train, test = hashes[dataset.train.name], hashes[dataset.test.name]
-    known = variants.get((len(dataset.train), len(dataset.test)), UNKNOWN)
+    in_train, in_test = hashes[dataset.train.name], hashes[dataset.test.name]
+    sizes = (len(dataset.train), len(dataset.test))
+    known = next((meaning for train, test, meaning in variants if (train, test) == sizes), UNKNOWN)
     return Verified(
         images={split.name: len(split) for split in splits},
         fingerprints={split.name: fingerprint(split) for split in splits},
         unreadable=tuple(unreadable),
-        duplicates=tuple((train[key], test[key]) for key in train if key in test),
+        duplicates=tuple((in_train[key], in_test[key]) for key in in_train if key in in_test),
         without_images=tuple(split.name for split in splits if isinstance(split.images, MissingImages)),
         variant=dataset.variant,
         known=known,

@@ -46,6 +46,27 @@ def test_the_same_seed_gives_the_same_weights_to_the_bit_and_another_seed_others
     assert weights(0) != weights(1)
 
 
+def test_several_threads_give_the_same_weights_every_time():
+    """Gradients of a label embedding are sums over many steps: their order must not depend on the threads."""
+    from bench import plugins
+    from bench.records import SearchOptions
+    from bench.speed import workloads
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(4)
+    try:
+        truth = workloads.generated_label_sets(80, 1500, cardinality=2.9)
+        spec = plugins.installed().model("cnn-rnn").spec
+        trained = [
+            workloads.train("toy", truth, separation=2.0, k=3, options=SearchOptions(), spec=spec, epochs=2)
+            for _ in range(2)
+        ]
+    finally:
+        torch.set_num_threads(before)
+    assert train.save_weights(trained[0].model) == train.save_weights(trained[1].model)
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
 def test_training_neither_uses_nor_changes_the_global_random_state():
     torch.manual_seed(5)
     before = torch.random.get_rng_state()

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench import Backbone, BackboneRequest, BackboneSpec, ModelError, Option, Preprocessing
+from bench.deterministic import deterministic
 from bench.files import canonical_json, digest, write_atomic
 from bench.options import OptionValue
 from bench.progress import track
@@ -76,7 +77,7 @@ def train(options: Mapping[str, OptionValue]) -> Any:
 
     images, epochs, seed = (int(options[name]) for name in ("images", "epochs", "seed"))
     sheets, labels = (torch.from_numpy(array) for array in single_digits(images, np.random.default_rng([seed, 3])))
-    with torch.random.fork_rng(devices=[]):
+    with deterministic(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         features, classifier = make_network(len(LABELS))
         parameters = [*features.parameters(), *classifier.parameters()]

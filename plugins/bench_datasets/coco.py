@@ -115,11 +115,11 @@ SPEC = DatasetSpec(
         Archive(f"http://images.cocodataset.org/{name}")
         for name in ("annotations/annotations_trainval2014.zip", "zips/train2014.zip", "zips/val2014.zip")
     ),
-    variants={
-        (82_081, 40_137): "2014, labelled images only: the rows of Table 3, as their printed recall implies",
-        (82_783, 40_504): "2014 with unlabelled images: later papers' rows, not Table 3",
-        (117_266, 4_952): "2017, labelled images only: no row of the paper",
-        (118_287, 5_000): "2017 with unlabelled images: no row of the paper",
-    },
+    variants=(
+        (82_081, 40_137, "2014, labelled images only: the rows of Table 3, as their printed recall implies"),
+        (82_783, 40_504, "2014 with unlabelled images: later papers' rows, not Table 3"),
+        (117_266, 4_952, "2017, labelled images only: no row of the paper"),
+        (118_287, 5_000, "2017 with unlabelled images: no row of the paper"),
+    ),
     source="Lin et al., Microsoft COCO: Common Objects in Context, ECCV 2014",
 )

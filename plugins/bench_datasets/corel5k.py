@@ -90,9 +90,9 @@ SPEC = DatasetSpec(
     ),
     expects=EXPECTS,
     splits=("train", "test"),
-    variants={
-        (4_500, 499): "4,500 / 499 images: published Corel-5k results, if the words are theirs too",
-        (4_499, 499): "4,500 / 499 images less one without a usable word: published Corel-5k results",
-    },
+    variants=(
+        (4_500, 499, "4,500 / 499 images: published Corel-5k results, if the words are theirs too"),
+        (4_499, 499, "4,500 / 499 images less one without a usable word: published Corel-5k results"),
+    ),
     source="Duygulu et al., Object Recognition as Machine Translation, ECCV 2002",
 )

@@ -198,11 +198,11 @@ CONCEPTS = DatasetSpec(
     expects=EXPECTS,
     splits=("train", "test"),
     source="Chua et al., NUS-WIDE: a real-world web image database, CIVR 2009",
-    variants={
-        (125_449, 83_898): "official split, labelled only: closest to Table 1, whose own split is not stated",
-        (161_789, 107_859): "official split with unlabelled images: image-to-set's rows, not Table 1",
-        (150_000, 59_347): "random 150,000 of the labelled: as Gong et al. drew, not the same images",
-    },
+    variants=(
+        (125_449, 83_898, "official split, labelled only: closest to Table 1, whose own split is not stated"),
+        (161_789, 107_859, "official split with unlabelled images: image-to-set's rows, not Table 1"),
+        (150_000, 59_347, "random 150,000 of the labelled: as Gong et al. drew, not the same images"),
+    ),
 )
 
 TAGS = DatasetSpec(

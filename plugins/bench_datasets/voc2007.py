@@ -126,5 +126,7 @@ SPEC = DatasetSpec(
         Archive(f"{SITE}/VOCtrainval_06-Nov-2007.tar", "c52e279531787c972589f7e41ab4ae64"),
         Archive(f"{SITE}/VOCtest_06-Nov-2007.tar", "b6e924de25625d8de591ea690078ad9f"),
     ),
-    variants={(5011, 4952): "official trainval and test: the rows of Table 4 and every VOC 2007 classification result"},
+    variants=(
+        (5011, 4952, "official trainval and test: the rows of Table 4 and every VOC 2007 classification result"),
+    ),
 )

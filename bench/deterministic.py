@@ -1,0 +1,26 @@
+"""Same seed, same result: torch's sums in a fixed order while something is trained."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def deterministic() -> Iterator[None]:
+    """Use torch's deterministic algorithms in the body, and leave the setting as it was.
+
+    Without it, gradients that several threads add to the same rows come out in the order in which they finish.
+    The result still depends on the number of threads, which a run's environment records.
+    """
+    import torch
+
+    # What cuBLAS asks for; it is read when the first matrix product on the device is made.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    before = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)
