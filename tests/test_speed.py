@@ -55,6 +55,11 @@ def test_a_comparison_times_every_method_and_says_how_many_agree(workload):
     assert all(0 < row.low <= row.median <= row.high for row in rows)
 
 
+def test_times_are_per_image_that_was_there(workload):
+    bench = Bench(workload, SearchOptions())
+    assert {row.images for row in bench.compare(10**6)} == {len(bench.terms)}
+
+
 def test_the_counted_work_grows_with_the_beam(workload):
     narrow, wide = (Bench(workload, SearchOptions(beam_width=width)).floor() for width in (1, 4))
     assert 1 <= narrow["rows_scored"] < wide["rows_scored"]

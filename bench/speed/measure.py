@@ -98,8 +98,9 @@ class Bench:
         return [[label for label in row if label >= 0] for row in decoder.sequences(terms).tolist()]
 
     def compare(self, images: int, tree: str = "warm") -> list[Timing]:
-        """Time the kernel, with a ``warm`` or a ``cold`` tree, and every peer on the first ``images`` images."""
+        """Time the kernel, with a ``warm`` or a ``cold`` tree, and every peer on the first ``images`` images, or all."""
         terms = np.ascontiguousarray(self.terms[:images])
+        images = len(terms)  # a small workload has fewer
         if tree == "warm":
             kernel: Callable[[], object] = lambda: self.decoder.sequences(terms)  # noqa: E731
         else:
