@@ -98,7 +98,7 @@ class Bench:
         return [[label for label in row if label >= 0] for row in decoder.sequences(terms).tolist()]
 
     def compare(self, images: int, tree: str = "warm") -> list[Timing]:
-        """Time the kernel, with a ``warm`` or a ``cold`` tree, and every peer on the first ``images`` images, or all."""
+        """Time the kernel, with a ``warm`` or a ``cold`` tree, and every peer on at most ``images`` images."""
         terms = np.ascontiguousarray(self.terms[:images])
         images = len(terms)  # a small workload has fewer
         if tree == "warm":
