@@ -81,7 +81,20 @@ def subset(split: Split, indices: Sequence[int] | NDArray[np.int64], name: str) 
         truth=split.truth[rows],
         images=_Subset(split.images, rows),
         ignore=None if split.ignore is None else split.ignore[rows],
+        sizes=None if split.sizes is None else split.sizes[rows],
     )
+
+
+def narrow(split: Split, kept: BoolArray, *, drop_unlabelled: bool = False) -> Split:
+    """Return ``split`` with only the labels ``kept``, (labels,) bool; on request without images that have no other."""
+
+    def of(array: Any) -> Any:
+        return None if array is None else np.ascontiguousarray(array[:, kept])
+
+    labels = tuple(name for name, stays in zip(split.labels, kept, strict=True) if stays)
+    truth, ignore, sizes = of(split.truth), of(split.ignore), of(split.sizes)
+    narrowed = Split(split.dataset, split.name, split.ids, labels, truth, split.images, ignore, sizes)
+    return subset(narrowed, np.flatnonzero(truth.any(axis=1)), split.name) if drop_unlabelled else narrowed
 
 
 def hold_out(split: Split, fraction: float, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

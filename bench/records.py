@@ -63,6 +63,8 @@ class Split:
 
     ``truth`` is (images, labels) bool. ``ignore``, if given, marks (image, label) pairs that count
     neither as positive nor as negative, such as VOC's "difficult only"; it never overlaps ``truth``.
+    ``sizes``, if known, is (images, labels) float32: the largest share of the picture's area that one object of
+    the label takes, 0 where there is none. It shapes no result, so it is no part of the fingerprint.
     """
 
     dataset: str
@@ -72,6 +74,7 @@ class Split:
     truth: BoolArray
     images: Images
     ignore: BoolArray | None = None
+    sizes: FloatArray | None = None
 
     def __post_init__(self) -> None:
         where = f"{self.dataset}/{self.name}"
@@ -90,6 +93,11 @@ class Split:
             )
             _require(not bool((self.ignore & self.truth).any()), f"{where}: a pair is both positive and ignored")
             _freeze(self.ignore)
+        if self.sizes is not None:
+            _require(
+                self.sizes.shape == shape and self.sizes.dtype == np.float32, f"{where}: sizes, not float32 {shape}"
+            )
+            _freeze(self.sizes)
 
     def __len__(self) -> int:
         return len(self.ids)

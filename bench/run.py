@@ -158,6 +158,8 @@ def _fill(
     folder.write_environment(environment())
     folder.write_request(request)
     folder.write_truth(parts.dataset.test)
+    if parts.dataset.test.sizes is not None:
+        folder.write_sizes(parts.dataset.test.sizes)
     with clock.stage("fine-tune" if request.finetune else "features"):
         backbone = _tuned(folder, plan, parts, frozen)
     with clock.stage("features"):

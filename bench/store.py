@@ -6,6 +6,7 @@
     request.json       what was typed, with the paths of this machine
     environment.json   machine, versions, threads
     ids.json labels.json truth.npz        the test part: ids, label names, truth and ignore as packed bits
+    sizes.npz                             shares of the picture's area of the true labels, where they are known
     training.json weights.safetensors     what training gave
     backbone.safetensors                  the fine-tuned backbone; absent where it stayed frozen
     scores.npy scores.json                (images, labels) float32, memory-mappable; and their kind
@@ -32,7 +33,7 @@ from numpy.typing import NDArray
 from bench.errors import StoreError
 from bench.files import canonical_json, digest
 from bench.plan import RunRequest
-from bench.records import BoolArray, LabelSets, Measures, Scores, Split
+from bench.records import BoolArray, FloatArray, LabelSets, Measures, Scores, Split
 from bench.sealed import MANIFEST, REPAIR, SealedFolder
 
 CHECKPOINT = "checkpoint.pt"
@@ -42,6 +43,7 @@ RECORDS: dict[str, tuple[str, ...]] = {
     "request": ("request.json",),
     "environment": ("environment.json",),
     "truth": ("ids.json", "labels.json", "truth.npz"),
+    "sizes": ("sizes.npz",),
     "training": ("training.json",),
     "weights": ("weights.safetensors",),
     "backbone": ("backbone.safetensors",),
@@ -179,6 +181,12 @@ class RunFolder:
         self._files.write_json("labels.json", split.labels)
         self._files.write_arrays("truth.npz", **arrays)
 
+    def write_sizes(self, sizes: FloatArray) -> None:
+        """Store how large the true labels' objects are, (images, labels) as in ``Split.sizes``; only what is not 0."""
+        rows, columns = np.nonzero(sizes)
+        places = {"rows": rows.astype(np.int32), "columns": columns.astype(np.int32)}
+        self._files.write_arrays("sizes.npz", **places, shares=sizes[rows, columns])
+
     def write_training(self, training: Mapping[str, Any]) -> None:
         """Store the history and outcome of the training."""
         self._files.write_json("training.json", training)
@@ -243,6 +251,13 @@ class RunFolder:
         truth = _unpack(arrays["truth"], len(labels))
         ignore = _unpack(arrays["ignore"], len(labels)) if "ignore" in arrays else None
         return Truth(ids, labels, truth, ignore)
+
+    def read_sizes(self) -> FloatArray:
+        """Return the objects' shares of the picture's area, (images, labels); see ``has("sizes")``."""
+        stored = self._files.read_arrays("sizes.npz")
+        sizes = np.zeros((len(self._ids()), len(self._files.read_json("labels.json"))), dtype=np.float32)
+        sizes[stored["rows"], stored["columns"]] = stored["shares"]
+        return sizes
 
     def read_training(self) -> dict[str, Any]:
         """Return the history and outcome of the training."""

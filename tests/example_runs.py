@@ -43,6 +43,7 @@ def make_run(
     folder.write_request(RunRequest(model=model, dataset="toy", seed=seed, out=root, cache=root / "cache"))
     folder.write_environment({"system": "Linux"})
     folder.write_truth(Truth(ids, labels, truth, ignore))
+    folder.write_sizes((truth * np.linspace(0.05, 0.6, 12).reshape(4, 3)).astype(np.float32))
     folder.write_training({"best_epoch": 2})
     folder.write_weights(b"weights")
     folder.write_backbone(b"tuned")

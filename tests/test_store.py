@@ -35,6 +35,8 @@ def test_every_record_is_read_as_it_was_written(tmp_path: Path) -> None:
     folder.write_request(request)
     folder.write_environment({"system": "Linux"})
     folder.write_truth(Truth(ids, labels, truth, ignore))
+    sizes = (truth * generator.random((2, 11))).astype(np.float32)
+    folder.write_sizes(sizes)
     folder.write_training({"history": [{"loss": 1.0}]})
     folder.write_weights(b"\x00\xff")
     folder.write_backbone(b"tuned")
@@ -52,6 +54,7 @@ def test_every_record_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert (stored.ids, stored.labels) == (ids, labels)
     np.testing.assert_array_equal(stored.truth, truth)
     np.testing.assert_array_equal(stored.ignore, ignore)
+    np.testing.assert_array_equal(folder.read_sizes(), sizes)
     assert folder.read_training() == {"history": [{"loss": 1.0}]}
     assert folder.read_weights() == b"\x00\xff"
     assert folder.read_scores().kind == "probability"

@@ -1,10 +1,13 @@
 """First-party data sets."""
 
 import bench
-from bench_datasets import coco, corel5k, csv, digit_scenes, nuswide, voc2007
+from bench_datasets import coco, coco_json, corel5k, csv, digit_scenes, image_folder, nuswide, voc2007, voc_folder
 
 
 @bench.hookimpl
 def bench_datasets() -> list[bench.DatasetSpec]:
-    """Return the first-party data sets."""
-    return [digit_scenes.SPEC, voc2007.SPEC, coco.SPEC, corel5k.SPEC, csv.SPEC, nuswide.CONCEPTS, nuswide.TAGS]
+    """Return the first-party data sets: those of the paper, then others, then readers of a user's own."""
+    return [
+        *(digit_scenes.SPEC, voc2007.SPEC, coco.COCO_2014, coco.COCO_2017, coco.ANY, nuswide.CONCEPTS, nuswide.TAGS),
+        *(corel5k.SPEC, csv.SPEC, image_folder.SPEC, coco_json.SPEC, voc_folder.SPEC),
+    ]

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from bench import DataError, Dataset, DatasetRequest, DatasetSpec, Option, Split
+from bench.data import narrow
 from bench.images import FolderImages
 from bench_datasets.label_lists import ABSENT, labels_kept, matrix, read_lines
 from bench_datasets.tables import Layout, Row, read_table
@@ -42,7 +43,7 @@ def build(request: DatasetRequest) -> Dataset:
     splits = {part: _split(request.root, part, rows, names, listed) for part, rows in parts.items()}
     kept = labels_kept(splits["train"].truth, str(options["absent_labels"]))
     if not kept.all():
-        splits = {part: _narrow(split, kept) for part, split in splits.items()}
+        splits = {part: narrow(split, kept) for part, split in splits.items()}
     left_out = f", {int((~kept).sum())} labels without an image in train left out" if not kept.all() else ""
     counts = " / ".join(f"{part} {len(split):,}" for part, split in splits.items())
     k = min(int(options["k"]), int(kept.sum()))
@@ -126,11 +127,6 @@ def _split(root: Path, part: str, rows: Sequence[Row], names: tuple[str, ...], l
         truth=matrix([[column[label] for label in row.labels] for row in rows], len(names)),
         images=FolderImages(files),
     )
-
-
-def _narrow(split: Split, kept: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Split:
-    labels = tuple(name for name, stays in zip(split.labels, kept, strict=True) if stays)
-    return Split(split.dataset, split.name, split.ids, labels, np.ascontiguousarray(split.truth[:, kept]), split.images)
 
 
 SPEC = DatasetSpec(

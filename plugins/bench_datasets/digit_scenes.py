@@ -16,12 +16,14 @@ Sources of train, validation and test are disjoint. Everything follows from the 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench import Dataset, DatasetRequest, DatasetSpec, Option, Split
+from bench.records import FloatArray
 from bench_datasets.digit_painter import LABELS, SIDE, Instance
 from bench_datasets.digits import Part, digits
 
@@ -139,7 +141,17 @@ def make_split(part: Part, images: int, world: World, seed: int) -> Split:
         truth[row, drawn + companions] = True
         layouts.append(tuple(lay_out(drawn, companions, sources, rng)))
     ids = tuple(f"{part}-{row:05d}" for row in range(images))
-    return Split("digit-scenes", part, ids, LABELS, truth, Scenes(part, tuple(layouts), seed * 10 + order))
+    scenes = Scenes(part, tuple(layouts), seed * 10 + order)
+    return Split("digit-scenes", part, ids, LABELS, truth, scenes, sizes=_sizes(layouts))
+
+
+def _sizes(layouts: Sequence[tuple[Instance, ...]]) -> FloatArray:
+    """Return the share of the sheet that the largest digit of each label takes, (scenes, labels)."""
+    sizes = np.zeros((len(layouts), len(LABELS)), dtype=np.float32)
+    for row, instances in enumerate(layouts):
+        for instance in instances:
+            sizes[row, instance.label] = max(sizes[row, instance.label], (instance.side / SIDE) ** 2)
+    return sizes
 
 
 def build(request: DatasetRequest) -> Dataset:

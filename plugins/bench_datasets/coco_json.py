@@ -1,0 +1,196 @@
+"""Your own images in COCO's format: train.json and test.json, as most annotation tools export them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from bench import DataError, Dataset, DatasetRequest, DatasetSpec, Option, Split
+from bench.data import narrow
+from bench.images import FolderImages, MissingImages
+from bench.records import FloatArray
+from bench_datasets.label_lists import ABSENT, labels_kept, matrix
+
+EXPECTS = (
+    "train.json and test.json in COCO's format (also annotations/train.json or train/_annotations.coco.json),"
+    " and the images in folders of these names, or in 'images'"
+)
+KEEP = Option("keep_unlabelled", False, "keep images without an object; the paper's rows imply dropping")
+
+
+def build(request: DatasetRequest) -> Dataset:
+    """Return the data set; ``validation.json`` (or ``valid``, ``val``) is taken where it is there."""
+    assert request.root is not None
+    root, options = request.root, request.options
+    keep = bool(options["keep_unlabelled"])
+    names = {"train": request.train_split or "train", "test": request.test_split or "test"}
+    for name in ("validation", "valid", "val"):
+        if name not in names.values() and _annotations(root, name).is_file():
+            names["validation"] = name
+            break
+    folder = str(options["images"])
+    splits = {
+        part: read_split(
+            "coco-json",
+            name,
+            _annotations(root, name),
+            _folders(root, name, folder),
+            keep_unlabelled=keep,
+            expects=EXPECTS,
+            root=root,
+        )
+        for part, name in names.items()
+    }
+    splits, left_out = same_labels("coco-json", splits, str(options["absent_labels"]), keep)
+    counts = " / ".join(f"{split.name} {len(split):,}" for split in splits.values())
+    k = min(int(options["k"]), len(splits["train"].labels))
+    return Dataset(
+        name="coco-json",
+        variant=f"{root.name}: {counts} images, {len(splits['train'].labels)} labels,"
+        f" unlabelled {'kept' if keep else 'dropped'}{left_out}",
+        train=splits["train"],
+        test=splits["test"],
+        protocol=f"top{k}@1",
+        validation=splits.get("validation"),
+        source="your own images",
+    )
+
+
+def _annotations(root: Path, split: str) -> Path:
+    places = (
+        root / f"{split}.json",
+        root / "annotations" / f"{split}.json",
+        root / "annotations" / f"instances_{split}.json",
+        root / split / "_annotations.coco.json",
+    )
+    return next((place for place in places if place.is_file()), places[0])
+
+
+def _folders(root: Path, split: str, named: str) -> tuple[Path, ...]:
+    return (root / named,) if named else (root / split, root / "images" / split, root / "images", root)
+
+
+def read_split(
+    dataset: str,
+    name: str,
+    path: Path,
+    folders: Sequence[Path],
+    *,
+    keep_unlabelled: bool,
+    expects: str,
+    root: Path | None = None,
+) -> Split:
+    """Return the split that the instances file ``path`` lists, its images in the first of ``folders`` that has them.
+
+    Ids are the file's, or with ``root`` the paths below it: each file of a user's own set may number from 1.
+    Labels are in the order of their category ids. ``sizes`` are the instances' areas, or those of their boxes, over
+    the image's. Without any of the folders the labels can still be counted. Raises ``DataError`` naming the file.
+    """
+    content = _load(path, expects)
+    try:
+        categories = {int(entry["id"]): str(entry["name"]) for entry in content["categories"]}
+        listed = {int(entry["id"]): entry for entry in content["images"]}
+        files = {image: str(entry["file_name"]) for image, entry in listed.items()}
+        found = [(int(entry["image_id"]), int(entry["category_id"]), entry) for entry in content["annotations"]]
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{path} is no COCO instances file: {type(error).__name__} {error}") from None
+    if len(listed) != len(content["images"]):
+        raise DataError(f"{path}: an image id stands twice in 'images'")
+    column = {category: place for place, category in enumerate(sorted(categories))}
+    present: dict[int, dict[int, float]] = {image: {} for image in files}
+    for image, category, entry in found:
+        if category not in column:
+            raise DataError(f"{path}: an annotation of image {image} has category {category}, which 'categories' lacks")
+        if image not in present:
+            raise DataError(f"{path}: an annotation names image {image}, which 'images' lacks")
+        share, label = _share(entry, listed[image]), column[category]
+        present[image][label] = max(present[image].get(label, 0.0), share)
+    chosen = [image for image in sorted(files) if present[image] or keep_unlabelled]
+    if not chosen:
+        raise DataError(f"{path}: no image with an annotation")
+    for image in chosen:
+        if PurePosixPath(files[image]).is_absolute() or ".." in PurePosixPath(files[image]).parts:
+            raise DataError(f"{path}: image {image} has file_name '{files[image]}', which leaves the image folder")
+    first = files[chosen[0]]
+    places = [folder for folder in folders if folder.is_dir()]
+    folder = next((place for place in places if (place / first).is_file()), places[0] if places else None)
+    own_name = (folder or folders[0]).relative_to(root) if root else None
+    return Split(
+        dataset=dataset,
+        name=name,
+        ids=tuple(str(image) if own_name is None else (own_name / files[image]).as_posix() for image in chosen),
+        labels=tuple(categories[category] for category in sorted(categories)),
+        truth=matrix([present[image] for image in chosen], len(categories)),
+        images=FolderImages(tuple(folder / files[image] for image in chosen), str(path))
+        if folder
+        else MissingImages(tuple(files[image] for image in chosen), f"there is no folder {folders[0]}"),
+        sizes=_sizes([present[image] for image in chosen], len(categories)),
+    )
+
+
+def _share(annotation: dict[str, Any], image: dict[str, Any]) -> float:
+    """Return the instance's share of the image's area; 0 where the file does not say."""
+    try:
+        whole = float(image["width"]) * float(image["height"])
+        box = annotation.get("bbox") or (0, 0, 0, 0)
+        area = float(annotation.get("area") or float(box[2]) * float(box[3]))
+    except (KeyError, TypeError, ValueError, IndexError):
+        return 0.0
+    return min(area / whole, 1.0) if whole > 0 else 0.0
+
+
+def _sizes(present: list[dict[int, float]], labels: int) -> FloatArray | None:
+    sizes = np.zeros((len(present), labels), dtype=np.float32)
+    for row, shares in enumerate(present):
+        sizes[row, list(shares)] = list(shares.values())
+    return sizes if sizes.any() else None
+
+
+def _load(path: Path, expects: str) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise DataError(f"no file {path}. '--data-root' should hold {expects}") from None
+    except ValueError as error:
+        raise DataError(f"{path} is no JSON: {error}. Is the file whole?") from None
+    if not isinstance(content, dict):
+        raise DataError(f"{path} is no COCO instances file: its content is a {type(content).__name__}")
+    return content
+
+
+def same_labels(
+    dataset: str, splits: dict[str, Split], absent: str, keep_unlabelled: bool
+) -> tuple[dict[str, Split], str]:
+    """Return the splits with the labels that stay, and in words how many were left out.
+
+    Images that have no other label go with them. Raises ``DataError`` where the splits' categories differ.
+    """
+    train = splits["train"]
+    for split in splits.values():
+        if split.labels != train.labels:
+            raise DataError(f"{dataset}: {train.name} and {split.name} have different categories")
+    kept = labels_kept(train.truth, absent)
+    if kept.all():
+        return splits, ""
+    narrowed = {part: narrow(split, kept, drop_unlabelled=not keep_unlabelled) for part, split in splits.items()}
+    return narrowed, f", {int((~kept).sum())} categories without an image in {train.name} left out"
+
+
+SPEC = DatasetSpec(
+    name="coco-json",
+    summary="your own images, from annotation files in COCO's format",
+    build=build,
+    options=(
+        Option("images", "", "folder of the images, relative to the data root; empty: looked for"),
+        Option("k", 3, "labels that score models give each image", minimum=1),
+        KEEP,
+        ABSENT,
+    ),
+    expects=EXPECTS,
+    splits=("train", "test"),
+    source="docs/your-data.md",
+)
