@@ -58,3 +58,15 @@ def test_a_caption_never_breaks_a_name_and_counts_what_it_leaves_out():
     assert len(text.splitlines()) <= 3
     assert text.endswith(f"+{20 - text.count('traffic')}")
     assert caption([]) == "no label"
+
+
+def test_statistics_are_drawn_with_their_numbers(tmp_path, capsys):
+    assert bench("data", "stats", "digit-scenes", *SMALL, "--plots", tmp_path) == 0
+    assert "drawn of train" in capsys.readouterr().out
+    for name in ("label-frequency", "co-occurrence", "cardinality"):
+        with Image.open(tmp_path / f"{name}.png") as picture:
+            assert len(picture.convert("RGB").getcolors(maxcolors=2**24)) > 20
+        assert (tmp_path / f"{name}.svg").read_text().startswith("<svg")
+    lines = (tmp_path / "cardinality.csv").read_text().splitlines()
+    assert lines[0] == "labels,images"
+    assert sum(int(line.split(",")[1]) for line in lines[1:]) == 1000

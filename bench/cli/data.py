@@ -37,8 +37,16 @@ def stats(  # noqa: PLR0917 - the parser passes options by name
     train_split: TrainSplit = None,
     test_split: TestSplit = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+    plots: Annotated[
+        Path | None,
+        typer.Option("--plots", metavar="DIR", help="Draw label frequency, co-occurrence and cardinality of train."),
+    ] = None,
 ) -> None:
-    """Print labels, label cardinality, imbalance, co-occurrence and fingerprint of each split."""
+    """Print labels, label cardinality, imbalance, co-occurrence and fingerprint of each split.
+
+    A fingerprint is over ids, labels, truth, ignore mask and, of each image file, its length and three samples of
+    4 KiB; runs are compared by it.
+    """
     from bench.data import statistics
 
     dataset = _open(name, data_root, sets, (train_split, test_split))
@@ -49,6 +57,13 @@ def stats(  # noqa: PLR0917 - the parser passes options by name
         print(to_json({"dataset": dataset.name, "variant": dataset.variant, "splits": counted}), end="")
     else:
         _print(dataset, counted)
+    if plots:
+        from bench.figures import save
+        from bench.figures.dataset import of_split
+
+        written = [path for figure in of_split(dataset.train) for path in save(figure, plots)]
+        if not as_json:
+            print(f"drawn of {dataset.train.name}: {', '.join(str(path) for path in written if path.suffix == '.png')}")
 
 
 @data.command("show")
