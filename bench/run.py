@@ -152,7 +152,7 @@ def _fill(
 ) -> None:
     """Do what the folder still lacks, in order."""
     from bench import features as cache
-    from bench import train
+    from bench import inspection, train
 
     request = plan.request
     folder.write_environment(environment())
@@ -191,6 +191,16 @@ def _fill(
     folder.write_predicted(prediction.predicted)
     if prediction.label_sets is not None:
         folder.write_label_sets(prediction.label_sets)
+    with clock.stage("inspect"):
+        inspection.inspect(
+            folder,
+            parts.dataset.test,
+            model,
+            test,
+            backbone,
+            options=options if prediction.label_sets is not None else None,
+            label_sets=prediction.label_sets,
+        )
     with clock.stage("measure"):
         test_split = parts.dataset.test
         measures = protocols.measure(

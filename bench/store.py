@@ -11,6 +11,7 @@
     backbone.safetensors                  the fine-tuned backbone; absent where it stayed frozen
     scores.npy scores.json                (images, labels) float32, memory-mappable; and their kind
     predicted.npz label_sets.npz          label sets as packed bits; label sequences, if the model makes them
+    gallery.npz trees.json embedding.npz attention.npz    what figures show, see bench.exhibits
     measures.json timings.json            what was measured
     status.json        "done", or "failed" with stage and reason; absent while unfinished
 """
@@ -50,6 +51,10 @@ RECORDS: dict[str, tuple[str, ...]] = {
     "scores": ("ids.json", "scores.npy", "scores.json"),
     "predicted": ("predicted.npz",),
     "label_sets": ("label_sets.npz",),
+    "gallery": ("gallery.npz",),
+    "trees": ("trees.json",),
+    "embedding": ("embedding.npz",),
+    "attention": ("attention.npz",),
     "measures": ("measures.json",),
     "timings": ("timings.json",),
     "status": ("status.json",),

@@ -65,7 +65,7 @@ def test_statistics_are_drawn_with_their_numbers(tmp_path, capsys):
     assert "drawn of train" in capsys.readouterr().out
     for name in ("label-frequency", "co-occurrence", "cardinality"):
         with Image.open(tmp_path / f"{name}.png") as picture:
-            assert len(picture.convert("RGB").getcolors(maxcolors=2**24)) > 20
+            assert len(picture.convert("RGB").getcolors(maxcolors=2**24)) > 10
         assert (tmp_path / f"{name}.svg").read_text().startswith("<svg")
     lines = (tmp_path / "cardinality.csv").read_text().splitlines()
     assert lines[0] == "labels,images"

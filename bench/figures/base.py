@@ -43,7 +43,7 @@ def canvas(
     axes = list(drawing.subplots(rows, columns, squeeze=False).flat)
     for axis in axes:
         axis.patch.set_alpha(0.0)
-        axis.tick_params(colors=INK, labelsize=8)
+        axis.tick_params(which="both", colors=INK, labelsize=8)
         axis.spines[["top", "right"]].set_visible(False)
         for part in (*axis.spines.values(), axis.title, axis.xaxis.label, axis.yaxis.label):
             (part.set_color if hasattr(part, "set_color") else part.set_edgecolor)(INK)
@@ -85,7 +85,9 @@ def table(figure: Figure) -> str:
 def save(figure: Figure, folder: Path) -> list[Path]:
     """Write ``<name>.png``, ``<name>.svg`` and ``<name>.csv`` into ``folder`` and return their paths."""
     picture = io.BytesIO()
+    figure.drawing.patch.set_alpha(1.0)
     figure.drawing.savefig(picture, format="png", dpi=150, facecolor="white")
+    figure.drawing.patch.set_alpha(0.0)
     contents = {"png": picture.getvalue(), "svg": svg(figure).encode(), "csv": table(figure).encode()}
     for ending, content in contents.items():
         write_atomic(folder / f"{figure.name}.{ending}", content)
