@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from bench.tables import Cell, Column, Row, Table
+from bench.tables import TIE, Cell, Column, Row, Table
 
 if TYPE_CHECKING:
     import rich.table
@@ -51,7 +51,11 @@ def grid(table: Table) -> Grid:
     rows = []
     for row in table.rows:
         cells = [
-            Text(shown(row.cells.get(column.name), column), table.is_best(row, column)) for column in table.columns
+            Text(
+                shown(row.cells.get(column.name), column) + (TIE if (row.label, column.name) in table.ties else ""),
+                table.is_best(row, column),
+            )
+            for column in table.columns
         ]
         rows.append((Text(row.label), *cells, Text(str(len(row.seeds)))))
     header = ("model", *(column.name for column in table.columns), "seeds")
@@ -133,7 +137,13 @@ def as_json(table: Table) -> dict[str, Any]:
                 "seeds": row.seeds,
                 "runs": row.keys,
                 "cells": {
-                    name: {"mean": cell.mean, "spread": cell.spread, "n": cell.n} for name, cell in row.cells.items()
+                    name: {
+                        "mean": cell.mean,
+                        "spread": cell.spread,
+                        "n": cell.n,
+                        "not_distinguishable_from_best": (row.label, name) in table.ties,
+                    }
+                    for name, cell in row.cells.items()
                 },
                 "failures": row.failures,
             }
@@ -173,6 +183,7 @@ TEX_SPECIAL = {
     "~": "\\textasciitilde{}",
     "^": "\\textasciicircum{}",
     "±": "$\\pm$",
+    "≈": "$\\approx$",
     "†": "$\\dagger$",
     **{character: f"\\{character}" for character in "&%$#_{}"},
 }

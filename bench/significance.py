@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -12,10 +12,16 @@ from bench import bootstrap
 from bench.errors import DataError
 from bench.store import RunFolder
 
+METRICS = ("O-F1", "C-F1", "mAP")
+"""Metrics whose differences are printed; marks are made for every resampled one."""
+
+Distributions = Mapping[str, Mapping[str, bootstrap.Values]]
+"""Row -> metric -> its resamples, the first of them on the images as they are."""
+
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """The first model's metric minus the second's, with the middle 95 % of its resamples, as fractions."""
+    """The first row's metric minus the second's, with the middle 95 % of its resamples, as fractions."""
 
     metric: str
     first: str
@@ -30,37 +36,59 @@ class Difference:
         return not self.low <= 0.0 <= self.high
 
 
-def differences(
-    folders: Sequence[RunFolder], metrics: Sequence[str] = ("O-F1", "C-F1", "mAP"), resamples: int = 1000
-) -> list[Difference]:
-    """Return the difference of every pair of models in every metric, models in the order given.
+def distributions(groups: Mapping[str, Sequence[RunFolder]], resamples: int = 1000) -> Distributions:
+    """Return every row's resampled metrics; ``groups`` maps a row's label to the runs of its seeds.
 
-    A model's value is the mean over its seeds; all runs see the same resamples of the same test images.
+    A row's value is the mean over its seeds; all runs see the same resamples of the same test images.
     Raises ``DataError`` where runs were measured on different images or labels.
     """
-    by_model: dict[str, list[dict[str, bootstrap.Values]]] = {}
-    fingerprint = folders[0].config["dataset"]["fingerprints"]["test"] if folders else ""
-    for folder in folders:
-        config = folder.config
-        if config["dataset"]["fingerprints"]["test"] != fingerprint:
-            raise DataError(
-                f"{folder.path} was measured on other test images than {folders[0].path}; their difference has no"
-                " meaning. Try: runs of one data set, with the same options"
+    result: dict[str, dict[str, bootstrap.Values]] = {}
+    first: RunFolder | None = None
+    for label, folders in groups.items():
+        runs = []
+        for folder in folders:
+            first = first or folder
+            if _test_print(folder) != _test_print(first):
+                raise DataError(
+                    f"{folder.path} was measured on other test images than {first.path}; their difference has no"
+                    " meaning. Try: runs of one data set, with the same options"
+                )
+            truth = folder.read_truth()
+            runs.append(
+                bootstrap.distribution(
+                    truth.truth,
+                    folder.read_predicted(),
+                    np.asarray(folder.read_scores().values),
+                    truth.ignore,
+                    resamples=resamples,
+                    name=f"bootstrap of {label}",
+                )
             )
-        truth = folder.read_truth()
-        values = bootstrap.distribution(
-            truth.truth,
-            folder.read_predicted(),
-            np.asarray(folder.read_scores().values),
-            truth.ignore,
-            resamples=resamples,
-            name=f"bootstrap of {config['model']['name']}",
-        )
-        by_model.setdefault(str(config["model"]["name"]), []).append(values)
-    found = []
-    for metric in metrics:
-        means = {model: np.mean([run[metric] for run in runs], axis=0) for model, runs in by_model.items()}
-        for first, second in combinations(means, 2):
-            interval = bootstrap.interval(means[first] - means[second])
-            found.append(Difference(metric, first, second, interval.value, interval.low, interval.high))
-    return found
+        if runs:
+            result[label] = {metric: np.mean([run[metric] for run in runs], axis=0) for metric in runs[0]}
+    return result
+
+
+def _test_print(folder: RunFolder) -> str:
+    return str(folder.config["dataset"]["fingerprints"]["test"])
+
+
+def differences(found: Distributions, metrics: Sequence[str] = METRICS) -> list[Difference]:
+    """Return the difference of every pair of rows in every metric, rows in their order."""
+    pairs = [(metric, first, second) for metric in metrics for first, second in combinations(found, 2)]
+    return [_difference(found, metric, first, second) for metric, first, second in pairs]
+
+
+def _difference(found: Distributions, metric: str, first: str, second: str) -> Difference:
+    interval = bootstrap.interval(found[first][metric] - found[second][metric])
+    return Difference(metric, first, second, interval.value, interval.low, interval.high)
+
+
+def ties(found: Distributions) -> frozenset[tuple[str, str]]:
+    """Return the (row, metric) that cannot be told from the metric's best row, the best row itself left out."""
+    tied = set()
+    for metric in next(iter(found.values()), {}):
+        best = max(found, key=lambda label: float(found[label][metric][0]))
+        others = [label for label in found if label != best]
+        tied |= {(label, metric) for label in others if not _difference(found, metric, best, label).distinguishable}
+    return frozenset(tied)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bench.errors import StoreError, unknown
@@ -42,6 +42,8 @@ COLUMNS: dict[str, Column] = {
     )
 }
 """The columns of the paper's Tables 1-3, and two that keep them honest. MAP@10 is per image."""
+
+TIE = "≈"
 
 DERIVED = (
     "backbone.weights_hash",
@@ -77,12 +79,16 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows and columns, what they were measured on, and what a reader must know beside the numbers."""
+    """Rows and columns, what they were measured on, and what a reader must know beside the numbers.
+
+    ``ties`` are (row, column) that other test images could have put above the column's best value.
+    """
 
     title: str
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     notes: tuple[str, ...]
+    ties: frozenset[tuple[str, str]] = frozenset()
 
     def best(self, column: Column) -> float | None:
         """Return the highest value of a ranked ``column`` as shown, rounded, so that equal looks share the mark."""
@@ -123,6 +129,12 @@ def build(runs: Sequence[RunSummary], columns: Sequence[Column] = tuple(COLUMNS.
     notes = _check_comparable(runs, mix)
     rows = rows_of(runs, columns)
     return Table(_title(runs), tuple(columns), rows, (*notes, *_notes(runs, rows)))
+
+
+def with_ties(table: Table, ties: frozenset[tuple[str, str]]) -> Table:
+    """Return ``table`` with the marks that ``bench.significance.ties`` found, and a note that explains them."""
+    note = f"{TIE} not distinguishable from the column's best: 95 % of paired resamples of the test images hold 0"
+    return replace(table, ties=ties, notes=(*table.notes, note) if ties else table.notes)
 
 
 def rows_of(runs: Iterable[RunSummary], columns: Sequence[Column]) -> tuple[Row, ...]:

@@ -7,26 +7,30 @@ from bench.errors import DataError
 
 
 def test_the_same_predictions_are_not_distinguishable(stored_run):
-    folders = [stored_run("bce"), stored_run("softmax"), stored_run("softmax", seed=1)]
-    found = significance.differences(folders, resamples=100)
+    rows = {"bce": [stored_run("bce")], "softmax": [stored_run("softmax"), stored_run("softmax", seed=1)]}
+    distributions = significance.distributions(rows, resamples=100)
+    found = significance.differences(distributions)
     assert [(entry.metric, entry.first, entry.second) for entry in found] == [
         (metric, "bce", "softmax") for metric in ("O-F1", "C-F1", "mAP")
     ]
     assert all(entry.value == 0.0 and not entry.distinguishable for entry in found)
+    assert significance.ties(distributions) == {("softmax", metric) for metric in distributions["bce"]}
 
 
 def test_a_model_that_predicts_nothing_is_worse(stored_run):
     good, bad = stored_run("bce"), stored_run("empty")
     bad.write_predicted(np.zeros((4, 3), dtype=bool))
-    (overall,) = significance.differences([good, bad], metrics=("O-F1",), resamples=100)
+    distributions = significance.distributions({"bce": [good], "empty": [bad]}, resamples=100)
+    (overall,) = significance.differences(distributions, metrics=("O-F1",))
     assert overall.value == pytest.approx(1.0)
     assert overall.distinguishable
+    assert ("empty", "O-F1") not in significance.ties(distributions)
 
 
 def test_runs_on_other_images_are_refused(stored_run):
     other = {"name": "toy", "variant": "others", "fingerprints": {"train": "a", "validation": "b", "test": "other"}}
     with pytest.raises(DataError, match="measured on other test images"):
-        significance.differences([stored_run("bce"), stored_run("softmax", dataset=other)])
+        significance.distributions({"bce": [stored_run("bce")], "softmax": [stored_run("softmax", dataset=other)]})
 
 
 def test_compare_prints_the_pairs(tmp_path, capsys):

@@ -19,6 +19,8 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "export": ("bench.cli.export", "export", "Write a run's model as ONNX, with everything a prediction needs."),
     "predict": ("bench.cli.predict", "predict", "Label image files with an exported model; needs no torch."),
     "lens": ("bench.cli.lens", "lens", "Show one stored run under every disputed definition of its metrics."),
+    "report": ("bench.cli.report", "report", "Write one page of tables, figures and test images from stored runs."),
+    "figures": ("bench.cli.report", "figures", "Write the figures of stored runs as PNG, SVG and CSV."),
     "validate": ("bench.cli.validate", "validate", "Check stored runs: files, keys, and every measure computed again."),
     "speed": ("bench.cli.speed", "speed", "Time decoding and prediction against PyTorch, in one process and run."),
     "list": ("bench.cli.list", "list_plugins", "List models, data sets and backbones, and where they come from."),

@@ -84,9 +84,7 @@ def compare(  # noqa: PLR0917 - the parser passes options by name
     )
     requests = plan_requests(request, [name.strip() for name in models.split(",") if name.strip()], sets or [], seeds)
     summaries = [run_or_record(one, f"[{number}/{len(requests)}]") for number, one in enumerate(requests, 1)]
-    _print(summaries, style)
-    if significance:
-        _print_differences(summaries)
+    _print(summaries, style, significance)
     if any(summary.measures is None for summary in summaries):
         raise typer.Exit(1)
 
@@ -160,19 +158,25 @@ def run_or_record(request: RunRequest, progress: str) -> RunSummary:
     return RunSummary(request.out, "", config, state, reason)
 
 
-def _print_differences(summaries: list[RunSummary]) -> None:
-    from bench.significance import differences
-    from bench.store import RunFolder
-
-    print("\npairwise differences, seeds averaged; 95 % of 1,000 paired resamples of the test images")
-    for entry in differences([RunFolder(one.path) for one in summaries if one.measures is not None]):
-        mark = "" if entry.distinguishable else "  not distinguishable"
-        low, value, high = (100 * part for part in (entry.low, entry.value, entry.high))
-        print(f"{entry.metric:<5} {entry.first} - {entry.second}: {value:+.1f} [{low:+.1f}, {high:+.1f}]{mark}")
-
-
-def _print(summaries: list[RunSummary], style: str) -> None:
+def _print(summaries: list[RunSummary], style: str, significance: bool) -> None:
     from bench import tables
     from bench.cli.table import print_tables
 
-    print_tables([tables.build(summaries)], style)
+    table = tables.build(summaries)
+    if not significance:
+        print_tables([table], style)
+        return
+    from bench.significance import differences, distributions, ties
+    from bench.store import RunFolder
+
+    paths = {run.key: run.path for run in summaries if run.measures is not None}
+    rows = {row.label: [RunFolder(paths[key]) for key in row.keys if key in paths] for row in table.rows}
+    found = distributions({label: folders for label, folders in rows.items() if folders})
+    print_tables([tables.with_ties(table, ties(found))], style)
+    if style != "terminal":
+        return
+    print("\npairwise differences, seeds averaged; 95 % of 1,000 paired resamples of the test images")
+    for entry in differences(found):
+        mark = "" if entry.distinguishable else "  not distinguishable"
+        low, value, high = (100 * part for part in (entry.low, entry.value, entry.high))
+        print(f"{entry.metric:<5} {entry.first} - {entry.second}: {value:+.1f} [{low:+.1f}, {high:+.1f}]{mark}")

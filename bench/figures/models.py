@@ -117,8 +117,10 @@ def embedding_map(embedding: Mapping[str, FloatArray], labels: Sequence[str]) ->
         axis.scatter(flat[:, 0], flat[:, 1], s=size, color=colour, label=f"{kind}s", alpha=0.8, linewidths=0)
         for place, (x, y) in enumerate(flat):
             name = labels[place] if kind == "label" else str(place)
-            others = [(int(o), float(c)) for o, c in zip(order[place], cosines[place], strict=True) if o != place]
-            near = "; ".join(f"{labels[o]} {c:.2f}" for o, c in others[:NEIGHBOURS]) if kind == "label" else ""
+            near = ""
+            if kind == "label":
+                others = zip(order[place].tolist(), cosines[place].tolist(), strict=True)
+                near = "; ".join([f"{labels[other]} {cosine:.2f}" for other, cosine in others if other != place])
             rows.append({"kind": kind, "name": name, "x": float(x), "y": float(y), "nearest": near})
             if kind == "label" and len(labels) <= 100:
                 axis.annotate(name, (x, y), xytext=(3, 3), textcoords="offset points", fontsize=6.5, color=INK)

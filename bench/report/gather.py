@@ -1,0 +1,214 @@
+"""What a report shows of stored runs, in groups that compare: table, error bars, figures, gallery, provenance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from bench import bootstrap, figures, significance, tables
+from bench.errors import BenchError
+from bench.exhibits import Exhibits
+from bench.figures import models, results
+from bench.files import canonical_json
+from bench.store import RunFolder, RunSummary, Truth
+from bench.tables import Row, Table
+
+PAIR_BUDGET = 2.4e9
+"""Image-label pairs times resamples spent on error bars: about half a minute on two cores."""
+FEWEST, MOST = 100, 1000
+MOST_TREES = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """One model's labels for one image, sorted into right, wrong and missed."""
+
+    model: str
+    right: tuple[str, ...]
+    wrong: tuple[str, ...]
+    missed: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """One test image of the gallery with its truth and what each model says."""
+
+    id: str
+    picture: bytes
+    truth: tuple[str, ...]
+    predictions: tuple[Prediction, ...]
+
+    @property
+    def disagree(self) -> bool:
+        """Return whether two models differ in their label sets."""
+        return len({frozenset(one.right + one.wrong) for one in self.predictions}) > 1
+
+    @property
+    def errors(self) -> int:
+        """Return how many labels are wrong or missed, over all models."""
+        return sum(len(one.wrong) + len(one.missed) for one in self.predictions)
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Runs that compare: same data set, fingerprints and protocol. Rows without numbers keep their reasons."""
+
+    name: str
+    table: Table
+    runs: tuple[RunSummary, ...]
+    resamples: int = 0
+    intervals: dict[str, dict[str, bootstrap.Interval]] = field(default_factory=dict)
+    figures: tuple[tuple[str, figures.Figure], ...] = ()
+    cards: tuple[Card, ...] = ()
+    labels: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+
+def groups(summaries: Sequence[RunSummary], resamples: int | None = None) -> list[Group]:
+    """Return the runs in groups that compare. ``resamples`` 0: no error bars; ``None``: as many as time allows."""
+    found: dict[str, list[RunSummary]] = {}
+    for run in summaries:
+        prints = run.config["dataset"].get("fingerprints", {})
+        # A damaged run's config is unknown; it stands beside the others of its data set.
+        whole = run.measures is not None or bool(prints)
+        name = str(run.config["dataset"]["name"])
+        key = canonical_json([name, prints, run.config.get("protocol")]) if whole else name
+        found.setdefault(key, []).append(run)
+    for name in [key for key in found if not key.startswith("[")]:
+        home = next((key for key in found if key.startswith(f'["{name}"')), None)
+        if home:
+            found[home] += found.pop(name)
+    return [_group(runs, resamples) for runs in found.values()]
+
+
+def _group(runs: Sequence[RunSummary], resamples: int | None) -> Group:
+    table = tables.build(runs)
+    by_key = {run.key: run for run in runs}
+    name = str(runs[0].config["dataset"]["name"])
+    folders = {
+        row.label: [RunFolder(by_key[key].path) for key in row.keys if by_key[key].measures is not None]
+        for row in table.rows
+    }
+    folders = {label: members for label, members in folders.items() if members}
+    if not folders:
+        return Group(name, table, tuple(runs))
+    remarks: list[str] = []
+    sound: dict[str, list[RunFolder]] = {}
+    for label, members in folders.items():
+        for folder in members:
+            # Measures of a run whose predictions are damaged stand in the table; nothing else can be shown of it.
+            damaged = folder.verify()
+            if damaged:
+                remarks.append(f"{label}, run {folder.path.name}: damaged: {', '.join(damaged)}")
+            else:
+                sound.setdefault(label, []).append(folder)
+    if not sound:
+        return Group(name, table, tuple(runs), remarks=tuple(remarks))
+    truth = next(iter(sound.values()))[0].read_truth()
+    count = sum(len(members) for members in sound.values())
+    if resamples is None:
+        affordable = int(PAIR_BUDGET / max(truth.truth.size * count, 1))
+        resamples = max(FEWEST, min(MOST, affordable))
+    found = significance.distributions(sound, resamples) if resamples else {}
+    intervals = {
+        label: {metric: bootstrap.interval(values) for metric, values in row.items()} for label, row in found.items()
+    }
+    firsts = {label: members[0] for label, members in sound.items()}
+    shown: list[tuple[str, figures.Figure]] = []
+    for make in (_figures_of_all, _figures_of_each):
+        try:
+            shown += make(table.rows, firsts, truth)
+        except BenchError as error:
+            remarks.append(str(error))
+    return Group(
+        name,
+        tables.with_ties(table, significance.ties(found) if found else frozenset()),
+        tuple(runs),
+        resamples,
+        intervals,
+        tuple(shown),
+        _cards(firsts, truth),
+        truth.labels,
+        tuple(remarks),
+    )
+
+
+def _figures_of_all(
+    rows: Sequence[Row], folders: dict[str, RunFolder], truth: Truth
+) -> list[tuple[str, figures.Figure]]:
+    """Return the figures that hold all models: recall by size, and what a better number costs."""
+    shown = []
+    some = next(iter(folders.values()))
+    predicted = {label: folder.read_predicted() for label, folder in folders.items()}
+    if some.has("sizes"):
+        shown.append(("all models", results.object_sizes(some.read_sizes(), truth.truth, predicted)))
+    for measure in ("O-F1", "mAP"):
+        points: list[dict[str, float | str]] = []
+        for row in rows:
+            seconds = folders[row.label].read_timings()["seconds"].get("predict") if row.label in folders else None
+            if seconds and measure in row.cells:
+                time = 1e6 * float(seconds) / len(truth.ids)
+                points.append({"model": row.label, "microseconds": time, "value": row.cells[measure].mean})
+        if len(points) > 1:
+            shown.append(("all models", results.pareto(points, measure)))
+    return shown
+
+
+def _figures_of_each(
+    rows: Sequence[Row], folders: dict[str, RunFolder], truth: Truth
+) -> list[tuple[str, figures.Figure]]:
+    """Return each model's own figures, by what its run has stored."""
+    shown: list[tuple[str, figures.Figure]] = []
+    for row in rows:
+        folder = folders.get(row.label)
+        if folder is None:
+            continue
+        shown.append((row.label, results.per_class(truth.labels, truth.truth, folder.read_predicted(), truth.ignore)))
+        scores = folder.read_scores()
+        values = np.asarray(scores.values)
+        if scores.kind in {"logit", "probability"}:
+            probabilities = 1 / (1 + np.exp(-values.astype(np.float64))) if scores.kind == "logit" else values
+            shown.append((row.label, results.thresholds(truth.truth, probabilities, truth.ignore)))
+        exhibits = Exhibits(folder.path)
+        pictures = exhibits.read_gallery() if folder.has("gallery") else {}
+        if folder.has("trees"):
+            trees = exhibits.read_trees()[:MOST_TREES]
+            shown += [
+                (row.label, models.beam_tree(tree, truth.labels, f"Search for {truth.ids[tree['row']]}"))
+                for tree in trees
+            ]
+        if folder.has("embedding"):
+            shown.append((row.label, models.embedding_map(exhibits.read_embedding(), truth.labels)))
+        if folder.has("attention"):
+            sequences = folder.read_label_sets().sequences
+            for image, maps in list(exhibits.read_attention().items())[:MOST_TREES]:
+                first = int(sequences[image, 0]) if sequences.shape[1] else -1
+                word = truth.labels[first] if first >= 0 else models.END
+                shown.append((row.label, models.attention(pictures[image], maps, word)))
+    return shown
+
+
+def _cards(folders: dict[str, RunFolder], truth: Truth) -> tuple[Card, ...]:
+    """Return the gallery: the images of the first run that has one, with the predictions of every model."""
+    holder = next((folder for folder in folders.values() if folder.has("gallery")), None)
+    if holder is None:
+        return ()
+    predicted = {label: folder.read_predicted() for label, folder in folders.items()}
+    ignore = np.zeros_like(truth.truth) if truth.ignore is None else truth.ignore
+
+    def names(mask: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> tuple[str, ...]:
+        return tuple(truth.labels[label] for label in np.flatnonzero(mask))
+
+    cards = []
+    for row, picture in Exhibits(holder.path).read_gallery().items():
+        present, skipped = truth.truth[row], ignore[row]
+        predictions = tuple(
+            Prediction(
+                label, names(sets[row] & present), names(sets[row] & ~present & ~skipped), names(present & ~sets[row])
+            )
+            for label, sets in predicted.items()
+        )
+        cards.append(Card(truth.ids[row], picture, names(present), predictions))
+    return tuple(cards)
