@@ -13,6 +13,8 @@ from itertools import chain
 import numpy as np
 from numpy.typing import NDArray
 
+from bench import metrics
+from bench.metrics import ApKind
 from bench.progress import track
 from bench.records import BoolArray
 
@@ -21,7 +23,8 @@ Values = NDArray[np.float64]
 CHUNK = 50
 """Resamples worked on at once; bounds the working memory to a few times this by images, in float32."""
 
-METRICS = ("C-P", "C-R", "C-F1", "O-P", "O-R", "O-F1", "mAP")
+METRICS = ("C-P", "C-R", "C-F1", "O-P", "O-R", "O-F1", "I-P", "I-R", "I-F1", "MAP@10_image", "mAP")
+"""Metrics resampled, by their names in a run's measures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +59,38 @@ def resample(
     scores: NDArray[np.float32] | None,
     weights: NDArray[np.float32],
     ignore: BoolArray | None = None,
+    *,
+    ap: ApKind = "non_interpolated",
 ) -> dict[str, Values]:
     """Return every metric of ``METRICS`` under each row of ``weights`` (resamples, images), (resamples,) each.
 
     As ``bench.metrics`` defines them: harmonic means of means, 0/0 precision 0, classes without a drawn positive
-    left out, non-interpolated AP. ``scores`` (images, labels) may be ``None``: then there is no mAP.
+    left out, mAP of kind ``ap``. ``scores`` (images, labels) may be ``None``: then neither mAP nor MAP@10_image.
     """
+    return _resample(truth, predicted, scores, weights, ignore, ap, per_image(truth, predicted, scores, ignore))
+
+
+def per_image(
+    truth: BoolArray, predicted: BoolArray, scores: NDArray[np.float32] | None, ignore: BoolArray | None
+) -> dict[str, Values]:
+    """Return the metrics whose mean over images counts, each (images,), NaN for an image without a label."""
+    counts = metrics.image_counts(truth, predicted, ignore)
+    recall = metrics.recall(counts)
+    values = {"I-P": np.where(np.isnan(recall), np.nan, metrics.precision(counts)), "I-R": recall}
+    if scores is not None:
+        values["MAP@10_image"] = metrics.map_at_k_image(truth, scores, 10, ignore)
+    return values
+
+
+def _resample(  # noqa: PLR0917 - as resample, with what does not depend on the weights
+    truth: BoolArray,
+    predicted: BoolArray,
+    scores: NDArray[np.float32] | None,
+    weights: NDArray[np.float32],
+    ignore: BoolArray | None,
+    ap: ApKind,
+    of_images: dict[str, Values],
+) -> dict[str, Values]:
     if ignore is not None:
         truth, predicted = truth & ~ignore, predicted & ~ignore
     hits, chosen, positives = (
@@ -83,8 +112,14 @@ def resample(
         "O-R": overall_r,
         "O-F1": _harmonic(overall_p, overall_r),
     }
+    for name, values in of_images.items():
+        there = ~np.isnan(values)
+        drawn = weights @ there.astype(np.float32)
+        total = weights.astype(np.float64) @ np.where(there, values, 0.0)
+        result[name] = np.divide(total, drawn, out=np.full(len(weights), np.nan), where=drawn > 0)
+    result["I-F1"] = _harmonic(result["I-P"], result["I-R"])
     if scores is not None:
-        result["mAP"] = _mean_ap(truth, scores, weights, ignore)
+        result["mAP"] = _mean_ap(truth, scores, weights, ignore, ap)
     return result
 
 
@@ -95,9 +130,9 @@ def _harmonic(a: Values, b: Values) -> Values:
 
 
 def _mean_ap(
-    truth: BoolArray, scores: NDArray[np.float32], weights: NDArray[np.float32], ignore: BoolArray | None
+    truth: BoolArray, scores: NDArray[np.float32], weights: NDArray[np.float32], ignore: BoolArray | None, ap: ApKind
 ) -> Values:
-    """Return the mean over classes of the non-interpolated AP under each row of weights."""
+    """Return the mean over classes of the average precision of kind ``ap`` under each row of weights."""
     total = np.zeros(len(weights))
     classes = np.zeros(len(weights))
     for label in range(truth.shape[1]):
@@ -116,10 +151,27 @@ def _mean_ap(
         at = np.searchsorted(hit, last, side="right") - 1
         precision = np.divide(found[:, at], drawn, out=np.zeros_like(drawn), where=drawn > 0)
         positives = found[:, -1]
-        ap = np.divide((precision * hits).sum(axis=1), positives, out=np.zeros(len(weights)), where=positives > 0)
-        total += ap
+        if ap != "non_interpolated":
+            precision = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
+        if ap == "11_point":
+            area = _eleven_points(precision, found[:, at], positives)
+        else:
+            area = np.divide((precision * hits).sum(axis=1), positives, out=np.zeros(len(weights)), where=positives > 0)
+        total += np.where(positives > 0, area, 0.0)
         classes += positives > 0
     return total / np.maximum(classes, 1)
+
+
+def _eleven_points(
+    precision: NDArray[np.float32], found: NDArray[np.float32], positives: NDArray[np.float32]
+) -> Values:
+    """Return the mean of the best precision at recall 0, 0.1, ..., 1 or higher; ``precision`` never rises."""
+    total = np.zeros(len(precision))
+    for tenth in range(11):
+        reached = 10 * found >= tenth * positives[:, None]
+        first = reached.argmax(axis=1)
+        total += np.where(reached.any(axis=1), precision[np.arange(len(precision)), first], 0.0)
+    return total / 11
 
 
 def distribution(
@@ -128,6 +180,7 @@ def distribution(
     scores: NDArray[np.float32] | None,
     ignore: BoolArray | None = None,
     *,
+    ap: ApKind = "non_interpolated",
     resamples: int = 1000,
     seed: int = 0,
     name: str = "bootstrap",
@@ -136,7 +189,10 @@ def distribution(
     as_they_are = np.ones((1, len(truth)), dtype=np.float32)
     chunk_count = -(-resamples // CHUNK)
     drawn = track(draw(len(truth), resamples, seed), name, total=chunk_count, unit="resamples", scale=CHUNK)
-    chunks = [resample(truth, predicted, scores, weights, ignore) for weights in chain([as_they_are], drawn)]
+    of_images = per_image(truth, predicted, scores, ignore)
+    chunks = [
+        _resample(truth, predicted, scores, weights, ignore, ap, of_images) for weights in chain([as_they_are], drawn)
+    ]
     return {metric: np.concatenate([chunk[metric] for chunk in chunks]) for metric in chunks[0]}
 
 

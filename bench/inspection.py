@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import math
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,6 +30,8 @@ THUMBNAIL = 160
 """Largest side of a shown image in pixels."""
 TREES = 6
 """Images whose search is stored step by step."""
+READABLE = 3
+"""Length of the sequences that are shown first."""
 ATTENDED = 4
 """Images whose attention is stored."""
 MAP_SIDE = 56
@@ -59,9 +62,9 @@ def inspect(
     shown = Features(tuple(features.ids[row] for row in rows), np.ascontiguousarray(features.values[rows]), "")
     terms, starts = image_terms(model, shown)
     network = TorchStepNetwork(model)
-    # Longer sequences have more to show.
+    # A tree of a few labels has something to show and can still be read.
     lengths = (label_sets.sequences[rows] >= 0).sum(axis=1)
-    chosen = np.argsort(-lengths, kind="stable")
+    chosen = np.argsort(np.abs(lengths - READABLE), kind="stable")
     trees, prefixes = [], []
     for place in chosen[:TREES].tolist():
         of_image = Prefixes(network, starts[place if network.sees_image else 0])
@@ -91,12 +94,15 @@ def thumbnail(split: Split, row: int) -> bytes:
     return buffer.getvalue()
 
 
+@dataclass(frozen=True)
 class _Recorded(Conditional):
     """Remembers the prefixes that the search asked about, with what it was told."""
 
+    asked: dict[tuple[int, ...], Any] = field(default_factory=dict)
+
     def __call__(self, prefix: tuple[int, ...]) -> Any:
         step = super().__call__(prefix)
-        self.asked[prefix] = step  # type: ignore[attr-defined]
+        self.asked[prefix] = step
         return step
 
 
@@ -108,9 +114,8 @@ def search_tree(conditional: Conditional) -> dict[str, Any]:
     """
     width, end = conditional.options.beam_width, conditional.end
     recorded = _Recorded(conditional.prefixes, conditional.image_term, conditional.options)
-    object.__setattr__(recorded, "asked", {})
     candidates, live = beam_search(recorded)
-    asked: dict[tuple[int, ...], Any] = recorded.asked  # type: ignore[attr-defined]
+    asked = recorded.asked
     ended = {path.labels for path in candidates}
     best: Path = min(candidates or live, key=lambda path: -path.log_probability)
     total: dict[tuple[int, ...], float] = {(): 0.0}

@@ -143,11 +143,14 @@ def _is_reproduced(column: str, difference: float) -> bool:
     return column != UNDEFINED_IN_PAPER and abs(difference) <= TOLERANCE
 
 
-def grid(ledger: Ledger) -> Grid:
-    """Return the texts: each printed row, and below it ours and the difference where there is a measurement."""
+def grid(ledger: Ledger, cited: bool = True) -> Grid:
+    """Return the texts: each printed row, and below it ours and the difference where there is a measurement.
+
+    ``cited``: the remarks begin with where the values were printed.
+    """
     names = [column.name for column in ledger.published.columns]
     rows: list[tuple[Text, ...]] = []
-    remarks = [f"published: {source()}"]
+    remarks = [f"published: {source()}"] if cited else []
     seen: set[str] = set()
     for row in ledger.rows:
         printed = row.published

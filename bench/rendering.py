@@ -52,7 +52,7 @@ def grid(table: Table) -> Grid:
     for row in table.rows:
         cells = [
             Text(
-                shown(row.cells.get(column.name), column) + (TIE if (row.label, column.name) in table.ties else ""),
+                shown(row.cells.get(column.name), column) + (TIE if table.is_tied(row, column) else ""),
                 table.is_best(row, column),
             )
             for column in table.columns
@@ -137,13 +137,14 @@ def as_json(table: Table) -> dict[str, Any]:
                 "seeds": row.seeds,
                 "runs": row.keys,
                 "cells": {
-                    name: {
+                    column.name: {
                         "mean": cell.mean,
                         "spread": cell.spread,
                         "n": cell.n,
-                        "not_distinguishable_from_best": (row.label, name) in table.ties,
+                        "not_distinguishable_from_best": table.is_tied(row, column),
                     }
-                    for name, cell in row.cells.items()
+                    for column in table.columns
+                    if (cell := row.cells.get(column.name))
                 },
                 "failures": row.failures,
             }

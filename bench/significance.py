@@ -8,7 +8,7 @@ from itertools import combinations
 
 import numpy as np
 
-from bench import bootstrap
+from bench import bootstrap, protocols
 from bench.errors import DataError
 from bench.store import RunFolder
 
@@ -60,6 +60,7 @@ def distributions(groups: Mapping[str, Sequence[RunFolder]], resamples: int = 10
                     folder.read_predicted(),
                     np.asarray(folder.read_scores().values),
                     truth.ignore,
+                    ap=protocols.get(folder.config["protocol"]).ap,
                     resamples=resamples,
                     name=f"bootstrap of {label}",
                 )
@@ -85,7 +86,7 @@ def _difference(found: Distributions, metric: str, first: str, second: str) -> D
 
 
 def ties(found: Distributions) -> frozenset[tuple[str, str]]:
-    """Return the (row, metric) that cannot be told from the metric's best row, the best row itself left out."""
+    """Return the (row label, metric) that cannot be told from the metric's best row, the best row itself left out."""
     tied = set()
     for metric in next(iter(found.values()), {}):
         best = max(found, key=lambda label: float(found[label][metric][0]))

@@ -81,7 +81,7 @@ class Row:
 class Table:
     """Rows and columns, what they were measured on, and what a reader must know beside the numbers.
 
-    ``ties`` are (row, column) that other test images could have put above the column's best value.
+    ``ties`` are (row label, column key) that other test images could have put above the column's best value.
     """
 
     title: str
@@ -101,6 +101,10 @@ class Table:
         """Return whether ``row`` holds the column's highest value."""
         cell = row.cells.get(column.name)
         return cell is not None and round(cell.mean, column.digits) == self.best(column)
+
+    def is_tied(self, row: Row, column: Column) -> bool:
+        """Return whether ``row`` cannot be told from the column's best by the test images."""
+        return (row.label, column.key) in self.ties
 
 
 def columns_named(names: Sequence[str], runs: Iterable[RunSummary] = ()) -> tuple[Column, ...]:

@@ -1,11 +1,14 @@
 """Small run folders for tests: 4 images, 3 labels, every record stored."""
 
+import io
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from bench import LabelSets, Measures, Scores
+from bench.exhibits import Exhibits
 from bench.plan import RunRequest
 from bench.store import RunFolder, Truth, open_run
 
@@ -51,9 +54,28 @@ def make_run(
     folder.write_predicted(truth.copy())
     sequences = np.array([[0, -1], [1, 2], [0, 1], [2, -1]], dtype=np.int32)
     folder.write_label_sets(LabelSets(ids, sequences, np.log(np.full(4, 0.5)), np.ones(4, dtype=np.bool_)))
+    write_exhibits(folder)
     folder.write_measures(
         Measures("top2@1", values or {"O-F1": 0.5, "mAP": 0.25}, {"ap": (1.0, float("nan"), 0.5)}, ("a note",))
     )
     folder.write_timings({"seconds": {"train": 1.5}})
     folder.finish()
     return folder
+
+
+def write_exhibits(folder: RunFolder) -> None:
+    """Store the four pictures, the search of the second, an embedding of three labels, and its attention."""
+    exhibits, generator = Exhibits(folder.path), np.random.default_rng(0)
+    exhibits.write_gallery([0, 1, 2, 3], [picture(value) for value in (30, 90, 150, 210)])
+    edges = [[[], 1, 0.6, 0.6, True], [[], 0, 0.3, 0.3, False], [[1], 2, 0.9, 0.54, True], [[1, 2], 3, 0.8, 0.43, True]]
+    exhibits.write_trees([{"row": 1, "edges": edges, "best": [1, 2, 3], "end": 3, "beam_width": 2}])
+    labels, images, start = (generator.normal(size=shape).astype(np.float32) for shape in ((3, 4), (4, 4), (4,)))
+    exhibits.write_embedding(labels=labels, images=images, start=start)
+    exhibits.write_attention([1], [generator.random((2, 2, 8, 8)).astype(np.float32)])
+
+
+def picture(value: int) -> bytes:
+    """A small grey JPEG."""
+    buffer = io.BytesIO()
+    Image.new("RGB", (24, 16), (value, value, value)).save(buffer, format="JPEG")
+    return buffer.getvalue()

@@ -14,24 +14,27 @@ def example(images=60, labels=7, seed=0, ties=False):
     return truth, metrics.top_k(scores, 2), scores, ignore
 
 
-def direct(truth, predicted, scores, ignore):
+def direct(truth, predicted, scores, ignore, kind="non_interpolated"):
     counts = metrics.class_counts(truth, predicted, ignore)
-    ap = metrics.average_precisions(truth, scores, ("non_interpolated",), ignore)["non_interpolated"]
+    ap = metrics.average_precisions(truth, scores, (kind,), ignore)[kind]
     c, o = metrics.macro(counts), metrics.micro(counts)
-    names = ("C-P", "C-R", "C-F1", "O-P", "O-R", "O-F1", "mAP")
-    return dict(zip(names, (*c, *o, metrics.mean_defined(ap)), strict=True))
+    i = metrics.macro(metrics.image_counts(truth, predicted, ignore))
+    at_10 = metrics.map_at_k_image(truth, scores, 10, ignore)
+    values = (*c, *o, *i, metrics.mean_defined(at_10), metrics.mean_defined(ap))
+    return dict(zip(bootstrap.METRICS, values, strict=True))
 
 
+@pytest.mark.parametrize("kind", ["non_interpolated", "all_point", "11_point"])
 @pytest.mark.parametrize("ties", [False, True])
 @pytest.mark.parametrize("masked", [False, True])
-def test_weights_give_what_repeating_the_images_gives(ties, masked):
+def test_weights_give_what_repeating_the_images_gives(ties, masked, kind):
     truth, predicted, scores, ignore = example(ties=ties)
     mask = ignore if masked else None
     (weights,) = bootstrap.draw(len(truth), 5, seed=3)
-    found = bootstrap.resample(truth, predicted, scores, weights, mask)
+    found = bootstrap.resample(truth, predicted, scores, weights, mask, ap=kind)
     for row, weight in enumerate(weights):
         rows = np.repeat(np.arange(len(truth)), weight.astype(int))
-        expected = direct(truth[rows], predicted[rows], scores[rows], None if mask is None else mask[rows])
+        expected = direct(truth[rows], predicted[rows], scores[rows], None if mask is None else mask[rows], kind)
         for name, value in expected.items():
             assert found[name][row] == pytest.approx(value, abs=1e-6), name
 

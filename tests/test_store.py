@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from bench import LabelSets, Measures, Scores, StoreError
+from bench.exhibits import Exhibits
 from bench.plan import RunRequest
 from bench.sealed import SealedFolder
 from bench.store import RECORDS, RunFolder, Truth, find, named, open_run
@@ -43,6 +44,14 @@ def test_every_record_is_read_as_it_was_written(tmp_path: Path) -> None:
     folder.write_scores(scores)
     folder.write_predicted(truth)
     folder.write_label_sets(label_sets)
+    exhibits = Exhibits(folder.path)
+    tree = {"row": 1, "edges": [[[], 0, 0.75, 0.75, True]], "best": [0], "end": 11, "beam_width": 2}
+    embedding = {"labels": generator.random((11, 4)), "images": generator.random((2, 4)), "start": np.zeros(4)}
+    maps = generator.random((2, 2, 5, 5)).astype(np.float16).astype(np.float32)
+    exhibits.write_gallery([1, 0], [b"second", b"first"])
+    exhibits.write_trees([tree])
+    exhibits.write_embedding(**embedding)
+    exhibits.write_attention([1], [maps])
     folder.write_measures(measures)
     folder.write_timings({"seconds": {"train": 1.5}})
     folder.finish()
@@ -63,6 +72,11 @@ def test_every_record_is_read_as_it_was_written(tmp_path: Path) -> None:
     np.testing.assert_array_equal(folder.read_predicted(), truth)
     for field in ("sequences", "log_probabilities", "complete"):
         np.testing.assert_array_equal(getattr(folder.read_label_sets(), field), getattr(label_sets, field))
+    assert exhibits.read_gallery() == {1: b"second", 0: b"first"}
+    assert exhibits.read_trees() == [tree]
+    for name, array in embedding.items():
+        np.testing.assert_array_equal(exhibits.read_embedding()[name], array)
+    np.testing.assert_array_equal(exhibits.read_attention()[1], maps)
     assert folder.read_measures().values == measures.values
     assert folder.read_measures().notes == measures.notes
     np.testing.assert_array_equal(folder.read_measures().per_class["ap"], (0.5, np.nan))
@@ -101,7 +115,8 @@ def test_a_damaged_file_is_named_with_what_to_do(stored_run: Make, record: str) 
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1
     file.write_bytes(content)
-    read = folder.request if record == "request" else getattr(folder, f"read_{record}")
+    holder = Exhibits(folder.path) if record in {"gallery", "trees", "embedding", "attention"} else folder
+    read = folder.request if record == "request" else getattr(holder, f"read_{record}")
     with pytest.raises(StoreError, match=rf"{file.name} is damaged\. Run the same 'bench run' again") as error:
         read()
     assert "\n" not in str(error.value)

@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from bench.files import write_atomic
 
 if TYPE_CHECKING:
@@ -56,6 +59,14 @@ def canvas(
 def legend(axis: Axes, **settings: Any) -> None:
     """Draw a legend that is readable on any page."""
     axis.legend(fontsize=8, frameon=False, labelcolor=INK, **settings)
+
+
+def picture_array(jpeg: bytes) -> NDArray[np.uint8]:
+    """Return a stored picture as (height, width, 3)."""
+    from PIL import Image
+
+    with Image.open(io.BytesIO(jpeg)) as opened:
+        return np.asarray(opened.convert("RGB"))
 
 
 def svg(figure: Figure) -> str:

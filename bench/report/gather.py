@@ -10,8 +10,9 @@ import numpy as np
 from bench import bootstrap, figures, significance, tables
 from bench.errors import BenchError
 from bench.exhibits import Exhibits
-from bench.figures import models, results
+from bench.figures import attention, embedding, results, search_tree
 from bench.files import canonical_json
+from bench.records import FloatArray
 from bench.store import RunFolder, RunSummary, Truth
 from bench.tables import Row, Table
 
@@ -171,22 +172,30 @@ def _figures_of_each(
         if scores.kind in {"logit", "probability"}:
             probabilities = 1 / (1 + np.exp(-values.astype(np.float64))) if scores.kind == "logit" else values
             shown.append((row.label, results.thresholds(truth.truth, probabilities, truth.ignore)))
-        exhibits = Exhibits(folder.path)
-        pictures = exhibits.read_gallery() if folder.has("gallery") else {}
-        if folder.has("trees"):
-            trees = exhibits.read_trees()[:MOST_TREES]
-            shown += [
-                (row.label, models.beam_tree(tree, truth.labels, f"Search for {truth.ids[tree['row']]}"))
-                for tree in trees
-            ]
-        if folder.has("embedding"):
-            shown.append((row.label, models.embedding_map(exhibits.read_embedding(), truth.labels)))
-        if folder.has("attention"):
-            sequences = folder.read_label_sets().sequences
-            for image, maps in list(exhibits.read_attention().items())[:MOST_TREES]:
-                first = int(sequences[image, 0]) if sequences.shape[1] else -1
-                word = truth.labels[first] if first >= 0 else models.END
-                shown.append((row.label, models.attention(pictures[image], maps, word)))
+        shown += [(row.label, figure) for figure in _exhibited(folder, truth, values)]
+    return shown
+
+
+def _exhibited(folder: RunFolder, truth: Truth, scores: FloatArray) -> list[figures.Figure]:
+    """Return the figures of what was stored beside the numbers: search trees, embeddings, attention."""
+    exhibits, labels = Exhibits(folder.path), truth.labels
+    pictures = exhibits.read_gallery() if folder.has("gallery") else {}
+    shown: list[figures.Figure] = []
+    if folder.has("trees"):
+        trees = exhibits.read_trees()[:MOST_TREES]
+        shown += [search_tree.beam_tree(tree, labels, f"Search for {truth.ids[tree['row']]}") for tree in trees]
+    if folder.has("embedding"):
+        terms = exhibits.read_embedding()
+        shown.append(embedding.embedding_map(terms, labels))
+        shown.append(embedding.label_neighbours(terms, labels, truth.truth.sum(axis=0)))
+        if pictures:
+            shown.append(embedding.image_neighbours(terms, labels, pictures, truth.truth, scores))
+    if folder.has("attention"):
+        sequences = folder.read_label_sets().sequences
+        for image, maps in list(exhibits.read_attention().items())[:MOST_TREES]:
+            first = int(sequences[image, 0]) if sequences.shape[1] else -1
+            word = labels[first] if first >= 0 else search_tree.END
+            shown.append(attention.attention(pictures[image], maps, word))
     return shown
 
 

@@ -15,6 +15,7 @@ from bench.bootstrap import Interval
 from bench.figures import Figure, svg
 from bench.figures.base import table as numbers
 from bench.paper_tables import Ledger, grid
+from bench.published import source
 from bench.rendering import shown
 from bench.report.gather import Group
 from bench.store import RunFolder, RunSummary
@@ -47,7 +48,8 @@ def render(groups: Sequence[Group], ledgers: Sequence[Ledger], title: str) -> st
         style=_raw((here / "page.css").read_text(encoding="utf-8")),
         script=_raw((here / "page.js").read_text(encoding="utf-8")),
         groups=[_group(number, group) for number, group in enumerate(groups)],
-        ledgers=[grid(ledger) for ledger in ledgers],
+        ledgers=[grid(ledger, cited=False) for ledger in ledgers],
+        source=source(),
         meanings=MEANINGS,
     )
 
@@ -85,21 +87,21 @@ def _group(number: int, group: Group) -> dict[str, Any]:
 def _table(table: Table, intervals: Mapping[str, Mapping[str, Interval]]) -> dict[str, Any]:
     spans = {}
     for column in table.columns:
-        ends = [row[column.name] for row in intervals.values() if column.name in row]
-        spans[column.name] = (min(one.low for one in ends), max(one.high for one in ends)) if ends else None
+        ends = [row[column.key] for row in intervals.values() if column.key in row]
+        spans[column.key] = (min(one.low for one in ends), max(one.high for one in ends)) if ends else None
     rows = []
     for row in table.rows:
         cells = []
         for column in table.columns:
-            interval = intervals.get(row.label, {}).get(column.name)
+            interval = intervals.get(row.label, {}).get(column.key)
             cell = row.cells.get(column.name)
-            tied = (row.label, column.name) in table.ties
+            tied = table.is_tied(row, column)
             cells.append(
                 {
                     "text": shown(cell, column) + (f" {TIE}" if tied else ""),
                     "sort": "" if cell is None else cell.mean,
                     "best": table.is_best(row, column),
-                    "bar": _bar(interval, spans[column.name]),
+                    "bar": _bar(interval, spans[column.key]),
                     "hover": _hover(row.label, column, cell, interval, tied),
                 }
             )
