@@ -1,7 +1,7 @@
 """Paired bootstrap over test images: how far a metric, or a difference of two runs, could move with other images.
 
-A resample is a weight per image, how often it was drawn. Count metrics are then products of weights and counts.
-Average precision is a sum over the ranking, sorted once per class; the weights are added up along it.
+A resample is a weight per image, how often it was drawn. Count metrics are then products of weights and counts, and
+average precision is a sum along each class's ranking (``bench.weighted_ranking``).
 """
 
 from __future__ import annotations
@@ -9,14 +9,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench import metrics
+from bench import metrics, weighted_ranking
 from bench.metrics import ApKind
 from bench.progress import track
 from bench.records import BoolArray
+from bench.weighted_ranking import WeightedRanking
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
 
 Values = NDArray[np.float64]
 
@@ -53,125 +58,74 @@ def draw(images: int, resamples: int, seed: int) -> Iterator[NDArray[np.float32]
         yield np.stack(list(drawn)).astype(np.float32)
 
 
-def resample(
+@dataclass(frozen=True, slots=True)
+class Resampler:
+    """One run's predictions, prepared so that each further resample is cheap; see ``prepare``.
+
+    ``counted`` is (3 x labels, images): right predictions, predictions and true labels, of which an image has few.
+    ``of_images`` are metrics whose mean over images counts, (images,), NaN for an image without a label.
+    """
+
+    counted: csr_matrix
+    of_images: dict[str, Values]
+    ranking: WeightedRanking | None
+    ap: ApKind
+
+    def __call__(self, weights: NDArray[np.float32]) -> dict[str, Values]:
+        """Return every metric of ``METRICS`` under each row of ``weights`` (resamples, images), (resamples,) each."""
+        by_image = np.ascontiguousarray(weights.T)
+        hits, chosen, positives = np.split((self.counted @ by_image).astype(np.float64), 3)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            defined = positives > 0
+            count = defined.sum(axis=0)
+            mean_p = np.where(defined & (chosen > 0), hits / chosen, 0.0).sum(axis=0) / count
+            mean_r = np.where(defined, hits / positives, 0.0).sum(axis=0) / count
+            all_hits, all_chosen, all_positives = (part.sum(axis=0) for part in (hits, chosen, positives))
+            overall_p = np.where(all_chosen > 0, all_hits / all_chosen, 0.0)
+            overall_r = all_hits / all_positives
+        result = {"C-P": mean_p, "C-R": mean_r, "C-F1": _harmonic(mean_p, mean_r)}
+        result |= {"O-P": overall_p, "O-R": overall_r, "O-F1": _harmonic(overall_p, overall_r)}
+        for name, values in self.of_images.items():
+            there = ~np.isnan(values)
+            drawn = weights @ there.astype(np.float32)
+            total = weights.astype(np.float64) @ np.where(there, values, 0.0)
+            result[name] = np.divide(total, drawn, out=np.full(len(weights), np.nan), where=drawn > 0)
+        result["I-F1"] = _harmonic(result["I-P"], result["I-R"])
+        if self.ranking:
+            result["mAP"] = self.ranking.mean_average_precision(by_image, self.ap)
+        return result
+
+
+def prepare(
     truth: BoolArray,
     predicted: BoolArray,
     scores: NDArray[np.float32] | None,
-    weights: NDArray[np.float32],
     ignore: BoolArray | None = None,
-    *,
     ap: ApKind = "non_interpolated",
-) -> dict[str, Values]:
-    """Return every metric of ``METRICS`` under each row of ``weights`` (resamples, images), (resamples,) each.
+) -> Resampler:
+    """Return what resamples one run's predictions; all arrays are (images, labels).
 
-    As ``bench.metrics`` defines them: harmonic means of means, 0/0 precision 0, classes without a drawn positive
-    left out, mAP of kind ``ap``. ``scores`` (images, labels) may be ``None``: then neither mAP nor MAP@10_image.
+    Metrics are as ``bench.metrics`` defines them: harmonic means of means, 0/0 precision 0, classes and images
+    without a drawn positive left out, mAP of kind ``ap``. Without ``scores`` there are neither mAP nor MAP@10_image.
     """
-    return _resample(truth, predicted, scores, weights, ignore, ap, per_image(truth, predicted, scores, ignore))
+    from scipy.sparse import csr_matrix
 
-
-def per_image(
-    truth: BoolArray, predicted: BoolArray, scores: NDArray[np.float32] | None, ignore: BoolArray | None
-) -> dict[str, Values]:
-    """Return the metrics whose mean over images counts, each (images,), NaN for an image without a label."""
     counts = metrics.image_counts(truth, predicted, ignore)
     recall = metrics.recall(counts)
-    values = {"I-P": np.where(np.isnan(recall), np.nan, metrics.precision(counts)), "I-R": recall}
+    of_images = {"I-P": np.where(np.isnan(recall), np.nan, metrics.precision(counts)), "I-R": recall}
     if scores is not None:
-        values["MAP@10_image"] = metrics.map_at_k_image(truth, scores, 10, ignore)
-    return values
-
-
-def _resample(  # noqa: PLR0917 - as resample, with what does not depend on the weights
-    truth: BoolArray,
-    predicted: BoolArray,
-    scores: NDArray[np.float32] | None,
-    weights: NDArray[np.float32],
-    ignore: BoolArray | None,
-    ap: ApKind,
-    of_images: dict[str, Values],
-) -> dict[str, Values]:
+        of_images["MAP@10_image"] = metrics.map_at_k_image(truth, scores, 10, ignore)
+    ranking = None if scores is None else weighted_ranking.build(truth, scores, ignore)
     if ignore is not None:
         truth, predicted = truth & ~ignore, predicted & ~ignore
-    hits, chosen, positives = (
-        (weights @ part.astype(np.float32)).astype(np.float64) for part in (truth & predicted, predicted, truth)
-    )
-    with np.errstate(divide="ignore", invalid="ignore"):
-        defined = positives > 0
-        count = defined.sum(axis=1)
-        mean_p = np.where(defined & (chosen > 0), hits / chosen, 0.0).sum(axis=1) / count
-        mean_r = np.where(defined, hits / positives, 0.0).sum(axis=1) / count
-        all_hits, all_chosen, all_positives = (part.sum(axis=1) for part in (hits, chosen, positives))
-        overall_p = np.where(all_chosen > 0, all_hits / all_chosen, 0.0)
-        overall_r = all_hits / all_positives
-    result = {
-        "C-P": mean_p,
-        "C-R": mean_r,
-        "C-F1": _harmonic(mean_p, mean_r),
-        "O-P": overall_p,
-        "O-R": overall_r,
-        "O-F1": _harmonic(overall_p, overall_r),
-    }
-    for name, values in of_images.items():
-        there = ~np.isnan(values)
-        drawn = weights @ there.astype(np.float32)
-        total = weights.astype(np.float64) @ np.where(there, values, 0.0)
-        result[name] = np.divide(total, drawn, out=np.full(len(weights), np.nan), where=drawn > 0)
-    result["I-F1"] = _harmonic(result["I-P"], result["I-R"])
-    if scores is not None:
-        result["mAP"] = _mean_ap(truth, scores, weights, ignore, ap)
-    return result
+    counted = np.concatenate([(truth & predicted).T, predicted.T, truth.T])
+    return Resampler(csr_matrix(counted, dtype=np.float32), of_images, ranking, ap)
 
 
 def _harmonic(a: Values, b: Values) -> Values:
     total = a + b
     result: Values = np.divide(2 * a * b, total, out=np.zeros_like(total), where=total > 0)
     return result
-
-
-def _mean_ap(
-    truth: BoolArray, scores: NDArray[np.float32], weights: NDArray[np.float32], ignore: BoolArray | None, ap: ApKind
-) -> Values:
-    """Return the mean over classes of the average precision of kind ``ap`` under each row of weights."""
-    total = np.zeros(len(weights))
-    classes = np.zeros(len(weights))
-    for label in range(truth.shape[1]):
-        rows = np.flatnonzero(~ignore[:, label]) if ignore is not None else np.arange(len(truth))
-        values = np.asarray(scores[rows, label])
-        order = np.argsort(-values, kind="stable")
-        rows, values = rows[order], values[order]
-        hit = np.flatnonzero(truth[rows, label])
-        if not len(hit):
-            continue
-        # Images of equal score enter together: precision is that of the last of each group.
-        last = np.searchsorted(-values, -values[hit], side="right") - 1
-        drawn = np.cumsum(weights[:, rows], axis=1, dtype=np.float32)[:, last]
-        hits = weights[:, rows[hit]]
-        found = np.cumsum(hits, axis=1, dtype=np.float32)
-        at = np.searchsorted(hit, last, side="right") - 1
-        precision = np.divide(found[:, at], drawn, out=np.zeros_like(drawn), where=drawn > 0)
-        positives = found[:, -1]
-        if ap != "non_interpolated":
-            precision = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
-        if ap == "11_point":
-            area = _eleven_points(precision, found[:, at], positives)
-        else:
-            area = np.divide((precision * hits).sum(axis=1), positives, out=np.zeros(len(weights)), where=positives > 0)
-        total += np.where(positives > 0, area, 0.0)
-        classes += positives > 0
-    return total / np.maximum(classes, 1)
-
-
-def _eleven_points(
-    precision: NDArray[np.float32], found: NDArray[np.float32], positives: NDArray[np.float32]
-) -> Values:
-    """Return the mean of the best precision at recall 0, 0.1, ..., 1 or higher; ``precision`` never rises."""
-    total = np.zeros(len(precision))
-    for tenth in range(11):
-        reached = 10 * found >= tenth * positives[:, None]
-        first = reached.argmax(axis=1)
-        total += np.where(reached.any(axis=1), precision[np.arange(len(precision)), first], 0.0)
-    return total / 11
 
 
 def distribution(
@@ -189,10 +143,8 @@ def distribution(
     as_they_are = np.ones((1, len(truth)), dtype=np.float32)
     chunk_count = -(-resamples // CHUNK)
     drawn = track(draw(len(truth), resamples, seed), name, total=chunk_count, unit="resamples", scale=CHUNK)
-    of_images = per_image(truth, predicted, scores, ignore)
-    chunks = [
-        _resample(truth, predicted, scores, weights, ignore, ap, of_images) for weights in chain([as_they_are], drawn)
-    ]
+    resample = prepare(truth, predicted, scores, ignore, ap)
+    chunks = [resample(weights) for weights in chain([as_they_are], drawn)]
     return {metric: np.concatenate([chunk[metric] for chunk in chunks]) for metric in chunks[0]}
 
 

@@ -31,7 +31,7 @@ def test_weights_give_what_repeating_the_images_gives(ties, masked, kind):
     truth, predicted, scores, ignore = example(ties=ties)
     mask = ignore if masked else None
     (weights,) = bootstrap.draw(len(truth), 5, seed=3)
-    found = bootstrap.resample(truth, predicted, scores, weights, mask, ap=kind)
+    found = bootstrap.prepare(truth, predicted, scores, mask, kind)(weights)
     for row, weight in enumerate(weights):
         rows = np.repeat(np.arange(len(truth)), weight.astype(int))
         expected = direct(truth[rows], predicted[rows], scores[rows], None if mask is None else mask[rows], kind)

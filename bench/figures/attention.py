@@ -19,6 +19,7 @@ def attention(picture: bytes, maps: FloatArray, first_label: str) -> Figure:
     steps = maps.shape[1]
     drawing, axes = canvas(2.2 * (steps + 1), 4.6, rows=2, columns=steps + 1, grid=False)
     titles = ["initial attention", f"attention after '{first_label}'"][:steps]
+    moments = ("before the first word", "after it")
     rows = []
     for method, name in enumerate(METHODS):
         line = axes[method * (steps + 1) : (method + 1) * (steps + 1)]
@@ -32,14 +33,14 @@ def attention(picture: bytes, maps: FloatArray, first_label: str) -> Figure:
                 shown, cmap="inferno", alpha=0.65, extent=(0, 1, 0, 1), aspect=image.shape[0] / image.shape[1], vmin=0
             )
             axis.set_title(titles[step], fontsize=8, color=INK)
-            rows.append({"method": name, "step": step, "entropy_bits": entropy(shown)})
+            rows.append({"method": name, "seen": moments[step], "entropy_bits": entropy(shown)})
         for axis in line:
             axis.set_xticks([])
             axis.set_yticks([])
     caption = (
         "The image's features are the same at each step, for the network is frozen: only the weights of the projection"
         " change. Entropy in bits: "
-        + ", ".join(f"{row['method']} step {row['step']} {row['entropy_bits']:.2f}" for row in rows)
+        + ", ".join(f"{row['method']} {row['seen']} {row['entropy_bits']:.2f}" for row in rows)
     )
     return Figure("attention", "What each step looks at", caption + ".", tuple(rows), drawing)
 

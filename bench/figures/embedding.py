@@ -115,9 +115,9 @@ def image_neighbours(
         for rank in range(order.shape[1])
     ]
     shown = list(pictures)[:MOST_PICTURES]
-    columns = min(3, len(shown))
+    columns = min(2, len(shown))
     lines = -(-len(shown) // columns)
-    drawing, axes = canvas(3.4 * columns, 1.7 * lines, rows=lines, columns=2 * columns, grid=False)
+    drawing, axes = canvas(3.6 * columns, 1.7 * lines, rows=lines, columns=2 * columns, grid=False)
     for axis in axes:
         axis.axis("off")
     for place, row in enumerate(shown):
@@ -125,6 +125,6 @@ def image_neighbours(
         true = [label for label, present in zip(labels, truth[row], strict=True) if present]
         text = [f"truth: {', '.join(true) or 'none'}", "", "nearest | by score"]
         text += [f"{labels[order[place, n]]} | {labels[by_score[place, n]]}" for n in range(order.shape[1])]
-        axes[2 * place + 1].text(0, 1, "\n".join(text), va="top", fontsize=7, color=INK)
+        axes[2 * place + 1].text(0, 1, "\n".join(text), va="top", fontsize=8, color=INK)
     caption = "Left of the bar the labels nearest to the image's own term by cosine, right the best by class score."
     return Figure("image-neighbours", "Nearest labels of an image", caption, tuple(rows), drawing)

@@ -37,7 +37,7 @@ def beam_tree(tree: Mapping[str, Any], labels: Sequence[str], title: str) -> Fig
 
     leaves = place((), 0.0)
     depth = max(x for x, _ in places.values())
-    drawing, (axis,) = canvas(1.5 + 1.75 * depth, 0.8 + 0.42 * leaves, grid=False)
+    drawing, (axis,) = canvas(1.2 + 1.3 * depth, 0.8 + 0.42 * leaves, grid=False)
     axis.axis("off")
     axis.set(xlim=(-0.25, depth + 0.75), ylim=(leaves - 0.4, -0.6))
     axis.text(*places[()], "START", ha="center", va="center", fontsize=8, color=INK)
@@ -46,7 +46,7 @@ def beam_tree(tree: Mapping[str, Any], labels: Sequence[str], title: str) -> Fig
         chosen = path == best[: len(path)]
         colour = COLOURS[1] if chosen else COLOURS[0] if kept else INK
         (x0, y0), (x1, y1) = places[prefix], places[path]
-        start = x0 + (0.2 if prefix == () else 0.55)
+        start = x0 + (0.25 if prefix == () else 0.6)
         axis.plot(
             [start, x1 - 0.05], [y0, y1], color=colour, linewidth=1.8 if chosen else 1.0, alpha=1 if kept else 0.5
         )

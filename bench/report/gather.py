@@ -16,8 +16,8 @@ from bench.records import FloatArray
 from bench.store import RunFolder, RunSummary, Truth
 from bench.tables import Row, Table
 
-PAIR_BUDGET = 2.4e9
-"""Image-label pairs times resamples spent on error bars: about half a minute on two cores."""
+PAIR_BUDGET = 1.2e10
+"""Image-label pairs times resamples spent on error bars: about 20 seconds."""
 FEWEST, MOST = 100, 1000
 MOST_TREES = 2
 
