@@ -305,9 +305,16 @@ class RunFolder:
         return dict(self._files.read_json("timings.json"))
 
     def summary(self) -> RunSummary:
-        """Return what a table needs of this run; a damaged folder is one more way to have no measures."""
+        """Return what a table needs of this run; a damaged folder is one more way to have no measures.
+
+        Every file is checked: a number stands in a table only while what it was computed from can be shown.
+        """
         try:
             key, config, status = self.key, self.config, self.status
+            if damaged := self.verify():
+                return RunSummary(
+                    self.path, key, config, "damaged", f"{', '.join(damaged)} absent or damaged. {REPAIR}"
+                )
             if status.state == "done":
                 labels = tuple(self._files.read_json("labels.json"))
                 return RunSummary(self.path, key, config, "done", "", self.read_measures(), len(self._ids()), labels)

@@ -7,6 +7,7 @@ additions for each weighting, and no sort. The segments take 8 bytes for each im
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -38,15 +39,19 @@ class WeightedRanking:
     ends: NDArray[np.int64]
 
     def mean_average_precision(self, weights: Weights, kind: ApKind) -> NDArray[np.float64]:
-        """Return mAP of kind ``kind`` under each weighting; a class without a counted positive is left out."""
+        """Return mAP of kind ``kind`` under each weighting; a class without a counted positive is left out.
+
+        NaN where there is no class with one.
+        """
         retrieved = np.asarray(self.segments @ weights)
         hits = weights[self.hit]
         total, classes = np.zeros(weights.shape[1]), np.zeros(weights.shape[1])
-        for start, end in zip([0, *self.ends[:-1]], self.ends, strict=True):
+        for start, end in itertools.pairwise([0, *self.ends]):
             area, positives = _average_precision(retrieved[start:end], hits[start:end], self.at[start:end], kind)
             total += np.where(positives > 0, area, 0.0)
             classes += positives > 0
-        return total / np.maximum(classes, 1)
+        mean: NDArray[np.float64] = np.divide(total, classes, out=np.full(len(total), np.nan), where=classes > 0)
+        return mean
 
 
 def build(truth: BoolArray, scores: NDArray[np.float32], ignore: BoolArray | None) -> WeightedRanking:

@@ -8,6 +8,7 @@ import pytest
 from example_runs import run_config
 
 from bench.cli import run_command_line
+from bench.sealed import REPAIR
 from bench.store import RunFolder, open_run
 
 Make = Callable[..., RunFolder]
@@ -84,7 +85,7 @@ def test_runs_lists_every_state_with_its_reason(stored_run: Make, tmp_path: Path
         "bce": ("done", ""),
         "knn": ("unfinished", "not finished"),
         "softmax": ("failed", "train: NaN loss"),
-        "warp": ("damaged", "damaged: scores.npy"),
+        "warp": ("damaged", f"scores.npy absent or damaged. {REPAIR}"),
     }
     assert run_command_line(["runs", "--out", str(root), "--state", "failed"]) == 0
     shown = capsys.readouterr().out

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -114,11 +115,28 @@ def test_damage_is_told_and_the_other_runs_are_shown(three_models):
     (softmax,) = find(three_models, "toy", ("softmax",))
     (softmax.path / "scores.npy").write_bytes(b"nothing")
     page = made(three_models)
-    assert f"softmax, run {softmax.key}: damaged: scores.npy" in page
+    assert "seed 0 damaged: scores.npy absent or damaged" in page
     assert "bce" in page
     (cnn_rnn,) = find(three_models, "toy", ("cnn-rnn",))
     (cnn_rnn.path / "manifest.json").write_text("{")
     assert "manifest.json is damaged" in made(three_models)
+
+
+def test_a_protocol_of_a_newer_version_costs_the_error_bars_and_no_more(tmp_path):
+    make_run(tmp_path / "runs", "bce", protocol="voc2007@9")
+    (group,) = gather.groups([folder.summary() for folder in find(tmp_path / "runs")])
+    assert group.remarks[0].startswith("no error bars: no protocol 'voc2007@9'")
+    assert (group.resamples, group.intervals) == (0, {})
+    assert group.figures
+
+
+def test_without_a_true_label_there_are_no_bars_and_no_failure(tmp_path):
+    folder = make_run(tmp_path / "runs", "bce")
+    truth = folder.read_truth()
+    folder.write_truth(replace(truth, truth=np.zeros_like(truth.truth)))
+    page = made(tmp_path / "runs")
+    assert 'class="bar"' not in page
+    assert "nan%" not in page
 
 
 def test_without_runs_there_is_one_line(tmp_path, capsys):

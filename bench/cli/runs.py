@@ -36,13 +36,12 @@ def runs(
     entries = []
     for folder in store.find(out, dataset):
         summary = folder.summary()
-        damaged = folder.verify() if summary.state != "damaged" else []
         entry = {
             "dataset": summary.config["dataset"]["name"],
             "model": summary.config["model"]["name"],
             "seed": summary.config.get("seed"),
-            "state": "damaged" if damaged else summary.state,
-            "reason": f"damaged: {', '.join(damaged)}" if damaged else summary.reason,
+            "state": summary.state,
+            "reason": summary.reason,
             "folder": str(folder.path),
         }
         if not state or entry["state"] == state:
@@ -66,7 +65,7 @@ def _print(entries: list[dict[str, object]]) -> None:
     for name in ("dataset", "model", "seed", "state", "folder"):
         table.add_column(name, overflow="fold")
     for entry in entries:
-        cells = [Text(str(entry[name])) for name in ("dataset", "model", "seed")]
+        cells = [Text("?" if entry[name] is None else str(entry[name])) for name in ("dataset", "model", "seed")]
         table.add_row(*cells, Text(str(entry["state"]), style=colours[str(entry["state"])]), Text(str(entry["folder"])))
         if entry["reason"]:
             table.add_row("", "", "", "", Text(str(entry["reason"]), style="dim"))

@@ -63,7 +63,6 @@ class Group:
     intervals: dict[str, dict[str, bootstrap.Interval]] = field(default_factory=dict)
     figures: tuple[tuple[str, figures.Figure], ...] = ()
     cards: tuple[Card, ...] = ()
-    labels: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
 
 
@@ -95,28 +94,21 @@ def _group(runs: Sequence[RunSummary], resamples: int | None) -> Group:
     folders = {label: members for label, members in folders.items() if members}
     if not folders:
         return Group(name, table, tuple(runs))
-    remarks: list[str] = []
-    sound: dict[str, list[RunFolder]] = {}
-    for label, members in folders.items():
-        for folder in members:
-            # Measures of a run whose predictions are damaged stand in the table; nothing else can be shown of it.
-            damaged = folder.verify()
-            if damaged:
-                remarks.append(f"{label}, run {folder.path.name}: damaged: {', '.join(damaged)}")
-            else:
-                sound.setdefault(label, []).append(folder)
-    if not sound:
-        return Group(name, table, tuple(runs), remarks=tuple(remarks))
-    truth = next(iter(sound.values()))[0].read_truth()
-    count = sum(len(members) for members in sound.values())
+    truth = next(iter(folders.values()))[0].read_truth()
+    count = sum(len(members) for members in folders.values())
     if resamples is None:
         affordable = int(PAIR_BUDGET / max(truth.truth.size * count, 1))
         resamples = max(FEWEST, min(MOST, affordable))
-    found = significance.distributions(sound, resamples) if resamples else {}
+    remarks: list[str] = []
+    found: significance.Distributions = {}
+    try:
+        found = significance.distributions(folders, resamples) if resamples else {}
+    except BenchError as error:
+        remarks.append(f"no error bars: {error}")
     intervals = {
         label: {metric: bootstrap.interval(values) for metric, values in row.items()} for label, row in found.items()
     }
-    firsts = {label: members[0] for label, members in sound.items()}
+    firsts = {label: members[0] for label, members in folders.items()}
     shown: list[tuple[str, figures.Figure]] = []
     for make in (_figures_of_all, _figures_of_each):
         try:
@@ -127,11 +119,10 @@ def _group(runs: Sequence[RunSummary], resamples: int | None) -> Group:
         name,
         tables.with_ties(table, significance.ties(found) if found else frozenset()),
         tuple(runs),
-        resamples,
+        resamples if found else 0,
         intervals,
         tuple(shown),
         _cards(firsts, truth),
-        truth.labels,
         tuple(remarks),
     )
 

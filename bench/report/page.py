@@ -111,7 +111,7 @@ def _table(table: Table, intervals: Mapping[str, Mapping[str, Interval]]) -> dic
 
 def _bar(interval: Interval | None, span: tuple[float, float] | None) -> dict[str, str] | None:
     """Return where the error bar starts, how wide it is and where its value lies, in percent of the column's span."""
-    if interval is None or span is None or span[1] <= span[0]:
+    if interval is None or span is None or not span[1] > span[0]:  # nor where the metric is undefined
         return None
     low, high = span
     left, value, right = (100 * (x - low) / (high - low) for x in (interval.low, interval.value, interval.high))
