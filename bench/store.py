@@ -312,9 +312,8 @@ class RunFolder:
         try:
             key, config, status = self.key, self.config, self.status
             if damaged := self.verify():
-                return RunSummary(
-                    self.path, key, config, "damaged", f"{', '.join(damaged)} absent or damaged. {REPAIR}"
-                )
+                reason = f"{', '.join(damaged)} absent or damaged. {REPAIR}"
+                return RunSummary(self.path, key, config, "damaged", reason)
             if status.state == "done":
                 labels = tuple(self._files.read_json("labels.json"))
                 return RunSummary(self.path, key, config, "done", "", self.read_measures(), len(self._ids()), labels)

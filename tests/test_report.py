@@ -136,7 +136,7 @@ def test_without_a_true_label_there_are_no_bars_and_no_failure(tmp_path):
     folder.write_truth(replace(truth, truth=np.zeros_like(truth.truth)))
     page = made(tmp_path / "runs")
     assert 'class="bar"' not in page
-    assert "nan%" not in page
+    assert "left:nan" not in page
 
 
 def test_without_runs_there_is_one_line(tmp_path, capsys):
