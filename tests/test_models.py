@@ -8,7 +8,7 @@ from bench import ModelRequest, networks, plugins, train
 from bench.options import resolve
 from bench.records import Features
 
-SCORE_MODELS = ("bce", "softmax", "warp", "knn")
+SCORE_MODELS = ("bce", "softmax", "warp", "joint-embedding", "knn", "svm")
 SEQUENCE_MODELS = ("cnn-rnn", "no-rnn")
 
 
@@ -77,6 +77,33 @@ def test_nearest_neighbours_vote_by_cosine():
     model.fit(np.array([[1, 0], [2, 0.0], [0, 3]], dtype=np.float32), np.array([[1, 0], [0, 1], [1, 1]], dtype=bool))
     scores = model(torch.tensor([[5.0, 0.0]]))
     torch.testing.assert_close(scores, torch.tensor([[0.5, 0.5]]))
+
+
+def test_the_support_vector_machine_is_scikit_learns_on_unit_features():
+    from sklearn.svm import LinearSVC
+
+    model = make("svm", C="0.5")
+    values, truth = batch(80)
+    truth[:, 3] = False
+    model.fit(values, truth)
+    unit = values / np.linalg.norm(values, axis=1, keepdims=True)
+    scores = model(torch.from_numpy(values)).numpy()
+    for label in range(3):
+        solved = LinearSVC(C=0.5, dual="auto", max_iter=10_000, random_state=0).fit(unit, truth[:, label])
+        np.testing.assert_allclose(scores[:, label], solved.decision_function(unit), atol=1e-4)
+    np.testing.assert_array_equal(scores[:, 3], -1.0)  # no image has it
+
+
+def test_no_label_vector_of_the_joint_embedding_is_longer_than_allowed():
+    model = make("joint-embedding", max_norm="0.5", normalize="none", dropout="0").eval()
+    with torch.no_grad():
+        model.layers.labels.weight[0] *= 1000
+        scores = model(torch.from_numpy(batch()[0]))
+        images = model.layers.image(torch.from_numpy(batch()[0]))
+    assert (scores[:, 0].abs() <= 0.5 * images.norm(dim=1) + 1e-5).all()
+    vectors = model.layers.labels.weight.detach()
+    direction = vectors[0] / vectors[0].norm()
+    torch.testing.assert_close(scores[:, 0], 0.5 * images @ direction)
 
 
 def test_the_papers_cell_is_its_equation():
@@ -187,7 +214,7 @@ def test_models_keep_to_their_contract_and_leave_the_global_seed_alone(name):
     same, other = make(name), make(name, seed=1)
     for one, two in zip(model.parameters(), same.parameters(), strict=True):
         assert torch.equal(one, two)
-    if name != "knn":
+    if name not in {"knn", "svm"}:
         assert any(not torch.equal(*pair) for pair in zip(model.parameters(), other.parameters(), strict=True))
 
 

@@ -57,10 +57,11 @@ def run(place, model, *more, out=None):
     return bench("run", "--model", model, *options, *FAST, *more)
 
 
-@pytest.mark.parametrize("model", ["cnn-rnn", "no-rnn", "bce", "softmax", "warp", "knn"])
+@pytest.mark.parametrize("model", ["cnn-rnn", "no-rnn", "bce", "softmax", "warp", "joint-embedding", "knn", "svm"])
 def test_every_model_goes_from_pictures_to_a_table_row(place, model, capsys):
-    # Nearest neighbours have no epochs to shorten.
-    fast = FAST if model != "knn" else ("--set", "backbone.init=random", "--set", "neighbours=5")
+    # What is not trained by gradients has no epochs to shorten.
+    unlike = {"knn": "neighbours=5", "svm": "C=1"}
+    fast = ("--set", "backbone.init=random", "--set", unlike[model]) if model in unlike else FAST
     options = (*place["data"], *place["backbone"], *place["cache"], "--out", place["root"] / "runs")
     assert bench("run", "--model", model, *options, *fast) == 0
     printed = capsys.readouterr().out

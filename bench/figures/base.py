@@ -96,6 +96,8 @@ def table(figure: Figure) -> str:
 def save(figure: Figure, folder: Path) -> list[Path]:
     """Write ``<name>.png``, ``<name>.svg`` and ``<name>.csv`` into ``folder`` and return their paths."""
     picture = io.BytesIO()
+    # A file stands alone; on a page the title is the page's.
+    figure.drawing.suptitle(figure.title, fontsize=10, color=INK)
     figure.drawing.patch.set_alpha(1.0)
     figure.drawing.savefig(picture, format="png", dpi=150, facecolor="white")
     figure.drawing.patch.set_alpha(0.0)

@@ -18,7 +18,8 @@ Loss = Callable[[torch.Tensor, torch.Tensor, torch.Generator], torch.Tensor]
 class Classifier(nn.Module):
     """A ``bench.ScoreModel``: normalised features, an optional hidden layer, one logit per label.
 
-    ``to_scores`` turns logits into scores of kind ``score_kind``; ``None`` keeps them.
+    ``to_scores`` turns logits into scores of kind ``score_kind``; ``None`` keeps them. ``layers`` makes a module from
+    dimensions to labels; ``None``: a linear layer, with a hidden one before it where option ``hidden`` asks.
     """
 
     def __init__(
@@ -27,16 +28,17 @@ class Classifier(nn.Module):
         objective: Loss,
         score_kind: ScoreKind,
         to_scores: Callable[[torch.Tensor], torch.Tensor] | None = None,
+        layers: Callable[[int, int], nn.Module] | None = None,
     ) -> None:
         super().__init__()
         self.score_kind = score_kind
         self.objective = objective
         self.to_scores = to_scores
-        hidden = int(request.options["hidden"])
+        hidden = int(request.options.get("hidden", 0))
         labels = len(request.labels)
         with seeded(request.seed):
             self.input = FeatureInput(request)
-            self.layers: nn.Module = nn.Linear(request.dimensions, labels)
+            self.layers: nn.Module = (layers or nn.Linear)(request.dimensions, labels)
             if hidden:
                 drop = nn.Dropout(float(request.options["dropout"]))
                 self.layers = nn.Sequential(
@@ -60,3 +62,20 @@ class Classifier(nn.Module):
     def loss(self, features: torch.Tensor, truth: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         """Return the objective on a batch, a scalar."""
         return self.objective(self.logits(features), truth, generator)
+
+
+class LowRank(nn.Module):
+    """(n, dimensions) -> (n, labels) through ``embedding`` dimensions; label vectors are at most ``norm`` long."""
+
+    def __init__(self, dimensions: int, labels: int, embedding: int, norm: float) -> None:
+        super().__init__()
+        self.norm = norm
+        self.image = nn.Linear(dimensions, embedding, bias=False)
+        self.labels = nn.Linear(embedding, labels, bias=False)
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """Return the scalar products of images and labels."""
+        vectors = self.labels.weight
+        shrink = (self.norm / vectors.norm(dim=1, keepdim=True).clamp(min=1e-12)).clamp(max=1.0)
+        products: torch.Tensor = self.image(features) @ (vectors * shrink).T
+        return products

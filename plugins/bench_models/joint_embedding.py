@@ -1,0 +1,34 @@
+"""Joint embedding: images and labels in one space, ranked by WARP; a WSABIE-style reading of the paper's row [38]."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bench import ModelRequest, ModelSpec, Option
+from bench_models.shared_options import input_options
+from bench_models.warp import warp_loss
+
+
+def build(request: ModelRequest) -> Any:
+    """Return the model; its scores are margins, which rank labels and have no threshold."""
+    from bench_models.heads import Classifier, LowRank
+
+    embedding, norm = int(request.options["embedding"]), float(request.options["max_norm"])
+    layers = lambda dimensions, labels: LowRank(dimensions, labels, embedding, norm)  # noqa: E731 - a factory
+    return Classifier(request, warp_loss, "margin", layers=layers)
+
+
+SPEC = ModelSpec(
+    name="joint-embedding",
+    summary="images and labels in one space of 64 dimensions, labels ranked by their scalar product with the image",
+    kind="scores",
+    build=build,
+    options=(
+        Option("embedding", 64, "dimensions of the joint space", minimum=1),
+        Option("max_norm", 1.0, "largest length of a label's vector", minimum=1e-6),
+        *input_options(dropout=0.5),
+    ),
+    training={},
+    row="Joint Embedding",
+    source="Weston et al., WSABIE, IJCAI 2011; the paper's reference [38] was not found",
+)
