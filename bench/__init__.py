@@ -14,9 +14,24 @@ from bench.contracts import (
     ModelSpec,
     ScoreModel,
     SequenceModel,
+    Series,
     StepNetwork,
+    TrackedRun,
+    TrackedTable,
+    Tracker,
+    TrackerRequest,
+    TrackerSpec,
 )
-from bench.errors import BenchError, DataError, ModelError, NotRun, PluginError, StoreError, UsageError
+from bench.errors import (
+    BenchError,
+    DataError,
+    ModelError,
+    NotRun,
+    PluginError,
+    StoreError,
+    TrackerError,
+    UsageError,
+)
 from bench.hookspecs import hookimpl
 from bench.options import Option
 from bench.records import (
@@ -58,9 +73,16 @@ __all__ = [
     "Scores",
     "SearchOptions",
     "SequenceModel",
+    "Series",
     "Split",
     "StepNetwork",
     "StoreError",
+    "TrackedRun",
+    "TrackedTable",
+    "Tracker",
+    "TrackerError",
+    "TrackerRequest",
+    "TrackerSpec",
     "UsageError",
     "hookimpl",
 ]

@@ -32,6 +32,10 @@ class PluginError(BenchError):
     """A plugin that cannot be loaded or breaks its contract; the message names its distribution."""
 
 
+class TrackerError(BenchError):
+    """A tracker that cannot be opened or written to; the runs it was told of are stored and unharmed."""
+
+
 class NotRun(BenchError):  # noqa: N818 - it is an outcome, not a mistake
     """Work that this machine or its data cannot do; printed as ``not run: <reason>``."""
 

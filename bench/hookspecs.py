@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import pluggy
 
-from bench.contracts import BackboneSpec, DatasetSpec, ModelSpec
+from bench.contracts import BackboneSpec, DatasetSpec, ModelSpec, TrackerSpec
 
 PROJECT = "multilabel_bench"
 """The pluggy project name and the entry-point group."""
@@ -43,3 +43,8 @@ def bench_backbones() -> list[BackboneSpec]:  # type: ignore[empty-body]
 @hookspec
 def bench_models() -> list[ModelSpec]:  # type: ignore[empty-body]
     """Return the methods this plugin adds, found by ``bench run --model NAME``."""
+
+
+@hookspec
+def bench_trackers() -> list[TrackerSpec]:  # type: ignore[empty-body]
+    """Return the trackers this plugin adds, found by ``bench track --to NAME`` and ``bench run --track NAME``."""

@@ -10,22 +10,27 @@ from __future__ import annotations
 import importlib.metadata
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Generic, TypeVar
 
 import pluggy
 
 from bench import hookspecs
-from bench.contracts import BackboneSpec, DatasetSpec, ModelSpec
+from bench.contracts import BackboneSpec, DatasetSpec, ModelSpec, TrackerSpec
 from bench.errors import PluginError, unknown
 
 BLOCK_VARIABLE = "BENCH_WITHOUT"
 """Environment variable: comma-separated distributions or entry-point names that are not loaded."""
 
-Spec = TypeVar("Spec", DatasetSpec, BackboneSpec, ModelSpec)
+Spec = TypeVar("Spec", DatasetSpec, BackboneSpec, ModelSpec, TrackerSpec)
 
-SPECS = {"bench_datasets": DatasetSpec, "bench_backbones": BackboneSpec, "bench_models": ModelSpec}
+SPECS = {
+    "bench_datasets": DatasetSpec,
+    "bench_backbones": BackboneSpec,
+    "bench_models": ModelSpec,
+    "bench_trackers": TrackerSpec,
+}
 """What each hook returns a list of."""
 
 
@@ -57,6 +62,7 @@ class Registry:
     backbones: dict[str, Found[BackboneSpec]]
     models: dict[str, Found[ModelSpec]]
     broken: dict[Origin, str]
+    trackers: dict[str, Found[TrackerSpec]] = field(default_factory=dict)
 
     def dataset(self, name: str) -> Found[DatasetSpec]:
         """Return the data set called ``name``, or raise ``UsageError`` with the nearest names."""
@@ -65,6 +71,10 @@ class Registry:
     def model(self, name: str) -> Found[ModelSpec]:
         """Return the model called ``name``, or raise ``UsageError`` with the nearest names."""
         return self._get("model", "models", self.models, name)
+
+    def tracker(self, name: str) -> Found[TrackerSpec]:
+        """Return the tracker called ``name``, or raise ``UsageError`` with the nearest names."""
+        return self._get("tracker", "trackers", self.trackers, name)
 
     def backbone(self, name: str) -> tuple[Found[BackboneSpec], str]:
         """Return the backbone called ``name`` and its variant: ``timm/resnet18`` is family timm, variant resnet18."""
@@ -113,6 +123,7 @@ def load(
         _add(registry.datasets, offered["bench_datasets"], origin)
         _add(registry.backbones, offered["bench_backbones"], origin)
         _add(registry.models, offered["bench_models"], origin)
+        _add(registry.trackers, offered["bench_trackers"], origin)
     return registry
 
 

@@ -212,7 +212,7 @@ def _row(label: str, runs: Sequence[RunSummary], columns: Sequence[Column]) -> R
 
 def _labels(configs: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return each config's model name, with the options in which it differs from others of that model."""
-    flat = [dict(_flatten(config)) for config in configs]
+    flat = [dict(flatten(config)) for config in configs]
     labels = []
     for own in flat:
         # A run that failed before its config was complete has too little of one to differ in.
@@ -225,10 +225,11 @@ def _labels(configs: Sequence[Mapping[str, Any]]) -> list[str]:
     return labels
 
 
-def _flatten(value: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
+def flatten(value: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
+    """Return the leaves of a config by dotted name, as in ``model.options.cell``."""
     for name, item in value.items():
         if isinstance(item, Mapping):
-            yield from _flatten(item, f"{prefix}{name}.")
+            yield from flatten(item, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", item
 

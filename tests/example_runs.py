@@ -12,6 +12,19 @@ from bench.exhibits import Exhibits
 from bench.plan import RunRequest
 from bench.store import RunFolder, Truth, open_run
 
+TRAINING = {
+    "history": [
+        {"learning_rate": rate, "epoch": epoch, "loss": loss, "score": score, "rate": rate, "seconds": 0.1}
+        for rate, epoch, loss, score in ((0.01, 1, 2.0, 0.3), (0.001, 1, 3.0, 0.25), (0.001, 2, 1.5, 0.5))
+    ],
+    "best_epoch": 2,
+    "learning_rate": 0.001,
+    "score": 0.5,
+    "parameters": 12,
+    "diverged": [],
+}
+"""Two learning rates tried, the second kept."""
+
 
 def run_config(model: str = "bce", /, seed: int = 0, **changes: Any) -> dict[str, Any]:
     """A run's config in the shape that ``bench.run`` writes; ``changes`` replace top-level entries."""
@@ -47,7 +60,7 @@ def make_run(
     folder.write_environment({"system": "Linux"})
     folder.write_truth(Truth(ids, labels, truth, ignore))
     folder.write_sizes((truth * np.linspace(0.05, 0.6, 12).reshape(4, 3)).astype(np.float32))
-    folder.write_training({"best_epoch": 2})
+    folder.write_training(TRAINING)
     folder.write_weights(b"weights")
     folder.write_backbone(b"tuned")
     folder.write_scores(Scores(ids, scores, "logit"))

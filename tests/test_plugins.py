@@ -84,6 +84,10 @@ BROKEN: dict[str, tuple[Callable[[], object], str]] = {
         lambda: hook("bench_datasets", [spec("asl")]),
         "bench_datasets returned a ModelSpec, must return bench.DatasetSpec",
     ),
+    "tracker that is a model": (
+        lambda: hook("bench_trackers", [spec("asl")]),
+        "bench_trackers returned a ModelSpec, must return bench.TrackerSpec",
+    ),
     "unknown training option": (
         lambda: hook("bench_models", [spec("asl", training={"epohcs": 3})]),
         "no training option in model 'asl' 'epohcs'; did you mean 'epochs'?",
@@ -144,6 +148,17 @@ def test_an_unknown_model_says_that_plugins_are_missing() -> None:
     registry = plugins.load([entry("bench-broken", missing_import), entry("bench-good", plugin_of("good"))])
     with pytest.raises(UsageError, match=r"no model 'asl'.*\(1 plugins could not be loaded\)"):
         registry.model("asl")
+
+
+def test_a_tracker_comes_from_its_hook_and_a_name_near_it_is_told() -> None:
+    def opened(request: bench.TrackerRequest) -> bench.Tracker:
+        raise AssertionError("listed, not opened")
+
+    offered = hook("bench_trackers", [bench.TrackerSpec("aim", "runs in Aim", opened)])
+    registry = plugins.load([entry("bench-aim", offered)])
+    assert str(registry.tracker("aim").origin) == "bench-aim 1.2 (models)"
+    with pytest.raises(UsageError, match=r"no tracker 'aym'; did you mean 'aim'\? allowed: aim"):
+        registry.tracker("aym")
 
 
 def family(name: str, *, is_family: bool) -> bench.BackboneSpec:

@@ -23,7 +23,12 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "figures": ("bench.cli.report", "figures", "Write the figures of stored runs as PNG, SVG and CSV."),
     "validate": ("bench.cli.validate", "validate", "Check stored runs: files, keys, and every measure computed again."),
     "speed": ("bench.cli.speed", "speed", "Time decoding and prediction against PyTorch, in one process and run."),
-    "list": ("bench.cli.list", "list_plugins", "List models, data sets and backbones, and where they come from."),
+    "track": ("bench.cli.track", "track", "Send stored runs and their tables to TensorBoard, MLflow or W&B."),
+    "list": (
+        "bench.cli.list",
+        "list_plugins",
+        "List models, data sets, backbones and trackers, and where they come from.",
+    ),
     "data": ("bench.cli.data", "data", "Count, check and show a data set."),
     "runs": ("bench.cli.runs", "runs", "List the stored runs: done, failed and unfinished."),
     "table": ("bench.cli.table", "table", "Render stored runs as a table: text, Markdown, LaTeX, CSV or JSON."),

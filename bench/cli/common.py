@@ -20,6 +20,12 @@ def _backbone_names(incomplete: str) -> list[str]:
     return _names("backbones", incomplete)
 
 
+def _tracker_names(incomplete: str) -> list[str]:
+    """Return completions of the last of several names, those before it kept."""
+    before, comma, last = incomplete.rpartition(",")
+    return [f"{before}{comma}{name}" for name in _names("trackers", last)]
+
+
 def _names(kind: str, incomplete: str) -> list[str]:
     """Return the installed names that begin with what was typed; shell completion calls this."""
     from bench import plugins
@@ -92,6 +98,24 @@ ProtocolName = Annotated[
 ]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of everything random.", rich_help_panel=MODEL)]
 Device = Annotated[str, typer.Option("--device", metavar="NAME", help="As in cpu or cuda.", rich_help_panel=MACHINE)]
+Track = Annotated[
+    str,
+    typer.Option(
+        "--track",
+        metavar="A,B",
+        help="Trackers told of each run once it is stored; their options are --set tracker.NAME=VALUE."
+        " See: bench list trackers",
+        autocompletion=_tracker_names,
+        rich_help_panel=MACHINE,
+    ),
+]
+TrackOut = Annotated[
+    Path, typer.Option("--track-out", metavar="DIR", help="Folder that trackers write below.", rich_help_panel=MACHINE)
+]
+TrackTo = Annotated[
+    str,
+    typer.Option("--to", metavar="A,B", help="Trackers. See: bench list trackers", autocompletion=_tracker_names),
+]
 Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of the stored runs.", rich_help_panel=MACHINE)]
 Cache = Annotated[
     Path | None,

@@ -22,9 +22,12 @@ from bench.cli.common import (
     ProtocolName,
     Sets,
     TestSplit,
+    Track,
+    TrackOut,
     TrainSplit,
     Weights,
 )
+from bench.cli.track import FOLDER, destinations, print_failures, split_sets, tell
 
 if TYPE_CHECKING:
     from bench.plan import RunRequest
@@ -54,6 +57,8 @@ def compare(  # noqa: PLR0917 - the parser passes options by name
     out: Out = Path("runs"),
     cache: Cache = None,
     device: Device = "cpu",
+    track: Track = "",
+    track_out: TrackOut = FOLDER,
     significance: Annotated[
         bool, typer.Option("--significance", help="Also pairwise differences with 95 % intervals over test images.")
     ] = False,
@@ -67,7 +72,10 @@ def compare(  # noqa: PLR0917 - the parser passes options by name
     A run that fails is a row with its reason; the others go on, and the exit code is then 1.
     """
     from bench.plan import RunRequest, default_cache
+    from bench.tracking import comparison
 
+    own_sets, tracker_sets = split_sets(sets or ())
+    places = destinations(track, tracker_sets, track_out)
     request = RunRequest(
         model="",
         dataset=dataset,
@@ -82,10 +90,19 @@ def compare(  # noqa: PLR0917 - the parser passes options by name
         cache=cache or default_cache(),
         device=device,
     )
-    requests = plan_requests(request, [name.strip() for name in models.split(",") if name.strip()], sets or [], seeds)
-    summaries = [run_or_record(one, f"[{number}/{len(requests)}]") for number, one in enumerate(requests, 1)]
+    requests = plan_requests(request, [name.strip() for name in models.split(",") if name.strip()], own_sets, seeds)
+    summaries: list[RunSummary] = []
+    failed: dict[str, str] = {}
+    for number, one in enumerate(requests, 1):
+        summary = run_or_record(one, f"[{number}/{len(requests)}]")
+        summaries.append(summary)
+        if summary.measures is not None:
+            tell(places, failed, [summary])
     _print(summaries, style, significance)
-    if any(summary.measures is None for summary in summaries):
+    done = [run for run in summaries if run.measures is not None]
+    tell(places, failed, [], [comparison(summaries)] if done else [])
+    print_failures(places, failed, done)
+    if len(done) < len(summaries):
         raise typer.Exit(1)
 
 

@@ -13,20 +13,22 @@ EXAMPLES = """Examples:
 
   bench list models --options
 
-  bench list datasets --json"""
+  bench list datasets --json
 
-KINDS = ("models", "datasets", "backbones")
+  bench list trackers"""
+
+KINDS = ("models", "datasets", "backbones", "trackers")
 
 
 def list_plugins(
     kind: Annotated[
-        Literal["models", "datasets", "backbones"] | None,
+        Literal["models", "datasets", "backbones", "trackers"] | None,
         typer.Argument(help="What to list; everything if not given.", show_default=False),
     ] = None,
     options: Annotated[bool, typer.Option("--options", help="Also each one's options for --set.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List models, data sets and backbones with the distribution that each comes from, and plugins that failed."""
+    """List what is installed with the distribution that each comes from, and plugins that failed."""
     import json
 
     from bench import plugins
@@ -63,8 +65,10 @@ def _entry(found: Any, kind: str) -> dict[str, Any]:
         groups |= {"training": training_options(spec), "search": SEARCH_OPTIONS if spec.kind == "sequence" else ()}
     elif kind == "datasets":
         entry |= {"backbone": spec.backbone, "expects": spec.expects, "splits": list(spec.splits)}
-    else:
+    elif kind == "backbones":
         entry |= {"family": spec.family}
+    else:
+        entry |= {"requires": spec.requires}
     described = [
         {"name": o.name, "default": o.default, "allowed": o.allowed, "help": o.help} | ({"of": of} if of else {})
         for of, table in groups.items()

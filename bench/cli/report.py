@@ -45,7 +45,7 @@ def report(  # noqa: PLR0917 - the parser passes options by name
     from bench.files import write_atomic
     from bench.report import gather, page
 
-    summaries = _chosen(runs, runs_folder, dataset)
+    summaries = chosen(runs, runs_folder, dataset)
     groups = gather.groups(summaries, resamples)
     rerunnable = {found.spec.row for found in plugins.installed().models.values()}
     ledgers = [paper_tables.build(table, summaries, rerunnable) for table in published.tables()]
@@ -69,7 +69,7 @@ def figures(
     from bench.figures import Figure, save
     from bench.report import gather
 
-    for group in gather.groups(_chosen(runs, runs_folder, dataset), resamples=0):
+    for group in gather.groups(chosen(runs, runs_folder, dataset), resamples=0):
         seen: dict[tuple[str, str], int] = {}
         for owner, figure in group.figures:
             again = seen[owner, figure.name] = seen.get((owner, figure.name), 0) + 1
@@ -79,7 +79,8 @@ def figures(
             print(f"{picture}: {figure.title}")
 
 
-def _chosen(names: list[str] | None, root: Path, dataset: str) -> list[RunSummary]:
+def chosen(names: list[str] | None, root: Path, dataset: str) -> list[RunSummary]:
+    """Return the runs called ``names``, or all under ``root``; raises ``StoreError`` where there are none."""
     from bench import store
     from bench.errors import StoreError
 

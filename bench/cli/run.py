@@ -20,9 +20,12 @@ from bench.cli.common import (
     Seed,
     Sets,
     TestSplit,
+    Track,
+    TrackOut,
     TrainSplit,
     Weights,
 )
+from bench.cli.track import FOLDER, destinations, print_failures, split_sets, tell
 
 if TYPE_CHECKING:
     from bench.store import RunFolder
@@ -35,7 +38,9 @@ EXAMPLES = """Examples:
 
   bench run --model bce --dataset coco --data-root coco --train-split train2017 --test-split val2017
 
-  bench run --model softmax --dataset voc2007 --data-root VOCdevkit --backbone timm/resnet18"""
+  bench run --model softmax --dataset voc2007 --data-root VOCdevkit --backbone timm/resnet18
+
+  bench run --model bce --dataset digit-scenes --track tensorboard,mlflow --set tracker.experiment=digits"""
 
 
 def run(  # noqa: PLR0917 - the parser passes options by name
@@ -53,6 +58,8 @@ def run(  # noqa: PLR0917 - the parser passes options by name
     out: Out = Path("runs"),
     cache: Cache = None,
     device: Device = "cpu",
+    track: Track = "",
+    track_out: TrackOut = FOLDER,
     exports: Annotated[
         bool, typer.Option("--export", help="Also write the model as ONNX, to the run folder's 'onnx'.")
     ] = False,
@@ -71,11 +78,13 @@ def run(  # noqa: PLR0917 - the parser passes options by name
 
     if as_json:
         os.environ[QUIET_VARIABLE] = "1"
+    own_sets, tracker_sets = split_sets(sets or ())
+    places = destinations(track, tracker_sets, track_out)
     request = RunRequest(
         model=model,
         dataset=dataset,
         backbone=backbone,
-        sets=tuple(sets or ()),
+        sets=tuple(own_sets),
         protocol=protocol,
         data_root=data_root,
         weights=weights,
@@ -97,6 +106,10 @@ def run(  # noqa: PLR0917 - the parser passes options by name
         _print_json(folder)
     else:
         _print(folder, time.perf_counter() - started, _same_place(dataset, data_root, out))
+    failed: dict[str, str] = {}
+    told = [folder.summary()] if places else []
+    tell(places, failed, told)
+    print_failures(places, failed, told)
 
 
 def _print(folder: RunFolder, seconds: float, place: str) -> None:
