@@ -158,6 +158,33 @@ def by_dataset(runs: Iterable[RunSummary]) -> dict[str, list[RunSummary]]:
     return groups
 
 
+def comparison_key(run: RunSummary) -> str:
+    """Return what two runs must share for their numbers to compare: data set, fingerprints and protocol."""
+    dataset = run.config["dataset"]
+    return canonical_json([dataset["name"], dataset.get("fingerprints"), run.config.get("protocol")])
+
+
+def by_comparison(runs: Iterable[RunSummary]) -> list[list[RunSummary]]:
+    """Return the runs in groups whose numbers compare, in the order of first appearance.
+
+    A run too damaged to tell its fingerprints stands in the first group of its data set, with its reason.
+    """
+    groups: dict[str, list[RunSummary]] = {}
+    homeless = []
+    for run in runs:
+        if run.config["dataset"].get("fingerprints"):
+            groups.setdefault(comparison_key(run), []).append(run)
+        else:
+            homeless.append(run)
+    for run in homeless:
+        name = _dataset_name(run)
+        home = next((group for group in groups.values() if _dataset_name(group[0]) == name), None)
+        if home is None:
+            home = groups.setdefault(name, [])
+        home.append(run)
+    return list(groups.values())
+
+
 def _without_seed(run: RunSummary) -> str:
     return canonical_json({name: value for name, value in run.config.items() if name != "seed"})
 

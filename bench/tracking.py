@@ -117,7 +117,7 @@ def comparison(runs: Sequence[RunSummary]) -> TrackedTable:
         rows.append((row.label, len(row.seeds), *means, *spreads, *why))
     names = [column.name for column in columns]
     header = ("model", "seeds", *names, *(f"{name} sd" for name in names), *(["failures"] if failed else []))
-    identity = [sorted({_comparable(run) for run in runs}), [row.label for row in table.rows]]
+    identity = [sorted({tables.comparison_key(run) for run in runs if run.measures}), [row.label for row in table.rows]]
     notes = ("percent; labels/image is a count", *table.notes)
     return TrackedTable(digest(canonical_json(identity)), table.title, header, tuple(rows), notes)
 
@@ -127,15 +127,8 @@ def comparisons(runs: Iterable[RunSummary]) -> list[TrackedTable]:
 
     A run that failed stands in its group's table with its reason.
     """
-    groups: dict[str, list[RunSummary]] = {}
-    for run in runs:
-        groups.setdefault(_comparable(run), []).append(run)
-    return [comparison(group) for group in groups.values() if len(group) > 1 and any(run.measures for run in group)]
-
-
-def _comparable(run: RunSummary) -> str:
-    dataset = run.config["dataset"]
-    return canonical_json([dataset["name"], dataset.get("fingerprints"), run.config.get("protocol")])
+    groups = tables.by_comparison(runs)
+    return [comparison(group) for group in groups if len(group) > 1 and any(run.measures for run in group)]
 
 
 def _option(value: Any) -> OptionValue:

@@ -11,7 +11,6 @@ from bench import bootstrap, figures, significance, tables
 from bench.errors import BenchError
 from bench.exhibits import Exhibits
 from bench.figures import attention, embedding, results, search_tree
-from bench.files import canonical_json
 from bench.records import FloatArray
 from bench.store import RunFolder, RunSummary, Truth
 from bench.tables import Row, Table
@@ -68,19 +67,7 @@ class Group:
 
 def groups(summaries: Sequence[RunSummary], resamples: int | None = None) -> list[Group]:
     """Return the runs in groups that compare. ``resamples`` 0: no error bars; ``None``: as many as time allows."""
-    found: dict[str, list[RunSummary]] = {}
-    for run in summaries:
-        prints = run.config["dataset"].get("fingerprints", {})
-        # A damaged run's config is unknown; it stands beside the others of its data set.
-        whole = run.measures is not None or bool(prints)
-        name = str(run.config["dataset"]["name"])
-        key = canonical_json([name, prints, run.config.get("protocol")]) if whole else name
-        found.setdefault(key, []).append(run)
-    for name in [key for key in found if not key.startswith("[")]:
-        home = next((key for key in found if key.startswith(f'["{name}"')), None)
-        if home:
-            found[home] += found.pop(name)
-    return [_group(runs, resamples) for runs in found.values()]
+    return [_group(runs, resamples) for runs in tables.by_comparison(summaries)]
 
 
 def _group(runs: Sequence[RunSummary], resamples: int | None) -> Group:
