@@ -108,6 +108,10 @@ REGISTERED: dict[str, Protocol] = {
 }
 
 
+GENERIC = "score models give exactly {k} labels, sequence models as many as they end with"
+"""What ``top<k>@1`` is."""
+
+
 def get(name: str) -> Protocol:
     """Return the protocol called ``name``; ``topK@1``, as in ``top3@1``, exists for every whole K >= 1.
 
@@ -119,8 +123,7 @@ def get(name: str) -> Protocol:
     generic = re.fullmatch(r"top([1-9][0-9]{0,5})@1", name)
     if generic:
         k = int(generic[1])
-        summary = f"score models give exactly {k} labels, sequence models as many as they end with"
-        return Protocol(name=name, summary=summary, k=k, max_length=max(20, 2 * k))
+        return Protocol(name=name, summary=GENERIC.format(k=k), k=k, max_length=max(20, 2 * k))
     if name not in REGISTERED:
         raise unknown("protocol", name, [*REGISTERED, "top<K>@1"], "Try: --protocol top3@1")
     return REGISTERED[name]

@@ -1,10 +1,12 @@
 import dataclasses
+import json
 import math
 
 import numpy as np
 import pytest
 
 from bench import LabelSets, Scores, protocols
+from bench.cli import run_command_line
 from bench.errors import DataError, UsageError
 
 TRUTH = np.array([[1, 0, 1, 0], [0, 1, 0, 0], [0, 0, 1, 1]], dtype=np.bool_)
@@ -113,3 +115,15 @@ def test_the_documentation_states_every_choice_of_every_protocol():
     for field in dataclasses.fields(protocols.Protocol):
         if field.name not in {"name", "summary"}:
             assert documented[field.name] == [str(getattr(p, field.name)) for p in protocols.REGISTERED.values()]
+
+
+def test_the_command_shows_every_choice_of_every_protocol(capsys):
+    assert run_command_line(["protocols", "--json"]) == 0
+    listed = json.loads(capsys.readouterr().out)
+    assert [entry["name"] for entry in listed] == list(protocols.REGISTERED)
+    assert listed[0]["ap"] == "11_point"
+    assert run_command_line(["protocols", "voc2007@1", "top4@1"]) == 0
+    shown = capsys.readouterr().out
+    assert all(field.name in shown for field in dataclasses.fields(protocols.Protocol) if field.name != "name")
+    assert run_command_line(["protocols", "voc2007@2"]) == 2
+    assert "did you mean 'voc2007@1'" in capsys.readouterr().err

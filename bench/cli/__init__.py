@@ -29,6 +29,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "list_plugins",
         "List models, data sets, backbones and trackers, and where they come from.",
     ),
+    "protocols": ("bench.cli.protocols", "protocols", "List the evaluation protocols and every choice they make."),
     "data": ("bench.cli.data", "data", "Count, check and show a data set."),
     "runs": ("bench.cli.runs", "runs", "List the stored runs: done, failed and unfinished."),
     "table": ("bench.cli.table", "table", "Render stored runs as a table: text, Markdown, LaTeX, CSV or JSON."),

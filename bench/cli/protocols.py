@@ -1,0 +1,54 @@
+"""``bench protocols``: every choice that changes a number, under the versioned name that a result carries."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+EXAMPLES = """Examples:
+
+  bench protocols
+
+  bench protocols voc2007@1 coco-top3@1
+
+  bench protocols --json"""
+
+
+def protocols(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[NAMES]...", help="Protocols to show with all their choices, side by side."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with all choices.")] = False,
+) -> None:
+    """List the evaluation protocols; with names, show their choices. docs/metrics.md explains each."""
+    import json
+    from dataclasses import asdict
+
+    from bench import protocols as known
+
+    chosen = [known.get(name) for name in names] if names else list(known.REGISTERED.values())
+    choices = [asdict(protocol) for protocol in chosen]
+    if as_json:
+        print(json.dumps(choices, indent=1))
+        return
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    if names:
+        table.add_column("choice", style="cyan", no_wrap=True)
+        for protocol in chosen:
+            table.add_column(protocol.name)
+        for choice in choices[0]:
+            if choice != "name":
+                table.add_row(choice, *(str(values[choice]) for values in choices))
+    else:
+        table.add_column("protocol", style="cyan", no_wrap=True)
+        table.add_column("what it is")
+        for protocol in chosen:
+            table.add_row(protocol.name, protocol.summary)
+        table.add_row("top<K>@1", f"for every K: {known.GENERIC.format(k='K')}")
+    Console().print(table)
