@@ -89,7 +89,7 @@ BAD = {
     "no list": ("Concepts81.txt", None, "no file Concepts81.txt in"),
     "no labels": ("Groundtruth/TrainTestLabels/Labels_sky_Train.txt", None, "no file .*Labels_sky_Train.txt"),
     "outside": ("ImageList/TestImagelist.txt", "..\\x.jpg\na\n", "line 1: '../x.jpg' lies outside the image folder"),
-    "twice": ("Concepts81.txt", "sky\nsky\n", "a label stands twice"),
+    "twice": ("Concepts81.txt", "sky\nsky\n", "Concepts81.txt line 2: label 'sky' stands twice, first in line 1"),
 }
 
 

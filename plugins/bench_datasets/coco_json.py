@@ -14,6 +14,7 @@ from bench.data import narrow
 from bench.images import FolderImages, MissingImages
 from bench.records import FloatArray
 from bench_datasets.label_lists import ABSENT, labels_kept, matrix
+from bench_datasets.own_images import NAMES, K
 
 EXPECTS = (
     "train.json and test.json in COCO's format (also annotations/train.json or train/_annotations.coco.json),"
@@ -28,7 +29,7 @@ def build(request: DatasetRequest) -> Dataset:
     root, options = request.root, request.options
     keep = bool(options["keep_unlabelled"])
     names = {"train": request.train_split or "train", "test": request.test_split or "test"}
-    for name in ("validation", "valid", "val"):
+    for name in NAMES["validation"]:
         if name not in names.values() and _annotations(root, name).is_file():
             names["validation"] = name
             break
@@ -186,7 +187,7 @@ SPEC = DatasetSpec(
     build=build,
     options=(
         Option("images", "", "folder of the images, relative to the data root; empty: looked for"),
-        Option("k", 3, "labels that score models give each image", minimum=1),
+        K,
         KEEP,
         ABSENT,
     ),

@@ -34,6 +34,18 @@ def read_lines(path: Path, expected: str) -> list[tuple[int, str]]:
     return [(number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
 
 
+def read_names(path: Path) -> tuple[str, ...]:
+    """Return the label names of a file with one on each line; raises ``DataError`` where one stands twice."""
+    lines: dict[str, int] = {}
+    for number, line in read_lines(path, "a label name on each line"):
+        first = lines.setdefault(line.strip(), number)
+        if first != number:
+            raise DataError(f"{path} line {number}: label '{line.strip()}' stands twice, first in line {first}")
+    if not lines:
+        raise DataError(f"{path}: no label. Expected: a label name on each line")
+    return tuple(lines)
+
+
 def matrix(label_sets: Sequence[Iterable[int]], labels: int) -> BoolArray:
     """Return label indices per image as truth, (images, ``labels``) bool."""
     truth = np.zeros((len(label_sets), labels), dtype=np.bool_)

@@ -12,7 +12,7 @@ import numpy as np
 from bench import DataError, Dataset, DatasetRequest, DatasetSpec, Images, Option, Split
 from bench.images import FolderImages, MissingImages
 from bench.records import BoolArray
-from bench_datasets.label_lists import ABSENT, labels_kept, read_lines
+from bench_datasets.label_lists import ABSENT, labels_kept, read_lines, read_names
 
 EXPECTS = (
     "the official ImageList/{,Train,Test}Imagelist.txt, with Concepts81.txt and Groundtruth/ for the concepts, or"
@@ -27,7 +27,7 @@ def build(labels: Literal["concepts", "tags"], request: DatasetRequest) -> Datas
     """Return the data set; images without a label are dropped unless ``keep_unlabelled``."""
     root = request.root
     assert root is not None
-    names = _names(_find(root, "Concepts81.txt" if labels == "concepts" else "TagList1k.txt"))
+    names = read_names(_find(root, "Concepts81.txt" if labels == "concepts" else "TagList1k.txt"))
     listed = {part: _image_list(root, f"{part}Imagelist.txt") for part in ("Train", "Test")}
     if labels == "concepts":
         truth = {part: _concepts(root, names, part, len(images)) for part, images in listed.items()}
@@ -69,13 +69,6 @@ def _find(root: Path, name: str) -> Path:
         if (root / place / name).is_file():
             return root / place / name
     raise DataError(f"no file {name} in {root} or its folders {', '.join(places[1:])}. Expected there: {EXPECTS}")
-
-
-def _names(path: Path) -> tuple[str, ...]:
-    names = tuple(line.strip() for _, line in read_lines(path, "a label name on each line"))
-    if len(set(names)) != len(names) or not names:
-        raise DataError(f"{path}: " + ("a label stands twice" if names else "no label"))
-    return names
 
 
 def _image_list(root: Path, name: str) -> np.ndarray[tuple[int], np.dtype[np.str_]]:

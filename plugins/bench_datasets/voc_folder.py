@@ -8,9 +8,10 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from bench import DataError, Dataset, DatasetRequest, DatasetSpec, Images, Option, Split, UsageError
+from bench import DataError, Dataset, DatasetRequest, DatasetSpec, Images, Split, UsageError
 from bench.data import narrow
-from bench_datasets.label_lists import ABSENT, labels_kept, read_lines
+from bench_datasets.label_lists import ABSENT, labels_kept, read_lines, read_names
+from bench_datasets.own_images import K
 
 EXPECTS = (
     "ImageSets/Main/<split>.txt, JPEGImages and Annotations as in PASCAL VOC;"
@@ -58,7 +59,7 @@ def find_root(root: Path, pattern: str, expects: str) -> Path:
 def _classes(root: Path, splits: Sequence[str]) -> tuple[str, ...]:
     listed = root / "labels.txt"
     if listed.is_file():
-        return tuple(line.strip() for _, line in read_lines(listed, "a class name on each line"))
+        return read_names(listed)
     ending = f"_{splits[0]}.txt"
     of_files = sorted(path.name.removesuffix(ending) for path in (root / "ImageSets" / "Main").glob(f"*{ending}"))
     if of_files:
@@ -173,7 +174,7 @@ SPEC = DatasetSpec(
     name="voc-folder",
     summary="your own images, in PASCAL VOC's folders with any classes",
     build=build,
-    options=(Option("k", 3, "labels that score models give each image", minimum=1), ABSENT),
+    options=(K, ABSENT),
     expects=EXPECTS,
     splits=("trainval", "train", "val", "test"),
     source="docs/your-data.md",
