@@ -14,7 +14,7 @@ from bench.data import narrow
 from bench.images import FolderImages, MissingImages
 from bench.records import FloatArray
 from bench_datasets.label_lists import ABSENT, labels_kept, matrix
-from bench_datasets.own_images import NAMES, K
+from bench_datasets.own_images import K, part_names
 
 EXPECTS = (
     "train.json and test.json in COCO's format (also annotations/train.json or train/_annotations.coco.json),"
@@ -28,11 +28,7 @@ def build(request: DatasetRequest) -> Dataset:
     assert request.root is not None
     root, options = request.root, request.options
     keep = bool(options["keep_unlabelled"])
-    names = {"train": request.train_split or "train", "test": request.test_split or "test"}
-    for name in NAMES["validation"]:
-        if name not in names.values() and _annotations(root, name).is_file():
-            names["validation"] = name
-            break
+    names = part_names(request, lambda name: _annotations(root, name).is_file())
     folder = str(options["images"])
     splits = {
         part: read_split(

@@ -8,7 +8,7 @@ from pathlib import Path
 from bench import DataError, Dataset, DatasetRequest, DatasetSpec, Option
 from bench.images import FolderImages
 from bench_datasets.label_lists import ABSENT, read_lines
-from bench_datasets.own_images import NAMES, K, Part, assemble
+from bench_datasets.own_images import K, Part, assemble, part_names
 from bench_datasets.tables import Layout, Row, read_table
 
 EXPECTS = (
@@ -22,14 +22,9 @@ def build(request: DatasetRequest) -> Dataset:
     """Return the data set. Labels are in the order of ``labels.txt`` in the data root, else sorted."""
     assert request.root is not None
     root, options = request.root, request.options
-    parts: dict[str, Part] = {}
-    asked = {"train": request.train_split, "test": request.test_split}
-    for part, names in NAMES.items():
-        free = (name for name in names if name not in asked.values() and (root / name).is_dir())
-        if name := asked.get(part) or next(free, ""):
-            parts[part] = _read(root, name, str(options["separator"]), options["unlisted"] == "unlabelled")
-        elif part != "validation":
-            raise DataError(f"no folder {root / part}. '--data-root' should hold {EXPECTS}")
+    separator, unlisted_allowed = str(options["separator"]), options["unlisted"] == "unlabelled"
+    names = part_names(request, lambda name: (root / name).is_dir())
+    parts = {part: _read(root, name, separator, unlisted_allowed) for part, name in names.items()}
     remedy = f"'--data-root' should hold {EXPECTS}"
     return assemble("imagefolder", root.name, parts, options, listed=root / "labels.txt", remedy=remedy)
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from bench import DataError, Dataset, Images, Option, Split
+from bench import DataError, Dataset, DatasetRequest, Images, Option, Split
 from bench.data import narrow
 from bench.options import OptionValue
 from bench_datasets.label_lists import labels_kept, matrix, read_names
@@ -17,13 +18,31 @@ NAMES = {"train": ("train",), "test": ("test",), "validation": ("validation", "v
 """What the files or folders of each part are called, the first that is there being taken."""
 
 
+def part_names(request: DatasetRequest, is_there: Callable[[str], bool]) -> dict[str, str]:
+    """Return what train, test and validation are called: as asked for, else by the usual name that ``is_there``.
+
+    Without a validation part there is no entry for it; train and test have one whether they are there or not.
+    """
+    asked = {"train": request.train_split, "test": request.test_split}
+    chosen = {}
+    for part, usual in NAMES.items():
+        free = (name for name in usual if name not in asked.values() and is_there(name))
+        name = asked.get(part) or next(free, "")
+        if name or part != "validation":
+            chosen[part] = name or part
+    return chosen
+
+
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One split as read: the label names of each image, and by ``place(row)`` where they stand, for errors."""
+    """One split as read: the labels of each image, and by ``place(row)`` where they stand, for errors.
+
+    Labels are tuples of names, or values that ``label_values.named`` turns into them.
+    """
 
     name: str
     ids: tuple[str, ...]
-    labels: Sequence[tuple[str, ...]]
+    labels: Sequence[Any]
     images: Images
     place: Callable[[int], str]
 
