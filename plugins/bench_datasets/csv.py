@@ -9,14 +9,15 @@ import numpy as np
 
 from bench import DataError, Dataset, DatasetRequest, DatasetSpec, Option
 from bench.images import FolderImages
-from bench_datasets.label_lists import ABSENT
+from bench_datasets.label_lists import ABSENT, separator
 from bench_datasets.own_images import K, Part, assemble
-from bench_datasets.tables import Layout, Row, read_table
+from bench_datasets.tables import Layout, Row, image_files, read_table
 
 EXPECTS = (
     "train.csv and test.csv, or labels.csv for all, whose columns are path and labels; paths are relative to the folder"
 )
 DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t"}
+REMEDY = "Try: --set dataset.path_column=NAME --set dataset.labels_column=NAME"
 SPLIT_NAMES = {"validation": "validation", "valid": "validation", "val": "validation", "train": "train", "test": "test"}
 
 
@@ -29,7 +30,7 @@ def build(request: DatasetRequest) -> Dataset:
         str(options["labels_column"]),
         str(options["split_column"]),
         DELIMITERS[str(options["delimiter"])],
-        str(options["separator"]),
+        separator(options),
     )
     parts, columns, how = _read_parts(request, layout)
     root = request.root
@@ -54,7 +55,9 @@ def _read_parts(request: DatasetRequest, layout: Layout) -> tuple[dict[str, list
     files = {part: root / f"{name}.{ending}" for part, name in names.items()}
     if files["train"].is_file() or files["test"].is_file():
         read = {
-            part: read_table(file, layout) for part, file in files.items() if part != "validation" or file.is_file()
+            part: read_table(file, layout, REMEDY)
+            for part, file in files.items()
+            if part != "validation" or file.is_file()
         }
         columns = read["train"][1]
         for part, (_, found) in read.items():
@@ -68,7 +71,7 @@ def _read_parts(request: DatasetRequest, layout: Layout) -> tuple[dict[str, list
     table = root / f"labels.{ending}"
     if not table.is_file():
         raise DataError(f"no file {files['train']} and no {table}. '--data-root' should hold {EXPECTS}")
-    rows, columns = read_table(table, layout)
+    rows, columns = read_table(table, layout, REMEDY)
     if any(row.split for row in rows):
         return _by_column(rows, layout.split), columns, f"split by column '{layout.split}'"
     fraction, seed = float(request.options["test_fraction"]), int(request.options["split_seed"])
@@ -97,10 +100,7 @@ def _by_column(rows: Sequence[Row], column: str) -> dict[str, list[Row]]:
 
 
 def _part(root: Path, part: str, rows: Sequence[Row]) -> Part:
-    files = tuple(root / row.path for row in rows)
-    for row, file in zip(rows, files, strict=True):
-        if not file.is_file():
-            raise DataError(f"{row.place}: no image file {file}")
+    files = image_files(root, rows)
     ids = tuple(row.path for row in rows)
     return Part(part, ids, [row.labels for row in rows], FolderImages(files), lambda number: rows[number].place)
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import posixpath
 from pathlib import Path
 
 from bench import DataError, Dataset, DatasetRequest, DatasetSpec, Option
 from bench.images import FolderImages
-from bench_datasets.label_lists import ABSENT, read_lines
+from bench_datasets.label_lists import ABSENT, read_lines, separator
 from bench_datasets.own_images import K, Part, assemble, part_names
-from bench_datasets.tables import Layout, Row, read_table
+from bench_datasets.tables import Layout, Row, image_files, read_table
 
 EXPECTS = (
     "folders train and test of images, each with labels.csv (path,labels), metadata.csv or metadata.jsonl"
@@ -22,14 +23,14 @@ def build(request: DatasetRequest) -> Dataset:
     """Return the data set. Labels are in the order of ``labels.txt`` in the data root, else sorted."""
     assert request.root is not None
     root, options = request.root, request.options
-    separator, unlisted_allowed = str(options["separator"]), options["unlisted"] == "unlabelled"
+    between, unlisted_allowed = separator(options), options["unlisted"] == "unlabelled"
     names = part_names(request, lambda name: (root / name).is_dir())
-    parts = {part: _read(root, name, separator, unlisted_allowed) for part, name in names.items()}
+    parts = {part: _read(root, name, between, unlisted_allowed) for part, name in names.items()}
     remedy = f"'--data-root' should hold {EXPECTS}"
     return assemble("imagefolder", root.name, parts, options, listed=root / "labels.txt", remedy=remedy)
 
 
-def _read(root: Path, name: str, separator: str, unlisted_allowed: bool) -> Part:
+def _read(root: Path, name: str, between: str, unlisted_allowed: bool) -> Part:
     """Return a part of the data set: the folder ``name`` of the root."""
     folder = root / name
     if not folder.is_dir():
@@ -45,22 +46,21 @@ def _read(root: Path, name: str, separator: str, unlisted_allowed: bool) -> Part
     if listing is None:
         rows, files = _by_folder(folder, there)
     else:
-        rows = _listed(listing, separator, there, unlisted_allowed)
-        files = tuple(folder / row.path for row in rows)
-        for row, file in zip(rows, files, strict=True):
-            if not file.is_file():
-                raise DataError(f"{row.place}: no image file {file}")
+        rows = _listed(listing, between, there, unlisted_allowed)
+        if odd := next((row for row in rows if row.path.startswith(("/", "../"))), None):
+            raise DataError(f"{odd.place}: image {odd.path} lies outside {folder}")
+        files = image_files(folder, rows)
     ids = tuple(f"{name}/{row.path}" for row in rows)
     return Part(name, ids, [row.labels for row in rows], FolderImages(files), lambda number: rows[number].place)
 
 
-def _listed(listing: Path, separator: str, there: list[str], unlisted_allowed: bool) -> list[Row]:
+def _listed(listing: Path, between: str, there: list[str], unlisted_allowed: bool) -> list[Row]:
     """Return the images of a labels file, and on request those of the folder that it lacks, without labels."""
     if listing.suffix == ".jsonl":
-        rows = _read_json_lines(listing, separator)
+        rows = _read_json_lines(listing, between)
     else:
         column = "path" if listing.name == "labels.csv" else "file_name"
-        rows, _ = read_table(listing, Layout(column, "labels", "split", ",", separator))
+        rows, _ = read_table(listing, Layout(column, "labels", "split", ",", between), f"Expected: {column} and labels")
     known = {row.path for row in rows}
     unlisted = [path for path in there if path not in known]
     if unlisted and not unlisted_allowed:
@@ -86,7 +86,7 @@ def _by_folder(folder: Path, there: list[str]) -> tuple[list[Row], tuple[Path, .
     return [Row(str(files[image]), image, tuple(names), "") for image, names in labels.items()], tuple(files.values())
 
 
-def _read_json_lines(path: Path, separator: str) -> list[Row]:
+def _read_json_lines(path: Path, between: str) -> list[Row]:
     """Return the rows of a file of JSON lines, each with ``file_name`` and ``labels``: a list, or one text."""
     rows: dict[str, Row] = {}
     expected = '{"file_name": ..., "labels": [...]} on each line'
@@ -94,12 +94,12 @@ def _read_json_lines(path: Path, separator: str) -> list[Row]:
         place = f"{path} line {number}"
         try:
             entry = json.loads(line)
-            image, names = str(entry["file_name"]), entry["labels"]
-        except (ValueError, KeyError, TypeError):
+            image, names = posixpath.normpath(str(entry["file_name"])), entry["labels"]
+        except (ValueError, KeyError, TypeError, RecursionError):
             raise DataError(f"{place}: found '{line[:60]}', expected {expected}") from None
         if image in rows:
             raise DataError(f"{place}: image {image} stands twice")
-        texts = names.split(separator) if isinstance(names, str) else names
+        texts = names.split(between) if isinstance(names, str) else names
         if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
             raise DataError(f"{place}: labels are {names!r:.60}, expected a list of names")
         rows[image] = Row(place, image, tuple(dict.fromkeys(text.strip() for text in texts if text.strip())), "")

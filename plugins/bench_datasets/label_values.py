@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from bench import DataError, Option
 from bench.options import OptionValue
+from bench_datasets.label_lists import separator
 from bench_datasets.own_images import Part
 
 LABELS_ARE = Option(
@@ -31,9 +32,9 @@ def named(
     one length, and one list holds a value twice; not where they are ``sure`` to be labels' numbers. Raises
     ``DataError`` with the place of a value of another kind and of a number that has no name.
     """
-    separator, labels_are = str(options["separator"]), str(options["labels_are"])
+    between, labels_are = separator(options), str(options["labels_are"])
     lists = {
-        key: [_as_list(value, separator, part.place, row) for row, value in enumerate(part.labels)]
+        key: [_as_list(value, between, part.place, row) for row, value in enumerate(part.labels)]
         for key, part in parts.items()
     }
     everything = [entries for found in lists.values() for entries in found]
@@ -54,11 +55,11 @@ def named(
     }
 
 
-def _as_list(value: object, separator: str, place: Place, row: int) -> list[object]:
+def _as_list(value: object, between: str, place: Place, row: int) -> list[object]:
     if value is None:
         return []
     if isinstance(value, str):
-        return [name.strip() for name in value.split(separator) if name.strip()]
+        return [name.strip() for name in value.split(between) if name.strip()]
     if isinstance(value, bool | int):
         return [value]
     if isinstance(value, list):

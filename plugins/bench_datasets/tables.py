@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
+import posixpath
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench import DataError
-from bench_datasets.label_lists import read_lines
+from bench_datasets.label_lists import read_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,29 +37,27 @@ class Row:
     split: str
 
 
-def read_table(path: Path, layout: Layout) -> tuple[list[Row], tuple[str, ...]]:
+def read_table(path: Path, layout: Layout, remedy: str) -> tuple[list[Row], tuple[str, ...]]:
     """Return the rows of the table and, where each label is a column, the label names in the columns' order.
 
-    Raises ``DataError`` naming file and line for missing columns, rows of another length, a path that is empty or
-    stands twice, and cells other than 0 and 1 in a label's column.
+    Raises ``DataError`` naming file and line for missing columns (ended by ``remedy``), columns that stand twice, rows
+    of another length, a path that is empty or stands twice, and cells other than 0 and 1 in a label's column.
     """
-    lines = read_lines(path, "a table whose first line names its columns")
-    if not lines:
+    text = read_text(path, "a table whose first line names its columns")
+    if not text.strip():
         raise DataError(f"{path}: empty file. Expected: a first line with column names, then one line for each image")
-    # The lines are joined again, for a quoted cell may hold line ends; so lines are counted by the reader.
-    text = path.read_bytes().decode("utf-8-sig")
+    # A quoted cell may hold line ends, so lines are counted by the reader.
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=layout.delimiter, strict=True)
     rows: list[Row] = []
     seen: dict[str, int] = {}
     try:
-        columns = [name.strip() for name in next(reader)]
-        wanted = [layout.path, *([layout.labels] if layout.labels else [])]
-        for name in wanted:
+        columns = next([cell.strip() for cell in cells] for cells in reader if any(cell.strip() for cell in cells))
+        place = f"{path} line {reader.line_num}"
+        for name in (layout.path, layout.labels)[: 2 if layout.labels else 1]:
             if name not in columns:
-                raise DataError(
-                    f"{path} line 1: no column '{name}', found: {', '.join(columns)}."
-                    " Try: --set dataset.path_column=NAME --set dataset.labels_column=NAME"
-                )
+                raise DataError(f"{place}: no column '{name}', found: {', '.join(columns)}. {remedy}")
+        if twice := [name for name in columns if columns.count(name) > 1]:
+            raise DataError(f"{place}: column '{twice[0]}' stands twice")
         known = tuple(name for name in columns if name not in {layout.path, layout.split}) if not layout.labels else ()
         for cells in reader:
             place = f"{path} line {reader.line_num}"
@@ -66,9 +66,9 @@ def read_table(path: Path, layout: Layout) -> tuple[list[Row], tuple[str, ...]]:
             if len(cells) != len(columns):
                 raise DataError(f"{place}: {len(cells)} cells, expected {len(columns)}: {', '.join(columns)}")
             row = dict(zip(columns, (cell.strip() for cell in cells), strict=True))
-            image = row[layout.path]
-            if not image:
+            if not row[layout.path]:
                 raise DataError(f"{place}: the column '{layout.path}' is empty")
+            image = posixpath.normpath(row[layout.path])
             if image in seen:
                 raise DataError(f"{place}: image {image} stands twice, first in line {seen[image]}")
             seen[image] = reader.line_num
@@ -78,6 +78,19 @@ def read_table(path: Path, layout: Layout) -> tuple[list[Row], tuple[str, ...]]:
     if not rows:
         raise DataError(f"{path}: no images below the column names")
     return rows, known
+
+
+def image_files(folder: Path, rows: Sequence[Row]) -> tuple[Path, ...]:
+    """Return the file of each row; raises ``DataError`` with the line where there is none."""
+    files = tuple(folder / row.path for row in rows)
+    for row, file in zip(rows, files, strict=True):
+        try:
+            there = file.is_file()
+        except OSError:  # a name too long to be one, as where the columns are not those that were meant
+            there = False
+        if not there:
+            raise DataError(f"{row.place}: no image file {str(file)[:300]}")
+    return files
 
 
 def _labels(row: dict[str, str], layout: Layout, known: tuple[str, ...], place: str) -> tuple[str, ...]:

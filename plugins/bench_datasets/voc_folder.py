@@ -80,12 +80,13 @@ def read_split(dataset: str, root: Path, name: str, classes: tuple[str, ...]) ->
     else:
         flags, sizes = _read_annotations(root, name, classes)
     ids = tuple(flags[0])
-    for label, of_class in zip(classes, flags, strict=True):
-        if tuple(of_class) != ids:
-            odd = min(set(of_class) ^ set(ids), default="their order")
-            raise DataError(
-                f"{root}/ImageSets/Main: {label}_{name}.txt and {classes[0]}_{name}.txt list different images: {odd}"
-            )
+    lists = {f"{label}_{name}.txt": tuple(of_class) for label, of_class in zip(classes, flags, strict=True)}
+    if _main(root, name).is_file():
+        lists[f"{name}.txt"] = tuple(_listed(root, name))
+    for file, images in lists.items():
+        if images != ids:
+            odd = min(set(images) ^ set(ids), default="their order")
+            raise DataError(f"{root}/ImageSets/Main: {file} and {classes[0]}_{name}.txt list different images: {odd}")
     values = np.array([list(of_class.values()) for of_class in flags], dtype=np.int8).T.reshape(len(ids), len(classes))
     return Split(dataset, name, ids, classes, values == 1, _images(root, ids, name), values == 0, sizes)
 
@@ -95,7 +96,18 @@ def _main(root: Path, name: str) -> Path:
 
 
 def _listed(root: Path, split: str) -> list[str]:
-    return [line.split()[0] for _, line in read_lines(_main(root, split), "an image name on each line")]
+    """Return the images of a split's list, in its order."""
+    path = _main(root, split)
+    lines: dict[str, int] = {}
+    for number, line in read_lines(path, "an image name on each line"):
+        image = line.split()[0]
+        if image.startswith("/") or ".." in image.split("/"):
+            raise DataError(f"{path} line {number}: '{image}' lies outside the image folder")
+        if lines.setdefault(image, number) != number:
+            raise DataError(f"{path} line {number}: image {image} stands twice, first in line {lines[image]}")
+    if not lines:
+        raise DataError(f"{path}: no images")
+    return list(lines)
 
 
 def _flags(root: Path, label: str, split: str) -> dict[str, int]:
@@ -119,7 +131,7 @@ def _read_annotations(
 
     Copies of the data set often lack the class files; they follow from the image list and ``Annotations``.
     """
-    images = list(dict.fromkeys(_listed(root, split)))
+    images = _listed(root, split)
     flags: list[dict[str, int]] = [dict.fromkeys(images, -1) for _ in classes]
     sizes = np.zeros((len(images), len(classes)), dtype=np.float32)
     for row, image in enumerate(images):
@@ -140,14 +152,17 @@ def _objects(root: Path, image: str, split: str) -> list[tuple[str, bool, float]
         top = ElementTree.parse(path).getroot()
     except FileNotFoundError:
         raise DataError(f"no file {path}, listed in ImageSets/Main/{split}.txt") from None
-    except ElementTree.ParseError as error:
+    except (ElementTree.ParseError, LookupError, ValueError) as error:
         raise DataError(f"{path} is no XML: {error}. Is the file whole?") from None
     whole = _number(top, "size/width") * _number(top, "size/height")
-    objects = []
+    objects: list[tuple[str, bool, float]] = []
     for entry in top.findall("object"):
         width, height = (_number(entry, f"bndbox/{axis}max") - _number(entry, f"bndbox/{axis}min") for axis in "xy")
         share = min(max(width * height / whole, 0.0), 1.0) if whole > 0 else 0.0
-        objects.append((entry.findtext("name", "").strip(), entry.findtext("difficult", "0").strip() == "1", share))
+        name = entry.findtext("name", "").strip()
+        if not name:
+            raise DataError(f"{path}: object {len(objects) + 1} has no name")
+        objects.append((name, entry.findtext("difficult", "0").strip() == "1", share))
     return objects
 
 
