@@ -161,9 +161,9 @@ def _in_words(field: pa.Field, features: Mapping[str, Any]) -> str:
     >>> _in_words(pa.field("tags", pa.list_(pa.string())), {})
     'list of string'
     """
-    if _image_kind(field, features) == 2:
-        return "image"
+    if kind := _image_kind(field, features):
+        return "image" if kind == 2 else "bytes"
     names = _names(features.get(field.name))
     inner = _inner(field.type)
-    kind = f"{len(names)} classes" if names else "objects" if _fields(inner) else str(inner)
-    return kind if inner is field.type else f"list of {kind}"
+    words = f"{len(names)} classes" if names else "objects" if _fields(inner) else str(inner)
+    return words if inner is field.type else f"list of {words}"

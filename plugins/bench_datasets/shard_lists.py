@@ -13,7 +13,7 @@ SUFFIXES = (".tar", ".parquet")
 MOST_SHARDS = 100_000
 """Patterns that stand for more shards are refused: a typing error would fill the memory."""
 
-RANGE = re.compile(r"(\d+)\.\.(\d+)")
+RANGE = re.compile(r"(\d{1,9})\.\.(\d{1,9})")
 NUMBERED = re.compile(r"(?P<before>.*?)(?P<number>\d+)(?:-of-(?P<count>\d+))?(?P<after>\D*)")
 
 

@@ -65,8 +65,8 @@ class TarImages:
         return decode(ImageBytes(content, self.describe(index)))
 
     def describe(self, index: int) -> str:
-        """Return the shard's path and the member's name."""
-        return f"{self.shards[int(self.places[index, 0])]}/{self.names[index]}"
+        """Return the shard and the member."""
+        return f"{self.shards[int(self.places[index, 0])]} member {self.names[index]}"
 
     def content_hash(self) -> str:
         """Return a hash over each image's length and samples; see ``sampled_hash``."""
