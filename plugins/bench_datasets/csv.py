@@ -10,7 +10,7 @@ import numpy as np
 from bench import DataError, Dataset, DatasetRequest, DatasetSpec, Option
 from bench.images import FolderImages
 from bench_datasets.label_lists import ABSENT, separator
-from bench_datasets.own_images import K, Part, assemble
+from bench_datasets.own_images import K, Part, assemble, part_names
 from bench_datasets.tables import Layout, Row, image_files, read_table
 
 EXPECTS = (
@@ -51,14 +51,10 @@ def _read_parts(request: DatasetRequest, layout: Layout) -> tuple[dict[str, list
     root = request.root
     assert root is not None
     ending = "tsv" if layout.delimiter == "\t" else "csv"
-    names = {"train": request.train_split or "train", "test": request.test_split or "test", "validation": "validation"}
+    names = part_names(request, lambda name: (root / f"{name}.{ending}").is_file())
     files = {part: root / f"{name}.{ending}" for part, name in names.items()}
     if files["train"].is_file() or files["test"].is_file():
-        read = {
-            part: read_table(file, layout, REMEDY)
-            for part, file in files.items()
-            if part != "validation" or file.is_file()
-        }
+        read = {part: read_table(file, layout, REMEDY) for part, file in files.items()}
         columns = read["train"][1]
         for part, (_, found) in read.items():
             if found != columns:
