@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -119,7 +120,7 @@ def test_folders_and_archives_of_images_are_read(tmp_path):
     assert int(packed.train.images.read(0)[0, 0, 0]) == 50
     assert fingerprint(packed.train) == fingerprint(plain.train)
     (tmp_path / "folder" / "train" / "a.png").unlink()
-    with pytest.raises(DataError, match=r"cannot read image .*folder/train row 0: .*No such file.*a.png"):
+    with pytest.raises(DataError, match=r"cannot read image .*folder/train row 0: no file .*a.png"):
         plain.train.images.read(0)
 
 
@@ -136,6 +137,19 @@ def test_what_cannot_be_opened_is_one_clear_line(tmp_path):
     arrow.write_bytes(arrow.read_bytes()[: arrow.stat().st_size // 2])
     with pytest.raises(DataError, match=r"'datasets' cannot open .*cut: "):
         opened(root)
+
+
+def test_a_row_may_not_point_at_a_device_or_at_nothing(tmp_path):
+    root = saved(tmp_path / "set", datasets.List(CLASSES), [[0, 1], [1]])
+    images = opened(root).train.images
+    for path, message in (
+        ("/dev/zero", "no file /dev/zero"),
+        ("https://there/a.png", "no file https:"),
+        (None, "none"),
+    ):
+        rows = datasets.Dataset.from_dict({"image": [{"bytes": None, "path": path}]}).with_format("arrow")
+        with pytest.raises(DataError, match=f"cannot read image .* row 0: .*{message}"):
+            replace(images, rows=rows).read(0)
 
 
 def test_splits_with_other_classes_are_refused(tmp_path):

@@ -14,6 +14,7 @@ from PIL import Image
 from bench import plugins
 from bench.contracts import Backbone, DatasetRequest
 from bench.data import fingerprint, open_dataset
+from bench.errors import DataError
 from bench.features import extract
 from bench.images import FolderImages, decode
 from bench.options import resolve
@@ -120,14 +121,16 @@ FORMS = {
 
 
 def generated(folder: Path):
-    """Ten pictures in several file formats, with labels; one has none."""
+    """Ten pictures of several file formats and colour modes, with labels; one has none."""
     generator = np.random.default_rng(0)
     words = ["cat", "dog", "tree"]
+    kinds = (("RGB", "png"), ("L", "jpg"), ("P", "gif"), ("CMYK", "jpg"), ("I;16", "png"))
     rows = []
     for number in range(10):
-        pixels = generator.integers(0, 256, (20 + number, 30, 3), dtype=np.uint8)
-        path = folder / f"{number}{('.png', '.jpg', '.gif')[number % 3]}"
-        Image.fromarray(pixels).convert(("RGB", "L", "P")[number % 3]).save(path)
+        pixels = Image.fromarray(generator.integers(0, 256, (20 + number, 30, 3), dtype=np.uint8))
+        mode, suffix = kinds[number % len(kinds)]
+        path = folder / f"{number}.{suffix}"
+        (pixels.convert("L").convert(mode) if mode == "I;16" else pixels.convert(mode)).save(path)
         rows.append((path, [word for place, word in enumerate(words) if number >> place & 1]))
     return {"train": rows[:7], "test": rows[7:]}
 
@@ -167,6 +170,15 @@ def test_generated_images_are_the_same_data_set_in_every_form(tmp_path, form):
         for row, (path, _) in enumerate(rows):
             np.testing.assert_array_equal(split.images.read(row), decode(path))
         assert split.images.content_hash() == FolderImages(tuple(path for path, _ in rows)).content_hash()
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_picture_too_large_is_refused_in_every_form(tmp_path, monkeypatch, form):
+    (tmp_path / "form").mkdir()
+    dataset = FORMS[form](tmp_path / "form", generated(tmp_path))
+    monkeypatch.setattr("bench.images.LARGEST_PIXELS", 500)
+    with pytest.raises(DataError, match=r"cannot read image .*: 30x20 pixels, allowed: 500"):
+        dataset.train.images.read(0)
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -113,6 +113,15 @@ def test_a_fingerprint_follows_every_image_and_no_path(root, tmp_path):
     assert fingerprint(opened(moved).train) != first
 
 
+def test_validation_is_found_by_name_or_given_as_a_pattern(root):
+    write(root / "mine.tar", sample("v", ["cat"]))
+    assert opened(root).validation is None
+    assert opened(root, validation="mine.tar").validation.ids == ("validation/v",)
+    (root / "mine.tar").rename(root / "val-000.tar")
+    assert opened(root).validation.ids == ("val/v",)
+    assert opened(root, test="val").validation is None
+
+
 def test_shards_without_any_label_are_refused(tmp_path):
     for part in ("train", "test"):
         write(tmp_path / f"{part}.tar", sample("0", []))
@@ -194,7 +203,8 @@ def test_a_key_in_two_shards_is_refused(root):
         opened(root)
 
 
-def test_a_damaged_image_in_a_shard_is_named(root, capsys):
+def test_a_damaged_image_in_a_shard_is_named(root, capsys, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(root / "cache"))
     write(root / "test-000.tar", [("0.png", photo()[:40]), ("0.json", ["cat"]), ("1.png", b""), ("1.json", ["cat"])])
     assert run_command_line(["data", "verify", "shards", "--data-root", str(root)]) == 2
     told = capsys.readouterr().out

@@ -181,6 +181,8 @@ class HuggingFaceImages:
             raise DataError(f"cannot read image {self.describe(index)}: the row holds none")
         # An archive that was not unpacked: zip://photos/1.jpg::/folder/train.zip
         member, _, archive = path.removeprefix("zip://").partition("::")
+        if not Path(archive or path).is_file():
+            raise DataError(f"cannot read image {self.describe(index)}: no file {archive or path}")
         try:
             return io.BytesIO(_open_zip(archive).read(member)) if archive else Path(path).open("rb")
         except (OSError, KeyError, zipfile.BadZipFile) as error:
