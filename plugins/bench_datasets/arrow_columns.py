@@ -44,7 +44,7 @@ def find_columns(schema: pa.Schema, image: str, labels: str, where: str) -> Colu
 
     features = _features(schema)
     shown = ", ".join(f"{field.name} ({_in_words(field, features)})" for field in schema)
-    asked, _, asked_field = labels.partition(".")
+    asked, _, asked_field = (labels, "", "") if labels in schema.names else labels.partition(".")
     for name in (image, asked):
         if name and name not in schema.names:
             raise DataError(f"{where}: no column '{name}'. Columns: {shown}")
@@ -72,7 +72,7 @@ def label_values(column: pa.ChunkedArray, field: str) -> list[object]:
     if not field:
         return values
     return [
-        None if value is None else value[field] if isinstance(value, dict) else [entry[field] for entry in value]
+        value[field] if isinstance(value, dict) else [entry[field] for entry in value or () if entry is not None]
         for value in values
     ]
 
@@ -126,7 +126,7 @@ def _holds_label_sets(field: pa.Field) -> bool:
         return CATEGORY in fields
     inner = _inner(field.type)
     text = pa.types.is_string(inner) or pa.types.is_large_string(inner)
-    return inner is not field.type and (text or pa.types.is_integer(inner) or pa.types.is_boolean(inner))
+    return bool(inner != field.type and (text or pa.types.is_integer(inner) or pa.types.is_boolean(inner)))
 
 
 def _inner(kind: pa.DataType) -> pa.DataType:
@@ -155,15 +155,10 @@ def _names(feature: Any, field: str = "") -> tuple[str, ...]:
 
 
 def _in_words(field: pa.Field, features: Mapping[str, Any]) -> str:
-    """Return a column's type for people.
-
-    >>> import pyarrow as pa
-    >>> _in_words(pa.field("tags", pa.list_(pa.string())), {})
-    'list of string'
-    """
+    """Return a column's type for people, as in ``list of 80 classes``."""
     if kind := _image_kind(field, features):
         return "image" if kind == 2 else "bytes"
     names = _names(features.get(field.name))
     inner = _inner(field.type)
     words = f"{len(names)} classes" if names else "objects" if _fields(inner) else str(inner)
-    return words if inner is field.type else f"list of {words}"
+    return words if inner == field.type else f"list of {words}"

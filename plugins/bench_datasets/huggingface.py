@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import logging
 import re
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -115,8 +114,8 @@ def _load(request: DatasetRequest) -> Mapping[str, datasets.Dataset]:
     if not visible():
         datasets.disable_progress_bars()
     # What goes wrong is told in one line below; the libraries' own warnings would stand before it.
-    datasets.logging.set_verbosity(logging.CRITICAL)
-    huggingface_hub.logging.set_verbosity(logging.CRITICAL)
+    datasets.logging.set_verbosity(datasets.logging.CRITICAL)
+    huggingface_hub.logging.set_verbosity(datasets.logging.CRITICAL)
     name, root = str(request.options["path"]), request.root
     if name and not HUB_NAME.fullmatch(name):
         folder = ". It is a folder. Try: --data-root" if Path(name).is_dir() else ""

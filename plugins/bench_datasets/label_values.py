@@ -28,8 +28,8 @@ def named(
     """Return ``parts``, whose labels are values as they were read, with the names of each image's labels.
 
     ``names`` are those that numbers stand for; where there are none, a number is its own name. A text is split at
-    the separator, and ``None`` holds no label. Numbers are multi-hot where all of all parts are 0 or 1, in lists of
-    one length, and one list holds a value twice; not where they are ``sure`` to be labels' numbers. Raises
+    the separator; ``None`` and an empty list hold no label. Numbers are multi-hot where all of all parts are 0 or 1, in
+    lists of one length, and one list holds a value twice; not where they are ``sure`` to be labels' numbers. Raises
     ``DataError`` with the place of a value of another kind and of a number that has no name.
     """
     between, labels_are = separator(options), str(options["labels_are"])
@@ -68,22 +68,28 @@ def _as_list(value: object, between: str, place: Place, row: int) -> list[object
 
 
 def _is_multi_hot(lists: Sequence[list[object]]) -> bool:
-    lengths = {len(entries) for entries in lists}
-    if len(lengths) != 1 or 0 in lengths:
+    filled = [entries for entries in lists if entries]
+    if not filled or not all(entry in (0, 1) for entries in filled for entry in entries):
         return False
-    if not all(entry in (0, 1) for entries in lists for entry in entries):
+    if isinstance(filled[0][0], bool | float):
+        return True
+    if not any(len(set(entries)) < len(entries) for entries in filled):
         return False
-    certain = isinstance(lists[0][0], bool | float)
-    return certain or any(len(set(map(str, entries))) < len(entries) for entries in lists)
+    if len({len(entries) for entries in filled}) > 1:
+        raise DataError(
+            "the labels are lists of 0 and 1, of different lengths. Try: --set dataset.labels_are=numbers where each is"
+            " a label's number, or =multi-hot to see the row that is too short"
+        )
+    return True
 
 
 def _from_multi_hot(lists: Sequence[list[object]], names: Sequence[str], place: Place) -> list[tuple[str, ...]]:
     for row, entries in enumerate(lists):
-        if len(entries) != len(names):
+        if entries and len(entries) != len(names):
             raise DataError(f"{place(row)}: {len(entries)} values for {len(names)} labels")
         if strange := [entry for entry in entries if entry not in (0, 1)]:
             raise DataError(f"{place(row)}: found {strange[0]!r:.40}, allowed: 0 and 1 for each label")
-    return [tuple(name for name, entry in zip(names, entries, strict=True) if entry) for entries in lists]
+    return [tuple(name for name, entry in zip(names, entries, strict=False) if entry) for entries in lists]
 
 
 def _name(entry: object, names: Sequence[str], place: Place, row: int) -> str:

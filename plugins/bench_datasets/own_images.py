@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,7 +65,7 @@ def assemble(
     """
     found = {label for part in parts.values() for labels in part.labels for label in labels}
     from_file = listed is not None and listed.is_file()
-    order = read_names(listed) if listed is not None and from_file else tuple(names) or tuple(sorted(found))
+    order = read_names(listed) if listed is not None and from_file else tuple(names) or _in_order(found)
     if not found or not order:
         raise DataError(f"{title}: no image has a label. {remedy}")
     column = {label: number for number, label in enumerate(order)}
@@ -92,3 +92,9 @@ def assemble(
         validation=splits.get("validation"),
         source="your own images",
     )
+
+
+def _in_order(names: Collection[str]) -> tuple[str, ...]:
+    """Return the names sorted; where all are numbers, 2 comes before 10."""
+    numbers = all(name.isdecimal() for name in names)
+    return tuple(sorted(names, key=lambda name: (int(name) if numbers else 0, name)))
