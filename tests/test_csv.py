@@ -102,6 +102,7 @@ BAD = {
     "no rows": (["path,labels"], "no images below the column names"),
     "same file": ([*TRAIN, "./photos/0.png,cat"], "line 5: image photos/0.png stands twice, first in line 2"),
     "column twice": (["path,labels,labels", "photos/0.png,cat,dog"], "line 1: column 'labels' stands twice"),
+    "only commas": ([",,", ",,"], "line 2: no column 'path', found: "),
     "late header": (["", "", "file,labels", "photos/0.png,cat"], "line 3: no column 'path', found: file, labels"),
     "long path": ([*TRAIN, "x" * 5000 + ",cat"], "line 5: no image file .*xxx$"),
     "quotes": ([*TRAIN, 'photos/4.png,"cat'], "line 5: unexpected end of data"),
@@ -152,6 +153,12 @@ def test_a_line_separator_of_unicode_is_part_of_a_name(folder):
     write(folder, "test.csv", ["path,labels", "photos/1.png,cat\u2028fish"])
     write(folder, "labels.txt", ["cat\u2028fish"])
     assert opened(folder).labels == ("cat\u2028fish",)
+
+
+def test_columns_without_a_name_are_passed_over(folder):
+    for name in ("train", "test"):
+        write(folder, f"{name}.csv", ["path,dog,cat,,", f"photos/{len(name)}.png,1,1,,"])
+    assert opened(folder, labels_column="").labels == ("dog", "cat")
 
 
 def test_empty_options_are_one_clear_line(folder):

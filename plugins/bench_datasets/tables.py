@@ -51,14 +51,17 @@ def read_table(path: Path, layout: Layout, remedy: str) -> tuple[list[Row], tupl
     rows: list[Row] = []
     seen: dict[str, int] = {}
     try:
-        columns = next([cell.strip() for cell in cells] for cells in reader if any(cell.strip() for cell in cells))
+        filled = ([cell.strip() for cell in cells] for cells in reader if any(cell.strip() for cell in cells))
+        columns = next(filled, [])
         place = f"{path} line {reader.line_num}"
         for name in (layout.path, layout.labels)[: 2 if layout.labels else 1]:
             if name not in columns:
                 raise DataError(f"{place}: no column '{name}', found: {', '.join(columns)}. {remedy}")
-        if twice := [name for name in columns if columns.count(name) > 1]:
+        # Spreadsheets write columns without a name where a cell was once filled.
+        if twice := [name for name in columns if name and columns.count(name) > 1]:
             raise DataError(f"{place}: column '{twice[0]}' stands twice")
-        known = tuple(name for name in columns if name not in {layout.path, layout.split}) if not layout.labels else ()
+        others = tuple(name for name in columns if name not in {layout.path, layout.split, ""})
+        known = () if layout.labels else others
         for cells in reader:
             place = f"{path} line {reader.line_num}"
             if not any(cell.strip() for cell in cells):
