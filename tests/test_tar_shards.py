@@ -3,6 +3,7 @@
 import io
 import json
 import tarfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -120,6 +121,11 @@ def test_validation_is_found_by_name_or_given_as_a_pattern(root):
     (root / "mine.tar").rename(root / "val-000.tar")
     assert opened(root).validation.ids == ("val/v",)
     assert opened(root, test="val").validation is None
+
+
+def test_the_folder_that_one_is_in_has_a_name(root, monkeypatch):
+    monkeypatch.chdir(root)
+    assert opened(Path()).variant == f"{root.name}: train 3 / test 1 images, 2 labels"
 
 
 def test_shards_without_any_label_are_refused(tmp_path):

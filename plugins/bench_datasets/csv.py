@@ -8,10 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from bench import DataError, Dataset, DatasetRequest, DatasetSpec, Option
-from bench.images import FolderImages
 from bench_datasets.label_lists import ABSENT, separator
 from bench_datasets.own_images import K, Part, assemble, part_names
-from bench_datasets.tables import Layout, Row, image_files, read_table
+from bench_datasets.tables import Layout, Row, images_of, read_table
 
 EXPECTS = (
     "train.csv and test.csv, or labels.csv for all, whose columns are path and labels; paths are relative to the folder"
@@ -36,7 +35,7 @@ def build(request: DatasetRequest) -> Dataset:
     root = request.root
     return assemble(
         "csv",
-        root.name,
+        root.absolute().name,
         {part: _part(root, part, rows) for part, rows in parts.items()},
         options,
         listed=root / "labels.txt",
@@ -96,9 +95,9 @@ def _by_column(rows: Sequence[Row], column: str) -> dict[str, list[Row]]:
 
 
 def _part(root: Path, part: str, rows: Sequence[Row]) -> Part:
-    files = image_files(root, rows)
+    images = images_of(root, rows)
     ids = tuple(row.path for row in rows)
-    return Part(part, ids, [row.labels for row in rows], FolderImages(files), lambda number: rows[number].place)
+    return Part(part, ids, [row.labels for row in rows], images, lambda number: rows[number].place)
 
 
 SPEC = DatasetSpec(

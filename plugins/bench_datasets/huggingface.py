@@ -56,7 +56,7 @@ def build(request: DatasetRequest) -> Dataset:
     names = found.names or (read_names(listed) if listed is not None and listed.is_file() else ())
     return assemble(
         "huggingface",
-        title or Path(where).name,
+        title or Path(where).absolute().name,
         named(parts, names, options, sure=found.numbers),
         options,
         listed=listed,

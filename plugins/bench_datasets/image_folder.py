@@ -10,7 +10,7 @@ from bench import DataError, Dataset, DatasetRequest, DatasetSpec, Option
 from bench.images import FolderImages
 from bench_datasets.label_lists import ABSENT, read_lines, separator
 from bench_datasets.own_images import K, Part, assemble, part_names
-from bench_datasets.tables import Layout, Row, image_files, read_table
+from bench_datasets.tables import Layout, Row, images_of, read_table
 
 EXPECTS = (
     "folders train and test of images, each with labels.csv (path,labels), metadata.csv or metadata.jsonl"
@@ -27,7 +27,7 @@ def build(request: DatasetRequest) -> Dataset:
     names = part_names(request, lambda name: (root / name).is_dir())
     parts = {part: _read(root, name, between, unlisted_allowed) for part, name in names.items()}
     remedy = f"'--data-root' should hold {EXPECTS}"
-    return assemble("imagefolder", root.name, parts, options, listed=root / "labels.txt", remedy=remedy)
+    return assemble("imagefolder", root.absolute().name, parts, options, listed=root / "labels.txt", remedy=remedy)
 
 
 def _read(root: Path, name: str, between: str, unlisted_allowed: bool) -> Part:
@@ -44,14 +44,14 @@ def _read(root: Path, name: str, between: str, unlisted_allowed: bool) -> Part:
         (folder / file for file in ("labels.csv", "metadata.csv", "metadata.jsonl") if (folder / file).is_file()), None
     )
     if listing is None:
-        rows, files = _by_folder(folder, there)
+        rows, images = _by_folder(folder, there)
     else:
         rows = _listed(listing, between, there, unlisted_allowed)
         if odd := next((row for row in rows if row.path.startswith(("/", "../"))), None):
             raise DataError(f"{odd.place}: image {odd.path} lies outside {folder}")
-        files = image_files(folder, rows)
+        images = images_of(folder, rows)
     ids = tuple(f"{name}/{row.path}" for row in rows)
-    return Part(name, ids, [row.labels for row in rows], FolderImages(files), lambda number: rows[number].place)
+    return Part(name, ids, [row.labels for row in rows], images, lambda number: rows[number].place)
 
 
 def _listed(listing: Path, between: str, there: list[str], unlisted_allowed: bool) -> list[Row]:
@@ -71,7 +71,7 @@ def _listed(listing: Path, between: str, there: list[str], unlisted_allowed: boo
     return rows + [Row(str(listing), path, (), "") for path in unlisted]
 
 
-def _by_folder(folder: Path, there: list[str]) -> tuple[list[Row], tuple[Path, ...]]:
+def _by_folder(folder: Path, there: list[str]) -> tuple[list[Row], FolderImages]:
     """Return labels by the first folder of each path: an image in several of them has several labels."""
     labels: dict[str, list[str]] = {}
     files: dict[str, Path] = {}
@@ -83,7 +83,8 @@ def _by_folder(folder: Path, there: list[str]) -> tuple[list[Row], tuple[Path, .
             )
         labels.setdefault(rest, []).append(label)
         files.setdefault(rest, folder / path)
-    return [Row(str(files[image]), image, tuple(names), "") for image, names in labels.items()], tuple(files.values())
+    rows = [Row(str(files[image]), image, tuple(names), "") for image, names in labels.items()]
+    return rows, FolderImages(tuple(files.values()))
 
 
 def _read_json_lines(path: Path, between: str) -> list[Row]:

@@ -49,7 +49,7 @@ def build(request: DatasetRequest) -> Dataset:
     called = given or (read_names(listed) if listed is not None and listed.is_file() else ())
     return assemble(
         "shards",
-        root.name if root else "shards",
+        root.absolute().name if root else "shards",
         named(parts, called, options, sure=any(found.numbers for found in columns.values())),
         options,
         listed=listed,

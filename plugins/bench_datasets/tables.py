@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench import DataError
+from bench.images import FolderImages
 from bench_datasets.label_lists import read_text
 
 
@@ -83,17 +84,20 @@ def read_table(path: Path, layout: Layout, remedy: str) -> tuple[list[Row], tupl
     return rows, known
 
 
-def image_files(folder: Path, rows: Sequence[Row]) -> tuple[Path, ...]:
-    """Return the file of each row; raises ``DataError`` with the line where there is none."""
-    files = tuple(folder / row.path for row in rows)
-    for row, file in zip(rows, files, strict=True):
-        try:
-            there = file.is_file()
-        except OSError:  # a name too long to be one, as where the columns are not those that were meant
-            there = False
-        if not there:
-            raise DataError(f"{row.place}: no image file {str(file)[:300]}")
-    return files
+def images_of(folder: Path, rows: Sequence[Row]) -> FolderImages:
+    """Return the images of ``rows``; raises ``DataError`` with the line of the first that is not there."""
+    try:
+        return FolderImages(tuple(folder / row.path for row in rows))
+    except (DataError, OSError):  # of the system: a name too long to be one, where the columns are not those meant
+        absent = next(row for row in rows if not _is_there(folder / row.path))
+        raise DataError(f"{absent.place}: no image file {str(folder / absent.path)[:300]}") from None
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 def _labels(row: dict[str, str], layout: Layout, known: tuple[str, ...], place: str) -> tuple[str, ...]:
