@@ -21,12 +21,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class DatasetRequest:
-    """What a data set is built from: its resolved options, ``--data-root``, and the splits asked for."""
+    """What a data set is built from: its resolved options, ``--data-root``, and the splits asked for.
+
+    ``cache`` is a folder for what saves time when the data set is opened again; ``None``: nothing is kept.
+    """
 
     options: Mapping[str, OptionValue]
     root: Path | None = None
     train_split: str | None = None
     test_split: str | None = None
+    cache: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,7 @@ class Archive:
 class DatasetSpec:
     """A data set. ``expects`` says in one line what lies in the data root; empty: no root is needed.
 
+    ``root_optional``: options may say where the data are instead, and ``build`` refuses a request without either.
     ``backbone`` is the one taken where ``--backbone`` names none. ``variants`` are known sizes: images of train and
     of test, and which published rows such a copy may be compared with.
     """
@@ -51,6 +56,7 @@ class DatasetSpec:
     build: Callable[[DatasetRequest], Dataset]
     options: tuple[Option, ...] = ()
     expects: str = ""
+    root_optional: bool = False
     splits: tuple[str, ...] = ()
     backbone: str = "vgg16"
     source: str = ""

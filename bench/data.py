@@ -21,7 +21,7 @@ def open_dataset(spec: DatasetSpec, request: DatasetRequest) -> Dataset:
     Raises ``UsageError`` where the data root is missing or was given in vain, ``DataError`` for classes
     without a positive in train and images that are in train and in test.
     """
-    if spec.expects and request.root is None:
+    if spec.expects and request.root is None and not spec.root_optional:
         raise UsageError(f"dataset '{spec.name}' needs its files. Try: --data-root DIR, where DIR holds {spec.expects}")
     if request.root is not None:
         if not spec.expects:

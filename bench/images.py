@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,15 +79,23 @@ class FolderImages:
 
     def content_hash(self) -> str:
         """Return a hash over each file's length and three samples of ``SAMPLED_BYTES``; names do not count."""
-        hasher = hashlib.sha256()
+        return sampled_hash(self._sections())
+
+    def _sections(self) -> Iterator[tuple[BinaryIO, int, int]]:
         for path in self.paths:
             with path.open("rb") as file:
-                size = file.seek(0, 2)
-                hasher.update(size.to_bytes(8, "little"))
-                for start in (0, max(size // 2 - SAMPLED_BYTES // 2, 0), max(size - SAMPLED_BYTES, 0)):
-                    file.seek(start)
-                    hasher.update(file.read(SAMPLED_BYTES))
-        return hasher.hexdigest()[:16]
+                yield file, 0, file.seek(0, 2)
+
+
+def sampled_hash(sections: Iterable[tuple[BinaryIO, int, int]]) -> str:
+    """Return a hash over pictures wherever they are kept: each is an open file, a start in it and a length in bytes."""
+    hasher = hashlib.sha256()
+    for file, start, size in sections:
+        hasher.update(size.to_bytes(8, "little"))
+        for place in (0, max(size // 2 - SAMPLED_BYTES // 2, 0), max(size - SAMPLED_BYTES, 0)):
+            file.seek(start + place)
+            hasher.update(file.read(min(SAMPLED_BYTES, size - place)))
+    return hasher.hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +121,18 @@ class MissingImages:
         return "missing"
 
 
-def decode(path: Path) -> NDArray[np.uint8]:
+class ImageBytes(io.BytesIO):
+    """An image file's bytes where there is no file, for ``decode``; ``name`` is what errors call it."""
+
+    def __init__(self, content: bytes, name: str) -> None:
+        super().__init__(content)
+        self.name = name
+
+    def __str__(self) -> str:
+        return str(self.name)
+
+
+def decode(path: Path | ImageBytes) -> NDArray[np.uint8]:
     """Return the image file at ``path`` as RGB, (height, width, 3), turned as its EXIF orientation says.
 
     Palette, greyscale, CMYK and 16-bit images are converted, transparency is laid over white, and of an
@@ -132,7 +153,7 @@ def decode(path: Path) -> NDArray[np.uint8]:
                 image.load()
                 return np.asarray(_to_rgb(ImageOps.exif_transpose(image)))
     except UnidentifiedImageError:
-        size = path.stat().st_size
+        size = path.seek(0, 2) if isinstance(path, ImageBytes) else path.stat().st_size
         raise DataError(f"cannot read image {path}: {'empty file' if not size else 'no known image format'}") from None
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise DataError(f"cannot read image {path}: {error}") from error

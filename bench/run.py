@@ -319,8 +319,8 @@ def _open_parts(plan: Plan) -> Parts:
         plan.dataset.spec,
         tuple(plan.dataset_options.items()),
         request.data_root,
-        request.train_split,
-        request.test_split,
+        (request.train_split, request.test_split),
+        request.cache,
     )
 
 
@@ -329,17 +329,17 @@ def _cached_parts(
     spec: bench.DatasetSpec,
     options: tuple[tuple[str, Any], ...],
     root: Path | None,
-    train_split: str | None,
-    test_split: str | None,
+    splits: tuple[str | None, str | None],
+    cache: Path,
 ) -> Parts:
-    dataset = data.open_dataset(spec, DatasetRequest(dict(options), root, train_split, test_split))
+    dataset = data.open_dataset(spec, DatasetRequest(dict(options), root, *splits, cache))
     if dataset.validation is None:
         kept, held = data.hold_out(dataset.train, HOLD_OUT, seed=0)
         fit, validation = data.subset(dataset.train, kept, "fit"), data.subset(dataset.train, held, "validation")
     else:
         fit, validation = dataset.train, dataset.validation
-    splits = {"train": dataset.train, "validation": validation, "test": dataset.test}
-    return Parts(dataset, fit, validation, {part: data.fingerprint(split) for part, split in splits.items()})
+    parts = {"train": dataset.train, "validation": validation, "test": dataset.test}
+    return Parts(dataset, fit, validation, {part: data.fingerprint(split) for part, split in parts.items()})
 
 
 def _source_splits(parts: Parts) -> list[Split]:

@@ -6,7 +6,7 @@ from bench import plugins
 from bench.cli import run_command_line
 from bench.contracts import DatasetRequest
 from bench.data import open_dataset
-from bench.errors import DataError
+from bench.errors import DataError, UsageError
 from bench.options import resolve
 
 
@@ -100,6 +100,11 @@ BAD = {
     "length": ([*TRAIN, "photos/4.png"], "line 5: 1 cells, expected 2: path, labels"),
     "empty path": ([*TRAIN, ",cat"], "line 5: the column 'path' is empty"),
     "no rows": (["path,labels"], "no images below the column names"),
+    "same file": ([*TRAIN, "./photos/0.png,cat"], "line 5: image photos/0.png stands twice, first in line 2"),
+    "column twice": (["path,labels,labels", "photos/0.png,cat,dog"], "line 1: column 'labels' stands twice"),
+    "only commas": ([",,", ",,"], "line 2: no column 'path', found: "),
+    "late header": (["", "", "file,labels", "photos/0.png,cat"], "line 3: no column 'path', found: file, labels"),
+    "long path": ([*TRAIN, "x" * 5000 + ",cat"], "line 5: no image file .*xxx$"),
     "quotes": ([*TRAIN, 'photos/4.png,"cat'], "line 5: unexpected end of data"),
 }
 
@@ -134,6 +139,46 @@ def test_other_bad_input_is_one_clear_line(folder):
     write(folder, "test.csv", ["path,cat", "photos/1.png,1"])
     with pytest.raises(DataError, match=r"line 2: column 'cat' holds 'yes', allowed: 0, 1 or nothing"):
         opened(folder, labels_column="")
+
+
+def test_blank_lines_count_as_lines_and_nothing_else(folder):
+    write(folder, "train.csv", ["", *TRAIN, "", "photos/0.png,cat"])
+    write(folder, "test.csv", ["", *TEST])
+    with pytest.raises(DataError, match=r"train.csv line 7: image photos/0.png stands twice, first in line 3"):
+        opened(folder)
+
+
+def test_a_line_separator_of_unicode_is_part_of_a_name(folder):
+    write(folder, "train.csv", ["path,labels", "photos/0.png,cat\u2028fish"])
+    write(folder, "test.csv", ["path,labels", "photos/1.png,cat\u2028fish"])
+    write(folder, "labels.txt", ["cat\u2028fish"])
+    assert opened(folder).labels == ("cat\u2028fish",)
+
+
+def test_columns_without_a_name_are_passed_over(folder):
+    for name in ("train", "test"):
+        write(folder, f"{name}.csv", ["path,dog,cat,,", f"photos/{len(name)}.png,1,1,,"])
+    assert opened(folder, labels_column="").labels == ("dog", "cat")
+
+
+def test_empty_options_are_one_clear_line(folder):
+    write(folder, "train.csv", TRAIN)
+    write(folder, "test.csv", TEST)
+    with pytest.raises(UsageError, match=r"option separator: found '', allowed: text .* dataset.separator=;"):
+        opened(folder, separator="")
+    with pytest.raises(DataError, match=r"train.csv line 1: no column '', found: path, labels"):
+        opened(folder, path_column="")
+
+
+def test_a_list_of_labels_names_the_line_of_a_name_that_stands_twice(folder):
+    write(folder, "train.csv", TRAIN)
+    write(folder, "test.csv", TEST)
+    write(folder, "labels.txt", ["dog", "cat", "dog"])
+    with pytest.raises(DataError, match=r"labels.txt line 3: label 'dog' stands twice, first in line 1"):
+        opened(folder)
+    write(folder, "labels.txt", [""])
+    with pytest.raises(DataError, match=r"labels.txt: no label. Expected: a label name on each line"):
+        opened(folder)
 
 
 def test_a_split_column_must_name_splits(folder):

@@ -85,11 +85,22 @@ def test_a_random_split_depends_on_its_seed_alone(root):
 
 BAD = {
     "length": ("Groundtruth/TrainTestLabels/Labels_sky_Test.txt", "1\n", "1 labels for the 2 images of TestImagelist"),
+    "row": ("Groundtruth/TrainTestLabels/Labels_sky_Test.txt", "\n1 0\n", "line 2: 2 numbers, expected 1. Is the file"),
+    "no rows": (
+        "Groundtruth/TrainTestLabels/Labels_sky_Test.txt",
+        "",
+        "Labels_sky_Test.txt: empty file. Expected: 1 num",
+    ),
+    "image twice": (
+        "ImageList/TestImagelist.txt",
+        "a\n\na\n",
+        "TestImagelist.txt line 3: image a stands twice, first in",
+    ),
     "letters": ("Groundtruth/TrainTestLabels/Labels_sky_Test.txt", "1\nx\n", "line 2: found 'x', allowed: 0 and 1"),
     "no list": ("Concepts81.txt", None, "no file Concepts81.txt in"),
     "no labels": ("Groundtruth/TrainTestLabels/Labels_sky_Train.txt", None, "no file .*Labels_sky_Train.txt"),
     "outside": ("ImageList/TestImagelist.txt", "..\\x.jpg\na\n", "line 1: '../x.jpg' lies outside the image folder"),
-    "twice": ("Concepts81.txt", "sky\nsky\n", "a label stands twice"),
+    "twice": ("Concepts81.txt", "sky\nsky\n", "Concepts81.txt line 2: label 'sky' stands twice, first in line 1"),
 }
 
 
@@ -104,9 +115,28 @@ def test_a_bad_file_is_named(root, case):
         opened("nuswide-81", root)
 
 
+def test_label_files_of_other_systems_read_like_others(root):
+    before = opened("nuswide-81", root)
+    path = root / "Groundtruth" / "TrainTestLabels" / "Labels_sky_Test.txt"
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
+    np.testing.assert_array_equal(opened("nuswide-81", root).test.truth, before.test.truth)
+
+
+def test_rows_are_counted_across_chunks(root, monkeypatch):
+    before = opened("nuswide-1000", root)
+    for size in (1, 2, 5, 7):
+        monkeypatch.setattr("bench_datasets.nuswide.CHUNK", size)
+        np.testing.assert_array_equal(opened("nuswide-1000", root).train.truth, before.train.truth)
+    (root / "AllTags1k.txt").write_text("1 0 0\n0 1 0\n0 0 1 0\n0 0\n1 1 0\n")
+    for size in (1, 5, 1 << 20):
+        monkeypatch.setattr("bench_datasets.nuswide.CHUNK", size)
+        with pytest.raises(DataError, match=r"AllTags1k.txt line 3: 4 numbers, expected 3"):
+            opened("nuswide-1000", root)
+
+
 def test_a_bad_tag_file_is_named(root):
     (root / "AllTags1k.txt").write_text("1 0 0\n0 1\n")
-    with pytest.raises(DataError, match=r"AllTags1k.txt: 5 numbers are no rows of 3. Is the file whole\?"):
+    with pytest.raises(DataError, match=r"AllTags1k.txt line 2: 2 numbers, expected 3. Is the file whole\?"):
         opened("nuswide-1000", root)
     (root / "AllTags1k.txt").write_text("1 0 0\n")
     with pytest.raises(DataError, match=r"1 rows for the 5 images of Imagelist.txt"):

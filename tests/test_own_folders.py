@@ -84,13 +84,25 @@ def test_an_unlisted_image_is_refused_or_taken_as_unlabelled(listed):
             "line 2: image a.png stands twice",
         ),
         ("train/labels.csv", "path,labels\na.png,cat\nmore/b.png,\ngone.png,cat\n", "no image file .*gone.png"),
-        ("train/labels.csv", "path,tags\na.png,cat\n", "line 1: no column 'labels'"),
+        ("train/labels.csv", "path,tags\na.png,cat\n", "line 1: no column 'labels'.* Expected: path and labels$"),
+        (
+            "train/labels.csv",
+            "path,labels\na.png,cat\nmore/b.png,\n../test/a.png,cat\n",
+            "line 4: image ../test/a.png lies outside .*train",
+        ),
+        ("test/metadata.jsonl", "[" * 100_000, r"metadata.jsonl line 1: found '\[\[\["),
     ],
 )
 def test_what_is_wrong_with_a_labels_file_is_named(listed, file, content, message):
     (listed / file).write_text(content)
     with pytest.raises(DataError, match=message):
         opened("imagefolder", listed)
+
+
+def test_validation_is_no_second_reading_of_test(listed):
+    (listed / "test").rename(listed / "val")
+    dataset = opened("imagefolder", listed, test="val")
+    assert dataset.validation is None
 
 
 def test_folders_without_any_labels_are_one_clear_line(tmp_path):
@@ -139,6 +151,46 @@ def test_a_coco_file_whose_images_leave_the_folder_is_refused(exported):
     coco_file(exported / "annotations" / "test.json", [(1, "../a.png")], [(1, 5, (1, 1))])
     with pytest.raises(DataError, match=r"image 1 has file_name '../a.png', which leaves the image folder"):
         opened("coco-json", exported)
+
+
+@pytest.mark.parametrize(
+    ("images", "categories", "message"),
+    [
+        ([(1, "a.png"), (1, "b.png")], [(1, "cat")], "test.json: image id 1 stands twice"),
+        ([(1, "a.png"), (2, "a.png")], [(1, "cat")], "test.json: file_name 'a.png' stands twice"),
+        ([(1, "a.png")], [(1, "cat"), (1, "dog")], "test.json: category id 1 stands twice"),
+        ([(1, "a.png")], [(1, "cat"), (5, "cat")], "test.json: category 'cat' stands twice"),
+        ([("x", "a.png")], [(1, "cat")], "test.json is no COCO instances file: invalid literal .*'x'"),
+    ],
+)
+def test_what_stands_twice_in_a_coco_file_is_named(exported, images, categories, message):
+    coco_file(exported / "annotations" / "test.json", images, [(1, 1, (1, 1))], categories)
+    with pytest.raises(DataError, match=message):
+        opened("coco-json", exported)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b'{\n"images": "caf\xe9"}', "test.json line 2: not UTF-8 text"),
+        (b'{\n"images": [', "test.json line 2 is no JSON: Expecting value. Is the file whole"),
+        (b"[" * 100_000, "test.json is no COCO instances file: its lists are too deep"),
+        (b"[]", "test.json is no COCO instances file: its content is a list"),
+    ],
+)
+def test_what_is_no_coco_file_is_one_clear_line(exported, content, message):
+    (exported / "annotations" / "test.json").write_bytes(content)
+    with pytest.raises(DataError, match=message):
+        opened("coco-json", exported)
+
+
+def test_areas_that_are_none_are_no_size(exported):
+    path = exported / "annotations" / "test.json"
+    content = json.loads(path.read_text())
+    for area in (float("nan"), -5.0):
+        content["annotations"][0]["area"] = area
+        path.write_text(json.dumps(content))
+        assert opened("coco-json", exported).test.sizes is None
 
 
 def test_coco_files_with_other_categories_are_refused(exported):
@@ -201,6 +253,35 @@ def test_voc_folders_read_class_files_and_class_lists(voc):
     assert opened("voc-folder", voc).labels == ("ant", "bat")
 
 
+@pytest.mark.parametrize(
+    ("file", "content", "message"),
+    [
+        ("ImageSets/Main/train.txt", "1\n2\n1\n", "train.txt line 3: image 1 stands twice, first in line 1"),
+        ("ImageSets/Main/train.txt", "\n", "train.txt: no images"),
+        ("ImageSets/Main/train.txt", "../1\n", r"train.txt line 1: '../1' lies outside the image folder"),
+        ("Annotations/1.xml", ANNOTATION.format(OBJECT.format("", 0, 5)), "1.xml: object 1 has no name"),
+        ("Annotations/1.xml", '<?xml version="1.0" encoding="nonsense"?><a/>', "1.xml is no XML: "),
+        (
+            "Annotations/1.xml",
+            '<!DOCTYPE a [<!ENTITY b SYSTEM "file:///etc/hostname">]><a>&b;</a>',
+            "1.xml is no XML: ",
+        ),
+    ],
+)
+def test_what_is_wrong_in_voc_folders_is_named(voc, file, content, message):
+    (voc / file).write_text(content)
+    with pytest.raises(DataError, match=message):
+        opened("voc-folder", voc)
+
+
+def test_class_files_and_image_list_of_voc_folders_must_agree(voc):
+    for split, images in {"train": "12", "val": "34"}.items():
+        (voc / "ImageSets" / "Main" / f"ant_{split}.txt").write_text("\n".join(f"{image} 1" for image in images))
+    (voc / "ImageSets" / "Main" / "train.txt").write_text("1\n")
+    with pytest.raises(DataError, match=r"Main: train.txt and ant_train.txt list different images: 2"):
+        opened("voc-folder", voc)
+
+
 def test_own_images_train_to_a_table_row(tmp_path, capsys):
     """Each kind of folder goes through the whole run, by the command that docs/your-data.md gives."""
     generator = np.random.default_rng(0)
@@ -211,6 +292,9 @@ def test_own_images_train_to_a_table_row(tmp_path, capsys):
             lines.append(f"{number}.png,{'cat;dog' if number % 3 else 'dog'}")
         (tmp_path / part / "labels.csv").write_text("\n".join(lines))
     arguments = ["run", "--model", "knn", "--dataset", "imagefolder", "--data-root", str(tmp_path)]
-    arguments += ["--backbone", "digits-cnn", "--out", str(tmp_path / "runs")]
+    arguments += ["--backbone", "digits-cnn", "--set", "dataset.k=2", "--out", str(tmp_path / "runs")]
     assert run_command_line(arguments) == 0
-    assert "24" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "24" in told
+    place = f"--dataset imagefolder --data-root {tmp_path} --backbone digits-cnn --out {tmp_path / 'runs'}"
+    assert f"next        bench compare {place} --set dataset.k=2 --models" in told

@@ -172,11 +172,12 @@ def _open(name: str, data_root: Path | None, sets: list[str] | None, names: tupl
     from bench.contracts import DatasetRequest
     from bench.data import open_dataset
     from bench.options import parse_assignments, resolve
+    from bench.plan import default_cache
 
     spec = plugins.installed().dataset(name).spec
     given = {key.removeprefix("dataset."): value for key, value in parse_assignments(sets or []).items()}
     options = resolve(spec.options, given, f"dataset '{name}'")
-    return open_dataset(spec, DatasetRequest(options, data_root, *names))
+    return open_dataset(spec, DatasetRequest(options, data_root, *names, default_cache()))
 
 
 def _splits(dataset: Dataset) -> dict[str, Split]:

@@ -28,6 +28,7 @@ from bench.cli.common import (
 from bench.cli.track import FOLDER, destinations, print_failures, split_sets, tell
 
 if TYPE_CHECKING:
+    from bench.plan import RunRequest
     from bench.store import RunFolder
 
 EXAMPLES = """Examples:
@@ -105,7 +106,7 @@ def run(  # noqa: PLR0917 - the parser passes options by name
     if as_json:
         _print_json(folder)
     else:
-        _print(folder, time.perf_counter() - started, _same_place(dataset, data_root, out))
+        _print(folder, time.perf_counter() - started, _same_place(request))
     failed: dict[str, str] = {}
     told = [folder.summary()] if places else []
     tell(places, failed, told)
@@ -129,13 +130,21 @@ def _print(folder: RunFolder, seconds: float, place: str) -> None:
     print(f"next        bench compare {place} --models cnn-rnn,no-rnn,bce,softmax,warp")
 
 
-def _same_place(dataset: str, data_root: Path | None, out: Path) -> str:
-    """Return the options that a following command on the same data needs."""
-    words = [f"--dataset {dataset}"]
-    if data_root is not None:
-        words.append(f"--data-root {data_root}")
-    if out != Path("runs"):
-        words.append(f"--out {out}")
+def _same_place(request: RunRequest) -> str:
+    """Return the options that a following command on the same data and features needs."""
+    import shlex
+
+    given = {
+        "--dataset": request.dataset,
+        "--data-root": request.data_root,
+        "--train-split": request.train_split,
+        "--test-split": request.test_split,
+        "--backbone": request.backbone,
+        "--weights": request.weights,
+        "--out": request.out if request.out != Path("runs") else None,
+    }
+    words = [f"{option} {shlex.quote(str(value))}" for option, value in given.items() if value]
+    words += [f"--set {shlex.quote(text)}" for text in request.sets if text.startswith(("dataset.", "backbone."))]
     return " ".join(words)
 
 

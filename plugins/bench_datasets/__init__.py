@@ -1,7 +1,19 @@
 """First-party data sets."""
 
 import bench
-from bench_datasets import coco, coco_json, corel5k, csv, digit_scenes, image_folder, nuswide, voc2007, voc_folder
+from bench_datasets import (
+    coco,
+    coco_json,
+    corel5k,
+    csv,
+    digit_scenes,
+    huggingface,
+    image_folder,
+    nuswide,
+    shards,
+    voc2007,
+    voc_folder,
+)
 
 
 @bench.hookimpl
@@ -9,5 +21,5 @@ def bench_datasets() -> list[bench.DatasetSpec]:
     """Return the first-party data sets: those of the paper, then others, then readers of a user's own."""
     return [
         *(digit_scenes.SPEC, voc2007.SPEC, coco.COCO_2014, coco.COCO_2017, coco.ANY, nuswide.CONCEPTS, nuswide.TAGS),
-        *(corel5k.SPEC, csv.SPEC, image_folder.SPEC, coco_json.SPEC, voc_folder.SPEC),
+        *(corel5k.SPEC, csv.SPEC, image_folder.SPEC, coco_json.SPEC, voc_folder.SPEC, huggingface.SPEC, shards.SPEC),
     ]

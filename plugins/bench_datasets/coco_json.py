@@ -13,7 +13,8 @@ from bench import DataError, Dataset, DatasetRequest, DatasetSpec, Option, Split
 from bench.data import narrow
 from bench.images import FolderImages, MissingImages
 from bench.records import FloatArray
-from bench_datasets.label_lists import ABSENT, labels_kept, matrix
+from bench_datasets.label_lists import ABSENT, labels_kept, matrix, read_text
+from bench_datasets.own_images import K, part_names
 
 EXPECTS = (
     "train.json and test.json in COCO's format (also annotations/train.json or train/_annotations.coco.json),"
@@ -27,11 +28,7 @@ def build(request: DatasetRequest) -> Dataset:
     assert request.root is not None
     root, options = request.root, request.options
     keep = bool(options["keep_unlabelled"])
-    names = {"train": request.train_split or "train", "test": request.test_split or "test"}
-    for name in ("validation", "valid", "val"):
-        if name not in names.values() and _annotations(root, name).is_file():
-            names["validation"] = name
-            break
+    names = part_names(request, lambda name: _annotations(root, name).is_file())
     folder = str(options["images"])
     splits = {
         part: read_split(
@@ -50,7 +47,7 @@ def build(request: DatasetRequest) -> Dataset:
     k = min(int(options["k"]), len(splits["train"].labels))
     return Dataset(
         name="coco-json",
-        variant=f"{root.name}: {counts} images, {len(splits['train'].labels)} labels,"
+        variant=f"{root.absolute().name}: {counts} images, {len(splits['train'].labels)} labels,"
         f" unlabelled {'kept' if keep else 'dropped'}{left_out}",
         train=splits["train"],
         test=splits["test"],
@@ -92,15 +89,20 @@ def read_split(
     """
     content = _load(path, expects)
     try:
-        categories = {int(entry["id"]): str(entry["name"]) for entry in content["categories"]}
-        listed = {int(entry["id"]): entry for entry in content["images"]}
-        files = {image: str(entry["file_name"]) for image, entry in listed.items()}
+        categories = [(int(entry["id"]), str(entry["name"])) for entry in content["categories"]]
+        images = [(int(entry["id"]), entry) for entry in content["images"]]
+        files = {image: str(entry["file_name"]) for image, entry in images}
         found = [(int(entry["image_id"]), int(entry["category_id"]), entry) for entry in content["annotations"]]
-    except (KeyError, TypeError, ValueError) as error:
-        raise DataError(f"{path} is no COCO instances file: {type(error).__name__} {error}") from None
-    if len(listed) != len(content["images"]):
-        raise DataError(f"{path}: an image id stands twice in 'images'")
-    column = {category: place for place, category in enumerate(sorted(categories))}
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        reason = f"no {error} where one is needed" if isinstance(error, KeyError) else str(error)
+        raise DataError(f"{path} is no COCO instances file: {reason}") from None
+    listed, names = dict(images), dict(categories)
+    _check_unique(path, "image id", [image for image, _ in images])
+    _check_unique(path, "category id", [category for category, _ in categories])
+    _check_unique(path, "category", list(names.values()))
+    if root is not None:
+        _check_unique(path, "file_name", list(files.values()))
+    column = {category: place for place, category in enumerate(sorted(names))}
     present: dict[int, dict[int, float]] = {image: {} for image in files}
     for image, category, entry in found:
         if category not in column:
@@ -123,13 +125,19 @@ def read_split(
         dataset=dataset,
         name=name,
         ids=tuple(str(image) if own_name is None else (own_name / files[image]).as_posix() for image in chosen),
-        labels=tuple(categories[category] for category in sorted(categories)),
-        truth=matrix([present[image] for image in chosen], len(categories)),
+        labels=tuple(names[category] for category in sorted(names)),
+        truth=matrix([present[image] for image in chosen], len(names)),
         images=FolderImages(tuple(folder / files[image] for image in chosen), str(path))
         if folder
         else MissingImages(tuple(files[image] for image in chosen), f"there is no folder {folders[0]}"),
-        sizes=_sizes([present[image] for image in chosen], len(categories)),
+        sizes=_sizes([present[image] for image in chosen], len(names)),
     )
+
+
+def _check_unique(path: Path, what: str, values: Sequence[object]) -> None:
+    seen: set[object] = set()
+    if twice := [value for value in values if value in seen or seen.add(value)]:  # type: ignore[func-returns-value]
+        raise DataError(f"{path}: {what} {twice[0]!r} stands twice")
 
 
 def _share(annotation: dict[str, Any], image: dict[str, Any]) -> float:
@@ -140,7 +148,8 @@ def _share(annotation: dict[str, Any], image: dict[str, Any]) -> float:
         area = float(annotation.get("area") or float(box[2]) * float(box[3]))
     except (KeyError, TypeError, ValueError, IndexError):
         return 0.0
-    return min(area / whole, 1.0) if whole > 0 else 0.0
+    # Written so that NaN and negative areas, which some tools export, are no size.
+    return min(area / whole, 1.0) if whole > 0 and area > 0 else 0.0
 
 
 def _sizes(present: list[dict[int, float]], labels: int) -> FloatArray | None:
@@ -151,12 +160,14 @@ def _sizes(present: list[dict[int, float]], labels: int) -> FloatArray | None:
 
 
 def _load(path: Path, expects: str) -> dict[str, Any]:
+    if not path.is_file():
+        raise DataError(f"no file {path}. '--data-root' should hold {expects}")
     try:
-        content = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        raise DataError(f"no file {path}. '--data-root' should hold {expects}") from None
-    except ValueError as error:
-        raise DataError(f"{path} is no JSON: {error}. Is the file whole?") from None
+        content = json.loads(read_text(path, "JSON"))
+    except json.JSONDecodeError as error:
+        raise DataError(f"{path} line {error.lineno} is no JSON: {error.msg}. Is the file whole?") from None
+    except RecursionError:
+        raise DataError(f"{path} is no COCO instances file: its lists are too deep") from None
     if not isinstance(content, dict):
         raise DataError(f"{path} is no COCO instances file: its content is a {type(content).__name__}")
     return content
@@ -186,7 +197,7 @@ SPEC = DatasetSpec(
     build=build,
     options=(
         Option("images", "", "folder of the images, relative to the data root; empty: looked for"),
-        Option("k", 3, "labels that score models give each image", minimum=1),
+        K,
         KEEP,
         ABSENT,
     ),

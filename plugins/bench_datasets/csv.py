@@ -7,16 +7,16 @@ from pathlib import Path
 
 import numpy as np
 
-from bench import DataError, Dataset, DatasetRequest, DatasetSpec, Option, Split
-from bench.data import narrow
-from bench.images import FolderImages
-from bench_datasets.label_lists import ABSENT, labels_kept, matrix, read_lines
-from bench_datasets.tables import Layout, Row, read_table
+from bench import DataError, Dataset, DatasetRequest, DatasetSpec, Option
+from bench_datasets.label_lists import ABSENT, separator
+from bench_datasets.own_images import K, Part, assemble, part_names
+from bench_datasets.tables import Layout, Row, images_of, read_table
 
 EXPECTS = (
     "train.csv and test.csv, or labels.csv for all, whose columns are path and labels; paths are relative to the folder"
 )
 DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t"}
+REMEDY = "Try: --set dataset.path_column=NAME --set dataset.labels_column=NAME"
 SPLIT_NAMES = {"validation": "validation", "valid": "validation", "val": "validation", "train": "train", "test": "test"}
 
 
@@ -29,32 +29,19 @@ def build(request: DatasetRequest) -> Dataset:
         str(options["labels_column"]),
         str(options["split_column"]),
         DELIMITERS[str(options["delimiter"])],
-        str(options["separator"]),
+        separator(options),
     )
     parts, columns, how = _read_parts(request, layout)
-    listed = request.root / "labels.txt"
-    names = columns or tuple(sorted({label for rows in parts.values() for row in rows for label in row.labels}))
-    if listed.is_file():
-        names = tuple(line.strip() for _, line in read_lines(listed, "a label name on each line"))
-        if len(set(names)) != len(names):
-            raise DataError(f"{listed}: a label stands twice")
-    if not names:
-        raise DataError(f"{request.root}: no image has a label. Is '{layout.separator}' what separates labels?")
-    splits = {part: _split(request.root, part, rows, names, listed) for part, rows in parts.items()}
-    kept = labels_kept(splits["train"].truth, str(options["absent_labels"]))
-    if not kept.all():
-        splits = {part: narrow(split, kept) for part, split in splits.items()}
-    left_out = f", {int((~kept).sum())} labels without an image in train left out" if not kept.all() else ""
-    counts = " / ".join(f"{part} {len(split):,}" for part, split in splits.items())
-    k = min(int(options["k"]), int(kept.sum()))
-    return Dataset(
-        name="csv",
-        variant=f"{request.root.name}: {counts} images, {int(kept.sum())} labels, {how}{left_out}",
-        train=splits["train"],
-        test=splits["test"],
-        protocol=f"top{k}@1",
-        validation=splits.get("validation"),
-        source="your own images",
+    root = request.root
+    return assemble(
+        "csv",
+        root.absolute().name,
+        {part: _part(root, part, rows) for part, rows in parts.items()},
+        options,
+        listed=root / "labels.txt",
+        names=columns,
+        how=how,
+        remedy=f"Is '{layout.separator}' what separates labels?",
     )
 
 
@@ -63,12 +50,10 @@ def _read_parts(request: DatasetRequest, layout: Layout) -> tuple[dict[str, list
     root = request.root
     assert root is not None
     ending = "tsv" if layout.delimiter == "\t" else "csv"
-    names = {"train": request.train_split or "train", "test": request.test_split or "test", "validation": "validation"}
+    names = part_names(request, lambda name: (root / f"{name}.{ending}").is_file())
     files = {part: root / f"{name}.{ending}" for part, name in names.items()}
     if files["train"].is_file() or files["test"].is_file():
-        read = {
-            part: read_table(file, layout) for part, file in files.items() if part != "validation" or file.is_file()
-        }
+        read = {part: read_table(file, layout, REMEDY) for part, file in files.items()}
         columns = read["train"][1]
         for part, (_, found) in read.items():
             if found != columns:
@@ -81,7 +66,7 @@ def _read_parts(request: DatasetRequest, layout: Layout) -> tuple[dict[str, list
     table = root / f"labels.{ending}"
     if not table.is_file():
         raise DataError(f"no file {files['train']} and no {table}. '--data-root' should hold {EXPECTS}")
-    rows, columns = read_table(table, layout)
+    rows, columns = read_table(table, layout, REMEDY)
     if any(row.split for row in rows):
         return _by_column(rows, layout.split), columns, f"split by column '{layout.split}'"
     fraction, seed = float(request.options["test_fraction"]), int(request.options["split_seed"])
@@ -109,24 +94,10 @@ def _by_column(rows: Sequence[Row], column: str) -> dict[str, list[Row]]:
     return {part: found for part, found in parts.items() if found}
 
 
-def _split(root: Path, part: str, rows: Sequence[Row], names: tuple[str, ...], listed: Path) -> Split:
-    column = {name: place for place, name in enumerate(names)}
-    for row in rows:
-        for label in row.labels:
-            if label not in column:
-                raise DataError(f"{row.place}: unknown label '{label}', not in {listed}")
-    files = tuple(root / row.path for row in rows)
-    for row, file in zip(rows, files, strict=True):
-        if not file.is_file():
-            raise DataError(f"{row.place}: no image file {file}")
-    return Split(
-        dataset="csv",
-        name=part,
-        ids=tuple(row.path for row in rows),
-        labels=names,
-        truth=matrix([[column[label] for label in row.labels] for row in rows], len(names)),
-        images=FolderImages(files),
-    )
+def _part(root: Path, part: str, rows: Sequence[Row]) -> Part:
+    images = images_of(root, rows)
+    ids = tuple(row.path for row in rows)
+    return Part(part, ids, [row.labels for row in rows], images, lambda number: rows[number].place)
 
 
 SPEC = DatasetSpec(
@@ -141,7 +112,7 @@ SPEC = DatasetSpec(
         Option("separator", ";", "what separates label names in one cell"),
         Option("test_fraction", 0.2, "share drawn for test where no split is given", minimum=0.01, maximum=0.9),
         Option("split_seed", 0, "of that draw", minimum=0),
-        Option("k", 3, "labels that score models give each image", minimum=1),
+        K,
         ABSENT,
     ),
     expects=EXPECTS,

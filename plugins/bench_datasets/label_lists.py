@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import io
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from bench import DataError, Option
+from bench import DataError, Option, UsageError
+from bench.options import OptionValue
 from bench.records import BoolArray
 
 ABSENT = Option(
@@ -18,20 +20,47 @@ ABSENT = Option(
 )
 
 
-def read_lines(path: Path, expected: str) -> list[tuple[int, str]]:
-    """Return (line number from 1, text) of each line that is not blank; ``expected`` says what the file should be.
+def read_text(path: Path, expected: str) -> str:
+    """Return the text of a file, without its byte-order mark; ``expected`` says what the file should be.
 
-    A byte-order mark and Windows line ends are accepted. Raises ``DataError`` where the file is absent or
-    not UTF-8.
+    Raises ``DataError`` where the file is absent or, with the line, not UTF-8.
     """
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        content = path.read_bytes()
+        return content.decode("utf-8-sig")
     except FileNotFoundError:
         raise DataError(f"no file {path}. Expected there: {expected}") from None
     except UnicodeDecodeError as error:
-        line = path.read_bytes()[: error.start].count(b"\n") + 1
+        line = content[: error.start].count(b"\n") + 1
         raise DataError(f"{path} line {line}: not UTF-8 text. Expected: {expected}") from None
-    return [(number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+
+
+def read_lines(path: Path, expected: str) -> list[tuple[int, str]]:
+    """Return (line number from 1, text) of each line that is not blank; Windows line ends are accepted."""
+    # str.splitlines would also split at separators that may stand inside a name, such as U+2028.
+    lines = enumerate(io.StringIO(read_text(path, expected), newline=None), 1)
+    return [(number, line.rstrip("\n")) for number, line in lines if line.strip()]
+
+
+def separator(options: Mapping[str, OptionValue]) -> str:
+    """Return the option ``separator``, which separates label names; raises ``UsageError`` where it is empty."""
+    if not (text := str(options["separator"])):
+        raise UsageError(
+            "option separator: found '', allowed: text of one letter or more. Try: --set dataset.separator=;"
+        )
+    return text
+
+
+def read_names(path: Path) -> tuple[str, ...]:
+    """Return the label names of a file with one on each line; raises ``DataError`` where one stands twice."""
+    lines: dict[str, int] = {}
+    for number, line in read_lines(path, "a label name on each line"):
+        first = lines.setdefault(line.strip(), number)
+        if first != number:
+            raise DataError(f"{path} line {number}: label '{line.strip()}' stands twice, first in line {first}")
+    if not lines:
+        raise DataError(f"{path}: no label. Expected: a label name on each line")
+    return tuple(lines)
 
 
 def matrix(label_sets: Sequence[Iterable[int]], labels: int) -> BoolArray:

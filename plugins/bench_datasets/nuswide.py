@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 from bench import DataError, Dataset, DatasetRequest, DatasetSpec, Images, Option, Split
 from bench.images import FolderImages, MissingImages
 from bench.records import BoolArray
-from bench_datasets.label_lists import ABSENT, labels_kept, read_lines
+from bench_datasets.label_lists import ABSENT, labels_kept, read_lines, read_names
 
 EXPECTS = (
     "the official ImageList/{,Train,Test}Imagelist.txt, with Concepts81.txt and Groundtruth/ for the concepts, or"
@@ -27,7 +28,7 @@ def build(labels: Literal["concepts", "tags"], request: DatasetRequest) -> Datas
     """Return the data set; images without a label are dropped unless ``keep_unlabelled``."""
     root = request.root
     assert root is not None
-    names = _names(_find(root, "Concepts81.txt" if labels == "concepts" else "TagList1k.txt"))
+    names = read_names(_find(root, "Concepts81.txt" if labels == "concepts" else "TagList1k.txt"))
     listed = {part: _image_list(root, f"{part}Imagelist.txt") for part in ("Train", "Test")}
     if labels == "concepts":
         truth = {part: _concepts(root, names, part, len(images)) for part, images in listed.items()}
@@ -71,23 +72,19 @@ def _find(root: Path, name: str) -> Path:
     raise DataError(f"no file {name} in {root} or its folders {', '.join(places[1:])}. Expected there: {EXPECTS}")
 
 
-def _names(path: Path) -> tuple[str, ...]:
-    names = tuple(line.strip() for _, line in read_lines(path, "a label name on each line"))
-    if len(set(names)) != len(names) or not names:
-        raise DataError(f"{path}: " + ("a label stands twice" if names else "no label"))
-    return names
-
-
 def _image_list(root: Path, name: str) -> np.ndarray[tuple[int], np.dtype[np.str_]]:
     path = _find(root, name)
-    # Written on Windows: folders are separated by backslashes.
-    images = [line.strip().replace("\\", "/") for _, line in read_lines(path, "an image file on each line")]
-    if not images:
-        raise DataError(f"{path}: no images")
-    for number, image in enumerate(images, 1):
+    lines: dict[str, int] = {}
+    for number, line in read_lines(path, "an image file on each line"):
+        # Written on Windows: folders are separated by backslashes.
+        image = line.strip().replace("\\", "/")
         if image.startswith("/") or ".." in image.split("/"):
             raise DataError(f"{path} line {number}: '{image}' lies outside the image folder")
-    return np.array(images)
+        if lines.setdefault(image, number) != number:
+            raise DataError(f"{path} line {number}: image {image} stands twice, first in line {lines[image]}")
+    if not lines:
+        raise DataError(f"{path}: no images")
+    return np.array(list(lines))
 
 
 def _concepts(root: Path, names: Sequence[str], part: str, images: int) -> BoolArray:
@@ -132,21 +129,37 @@ def _matrix(path: Path, columns: int) -> BoolArray:
     if not path.is_file():
         raise DataError(f"no file {path}. Expected there: {EXPECTS}")
     parts: list[BoolArray] = []
-    seen = 0
+    line, unfinished = 1, 0  # the line in hand, and how many of its numbers earlier chunks held
     with path.open("rb") as file:
+        if file.read(len(BOM_UTF8)) != BOM_UTF8:
+            file.seek(0)
         while chunk := file.read(CHUNK):
             data = np.frombuffer(chunk, dtype=np.uint8)
             digits = (data == ord("0")) | (data == ord("1"))
             strange = np.flatnonzero(~digits & (data > ord(" ")))
             if len(strange):
-                number = seen + int((data[: strange[0]] == ord("\n")).sum()) + 1
-                raise DataError(f"{path} line {number}: found '{chr(data[strange[0]])}', allowed: 0 and 1")
-            seen += int((data == ord("\n")).sum())
+                number = line + int((data[: strange[0]] == ord("\n")).sum())
+                raise DataError(f"{path} line {number}: found {chr(data[strange[0]])!r}, allowed: 0 and 1")
+            starts = np.append(0, np.flatnonzero(data == ord("\n")))
+            counts = np.add.reduceat(digits, starts, dtype=np.int64)
+            counts[0] += unfinished
+            unfinished = int(counts[-1])
+            _check_rows(path, counts[:-1], columns, line)
+            line += len(starts) - 1
             parts.append(data[digits] == ord("1"))
-    values = np.concatenate(parts) if parts else np.zeros(0, dtype=np.bool_)
-    if len(values) % columns or not len(values):
-        raise DataError(f"{path}: {len(values):,} numbers are no rows of {columns:,}. Is the file whole?")
-    return values.reshape(-1, columns)
+    _check_rows(path, np.array([unfinished]), columns, line)
+    if not parts:
+        raise DataError(f"{path}: empty file. Expected: {columns:,} numbers, 0 or 1, on each line")
+    return np.concatenate(parts).reshape(-1, columns)
+
+
+def _check_rows(path: Path, counts: np.ndarray[tuple[int], np.dtype[np.int64]], columns: int, first: int) -> None:
+    """Raise ``DataError`` for a line that holds neither ``columns`` numbers nor none; ``first`` is the first line."""
+    wrong = np.flatnonzero((counts != columns) & (counts != 0))
+    if len(wrong):
+        raise DataError(
+            f"{path} line {first + wrong[0]}: {counts[wrong[0]]:,} numbers, expected {columns:,}. Is the file whole?"
+        )
 
 
 def _gone(root: Path, ids: np.ndarray[tuple[int], np.dtype[np.str_]]) -> tuple[BoolArray, Path | None]:

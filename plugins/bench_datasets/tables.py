@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
+import posixpath
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench import DataError
-from bench_datasets.label_lists import read_lines
+from bench.images import FolderImages
+from bench_datasets.label_lists import read_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,30 +38,31 @@ class Row:
     split: str
 
 
-def read_table(path: Path, layout: Layout) -> tuple[list[Row], tuple[str, ...]]:
+def read_table(path: Path, layout: Layout, remedy: str) -> tuple[list[Row], tuple[str, ...]]:
     """Return the rows of the table and, where each label is a column, the label names in the columns' order.
 
-    Raises ``DataError`` naming file and line for missing columns, rows of another length, a path that is empty or
-    stands twice, and cells other than 0 and 1 in a label's column.
+    Raises ``DataError`` naming file and line for missing columns (ended by ``remedy``), columns that stand twice, rows
+    of another length, a path that is empty or stands twice, and cells other than 0 and 1 in a label's column.
     """
-    lines = read_lines(path, "a table whose first line names its columns")
-    if not lines:
+    text = read_text(path, "a table whose first line names its columns")
+    if not text.strip():
         raise DataError(f"{path}: empty file. Expected: a first line with column names, then one line for each image")
-    # The lines are joined again, for a quoted cell may hold line ends; so lines are counted by the reader.
-    text = path.read_bytes().decode("utf-8-sig")
+    # A quoted cell may hold line ends, so lines are counted by the reader.
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=layout.delimiter, strict=True)
     rows: list[Row] = []
     seen: dict[str, int] = {}
     try:
-        columns = [name.strip() for name in next(reader)]
-        wanted = [layout.path, *([layout.labels] if layout.labels else [])]
-        for name in wanted:
+        filled = ([cell.strip() for cell in cells] for cells in reader if any(cell.strip() for cell in cells))
+        columns = next(filled, [])
+        place = f"{path} line {reader.line_num}"
+        for name in (layout.path, layout.labels)[: 2 if layout.labels else 1]:
             if name not in columns:
-                raise DataError(
-                    f"{path} line 1: no column '{name}', found: {', '.join(columns)}."
-                    " Try: --set dataset.path_column=NAME --set dataset.labels_column=NAME"
-                )
-        known = tuple(name for name in columns if name not in {layout.path, layout.split}) if not layout.labels else ()
+                raise DataError(f"{place}: no column '{name}', found: {', '.join(columns)}. {remedy}")
+        # Spreadsheets write columns without a name where a cell was once filled.
+        if twice := [name for name in columns if name and columns.count(name) > 1]:
+            raise DataError(f"{place}: column '{twice[0]}' stands twice")
+        others = tuple(name for name in columns if name not in {layout.path, layout.split, ""})
+        known = () if layout.labels else others
         for cells in reader:
             place = f"{path} line {reader.line_num}"
             if not any(cell.strip() for cell in cells):
@@ -66,9 +70,9 @@ def read_table(path: Path, layout: Layout) -> tuple[list[Row], tuple[str, ...]]:
             if len(cells) != len(columns):
                 raise DataError(f"{place}: {len(cells)} cells, expected {len(columns)}: {', '.join(columns)}")
             row = dict(zip(columns, (cell.strip() for cell in cells), strict=True))
-            image = row[layout.path]
-            if not image:
+            if not row[layout.path]:
                 raise DataError(f"{place}: the column '{layout.path}' is empty")
+            image = posixpath.normpath(row[layout.path])
             if image in seen:
                 raise DataError(f"{place}: image {image} stands twice, first in line {seen[image]}")
             seen[image] = reader.line_num
@@ -78,6 +82,22 @@ def read_table(path: Path, layout: Layout) -> tuple[list[Row], tuple[str, ...]]:
     if not rows:
         raise DataError(f"{path}: no images below the column names")
     return rows, known
+
+
+def images_of(folder: Path, rows: Sequence[Row]) -> FolderImages:
+    """Return the images of ``rows``; raises ``DataError`` with the line of the first that is not there."""
+    try:
+        return FolderImages(tuple(folder / row.path for row in rows))
+    except (DataError, OSError):  # of the system: a name too long to be one, where the columns are not those meant
+        absent = next(row for row in rows if not _is_there(folder / row.path))
+        raise DataError(f"{absent.place}: no image file {str(folder / absent.path)[:300]}") from None
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 def _labels(row: dict[str, str], layout: Layout, known: tuple[str, ...], place: str) -> tuple[str, ...]:

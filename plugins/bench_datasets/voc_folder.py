@@ -8,9 +8,10 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from bench import DataError, Dataset, DatasetRequest, DatasetSpec, Images, Option, Split, UsageError
+from bench import DataError, Dataset, DatasetRequest, DatasetSpec, Images, Split, UsageError
 from bench.data import narrow
-from bench_datasets.label_lists import ABSENT, labels_kept, read_lines
+from bench_datasets.label_lists import ABSENT, labels_kept, read_lines, read_names
+from bench_datasets.own_images import K
 
 EXPECTS = (
     "ImageSets/Main/<split>.txt, JPEGImages and Annotations as in PASCAL VOC;"
@@ -37,7 +38,7 @@ def build(request: DatasetRequest) -> Dataset:
         train, test = narrow(train, kept), narrow(test, kept)
     return Dataset(
         name="voc-folder",
-        variant=f"{root.name}: {train.name} {len(train):,} / {test.name} {len(test):,} images,"
+        variant=f"{root.absolute().name}: {train.name} {len(train):,} / {test.name} {len(test):,} images,"
         f" {len(train.labels)} classes, difficult ignored",
         train=train,
         test=test,
@@ -58,7 +59,7 @@ def find_root(root: Path, pattern: str, expects: str) -> Path:
 def _classes(root: Path, splits: Sequence[str]) -> tuple[str, ...]:
     listed = root / "labels.txt"
     if listed.is_file():
-        return tuple(line.strip() for _, line in read_lines(listed, "a class name on each line"))
+        return read_names(listed)
     ending = f"_{splits[0]}.txt"
     of_files = sorted(path.name.removesuffix(ending) for path in (root / "ImageSets" / "Main").glob(f"*{ending}"))
     if of_files:
@@ -79,12 +80,13 @@ def read_split(dataset: str, root: Path, name: str, classes: tuple[str, ...]) ->
     else:
         flags, sizes = _read_annotations(root, name, classes)
     ids = tuple(flags[0])
-    for label, of_class in zip(classes, flags, strict=True):
-        if tuple(of_class) != ids:
-            odd = min(set(of_class) ^ set(ids), default="their order")
-            raise DataError(
-                f"{root}/ImageSets/Main: {label}_{name}.txt and {classes[0]}_{name}.txt list different images: {odd}"
-            )
+    lists = {f"{label}_{name}.txt": tuple(of_class) for label, of_class in zip(classes, flags, strict=True)}
+    if _main(root, name).is_file():
+        lists[f"{name}.txt"] = tuple(_listed(root, name))
+    for file, images in lists.items():
+        if images != ids:
+            odd = min(set(images) ^ set(ids), default="their order")
+            raise DataError(f"{root}/ImageSets/Main: {file} and {classes[0]}_{name}.txt list different images: {odd}")
     values = np.array([list(of_class.values()) for of_class in flags], dtype=np.int8).T.reshape(len(ids), len(classes))
     return Split(dataset, name, ids, classes, values == 1, _images(root, ids, name), values == 0, sizes)
 
@@ -94,7 +96,18 @@ def _main(root: Path, name: str) -> Path:
 
 
 def _listed(root: Path, split: str) -> list[str]:
-    return [line.split()[0] for _, line in read_lines(_main(root, split), "an image name on each line")]
+    """Return the images of a split's list, in its order."""
+    path = _main(root, split)
+    lines: dict[str, int] = {}
+    for number, line in read_lines(path, "an image name on each line"):
+        image = line.split()[0]
+        if image.startswith("/") or ".." in image.split("/"):
+            raise DataError(f"{path} line {number}: '{image}' lies outside the image folder")
+        if lines.setdefault(image, number) != number:
+            raise DataError(f"{path} line {number}: image {image} stands twice, first in line {lines[image]}")
+    if not lines:
+        raise DataError(f"{path}: no images")
+    return list(lines)
 
 
 def _flags(root: Path, label: str, split: str) -> dict[str, int]:
@@ -118,7 +131,7 @@ def _read_annotations(
 
     Copies of the data set often lack the class files; they follow from the image list and ``Annotations``.
     """
-    images = list(dict.fromkeys(_listed(root, split)))
+    images = _listed(root, split)
     flags: list[dict[str, int]] = [dict.fromkeys(images, -1) for _ in classes]
     sizes = np.zeros((len(images), len(classes)), dtype=np.float32)
     for row, image in enumerate(images):
@@ -139,14 +152,17 @@ def _objects(root: Path, image: str, split: str) -> list[tuple[str, bool, float]
         top = ElementTree.parse(path).getroot()
     except FileNotFoundError:
         raise DataError(f"no file {path}, listed in ImageSets/Main/{split}.txt") from None
-    except ElementTree.ParseError as error:
+    except (ElementTree.ParseError, LookupError, ValueError) as error:
         raise DataError(f"{path} is no XML: {error}. Is the file whole?") from None
     whole = _number(top, "size/width") * _number(top, "size/height")
-    objects = []
+    objects: list[tuple[str, bool, float]] = []
     for entry in top.findall("object"):
         width, height = (_number(entry, f"bndbox/{axis}max") - _number(entry, f"bndbox/{axis}min") for axis in "xy")
         share = min(max(width * height / whole, 0.0), 1.0) if whole > 0 else 0.0
-        objects.append((entry.findtext("name", "").strip(), entry.findtext("difficult", "0").strip() == "1", share))
+        name = entry.findtext("name", "").strip()
+        if not name:
+            raise DataError(f"{path}: object {len(objects) + 1} has no name")
+        objects.append((name, entry.findtext("difficult", "0").strip() == "1", share))
     return objects
 
 
@@ -173,7 +189,7 @@ SPEC = DatasetSpec(
     name="voc-folder",
     summary="your own images, in PASCAL VOC's folders with any classes",
     build=build,
-    options=(Option("k", 3, "labels that score models give each image", minimum=1), ABSENT),
+    options=(K, ABSENT),
     expects=EXPECTS,
     splits=("trainval", "train", "val", "test"),
     source="docs/your-data.md",

@@ -1,0 +1,164 @@
+"""Columns of images and labels in an Arrow schema, found by their types: Hugging Face data sets and Parquet files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from bench import DataError, Option
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+IMAGE_COLUMN = Option("image_column", "", "column of the images; empty: the only one of its type")
+LABELS_COLUMN = Option(
+    "labels_column", "", "column of the labels, or field of one as in objects.category; empty: the only one of its type"
+)
+CATEGORY = "category"
+"""The field that holds an object's label, in columns of objects."""
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Where a table keeps what is needed: the image column, the labels column, and that column's field if it has one.
+
+    ``names`` are those of the labels' numbers, where the schema says; ``numbers`` is true where they are sure to be
+    labels' numbers.
+    """
+
+    image: str
+    labels: str
+    field: str
+    names: tuple[str, ...]
+    numbers: bool
+
+
+def find_columns(schema: pa.Schema, image: str, labels: str, where: str) -> Columns:
+    """Return the columns called ``image`` and ``labels``, or where these are empty those whose types fit.
+
+    Raises ``DataError`` that lists the columns where none or several fit.
+    """
+    import pyarrow as pa
+
+    features = _features(schema)
+    shown = ", ".join(f"{field.name} ({_in_words(field, features)})" for field in schema)
+    asked, _, asked_field = (labels, "", "") if labels in schema.names else labels.partition(".")
+    for name in (image, asked):
+        if name and name not in schema.names:
+            raise DataError(f"{where}: no column '{name}'. Columns: {shown}")
+    kinds = {field.name: _image_kind(field, features) for field in schema}
+    best = max(kinds.values(), default=0)
+    fitting = [name for name, kind in kinds.items() if kind and kind == best]
+    image = image or _only(fitting, "images", "image_column", where, shown)
+    several = [field.name for field in schema if field.name != image and _holds_label_sets(field)]
+    single = [field.name for field in schema if pa.types.is_integer(field.type) and _names(features.get(field.name))]
+    column = asked or _only(several or single, "labels", "labels_column", where, shown)
+    fields = _fields(schema.field(column).type)
+    field = asked_field or (CATEGORY if CATEGORY in fields else "")
+    if bool(fields) != bool(field) or (field and field not in fields):
+        raise DataError(
+            f"{where}: column '{column}' has {'the fields ' + ', '.join(fields) if fields else 'no fields'}."
+            f" Try: --set dataset.labels_column={column}{'.' + fields[0] if fields else ''}"
+        )
+    names = _names(features.get(column), field)
+    return Columns(image, column, field, names, bool(names or field))
+
+
+def label_values(column: pa.ChunkedArray, field: str) -> list[object]:
+    """Return the values of a labels column as Python objects; of objects, their ``field`` alone."""
+    values: list[Any] = column.to_pylist()
+    if not field:
+        return values
+    return [
+        value[field] if isinstance(value, dict) else [entry[field] for entry in value or () if entry is not None]
+        for value in values
+    ]
+
+
+def content(value: pa.Scalar) -> tuple[BinaryIO | None, str]:
+    """Return the encoded image of a row as an open file, or ``None``; and the path that the row gives for it."""
+    import pyarrow as pa
+
+    fields = _fields(value.type) if value.is_valid else []
+    encoded = value["bytes"] if "bytes" in fields else value
+    path = value["path"].as_py() if "path" in fields else ""
+    readable = encoded.is_valid and (pa.types.is_binary(encoded.type) or pa.types.is_large_binary(encoded.type))
+    return pa.BufferReader(encoded.as_buffer()) if readable else None, path or ""
+
+
+def _only(fitting: list[str], what: str, option: str, where: str, shown: str) -> str:
+    if len(fitting) == 1:
+        return fitting[0]
+    found = f"the {what} may be in {' or '.join(fitting)}" if fitting else f"no column is sure to hold the {what}"
+    raise DataError(
+        f"{where}: {found}. Try: --set dataset.{option}={fitting[0] if fitting else 'NAME'}. Columns: {shown}"
+    )
+
+
+def _features(schema: pa.Schema) -> Mapping[str, Any]:
+    """Return what Hugging Face's libraries noted of the columns, empty where they did not write the schema."""
+    try:
+        noted = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
+        features = noted["info"]["features"]
+    except (ValueError, KeyError, TypeError):
+        return {}
+    return features if isinstance(features, dict) else {}
+
+
+def _image_kind(field: pa.Field, features: Mapping[str, Any]) -> int:
+    """Return 2 for a column that says it holds images, 1 for one whose bytes may be images, else 0."""
+    import pyarrow as pa
+
+    feature = features.get(field.name)
+    if isinstance(feature, dict) and feature.get("_type") == "Image":
+        return 2
+    return int("bytes" in _fields(field.type) or pa.types.is_binary(field.type) or pa.types.is_large_binary(field.type))
+
+
+def _holds_label_sets(field: pa.Field) -> bool:
+    """Return whether a column may hold several labels a row: lists of texts or whole numbers, or objects."""
+    import pyarrow as pa
+
+    fields = _fields(field.type)
+    if fields:
+        return CATEGORY in fields
+    inner = _inner(field.type)
+    text = pa.types.is_string(inner) or pa.types.is_large_string(inner)
+    return bool(inner != field.type and (text or pa.types.is_integer(inner) or pa.types.is_boolean(inner)))
+
+
+def _inner(kind: pa.DataType) -> pa.DataType:
+    import pyarrow as pa
+
+    listed = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+    return kind.value_type if listed else kind
+
+
+def _fields(kind: pa.DataType) -> list[str]:
+    """Return the fields of a struct, or of the structs in a list."""
+    import pyarrow as pa
+
+    inner = _inner(kind)
+    return [inner.field(number).name for number in range(inner.num_fields)] if pa.types.is_struct(inner) else []
+
+
+def _names(feature: Any, field: str = "") -> tuple[str, ...]:
+    """Return the class names that a feature, or its ``field``, gives to numbers; empty where it gives none."""
+    while isinstance(feature, dict) and "_type" in feature and "feature" in feature:
+        feature = feature["feature"]
+    if field and isinstance(feature, dict):
+        return _names(feature.get(field))
+    names = feature.get("names") if isinstance(feature, dict) and feature.get("_type") == "ClassLabel" else None
+    return tuple(map(str, names)) if isinstance(names, list) else ()
+
+
+def _in_words(field: pa.Field, features: Mapping[str, Any]) -> str:
+    """Return a column's type for people, as in ``list of 80 classes``."""
+    if kind := _image_kind(field, features):
+        return "image" if kind == 2 else "bytes"
+    names = _names(features.get(field.name))
+    inner = _inner(field.type)
+    words = f"{len(names)} classes" if names else "objects" if _fields(inner) else str(inner)
+    return words if inner == field.type else f"list of {words}"

@@ -1,0 +1,215 @@
+"""Data sets of Hugging Face's ``datasets`` library: by name from its hub, or from a folder."""
+
+from __future__ import annotations
+
+import io
+import re
+import zipfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench import DataError, Dataset, DatasetRequest, DatasetSpec, NotRun, Option, UsageError
+from bench.images import ImageBytes, decode, sampled_hash
+from bench.progress import visible
+from bench_datasets.arrow_columns import IMAGE_COLUMN, LABELS_COLUMN, Columns, content, find_columns, label_values
+from bench_datasets.label_lists import ABSENT, read_names
+from bench_datasets.label_values import LABELS_ARE, SEPARATOR, named
+from bench_datasets.own_images import K, Part, assemble, part_names
+
+if TYPE_CHECKING:
+    import datasets
+
+EXPECTS = (
+    "what 'datasets' reads: a folder written by save_to_disk, images with metadata files, or Parquet files;"
+    " or name a set of the hub with --set dataset.path=OWNER/NAME"
+)
+OLDEST = 4
+"""Before this version, opening a data set could run code that came with it."""
+
+HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
+
+
+def build(request: DatasetRequest) -> Dataset:
+    """Return the data set. Labels are in the order of ``labels.txt`` in the data root, else of their classes."""
+    options, title = request.options, str(request.options["path"])
+    if bool(title) == (request.root is not None):
+        raise UsageError(
+            "dataset 'huggingface': found "
+            + ("both a hub's name and a folder" if title else "no name and no folder")
+            + ". Try: --set dataset.path=OWNER/NAME for a set of the hub, or --data-root DIR"
+        )
+    where = title or str(request.root)
+    loaded = _load(request)
+    parts, columns = {}, {}
+    for part, name in part_names(request, loaded.__contains__).items():
+        parts[part], columns[part] = _part(loaded, name, where, options)
+    found = columns["train"]
+    if odd := [part for part, others in columns.items() if others.names != found.names]:
+        raise DataError(f"{where}: '{parts[odd[0]].name}' has other classes than '{parts['train'].name}'")
+    listed = None if request.root is None else request.root / "labels.txt"
+    names = found.names or (read_names(listed) if listed is not None and listed.is_file() else ())
+    return assemble(
+        "huggingface",
+        title or Path(where).absolute().name,
+        named(parts, names, options, sure=found.numbers),
+        options,
+        listed=listed,
+        names=found.names,
+        remedy="Try: --set dataset.labels_column=NAME",
+    )
+
+
+def _part(
+    loaded: Mapping[str, datasets.Dataset], asked: str, where: str, options: Mapping[str, Any]
+) -> tuple[Part, Columns]:
+    """Return one split, its labels as they stand there, and the columns they were read from."""
+    name, start, rows = _select(loaded, asked, where)
+    split = f"{where}/{name}"
+    columns = find_columns(rows.features.arrow_schema, options["image_column"], options["labels_column"], split)
+    table = rows.with_format("arrow")
+    labels = label_values(table.select_columns([columns.labels])[:].column(0), columns.field)
+    images = HuggingFaceImages(table.select_columns([columns.image]), split, start)
+    ids = tuple(f"{name}/{start + row}" for row in range(len(rows)))
+    return Part(asked, ids, labels, images, lambda row: f"{split} row {start + row}"), columns
+
+
+def _select(loaded: Mapping[str, datasets.Dataset], asked: str, where: str) -> tuple[str, int, datasets.Dataset]:
+    """Return a split's name, first row and rows; ``asked`` may be a slice of one, as in ``train[:80%]``."""
+    import datasets
+
+    if asked in loaded:
+        return asked, 0, loaded[asked]
+    try:
+        sizes = {name: len(rows) for name, rows in loaded.items()}
+        (chosen,) = datasets.ReadInstruction.from_spec(asked).to_absolute(sizes)
+    except (ValueError, AssertionError):
+        first = next(iter(loaded))
+        raise UsageError(
+            f"{where}: no split '{asked}', found: {', '.join(loaded)}. Try: --train-split NAME --test-split NAME, or"
+            f" parts of one: --train-split '{first}[:80%]' --test-split '{first}[80%:]'"
+        ) from None
+    rows = loaded[chosen.splitname]
+    start, stop = chosen.from_ or 0, len(rows) if chosen.to is None else chosen.to
+    return chosen.splitname, start, rows.select(range(start, stop))
+
+
+def _load(request: DatasetRequest) -> Mapping[str, datasets.Dataset]:
+    """Return the splits by name, rows memory-mapped. No code of the data set is run: this version has no way to."""
+    try:
+        import datasets
+        import huggingface_hub
+    except ImportError:
+        raise NotRun("the package 'datasets' is not installed. Try: pip install 'multilabel-bench[hf]'") from None
+    if int(datasets.__version__.partition(".")[0]) < OLDEST:
+        raise NotRun(
+            f"datasets {datasets.__version__} is installed, and may run code of a data set; needed: {OLDEST} or newer."
+            " Try: pip install 'multilabel-bench[hf]'"
+        )
+    if not visible():
+        datasets.disable_progress_bars()
+    # What goes wrong is told in one line below; the libraries' own warnings would stand before it.
+    datasets.logging.set_verbosity(datasets.logging.CRITICAL)
+    huggingface_hub.logging.set_verbosity(datasets.logging.CRITICAL)
+    name, root = str(request.options["path"]), request.root
+    if name and not HUB_NAME.fullmatch(name):
+        folder = ". It is a folder. Try: --data-root" if Path(name).is_dir() else ""
+        raise UsageError(f"dataset.path: found '{name}', allowed: OWNER/NAME as on the hub{folder}")
+    try:
+        if root is not None and any((root / file).is_file() for file in ("dataset_dict.json", "state.json")):
+            found = datasets.load_from_disk(str(root))
+        else:
+            found = datasets.load_dataset(
+                name or str(root.resolve() if root else ""),
+                name=str(request.options["config"]) or None,
+                revision=str(request.options["revision"]) or None,
+            )
+    except ConnectionError:
+        raise NotRun(f"the Hugging Face hub cannot be reached, and its cache here does not hold '{name}'") from None
+    except Exception as error:  # a reader for each format, each with its own errors
+        raise DataError(f"'datasets' cannot open {name or root}: {_reason(error)}") from error
+    return found if isinstance(found, dict) else {"train": found}
+
+
+def _reason(error: BaseException) -> str:
+    """Return the first line of what an error was caused by; the outermost only says that there was one."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return next(iter(str(error).splitlines()), type(error).__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class HuggingFaceImages:
+    """The image column of a split, as Arrow; rows are counted from ``start`` for people."""
+
+    rows: datasets.Dataset
+    where: str
+    start: int = 0
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def read(self, index: int) -> NDArray[np.uint8]:
+        """Return image ``index`` as RGB, (height, width, 3). Raises ``DataError`` with its row."""
+        return decode(ImageBytes(self._open(index).read(), self.describe(index)))
+
+    def describe(self, index: int) -> str:
+        """Return the data set, the split and the row."""
+        return f"{self.where} row {self.start + index}"
+
+    def content_hash(self) -> str:
+        """Return a hash over each image's length and samples; see ``sampled_hash``."""
+        return sampled_hash(self._sections())
+
+    def _sections(self) -> Iterator[tuple[BinaryIO, int, int]]:
+        for index in range(len(self)):
+            with self._open(index) as file:
+                yield file, 0, file.seek(0, 2)
+
+    def _open(self, index: int) -> BinaryIO:
+        """Return the encoded image as an open file."""
+        found, path = content(self.rows[index].column(0)[0])
+        if found is not None:
+            return found
+        if not path:
+            raise DataError(f"cannot read image {self.describe(index)}: the row holds none")
+        # An archive that was not unpacked: zip://photos/1.jpg::/folder/train.zip
+        member, _, archive = path.removeprefix("zip://").partition("::")
+        if not Path(archive or path).is_file():
+            raise DataError(f"cannot read image {self.describe(index)}: no file {archive or path}")
+        try:
+            return io.BytesIO(_open_zip(archive).read(member)) if archive else Path(path).open("rb")
+        except (OSError, KeyError, zipfile.BadZipFile) as error:
+            raise DataError(f"cannot read image {self.describe(index)}: {error}") from None
+
+
+@lru_cache(maxsize=4)
+def _open_zip(path: str) -> zipfile.ZipFile:
+    return zipfile.ZipFile(path)
+
+
+SPEC = DatasetSpec(
+    name="huggingface",
+    summary="data sets of Hugging Face's hub, or folders that its library reads",
+    build=build,
+    options=(
+        Option("path", "", "a set of the hub, as OWNER/NAME, where no data root is given"),
+        Option("config", "", "the set's configuration (subset); empty: its only one"),
+        Option("revision", "", "commit or tag on the hub; empty: the newest"),
+        IMAGE_COLUMN,
+        LABELS_COLUMN,
+        LABELS_ARE,
+        SEPARATOR,
+        K,
+        ABSENT,
+    ),
+    expects=EXPECTS,
+    root_optional=True,
+    splits=("train", "test"),
+    source="docs/your-data.md",
+)

@@ -1,0 +1,100 @@
+"""A user's own images as a data set: what is left to do once labels are read and images found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench import DataError, Dataset, DatasetRequest, Images, Option, Split
+from bench.data import narrow
+from bench.options import OptionValue
+from bench_datasets.label_lists import labels_kept, matrix, read_names
+
+K = Option("k", 3, "labels that score models give each image", minimum=1)
+
+NAMES = {"train": ("train",), "test": ("test",), "validation": ("validation", "valid", "val")}
+"""What the files or folders of each part are called, the first that is there being taken."""
+
+
+def part_names(request: DatasetRequest, is_there: Callable[[str], bool]) -> dict[str, str]:
+    """Return what train, test and validation are called: as asked for, else by the usual name that ``is_there``.
+
+    Without a validation part there is no entry for it; train and test have one whether they are there or not.
+    """
+    asked = {"train": request.train_split, "test": request.test_split}
+    chosen = {}
+    for part, usual in NAMES.items():
+        free = (name for name in usual if name not in asked.values() and is_there(name))
+        name = asked.get(part) or next(free, "")
+        if name or part != "validation":
+            chosen[part] = name or part
+    return chosen
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One split as read: the labels of each image, and by ``place(row)`` where they stand, for errors.
+
+    Labels are tuples of names, or values that ``label_values.named`` turns into them.
+    """
+
+    name: str
+    ids: tuple[str, ...]
+    labels: Sequence[Any]
+    images: Images
+    place: Callable[[int], str]
+
+
+def assemble(
+    dataset: str,
+    title: str,
+    parts: Mapping[str, Part],
+    options: Mapping[str, OptionValue],
+    *,
+    listed: Path | None = None,
+    names: Sequence[str] = (),
+    how: str = "",
+    remedy: str = "",
+) -> Dataset:
+    """Return the data set of ``parts``: train, test and perhaps validation.
+
+    Labels are in the order of the file ``listed`` where there is one, else of ``names``, else sorted. Raises
+    ``DataError`` for a label that the list lacks, and where no image has a label; ``remedy`` ends that message.
+    """
+    found = {label for part in parts.values() for labels in part.labels for label in labels}
+    from_file = listed is not None and listed.is_file()
+    order = read_names(listed) if listed is not None and from_file else tuple(names) or _in_order(found)
+    if not found or not order:
+        raise DataError(f"{title}: no image has a label. {remedy}")
+    column = {label: number for number, label in enumerate(order)}
+    splits = {}
+    for key, part in parts.items():
+        for row, labels in enumerate(part.labels):
+            if strange := next((label for label in labels if label not in column), None):
+                where = listed if from_file else "the names of the labels"
+                raise DataError(f"{part.place(row)}: unknown label '{strange}', not in {where}")
+        truth = matrix([[column[label] for label in labels] for labels in part.labels], len(order))
+        splits[key] = Split(dataset, part.name, part.ids, order, truth, part.images)
+    kept = labels_kept(splits["train"].truth, str(options["absent_labels"]))
+    if not kept.all():
+        splits = {key: narrow(split, kept) for key, split in splits.items()}
+    count = int(kept.sum())
+    counts = " / ".join(f"{split.name} {len(split):,}" for split in splits.values())
+    left_out = f"{len(order) - count} labels without an image in train left out" if count < len(order) else ""
+    return Dataset(
+        name=dataset,
+        variant=", ".join(filter(None, (f"{title}: {counts} images", f"{count} labels", how, left_out))),
+        train=splits["train"],
+        test=splits["test"],
+        protocol=f"top{min(int(options['k']), count)}@1",
+        validation=splits.get("validation"),
+        source="your own images",
+    )
+
+
+def _in_order(names: Collection[str]) -> tuple[str, ...]:
+    """Return the names sorted; where all are numbers, 2 comes before 10."""
+    numbers = all(name.isdecimal() for name in names)
+    return tuple(sorted(names, key=lambda name: (int(name) if numbers else 0, name)))

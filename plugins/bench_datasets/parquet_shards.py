@@ -1,0 +1,138 @@
+"""Shards as Parquet files, with a column of image bytes and one of labels; images are read a row group at a time."""
+
+from __future__ import annotations
+
+import threading
+from bisect import bisect_right
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import accumulate
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench import DataError, NotRun
+from bench.images import ImageBytes, decode, sampled_hash
+from bench.options import OptionValue
+from bench_datasets.arrow_columns import Columns, content, find_columns, label_values
+from bench_datasets.own_images import Part
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+LARGEST_GROUP = 1 << 30
+"""Bytes of images in a row group, unpacked; one image cannot be read without its group, so larger ones are refused."""
+
+GROUPS_HELD = 4
+"""Row groups in memory: threads that read ahead of one another meet in the same few."""
+
+
+class ParquetImages:
+    """Images in a column of Parquet files. Threads may read at once: the first that needs a row group unpacks it."""
+
+    def __init__(self, shards: Sequence[Path], footers: Sequence[pq.FileMetaData], column: str) -> None:
+        self.column = column
+        self.shards, self.footers = tuple(shards), tuple(footers)
+        self.groups = [
+            (number, group) for number, footer in enumerate(footers) for group in range(footer.num_row_groups)
+        ]
+        sizes = [footers[number].row_group(group).num_rows for number, group in self.groups]
+        self.group_starts: list[int] = [0, *accumulate(sizes)]
+        self.shard_starts = [0, *accumulate(footer.num_rows for footer in footers)]
+        self._held: OrderedDict[int, pa.ChunkedArray] = OrderedDict()
+        self._lock = threading.Lock()
+        for number, group in self.groups:
+            _check_size(shards[number], footers[number].row_group(group), group, column)
+
+    def __len__(self) -> int:
+        return self.group_starts[-1]
+
+    def read(self, index: int) -> NDArray[np.uint8]:
+        """Return image ``index`` as RGB, (height, width, 3). Raises ``DataError`` with its shard and row."""
+        with self._open(index) as file:
+            return decode(ImageBytes(file.read(), self.describe(index)))
+
+    def describe(self, index: int) -> str:
+        """Return the shard's path and the row in it."""
+        shard = bisect_right(self.shard_starts, index) - 1
+        return f"{self.shards[shard]} row {index - self.shard_starts[shard]}"
+
+    def content_hash(self) -> str:
+        """Return a hash over each image's length and samples; see ``sampled_hash``."""
+        return sampled_hash(self._sections())
+
+    def _sections(self) -> Iterator[tuple[BinaryIO, int, int]]:
+        for index in range(len(self)):
+            with self._open(index) as file:
+                yield file, 0, file.seek(0, 2)
+
+    def _open(self, index: int) -> BinaryIO:
+        group = bisect_right(self.group_starts, index) - 1
+        found, _ = content(self._group(group)[index - self.group_starts[group]])
+        if found is None:
+            raise DataError(f"cannot read image {self.describe(index)}: the row holds no bytes")
+        return found
+
+    def _group(self, group: int) -> pa.ChunkedArray:
+        with self._lock:
+            if group not in self._held:
+                number, local = self.groups[group]
+                self._held[group] = _read(self.shards[number], self.column, self.footers[number], local)
+                if len(self._held) > GROUPS_HELD:
+                    self._held.popitem(last=False)
+            self._held.move_to_end(group)
+            return self._held[group]
+
+
+def read_parquet(name: str, shards: Sequence[Path], options: Mapping[str, OptionValue]) -> tuple[Part, Columns]:
+    """Return the split called ``name``, its labels as they stand there, and the columns they were read from."""
+    try:
+        import pyarrow.parquet as pq
+    except ImportError:
+        raise NotRun("the package 'pyarrow' is not installed. Try: pip install 'multilabel-bench[parquet]'") from None
+    footers, labels, columns = [], [], None
+    for shard in shards:
+        with _errors_named(shard), pq.ParquetFile(shard) as file:
+            found = find_columns(
+                file.schema_arrow, str(options["image_column"]), str(options["labels_column"]), str(shard)
+            )
+            footers.append(file.metadata)
+            labels += label_values(file.read(columns=[found.labels]).column(0), found.field)
+        if found != (columns := columns or found):
+            raise DataError(f"{shard}: other columns or classes than {shards[0].name}")
+    assert columns is not None
+    images = ParquetImages(shards, footers, columns.image)
+    return Part(name, tuple(f"{name}/{row}" for row in range(len(images))), labels, images, images.describe), columns
+
+
+def _check_size(shard: Path, group: pq.RowGroupMetaData, number: int, column: str) -> None:
+    chunks = (group.column(place) for place in range(group.num_columns))
+    size = sum(chunk.total_uncompressed_size for chunk in chunks if chunk.path_in_schema.split(".")[0] == column)
+    if size > LARGEST_GROUP:
+        raise DataError(
+            f"{shard}: row group {number} holds {size:,} bytes of images, allowed: {LARGEST_GROUP:,}."
+            " Write it with fewer rows in a group, as with row_group_size=100"
+        )
+
+
+def _read(shard: Path, column: str, footer: pq.FileMetaData, group: int) -> pa.ChunkedArray:
+    import pyarrow.parquet as pq
+
+    with _errors_named(shard), pq.ParquetFile(shard, metadata=footer) as file:
+        return file.read_row_group(group, columns=[column]).column(0)
+
+
+@contextmanager
+def _errors_named(shard: Path) -> Iterator[None]:
+    """Turn pyarrow's errors into one line with the shard's path."""
+    import pyarrow as pa
+
+    try:
+        yield
+    except (pa.ArrowException, OSError) as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise DataError(f"{shard}: no Parquet file, or not a whole one: {reason}") from None

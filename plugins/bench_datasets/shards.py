@@ -1,0 +1,80 @@
+"""Your own images in shards, on one disk or several: tar files as WebDataset writes them, or Parquet files."""
+
+from __future__ import annotations
+
+from bench import DataError, Dataset, DatasetRequest, DatasetSpec, Option
+from bench_datasets.arrow_columns import IMAGE_COLUMN, LABELS_COLUMN, Columns
+from bench_datasets.label_lists import ABSENT, read_names
+from bench_datasets.label_values import LABELS_ARE, SEPARATOR, named
+from bench_datasets.own_images import NAMES, K, Part, assemble, part_names
+from bench_datasets.parquet_shards import read_parquet
+from bench_datasets.shard_lists import find_shards
+from bench_datasets.tar_shards import LABELS_FIELD, LABELS_MEMBER, read_tar
+
+EXPECTS = (
+    "shards train-000.tar, test-000.tar, ... (WebDataset: <key>.jpg with <key>.json, .cls or .txt) or .parquet,"
+    " or train.txt and test.txt that list their paths"
+)
+
+
+def build(request: DatasetRequest) -> Dataset:
+    """Return the data set. Labels are in the order of ``labels.txt`` in the data root, else of their classes."""
+    options, root = request.options, request.root
+    parts: dict[str, Part] = {}
+    columns: dict[str, Columns] = {}
+    names = part_names(request, lambda name: bool(find_shards(root, name, "")))
+    if options["validation"]:
+        names["validation"] = "validation"
+    for part, name in names.items():
+        shards = find_shards(root, name, str(options[part]))
+        kinds = {shard.suffix for shard in shards}
+        if len(kinds) != 1:
+            found = (
+                "both .tar and .parquet" if kinds else f"no {name}-*.tar, {name}-*.parquet, {name}.txt or folder {name}"
+            )
+            raise DataError(
+                f"shards of '{name}' in {root or 'no data root'}: {found}."
+                f" Try: --data-root DIR, --{part}-split NAME, or --set dataset.{part}=PATTERN"
+            )
+        if kinds == {".tar"}:
+            member, field = str(options["labels_member"]), str(options["labels_field"])
+            parts[part] = read_tar(name, shards, member, field, request.cache)
+        else:
+            parts[part], columns[part] = read_parquet(name, shards, options)
+    classes = {part: found.names for part, found in columns.items() if found.names}
+    if len(set(classes.values())) > 1:
+        raise DataError(f"shards of {' and '.join(classes)}: their classes differ")
+    given = next(iter(classes.values()), ())
+    listed = None if root is None else root / "labels.txt"
+    called = given or (read_names(listed) if listed is not None and listed.is_file() else ())
+    return assemble(
+        "shards",
+        root.absolute().name if root else "shards",
+        named(parts, called, options, sure=any(found.numbers for found in columns.values())),
+        options,
+        listed=listed,
+        names=given,
+        remedy="Do the samples hold labels? See docs/your-data.md",
+    )
+
+
+SPEC = DatasetSpec(
+    name="shards",
+    summary="your own images in shards: WebDataset's .tar, or .parquet; on several disks, too",
+    build=build,
+    options=(
+        *(Option(part, "", f"{part} shards, as in {part}-{{000..127}}.tar; empty: by name") for part in NAMES),
+        LABELS_MEMBER,
+        LABELS_FIELD,
+        IMAGE_COLUMN,
+        LABELS_COLUMN,
+        LABELS_ARE,
+        SEPARATOR,
+        K,
+        ABSENT,
+    ),
+    expects=EXPECTS,
+    root_optional=True,
+    splits=("train", "test"),
+    source="docs/your-data.md",
+)

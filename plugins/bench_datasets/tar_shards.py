@@ -1,0 +1,227 @@
+"""Shards as WebDataset writes them: tar files whose members ``key.jpg`` and ``key.json`` make up one sample.
+
+A shard is read once for an index, of where each image lies and what its labels are; images are then read by seeking.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tarfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench import DataError, Option, StoreError
+from bench.files import canonical_json, digest, write_atomic
+from bench.images import ImageBytes, decode, sampled_hash
+from bench.progress import track
+from bench_datasets.image_folder import SUFFIXES as IMAGE_SUFFIXES
+from bench_datasets.own_images import Part
+
+MEMBERS = ("json", "cls", "txt")
+LABELS_MEMBER = Option("labels_member", "auto", "which member of a sample holds its labels", choices=("auto", *MEMBERS))
+LABELS_FIELD = Option("labels_field", "labels", "field of a sample's JSON that holds its labels")
+INDEX_VERSION = 1
+CHUNK = 1 << 20
+LARGEST_LABELS = 1 << 20
+"""Bytes of a labels member; a larger one is no list of labels."""
+
+SAMPLE = re.compile(r"((?:.*/)?[^./][^./]*)\.([^/]+)")
+"""As WebDataset does: the key of a sample ends at the first dot of a member's name."""
+
+Sample = tuple[str, str, int, int, Any]
+"""Key, image suffix, where the image starts in the shard, its length, and its labels as they stand there."""
+
+
+@dataclass(frozen=True, slots=True)
+class TarImages:
+    """Images in tar shards, each where the index says."""
+
+    shards: tuple[Path, ...]
+    names: tuple[str, ...]
+    places: NDArray[np.int64]
+    """(images, 3): number of the shard, start, length."""
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def read(self, index: int) -> NDArray[np.uint8]:
+        """Return image ``index`` as RGB, (height, width, 3). Raises ``DataError`` with its shard and member."""
+        shard, start, length = self.places[index].tolist()
+        try:
+            with self.shards[shard].open("rb") as file:
+                file.seek(start)
+                content = file.read(length)
+        except OSError as error:
+            raise DataError(f"cannot read image {self.describe(index)}: {error.strerror}") from None
+        if len(content) != length:
+            raise DataError(f"cannot read image {self.describe(index)}: the shard has become shorter")
+        return decode(ImageBytes(content, self.describe(index)))
+
+    def describe(self, index: int) -> str:
+        """Return the shard and the member."""
+        return f"{self.shards[int(self.places[index, 0])]} member {self.names[index]}"
+
+    def content_hash(self) -> str:
+        """Return a hash over each image's length and samples; see ``sampled_hash``."""
+        return sampled_hash(self._sections())
+
+    def _sections(self) -> Iterator[tuple[BinaryIO, int, int]]:
+        for number, shard in enumerate(self.shards):
+            with shard.open("rb") as file:
+                for _, start, length in self.places[self.places[:, 0] == number].tolist():
+                    yield file, start, length
+
+
+def read_tar(name: str, shards: Sequence[Path], member: str, field: str, cache: Path | None) -> Part:
+    """Return the split called ``name``; indices are kept in ``cache``, so opening it again reads no shard.
+
+    Raises ``DataError`` naming shard and member for what is wrong.
+    """
+    samples: list[Sample] = []
+    places: list[tuple[int, int, int]] = []
+    seen: dict[str, Path] = {}
+    for number, shard in enumerate(track(shards, f"index of {name}", unit="shards")):
+        for sample in _index(shard, member, field, cache):
+            first = seen.setdefault(sample[0], shard)
+            if first is not shard:
+                raise DataError(f"{shard}: key '{sample[0]}' stands in {first.name} too; keys must be unique")
+            samples.append(sample)
+            places.append((number, sample[2], sample[3]))
+    images = TarImages(
+        tuple(shards), tuple(f"{key}.{suffix}" for key, suffix, *_ in samples), np.array(places, dtype=np.int64)
+    )
+    ids = tuple(f"{name}/{sample[0]}" for sample in samples)
+    return Part(name, ids, [sample[4] for sample in samples], images, images.describe)
+
+
+def _index(shard: Path, member: str, field: str, cache: Path | None) -> list[Sample]:
+    """Return the samples of ``shard``, from its kept index or from the shard itself."""
+    status = shard.stat()
+    key = digest(
+        canonical_json([INDEX_VERSION, str(shard.resolve()), status.st_size, status.st_mtime_ns, member, field])
+    )
+    path = None if cache is None else cache / "shards" / f"{key}.json"
+    if path is not None and path.is_file():
+        with suppress(ValueError):
+            kept: list[Sample] = json.loads(path.read_bytes())
+            return kept
+    samples = read_index(shard, member, field)
+    if path is not None:
+        # An index only saves time: where it cannot be kept, the next run makes it again.
+        with suppress(StoreError):
+            write_atomic(path, json.dumps(samples, separators=(",", ":")))
+    return samples
+
+
+def read_index(shard: Path, member: str = "auto", field: str = "labels") -> list[Sample]:
+    """Return the samples of a shard in its order, read from the headers of its members and the labels members."""
+    images: dict[str, tuple[str, int, int]] = {}
+    others: dict[str, dict[str, tuple[int, int]]] = {}
+    with shard.open("rb") as file:
+        for name, start, length in _members(shard, file):
+            match = SAMPLE.fullmatch(name)
+            if match is None:
+                continue  # a folder's own note, as .DS_Store
+            key, suffix = match.groups()
+            if f".{suffix.lower()}" in IMAGE_SUFFIXES:
+                if key in images:
+                    raise DataError(f"{shard} member {name}: a second image of key '{key}'")
+                images[key] = suffix, start, length
+            elif suffix.lower() in MEMBERS:
+                if suffix.lower() in others.setdefault(key, {}):
+                    raise DataError(f"{shard} member {name}: stands twice")
+                others[key][suffix.lower()] = start, length
+        if not images:
+            raise DataError(
+                f"{shard}: no image. Expected: members <key>.jpg with <key>.json, .cls or .txt; a key has no dot"
+            )
+        kind = _kind(shard, member, others)
+        samples = []
+        for key, (suffix, start, length) in images.items():
+            if kind not in others.get(key, {}):
+                raise DataError(f"{shard} member {key}.{suffix}: no member {key}.{kind} with its labels")
+            place = f"{shard} member {key}.{kind}"
+            labels = _labels(place, kind, _text(file, place, *others[key][kind]), field)
+            samples.append((key, suffix, start, length, labels))
+    if alone := next((key for key, found in others.items() if kind in found and key not in images), None):
+        raise DataError(f"{shard} member {alone}.{kind}: no image of key '{alone}'")
+    return samples
+
+
+def _members(shard: Path, file: BinaryIO) -> Iterator[tuple[str, int, int]]:
+    """Yield name, start and length of each file in the archive; raise ``DataError`` for one not whole or not safe."""
+    try:
+        with tarfile.open(fileobj=file, mode="r:", encoding="utf-8", errors="surrogateescape") as archive:
+            while (entry := archive.next()) is not None:
+                # tarfile would keep the header of every member: 1 KB each.
+                archive.members.clear()  # type: ignore[attr-defined]
+                name = entry.name.removeprefix("./")
+                place = f"{shard} member {name.encode(errors='backslashreplace').decode()}"
+                if entry.isdir():
+                    continue
+                if name.startswith("/") or ".." in name.split("/"):
+                    raise DataError(f"{place}: lies outside the archive")
+                if not entry.isreg() or entry.issparse():
+                    raise DataError(f"{place}: a link or a special file, allowed: plain files")
+                if any("\ud800" <= letter <= "\udfff" for letter in name):
+                    raise DataError(f"{place}: its name is not UTF-8")
+                yield name, entry.offset_data, entry.size
+            end = archive.offset
+    except (tarfile.TarError, ValueError, OverflowError) as error:
+        raise DataError(f"{shard}: no whole tar file: {error}. Compressed ones must be unpacked to .tar") from None
+    # tarfile takes a header that is cut off or damaged for the end; the end is marked with zeros, and nothing follows.
+    file.seek(end)
+    if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+        raise DataError(f"{shard}: cut off or damaged at byte {end:,}. Write or fetch it again")
+    while rest := file.read(CHUNK):
+        if rest.count(0) != len(rest):
+            raise DataError(f"{shard}: more follows the end mark at byte {end:,}. Joined archives: list them as shards")
+
+
+def _kind(shard: Path, asked: str, others: Mapping[str, Mapping[str, tuple[int, int]]]) -> str:
+    """Return which member holds the labels: the one asked for, or the only one that samples have."""
+    found = {kind for members in others.values() for kind in members}
+    if asked != "auto" or len(found) == 1:
+        return asked if asked != "auto" else found.pop()
+    if not found:
+        raise DataError(f"{shard}: no labels. Expected beside <key>.jpg: a member <key>.json, <key>.cls or <key>.txt")
+    kinds = sorted(found)
+    raise DataError(
+        f"{shard}: the labels may be in {' or '.join('.' + kind for kind in kinds)}."
+        f" Try: --set dataset.labels_member={kinds[0]}"
+    )
+
+
+def _text(file: BinaryIO, place: str, start: int, length: int) -> str:
+    if length > LARGEST_LABELS:
+        raise DataError(f"{place}: {length:,} bytes, allowed for labels: {LARGEST_LABELS:,}")
+    file.seek(start)
+    try:
+        return file.read(length).decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise DataError(f"{place}: not UTF-8 text") from None
+
+
+def _labels(place: str, kind: str, text: str, field: str) -> object:
+    """Return a member's labels: a field of JSON, class numbers, or names on lines; on one line, all in one text."""
+    if kind == "json":
+        try:
+            value = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise DataError(f"{place} is no JSON: {error}") from None
+        if isinstance(value, dict) and field not in value:
+            found = ", ".join(value) or "none"
+            raise DataError(f"{place}: no field '{field}', found: {found}. Try: --set dataset.labels_field=NAME")
+        return value[field] if isinstance(value, dict) else value
+    words = text.split()
+    if kind == "cls" and all(word.isascii() and word.isdigit() for word in words):
+        return [int(word) for word in words]
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[0] if len(lines) == 1 else lines
