@@ -41,7 +41,9 @@ def speed_metrics(  # noqa: PLR0917 - the parser passes options by name
             "--sizes", metavar="IMAGESxLABELS,...", help="Generated data; 40504x80 where nothing else is asked for."
         ),
     ] = "",
-    rounds: Annotated[int, typer.Option("--rounds", min=1, help="Turns of each way, after an untimed one.")] = 5,
+    rounds: Annotated[
+        int, typer.Option("--rounds", min=1, help="Turns of each way at least; short ones get more.")
+    ] = 5,
     threads: Annotated[
         str, typer.Option("--threads", metavar="N,N", help="Of torchmetrics; the others run on one.")
     ] = "1",
@@ -116,15 +118,14 @@ def _print(case: Case, timings: list[Timing], floor: dict[str, float]) -> None:
     images, labels = case.truth.shape
     console.print(f"\n[bold]{case.name}[/bold]: {images:,} images, {labels:,} labels", highlight=False)
     table = Table(box=None, header_style="bold")
-    for title in ("part", "method", "ms", "fastest-slowest", "times", "difference"):
+    for title in ("part", "method", "ms", "quartiles", "times", "difference"):
         table.add_column(title, justify="left" if title in {"part", "method"} else "right", no_wrap=True)
     for timing in timings:
-        fastest, slowest = timing.fastest * 1e3, timing.slowest * 1e3
         table.add_row(
             timing.part,
             timing.method,
             f"{timing.median * 1e3:,.1f}",
-            f"{fastest:,.1f}-{slowest:,.1f}",
+            f"{timing.low * 1e3:,.1f}-{timing.high * 1e3:,.1f}",
             f"{timing.ratio:,.1f}",
             f"{timing.difference:.0e}" if timing.difference else "0",
         )

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
 from bench.errors import NotRun
-from bench.speed.measure import machine_limits
+from bench.speed.measure import machine_limits, turns
 from bench.speed.metric_peers import COUNTS, RANKING, Case, Found, Way, ours, scikit_learn, torchmetrics
 
 ALL = "all of them"
@@ -22,7 +22,7 @@ TOLERANCE = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """One way to compute one part: median, fastest and slowest round, in seconds.
+    """One way to compute one part: median and quartiles over turns, in seconds.
 
     ``ratio`` is this median over ours, ``difference`` the largest between one of its values and ours.
     """
@@ -30,8 +30,8 @@ class Timing:
     part: str
     method: str
     median: float
-    fastest: float
-    slowest: float
+    low: float
+    high: float
     ratio: float
     difference: float
 
@@ -43,7 +43,7 @@ class Timing:
 def compare(case: Case, rounds: int, threads: Sequence[int]) -> tuple[list[Timing], list[str]]:
     """Return how long every way to compute every part takes, and why a library was not run.
 
-    Each way is called once untimed, which gives its values, then in ``rounds`` turns.
+    Each way has at least ``rounds`` turns, a short one as many as fit into a second.
     """
     libraries, not_run = [ours(), scikit_learn()], []
     try:
@@ -53,23 +53,22 @@ def compare(case: Case, rounds: int, threads: Sequence[int]) -> tuple[list[Timin
     timings = []
     for part in (COUNTS, RANKING):
         ways = {name: way for library in libraries for name, way in library[part].items()}
-        timings += _turns(part, ways, case, rounds)
+        timings += _timed(part, ways, case, rounds)
     return timings + _together(timings), not_run
 
 
-def _turns(part: str, ways: dict[str, Way], case: Case, rounds: int) -> list[Timing]:
-    found = {name: way(case) for name, way in ways.items()}
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
-    for _ in range(rounds):
-        for name, way in ways.items():
-            started = time.perf_counter()
-            way(case)
-            seconds[name].append(time.perf_counter() - started)
+def _timed(part: str, ways: dict[str, Way], case: Case, rounds: int) -> list[Timing]:
+    found: dict[str, Found] = {}
+
+    def keep(name: str, way: Way) -> Callable[[], None]:
+        return lambda: found.update({name: way(case)})
+
+    seconds = turns({name: keep(name, way) for name, way in ways.items()}, rounds)
     base = float(np.median(seconds["bench"]))
     rows = []
     for name, times in seconds.items():
-        median, difference = float(np.median(times)), _difference(found[name], found["bench"])
-        rows.append(Timing(part, name, median, min(times), max(times), median / base, difference))
+        low, median, high = (float(value) for value in np.percentile(times, [25, 50, 75]))
+        rows.append(Timing(part, name, median, low, high, median / base, _difference(found[name], found["bench"])))
     return rows
 
 
@@ -81,9 +80,9 @@ def _together(timings: Sequence[Timing]) -> list[Timing]:
             min((t for t in timings if t.part == part and t.method.startswith(name)), key=lambda t: t.median)
             for part in (COUNTS, RANKING)
         ]
-        median, fastest, slowest = (sum(getattr(t, f) for t in best) for f in ("median", "fastest", "slowest"))
+        median, low, high = (sum(getattr(timing, each) for timing in best) for each in ("median", "low", "high"))
         ratio = median / rows[0].median if rows else 1.0
-        rows.append(Timing(ALL, name, median, fastest, slowest, ratio, max(t.difference for t in best)))
+        rows.append(Timing(ALL, name, median, low, high, ratio, max(timing.difference for timing in best)))
     return rows
 
 
@@ -92,7 +91,7 @@ def _difference(found: Found, expected: Found) -> float:
 
 
 def floors(case: Case) -> dict[str, float]:
-    """Return the seconds that no way on one thread can beat, by part.
+    """Return by part the seconds that one thread needs for reading and sorting alone.
 
     Counting reads truth and predictions once; average precision reads truth and scores once and sorts the values of
     each class. Bytes go at the speed of a NumPy sum over memory; the sorts are NumPy's, of columns already in place.
