@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from bench import metrics
+from bench.bits import Mask, count
 from bench.metrics import ApKind, ZeroDivision
 from bench.protocols import AP_KINDS, THRESHOLDS, Protocol
-from bench.records import BoolArray, Scores
+from bench.records import Scores
 
 PAPER = "Wang et al. 2016, the printed tables"
 
@@ -35,9 +36,9 @@ class View:
 class Stored:
     """What a run stored of its test part: truth, ignore mask, predicted label sets, all (images, labels), scores."""
 
-    truth: BoolArray
-    ignore: BoolArray | None
-    predicted: BoolArray
+    truth: Mask
+    ignore: Mask | None
+    predicted: Mask
     scores: Scores
 
 
@@ -54,7 +55,7 @@ def views(stored: Stored, protocol: Protocol) -> list[View]:
     ]
 
 
-def _mask(stored: Stored, protocol: Protocol) -> BoolArray | None:
+def _mask(stored: Stored, protocol: Protocol) -> Mask | None:
     return stored.ignore if protocol.difficult == "ignore" else None
 
 
@@ -72,12 +73,13 @@ def _f1(stored: Stored, protocol: Protocol) -> Iterator[View]:
 def _selection(stored: Stored, protocol: Protocol) -> Iterator[View]:
     mask, values, k = _mask(stored, protocol), stored.scores.values, protocol.k
     threshold = THRESHOLDS.get(stored.scores.kind)
-    chosen: dict[tuple[str, str], BoolArray | None] = {
+    best = metrics.packed_top_k(values, k)
+    chosen: dict[tuple[str, str], Mask | None] = {
         ("as the run predicted", "this run"): stored.predicted,
-        (f"exactly the {k} best by score", f"Gong et al. 2013; {PAPER}, softmax and WARP"): metrics.top_k(values, k),
+        (f"exactly the {k} best by score", f"Gong et al. 2013; {PAPER}, softmax and WARP"): best,
         (f"of the {k} best those above the threshold", "ML-GCN and most later 'top-3' rows"): None
         if threshold is None
-        else metrics.top_k_above(values, k, threshold),
+        else metrics.packed_top_k(values, k, threshold),
     }
     for name, place in (("O-P", 0), ("O-F1", 2)):
         for (definition, used_by), predicted in chosen.items():
@@ -107,7 +109,7 @@ def _empty(stored: Stored, protocol: Protocol) -> Iterator[View]:
 
 
 def _difficult(stored: Stored, protocol: Protocol) -> Iterator[View]:
-    pairs = 0 if stored.ignore is None else int(stored.ignore.sum())
+    pairs = 0 if stored.ignore is None else count(stored.ignore)
     for choice, mask, used_by in (
         ("left out", stored.ignore, "VOC devkit"),
         ("negatives", None, "codebases that read the flags as > 0"),

@@ -188,7 +188,9 @@ class Scores:
             f"scores are {self.values.shape} for {len(self.ids)} images",
         )
         _require(self.kind in get_args(ScoreKind), f"score kind '{self.kind}' is none of {get_args(ScoreKind)}")
-        _require(not bool(np.isnan(self.values).any()), "scores hold NaN; the model diverged. Try: a lower lr")
+        # The smallest is NaN where any is; a mask of all of them would take as many bytes as there are scores.
+        smallest = self.values.min(initial=np.inf)
+        _require(not np.isnan(smallest), "scores hold NaN; the model diverged. Try: a lower lr")
         _freeze(self.values)
 
 
@@ -219,10 +221,11 @@ class LabelSets:
         for array in (self.sequences, self.log_probabilities, self.complete):
             _freeze(array)
 
-    def as_matrix(self, labels: int) -> BoolArray:
-        """Return the sequences as label sets, (images, ``labels``) bool; a repeated label counts once."""
-        matrix = np.zeros((len(self.ids), labels + 1), dtype=np.bool_)
-        np.put_along_axis(matrix, np.where(self.sequences < 0, labels, self.sequences), True, axis=1)
+    def as_matrix(self, labels: int, rows: slice = slice(None)) -> BoolArray:
+        """Return the sequences of the images ``rows`` as label sets, (images, ``labels``) bool; repeats count once."""
+        sequences = self.sequences[rows]
+        matrix = np.zeros((len(sequences), labels + 1), dtype=np.bool_)
+        np.put_along_axis(matrix, np.where(sequences < 0, labels, sequences), True, axis=1)
         return matrix[:, :labels]
 
 

@@ -29,8 +29,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bench.bits import BitMatrix
 from bench.errors import StoreError
 from bench.files import canonical_json, digest
 from bench.plan import RunRequest
@@ -70,6 +70,16 @@ class Truth:
     labels: tuple[str, ...]
     truth: BoolArray
     ignore: BoolArray | None
+
+
+@dataclass(frozen=True, slots=True)
+class Masks:
+    """Label names and, packed as they are stored, truth, ignore mask and predicted label sets of the test part."""
+
+    labels: tuple[str, ...]
+    truth: BitMatrix
+    ignore: BitMatrix | None
+    predicted: BitMatrix
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,16 +261,19 @@ class RunFolder:
 
     def read_truth(self) -> Truth:
         """Return ids, labels, truth and ignore mask of the test part."""
-        ids, labels = self._ids(), tuple(self._files.read_json("labels.json"))
-        arrays = self._files.read_arrays("truth.npz")
-        truth = _unpack(arrays["truth"], len(labels))
-        ignore = _unpack(arrays["ignore"], len(labels)) if "ignore" in arrays else None
-        return Truth(ids, labels, truth, ignore)
+        labels = self._labels()
+        truth, ignore = self._truth(len(labels))
+        return Truth(self._ids(), labels, truth[:], None if ignore is None else ignore[:])
+
+    def read_masks(self) -> Masks:
+        """Return truth, ignore mask and predicted label sets, packed: an eighth of what they take as bool arrays."""
+        labels = self._labels()
+        return Masks(labels, *self._truth(len(labels)), self._predicted(len(labels)))
 
     def read_sizes(self) -> FloatArray:
         """Return the objects' shares of the picture's area, (images, labels); see ``has("sizes")``."""
         stored = self._files.read_arrays("sizes.npz")
-        sizes = np.zeros((len(self._ids()), len(self._files.read_json("labels.json"))), dtype=np.float32)
+        sizes = np.zeros((len(self._ids()), len(self._labels())), dtype=np.float32)
         sizes[stored["rows"], stored["columns"]] = stored["shares"]
         return sizes
 
@@ -286,8 +299,7 @@ class RunFolder:
 
     def read_predicted(self) -> BoolArray:
         """Return the predicted label sets, (images, labels) bool."""
-        packed = self._files.read_arrays("predicted.npz")["predicted"]
-        return _unpack(packed, len(self._files.read_json("labels.json")))
+        return self._predicted(len(self._labels()))[:]
 
     def read_label_sets(self) -> LabelSets:
         """Return the label sequences; only a sequence model has them, see ``has("label_sets")``."""
@@ -315,8 +327,9 @@ class RunFolder:
                 reason = f"{', '.join(damaged)} absent or damaged. {REPAIR}"
                 return RunSummary(self.path, key, config, "damaged", reason)
             if status.state == "done":
-                labels = tuple(self._files.read_json("labels.json"))
-                return RunSummary(self.path, key, config, "done", "", self.read_measures(), len(self._ids()), labels)
+                return RunSummary(
+                    self.path, key, config, "done", "", self.read_measures(), len(self._ids()), self._labels()
+                )
             reason = f"{status.stage}: {status.reason}" if status.reason else "not finished"
             return RunSummary(self.path, key, config, status.state, reason)
         except StoreError as error:
@@ -326,6 +339,17 @@ class RunFolder:
 
     def _ids(self) -> tuple[str, ...]:
         return tuple(self._files.read_json("ids.json"))
+
+    def _labels(self) -> tuple[str, ...]:
+        return tuple(self._files.read_json("labels.json"))
+
+    def _truth(self, labels: int) -> tuple[BitMatrix, BitMatrix | None]:
+        arrays = self._files.read_arrays("truth.npz")
+        ignore = BitMatrix(arrays["ignore"], labels) if "ignore" in arrays else None
+        return BitMatrix(arrays["truth"], labels), ignore
+
+    def _predicted(self, labels: int) -> BitMatrix:
+        return BitMatrix(self._files.read_arrays("predicted.npz")["predicted"], labels)
 
 
 def open_run(root: Path, config: Mapping[str, Any]) -> RunFolder:
@@ -376,7 +400,3 @@ def _folder_name(name: str) -> str:
 
 def _number(value: float | None) -> float:
     return math.nan if value is None else float(value)
-
-
-def _unpack(packed: NDArray[Any], columns: int) -> BoolArray:
-    return np.unpackbits(packed, axis=1, count=columns).astype(np.bool_)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench import protocols
+from bench.bits import row_blocks
 from bench.errors import BenchError
 from bench.records import Measures
 from bench.store import RunFolder, find
@@ -43,17 +44,17 @@ def _verdict(folder: RunFolder) -> Verdict:
 
 def _lies(folder: RunFolder) -> list[str]:
     """Return the measures that do not follow from the stored truth, predictions and scores."""
-    stored, truth = folder.read_measures(), folder.read_truth()
+    stored, masks = folder.read_measures(), folder.read_masks()
     faults = []
     if stored.protocol != folder.config["protocol"]:
         faults.append(f"measured by {stored.protocol}, its config says {folder.config['protocol']}")
     protocol = protocols.get(stored.protocol)
-    again = protocols.measure(
-        protocol, truth.labels, truth.truth, truth.ignore, folder.read_predicted(), folder.read_scores()
-    )
+    predicted = masks.predicted
+    again = protocols.measure(protocol, masks.labels, masks.truth, masks.ignore, predicted, folder.read_scores())
     if folder.has("label_sets"):
-        from_sequences = protocols.predicted_from_sequences(protocol, folder.read_label_sets(), folder.read_scores())
-        if (from_sequences != folder.read_predicted()).any():
+        sequences, labels = protocols.cut(protocol, folder.read_label_sets()), predicted.labels
+        blocks = row_blocks(*predicted.shape)
+        if any((sequences.as_matrix(labels, rows) != predicted[rows]).any() for rows in blocks):
             faults.append("its predicted label sets are not those of its label sequences")
     return faults + _different(stored, again)
 

@@ -104,6 +104,45 @@ def test_arrays_of_another_shape_are_refused():
         protocols.measure(protocols.get("top1@1"), LABELS, TRUTH[:, :3], None, None, scores())
 
 
+def test_no_images_and_no_labels_are_one_clear_line():
+    empty = Scores((), np.empty((0, 4), dtype=np.float32), "logit")
+    with pytest.raises(DataError, match="nothing to measure: 0 images, 4 labels; allowed: at least 1 of each"):
+        protocols.measure(protocols.get("top1@1"), LABELS, TRUTH[:0], None, None, empty)
+    unlabelled = Scores(("1",), np.empty((1, 0), dtype=np.float32), "logit")
+    with pytest.raises(DataError, match="nothing to measure: 1 images, 0 labels"):
+        protocols.measure(protocols.get("top1@1"), (), TRUTH[:1, :0], None, None, unlabelled)
+
+
+def test_one_class_is_measured_like_any_other():
+    single = Scores(("1", "2", "3"), VALUES[:, :1].copy(), "logit")
+    measured = protocols.measure(protocols.get("top1@1"), LABELS[:1], TRUTH[:, :1], None, None, single).values
+    assert (measured["C-P"], measured["C-R"], measured["O-F1"]) == pytest.approx((1 / 3, 1.0, 0.5))
+    assert measured["mAP"] == 1.0
+    assert measured["I-P"] == measured["MAP@10_image"] == 1.0
+    with pytest.raises(UsageError, match="k: found 2, allowed: 1 to 1"):
+        protocols.measure(protocols.get("top2@1"), LABELS[:1], TRUTH[:, :1], None, None, single)
+
+
+def test_predictions_that_are_all_empty_have_precision_zero_or_one_as_the_protocol_says():
+    protocol = protocols.get("top1@1")
+    for convention, expected in (("zero", 0.0), ("one", 1.0)):
+        chosen = dataclasses.replace(protocol, no_predictions=convention)
+        measured = protocols.measure(chosen, LABELS, TRUTH, None, TRUTH & False, scores()).values
+        assert measured["C-P"] == measured["O-P"] == measured["I-P"] == expected
+        assert measured["C-R"] == measured["C-F1"] == measured["O-F1"] == measured["labels_per_image"] == 0.0
+        assert measured["mAP"] > 0  # the ranking needs no predictions
+
+
+def test_without_a_positive_every_metric_is_undefined_and_the_notes_say_why():
+    measured = protocols.measure(protocols.get("top1@1"), LABELS, TRUTH & False, None, TRUTH, scores())
+    defined = {name for name, value in measured.values.items() if not math.isnan(value)}
+    assert defined == {"labels_per_image"}
+    assert measured.notes == (
+        "4 of 4 classes have no positive image; left out of class means: a, b, c, d",
+        "3 of 3 images have no label; left out of image means",
+    )
+
+
 def test_the_documentation_states_every_choice_of_every_protocol():
     from pathlib import Path
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench import LabelSets, Measures, Scores, StoreError
+from bench import DataError, LabelSets, Measures, Scores, StoreError
 from bench.exhibits import Exhibits
 from bench.plan import RunRequest
 from bench.sealed import SealedFolder
@@ -88,7 +88,29 @@ def test_every_record_is_read_as_it_was_written(tmp_path: Path) -> None:
 def test_truth_without_an_ignore_mask_has_none(tmp_path: Path) -> None:
     folder = open_run(tmp_path, CONFIG)
     folder.write_truth(Truth(("x",), ("a", "b"), np.array([[True, False]]), None))
+    folder.write_predicted(np.array([[False, True]]))
     assert folder.read_truth().ignore is None
+    assert folder.read_masks().ignore is None
+
+
+def test_packed_masks_hold_what_the_bool_ones_do(stored_run: Make) -> None:
+    folder = stored_run()
+    masks, truth = folder.read_masks(), folder.read_truth()
+    assert masks.labels == truth.labels
+    assert masks.ignore is not None
+    np.testing.assert_array_equal(masks.truth[:], truth.truth)
+    np.testing.assert_array_equal(masks.ignore[:], truth.ignore)
+    np.testing.assert_array_equal(masks.predicted[:], folder.read_predicted())
+
+
+def test_masks_of_another_number_of_labels_are_one_clear_error(stored_run: Make) -> None:
+    folder = stored_run()
+    folder.write_predicted(np.zeros((4, 30), dtype=np.bool_))
+    for read in (folder.read_masks, folder.read_predicted):
+        with pytest.raises(
+            DataError, match=r"packed bits are uint8 \(4, 4\), must be uint8 \(images, 1\) for 3 labels"
+        ):
+            read()
 
 
 def test_equal_configs_share_a_folder_and_different_ones_do_not(tmp_path: Path) -> None:

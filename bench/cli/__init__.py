@@ -23,6 +23,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "figures": ("bench.cli.report", "figures", "Write the figures of stored runs as PNG, SVG and CSV."),
     "validate": ("bench.cli.validate", "validate", "Check stored runs: files, keys, and every measure computed again."),
     "speed": ("bench.cli.speed", "speed", "Time decoding and prediction against PyTorch, in one process and run."),
+    "speed-metrics": (
+        "bench.cli.speed_metrics",
+        "speed_metrics",
+        "Time the metrics against scikit-learn's and torchmetrics', in one process and run.",
+    ),
     "track": ("bench.cli.track", "track", "Send stored runs and their tables to TensorBoard, MLflow or W&B."),
     "list": (
         "bench.cli.list",

@@ -1,4 +1,4 @@
-"""Options that several commands share, declared once: ``def run(model: ModelName, ...)``."""
+"""Options that several commands share, declared once, ``def run(model: ModelName, ...)``, and how they are read."""
 
 from __future__ import annotations
 
@@ -126,3 +126,18 @@ Cache = Annotated[
         rich_help_panel=MACHINE,
     ),
 ]
+
+
+def whole_numbers(option: str, text: str) -> list[int]:
+    """Return the numbers in ``text``, as in ``1,2,5``. Raises ``UsageError`` naming ``option``."""
+    from bench.errors import UsageError
+
+    try:
+        numbers = [int(part) for part in text.split(",")]
+    except ValueError:
+        numbers = []
+    if not numbers or min(numbers) < 1:
+        raise UsageError(
+            f"{option}: found '{text}', allowed: whole numbers from 1, separated by commas. Try: {option} 2"
+        )
+    return numbers

@@ -28,9 +28,9 @@ def lens(
     from bench.sealed import to_json as render
 
     folder = store.named(run, runs)
-    truth = folder.read_truth()
+    masks = folder.read_masks()
     protocol = protocols.get(str(folder.config["protocol"]))
-    found = views(Stored(truth.truth, truth.ignore, folder.read_predicted(), folder.read_scores()), protocol)
+    found = views(Stored(masks.truth, masks.ignore, masks.predicted, folder.read_scores()), protocol)
     if as_json:
         record = {"run": str(folder.path), "protocol": protocol.name, "views": [to_json(view) for view in found]}
         print(render(record), end="")

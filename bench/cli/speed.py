@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bench.cli.common import whole_numbers
+
 if TYPE_CHECKING:
     from bench.speed.measure import Bench, Timing
 
@@ -58,7 +60,7 @@ def speed(  # noqa: PLR0917 - the parser passes options by name
     from bench.speed.end_to_end import image_to_labels
     from bench.speed.measure import Bench
 
-    beam_widths, counts = _numbers("--widths", widths), _numbers("--images", images)
+    beam_widths, counts = whole_numbers("--widths", widths), whole_numbers("--images", images)
     spec = plugins.installed().model("cnn-rnn").spec
     chosen = [workloads.from_list(path, spec) for path in label_sets or []]
     if generated:
@@ -85,20 +87,6 @@ def speed(  # noqa: PLR0917 - the parser passes options by name
         from bench.speed.plot import draw
 
         draw(record["timings"], plot)
-
-
-def _numbers(option: str, text: str) -> list[int]:
-    from bench.errors import UsageError
-
-    try:
-        numbers = [int(part) for part in text.split(",")]
-    except ValueError:
-        numbers = []
-    if not numbers or min(numbers) < 1:
-        raise UsageError(
-            f"{option}: found '{text}', allowed: whole numbers from 1, separated by commas. Try: {option} 2"
-        )
-    return numbers
 
 
 def _sizes(counts: list[int]) -> list[tuple[int, str]]:

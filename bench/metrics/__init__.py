@@ -1,7 +1,8 @@
 """Metrics of multi-label classification as pure functions of numpy arrays.
 
-Arrays are (images, labels). ``truth``, ``predicted`` and ``ignore`` are bool, scores are float and
-higher means more likely. Every result is a fraction in [0, 1], higher is better; NaN means undefined.
+Arrays are (images, labels). ``truth``, ``predicted`` and ``ignore`` are bool, or packed bits; scores are float and
+higher means more likely. All are read in blocks, so memory-mapped scores need not fit in memory.
+Every result is a fraction in [0, 1], higher is better; NaN means undefined.
 """
 
 from bench.metrics.average_precision import ApKind, average_precision, average_precisions, mean_defined
@@ -15,7 +16,7 @@ from bench.metrics.precision_recall import (
     precision,
     recall,
 )
-from bench.metrics.ranking import map_at_k_class, map_at_k_image, ranked, top_k, top_k_above
+from bench.metrics.ranking import map_at_k_class, map_at_k_image, packed_top_k, ranked, top_k, top_k_above
 
 __all__ = [
     "ApKind",
@@ -32,6 +33,7 @@ __all__ = [
     "mean_defined",
     "mean_of_f1",
     "micro",
+    "packed_top_k",
     "precision",
     "ranked",
     "recall",

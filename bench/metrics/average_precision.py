@@ -13,13 +13,19 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.records import BoolArray
+from bench.bits import Mask
 
 ApKind = Literal["11_point", "all_point", "non_interpolated"]
 """VOC 2007 devkit, VOC 2010-2012 devkit, and scikit-learn's."""
 
-BLOCK_BYTES = 16 * 2**20
-"""Scores turned from image-major to class-major at once; bounds the working memory."""
+BLOCK_BYTES = 384 * 2**20
+"""The most memory for classes turned from image-major to class-major at once: a million images in passes of 64."""
+
+BLOCK_LABELS = 128
+"""The most classes turned at once: whole cache lines of an image's scores are used, and few classes wait in memory."""
+
+TILE = 256
+"""Images turned at once: their part of the scores stays in the cache while it is read across."""
 
 
 def average_precision(
@@ -53,12 +59,14 @@ def average_precision(
 
 
 def average_precisions(
-    truth: BoolArray,
+    truth: Mask,
     scores: NDArray[np.floating],
     kinds: tuple[ApKind, ...],
-    ignore: BoolArray | None = None,
+    ignore: Mask | None = None,
 ) -> dict[ApKind, NDArray[np.float64]]:
     """Return ``average_precision`` of every class for every kind, each (labels,); arrays are (images, labels).
+
+    ``scores`` may be memory-mapped: they are read in passes, of whose classes at most ``BLOCK_BYTES`` are in memory.
 
     >>> truth = np.array([[True, False], [False, False]])
     >>> average_precisions(truth, np.array([[0.9, 0.1], [0.8, 0.2]]), ("all_point",))["all_point"].tolist()
@@ -83,25 +91,37 @@ def mean_defined(values: NDArray[np.float64]) -> float:
 
 
 def columns(
-    truth: BoolArray, scores: NDArray[np.floating], ignore: BoolArray | None
+    truth: Mask, scores: NDArray[np.floating], ignore: Mask | None
 ) -> Iterator[tuple[int, NDArray[np.bool_], NDArray[np.floating]]]:
-    """Yield label, truth and scores of each class over its images that are not ignored.
+    """Yield label, truth and scores of each class over its images that are not ignored, valid until the next.
 
     Classes are turned in blocks: a column of an image-major array touches one cache line per entry.
     """
     images, labels = truth.shape
-    width = max(1, BLOCK_BYTES // max(1, images * (scores.itemsize + 2)))
+    scores = np.asarray(scores)
+    width = max(1, min(labels, BLOCK_LABELS, BLOCK_BYTES // max(1, images * (scores.itemsize + 2))))
+    block_truth, block_ignore = np.empty((2, width, images), dtype=np.bool_)
+    block_scores = np.empty((width, images), dtype=scores.dtype)
     for first in range(0, labels, width):
-        block = slice(first, first + width)
-        block_truth = np.ascontiguousarray(truth[:, block].T)
-        block_scores = np.ascontiguousarray(scores[:, block].T)
-        block_ignore = None if ignore is None else np.ascontiguousarray(ignore[:, block].T)
-        for row in range(len(block_truth)):
-            if block_ignore is not None and block_ignore[row].any():
+        _turn(truth, first, block_truth)
+        _turn(scores, first, block_scores)
+        if ignore is not None:
+            _turn(ignore, first, block_ignore)
+        for row in range(min(width, labels - first)):
+            if ignore is not None and block_ignore[row].any():
                 kept = ~block_ignore[row]
                 yield first + row, block_truth[row][kept], block_scores[row][kept]
             else:
                 yield first + row, block_truth[row], block_scores[row]
+
+
+def _turn(source: Mask | NDArray[np.floating], first: int, block: NDArray[np.generic]) -> None:
+    """Fill the rows of ``block`` with the columns of ``source`` from ``first`` on, as many as there are."""
+    columns = slice(first, first + len(block))
+    for start in range(0, block.shape[1], TILE):
+        rows = slice(start, start + TILE)
+        part = source[rows, columns].T
+        block[: len(part), rows] = part
 
 
 def thresholds(truth: NDArray[np.bool_], scores: NDArray[np.floating]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

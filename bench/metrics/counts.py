@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.bits import Mask, row_blocks
 from bench.records import BoolArray
 
 CountArray = NDArray[np.int64]
@@ -27,7 +29,7 @@ class Counts:
     positives: CountArray
 
 
-def class_counts(truth: BoolArray, predicted: BoolArray, ignore: BoolArray | None = None) -> Counts:
+def class_counts(truth: Mask, predicted: Mask, ignore: Mask | None = None) -> Counts:
     """Return the counts per class; a pair marked in ``ignore`` is neither a prediction nor a true positive.
 
     >>> truth = np.array([[True, False], [True, True]])
@@ -36,10 +38,13 @@ def class_counts(truth: BoolArray, predicted: BoolArray, ignore: BoolArray | Non
     >>> counts.true_positives.tolist(), counts.predicted.tolist(), counts.positives.tolist()
     ([1, 1], [1, 2], [2, 1])
     """
-    return _counts(truth, predicted, ignore, axis=0)
+    totals = np.zeros((3, truth.shape[1]), dtype=np.int64)
+    for _, parts in _blocks(truth, predicted, ignore):
+        totals += [count_columns(part) for part in parts]
+    return Counts(*totals)
 
 
-def image_counts(truth: BoolArray, predicted: BoolArray, ignore: BoolArray | None = None) -> Counts:
+def image_counts(truth: Mask, predicted: Mask, ignore: Mask | None = None) -> Counts:
     """Return the counts per image; a pair marked in ``ignore`` is neither a prediction nor a true positive.
 
     >>> truth = np.array([[True, False], [True, True]])
@@ -48,18 +53,24 @@ def image_counts(truth: BoolArray, predicted: BoolArray, ignore: BoolArray | Non
     >>> counts.true_positives.tolist(), counts.predicted.tolist(), counts.positives.tolist()
     ([1, 1], [2, 1], [1, 2])
     """
-    return _counts(truth, predicted, ignore, axis=1)
+    counts = np.empty((3, truth.shape[0]), dtype=np.int64)
+    for rows, parts in _blocks(truth, predicted, ignore):
+        for count, part in zip(counts, parts, strict=True):
+            count[rows] = _count_rows(part)
+    return Counts(*counts)
 
 
-def _counts(truth: BoolArray, predicted: BoolArray, ignore: BoolArray | None, axis: int) -> Counts:
-    count = _count_columns if axis == 0 else _count_rows
-    if ignore is not None:
-        predicted = predicted & ~ignore
-        truth = truth & ~ignore
-    return Counts(count(truth & predicted), count(predicted), count(truth))
+def _blocks(truth: Mask, predicted: Mask, ignore: Mask | None) -> Iterator[tuple[slice, tuple[BoolArray, ...]]]:
+    """Yield images with their true positives, predictions and positives."""
+    for rows in row_blocks(*truth.shape):
+        true, chosen = truth[rows], predicted[rows]
+        if ignore is not None:
+            kept = ~ignore[rows]
+            true, chosen = true & kept, chosen & kept
+        yield rows, (true & chosen, chosen, true)
 
 
-def _count_columns(mask: BoolArray) -> CountArray:
+def count_columns(mask: BoolArray) -> CountArray:
     """Return the number of true entries per column, adding bytes: numpy's own bool sum widens each entry first."""
     whole = len(mask) // ROWS * ROWS
     bytes_ = np.ascontiguousarray(mask).view(np.uint8)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.metrics.average_precision import columns, from_thresholds, thresholds
+from bench.bits import BitMatrix, Mask, row_blocks
+from bench.metrics.average_precision import from_thresholds, thresholds
+from bench.metrics.counts import count_columns
 from bench.records import BoolArray
-
-BLOCK_ENTRIES = 4 * 2**20
-"""Image-label pairs worked on at once; bounds the working memory."""
 
 
 def top_k(scores: NDArray[np.floating], k: int) -> BoolArray:
@@ -25,9 +24,8 @@ def top_k(scores: NDArray[np.floating], k: int) -> BoolArray:
     if k >= labels:
         return np.ones((images, labels), dtype=np.bool_)
     chosen = np.empty((images, labels), dtype=np.bool_)
-    step = max(1, BLOCK_ENTRIES // labels)
-    for first in range(0, images, step):
-        chosen[first : first + step] = _top_k_block(scores[first : first + step], k)
+    for rows in row_blocks(images, labels):
+        chosen[rows] = _top_k_block(scores[rows], k)
     return chosen
 
 
@@ -43,6 +41,12 @@ def top_k_above(scores: NDArray[np.floating], k: int, threshold: float) -> BoolA
     return top_k(scores, k) & (scores >= threshold)
 
 
+def packed_top_k(scores: NDArray[np.floating], k: int, threshold: float = -np.inf) -> BitMatrix:
+    """Return what ``top_k_above`` does, packed; without ``threshold``, what ``top_k`` does."""
+    blocks = (top_k_above(scores[rows], k, threshold) for rows in row_blocks(*scores.shape))
+    return BitMatrix.pack(blocks, scores.shape[1])
+
+
 def ranked(scores: NDArray[np.floating], k: int) -> NDArray[np.intp]:
     """Return the ``k`` best labels of each image, best first, (images, k); ties go to the lower label index.
 
@@ -50,14 +54,18 @@ def ranked(scores: NDArray[np.floating], k: int) -> NDArray[np.intp]:
     [[3, 1, 2]]
     """
     k = min(k, scores.shape[1])
-    labels = np.nonzero(top_k(scores, k))[1].reshape(-1, k)
-    # Labels come in ascending order, so a stable sort leaves the lower index first among equals.
-    order = np.argsort(-np.take_along_axis(scores, labels, axis=1), axis=1, kind="stable")
-    return np.take_along_axis(labels, order, axis=1)
+    best = np.empty((len(scores), k), dtype=np.intp)
+    for rows in row_blocks(*scores.shape):
+        block = scores[rows]
+        labels = np.nonzero(top_k(block, k))[1].reshape(-1, k)
+        # Labels come in ascending order, so a stable sort leaves the lower index first among equals.
+        order = np.argsort(-np.take_along_axis(block, labels, axis=1), axis=1, kind="stable")
+        best[rows] = np.take_along_axis(labels, order, axis=1)
+    return best
 
 
 def map_at_k_image(
-    truth: BoolArray, scores: NDArray[np.floating], k: int = 10, ignore: BoolArray | None = None
+    truth: Mask, scores: NDArray[np.floating], k: int = 10, ignore: Mask | None = None
 ) -> NDArray[np.float64]:
     """Return each image's average precision at ``k``, (images,), in [0, 1]; MAP@k is ``mean_defined`` of it.
 
@@ -71,22 +79,17 @@ def map_at_k_image(
     """
     images, labels = truth.shape
     result = np.full(images, np.nan)
-    step = max(1, BLOCK_ENTRIES // labels)
-    for first in range(0, images, step):
-        block = slice(first, first + step)
-        block_truth, block_scores = truth[block], scores[block]
-        if ignore is not None:
-            block_truth = block_truth & ~ignore[block]
-            block_scores = np.where(ignore[block], -np.inf, block_scores)
-        hit = np.take_along_axis(block_truth, ranked(block_scores, k), axis=1)
+    for rows in row_blocks(images, labels):
+        true, values, _ = _not_ignored(truth, scores, ignore, rows)
+        hit = np.take_along_axis(true, ranked(values, k), axis=1)
         precision = np.cumsum(hit, axis=1) / np.arange(1, hit.shape[1] + 1)
-        positives = block_truth.sum(axis=1)
-        np.divide((precision * hit).sum(axis=1), np.minimum(positives, k), out=result[block], where=positives > 0)
+        positives = np.count_nonzero(true, axis=1)
+        np.divide((precision * hit).sum(axis=1), np.minimum(positives, k), out=result[rows], where=positives > 0)
     return result
 
 
 def map_at_k_class(
-    truth: BoolArray, scores: NDArray[np.floating], k: int = 10, ignore: BoolArray | None = None
+    truth: Mask, scores: NDArray[np.floating], k: int = 10, ignore: Mask | None = None
 ) -> NDArray[np.float64]:
     """Return each class's average precision over the images whose ``k`` best labels hold it, (labels,).
 
@@ -98,15 +101,38 @@ def map_at_k_class(
     >>> map_at_k_class(truth, np.array([[0.9, 0.1], [0.3, 0.7]]), k=1).tolist()
     [0.5, nan]
     """
-    kept = top_k(scores if ignore is None else np.where(ignore, -np.inf, scores), k)
-    # What an image does not retrieve is taken out of the ranking, but its positives stay in the denominator.
-    absent = ~kept if ignore is None else ~kept | ignore
-    positives = (truth if ignore is None else truth & ~ignore).sum(axis=0)
-    result = np.full(truth.shape[1], np.nan)
-    for label, column_truth, column_scores in columns(truth, scores, absent):
-        hits, retrieved = thresholds(column_truth, column_scores)
-        result[label] = from_thresholds(hits, retrieved, "non_interpolated", int(positives[label]))
+    images, labels = truth.shape
+    positives = np.zeros(labels, dtype=np.int64)
+    retrieved: list[tuple[NDArray[np.generic], ...]] = []
+    for rows in row_blocks(images, labels):
+        true, values, ignored = _not_ignored(truth, scores, ignore, rows)
+        positives += count_columns(true)
+        best = top_k(values, k)
+        if ignored is not None:
+            best &= ~ignored
+        # Sixteen bits, where they do, are sorted in linear time.
+        label = np.nonzero(best)[1].astype(np.uint16 if labels <= 2**16 else np.int64)
+        retrieved.append((label, true[best], values[best]))
+    label, hit, value = (np.concatenate(parts) for parts in zip(*retrieved, strict=True))
+    by_label = np.argsort(label, kind="stable")
+    hit, value = hit[by_label], value[by_label]
+    ends = np.cumsum(np.bincount(label, minlength=labels))
+    result = np.full(labels, np.nan)
+    # What an image does not retrieve is not in the ranking, but its positives stay in the denominator.
+    for index, (first, last) in enumerate(zip([0, *ends[:-1]], ends, strict=True)):
+        hits, found = thresholds(hit[first:last], value[first:last])
+        result[index] = from_thresholds(hits, found, "non_interpolated", int(positives[index]))
     return result
+
+
+def _not_ignored(
+    truth: Mask, scores: NDArray[np.floating], ignore: Mask | None, rows: slice
+) -> tuple[BoolArray, NDArray[np.floating], BoolArray | None]:
+    """Return truth, scores and ignore mask of some images; an ignored pair is not true and ranks last."""
+    if ignore is None:
+        return truth[rows], scores[rows], None
+    ignored = ignore[rows]
+    return truth[rows] & ~ignored, np.where(ignored, -np.inf, scores[rows]), ignored
 
 
 def _top_k_block(scores: NDArray[np.floating], k: int) -> BoolArray:

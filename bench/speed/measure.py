@@ -186,8 +186,8 @@ class Bench:
         return rows
 
 
-def turns(calls: dict[str, Callable[[], object]]) -> dict[str, list[float]]:
-    """Return seconds per call; the methods take turns, and each has had one untimed call."""
+def turns(calls: dict[str, Callable[[], object]], repeats: int = REPEATS) -> dict[str, list[float]]:
+    """Return seconds per call, at least ``repeats``; the methods take turns, and each has had one untimed call."""
     once = {}
     for name, call in calls.items():
         call()
@@ -196,11 +196,11 @@ def turns(calls: dict[str, Callable[[], object]]) -> dict[str, list[float]]:
         once[name] = time.perf_counter() - started
     # Short calls are timed in bunches, so that the clock's own cost does not count.
     bunch = {name: max(1, int(2e-3 / max(seconds, 1e-7))) for name, seconds in once.items()}
-    repeats = {name: max(REPEATS, min(200, int(SECONDS / max(once[name] * bunch[name], 1e-6)))) for name in calls}
+    wanted = {name: max(repeats, min(200, int(SECONDS / max(once[name] * bunch[name], 1e-6)))) for name in calls}
     times: dict[str, list[float]] = {name: [] for name in calls}
-    for turn in range(max(repeats.values())):
+    for turn in range(max(wanted.values())):
         for name, call in calls.items():
-            if turn >= repeats[name]:
+            if turn >= wanted[name]:
                 continue
             started = time.perf_counter()
             for _ in range(bunch[name]):
@@ -225,6 +225,12 @@ def _seconds(call: Callable[[], object]) -> float:
 
 def peak_memory() -> float:
     """Return the largest resident memory of this process so far, in MiB."""
+    import re
     import resource
 
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    try:
+        # Where the system says so: what getrusage tells of a spawned process begins with its parent's.
+        mark = re.search(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text())
+    except OSError:
+        mark = None
+    return (int(mark[1]) if mark else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) / 1024
