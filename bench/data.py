@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from bench.contracts import DatasetRequest, DatasetSpec
 from bench.errors import DataError, UsageError
 from bench.files import digest
+from bench.images import picture
 from bench.records import BoolArray, Dataset, Images, Split
 
 
@@ -62,6 +63,9 @@ class _Subset:
 
     def read(self, index: int) -> NDArray[np.uint8]:
         return self.images.read(int(self.indices[index]))
+
+    def picture(self, index: int) -> Any:
+        return picture(self.images, int(self.indices[index]))
 
     def describe(self, index: int) -> str:
         return self.images.describe(int(self.indices[index]))

@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import DataError
 from bench.files import digest
+from bench.records import Images
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as Picture
 
 LARGEST_PIXELS = 100_000_000
 """Images with more pixels are refused before they are decoded: a small file can claim a huge picture."""
 
 SAMPLED_BYTES = 4096
 """Of each file, its length and this many bytes from its start, middle and end enter the content hash."""
+
+PILLOW_IGNORED = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
+"""The filter of Pillow's warnings, of large pictures and odd EXIF blocks: an image is read, or refused by ourselves.
+
+It stays in force: ``warnings.catch_warnings`` around each picture would let threads restore each other's filters.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +71,9 @@ class FolderImages:
     def __post_init__(self) -> None:
         absent = [path for path in self.paths if not path.is_file()]
         if absent:
-            source = f", listed in {self.listed_in}" if self.listed_in else ""
+            source = f", listed in {self.listed_in}. Is the data set unpacked whole?" if self.listed_in else ""
             more = f" and {len(absent) - 1} more" if len(absent) > 1 else ""
-            raise DataError(f"no image file {absent[0]}{more}{source}. Is the data set unpacked whole?")
+            raise DataError(f"no image file {absent[0]}{more}{source}")
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -70,6 +81,10 @@ class FolderImages:
     def read(self, index: int) -> NDArray[np.uint8]:
         """Return image ``index`` as RGB, (height, width, 3). Raises ``DataError`` with its path."""
         return decode(self.paths[index])
+
+    def picture(self, index: int) -> Picture:
+        """Return image ``index`` as Pillow holds it: ``read`` without the copy to an array."""
+        return open_rgb(self.paths[index])
 
     def describe(self, index: int) -> str:
         """Return the path."""
@@ -111,8 +126,23 @@ class MissingImages:
         return "missing"
 
 
+def picture(images: Images, index: int) -> Picture | NDArray[np.uint8]:
+    """Return image ``index`` as Pillow holds it, where ``images`` can give that, else as ``read`` does.
+
+    To resize an array, Pillow first copies it; what a file held is in Pillow's own memory already.
+    """
+    as_pillow = getattr(images, "picture", None)
+    found: Picture | NDArray[np.uint8] = as_pillow(index) if as_pillow is not None else images.read(index)
+    return found
+
+
 def decode(path: Path) -> NDArray[np.uint8]:
-    """Return the image file at ``path`` as RGB, (height, width, 3), turned as its EXIF orientation says.
+    """Return the image file at ``path`` as an array, (height, width, 3); see ``open_rgb``."""
+    return np.asarray(open_rgb(path))
+
+
+def open_rgb(path: Path) -> Picture:
+    """Return the image file at ``path`` as RGB, decoded and turned as its EXIF orientation says.
 
     Palette, greyscale, CMYK and 16-bit images are converted, transparency is laid over white, and of an
     animation the first frame is taken. Raises ``DataError`` with the path for anything that cannot be
@@ -120,17 +150,17 @@ def decode(path: Path) -> NDArray[np.uint8]:
     """
     from PIL import Image, ImageOps, UnidentifiedImageError
 
+    if PILLOW_IGNORED not in warnings.filters:
+        warnings.filterwarnings("ignore", module=PILLOW_IGNORED[3].pattern)
     try:
-        with warnings.catch_warnings():
-            # PIL only warns of a decompression bomb up to twice its limit; ours is checked below, before decoding.
-            warnings.simplefilter("ignore")
-            with Image.open(path) as image:
-                if image.width * image.height > LARGEST_PIXELS:
-                    raise DataError(
-                        f"cannot read image {path}: {image.width}x{image.height} pixels, allowed: {LARGEST_PIXELS:,}"
-                    )
-                image.load()
-                return np.asarray(_to_rgb(ImageOps.exif_transpose(image)))
+        with Image.open(path) as image:
+            if image.width * image.height > LARGEST_PIXELS:
+                raise DataError(
+                    f"cannot read image {path}: {image.width}x{image.height} pixels, allowed: {LARGEST_PIXELS:,}"
+                )
+            image.load()
+            ImageOps.exif_transpose(image, in_place=True)
+            return _to_rgb(image)
     except UnidentifiedImageError:
         size = path.stat().st_size
         raise DataError(f"cannot read image {path}: {'empty file' if not size else 'no known image format'}") from None
@@ -138,10 +168,9 @@ def decode(path: Path) -> NDArray[np.uint8]:
         raise DataError(f"cannot read image {path}: {error}") from error
 
 
-def _to_rgb(image: object) -> object:
+def _to_rgb(image: Picture) -> Picture:
     from PIL import Image
 
-    assert isinstance(image, Image.Image)
     if image.mode.startswith("I"):
         # 16-bit greyscale: PIL's own conversion clips at 255 where the range must be scaled.
         values = np.asarray(image).astype(np.float64) / 257.0
@@ -150,9 +179,4 @@ def _to_rgb(image: object) -> object:
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(white, image)
-    return image.convert("RGB")
-
-
-def hash_by_content(images: Sequence[Path]) -> dict[Path, str]:
-    """Return a hash over all bytes of each file, by which copies under other names are found."""
-    return {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in images}
+    return image if image.mode == "RGB" else image.convert("RGB")

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bench.cli.common import DataRoot, Sets, TestSplit, TrainSplit
+from bench.cli.common import DataRoot, Sets, TestSplit, TrainSplit, open_named
+from bench.cli.data_speed import speed
 
 if TYPE_CHECKING:
     from bench.records import Dataset, Split
 
 data = typer.Typer(help="Count, check and show a data set.", no_args_is_help=True, add_completion=False)
+data.command("speed")(speed)
 
 ROWS = (
     ("images", "images", ","),
@@ -49,7 +51,7 @@ def stats(  # noqa: PLR0917 - the parser passes options by name
     """
     from bench.data import statistics
 
-    dataset = _open(name, data_root, sets, (train_split, test_split))
+    dataset = open_named(name, data_root, sets, (train_split, test_split))
     counted = {part: statistics(split) for part, split in _splits(dataset).items()}
     if as_json:
         from bench.sealed import to_json
@@ -82,7 +84,7 @@ def show(  # noqa: PLR0917 - the parser passes options by name
     from bench import contact_sheet
     from bench.errors import unknown
 
-    splits = _splits(_open(name, data_root, sets, (train_split, test_split)))
+    splits = _splits(open_named(name, data_root, sets, (train_split, test_split)))
     if split not in splits:
         raise unknown("split", split, splits, "Try: --split train")
     path = out or Path(f"{name}-{split}.png")
@@ -118,7 +120,7 @@ def verify_images(  # noqa: PLR0917 - the parser passes options by name
     from bench import plugins
     from bench.verify import MOST_NAMED, verify
 
-    dataset = _open(name, data_root, sets, (train_split, test_split))
+    dataset = open_named(name, data_root, sets, (train_split, test_split))
     found = verify(dataset, plugins.installed().dataset(name).spec.variants)
     if as_json:
         from bench.sealed import to_json
@@ -165,18 +167,6 @@ def download(
         for archive in spec.archives:
             (to / "downloads" / archive.url.rpartition("/")[2]).unlink(missing_ok=True)
     print(f"next        bench data verify {name} --data-root {to}")
-
-
-def _open(name: str, data_root: Path | None, sets: list[str] | None, names: tuple[str | None, str | None]) -> Dataset:
-    from bench import plugins
-    from bench.contracts import DatasetRequest
-    from bench.data import open_dataset
-    from bench.options import parse_assignments, resolve
-
-    spec = plugins.installed().dataset(name).spec
-    given = {key.removeprefix("dataset."): value for key, value in parse_assignments(sets or []).items()}
-    options = resolve(spec.options, given, f"dataset '{name}'")
-    return open_dataset(spec, DatasetRequest(options, data_root, *names))
 
 
 def _splits(dataset: Dataset) -> dict[str, Split]:
