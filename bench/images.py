@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import re
 import warnings
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from bench.errors import DataError
 from bench.files import digest
 from bench.records import Images
+from bench.threads import in_threads
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
@@ -24,6 +26,9 @@ LARGEST_PIXELS = 100_000_000
 
 SAMPLED_BYTES = 4096
 """Of each file, its length and this many bytes from its start, middle and end enter the content hash."""
+
+READERS, GROUP = 16, 64
+"""Groups of files that wait for the disk at the same time, and files in a group."""
 
 PILLOW_IGNORED = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
 """The filter of Pillow's warnings, of large pictures and odd EXIF blocks: an image is read, or refused by ourselves.
@@ -38,6 +43,8 @@ class ArrayImages:
 
     pixels: NDArray[np.uint8]
     name: str
+
+    hashed: ClassVar[str] = "every pixel"
 
     def __post_init__(self) -> None:
         if self.pixels.dtype != np.uint8 or self.pixels.ndim != 4 or self.pixels.shape[3] != 3:
@@ -67,9 +74,12 @@ class FolderImages:
 
     paths: tuple[Path, ...]
     listed_in: str = ""
+    _hash: list[str] = field(default_factory=list, init=False, repr=False, compare=False)
+
+    hashed: ClassVar[str] = f"of each image file, its length and three samples of {SAMPLED_BYTES // 1024} KiB"
 
     def __post_init__(self) -> None:
-        absent = [path for path in self.paths if not path.is_file()]
+        absent = [path for paths in in_threads(_absent, _in_groups(self.paths), READERS) for path in paths]
         if absent:
             source = f", listed in {self.listed_in}. Is the data set unpacked whole?" if self.listed_in else ""
             more = f" and {len(absent) - 1} more" if len(absent) > 1 else ""
@@ -91,16 +101,37 @@ class FolderImages:
         return str(self.paths[index])
 
     def content_hash(self) -> str:
-        """Return a hash over each file's length and three samples of ``SAMPLED_BYTES``; names do not count."""
-        hasher = hashlib.sha256()
-        for path in self.paths:
-            with path.open("rb") as file:
-                size = file.seek(0, 2)
-                hasher.update(size.to_bytes(8, "little"))
-                for start in (0, max(size // 2 - SAMPLED_BYTES // 2, 0), max(size - SAMPLED_BYTES, 0)):
-                    file.seek(start)
-                    hasher.update(file.read(SAMPLED_BYTES))
-        return hasher.hexdigest()[:16]
+        """Return a hash over each file's length and three samples of ``SAMPLED_BYTES``; names do not count.
+
+        It is computed once: a change of a file is noticed when the data set is opened again.
+        """
+        if not self._hash:
+            hasher = hashlib.sha256()
+            for content in in_threads(_samples, _in_groups(self.paths), READERS):
+                hasher.update(content)
+            self._hash.append(hasher.hexdigest()[:16])
+        return self._hash[0]
+
+
+def _in_groups(paths: Sequence[Path]) -> list[Sequence[Path]]:
+    return [paths[start : start + GROUP] for start in range(0, len(paths), GROUP)]
+
+
+def _absent(paths: Sequence[Path]) -> list[Path]:
+    return [path for path in paths if not path.is_file()]
+
+
+def _samples(paths: Sequence[Path]) -> bytes:
+    """Return of each file its length in eight bytes, and bytes from its start, middle and end."""
+    parts = []
+    for path in paths:
+        with path.open("rb", buffering=0) as file:
+            size = file.seek(0, 2)
+            parts.append(size.to_bytes(8, "little"))
+            for start in (0, max(size // 2 - SAMPLED_BYTES // 2, 0), max(size - SAMPLED_BYTES, 0)):
+                file.seek(start)
+                parts.append(file.read(SAMPLED_BYTES))
+    return b"".join(parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +140,8 @@ class MissingImages:
 
     names: tuple[str, ...]
     reason: str
+
+    hashed: ClassVar[str] = "no image, as none is here"
 
     def __len__(self) -> int:
         return len(self.names)

@@ -87,3 +87,29 @@ def test_missing_images_are_counted_and_refuse_to_be_read():
 def test_arrays_that_are_no_pictures_are_refused():
     with pytest.raises(DataError, match="must be uint8"):
         ArrayImages(np.zeros((2, 4, 4), dtype=np.uint8), "toy")
+
+
+def test_the_content_hash_notices_length_start_middle_and_end_and_says_so(tmp_path):
+    content = bytes(40_000)
+    path = tmp_path / "a.jpg"
+
+    def hash_of(data):
+        path.write_bytes(data)
+        return FolderImages((path,)).content_hash()
+
+    changed = [content[:place] + b"x" + content[place + 1 :] for place in (0, 20_000, 39_999)]
+    assert len({hash_of(content), hash_of(content + b"\0"), *map(hash_of, changed)}) == 5
+    # What is sampled is not all: a byte between the samples goes unnoticed.
+    assert hash_of(content[:10_000] + b"x" + content[10_001:]) == hash_of(content)
+    assert "three samples of 4 KiB" in FolderImages.hashed
+
+
+def test_the_content_hash_of_many_files_is_that_of_their_order(tmp_path):
+    import hashlib
+
+    paths = [tmp_path / f"{number}.jpg" for number in range(300)]
+    expected = hashlib.sha256()
+    for number, path in enumerate(paths):
+        path.write_bytes(bytes([number % 256]) * 100)
+        expected.update((100).to_bytes(8, "little") + path.read_bytes() * 3)
+    assert FolderImages(tuple(paths)).content_hash() == expected.hexdigest()[:16]

@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from bench import plugins
+from bench.cli import run_command_line
 from bench.contracts import DatasetRequest
 from bench.data import open_dataset, statistics
 from bench.errors import DataError
@@ -70,8 +71,20 @@ def test_images_that_are_gone_are_counted_and_make_another_data_set(root):
     dataset = opened("nuswide-81", root)
     assert dataset.train.ids == ("sky/0003_3.jpg",)
     assert "1 listed images are gone (first: actor/0001_1.jpg)" in dataset.variant
+    assert dataset.gone == ("actor/0001_1.jpg",)
     assert dataset.train.images.read(0).shape == (8, 8, 3)
     assert statistics(dataset.train)["fingerprint"] != whole
+
+
+def test_verifying_lists_the_images_that_are_gone(root, capsys):
+    for name in (TRAIN + TEST)[1:]:
+        file = root / "images" / name.replace("\\", "/")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 8), (len(name), len(list(root.rglob("*"))), 0)).save(file)
+    assert run_command_line(["data", "verify", "nuswide-81", "--data-root", str(root)]) == 0
+    printed = capsys.readouterr().out
+    assert "gone: 1 listed images are not here, and in no split: actor/0001_1.jpg" in printed
+    assert "known with 125,449 / 83,898 images: official split, labelled only" in printed
 
 
 def test_a_random_split_depends_on_its_seed_alone(root):
@@ -84,7 +97,7 @@ def test_a_random_split_depends_on_its_seed_alone(root):
 
 
 BAD = {
-    "length": ("Groundtruth/TrainTestLabels/Labels_sky_Test.txt", "1\n", "1 labels for the 2 images of TestImagelist"),
+    "length": ("Groundtruth/TrainTestLabels/Labels_sky_Test.txt", "1\n", "1 rows for the 2 images of TestImagelist"),
     "letters": ("Groundtruth/TrainTestLabels/Labels_sky_Test.txt", "1\nx\n", "line 2: found 'x', allowed: 0 and 1"),
     "no list": ("Concepts81.txt", None, "no file Concepts81.txt in"),
     "no labels": ("Groundtruth/TrainTestLabels/Labels_sky_Train.txt", None, "no file .*Labels_sky_Train.txt"),

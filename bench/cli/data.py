@@ -46,8 +46,7 @@ def stats(  # noqa: PLR0917 - the parser passes options by name
 ) -> None:
     """Print labels, label cardinality, imbalance, co-occurrence and fingerprint of each split.
 
-    A fingerprint is over ids, labels, truth, ignore mask and, of each image file, its length and three samples of
-    4 KiB; runs are compared by it.
+    Runs are compared by the fingerprint; what it is over is printed with it.
     """
     from bench.data import statistics
 
@@ -118,10 +117,11 @@ def verify_images(  # noqa: PLR0917 - the parser passes options by name
     from dataclasses import asdict
 
     from bench import plugins
-    from bench.verify import MOST_NAMED, verify
+    from bench.verify import MOST_NAMED, UNKNOWN, verify
 
     dataset = open_named(name, data_root, sets, (train_split, test_split))
-    found = verify(dataset, plugins.installed().dataset(name).spec.variants)
+    variants = plugins.installed().dataset(name).spec.variants
+    found = verify(dataset, variants)
     if as_json:
         from bench.sealed import to_json
 
@@ -129,15 +129,25 @@ def verify_images(  # noqa: PLR0917 - the parser passes options by name
     else:
         for split, count in found.images.items():
             print(f"{name}/{split}: {count:,} images, fingerprint {found.fingerprints[split]}")
+        print(f"fingerprint over: {found.fingerprint_over}")
         print(f"variant: {found.variant}")
         print(f"known as: {found.known}")
+        if found.known == UNKNOWN:
+            for train, test, meaning in variants:
+                print(f"  known with {train:,} / {test:,} images: {meaning}")
+        if found.gone:
+            named = ", ".join(found.gone[:MOST_NAMED]) + (", ..." if len(found.gone) > MOST_NAMED else "")
+            print(f"gone: {len(found.gone):,} listed images are not here, and in no split: {named}")
         for split in found.without_images:
             print(f"no images here for {split}: only its labels were checked")
         for message in found.unreadable[:MOST_NAMED]:
             print(f"unreadable: {message}")
         for pair in found.duplicates[:MOST_NAMED]:
             print(f"in train and in test: {pair[0]} = {pair[1]}")
-        print(f"{len(found.unreadable):,} unreadable, {len(found.duplicates):,} in train and in test")
+        print(
+            f"{found.read:,} of {sum(found.images.values()):,} images read: {len(found.unreadable):,} unreadable,"
+            f" {len(found.duplicates):,} in train and in test"
+        )
     if not found.sound:
         raise typer.Exit(2)
 
@@ -188,6 +198,7 @@ def _print(dataset: Dataset, counted: dict[str, dict[str, Any]]) -> None:
         table.add_row(title, *(format(entry[key], style) for entry in counted.values()))
     console.print(table)
     train = counted["train"]
+    console.print(f"fingerprint over: {train['fingerprint_over']}", highlight=False)
     frequent = sorted(train["label_counts"].items(), key=lambda item: -item[1])
     words = ", ".join(f"{label} {count:,}" for label, count in frequent[:8])
     console.print(f"most frequent in train: {words}", highlight=False)

@@ -115,17 +115,18 @@ def _split(root: Path, part: str, rows: Sequence[Row], names: tuple[str, ...], l
         for label in row.labels:
             if label not in column:
                 raise DataError(f"{row.place}: unknown label '{label}', not in {listed}")
-    files = tuple(root / row.path for row in rows)
-    for row, file in zip(rows, files, strict=True):
-        if not file.is_file():
-            raise DataError(f"{row.place}: no image file {file}")
+    try:
+        images = FolderImages(tuple(root / row.path for row in rows))
+    except DataError:
+        absent = next(row for row in rows if not (root / row.path).is_file())
+        raise DataError(f"{absent.place}: no image file {root / absent.path}") from None
     return Split(
         dataset="csv",
         name=part,
         ids=tuple(row.path for row in rows),
         labels=names,
         truth=matrix([[column[label] for label in row.labels] for row in rows], len(names)),
-        images=FolderImages(files),
+        images=images,
     )
 
 

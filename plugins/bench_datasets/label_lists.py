@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import itertools
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,24 +22,27 @@ ABSENT = Option(
 def read_lines(path: Path, expected: str) -> list[tuple[int, str]]:
     """Return (line number from 1, text) of each line that is not blank; ``expected`` says what the file should be.
 
-    A byte-order mark and Windows line ends are accepted. Raises ``DataError`` where the file is absent or
-    not UTF-8.
+    Windows line ends are accepted. Raises as ``read_text`` does.
     """
+    return [(number, line) for number, line in enumerate(read_text(path, expected).splitlines(), 1) if line.strip()]
+
+
+def read_text(path: Path, expected: str) -> str:
+    """Return the text of a file, without a byte-order mark. Raises ``DataError`` where it is absent or not UTF-8."""
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        return path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
         raise DataError(f"no file {path}. Expected there: {expected}") from None
     except UnicodeDecodeError as error:
         line = path.read_bytes()[: error.start].count(b"\n") + 1
         raise DataError(f"{path} line {line}: not UTF-8 text. Expected: {expected}") from None
-    return [(number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
 
 
-def matrix(label_sets: Sequence[Iterable[int]], labels: int) -> BoolArray:
+def matrix(label_sets: Sequence[Collection[int]], labels: int) -> BoolArray:
     """Return label indices per image as truth, (images, ``labels``) bool."""
     truth = np.zeros((len(label_sets), labels), dtype=np.bool_)
-    for row, present in enumerate(label_sets):
-        truth[row, list(present)] = True
+    rows = np.repeat(np.arange(len(label_sets)), np.fromiter(map(len, label_sets), dtype=np.intp))
+    truth[rows, np.fromiter(itertools.chain.from_iterable(label_sets), dtype=np.intp, count=len(rows))] = True
     return truth
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench import DataError
-from bench_datasets.label_lists import read_lines
+from bench_datasets.label_lists import read_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +41,10 @@ def read_table(path: Path, layout: Layout) -> tuple[list[Row], tuple[str, ...]]:
     Raises ``DataError`` naming file and line for missing columns, rows of another length, a path that is empty or
     stands twice, and cells other than 0 and 1 in a label's column.
     """
-    lines = read_lines(path, "a table whose first line names its columns")
-    if not lines:
+    text = read_text(path, "a table whose first line names its columns")
+    if not text.strip():
         raise DataError(f"{path}: empty file. Expected: a first line with column names, then one line for each image")
-    # The lines are joined again, for a quoted cell may hold line ends; so lines are counted by the reader.
-    text = path.read_bytes().decode("utf-8-sig")
+    # A quoted cell may hold line ends, so lines are counted by the reader.
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=layout.delimiter, strict=True)
     rows: list[Row] = []
     seen: dict[str, int] = {}
