@@ -117,7 +117,7 @@ def verify_images(  # noqa: PLR0917 - the parser passes options by name
     from dataclasses import asdict
 
     from bench import plugins
-    from bench.verify import MOST_NAMED, UNKNOWN, verify
+    from bench.verify import UNKNOWN, verify
 
     dataset = open_named(name, data_root, sets, (train_split, test_split))
     variants = plugins.installed().dataset(name).spec.variants
@@ -135,18 +135,14 @@ def verify_images(  # noqa: PLR0917 - the parser passes options by name
         if found.known == UNKNOWN:
             for train, test, meaning in variants:
                 print(f"  known with {train:,} / {test:,} images: {meaning}")
-        if found.gone:
-            named = ", ".join(found.gone[:MOST_NAMED]) + (", ..." if len(found.gone) > MOST_NAMED else "")
-            print(f"gone: {len(found.gone):,} listed images are not here, and in no split: {named}")
+        _print_some([f"gone, so in no split: {image}" for image in found.gone])
         for split in found.without_images:
             print(f"no images here for {split}: only its labels were checked")
-        for message in found.unreadable[:MOST_NAMED]:
-            print(f"unreadable: {message}")
-        for pair in found.duplicates[:MOST_NAMED]:
-            print(f"in train and in test: {pair[0]} = {pair[1]}")
+        _print_some([f"unreadable: {message}" for message in found.unreadable])
+        _print_some([f"in train and in test: {one} = {other}" for one, other in found.duplicates])
         print(
             f"{found.read:,} of {sum(found.images.values()):,} images read: {len(found.unreadable):,} unreadable,"
-            f" {len(found.duplicates):,} in train and in test"
+            f" {len(found.duplicates):,} in train and in test, {len(found.gone):,} listed but gone"
         )
     if not found.sound:
         raise typer.Exit(2)
@@ -177,6 +173,14 @@ def download(
         for archive in spec.archives:
             (to / "downloads" / archive.url.rpartition("/")[2]).unlink(missing_ok=True)
     print(f"next        bench data verify {name} --data-root {to}")
+
+
+def _print_some(lines: list[str]) -> None:
+    from bench.verify import MOST_NAMED
+
+    print(*lines[:MOST_NAMED], sep="\n", end="\n" if lines else "")
+    if len(lines) > MOST_NAMED:
+        print(f"  and {len(lines) - MOST_NAMED:,} more of these; --json names all")
 
 
 def _splits(dataset: Dataset) -> dict[str, Split]:

@@ -57,7 +57,7 @@ def build(request: DatasetRequest) -> Dataset:
     k = min(int(options["k"]), len(splits["train"].labels))
     return Dataset(
         name="coco-json",
-        variant=f"{root.name}: {counts} images, {len(splits['train'].labels)} labels,"
+        variant=f"{root.absolute().name}: {counts} images, {len(splits['train'].labels)} labels,"
         f" unlabelled {'kept' if keep else 'dropped'}{left_out}",
         train=splits["train"],
         test=splits["test"],

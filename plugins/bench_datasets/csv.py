@@ -49,7 +49,7 @@ def build(request: DatasetRequest) -> Dataset:
     k = min(int(options["k"]), int(kept.sum()))
     return Dataset(
         name="csv",
-        variant=f"{request.root.name}: {counts} images, {int(kept.sum())} labels, {how}{left_out}",
+        variant=f"{request.root.absolute().name}: {counts} images, {int(kept.sum())} labels, {how}{left_out}",
         train=splits["train"],
         test=splits["test"],
         protocol=f"top{k}@1",

@@ -54,7 +54,7 @@ def build(request: DatasetRequest) -> Dataset:
     k = min(int(options["k"]), int(kept.sum()))
     return Dataset(
         name="imagefolder",
-        variant=f"{root.name}: {counts} images, {int(kept.sum())} labels",
+        variant=f"{root.absolute().name}: {counts} images, {int(kept.sum())} labels",
         train=splits["train"],
         test=splits["test"],
         protocol=f"top{k}@1",

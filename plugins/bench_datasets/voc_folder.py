@@ -37,7 +37,7 @@ def build(request: DatasetRequest) -> Dataset:
         train, test = narrow(train, kept), narrow(test, kept)
     return Dataset(
         name="voc-folder",
-        variant=f"{root.name}: {train.name} {len(train):,} / {test.name} {len(test):,} images,"
+        variant=f"{root.absolute().name}: {train.name} {len(train):,} / {test.name} {len(test):,} images,"
         f" {len(train.labels)} classes, difficult ignored",
         train=train,
         test=test,
