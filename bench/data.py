@@ -14,6 +14,7 @@ from bench.errors import DataError, UsageError
 from bench.files import digest
 from bench.images import picture
 from bench.records import BoolArray, Dataset, Images, Split
+from bench.unpack import unfinished
 
 BLOCK = 1 << 14
 """Images whose truth is held as numbers at once."""
@@ -22,8 +23,8 @@ BLOCK = 1 << 14
 def open_dataset(spec: DatasetSpec, request: DatasetRequest) -> Dataset:
     """Return the data set, checked for what every run needs.
 
-    Raises ``UsageError`` where the data root is missing or was given in vain, ``DataError`` for classes
-    without a positive in train and images that are in train and in test.
+    Raises ``UsageError`` where the data root is missing or was given in vain, ``DataError`` for a folder that was
+    unpacked in part, classes without a positive in train, and images that are in train and in test.
     """
     if spec.expects and request.root is None:
         raise UsageError(f"dataset '{spec.name}' needs its files. Try: --data-root DIR, where DIR holds {spec.expects}")
@@ -32,6 +33,11 @@ def open_dataset(spec: DatasetSpec, request: DatasetRequest) -> Dataset:
             raise UsageError(f"dataset '{spec.name}' is built in and reads no files. Try: without --data-root")
         if not request.root.is_dir():
             raise DataError(f"data root {request.root} is no folder. '{spec.name}' expects there: {spec.expects}")
+        if part := unfinished({request.root, *(request.root / archive.folder for archive in spec.archives)}):
+            raise DataError(
+                f"{request.root}: {part} was not unpacked to its end."
+                f" Try: bench data download {spec.name} --to {request.root}"
+            )
     dataset = spec.build(request)
     droppable = any(option.name == "absent_labels" for option in spec.options)
     _check_splits(dataset, "--set dataset.absent_labels=drop" if droppable else "another train split")

@@ -1,4 +1,5 @@
 import resource
+import time
 
 import numpy as np
 import pytest
@@ -142,8 +143,10 @@ def test_lists_of_full_size_load_in_bounded_memory(tmp_path):
         for start in range(0, images, 1000):
             rows[:, ::2] = ord("0") + (rng.random((1000, tags)) < 0.006)
             file.write(rows[: min(1000, images - start)].tobytes())
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before, started = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
     dataset = opened("nuswide-1000", tmp_path)
+    assert time.process_time() - started < 10
+    assert statistics(dataset.train)["images"] == len(dataset.train)
     assert dataset.train.truth.shape[1] == tags
     assert 5.5 < dataset.train.truth.sum(axis=1).mean() < 6.5
     assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 2**20 < 1.0

@@ -156,22 +156,25 @@ def download(
 ) -> None:
     """Fetch a data set's official archives, check them, and unpack them; a stopped download is continued."""
     from bench import plugins
-    from bench.download import checksum, extract, fetch
+    from bench.download import checksum, fetch
     from bench.errors import NotRun
+    from bench.unpack import extract
 
     spec = plugins.installed().dataset(name).spec
     if not spec.archives:
         raise NotRun(
             f"'{name}' has no archives that may be fetched. '--data-root' should hold: {spec.expects or 'nothing'}"
         )
+    fetched = []
     for archive in spec.archives:
         path = fetch(archive, to / "downloads")
+        fetched.append(path)
         how = "MD5 as published" if archive.md5 else f"no published checksum; its MD5 is {checksum(path)}"
         print(f"{path.name}: {path.stat().st_size / 1e6:,.1f} MB, {how}")
         print(f"{path.name}: {extract(path, to / archive.folder):,} files to {to / archive.folder}")
     if not keep:
-        for archive in spec.archives:
-            (to / "downloads" / archive.url.rpartition("/")[2]).unlink(missing_ok=True)
+        for path in fetched:
+            path.unlink()
     print(f"next        bench data verify {name} --data-root {to}")
 
 
