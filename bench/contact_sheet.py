@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import textwrap
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -32,12 +33,16 @@ def draw(split: Split, path: Path, *, count: int = 24, seed: int = 0) -> list[in
     for axis, index in zip(axes.flat, chosen, strict=False):
         axis.imshow(split.images.read(int(index)), interpolation="nearest")
         names = [name for name, present in zip(split.labels, split.truth[index], strict=True) if present]
-        axis.set_title(split.ids[index], fontsize=7, color="0.4", pad=3)
-        axis.text(0.5, -0.04, caption(names), transform=axis.transAxes, ha="center", va="top", fontsize=8)
+        axis.set_title(split.ids[index], fontsize=7, color="0.4", pad=3, parse_math=False)
+        place = {"transform": axis.transAxes, "ha": "center", "va": "top"}
+        axis.text(0.5, -0.04, caption(names), fontsize=8, parse_math=False, **place)
     figure.suptitle(f"{split.dataset} / {split.name}: {len(chosen)} of {len(split):,} images", fontsize=11)
-    figure.tight_layout(rect=(0, 0, 1, 0.98), h_pad=1.6)
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
+    with warnings.catch_warnings():
+        # Names in a script that the font lacks are drawn as boxes; the picture is still of use.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        figure.tight_layout(rect=(0, 0, 1, 0.98), h_pad=1.6)
+        figure.savefig(buffer, format="png", dpi=110)
     plt.close(figure)
     write_atomic(path, buffer.getvalue())
     return [int(index) for index in chosen]

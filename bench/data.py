@@ -12,14 +12,19 @@ from numpy.typing import NDArray
 from bench.contracts import DatasetRequest, DatasetSpec
 from bench.errors import DataError, UsageError
 from bench.files import digest
+from bench.images import picture
 from bench.records import BoolArray, Dataset, Images, Split
+from bench.unpack import unfinished
+
+BLOCK = 1 << 14
+"""Images whose truth is held as numbers at once."""
 
 
 def open_dataset(spec: DatasetSpec, request: DatasetRequest) -> Dataset:
     """Return the data set, checked for what every run needs.
 
-    Raises ``UsageError`` where the data root is missing or was given in vain, ``DataError`` for classes
-    without a positive in train and images that are in train and in test.
+    Raises ``UsageError`` where the data root is missing or was given in vain, ``DataError`` for a folder that was
+    unpacked in part, classes without a positive in train, and images that are in train and in test.
     """
     if spec.expects and request.root is None and not spec.root_optional:
         raise UsageError(f"dataset '{spec.name}' needs its files. Try: --data-root DIR, where DIR holds {spec.expects}")
@@ -28,6 +33,11 @@ def open_dataset(spec: DatasetSpec, request: DatasetRequest) -> Dataset:
             raise UsageError(f"dataset '{spec.name}' is built in and reads no files. Try: without --data-root")
         if not request.root.is_dir():
             raise DataError(f"data root {request.root} is no folder. '{spec.name}' expects there: {spec.expects}")
+        if part := unfinished({request.root, *(request.root / archive.folder for archive in spec.archives)}):
+            raise DataError(
+                f"{request.root}: {part} was not unpacked to its end."
+                f" Try: bench data download {spec.name} --to {request.root}"
+            )
     dataset = spec.build(request)
     droppable = any(option.name == "absent_labels" for option in spec.options)
     _check_splits(dataset, "--set dataset.absent_labels=drop" if droppable else "another train split")
@@ -63,8 +73,15 @@ class _Subset:
     def read(self, index: int) -> NDArray[np.uint8]:
         return self.images.read(int(self.indices[index]))
 
+    def picture(self, index: int) -> Any:
+        return picture(self.images, int(self.indices[index]))
+
     def describe(self, index: int) -> str:
         return self.images.describe(int(self.indices[index]))
+
+    @property
+    def hashed(self) -> str:
+        return str(getattr(self.images, "hashed", ""))
 
     def content_hash(self) -> str:
         return digest(self.images.content_hash(), self.indices.tobytes())
@@ -131,6 +148,12 @@ def fingerprint(split: Split) -> str:
     return digest("\n".join(split.ids), "\n".join(split.labels), truth, ignore, split.images.content_hash())
 
 
+def fingerprint_over(split: Split) -> str:
+    """Return in words what ``fingerprint`` is over."""
+    pictures = getattr(split.images, "hashed", "") or "what its data set hashes of the images"
+    return f"ids, labels, truth, ignore mask; {pictures}"
+
+
 def statistics(split: Split) -> dict[str, Any]:
     """Return what a reader asks first of a split, as JSON values.
 
@@ -142,8 +165,9 @@ def statistics(split: Split) -> dict[str, Any]:
     counts = truth.sum(axis=0)
     per_image = truth.sum(axis=1)
     together = cooccurrence(truth)
-    pairs = np.argwhere(np.triu(together, 1))
-    best = sorted(pairs.tolist(), key=lambda pair: (-int(together[pair[0], pair[1]]), pair))[:10]
+    pairs = np.triu(together, 1)
+    # A stable sort: pairs that are together equally often stand in the labels' order.
+    best = [divmod(int(place), len(split.labels)) for place in np.argsort(-pairs, axis=None, kind="stable")[:10]]
     return {
         "dataset": split.dataset,
         "split": split.name,
@@ -165,14 +189,18 @@ def statistics(split: Split) -> dict[str, Any]:
                 "lift": float(together[first, second] * len(split) / (counts[first] * counts[second])),
             }
             for first, second in best
+            if pairs[first, second]
         ],
         "fingerprint": fingerprint(split),
+        "fingerprint_over": fingerprint_over(split),
     }
 
 
 def cooccurrence(truth: BoolArray) -> NDArray[np.int64]:
     """Return how many images hold both labels, (labels, labels); the diagonal counts each label's images."""
-    # float32 is exact up to 2**24 images, and has a fast matrix product where integers have none.
-    values = truth.astype(np.float32)
-    counts: NDArray[np.int64] = np.rint(values.T @ values).astype(np.int64)
+    counts = np.zeros((truth.shape[1], truth.shape[1]), dtype=np.int64)
+    for start in range(0, len(truth), BLOCK):
+        # float32 is exact up to 2**24 images, and has a fast matrix product where integers have none.
+        values = truth[start : start + BLOCK].astype(np.float32)
+        counts += np.rint(values.T @ values).astype(np.int64)
     return counts

@@ -1,19 +1,21 @@
-"""Archives fetched with resume and checksum, and unpacked so that nothing lands outside their folder."""
+"""Archives fetched with checksum; a transfer that was stopped goes on where it stopped."""
 
 from __future__ import annotations
 
 import hashlib
+import http.client
+import json
 import shutil
-import tarfile
 import urllib.error
 import urllib.request
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
+from typing import Any
 from urllib.parse import urlparse
 
 from bench.contracts import Archive
 from bench.errors import DataError
+from bench.files import canonical_json
 from bench.progress import track
 
 BLOCK = 1 << 20
@@ -32,13 +34,25 @@ def fetch(archive: Archive, folder: Path) -> Path:
         part = path.with_name(path.name + ".part")
         try:
             _transfer(archive.url, part)
-        except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
-            reason = getattr(error, "reason", error)
+        except urllib.error.HTTPError as error:
+            error.close()
+            reason = " ".join(str(error.reason).split())
+            later = "Try: the same command later, or fetch it by hand" if error.code >= 500 else "Try: fetch it by hand"
+            raise DataError(f"no download of {archive.url}: HTTP {error.code} {reason}. {later} to {path}") from None
+        except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError) as error:
+            cause = getattr(error, "reason", error)
+            reason = getattr(cause, "strerror", None) or str(cause) or type(error).__name__
             raise DataError(
                 f"download of {archive.url} stopped: {reason}. The same command continues it,"
                 f" or fetch it by hand to {path}"
             ) from error
+        except OSError as error:
+            raise DataError(
+                f"download of {archive.url} stopped: cannot write {part}: {error.strerror or error}."
+                " What came is kept; the same command continues it"
+            ) from error
         part.replace(path)
+        _notes(part).unlink(missing_ok=True)
     if archive.md5:
         found = checksum(path)
         if found != archive.md5:
@@ -56,19 +70,55 @@ def checksum(path: Path) -> str:
 
 
 def _transfer(url: str, part: Path) -> None:
-    """Append to ``part`` what the server still has; a server without ranges starts from the beginning."""
-    have = part.stat().st_size if part.exists() else 0
-    request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
+    """Append to ``part`` what the server still has; where it cannot go on, or has another file, begin again."""
+    have, known = (part.stat().st_size, _read_notes(part)) if part.exists() else (0, {})
+    headers = {"Range": f"bytes={have}-"} if have else {}
+    if have and known.get("version"):
+        # The server sends the rest if the file is still the one that was begun, and all of it if not.
+        headers["If-Range"] = known["version"]
     try:
-        response = urllib.request.urlopen(request, timeout=TIMEOUT)
+        response = urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=TIMEOUT)
     except urllib.error.HTTPError as error:
-        if error.code == 416 and have:  # nothing is left: the file was whole
+        if error.code != 416 or not have:
+            raise
+        error.close()
+        whole = error.headers.get("Content-Range") == f"bytes */{have}" or known.get("length") == have
+        if not whole:
+            part.unlink()
+            _transfer(url, part)
+        return
+    with response:
+        continued = response.status == 206
+        if continued and not _goes_on(response.headers, have, known):
+            part.unlink()
+            _transfer(url, part)
             return
-        raise
-    with response, part.open("ab" if response.status == 206 else "wb") as file:
-        left = response.headers.get("Content-Length")
-        total = -(-int(left) // BLOCK) if left else None
-        written = 0
+        _receive(response, part, have if continued else 0)
+
+
+def _goes_on(headers: Any, have: int, known: dict[str, Any]) -> bool:
+    """Return whether what comes begins where the file ends and belongs to a file as long as the one begun."""
+    place, _, length = str(headers.get("Content-Range", "")).removeprefix("bytes ").partition("/")
+    begun = known.get("length")
+    return place.partition("-")[0] == str(have) and (begun is None or length in {"*", str(begun)})
+
+
+def _receive(response: Any, part: Path, have: int) -> None:
+    left = response.headers.get("Content-Length")
+    if left:
+        free = shutil.disk_usage(part.parent).free
+        if int(left) > free:
+            raise DataError(
+                f"{response.url} still takes {int(left) / 1e9:.2f} GB, {part.parent} has {free / 1e9:.2f} GB free."
+                " Try: --to DIR on a larger disk"
+            )
+    if not have:  # noted first: what is kept of a stopped transfer is of use only with its version
+        tag = response.headers.get("ETag") or ""
+        # A weak tag (W/) does not promise the same bytes.
+        version = response.headers.get("Last-Modified", "") if tag.startswith("W/") or not tag else tag
+        _notes(part).write_text(canonical_json({"version": version, "length": int(left) if left else None}))
+    total, written = -(-int(left) // BLOCK) if left else None, 0
+    with part.open("ab" if have else "wb") as file:
         for block in track(_blocks(response), f"downloading {part.stem}", total=total, unit="MiB"):
             file.write(block)
             written += len(block)
@@ -76,49 +126,22 @@ def _transfer(url: str, part: Path) -> None:
         raise ConnectionError(f"{written:,} of {int(left):,} bytes came")
 
 
-def _blocks(response: object) -> Iterator[bytes]:
-    while block := response.read(BLOCK):  # type: ignore[attr-defined]
-        yield block
-
-
-def extract(path: Path, folder: Path) -> int:
-    """Unpack a tar or zip file into ``folder`` and return how many files it held.
-
-    Raises ``DataError`` before anything is written where a member would lie outside ``folder``, is a link or a
-    device, or there is not enough space; and for a file that is no archive, or damaged.
-    """
+def _blocks(response: Any) -> Iterator[bytes]:
+    """Yield what comes, in blocks. Raises ``ConnectionError`` for whatever ends it early, and no other ``OSError``."""
     try:
-        if zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as archive:
-                files = [entry for entry in archive.infolist() if not entry.is_dir()]
-                _check(path, folder, {entry.filename: entry.file_size for entry in files})
-                for entry in track(files, f"unpacking {path.name}", unit="files"):
-                    archive.extract(entry, folder)
-        else:
-            with tarfile.open(path) as archive:
-                members = [member for member in archive.getmembers() if not member.isdir()]
-                for member in members:
-                    if not member.isfile():
-                        raise DataError(
-                            f"{path}: member '{member.name}' is a link or a device, only files are unpacked"
-                        )
-                _check(path, folder, {member.name: member.size for member in members})
-                for member in track(members, f"unpacking {path.name}", unit="files"):
-                    archive.extract(member, folder, filter="data")
-                files = members  # type: ignore[assignment]
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError) as error:
-        raise DataError(
-            f"{path} is no archive, or damaged: {error}. Delete it and run the same command again"
-        ) from error
-    return len(files)
+        while block := response.read(BLOCK):
+            yield block
+    except (OSError, http.client.HTTPException) as error:
+        raise ConnectionError(str(error) or type(error).__name__) from error
 
 
-def _check(path: Path, folder: Path, sizes: dict[str, int]) -> None:
-    for name in sizes:
-        parts = PurePosixPath(name.replace("\\", "/"))
-        if parts.is_absolute() or ".." in parts.parts or ":" in parts.parts[0]:
-            raise DataError(f"{path}: member '{name}' lies outside the archive; nothing was unpacked")
-    folder.mkdir(parents=True, exist_ok=True)
-    needed, free = sum(sizes.values()), shutil.disk_usage(folder).free
-    if needed > free:
-        raise DataError(f"{path}: unpacked it takes {needed / 1e9:.1f} GB, {folder} has {free / 1e9:.1f} GB free")
+def _notes(part: Path) -> Path:
+    """Return the file that says which version of the archive ``part`` is of."""
+    return part.with_name(part.name + ".json")
+
+
+def _read_notes(part: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(_notes(part).read_bytes()))
+    except (OSError, ValueError):
+        return {}

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bench.contracts import Backbone
-from bench.errors import DataError, ModelError
+from bench.errors import ModelError
 from bench.files import atomic_path, canonical_json, digest, write_atomic
-from bench.preprocess import preprocess
+from bench.loading import load
 from bench.progress import track
 from bench.records import Features, FloatArray, Split
-
-if TYPE_CHECKING:
-    import torch
 
 SHARD = 512
 """Images per shard. A process killed at any moment loses at most the shard in flight."""
@@ -80,7 +74,7 @@ def _compute(split: Split, backbone: Backbone, path: Path, batch_size: int, devi
     rows = [row for index in todo for row in range(index * SHARD, min((index + 1) * SHARD, len(split)))]
     pending: list[FloatArray] = []
     unfinished = iter(todo)
-    for values in _batches(split, rows, backbone, batch_size, device):
+    for values in in_batches(split, rows, backbone, batch_size, device):
         pending.append(values)
         # Shards are cut from the stream of rows, so the batches need not end where the shards do.
         while pending and sum(map(len, pending)) >= SHARD:
@@ -117,39 +111,30 @@ def _save(path: Path, values: FloatArray) -> None:
         np.save(file, values)
 
 
-def _batches(split: Split, rows: list[int], backbone: Backbone, batch_size: int, device: str) -> Iterator[FloatArray]:
+def in_batches(
+    split: Split, rows: list[int], backbone: Backbone, batch_size: int, device: str = "cpu"
+) -> Iterator[FloatArray]:
     """Yield the features of ``rows``, a batch at a time, while threads read and preprocess the next batch."""
-    import torch
-
-    def read(row: int) -> FloatArray:
-        return preprocess(split.images.read(row), backbone.preprocessing)
-
     module = backbone.module.to(device).eval()
-    size = backbone.preprocessing.size
     batches = [rows[start : start + batch_size] for start in range(0, len(rows), batch_size)]
-    description = f"features of {split.dataset}/{split.name}"
-    with ThreadPoolExecutor(max(os.cpu_count() or 1, 1)) as pool:
-        following = [pool.submit(read, row) for row in batches[0]] if batches else []
-        for number, batch in enumerate(track(batches, description, scale=batch_size)):
-            current = following
-            ahead = batches[number + 1] if number + 1 < len(batches) else []
-            following = [pool.submit(read, row) for row in ahead]
-            pixels = np.zeros((batch_size, 3, size, size), dtype=np.float32)
-            try:
-                for place, image in enumerate(current):
-                    pixels[place] = image.result()
-            except DataError:
-                pool.shutdown(cancel_futures=True)
-                raise
-            yield _forward(module, torch.from_numpy(pixels), device, backbone)[: len(batch)]
+    loaded = load(split.images, batches, backbone.preprocessing)
+    for pixels in track(loaded, f"features of {split.dataset}/{split.name}", total=len(batches), scale=batch_size):
+        padding = np.zeros((batch_size - len(pixels), *pixels.shape[1:]), dtype=np.float32)
+        padded = np.concatenate([pixels, padding]) if len(padding) else pixels
+        yield forward(backbone, padded, device)[: len(pixels)]
     module.to("cpu")
 
 
-def _forward(module: Any, pixels: torch.Tensor, device: str, backbone: Backbone) -> FloatArray:
+def forward(backbone: Backbone, pixels: FloatArray, device: str = "cpu") -> FloatArray:
+    """Return the features of preprocessed ``pixels``; the backbone's module is on ``device`` already.
+
+    Raises ``ModelError`` for features of another shape than declared, or that are not finite.
+    """
     import torch
 
     with torch.inference_mode():
-        values: FloatArray = module(pixels.to(device)).to("cpu", torch.float32).numpy()
+        tensor = backbone.module(torch.from_numpy(pixels).to(device))
+        values: FloatArray = tensor.to("cpu", torch.float32).numpy()
     if values.shape != (len(pixels), backbone.dimensions):
         raise ModelError(
             f"backbone '{backbone.name}' gave features of shape {values.shape}, declared: {backbone.dimensions} each"

@@ -11,15 +11,13 @@ import copy
 import dataclasses
 from typing import Any
 
-import numpy as np
-
 from bench.contracts import Backbone
 from bench.deterministic import deterministic
 from bench.errors import ModelError
 from bench.files import digest
-from bench.preprocess import preprocess
+from bench.loading import load
 from bench.progress import track
-from bench.records import Preprocessing, Split
+from bench.records import Split
 
 LEARNING_RATE = 1e-3
 MOMENTUM = 0.9
@@ -48,8 +46,10 @@ def tune(backbone: Backbone, model: Any, fit: Split, *, epochs: int, seed: int, 
         for epoch in range(epochs):
             order = torch.randperm(len(fit), generator=generator).tolist()
             batches = [order[start : start + BATCH_SIZE] for start in range(0, len(order), BATCH_SIZE)]
-            for batch in track(batches, f"fine-tuning, epoch {epoch + 1} of {epochs}", scale=BATCH_SIZE):
-                features = module.eval()(_pixels(fit, batch, backbone.preprocessing).to(device))
+            loaded = zip(batches, load(fit.images, batches, backbone.preprocessing), strict=True)
+            title = f"fine-tuning, epoch {epoch + 1} of {epochs}"
+            for batch, pixels in track(loaded, title, total=len(batches), scale=BATCH_SIZE):
+                features = module.eval()(torch.from_numpy(pixels).to(device))
                 truth = torch.from_numpy(fit.truth[batch]).to(device)
                 loss = model.loss(features, truth, generator)
                 if not torch.isfinite(loss):
@@ -69,9 +69,3 @@ def with_module(backbone: Backbone, module: Any) -> Backbone:
     arrays = {name: tensor.numpy() for name, tensor in module.state_dict().items()}
     parts = [part for name in sorted(arrays) for part in (name, arrays[name].tobytes())]
     return dataclasses.replace(backbone, module=module, weights_hash=digest(*parts))
-
-
-def _pixels(split: Split, rows: list[int], preprocessing: Preprocessing) -> Any:
-    import torch
-
-    return torch.from_numpy(np.stack([preprocess(split.images.read(row), preprocessing) for row in rows]))

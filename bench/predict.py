@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,8 +11,8 @@ import numpy as np
 from bench.decode import Decoder, PrefixTree
 from bench.engine import Encoder, OnnxStepNetwork, choose_device
 from bench.errors import ModelError
-from bench.images import decode as read_image
-from bench.preprocess import preprocess
+from bench.images import FolderImages
+from bench.loading import load
 from bench.records import FloatArray
 
 
@@ -51,14 +50,10 @@ class Predictor:
     def predict(self, paths: Sequence[Path]) -> Iterator[Labelled]:
         """Yield the labels of each image file, in order. Raises ``DataError`` with the path of an unreadable one."""
         size = self.encoder.rows
-        with ThreadPoolExecutor() as pool:
-            for start in range(0, len(paths), size):
-                chunk = paths[start : start + size]
-                pixels = np.stack(list(pool.map(self._read, chunk)))
-                yield from self.label([str(path) for path in chunk], self.encoder(pixels))
-
-    def _read(self, path: Path) -> FloatArray:
-        return preprocess(read_image(path), self.description.preprocessing)
+        images = FolderImages(tuple(paths))
+        batches = [range(start, min(start + size, len(paths))) for start in range(0, len(paths), size)]
+        for batch, pixels in zip(batches, load(images, batches, self.description.preprocessing), strict=True):
+            yield from self.label([str(paths[row]) for row in batch], self.encoder(pixels))
 
     def label(self, names: Sequence[str], encoded: FloatArray) -> list[Labelled]:
         """Return the labels of images by what the encoder gave for them."""

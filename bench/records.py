@@ -108,7 +108,8 @@ class Dataset:
     """A built data set. Without ``validation``, training holds out a part of ``train``.
 
     ``protocol`` names the evaluation protocol, as in ``coco-top3@1``; ``variant`` says in one line
-    which images, label list and options these are.
+    which images, label list and options these are. ``gone`` are images that its lists name and that are not here;
+    no split holds them.
     """
 
     name: str
@@ -118,6 +119,7 @@ class Dataset:
     protocol: str
     validation: Split | None = None
     source: str = ""
+    gone: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for split in (self.validation, self.test):

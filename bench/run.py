@@ -155,7 +155,7 @@ def _fill(
     from bench import inspection, train
 
     request = plan.request
-    folder.write_environment(environment())
+    folder.write_environment(environment() | {"fingerprint_over": data.fingerprint_over(parts.dataset.train)})
     folder.write_request(request)
     folder.write_truth(parts.dataset.test)
     if parts.dataset.test.sizes is not None:

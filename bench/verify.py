@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from bench.data import fingerprint
+from bench.data import fingerprint, fingerprint_over
 from bench.errors import DataError
 from bench.images import MissingImages
 from bench.progress import track
 from bench.records import Dataset, Split
+from bench.threads import in_threads
+from bench.timing import thread_counts
 
 UNKNOWN = "no known variant: compare with your own runs only"
 MOST_NAMED = 10
@@ -20,13 +21,19 @@ MOST_NAMED = 10
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """What was found. ``duplicates`` pairs images of train with images of test whose pixels are equal."""
+    """What was found. ``duplicates`` pairs images of train with images of test whose pixels are equal.
+
+    ``known`` is the variant with these numbers of images. ``gone`` are listed images that no split holds.
+    """
 
     images: Mapping[str, int]
     fingerprints: Mapping[str, str]
+    fingerprint_over: str
+    read: int
     unreadable: tuple[str, ...]
     duplicates: tuple[tuple[str, str], ...]
     without_images: tuple[str, ...]
+    gone: tuple[str, ...]
     variant: str
     known: str
 
@@ -57,9 +64,12 @@ def verify(dataset: Dataset, variants: Sequence[tuple[int, int, str]]) -> Verifi
     return Verified(
         images={split.name: len(split) for split in splits},
         fingerprints={split.name: fingerprint(split) for split in splits},
+        fingerprint_over=fingerprint_over(dataset.train),
+        read=sum(len(split) for split in splits if not isinstance(split.images, MissingImages)),
         unreadable=tuple(unreadable),
         duplicates=tuple((in_train[key], in_test[key]) for key in in_train if key in in_test),
         without_images=tuple(split.name for split in splits if isinstance(split.images, MissingImages)),
+        gone=dataset.gone,
         variant=dataset.variant,
         known=known,
     )
@@ -75,6 +85,5 @@ def _hashes(split: Split) -> list[str | DataError]:
             return error
         return hashlib.sha256(str(pixels.shape).encode() + pixels.tobytes()).hexdigest()
 
-    with ThreadPoolExecutor() as pool:
-        rows = pool.map(read, range(len(split)))
-        return list(track(rows, f"reading {split.dataset}/{split.name}", total=len(split)))
+    rows = in_threads(read, range(len(split)), thread_counts()["cores"])
+    return list(track(rows, f"reading {split.dataset}/{split.name}", total=len(split)))

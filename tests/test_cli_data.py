@@ -70,3 +70,35 @@ def test_statistics_are_drawn_with_their_numbers(tmp_path, capsys):
     lines = (tmp_path / "cardinality.csv").read_text().splitlines()
     assert lines[0] == "labels,images"
     assert sum(int(line.split(",")[1]) for line in lines[1:]) == 1000
+
+
+def test_names_in_any_script_and_with_dollars_are_drawn_as_they_are(tmp_path, capsys):
+    for number in range(6):
+        Image.new("RGB", (9, 9), (40 * number, 0, 0)).save(tmp_path / f"\u65e5{number}.png")
+    rows = [f"\u65e5{number}.png,$5 $_{{x;\u672c\n" for number in range(6)]
+    (tmp_path / "labels.csv").write_text("path,labels\n" + "".join(rows))
+    assert bench("data", "show", "csv", "--data-root", tmp_path, "--out", tmp_path / "sheet.png") == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_the_variant_names_the_folder_however_it_was_typed(tmp_path, monkeypatch, capsys):
+    (tmp_path / "pets").mkdir()
+    for number in range(6):
+        Image.new("RGB", (9, 9), (40 * number, 0, 0)).save(tmp_path / "pets" / f"{number}.png")
+    (tmp_path / "pets" / "labels.csv").write_text("path,labels\n" + "".join(f"{n}.png,a\n" for n in range(6)))
+    monkeypatch.chdir(tmp_path / "pets")
+    assert bench("data", "stats", "csv", "--data-root", ".", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["variant"].startswith("pets: train 5 / test 1 images")
+
+
+def test_of_many_faults_the_first_are_named_and_the_rest_counted(tmp_path, capsys):
+    rows = []
+    for number in range(30):
+        (tmp_path / f"{number}.png").write_bytes(b"no picture")
+        rows.append(f"{number}.png,a\n")
+    (tmp_path / "labels.csv").write_text("path,labels\n" + "".join(rows))
+    assert bench("data", "verify", "csv", "--data-root", tmp_path) == 2
+    printed = capsys.readouterr().out
+    assert printed.count("unreadable: cannot read image") == 10
+    assert "and 20 more of these; --json names all" in printed
+    assert "30 of 30 images read: 30 unreadable" in printed

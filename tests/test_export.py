@@ -13,7 +13,9 @@ from test_run import FAST, bench, write_corel
 
 from bench import engine, model_folder
 from bench.errors import ModelError, NotRun, UsageError
+from bench.images import decode
 from bench.predict import Predictor
+from bench.preprocess import preprocess
 from bench.publish import measure_exported
 from bench.store import find
 
@@ -51,10 +53,14 @@ def test_the_exported_model_predicts_what_the_run_predicted(exported, model):
         assert {labels[index] for index in row.nonzero()[0]} == set(result.labels)
 
 
+def pixels_of(predictor, paths):
+    return np.stack([preprocess(decode(path), predictor.description.preprocessing) for path in paths])
+
+
 @pytest.mark.parametrize("model", ["cnn-rnn", "bce"])
 def test_the_exported_models_scores_equal_the_runs(exported, model):
     predictor = Predictor(exported / model)
-    encoded = predictor.encoder(np.stack([predictor._read(path) for path in images_of(exported)]))
+    encoded = predictor.encoder(pixels_of(predictor, images_of(exported)))
     if predictor.decoder is not None:
         encoded = predictor.decoder.answers(encoded, predictor.decoder.start_states)[0]["class_scores"]
     np.testing.assert_allclose(encoded, run_of(exported, model).read_scores().values, rtol=1e-4, atol=1e-5)
@@ -85,15 +91,8 @@ def test_raw_pixels_give_what_preprocessed_ones_give(exported):
     predictor = Predictor(exported / "bce")
     session = engine.open_session(exported / "bce" / model_folder.PIXELS)
     for path in images_of(exported)[:5]:
-        pixels = predictor._read(path)
-        scores = session.run(None, {"image": engine_image(path)})[0]
-        np.testing.assert_allclose(scores[0], predictor.encoder(pixels[None])[0], atol=0.02)
-
-
-def engine_image(path):
-    from bench.images import decode
-
-    return decode(path)
+        scores = session.run(None, {"image": decode(path)})[0]
+        np.testing.assert_allclose(scores[0], predictor.encoder(pixels_of(predictor, [path]))[0], atol=0.02)
 
 
 def test_prediction_imports_neither_torch_nor_a_plugin(exported):
@@ -147,7 +146,7 @@ def test_half_precision_is_close_and_smaller_and_its_measures_are_told(exported,
     assert measures["O-F1"][0] == pytest.approx(stored["O-F1"])
     assert measures["mAP"][1] == pytest.approx(stored["mAP"], abs=0.05)
     half, full = Predictor(tmp_path / "half"), Predictor(exported / "bce")
-    pixels = np.stack([full._read(path) for path in images_of(exported)[:4]])
+    pixels = pixels_of(full, images_of(exported)[:4])
     expected = full.encoder(pixels)
     np.testing.assert_allclose(half.encoder(pixels), expected, atol=2e-2 * np.abs(expected).max())
     size = {folder: (folder / model_folder.ENCODER).stat().st_size for folder in (tmp_path / "half", exported / "bce")}

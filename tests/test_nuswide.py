@@ -1,10 +1,12 @@
 import resource
+import time
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from bench import plugins
+from bench.cli import run_command_line
 from bench.contracts import DatasetRequest
 from bench.data import open_dataset, statistics
 from bench.errors import DataError
@@ -70,8 +72,21 @@ def test_images_that_are_gone_are_counted_and_make_another_data_set(root):
     dataset = opened("nuswide-81", root)
     assert dataset.train.ids == ("sky/0003_3.jpg",)
     assert "1 listed images are gone (first: actor/0001_1.jpg)" in dataset.variant
+    assert dataset.gone == ("actor/0001_1.jpg",)
     assert dataset.train.images.read(0).shape == (8, 8, 3)
     assert statistics(dataset.train)["fingerprint"] != whole
+
+
+def test_verifying_lists_the_images_that_are_gone(root, capsys):
+    for name in (TRAIN + TEST)[1:]:
+        file = root / "images" / name.replace("\\", "/")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 8), (len(name), len(list(root.rglob("*"))), 0)).save(file)
+    assert run_command_line(["data", "verify", "nuswide-81", "--data-root", str(root)]) == 0
+    printed = capsys.readouterr().out
+    assert "gone, so in no split: actor/0001_1.jpg" in printed
+    assert "0 in train and in test, 1 listed but gone" in printed
+    assert "known with 125,449 / 83,898 images: official split, labelled only" in printed
 
 
 def test_a_random_split_depends_on_its_seed_alone(root):
@@ -84,7 +99,7 @@ def test_a_random_split_depends_on_its_seed_alone(root):
 
 
 BAD = {
-    "length": ("Groundtruth/TrainTestLabels/Labels_sky_Test.txt", "1\n", "1 labels for the 2 images of TestImagelist"),
+    "length": ("Groundtruth/TrainTestLabels/Labels_sky_Test.txt", "1\n", "1 rows for the 2 images of TestImagelist"),
     "row": ("Groundtruth/TrainTestLabels/Labels_sky_Test.txt", "\n1 0\n", "line 2: 2 numbers, expected 1. Is the file"),
     "no rows": (
         "Groundtruth/TrainTestLabels/Labels_sky_Test.txt",
@@ -158,8 +173,10 @@ def test_lists_of_full_size_load_in_bounded_memory(tmp_path):
         for start in range(0, images, 1000):
             rows[:, ::2] = ord("0") + (rng.random((1000, tags)) < 0.006)
             file.write(rows[: min(1000, images - start)].tobytes())
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before, started = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
     dataset = opened("nuswide-1000", tmp_path)
+    assert time.process_time() - started < 10
+    assert statistics(dataset.train)["images"] == len(dataset.train)
     assert dataset.train.truth.shape[1] == tags
     assert 5.5 < dataset.train.truth.sum(axis=1).mean() < 6.5
     assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 2**20 < 1.0

@@ -1,5 +1,6 @@
 import json
 import shutil
+import tarfile
 
 import pytest
 from test_run import write_corel
@@ -30,7 +31,9 @@ def test_a_sound_copy_is_said_to_be_so(corel, capsys):
     printed = capsys.readouterr().out
     assert "corel5k/train: 12 images, fingerprint" in printed
     assert "known as: no known variant: compare with your own runs only" in printed
-    assert "0 unreadable, 0 in train and in test" in printed
+    assert "known with 4,500 / 499 images: " in printed
+    assert "fingerprint over: ids, labels, truth, ignore mask; of each image file, its length" in printed
+    assert "16 of 16 images read: 0 unreadable, 0 in train and in test" in printed
 
 
 def test_unreadable_images_and_copies_are_named(corel, capsys):
@@ -51,7 +54,22 @@ def test_unreadable_images_and_copies_are_named(corel, capsys):
 def test_labels_without_images_are_told(corel, capsys):
     shutil.rmtree(corel / "images")
     assert verify(corel) == 2
-    assert "no images here for train: only its labels were checked" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "no images here for train: only its labels were checked" in printed
+    assert "0 of 16 images read" in printed
+
+
+def opened_reference(name, root, *sets):
+    return run_command_line(["data", "verify", name, "--data-root", str(root), "--json", *sets])
+
+
+def test_the_real_lists_are_known_by_name(reference_data, tmp_path, capsys):
+    with tarfile.open(reference_data / "voc2007_imagesets_main.tar.xz") as archive:
+        archive.extractall(tmp_path, filter="data")
+    assert opened_reference("voc2007", tmp_path) == 2  # no images are here
+    assert json.loads(capsys.readouterr().out)["known"].startswith("official trainval and test: the rows of Table 4")
+    assert opened_reference("voc2007", tmp_path, "--train-split", "train", "--test-split", "val") == 2
+    assert "for development" in json.loads(capsys.readouterr().out)["known"]
 
 
 def test_data_list_is_the_list_of_data_sets(capsys):

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from bench.records import Dataset
 
 
 def _model_names(incomplete: str) -> list[str]:
@@ -141,3 +144,19 @@ def whole_numbers(option: str, text: str) -> list[int]:
             f"{option}: found '{text}', allowed: whole numbers from 1, separated by commas. Try: {option} 2"
         )
     return numbers
+
+
+def open_named(
+    name: str, data_root: Path | None, sets: list[str] | None, names: tuple[str | None, str | None]
+) -> Dataset:
+    """Return the data set ``name``; ``sets`` are its options, ``names`` those of its train and test split."""
+    from bench import plugins
+    from bench.contracts import DatasetRequest
+    from bench.data import open_dataset
+    from bench.options import parse_assignments, resolve
+    from bench.plan import default_cache
+
+    spec = plugins.installed().dataset(name).spec
+    given = {key.removeprefix("dataset."): value for key, value in parse_assignments(sets or []).items()}
+    options = resolve(spec.options, given, f"dataset '{name}'")
+    return open_dataset(spec, DatasetRequest(options, data_root, *names, default_cache()))

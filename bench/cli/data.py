@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bench.cli.common import DataRoot, Sets, TestSplit, TrainSplit
+from bench.cli.common import DataRoot, Sets, TestSplit, TrainSplit, open_named
+from bench.cli.data_speed import speed
 
 if TYPE_CHECKING:
     from bench.records import Dataset, Split
 
 data = typer.Typer(help="Count, check and show a data set.", no_args_is_help=True, add_completion=False)
+data.command("speed")(speed)
 
 ROWS = (
     ("images", "images", ","),
@@ -44,12 +46,11 @@ def stats(  # noqa: PLR0917 - the parser passes options by name
 ) -> None:
     """Print labels, label cardinality, imbalance, co-occurrence and fingerprint of each split.
 
-    A fingerprint is over ids, labels, truth, ignore mask and, of each image file, its length and three samples of
-    4 KiB; runs are compared by it.
+    Runs are compared by the fingerprint; what it is over is printed with it.
     """
     from bench.data import statistics
 
-    dataset = _open(name, data_root, sets, (train_split, test_split))
+    dataset = open_named(name, data_root, sets, (train_split, test_split))
     counted = {part: statistics(split) for part, split in _splits(dataset).items()}
     if as_json:
         from bench.sealed import to_json
@@ -82,7 +83,7 @@ def show(  # noqa: PLR0917 - the parser passes options by name
     from bench import contact_sheet
     from bench.errors import unknown
 
-    splits = _splits(_open(name, data_root, sets, (train_split, test_split)))
+    splits = _splits(open_named(name, data_root, sets, (train_split, test_split)))
     if split not in splits:
         raise unknown("split", split, splits, "Try: --split train")
     path = out or Path(f"{name}-{split}.png")
@@ -116,10 +117,11 @@ def verify_images(  # noqa: PLR0917 - the parser passes options by name
     from dataclasses import asdict
 
     from bench import plugins
-    from bench.verify import MOST_NAMED, verify
+    from bench.verify import UNKNOWN, verify
 
-    dataset = _open(name, data_root, sets, (train_split, test_split))
-    found = verify(dataset, plugins.installed().dataset(name).spec.variants)
+    dataset = open_named(name, data_root, sets, (train_split, test_split))
+    variants = plugins.installed().dataset(name).spec.variants
+    found = verify(dataset, variants)
     if as_json:
         from bench.sealed import to_json
 
@@ -127,15 +129,21 @@ def verify_images(  # noqa: PLR0917 - the parser passes options by name
     else:
         for split, count in found.images.items():
             print(f"{name}/{split}: {count:,} images, fingerprint {found.fingerprints[split]}")
+        print(f"fingerprint over: {found.fingerprint_over}")
         print(f"variant: {found.variant}")
         print(f"known as: {found.known}")
+        if found.known == UNKNOWN:
+            for train, test, meaning in variants:
+                print(f"  known with {train:,} / {test:,} images: {meaning}")
+        _print_some([f"gone, so in no split: {image}" for image in found.gone])
         for split in found.without_images:
             print(f"no images here for {split}: only its labels were checked")
-        for message in found.unreadable[:MOST_NAMED]:
-            print(f"unreadable: {message}")
-        for pair in found.duplicates[:MOST_NAMED]:
-            print(f"in train and in test: {pair[0]} = {pair[1]}")
-        print(f"{len(found.unreadable):,} unreadable, {len(found.duplicates):,} in train and in test")
+        _print_some([f"unreadable: {message}" for message in found.unreadable])
+        _print_some([f"in train and in test: {one} = {other}" for one, other in found.duplicates])
+        print(
+            f"{found.read:,} of {sum(found.images.values()):,} images read: {len(found.unreadable):,} unreadable,"
+            f" {len(found.duplicates):,} in train and in test, {len(found.gone):,} listed but gone"
+        )
     if not found.sound:
         raise typer.Exit(2)
 
@@ -148,36 +156,34 @@ def download(
 ) -> None:
     """Fetch a data set's official archives, check them, and unpack them; a stopped download is continued."""
     from bench import plugins
-    from bench.download import checksum, extract, fetch
+    from bench.download import checksum, fetch
     from bench.errors import NotRun
+    from bench.unpack import extract
 
     spec = plugins.installed().dataset(name).spec
     if not spec.archives:
         raise NotRun(
             f"'{name}' has no archives that may be fetched. '--data-root' should hold: {spec.expects or 'nothing'}"
         )
+    fetched = []
     for archive in spec.archives:
         path = fetch(archive, to / "downloads")
+        fetched.append(path)
         how = "MD5 as published" if archive.md5 else f"no published checksum; its MD5 is {checksum(path)}"
         print(f"{path.name}: {path.stat().st_size / 1e6:,.1f} MB, {how}")
         print(f"{path.name}: {extract(path, to / archive.folder):,} files to {to / archive.folder}")
     if not keep:
-        for archive in spec.archives:
-            (to / "downloads" / archive.url.rpartition("/")[2]).unlink(missing_ok=True)
+        for path in fetched:
+            path.unlink()
     print(f"next        bench data verify {name} --data-root {to}")
 
 
-def _open(name: str, data_root: Path | None, sets: list[str] | None, names: tuple[str | None, str | None]) -> Dataset:
-    from bench import plugins
-    from bench.contracts import DatasetRequest
-    from bench.data import open_dataset
-    from bench.options import parse_assignments, resolve
-    from bench.plan import default_cache
+def _print_some(lines: list[str]) -> None:
+    from bench.verify import MOST_NAMED
 
-    spec = plugins.installed().dataset(name).spec
-    given = {key.removeprefix("dataset."): value for key, value in parse_assignments(sets or []).items()}
-    options = resolve(spec.options, given, f"dataset '{name}'")
-    return open_dataset(spec, DatasetRequest(options, data_root, *names, default_cache()))
+    print(*lines[:MOST_NAMED], sep="\n", end="\n" if lines else "")
+    if len(lines) > MOST_NAMED:
+        print(f"  and {len(lines) - MOST_NAMED:,} more of these; --json names all")
 
 
 def _splits(dataset: Dataset) -> dict[str, Split]:
@@ -199,6 +205,7 @@ def _print(dataset: Dataset, counted: dict[str, dict[str, Any]]) -> None:
         table.add_row(title, *(format(entry[key], style) for entry in counted.values()))
     console.print(table)
     train = counted["train"]
+    console.print(f"fingerprint over: {train['fingerprint_over']}", highlight=False)
     frequent = sorted(train["label_counts"].items(), key=lambda item: -item[1])
     words = ", ".join(f"{label} {count:,}" for label, count in frequent[:8])
     console.print(f"most frequent in train: {words}", highlight=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
@@ -20,6 +21,12 @@ EXPECTS = (
     "train.json and test.json in COCO's format (also annotations/train.json or train/_annotations.coco.json),"
     " and the images in folders of these names, or in 'images'"
 )
+READ = frozenset(
+    {"images", "annotations", "categories", "id", "name", "file_name", "width", "height"}
+    | {"image_id", "category_id", "area", "bbox"}
+)
+"""The names that are read of an instances file."""
+
 KEEP = Option("keep_unlabelled", False, "keep images without an object; the paper's rows imply dropping")
 
 
@@ -159,15 +166,26 @@ def _sizes(present: list[dict[int, float]], labels: int) -> FloatArray | None:
     return sizes if sizes.any() else None
 
 
+def _slim(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object of the file without what is not read: outlines are nine tenths of COCO's own files."""
+    return {name: value for name, value in pairs if name in READ}
+
+
 def _load(path: Path, expects: str) -> dict[str, Any]:
     if not path.is_file():
         raise DataError(f"no file {path}. '--data-root' should hold {expects}")
+    # Millions of objects that all stay: Python would look through them for garbage again and again.
+    collecting = gc.isenabled()
+    gc.disable()
     try:
-        content = json.loads(read_text(path, "JSON"))
+        content = json.loads(read_text(path, "JSON"), object_pairs_hook=_slim)
     except json.JSONDecodeError as error:
         raise DataError(f"{path} line {error.lineno} is no JSON: {error.msg}. Is the file whole?") from None
     except RecursionError:
         raise DataError(f"{path} is no COCO instances file: its lists are too deep") from None
+    finally:
+        if collecting:
+            gc.enable()
     if not isinstance(content, dict):
         raise DataError(f"{path} is no COCO instances file: its content is a {type(content).__name__}")
     return content

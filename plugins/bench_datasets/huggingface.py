@@ -11,11 +11,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-import numpy as np
-from numpy.typing import NDArray
-
 from bench import DataError, Dataset, DatasetRequest, DatasetSpec, NotRun, Option, UsageError
-from bench.images import ImageBytes, decode, sampled_hash
+from bench.images import EncodedImages
 from bench.progress import visible
 from bench_datasets.arrow_columns import IMAGE_COLUMN, LABELS_COLUMN, Columns, content, find_columns, label_values
 from bench_datasets.label_lists import ABSENT, read_names
@@ -144,7 +141,7 @@ def _reason(error: BaseException) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class HuggingFaceImages:
+class HuggingFaceImages(EncodedImages):
     """The image column of a split, as Arrow; rows are counted from ``start`` for people."""
 
     rows: datasets.Dataset
@@ -154,19 +151,17 @@ class HuggingFaceImages:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def read(self, index: int) -> NDArray[np.uint8]:
-        """Return image ``index`` as RGB, (height, width, 3). Raises ``DataError`` with its row."""
-        return decode(ImageBytes(self._open(index).read(), self.describe(index)))
+    def encoded(self, index: int) -> bytes:
+        """Return the cell's bytes, or those of the file it names. Raises ``DataError`` with its row."""
+        with self._open(index) as file:
+            return file.read()
 
     def describe(self, index: int) -> str:
         """Return the data set, the split and the row."""
         return f"{self.where} row {self.start + index}"
 
-    def content_hash(self) -> str:
-        """Return a hash over each image's length and samples; see ``sampled_hash``."""
-        return sampled_hash(self._sections())
-
-    def _sections(self) -> Iterator[tuple[BinaryIO, int, int]]:
+    def sections(self) -> Iterator[tuple[BinaryIO, int, int]]:
+        """Yield each image: its bytes as a file of their own."""
         for index in range(len(self)):
             with self._open(index) as file:
                 yield file, 0, file.seek(0, 2)

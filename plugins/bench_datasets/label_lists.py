@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Mapping, Sequence
+import itertools
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -63,11 +64,11 @@ def read_names(path: Path) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def matrix(label_sets: Sequence[Iterable[int]], labels: int) -> BoolArray:
+def matrix(label_sets: Sequence[Collection[int]], labels: int) -> BoolArray:
     """Return label indices per image as truth, (images, ``labels``) bool."""
     truth = np.zeros((len(label_sets), labels), dtype=np.bool_)
-    for row, present in enumerate(label_sets):
-        truth[row, list(present)] = True
+    rows = np.repeat(np.arange(len(label_sets)), np.fromiter(map(len, label_sets), dtype=np.intp))
+    truth[rows, np.fromiter(itertools.chain.from_iterable(label_sets), dtype=np.intp, count=len(rows))] = True
     return truth
 
 

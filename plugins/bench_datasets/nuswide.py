@@ -6,7 +6,7 @@ from codecs import BOM_UTF8
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
 
@@ -20,6 +20,7 @@ EXPECTS = (
     " TagList1k.txt and AllTags1k.txt for the tags; images in a folder Flickr or images, if they are there"
 )
 IMAGE_FOLDERS = ("Flickr", "images")
+Ids: TypeAlias = np.ndarray[tuple[int], np.dtype[np.str_]]
 CHUNK = 1 << 25
 """Bytes of a matrix file held at once: the tags' file has 540 MB."""
 
@@ -31,10 +32,10 @@ def build(labels: Literal["concepts", "tags"], request: DatasetRequest) -> Datas
     names = read_names(_find(root, "Concepts81.txt" if labels == "concepts" else "TagList1k.txt"))
     listed = {part: _image_list(root, f"{part}Imagelist.txt") for part in ("Train", "Test")}
     if labels == "concepts":
-        truth = {part: _concepts(root, names, part, len(images)) for part, images in listed.items()}
+        values = np.concatenate([_concepts(root, names, part, len(images)) for part, images in listed.items()])
     else:
-        truth = _tags(root, names, listed)
-    ids, values = np.concatenate([listed["Train"], listed["Test"]]), np.concatenate([truth["Train"], truth["Test"]])
+        values = _tags(root, names, listed)
+    ids = np.concatenate([listed["Train"], listed["Test"]])
     in_train = np.arange(len(ids)) < len(listed["Train"])
     how = str(request.options["split"])
     usable = np.ones(len(ids), dtype=np.bool_) if request.options["keep_unlabelled"] else values.any(axis=1)
@@ -60,7 +61,9 @@ def build(labels: Literal["concepts", "tags"], request: DatasetRequest) -> Datas
     if not kept.all():
         variant += f", {int((~kept).sum())} labels without an image in train left out"
     protocol = "nuswide81-top3@1" if labels == "concepts" else "nuswide1000-top10@1"
-    return Dataset(name, variant, *splits, protocol=protocol, source="Chua et al., NUS-WIDE, CIVR 2009")
+    left_out = tuple(map(str, ids[gone]))
+    source = "Chua et al., NUS-WIDE, CIVR 2009"
+    return Dataset(name, variant, *splits, protocol=protocol, source=source, gone=left_out)
 
 
 def _find(root: Path, name: str) -> Path:
@@ -72,7 +75,7 @@ def _find(root: Path, name: str) -> Path:
     raise DataError(f"no file {name} in {root} or its folders {', '.join(places[1:])}. Expected there: {EXPECTS}")
 
 
-def _image_list(root: Path, name: str) -> np.ndarray[tuple[int], np.dtype[np.str_]]:
+def _image_list(root: Path, name: str) -> Ids:
     path = _find(root, name)
     lines: dict[str, int] = {}
     for number, line in read_lines(path, "an image file on each line"):
@@ -95,40 +98,31 @@ def _concepts(root: Path, names: Sequence[str], part: str, images: int) -> BoolA
     )
     truth = np.zeros((images, len(names)), dtype=np.bool_)
     for column, name in enumerate(names):
-        path = folder / f"Labels_{name}_{part}.txt"
-        values = _matrix(path, 1)[:, 0]
-        if len(values) != images:
-            raise DataError(f"{path}: {len(values):,} labels for the {images:,} images of {part}Imagelist.txt")
-        truth[:, column] = values
+        truth[:, column] = _matrix(folder / f"Labels_{name}_{part}.txt", 1, images, f"{part}Imagelist.txt")[:, 0]
     return truth
 
 
-def _tags(
-    root: Path, names: Sequence[str], listed: dict[str, np.ndarray[tuple[int], np.dtype[np.str_]]]
-) -> dict[str, BoolArray]:
-    """Return the rows of AllTags1k.txt, which follows Imagelist.txt, for train and test, (images, tags)."""
+def _tags(root: Path, names: Sequence[str], listed: dict[str, Ids]) -> BoolArray:
+    """Return the rows of AllTags1k.txt, which follows Imagelist.txt, for train and then test, (images, tags)."""
     everything = _image_list(root, "Imagelist.txt")
-    path = _find(root, "AllTags1k.txt")
-    matrix = _matrix(path, len(names))
-    if len(matrix) != len(everything):
-        raise DataError(f"{path}: {len(matrix):,} rows for the {len(everything):,} images of Imagelist.txt")
+    matrix = _matrix(_find(root, "AllTags1k.txt"), len(names), len(everything), "Imagelist.txt")
     order = np.argsort(everything)
-    truth = {}
+    rows = []
     for part, images in listed.items():
         place = np.searchsorted(everything, images, sorter=order).clip(max=len(everything) - 1)
-        rows = order[place]
-        wrong = np.flatnonzero(everything[rows] != images)
+        rows.append(order[place])
+        wrong = np.flatnonzero(everything[rows[-1]] != images)
         if len(wrong):
             raise DataError(f"{part}Imagelist.txt line {wrong[0] + 1}: {images[wrong[0]]} is not in Imagelist.txt")
-        truth[part] = matrix[rows]
-    return truth
+    return matrix[np.concatenate(rows)]
 
 
-def _matrix(path: Path, columns: int) -> BoolArray:
-    """Return a text file of 0 and 1 as (rows, ``columns``) bool, read by bytes: a number is one of them."""
+def _matrix(path: Path, columns: int, images: int, listing: str) -> BoolArray:
+    """Return a text file of 0 and 1 as (``images``, ``columns``) bool, read by bytes: a number is one of them."""
     if not path.is_file():
         raise DataError(f"no file {path}. Expected there: {EXPECTS}")
-    parts: list[BoolArray] = []
+    values = np.zeros(images * columns, dtype=np.bool_)
+    numbers = 0
     line, unfinished = 1, 0  # the line in hand, and how many of its numbers earlier chunks held
     with path.open("rb") as file:
         if file.read(len(BOM_UTF8)) != BOM_UTF8:
@@ -146,11 +140,16 @@ def _matrix(path: Path, columns: int) -> BoolArray:
             unfinished = int(counts[-1])
             _check_rows(path, counts[:-1], columns, line)
             line += len(starts) - 1
-            parts.append(data[digits] == ord("1"))
+            ones = data[digits] == ord("1")
+            here = values[numbers : numbers + len(ones)]
+            here[:] = ones[: len(here)]
+            numbers += len(ones)
     _check_rows(path, np.array([unfinished]), columns, line)
-    if not parts:
+    if not numbers:
         raise DataError(f"{path}: empty file. Expected: {columns:,} numbers, 0 or 1, on each line")
-    return np.concatenate(parts).reshape(-1, columns)
+    if numbers != len(values):
+        raise DataError(f"{path}: {numbers // columns:,} rows for the {images:,} images of {listing}")
+    return values.reshape(images, columns)
 
 
 def _check_rows(path: Path, counts: np.ndarray[tuple[int], np.dtype[np.int64]], columns: int, first: int) -> None:
@@ -162,17 +161,21 @@ def _check_rows(path: Path, counts: np.ndarray[tuple[int], np.dtype[np.int64]], 
         )
 
 
-def _gone(root: Path, ids: np.ndarray[tuple[int], np.dtype[np.str_]]) -> tuple[BoolArray, Path | None]:
+def _gone(root: Path, ids: Ids) -> tuple[BoolArray, Path | None]:
     """Return which listed images are not in the image folder, and that folder; none is gone where it is absent."""
     folder = next((root / name for name in IMAGE_FOLDERS if (root / name).is_dir()), None)
     if folder is None:
         return np.zeros(len(ids), dtype=np.bool_), None
     # One listing for each folder is far quicker than a question for each file.
-    names = {
-        str(parent): {entry.name for entry in (folder / parent).iterdir()} if (folder / parent).is_dir() else set()
-        for parent in {Path(image).parent for image in ids}
+    images = ids.tolist()
+    parents = {image.rpartition("/")[0] for image in images}
+    there = {
+        f"{parent}/{entry.name}" if parent else entry.name
+        for parent in parents
+        if (folder / parent).is_dir()
+        for entry in (folder / parent).iterdir()
     }
-    return np.array([Path(image).name not in names[str(Path(image).parent)] for image in ids]), folder
+    return np.array([image not in there for image in images]), folder
 
 
 def _draw(usable: BoolArray, wanted: int, seed: int) -> BoolArray:
@@ -215,6 +218,8 @@ CONCEPTS = DatasetSpec(
         (125_449, 83_898, "official split, labelled only: closest to Table 1, whose own split is not stated"),
         (161_789, 107_859, "official split with unlabelled images: image-to-set's rows, not Table 1"),
         (150_000, 59_347, "random 150,000 of the labelled: as Gong et al. drew, not the same images"),
+        (119_986, 80_283, "the images that SRN still found: rows of SRN and papers after it, not Table 1"),
+        (150_000, 50_261, "the images that ASL still found: rows of ASL and papers after it, not Table 1"),
     ),
 )
 
@@ -226,4 +231,11 @@ TAGS = DatasetSpec(
     expects=EXPECTS,
     splits=("train", "test"),
     source="Chua et al., NUS-WIDE: a real-world web image database, CIVR 2009",
+    variants=(
+        (
+            161_789,
+            107_859,
+            "official split with untagged images; Table 2 does not say its own, 5.94 tags each",
+        ),
+    ),
 )

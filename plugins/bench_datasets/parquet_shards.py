@@ -11,11 +11,8 @@ from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-import numpy as np
-from numpy.typing import NDArray
-
 from bench import DataError, NotRun
-from bench.images import ImageBytes, decode, sampled_hash
+from bench.images import EncodedImages
 from bench.options import OptionValue
 from bench_datasets.arrow_columns import Columns, content, find_columns, label_values
 from bench_datasets.own_images import Part
@@ -31,7 +28,7 @@ GROUPS_HELD = 4
 """Row groups in memory: threads that read ahead of one another meet in the same few."""
 
 
-class ParquetImages:
+class ParquetImages(EncodedImages):
     """Images in a column of Parquet files. Threads may read at once: the first that needs a row group unpacks it."""
 
     def __init__(self, shards: Sequence[Path], footers: Sequence[pq.FileMetaData], column: str) -> None:
@@ -51,21 +48,18 @@ class ParquetImages:
     def __len__(self) -> int:
         return self.group_starts[-1]
 
-    def read(self, index: int) -> NDArray[np.uint8]:
-        """Return image ``index`` as RGB, (height, width, 3). Raises ``DataError`` with its shard and row."""
+    def encoded(self, index: int) -> bytes:
+        """Return the cell's bytes, or those of the file it names. Raises ``DataError`` with its shard and row."""
         with self._open(index) as file:
-            return decode(ImageBytes(file.read(), self.describe(index)))
+            return file.read()
 
     def describe(self, index: int) -> str:
         """Return the shard's path and the row in it."""
         shard = bisect_right(self.shard_starts, index) - 1
         return f"{self.shards[shard]} row {index - self.shard_starts[shard]}"
 
-    def content_hash(self) -> str:
-        """Return a hash over each image's length and samples; see ``sampled_hash``."""
-        return sampled_hash(self._sections())
-
-    def _sections(self) -> Iterator[tuple[BinaryIO, int, int]]:
+    def sections(self) -> Iterator[tuple[BinaryIO, int, int]]:
+        """Yield each image: its bytes as a file of their own."""
         for index in range(len(self)):
             with self._open(index) as file:
                 yield file, 0, file.seek(0, 2)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from bench import DataError, Option, StoreError
 from bench.files import canonical_json, digest, write_atomic
-from bench.images import ImageBytes, decode, sampled_hash
+from bench.images import EncodedImages
 from bench.progress import track
 from bench_datasets.image_folder import SUFFIXES as IMAGE_SUFFIXES
 from bench_datasets.own_images import Part
@@ -40,7 +40,7 @@ Sample = tuple[str, str, int, int, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class TarImages:
+class TarImages(EncodedImages):
     """Images in tar shards, each where the index says."""
 
     shards: tuple[Path, ...]
@@ -51,8 +51,8 @@ class TarImages:
     def __len__(self) -> int:
         return len(self.names)
 
-    def read(self, index: int) -> NDArray[np.uint8]:
-        """Return image ``index`` as RGB, (height, width, 3). Raises ``DataError`` with its shard and member."""
+    def encoded(self, index: int) -> bytes:
+        """Return the member's content. Raises ``DataError`` with its shard and name."""
         shard, start, length = self.places[index].tolist()
         try:
             with self.shards[shard].open("rb") as file:
@@ -62,17 +62,14 @@ class TarImages:
             raise DataError(f"cannot read image {self.describe(index)}: {error.strerror}") from None
         if len(content) != length:
             raise DataError(f"cannot read image {self.describe(index)}: the shard has become shorter")
-        return decode(ImageBytes(content, self.describe(index)))
+        return content
 
     def describe(self, index: int) -> str:
         """Return the shard and the member."""
         return f"{self.shards[int(self.places[index, 0])]} member {self.names[index]}"
 
-    def content_hash(self) -> str:
-        """Return a hash over each image's length and samples; see ``sampled_hash``."""
-        return sampled_hash(self._sections())
-
-    def _sections(self) -> Iterator[tuple[BinaryIO, int, int]]:
+    def sections(self) -> Iterator[tuple[BinaryIO, int, int]]:
+        """Yield each member: its shard, start and length."""
         for number, shard in enumerate(self.shards):
             with shard.open("rb") as file:
                 for _, start, length in self.places[self.places[:, 0] == number].tolist():

@@ -45,5 +45,6 @@ SPEC = DatasetSpec(
     ),
     variants=(
         (5011, 4952, "official trainval and test: the rows of Table 4 and every VOC 2007 classification result"),
+        (2501, 2510, "official train and val, for development: no row of the paper"),
     ),
 )

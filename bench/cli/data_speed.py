@@ -1,0 +1,91 @@
+"""``bench data speed``: how fast images come to a backbone, against torchvision's DataLoader."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bench.cli.common import BackboneName, DataRoot, Device, Sets, TestSplit, TrainSplit, Weights, open_named
+
+if TYPE_CHECKING:
+    from bench.speed.loading import Loading
+
+
+def speed(  # noqa: PLR0917 - the parser passes options by name
+    name: Annotated[str, typer.Argument(metavar="NAME", help="See: bench list datasets")],
+    data_root: DataRoot = None,
+    backbone: BackboneName = "",
+    weights: Weights = None,
+    sets: Sets = None,
+    train_split: TrainSplit = None,
+    test_split: TestSplit = None,
+    images: Annotated[
+        int, typer.Option("--images", min=0, help="Images of train read in each turn; 0: two batches for each core.")
+    ] = 0,
+    device: Device = "cpu",
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+) -> None:
+    """Time our loader, torchvision's DataLoader, the backbone, and all of it together, turn by turn on train's images.
+
+    Rates are medians of one run on this machine. Pixels are compared with torchvision's first.
+    """
+    from bench import plugins
+    from bench.contracts import BackboneRequest
+    from bench.environment import environment
+    from bench.options import parse_assignments, resolve
+    from bench.plan import default_cache
+    from bench.sealed import to_json
+    from bench.speed.loading import compare
+
+    registry = plugins.installed()
+    found, variant = registry.backbone(backbone or registry.dataset(name).spec.backbone)
+    prefix = "backbone."
+    given = parse_assignments(sets or [])
+    of_backbone = {key.removeprefix(prefix): value for key, value in given.items() if key.startswith(prefix)}
+    options = resolve(found.spec.options, of_backbone, f"backbone '{found.spec.name}'")
+    others = [text for text in sets or [] if not text.startswith(prefix)]
+    dataset = open_named(name, data_root, others, (train_split, test_split))
+    built = found.spec.build(BackboneRequest(options, weights, default_cache(), variant))
+    measured = compare(dataset.train, built, images=images, device=device)
+    if as_json:
+        print(to_json({"environment": environment(), "loading": measured.to_json()}), end="")
+    else:
+        _print(measured)
+
+
+def _print(measured: Loading) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from bench.speed.loading import BACKBONE, LOADER, WHOLE
+
+    console = Console(width=None if sys.stdout.isatty() else 120)
+    console.print(
+        f"[bold]{measured.split}[/bold]: pictures of {measured.width}x{measured.height}, to {measured.size} pixels for"
+        f" {measured.backbone}; batches of {measured.batch_size}, {measured.cores} cores, files in memory",
+        highlight=False,
+    )
+    table = Table(box=None, header_style="bold")
+    for title in ("way", "images", "images/s", "quartiles", "times ours"):
+        table.add_column(title, justify="left" if title == "way" else "right", no_wrap=True)
+    for rate in measured.rates:
+        table.add_row(
+            rate.method,
+            f"{rate.images:,}",
+            f"{rate.median:,.0f}",
+            f"{rate.low:,.0f}-{rate.high:,.0f}",
+            f"{rate.ratio:.2f}",
+        )
+    console.print(table)
+    print(
+        f"pixels: {measured.equal:,} of {measured.compared:,} images equal torchvision's to the bit;"
+        f" largest difference {measured.largest_difference:.2g} levels of 255"
+    )
+    loader, backbone, whole = (measured.rate(way) for way in (LOADER, BACKBONE, WHOLE))
+    slower = "the backbone" if loader > backbone else "reading the images"
+    print(
+        f"bottleneck: {slower}; the loader is {loader / backbone:.2g} times as fast as the backbone,"
+        f" and together they reach {100 * whole / min(loader, backbone):.0f} % of the slower one"
+    )

@@ -1,0 +1,177 @@
+"""Timing how images get to a backbone: our loader, torchvision's DataLoader, the backbone, and all of it together."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import itertools
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench import features
+from bench.contracts import Backbone
+from bench.errors import NotRun
+from bench.loading import load
+from bench.records import Preprocessing, Split
+from bench.speed.measure import turns
+from bench.timing import item_times, thread_counts
+
+BATCH_SIZE = 64
+"""Images in a batch, as features are extracted."""
+
+SECONDS_OF_EXTRACTION = 4.0
+"""The backbone and the whole extraction are timed on as many batches as the backbone does in this time."""
+
+LOADER, TORCHVISION = "our loader", "torchvision DataLoader, {} worker{}"
+BACKBONE, WHOLE = "backbone alone", "features: reading and backbone"
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """Images a second of one way: median and quartiles over turns, and the median over our loader's."""
+
+    method: str
+    images: int
+    median: float
+    low: float
+    high: float
+    ratio: float
+
+
+@dataclass(frozen=True, slots=True)
+class Loading:
+    """What was timed. ``equal`` of ``compared`` images have torchvision's pixels to the bit.
+
+    ``largest_difference`` is in levels of 255; ``height`` and ``width`` are medians of the first batch's pictures.
+    """
+
+    split: str
+    backbone: str
+    size: int
+    height: int
+    width: int
+    cores: int
+    batch_size: int
+    compared: int
+    equal: int
+    largest_difference: float
+    rates: tuple[Rate, ...]
+
+    def rate(self, method: str) -> float:
+        """Return the median images a second of ``method``."""
+        return next(rate.median for rate in self.rates if rate.method == method)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields by name."""
+        return asdict(self)
+
+
+def compare(split: Split, backbone: Backbone, *, images: int = 0, device: str = "cpu") -> Loading:
+    """Time every way on ``images`` of ``split``, repeated where it has fewer; 0: some batches for each core.
+
+    Everything is read once before it is timed, so the files come from the operating system's cache. Workers of the
+    DataLoader live from turn to turn, and their start is not counted. Raises ``NotRun`` where the images are no files.
+    """
+    cores = thread_counts()["cores"]
+    rows = [row % len(split) for row in range(images or max(256, 2 * BATCH_SIZE * cores))]
+    paths = [Path(split.images.describe(row)) for row in rows]
+    if not all(map(Path.is_file, paths)):
+        raise NotRun(f"{split.dataset}/{split.name} has no image files that a DataLoader could read")
+    differences = _differences(split, rows[: len(split)], paths[: len(split)], backbone.preprocessing)
+    sides = np.median([split.images.read(row).shape[:2] for row in rows[:BATCH_SIZE]], axis=0)
+    ways = _ways(split, backbone, rows, paths, device)
+    times = turns({name: call for name, (_, call) in ways.items()})
+    rates = {name: ways[name][0] / np.percentile(seconds, [75, 50, 25]) for name, seconds in times.items()}
+    return Loading(
+        split=f"{split.dataset}/{split.name}",
+        backbone=backbone.name,
+        size=backbone.preprocessing.size,
+        height=int(sides[0]),
+        width=int(sides[1]),
+        cores=cores,
+        batch_size=BATCH_SIZE,
+        compared=len(differences),
+        equal=differences.count(0.0),
+        largest_difference=max(differences),
+        rates=tuple(
+            Rate(name, ways[name][0], float(median), float(low), float(high), float(median / rates[LOADER][1]))
+            for name, (low, median, high) in rates.items()
+        ),
+    )
+
+
+def _ways(
+    split: Split, backbone: Backbone, rows: list[int], paths: list[Path], device: str
+) -> dict[str, tuple[int, Callable[[], object]]]:
+    """Return by name how many images a call handles, and the call."""
+    scale = backbone.preprocessing
+    batches = [rows[start : start + BATCH_SIZE] for start in range(0, len(rows), BATCH_SIZE)]
+    ways: dict[str, tuple[int, Callable[[], object]]] = {
+        LOADER: (len(rows), lambda: _exhaust(load(split.images, batches, scale)))
+    }
+    for workers in (thread_counts()["cores"], 0):
+        loader = data_loader(paths, scale, workers)
+        ways[TORCHVISION.format(workers or "no", "" if workers == 1 else "s")] = (len(rows), partial(_exhaust, loader))
+    # A copy, for the extraction moves the module back to the processor when it is done.
+    alone = dataclasses.replace(backbone, module=copy.deepcopy(backbone.module).to(device))
+    pixels = next(load(split.images, batches[:1], scale))
+    ways[BACKBONE] = (len(pixels), lambda: features.forward(alone, pixels, device))
+    seconds = item_times(lambda _: features.forward(alone, pixels, device), [0], warm_up=1)[0]
+    some = rows[: max(int(SECONDS_OF_EXTRACTION / seconds), 1) * len(pixels)]
+    ways[WHOLE] = (len(some), lambda: _exhaust(features.in_batches(split, some, backbone, BATCH_SIZE, device)))
+    return ways
+
+
+def _exhaust(batches: Iterable[object]) -> None:
+    for _ in batches:
+        pass
+
+
+def _differences(split: Split, rows: list[int], paths: list[Path], preprocessing: Preprocessing) -> list[float]:
+    """Return for each image the largest difference between our values and torchvision's, in levels of 255."""
+    levels = np.array(preprocessing.std, dtype=np.float32).reshape(3, 1, 1) * 255
+    theirs = itertools.chain.from_iterable(data_loader(paths, preprocessing, 0))
+    ours = load(split.images, [[row] for row in rows], preprocessing)
+    return [float((np.abs(one[0] - other.numpy()) * levels).max()) for one, other in zip(ours, theirs, strict=True)]
+
+
+class TorchvisionImages:
+    """A ``torch.utils.data.Dataset`` as torchvision's documentation writes it: Pillow opens, transforms follow."""
+
+    def __init__(self, paths: list[Path], preprocessing: Preprocessing) -> None:
+        from torchvision import transforms
+        from torchvision.transforms import InterpolationMode
+
+        side = preprocessing.size
+        fit = (side, side) if preprocessing.crop == "squash" else preprocessing.resize
+        self.paths = paths
+        self.transform = transforms.Compose(
+            [
+                transforms.Resize(fit, InterpolationMode(preprocessing.interpolation)),
+                transforms.CenterCrop(side),
+                transforms.ToTensor(),
+                transforms.Normalize(preprocessing.mean, preprocessing.std),
+            ]
+        )
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, index: int) -> Any:
+        from PIL import Image
+
+        with Image.open(self.paths[index]) as image:
+            return self.transform(image.convert("RGB"))
+
+
+def data_loader(paths: list[Path], preprocessing: Preprocessing, workers: int) -> Any:
+    """Return a ``torch.utils.data.DataLoader`` over the files, whose workers live until it is dropped."""
+    from torch.utils.data import DataLoader
+
+    images: Any = TorchvisionImages(paths, preprocessing)
+    return DataLoader(images, batch_size=BATCH_SIZE, num_workers=workers, persistent_workers=workers > 0)
