@@ -90,7 +90,7 @@ def train(options: Mapping[str, OptionValue]) -> Any:
                 rows = order[start : start + BATCH_SIZE]
                 loss = torch.nn.functional.cross_entropy(classifier(features(sheets[rows])), labels[rows])
                 optimizer.zero_grad()
-                loss.backward()
+                loss.backward()  # type: ignore[no-untyped-call]
                 optimizer.step()
                 schedule.step()
     return features

@@ -82,7 +82,9 @@ def cut(network: Any, variant: str) -> tuple[Any, int]:
         if isinstance(head, nn.Sequential):
             linear = [place for place, layer in enumerate(head) if isinstance(layer, nn.Linear)]
             if linear:
-                dimensions = int(head[linear[-1]].in_features)
+                last = head[linear[-1]]
+                assert isinstance(last, nn.Linear)
+                dimensions = last.in_features
                 setattr(network, name, nn.Sequential(*list(head)[: linear[-1]]))
                 return network, dimensions
             if any(isinstance(layer, nn.Conv2d) for layer in head):

@@ -53,7 +53,7 @@ def make_world(seed: int) -> World:
     rng = np.random.default_rng([seed, 0])
     count = len(LABELS)
     rank = rng.permutation(count)
-    frequency = 1.0 / (1.0 + rank) ** ZIPF
+    frequency: NDArray[np.float64] = 1.0 / (1.0 + rank.astype(np.float64)) ** ZIPF
     gains = np.ones((CONTEXTS, count))
     for context in gains:
         context[rng.choice(count, CONTEXT_LABELS, replace=False)] = CONTEXT_GAIN

@@ -74,4 +74,5 @@ def matrix(label_sets: Sequence[Collection[int]], labels: int) -> BoolArray:
 
 def labels_kept(train: BoolArray, absent: str) -> BoolArray:
     """Return which labels stay, (labels,) bool: all, or with ``absent="drop"`` those with an image in train."""
-    return train.any(axis=0) if absent == "drop" else np.ones(train.shape[1], dtype=np.bool_)
+    kept: BoolArray = train.any(axis=0) if absent == "drop" else np.ones(train.shape[1], dtype=np.bool_)
+    return kept

@@ -63,7 +63,8 @@ def build(labels: Literal["concepts", "tags"], request: DatasetRequest) -> Datas
     protocol = "nuswide81-top3@1" if labels == "concepts" else "nuswide1000-top10@1"
     left_out = tuple(map(str, ids[gone]))
     source = "Chua et al., NUS-WIDE, CIVR 2009"
-    return Dataset(name, variant, *splits, protocol=protocol, source=source, gone=left_out)
+    train, test = splits
+    return Dataset(name, variant, train, test, protocol, source=source, gone=left_out)
 
 
 def _find(root: Path, name: str) -> Path:
@@ -114,7 +115,8 @@ def _tags(root: Path, names: Sequence[str], listed: dict[str, Ids]) -> BoolArray
         wrong = np.flatnonzero(everything[rows[-1]] != images)
         if len(wrong):
             raise DataError(f"{part}Imagelist.txt line {wrong[0] + 1}: {images[wrong[0]]} is not in Imagelist.txt")
-    return matrix[np.concatenate(rows)]
+    chosen: BoolArray = matrix[np.concatenate(rows)]
+    return chosen
 
 
 def _matrix(path: Path, columns: int, images: int, listing: str) -> BoolArray:

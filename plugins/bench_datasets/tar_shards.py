@@ -57,7 +57,7 @@ class TarImages(EncodedImages):
         try:
             with self.shards[shard].open("rb") as file:
                 file.seek(start)
-                content = file.read(length)
+                content: bytes = file.read(length)
         except OSError as error:
             raise DataError(f"cannot read image {self.describe(index)}: {error.strerror}") from None
         if len(content) != length:

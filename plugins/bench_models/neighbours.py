@@ -49,4 +49,4 @@ class Neighbours(nn.Module):
             own = getattr(self, name)
             if stored is not None and stored.ndim == 2 and stored.shape[1] == own.shape[1]:
                 setattr(self, name, own.new_zeros(stored.shape))
-        super()._load_from_state_dict(state_dict, prefix, *rest)  # type: ignore[no-untyped-call]
+        super()._load_from_state_dict(state_dict, prefix, *rest)
