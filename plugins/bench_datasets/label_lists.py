@@ -74,5 +74,7 @@ def matrix(label_sets: Sequence[Collection[int]], labels: int) -> BoolArray:
 
 def labels_kept(train: BoolArray, absent: str) -> BoolArray:
     """Return which labels stay, (labels,) bool: all, or with ``absent="drop"`` those with an image in train."""
-    kept: BoolArray = train.any(axis=0) if absent == "drop" else np.ones(train.shape[1], dtype=np.bool_)
+    if absent != "drop":
+        return np.ones(train.shape[1], dtype=np.bool_)
+    kept: BoolArray = np.asarray(train.any(axis=0))
     return kept
