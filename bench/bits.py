@@ -45,7 +45,7 @@ class BitMatrix:
     def __getitem__(self, part: slice | tuple[slice, slice]) -> NDArray[np.bool_]:
         rows, columns = part if isinstance(part, tuple) else (part, slice(None))
         first, last, _ = columns.indices(self.labels)
-        byte = first // 8
+        byte, last = first // 8, max(first, last)
         unpacked = np.unpackbits(self.bits[rows, byte : -(-last // 8)], axis=1, count=last - 8 * byte)
         return unpacked[:, first - 8 * byte :].view(np.bool_)
 

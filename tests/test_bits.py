@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -59,9 +59,14 @@ def values(result):
 
 
 @settings(deadline=None)
-@given(arrays(np.bool_, st.tuples(st.integers(0, 9), st.integers(1, 20))), st.data())
-def test_a_part_of_packed_bits_is_that_part_of_the_mask(mask, data):
-    rows, columns = (data.draw(st.slices(size).filter(lambda part: part.step in {None, 1})) for size in mask.shape)
+@given(
+    arrays(np.bool_, st.tuples(st.integers(0, 9), st.integers(1, 20))),
+    *[st.tuples(st.integers(-25, 25) | st.none(), st.integers(-25, 25) | st.none())] * 2,
+)
+@example(np.ones((2, 20), dtype=np.bool_), (None, None), (9, 3))
+@example(np.ones((2, 20), dtype=np.bool_), (1, None), (9, 17))
+def test_a_part_of_packed_bits_is_that_part_of_the_mask(mask, rows, columns):
+    rows, columns = slice(*rows), slice(*columns)
     bits = packed(mask)
     assert bits.shape == mask.shape
     assert count(bits) == count(mask) == mask.sum()
