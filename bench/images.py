@@ -35,7 +35,7 @@ SAMPLED_BYTES = 4096
 SAMPLED = f"of each image file, its length and three samples of {SAMPLED_BYTES // 1024} KiB"
 """What the content hash of encoded images is over, in words."""
 
-READERS, GROUP = 16, 64
+READERS, GROUP = 8, 64
 """Groups of files that wait for the disk at the same time, and files in a group."""
 
 PILLOW_IGNORED = ("ignore", None, Warning, re.compile(r"PIL\."), 0)

@@ -71,6 +71,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 def server():
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as found:
         found.content, found.ranges, found.with_ranges, found.stop_after, found.tag = CONTENT, [], True, 0, ""
+        found.handle_error = lambda *_: None  # of clients that hang up
         thread = threading.Thread(target=found.serve_forever, args=(0.01,), daemon=True)
         thread.start()
         yield found

@@ -31,14 +31,18 @@ def speed(  # noqa: PLR0917 - the parser passes options by name
 
     Rates are medians of one run on this machine. Pixels are compared with torchvision's first.
     """
+    import os
+
     from bench import plugins
     from bench.contracts import BackboneRequest
     from bench.environment import environment
     from bench.options import parse_assignments, resolve
     from bench.plan import default_cache
+    from bench.progress import QUIET_VARIABLE
     from bench.sealed import to_json
     from bench.speed.loading import compare
 
+    os.environ[QUIET_VARIABLE] = "1"  # a bar would be timed with what it counts
     registry = plugins.installed()
     found, variant = registry.backbone(backbone or registry.dataset(name).spec.backbone)
     prefix = "backbone."
