@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, replace
 
 from bench.published import PublishedRow, PublishedTable, source
 from bench.rendering import Grid, Text, latex, markdown, shown
-from bench.store import RunSummary
+from bench.stored import RunSummary
 from bench.tables import Cell, Column, Row, rows_of
 
 TOLERANCE = 2.0

@@ -26,7 +26,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -36,6 +36,7 @@ from bench.files import canonical_json, digest
 from bench.plan import RunRequest
 from bench.records import BoolArray, FloatArray, LabelSets, Measures, Scores, Split
 from bench.sealed import MANIFEST, REPAIR, SealedFolder
+from bench.stored import Masks, RunSummary, Status, Truth
 
 CHECKPOINT = "checkpoint.pt"
 
@@ -60,52 +61,6 @@ RECORDS: dict[str, tuple[str, ...]] = {
     "status": ("status.json",),
 }
 """The files of each record."""
-
-
-@dataclass(frozen=True, slots=True)
-class Truth:
-    """The test part as stored: ids, label names, truth and ignore mask, both (images, labels) bool."""
-
-    ids: tuple[str, ...]
-    labels: tuple[str, ...]
-    truth: BoolArray
-    ignore: BoolArray | None
-
-
-@dataclass(frozen=True, slots=True)
-class Masks:
-    """Label names and, packed as they are stored, truth, ignore mask and predicted label sets of the test part."""
-
-    labels: tuple[str, ...]
-    truth: BitMatrix
-    ignore: BitMatrix | None
-    predicted: BitMatrix
-
-
-@dataclass(frozen=True, slots=True)
-class Status:
-    """How a run stands; ``stage`` and ``reason`` say where and why it failed."""
-
-    state: Literal["done", "failed", "unfinished"]
-    stage: str = ""
-    reason: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class RunSummary:
-    """What a table needs of one run. ``reason`` says why there are no ``measures``.
-
-    ``images`` is how many the test part has, ``labels`` the label names in the order of per-class measures.
-    """
-
-    path: Path
-    key: str
-    config: dict[str, Any]
-    state: str
-    reason: str = ""
-    measures: Measures | None = None
-    images: int = 0
-    labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

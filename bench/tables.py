@@ -15,7 +15,7 @@ from typing import Any
 
 from bench.errors import StoreError, unknown
 from bench.files import canonical_json
-from bench.store import RunSummary
+from bench.stored import RunSummary
 
 
 @dataclass(frozen=True, slots=True)

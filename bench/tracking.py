@@ -21,7 +21,8 @@ from bench.errors import BenchError, StoreError, TrackerError, UsageError, unkno
 from bench.files import canonical_json, digest
 from bench.options import OptionValue, resolve
 from bench.plugins import Found, Registry
-from bench.store import RunFolder, RunSummary
+from bench.store import RunFolder
+from bench.stored import RunSummary
 
 CURVES = {"loss": "training/loss", "rate": "training/learning_rate", "score": "validation/score"}
 """Name in an ``EpochRecord`` -> name of the curve."""

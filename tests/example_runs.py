@@ -10,7 +10,8 @@ from PIL import Image
 from bench import LabelSets, Measures, Scores
 from bench.exhibits import Exhibits
 from bench.plan import RunRequest
-from bench.store import RunFolder, Truth, open_run
+from bench.store import RunFolder, open_run
+from bench.stored import Truth
 
 TRAINING = {
     "history": [

@@ -13,7 +13,7 @@ from example_runs import run_config
 from bench import Measures, published
 from bench.cli import run_command_line
 from bench.paper_tables import Ledger, LedgerRow, build, grid, render
-from bench.store import RunSummary
+from bench.stored import RunSummary
 
 COCO = next(table for table in published.tables() if table.number == 3)
 VOC = next(table for table in published.tables() if table.number == 4)

@@ -15,7 +15,8 @@ from bench import DataError, LabelSets, Measures, Scores, StoreError
 from bench.exhibits import Exhibits
 from bench.plan import RunRequest
 from bench.sealed import SealedFolder
-from bench.store import RECORDS, RunFolder, Truth, find, named, open_run
+from bench.store import RECORDS, RunFolder, find, named, open_run
+from bench.stored import Truth
 
 Make = Callable[..., RunFolder]
 CONFIG = {"model": {"name": "bce"}, "dataset": {"name": "toy"}, "seed": 0}

@@ -13,7 +13,8 @@ from example_runs import run_config
 
 from bench import Measures, StoreError, UsageError
 from bench.rendering import as_json, grid, render, shown, terminal
-from bench.store import RunFolder, RunSummary
+from bench.store import RunFolder
+from bench.stored import RunSummary
 from bench.tables import COLUMNS, Cell, build, by_dataset, columns_named
 
 Make = Callable[..., RunFolder]

@@ -31,7 +31,7 @@ from bench.cli.track import FOLDER, destinations, print_failures, split_sets, te
 
 if TYPE_CHECKING:
     from bench.plan import RunRequest
-    from bench.store import RunSummary
+    from bench.stored import RunSummary
 
 EXAMPLES = """Examples:
 
@@ -154,7 +154,8 @@ def run_or_record(request: RunRequest, progress: str) -> RunSummary:
     from bench.errors import BenchError, NotRun
     from bench.progress import QUIET_VARIABLE
     from bench.run import run_one
-    from bench.store import RunSummary, find
+    from bench.store import find
+    from bench.stored import RunSummary
 
     name = f"{request.model} seed {request.seed}"
     if not os.environ.get(QUIET_VARIABLE):

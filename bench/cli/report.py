@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from bench.store import RunSummary
+    from bench.stored import RunSummary
 
 EXAMPLES = """Examples:
 

@@ -15,7 +15,7 @@ from bench.cli.report import OneDataset, Runs, chosen
 
 if TYPE_CHECKING:
     from bench.contracts import TrackedTable
-    from bench.store import RunSummary
+    from bench.stored import RunSummary
     from bench.tracking import Destination
 
 EXAMPLES = """Examples:

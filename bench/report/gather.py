@@ -12,7 +12,8 @@ from bench.errors import BenchError
 from bench.exhibits import Exhibits
 from bench.figures import attention, embedding, results, search_tree
 from bench.records import FloatArray
-from bench.store import RunFolder, RunSummary, Truth
+from bench.store import RunFolder
+from bench.stored import RunSummary, Truth
 from bench.tables import Row, Table
 
 PAIR_BUDGET = 1.2e10

@@ -18,7 +18,8 @@ from bench.paper_tables import Ledger, grid
 from bench.published import source
 from bench.rendering import shown
 from bench.report.gather import Group
-from bench.store import RunFolder, RunSummary
+from bench.store import RunFolder
+from bench.stored import RunSummary
 from bench.tables import TIE, Cell, Column, Table
 
 MEANINGS = {

@@ -19,7 +19,8 @@ from bench.errors import NotRun
 from bench.records import Scores
 from bench.speed import workloads
 from bench.speed.measure import peak_memory
-from bench.store import RunFolder, Truth, open_run
+from bench.store import RunFolder, open_run
+from bench.stored import Truth
 
 
 def stored_run(images: int, labels: int) -> dict[str, Any]:
