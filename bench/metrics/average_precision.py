@@ -19,7 +19,7 @@ ApKind = Literal["11_point", "all_point", "non_interpolated"]
 """VOC 2007 devkit, VOC 2010-2012 devkit, and scikit-learn's."""
 
 BLOCK_BYTES = 384 * 2**20
-"""The most memory for classes turned from image-major to class-major at once: a million images in passes of 64."""
+"""The most memory for classes turned from image-major to class-major at once: 67 of a million images."""
 
 BLOCK_LABELS = 128
 """The most classes turned at once: whole cache lines of an image's scores are used, and few classes wait in memory."""
