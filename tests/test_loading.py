@@ -118,6 +118,13 @@ def test_a_turned_photograph_is_counted_as_different_from_torchvisions(photograp
     assert found.largest_difference > 1
 
 
+def test_a_bad_image_is_named_before_anything_is_timed(photographs):
+    photographs[6].write_bytes(b"no picture")
+    split = dataclasses.replace(make_split(random_truth(12)), images=FolderImages(photographs))
+    with pytest.raises(DataError, match=r"cannot read image .*6.jpg: no known image format"):
+        compare(split, toy_backbone(), images=12)
+
+
 def test_pictures_that_are_no_files_cannot_be_compared():
     with pytest.raises(NotRun, match="has no image files that a DataLoader could read"):
         compare(make_split(random_truth(8)), toy_backbone())

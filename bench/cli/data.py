@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from bench.records import Dataset, Split
 
 data = typer.Typer(help="Count, check and show a data set.", no_args_is_help=True, add_completion=False)
-data.command("speed")(speed)
 
 ROWS = (
     ("images", "images", ","),
@@ -176,6 +175,9 @@ def download(
         for path in fetched:
             path.unlink()
     print(f"next        bench data verify {name} --data-root {to}")
+
+
+data.command("speed")(speed)
 
 
 def _print_some(lines: list[str]) -> None:

@@ -82,9 +82,12 @@ def compare(split: Split, backbone: Backbone, *, images: int = 0, device: str = 
     paths = [Path(split.images.describe(row)) for row in rows]
     if not all(map(Path.is_file, paths)):
         raise NotRun(f"{split.dataset}/{split.name} has no image files that a DataLoader could read")
+    batches = [rows[start : start + BATCH_SIZE] for start in range(0, len(rows), BATCH_SIZE)]
+    # Ours first: a bad image is then an error that names it.
+    _exhaust(load(split.images, batches, backbone.preprocessing))
     differences = _differences(split, rows[: len(split)], paths[: len(split)], backbone.preprocessing)
     sides = np.median([split.images.read(row).shape[:2] for row in rows[:BATCH_SIZE]], axis=0)
-    ways = _ways(split, backbone, rows, paths, device)
+    ways = _ways(split, backbone, batches, paths, device)
     times = turns({name: call for name, (_, call) in ways.items()})
     rates = {name: ways[name][0] / np.percentile(seconds, [75, 50, 25]) for name, seconds in times.items()}
     return Loading(
@@ -106,11 +109,10 @@ def compare(split: Split, backbone: Backbone, *, images: int = 0, device: str = 
 
 
 def _ways(
-    split: Split, backbone: Backbone, rows: list[int], paths: list[Path], device: str
+    split: Split, backbone: Backbone, batches: list[list[int]], paths: list[Path], device: str
 ) -> dict[str, tuple[int, Callable[[], object]]]:
     """Return by name how many images a call handles, and the call."""
-    scale = backbone.preprocessing
-    batches = [rows[start : start + BATCH_SIZE] for start in range(0, len(rows), BATCH_SIZE)]
+    scale, rows = backbone.preprocessing, list(itertools.chain.from_iterable(batches))
     ways: dict[str, tuple[int, Callable[[], object]]] = {
         LOADER: (len(rows), lambda: _exhaust(load(split.images, batches, scale)))
     }
