@@ -167,6 +167,16 @@ def test_figures_are_written_as_pictures_and_numbers(untouched, tmp_path):
     assert (out / "toy/cnn-rnn/beam-tree.csv").read_text().splitlines()[1] == ",dog,0.6,0.6,True,True"
 
 
+def test_names_with_dollars_and_other_scripts_are_drawn_as_they_are(three_models, tmp_path):
+    for folder in find(three_models):
+        folder._files.write_json("labels.json", ["$x^2$", "5$ note", "\N{CJK UNIFIED IDEOGRAPH-732B}"])
+    out = tmp_path / "figures"
+    assert run_command_line(["figures", "--runs", str(three_models), "--out", str(out)]) == 0
+    drawn = (out / "toy/cnn-rnn/per-class.svg").read_text(encoding="utf-8")
+    assert "$x^2$" in drawn
+    assert "\N{CJK UNIFIED IDEOGRAPH-732B}" in drawn
+
+
 def test_the_tree_has_a_probability_on_each_edge():
     edges = [[[], 1, 0.6, 0.6, True], [[], 0, 0.3, 0.3, False], [[1], 2, 0.9, 0.54, True]]
     tree = {"edges": edges, "best": [1, 2], "end": 2, "beam_width": 2}

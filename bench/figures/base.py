@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,17 +72,28 @@ def picture_array(jpeg: bytes) -> NDArray[np.uint8]:
 
 def svg(figure: Figure) -> str:
     """Return the drawing as an ``<svg>`` element, the same for the same figure, to stand in a page."""
-    import matplotlib as mpl
-
-    buffer = io.StringIO()
     # Words stay words, so that a page's reader can find and copy them; ids follow from the name alone.
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": figure.name, "font.family": "sans-serif"}):
-        figure.drawing.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-    text = buffer.getvalue()
+    words = {"svg.fonttype": "none", "svg.hashsalt": figure.name, "font.family": "sans-serif"}
+    text = _drawn(figure, words, format="svg", metadata={"Date": None, "Creator": None}).decode()
     text = text[text.index("<svg") :]
     # Ids are unique within one drawing only, and a page holds several.
     text = re.sub(r'(id="|url\(#|href="#)', rf"\g<1>{figure.name}-", text)
     return re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+
+
+def _drawn(figure: Figure, style: dict[str, str], **settings: Any) -> bytes:
+    """Return the drawing as a file's content. Names are drawn as they are: a dollar sign begins no formula."""
+    import matplotlib as mpl
+    from matplotlib.text import Text
+
+    buffer = io.BytesIO()
+    with mpl.rc_context({**style, "text.parse_math": False}), warnings.catch_warnings():
+        # Names in a script that the font lacks are drawn as boxes in a PNG; an SVG keeps them as words.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        for text in figure.drawing.findobj(Text):
+            text.set_parse_math(False)
+        figure.drawing.savefig(buffer, **settings)
+    return buffer.getvalue()
 
 
 def table(figure: Figure) -> str:
@@ -95,13 +107,12 @@ def table(figure: Figure) -> str:
 
 def save(figure: Figure, folder: Path) -> list[Path]:
     """Write ``<name>.png``, ``<name>.svg`` and ``<name>.csv`` into ``folder`` and return their paths."""
-    picture = io.BytesIO()
     # A file stands alone; on a page the title is the page's.
     figure.drawing.suptitle(figure.title, fontsize=10, color=INK)
     figure.drawing.patch.set_alpha(1.0)
-    figure.drawing.savefig(picture, format="png", dpi=150, facecolor="white")
+    picture = _drawn(figure, {}, format="png", dpi=150, facecolor="white")
     figure.drawing.patch.set_alpha(0.0)
-    contents = {"png": picture.getvalue(), "svg": svg(figure).encode(), "csv": table(figure).encode()}
+    contents = {"png": picture, "svg": svg(figure).encode(), "csv": table(figure).encode()}
     for ending, content in contents.items():
         write_atomic(folder / f"{figure.name}.{ending}", content)
     return [folder / f"{figure.name}.{ending}" for ending in contents]

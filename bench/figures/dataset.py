@@ -29,6 +29,7 @@ def label_frequency(split: Split) -> Figure:
             np.arange(1, len(order) + 1), np.maximum(counts[order], 0.5), 0.5, color=COLOURS[0], step="mid"
         )
         axis.set(yscale="log", xlabel="labels, the most frequent first", ylabel="images")
+        axis.yaxis.set_major_formatter("{x:,.0f}")
     else:
         axis.barh(names, counts[order], color=COLOURS[0])
         axis.invert_yaxis()

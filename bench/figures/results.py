@@ -140,6 +140,7 @@ def pareto(rows: Sequence[Mapping[str, float | str]], measure: str) -> Figure:
         )
         drawn.append({**row, "on_front": on_front})
     axis.set(xscale="log", xlabel="prediction, microseconds an image (features excluded)", ylabel=f"{measure}, %")
+    axis.xaxis.set_major_formatter("{x:g}")
     axis.margins(0.18)
     caption = "Blue: no other model is as fast and better. Time as measured in the runs, on the machine stated there."
     return Figure("pareto", f"{measure} against time", caption, tuple(drawn), drawing)
