@@ -34,7 +34,7 @@ METRICS = ("C-P", "C-R", "C-F1", "O-P", "O-R", "O-F1", "I-P", "I-R", "I-F1", "MA
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A metric and the middle 95 % of its resamples."""
+    """A metric and the middle 95 % of its resamples, moved as ``interval`` says."""
 
     value: float
     low: float
@@ -149,6 +149,11 @@ def distribution(
 
 
 def interval(values: Values) -> Interval:
-    """Return the interval of a distribution, or of the difference of two paired ones."""
-    low, high = np.percentile(values[1:], [2.5, 97.5])
+    """Return the interval of a distribution, or of the difference of two paired ones.
+
+    The resamples are moved so that their mean is the value. A resample misses rare classes, and so shifts class means
+    by what is no chance of the images: on Corel-5k, 260 words of 499 images, by 2 points of C-P and 4 of mAP.
+    """
+    moved = values[1:] - values[1:].mean() + values[0]
+    low, high = np.percentile(moved, [2.5, 97.5])
     return Interval(float(values[0]), float(low), float(high))

@@ -72,3 +72,14 @@ def test_an_interval_narrows_with_more_images():
         found = bootstrap.interval(bootstrap.distribution(truth, predicted, scores, resamples=200)["O-F1"])
         widths.append(found.high - found.low)
     assert widths[1] < widths[0] / 2
+
+
+def test_the_interval_holds_the_value_where_resamples_miss_rare_classes():
+    rng = np.random.default_rng(0)
+    truth = rng.random((200, 150)) < 0.006
+    truth[np.arange(150), np.arange(150)] = True
+    scores = (truth + rng.normal(size=truth.shape)).astype(np.float32)
+    values = bootstrap.distribution(truth, metrics.top_k(scores, 3), scores, resamples=200)["mAP"]
+    assert values[1:].mean() > values[0] + 0.02
+    interval = bootstrap.interval(values)
+    assert interval.low < values[0] < interval.high
