@@ -120,6 +120,11 @@ class Scenes:
         """Return the split and the scene's number."""
         return f"digit-scenes/{self.part} scene {index}"
 
+    @property
+    def hashed(self) -> str:
+        """Return what the content hash is over, in words."""
+        return "every scene's layout, and the pixels of the first eight"
+
     def content_hash(self) -> str:
         """Return a hash over the layouts and the pixels of the first scenes, so that a changed painter shows."""
         from bench.files import digest
