@@ -89,5 +89,6 @@ def chosen(names: list[str] | None, root: Path, dataset: str) -> list[RunSummary
     if dataset:
         summaries = [run for run in summaries if run.config["dataset"]["name"] == dataset]
     if not summaries:
-        raise StoreError(f"no runs under {root}. Try: bench run, or another --runs")
+        wanted = f" on '{dataset}'" if dataset else ""
+        raise StoreError(f"no runs{wanted} under {root}. Try: bench run, or another --runs")
     return summaries
