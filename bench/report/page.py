@@ -80,7 +80,6 @@ def _group(number: int, group: Group) -> dict[str, Any]:
         "cards": group.cards,
         "labels": used,
         "remarks": group.remarks,
-        "failures": [(row.label, failure) for row in group.table.rows for failure in row.failures],
         "runs": [_provenance(run) for run in group.runs],
     }
 
