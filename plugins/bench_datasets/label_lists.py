@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -62,6 +62,23 @@ def read_names(path: Path) -> tuple[str, ...]:
     if not lines:
         raise DataError(f"{path}: no label. Expected: a label name on each line")
     return tuple(lines)
+
+
+def read_image_names(path: Path, name: Callable[[str], str]) -> list[str]:
+    """Return the images of a list file in order, ``name`` of each line.
+
+    Raises ``DataError`` where one stands twice or lies outside the image folder, or where there is none.
+    """
+    lines: dict[str, int] = {}
+    for number, line in read_lines(path, "an image on each line"):
+        image = name(line)
+        if image.startswith("/") or ".." in image.split("/"):
+            raise DataError(f"{path} line {number}: '{image}' lies outside the image folder")
+        if lines.setdefault(image, number) != number:
+            raise DataError(f"{path} line {number}: image {image} stands twice, first in line {lines[image]}")
+    if not lines:
+        raise DataError(f"{path}: no images")
+    return list(lines)
 
 
 def matrix(label_sets: Sequence[Collection[int]], labels: int) -> BoolArray:

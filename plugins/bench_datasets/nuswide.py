@@ -13,7 +13,7 @@ import numpy as np
 from bench import DataError, Dataset, DatasetRequest, DatasetSpec, Images, Option, Split
 from bench.images import FolderImages, MissingImages
 from bench.records import BoolArray
-from bench_datasets.label_lists import ABSENT, labels_kept, read_lines, read_names
+from bench_datasets.label_lists import ABSENT, labels_kept, read_image_names, read_names
 
 EXPECTS = (
     "the official ImageList/{,Train,Test}Imagelist.txt, with Concepts81.txt and Groundtruth/ for the concepts, or"
@@ -77,18 +77,8 @@ def _find(root: Path, name: str) -> Path:
 
 
 def _image_list(root: Path, name: str) -> Ids:
-    path = _find(root, name)
-    lines: dict[str, int] = {}
-    for number, line in read_lines(path, "an image file on each line"):
-        # Written on Windows: folders are separated by backslashes.
-        image = line.strip().replace("\\", "/")
-        if image.startswith("/") or ".." in image.split("/"):
-            raise DataError(f"{path} line {number}: '{image}' lies outside the image folder")
-        if lines.setdefault(image, number) != number:
-            raise DataError(f"{path} line {number}: image {image} stands twice, first in line {lines[image]}")
-    if not lines:
-        raise DataError(f"{path}: no images")
-    return np.array(list(lines))
+    # Written on Windows: folders are separated by backslashes.
+    return np.array(read_image_names(_find(root, name), lambda line: line.strip().replace("\\", "/")))
 
 
 def _concepts(root: Path, names: Sequence[str], part: str, images: int) -> BoolArray:

@@ -10,7 +10,7 @@ import numpy as np
 
 from bench import DataError, Dataset, DatasetRequest, DatasetSpec, Images, Split, UsageError
 from bench.data import narrow
-from bench_datasets.label_lists import ABSENT, labels_kept, read_lines, read_names
+from bench_datasets.label_lists import ABSENT, labels_kept, read_image_names, read_lines, read_names
 from bench_datasets.own_images import K
 
 EXPECTS = (
@@ -97,17 +97,7 @@ def _main(root: Path, name: str) -> Path:
 
 def _listed(root: Path, split: str) -> list[str]:
     """Return the images of a split's list, in its order."""
-    path = _main(root, split)
-    lines: dict[str, int] = {}
-    for number, line in read_lines(path, "an image name on each line"):
-        image = line.split()[0]
-        if image.startswith("/") or ".." in image.split("/"):
-            raise DataError(f"{path} line {number}: '{image}' lies outside the image folder")
-        if lines.setdefault(image, number) != number:
-            raise DataError(f"{path} line {number}: image {image} stands twice, first in line {lines[image]}")
-    if not lines:
-        raise DataError(f"{path}: no images")
-    return list(lines)
+    return read_image_names(_main(root, split), lambda line: line.split()[0])
 
 
 def _flags(root: Path, label: str, split: str) -> dict[str, int]:
