@@ -11,7 +11,7 @@ from bench import bootstrap, figures, significance, tables
 from bench.errors import BenchError
 from bench.exhibits import Exhibits
 from bench.figures import attention, embedding, results, search_tree
-from bench.records import FloatArray
+from bench.records import BoolArray, FloatArray
 from bench.store import RunFolder
 from bench.stored import RunSummary, Truth
 from bench.tables import Row, Table
@@ -97,10 +97,11 @@ def _group(runs: Sequence[RunSummary], resamples: int | None) -> Group:
         label: {metric: bootstrap.interval(values) for metric, values in row.items()} for label, row in found.items()
     }
     firsts = {label: members[0] for label, members in folders.items()}
+    predicted = {label: folder.read_predicted() for label, folder in firsts.items()}
     shown: list[tuple[str, figures.Figure]] = []
     for make in (_figures_of_all, _figures_of_each):
         try:
-            shown += make(table.rows, firsts, truth)
+            shown += make(table.rows, firsts, truth, predicted)
         except BenchError as error:
             remarks.append(str(error))
     return Group(
@@ -110,18 +111,17 @@ def _group(runs: Sequence[RunSummary], resamples: int | None) -> Group:
         resamples if found else 0,
         intervals,
         tuple(shown),
-        _cards(firsts, truth),
+        _cards(firsts, truth, predicted),
         tuple(remarks),
     )
 
 
 def _figures_of_all(
-    rows: Sequence[Row], folders: dict[str, RunFolder], truth: Truth
+    rows: Sequence[Row], folders: dict[str, RunFolder], truth: Truth, predicted: dict[str, BoolArray]
 ) -> list[tuple[str, figures.Figure]]:
     """Return the figures that hold all models: recall by size, and what a better number costs."""
     shown = []
     some = next(iter(folders.values()))
-    predicted = {label: folder.read_predicted() for label, folder in folders.items()}
     if some.has("sizes"):
         shown.append(("all models", results.object_sizes(some.read_sizes(), truth.truth, predicted)))
     for measure in ("O-F1", "mAP"):
@@ -137,7 +137,7 @@ def _figures_of_all(
 
 
 def _figures_of_each(
-    rows: Sequence[Row], folders: dict[str, RunFolder], truth: Truth
+    rows: Sequence[Row], folders: dict[str, RunFolder], truth: Truth, predicted: dict[str, BoolArray]
 ) -> list[tuple[str, figures.Figure]]:
     """Return each model's own figures, by what its run has stored."""
     shown: list[tuple[str, figures.Figure]] = []
@@ -145,7 +145,7 @@ def _figures_of_each(
         folder = folders.get(row.label)
         if folder is None:
             continue
-        shown.append((row.label, results.per_class(truth.labels, truth.truth, folder.read_predicted(), truth.ignore)))
+        shown.append((row.label, results.per_class(truth.labels, truth.truth, predicted[row.label], truth.ignore)))
         scores = folder.read_scores()
         values = np.asarray(scores.values)
         if scores.kind in {"logit", "probability"}:
@@ -178,12 +178,11 @@ def _exhibited(folder: RunFolder, truth: Truth, scores: FloatArray) -> list[figu
     return shown
 
 
-def _cards(folders: dict[str, RunFolder], truth: Truth) -> tuple[Card, ...]:
+def _cards(folders: dict[str, RunFolder], truth: Truth, predicted: dict[str, BoolArray]) -> tuple[Card, ...]:
     """Return the gallery: the images of the first run that has one, with the predictions of every model."""
     holder = next((folder for folder in folders.values() if folder.has("gallery")), None)
     if holder is None:
         return ()
-    predicted = {label: folder.read_predicted() for label, folder in folders.items()}
     ignore = np.zeros_like(truth.truth) if truth.ignore is None else truth.ignore
 
     def names(mask: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> tuple[str, ...]:
