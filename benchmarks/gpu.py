@@ -19,12 +19,12 @@ import torch
 import torchvision
 
 from bench import plugins
-from bench.engine import choose_device, open_session
 from bench.errors import BenchError
-from bench.export import quiet, to_fp16
+from bench.exported.engine import choose_device, open_session
+from bench.exported.export import quiet, to_fp16
 from bench.speed import workloads
 from bench.speed.measure import Bench
-from bench.timing import item_times, summarize
+from bench.system.clock import item_times, summarize
 
 SIZE, BATCHES, TURNS = 224, (1, 64, 256), 60
 

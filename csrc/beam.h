@@ -1,4 +1,4 @@
-// The search for label sequences, many images at once. bench/search.py is the meaning; this is the speed.
+// The search for label sequences, many images at once. bench/decode/search.py is the meaning; this is the speed.
 #pragma once
 
 #include <cstddef>

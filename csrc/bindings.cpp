@@ -241,7 +241,7 @@ class Search {
 }  // namespace
 
 PYBIND11_MODULE(_beam, module) {
-  module.doc() = "Beam search over label sequences; bench/decode.py is its only user.";
+  module.doc() = "Beam search over label sequences; bench/decode/decoder.py is its only user.";
   py::class_<Tree, std::shared_ptr<Tree>>(module, "Tree", "Label prefixes and what the step network said of them.")
       .def(
           py::init<const py::object&, const py::array_t<float, py::array::c_style>&, const std::string&, std::size_t>(),

@@ -1,4 +1,4 @@
-// What is searched for. The words are those of bench.records.SearchOptions; bench/search.py says what they mean.
+// What is searched for. The words are those of bench.records.SearchOptions; bench/decode/search.py says what they mean.
 #pragma once
 
 #include <cstdint>

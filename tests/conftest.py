@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from example_runs import make_run
 
-from bench.store import RunFolder
+from bench.store.run_folder import RunFolder
 
 
 @pytest.fixture(scope="session")

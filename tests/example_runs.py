@@ -8,10 +8,10 @@ import numpy as np
 from PIL import Image
 
 from bench import LabelSets, Measures, Scores
-from bench.exhibits import Exhibits
 from bench.plan import RunRequest
-from bench.store import RunFolder, open_run
-from bench.stored import Truth
+from bench.store.exhibits import Exhibits
+from bench.store.run_folder import RunFolder, open_run
+from bench.store.stored import Truth
 
 TRAINING = {
     "history": [
@@ -28,7 +28,7 @@ TRAINING = {
 
 
 def run_config(model: str = "bce", /, seed: int = 0, **changes: Any) -> dict[str, Any]:
-    """A run's config in the shape that ``bench.run`` writes; ``changes`` replace top-level entries."""
+    """A run's config in the shape that ``bench.pipeline`` writes; ``changes`` replace top-level entries."""
     config: dict[str, Any] = {
         "bench": "0.1.0",
         "model": {"name": model, "distribution": "multilabel-bench", "version": "0.1.0", "options": {}},

@@ -81,7 +81,7 @@ def best_path(network, image_term, start_state, options):
     ended = [path for path in paths if path[-1:] == (end,)]
     longest = max(len(path) for path in paths)
     allowed = ended or [path for path in paths if len(path) == longest]
-    # Ties: log-probabilities on a grid of 2^-30, then shorter, then lower labels, as bench.search says.
+    # Ties: log-probabilities on a grid of 2^-30, then shorter, then lower labels, as bench.decode.search says.
     best = min(allowed, key=lambda path: (-math.floor(paths[path] * 2**30 + 0.5), len(path), path))
     return best, paths[best]
 

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 import torch
-from test_features import make_backbone, split_of
-from test_models import as_features, batch, make
+from example_models import as_features, batch, make
+from example_splits import make_backbone, split_of
 
-from bench import networks, train
-from bench.data import fingerprint
-from bench.features import extract
+from bench.data.open import fingerprint
+from bench.model import networks, train
+from bench.model.features import extract
 
 pytestmark = [
     pytest.mark.gpu,
@@ -47,8 +47,8 @@ def test_prefix_terms_on_the_gpu_equal_those_on_the_cpu():
 def test_an_exported_encoder_on_the_gpu_equals_it_on_the_cpu(tmp_path):
     from test_run import FAST, bench, write_corel
 
-    from bench import engine
-    from bench.store import find
+    from bench.exported import engine
+    from bench.store.run_folder import find
 
     write_corel(tmp_path / "corel")
     options = ("--dataset", "corel5k", "--data-root", tmp_path / "corel", "--protocol", "top2@1")

@@ -121,7 +121,7 @@ def bench_command(
 ) -> None:
     """Set what holds for every command; without a command, print the help."""
     if quiet:
-        from bench.progress import QUIET_VARIABLE
+        from bench.system.progress import QUIET_VARIABLE
 
         os.environ[QUIET_VARIABLE] = "1"
     if without:

@@ -152,7 +152,7 @@ def open_named(
     """Return the data set ``name``; ``sets`` are its options, ``names`` those of its train and test split."""
     from bench import plugins
     from bench.contracts import DatasetRequest
-    from bench.data import open_dataset
+    from bench.data.open import open_dataset
     from bench.options import parse_assignments, resolve
     from bench.plan import default_cache
 

@@ -31,7 +31,7 @@ from bench.cli.track import FOLDER, destinations, print_failures, split_sets, te
 
 if TYPE_CHECKING:
     from bench.plan import RunRequest
-    from bench.stored import RunSummary
+    from bench.store.stored import RunSummary
 
 EXAMPLES = """Examples:
 
@@ -72,7 +72,7 @@ def compare(  # noqa: PLR0917 - the parser passes options by name
     A run that fails is a row with its reason; the others go on, and the exit code is then 1.
     """
     from bench.plan import RunRequest, default_cache
-    from bench.tracking import comparison
+    from bench.show.tracking import comparison
 
     own_sets, tracker_sets = split_sets(sets or ())
     places = destinations(track, tracker_sets, track_out)
@@ -152,10 +152,10 @@ def _option_names(spec: object) -> set[str]:
 def run_or_record(request: RunRequest, progress: str) -> RunSummary:
     """Return the summary of the finished run, or of its failure, which is also one line on standard error."""
     from bench.errors import BenchError, NotRun
-    from bench.progress import QUIET_VARIABLE
-    from bench.run import run_one
-    from bench.store import find
-    from bench.stored import RunSummary
+    from bench.pipeline import run_one
+    from bench.store.run_folder import find
+    from bench.store.stored import RunSummary
+    from bench.system.progress import QUIET_VARIABLE
 
     name = f"{request.model} seed {request.seed}"
     if not os.environ.get(QUIET_VARIABLE):
@@ -177,15 +177,15 @@ def run_or_record(request: RunRequest, progress: str) -> RunSummary:
 
 
 def _print(summaries: list[RunSummary], style: str, significance: bool) -> None:
-    from bench import tables
     from bench.cli.table import print_tables
+    from bench.show import tables
 
     table = tables.build(summaries)
     if not significance:
         print_tables([table], style)
         return
-    from bench.significance import differences, distributions, ties
-    from bench.store import RunFolder
+    from bench.evaluation.significance import differences, distributions, ties
+    from bench.store.run_folder import RunFolder
 
     paths = {run.key: run.path for run in summaries if run.measures is not None}
     rows = {row.label: [RunFolder(paths[key]) for key in row.keys if key in paths] for row in table.rows}

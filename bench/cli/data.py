@@ -24,7 +24,7 @@ ROWS = (
     ("most / least frequent", "imbalance", ".0f"),
     ("fingerprint", "fingerprint", ""),
 )
-"""Title, name in ``bench.data.statistics``, and format."""
+"""Title, name in ``bench.data.open.statistics``, and format."""
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="See: bench list datasets")]
 Part = Annotated[str, typer.Option("--split", metavar="NAME", help="train, validation or test.")]
@@ -47,19 +47,19 @@ def stats(  # noqa: PLR0917 - the parser passes options by name
 
     Runs are compared by the fingerprint; what it is over is printed with it.
     """
-    from bench.data import statistics
+    from bench.data.open import statistics
 
     dataset = open_named(name, data_root, sets, (train_split, test_split))
     counted = {part: statistics(split) for part, split in _splits(dataset).items()}
     if as_json:
-        from bench.sealed import to_json
+        from bench.store.sealed import to_json
 
         print(to_json({"dataset": dataset.name, "variant": dataset.variant, "splits": counted}), end="")
     else:
         _print(dataset, counted)
     if plots:
-        from bench.figures import save
-        from bench.figures.dataset import of_split
+        from bench.show.figures import save
+        from bench.show.figures.dataset import of_split
 
         written = [path for figure in of_split(dataset.train) for path in save(figure, plots)]
         if not as_json:
@@ -79,8 +79,8 @@ def show(  # noqa: PLR0917 - the parser passes options by name
     test_split: TestSplit = None,
 ) -> None:
     """Write a contact sheet, a PNG of images with their labels."""
-    from bench import contact_sheet
     from bench.errors import unknown
+    from bench.show import contact_sheet
 
     splits = _splits(open_named(name, data_root, sets, (train_split, test_split)))
     if split not in splits:
@@ -116,13 +116,13 @@ def verify_images(  # noqa: PLR0917 - the parser passes options by name
     from dataclasses import asdict
 
     from bench import plugins
-    from bench.verify import UNKNOWN, verify
+    from bench.data.verify import UNKNOWN, verify
 
     dataset = open_named(name, data_root, sets, (train_split, test_split))
     variants = plugins.installed().dataset(name).spec.variants
     found = verify(dataset, variants)
     if as_json:
-        from bench.sealed import to_json
+        from bench.store.sealed import to_json
 
         print(to_json(asdict(found) | {"sound": found.sound}), end="")
     else:
@@ -155,9 +155,9 @@ def download(
 ) -> None:
     """Fetch a data set's official archives, check them, and unpack them; a stopped download is continued."""
     from bench import plugins
-    from bench.download import checksum, fetch
+    from bench.data.download import checksum, fetch
+    from bench.data.unpack import extract
     from bench.errors import NotRun
-    from bench.unpack import extract
 
     spec = plugins.installed().dataset(name).spec
     if not spec.archives:
@@ -181,7 +181,7 @@ data.command("speed")(speed)
 
 
 def _print_some(lines: list[str]) -> None:
-    from bench.verify import MOST_NAMED
+    from bench.data.verify import MOST_NAMED
 
     print(*lines[:MOST_NAMED], sep="\n", end="\n" if lines else "")
     if len(lines) > MOST_NAMED:

@@ -34,10 +34,10 @@ def export(  # noqa: PLR0917 - the parser passes options by name
 
     The folder then predicts without torch and without the data set: bench predict DIR image.jpg
     """
-    from bench import store
-    from bench.export import TOLERANCE
-    from bench.publish import export_run, measure_exported
-    from bench.sealed import to_json
+    from bench.exported.export import TOLERANCE
+    from bench.exported.publish import export_run, measure_exported
+    from bench.store import run_folder as store
+    from bench.store.sealed import to_json
 
     folder = store.named(run, runs)
     differences = export_run(folder, to, precision)

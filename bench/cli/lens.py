@@ -23,9 +23,10 @@ def lens(
 
     Needs neither torch nor the data set. The run's own protocol is marked with *.
     """
-    from bench import protocols, store
-    from bench.lens import Stored, to_json, views
-    from bench.sealed import to_json as render
+    from bench.evaluation import protocols
+    from bench.evaluation.lens import Stored, to_json, views
+    from bench.store import run_folder as store
+    from bench.store.sealed import to_json as render
 
     folder = store.named(run, runs)
     masks = folder.read_masks()

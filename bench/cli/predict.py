@@ -25,9 +25,9 @@ def predict(  # noqa: PLR0917 - the parser passes options by name
     """Print the labels of each image; needs neither torch nor the data set."""
     from dataclasses import asdict
 
-    from bench.predict import Predictor
-    from bench.progress import track
-    from bench.sealed import to_json
+    from bench.exported.predict import Predictor
+    from bench.store.sealed import to_json
+    from bench.system.progress import track
 
     predictor = Predictor(model, device, threads, min(batch, max(len(images), 1)))
     results = list(track(predictor.predict(images), "labelling", total=len(images)))

@@ -26,7 +26,7 @@ def protocols(
     import json
     from dataclasses import asdict
 
-    from bench import protocols as known
+    from bench.evaluation import protocols as known
 
     chosen = [known.get(name) for name in names] if names else list(known.REGISTERED.values())
     choices = [asdict(protocol) for protocol in chosen]

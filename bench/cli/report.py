@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from bench.stored import RunSummary
+    from bench.store.stored import RunSummary
 
 EXAMPLES = """Examples:
 
@@ -41,9 +41,10 @@ def report(  # noqa: PLR0917 - the parser passes options by name
 
     Needs neither torch nor the data set nor a network. Runs that do not compare stand in tables of their own.
     """
-    from bench import paper_tables, plugins, published
-    from bench.files import write_atomic
-    from bench.report import gather, page
+    from bench import plugins
+    from bench.show import paper_tables, published
+    from bench.show.report import gather, page
+    from bench.system.files import write_atomic
 
     summaries = chosen(runs, runs_folder, dataset)
     groups = gather.groups(summaries, resamples)
@@ -66,8 +67,8 @@ def figures(
     """Write every figure of the stored runs as PNG, SVG and CSV, in a folder for each data set and model."""
     import re
 
-    from bench.figures import Figure, save
-    from bench.report import gather
+    from bench.show.figures import Figure, save
+    from bench.show.report import gather
 
     for group in gather.groups(chosen(runs, runs_folder, dataset), resamples=0):
         seen: dict[tuple[str, str], int] = {}
@@ -81,8 +82,8 @@ def figures(
 
 def chosen(names: list[str] | None, root: Path, dataset: str) -> list[RunSummary]:
     """Return the runs called ``names``, or all under ``root``; raises ``StoreError`` where there are none."""
-    from bench import store
     from bench.errors import StoreError
+    from bench.store import run_folder as store
 
     folders = [store.named(name, root) for name in names] if names else store.find(root, dataset)
     summaries = [folder.summary() for folder in folders]

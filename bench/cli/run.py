@@ -29,7 +29,7 @@ from bench.cli.track import FOLDER, destinations, print_failures, split_sets, te
 
 if TYPE_CHECKING:
     from bench.plan import RunRequest
-    from bench.store import RunFolder
+    from bench.store.run_folder import RunFolder
 
 EXAMPLES = """Examples:
 
@@ -73,9 +73,9 @@ def run(  # noqa: PLR0917 - the parser passes options by name
     import os
     import time
 
+    from bench.pipeline import run_one
     from bench.plan import RunRequest, default_cache
-    from bench.progress import QUIET_VARIABLE
-    from bench.run import run_one
+    from bench.system.progress import QUIET_VARIABLE
 
     if as_json:
         os.environ[QUIET_VARIABLE] = "1"
@@ -100,7 +100,7 @@ def run(  # noqa: PLR0917 - the parser passes options by name
     started = time.perf_counter()
     folder = run_one(request)
     if exports and not (folder.path / "onnx" / "pixels.onnx").exists():
-        from bench.publish import export_run
+        from bench.exported.publish import export_run
 
         export_run(folder, folder.path / "onnx")
     if as_json:
@@ -114,8 +114,8 @@ def run(  # noqa: PLR0917 - the parser passes options by name
 
 
 def _print(folder: RunFolder, seconds: float, place: str) -> None:
-    from bench import tables
     from bench.cli.table import print_tables
+    from bench.show import tables
 
     print_tables([tables.build([folder.summary()])], "terminal")
     timings = folder.read_timings()
@@ -151,7 +151,7 @@ def _same_place(request: RunRequest) -> str:
 def _print_json(folder: RunFolder) -> None:
     from dataclasses import asdict
 
-    from bench.sealed import to_json
+    from bench.store.sealed import to_json
 
     record: dict[str, Any] = {
         "folder": str(folder.path),

@@ -27,8 +27,8 @@ def runs(
     """List the stored runs with their state, seed and folder; damaged files are found by their checksums."""
     import json
 
-    from bench import store
     from bench.errors import StoreError, unknown
+    from bench.store import run_folder as store
 
     states = ("done", "failed", "unfinished", "damaged")
     if state and state not in states:

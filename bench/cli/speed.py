@@ -54,11 +54,11 @@ def speed(  # noqa: PLR0917 - the parser passes options by name
     from dataclasses import replace
 
     from bench import plugins
-    from bench.environment import environment
-    from bench.sealed import to_json
     from bench.speed import workloads
     from bench.speed.end_to_end import image_to_labels
     from bench.speed.measure import Bench
+    from bench.store.sealed import to_json
+    from bench.system.environment import environment
 
     beam_widths, counts = whole_numbers("--widths", widths), whole_numbers("--images", images)
     spec = plugins.installed().model("cnn-rnn").spec

@@ -59,13 +59,13 @@ def speed_metrics(  # noqa: PLR0917 - the parser passes options by name
 
     Times are milliseconds; a ratio is a median over ours. Exit code 2 if any value differs from ours by over 1e-6.
     """
-    from bench import store
-    from bench.environment import environment
     from bench.errors import NotRun
-    from bench.sealed import to_json
     from bench.speed import metric_peers as peers
     from bench.speed.memory import stored_run
     from bench.speed.metrics import TOLERANCE, compare, floors
+    from bench.store import run_folder as store
+    from bench.store.sealed import to_json
+    from bench.system.environment import environment
 
     wanted = _sizes("--sizes", sizes or ("" if runs or memory else "40504x80"))
     large, torch_threads = _sizes("--memory", memory), whole_numbers("--threads", threads)

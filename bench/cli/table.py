@@ -10,8 +10,8 @@ import typer
 from bench.cli.common import Out
 
 if TYPE_CHECKING:
-    from bench.rendering import Grid
-    from bench.tables import Table
+    from bench.show.rendering import Grid
+    from bench.show.tables import Table
 
 EXAMPLES = """Examples:
 
@@ -55,7 +55,8 @@ def table(  # noqa: PLR0917 - the parser passes options by name
     Failed runs are rows with their reason. A number shows that table of the paper: its printed values, ours, the
     differences, and what could not be run.
     """
-    from bench import store, tables
+    from bench.show import tables
+    from bench.store import run_folder as store
 
     if runs and set(runs) <= PAPER_TABLES:
         _print_paper_tables(runs, out, style)
@@ -77,7 +78,9 @@ def table(  # noqa: PLR0917 - the parser passes options by name
 
 
 def _print_paper_tables(numbers: list[str], out: Path, style: str) -> None:
-    from bench import paper_tables, plugins, published, store
+    from bench import plugins
+    from bench.show import paper_tables, published
+    from bench.store import run_folder as store
 
     summaries = [folder.summary() for folder in store.find(out)]
     rerunnable = {found.spec.row for found in plugins.installed().models.values()}
@@ -95,7 +98,7 @@ def _names(text: str) -> tuple[str, ...]:
 
 def print_tables(built: list[Table], style: str) -> None:
     """Print tables in ``style``; on a terminal their remarks follow each one."""
-    from bench import rendering
+    from bench.show import rendering
 
     if style == "terminal":
         _print_grids([rendering.grid(one) for one in built])
@@ -107,7 +110,7 @@ def _print_grids(grids: list[Grid]) -> None:
     from rich.console import Console
     from rich.measure import Measurement
 
-    from bench.rendering import terminal
+    from bench.show.rendering import terminal
 
     for one in grids:
         drawn = terminal(one)

@@ -15,8 +15,8 @@ from bench.cli.report import OneDataset, Runs, chosen
 
 if TYPE_CHECKING:
     from bench.contracts import TrackedTable
-    from bench.stored import RunSummary
-    from bench.tracking import Destination
+    from bench.show.tracking import Destination
+    from bench.store.stored import RunSummary
 
 EXAMPLES = """Examples:
 
@@ -48,7 +48,7 @@ def track(  # noqa: PLR0917 - the parser passes options by name
     Sent again, a run takes its old place: nothing stands twice. Exit code 2 if a tracker fails; the others go on.
     """
     from bench.errors import StoreError, UsageError
-    from bench.tracking import comparisons
+    from bench.show.tracking import comparisons
 
     places = destinations(to, sets or [], out)
     if not places:
@@ -69,8 +69,9 @@ def track(  # noqa: PLR0917 - the parser passes options by name
 
 def destinations(names: str, sets: Sequence[str], folder: Path) -> list[Destination]:
     """Return the trackers in ``names``, comma-separated, with the options in ``sets``; all checked, none opened."""
-    from bench import plugins, tracking
+    from bench import plugins
     from bench.options import parse_assignments
+    from bench.show import tracking
 
     wanted = [name.strip() for name in names.split(",") if name.strip()]
     return tracking.destinations(wanted, parse_assignments(sets), folder, plugins.installed())
@@ -95,7 +96,7 @@ def tell(
     To standard error, as the output of a command that does something else must stay whole.
     """
     from bench.errors import BenchError
-    from bench.tracking import send, tracked_run
+    from bench.show.tracking import send, tracked_run
 
     for place in places:
         if place.name in failed:

@@ -23,8 +23,8 @@ def validate(
     Needs neither torch nor the data sets.
     """
     from bench.errors import StoreError
-    from bench.sealed import to_json
-    from bench.validate import validate as verdicts
+    from bench.store.sealed import to_json
+    from bench.store.validate import validate as verdicts
 
     found = verdicts(folder)
     if not found:

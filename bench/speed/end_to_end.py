@@ -20,7 +20,7 @@ def image_to_labels(bench: Bench, architecture: str = "resnet18", size: int = 22
     import torch
     import torchvision
 
-    from bench.engine import open_session
+    from bench.exported.engine import open_session
 
     depth = bench.terms.shape[1]
     network = torchvision.models.get_model(architecture, weights=None)
@@ -66,7 +66,7 @@ def image_to_labels(bench: Bench, architecture: str = "resnet18", size: int = 22
 def _export(network: Any, path: Path, size: int) -> None:
     import torch
 
-    from bench.export import quiet
+    from bench.exported.export import quiet
 
     batch = torch.export.Dim("batch")
     with quiet():

@@ -13,13 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from bench import features
 from bench.contracts import Backbone
+from bench.data.loading import load
 from bench.errors import NotRun
-from bench.loading import load
+from bench.model import features
 from bench.records import Preprocessing, Split
 from bench.speed.measure import turns
-from bench.timing import item_times, thread_counts
+from bench.system.clock import item_times, thread_counts
 
 BATCH_SIZE = 64
 """Images in a batch, as features are extracted."""

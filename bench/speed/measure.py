@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from bench.decode import Decoder, PrefixTree
-from bench.engine import OnnxStepNetwork
-from bench.export import export_step
-from bench.model_folder import Description
-from bench.networks import by_chunks
+from bench.decode.decoder import Decoder, PrefixTree
+from bench.exported.engine import OnnxStepNetwork
+from bench.exported.export import export_step
+from bench.exported.model_folder import Description
+from bench.model.networks import by_chunks
 from bench.records import FloatArray, Preprocessing, SearchOptions
 from bench.speed import peers
 from bench.speed.workloads import Workload
@@ -127,7 +127,7 @@ class Bench:
 
     def latencies(self, images: int = 1000) -> dict[str, dict[str, float]]:
         """Return p50, p95 and p99 of single images, one after another, in microseconds, for kernel and PyTorch."""
-        from bench.timing import item_times, summarize
+        from bench.system.clock import item_times, summarize
 
         rows = [np.ascontiguousarray(self.terms[row : row + 1]) for row in range(min(images, len(self.terms)))]
         result = {}

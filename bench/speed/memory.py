@@ -13,14 +13,14 @@ from typing import Any
 
 import numpy as np
 
-from bench import metrics, protocols
-from bench.bits import row_blocks
 from bench.errors import NotRun
+from bench.evaluation import metrics, protocols
+from bench.evaluation.bits import row_blocks
 from bench.records import Scores
 from bench.speed import workloads
 from bench.speed.measure import peak_memory
-from bench.store import RunFolder, open_run
-from bench.stored import Truth
+from bench.store.run_folder import RunFolder, open_run
+from bench.store.stored import Truth
 
 
 def stored_run(images: int, labels: int) -> dict[str, Any]:

@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench import metrics
 from bench.errors import DataError, NotRun
-from bench.metrics import Counts
+from bench.evaluation import metrics
+from bench.evaluation.metrics import Counts
 from bench.records import BoolArray, FloatArray
 from bench.speed import workloads
-from bench.store import RunFolder
+from bench.store.run_folder import RunFolder
 
 COUNTS, RANKING = "precision, recall, F1", "average precision"
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.files import atomic_path
+from bench.system.files import atomic_path
 
 COLOURS = {"kernel": "#0b6e4f", "PyTorch, batched": "#d1495b", "ONNX Runtime + NumPy": "#edae49"}
 OTHER = "#7a7a7a"

@@ -91,7 +91,7 @@ def train(
     seed: int = 0,
 ) -> Workload:
     """Return the model of ``spec`` trained on nine tenths of the images; the rest are the workload's."""
-    from bench import train as training
+    from bench.model import train as training
     from bench.options import resolve
 
     features = simulated_evidence(truth, separation, seed)

@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench import Backbone, BackboneRequest, BackboneSpec, ModelError, Option, Preprocessing
-from bench.deterministic import deterministic
-from bench.files import canonical_json, digest, write_atomic
 from bench.options import OptionValue
-from bench.progress import track
+from bench.system.deterministic import deterministic
+from bench.system.files import canonical_json, digest, write_atomic
+from bench.system.progress import track
 
 RECIPE = 1
 """Raised whenever the code below changes what is trained, so that a cached network is not mistaken for it."""
@@ -54,7 +54,7 @@ def single_digits(count: int, rng: np.random.Generator) -> tuple[NDArray[np.floa
     from bench_datasets.digit_painter import LABELS, SIDE, Instance, blank, paint, to_pixels
     from bench_datasets.digits import digits
 
-    from bench.preprocess import preprocess
+    from bench.data.preprocess import preprocess
 
     opacities, classes = digits("train")
     sheets = np.empty((count, 3, SIDE, SIDE), dtype=np.float32)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench import ModelError
-from bench.files import digest
+from bench.system.files import digest
 
 if TYPE_CHECKING:
     import torch

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from bench import DataError, Dataset, DatasetRequest, DatasetSpec, Option, Split
-from bench.data import narrow
-from bench.images import FolderImages, MissingImages
+from bench.data.images import FolderImages, MissingImages
+from bench.data.open import narrow
 from bench.records import FloatArray
 from bench_datasets.label_lists import ABSENT, labels_kept, matrix, read_text
 from bench_datasets.own_images import K, part_names

@@ -127,7 +127,7 @@ class Scenes:
 
     def content_hash(self) -> str:
         """Return a hash over the layouts and the pixels of the first scenes, so that a changed painter shows."""
-        from bench.files import digest
+        from bench.system.files import digest
 
         pixels = b"".join(self.read(index).tobytes() for index in range(min(len(self), 8)))
         return digest(repr(self.layouts), str(self.seed), pixels)

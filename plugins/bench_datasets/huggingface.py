@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from bench import DataError, Dataset, DatasetRequest, DatasetSpec, NotRun, Option, UsageError
-from bench.images import EncodedImages
-from bench.progress import visible
+from bench.data.images import EncodedImages
+from bench.system.progress import visible
 from bench_datasets.arrow_columns import IMAGE_COLUMN, LABELS_COLUMN, Columns, content, find_columns, label_values
 from bench_datasets.label_lists import ABSENT, read_names
 from bench_datasets.label_values import LABELS_ARE, SEPARATOR, named

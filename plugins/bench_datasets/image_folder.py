@@ -7,7 +7,7 @@ import posixpath
 from pathlib import Path
 
 from bench import DataError, Dataset, DatasetRequest, DatasetSpec, Option
-from bench.images import FolderImages
+from bench.data.images import FolderImages
 from bench_datasets.label_lists import ABSENT, read_lines, separator
 from bench_datasets.own_images import K, Part, assemble, part_names
 from bench_datasets.tables import Layout, Row, images_of, read_table

@@ -11,7 +11,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from bench import DataError, Dataset, DatasetRequest, DatasetSpec, Images, Option, Split
-from bench.images import FolderImages, MissingImages
+from bench.data.images import FolderImages, MissingImages
 from bench.records import BoolArray
 from bench_datasets.label_lists import ABSENT, labels_kept, read_image_names, read_names
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import DataError, Dataset, DatasetRequest, Images, Option, Split
-from bench.data import narrow
+from bench.data.open import narrow
 from bench.options import OptionValue
 from bench_datasets.label_lists import labels_kept, matrix, read_names
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from bench import DataError, NotRun
-from bench.images import EncodedImages
+from bench.data.images import EncodedImages
 from bench.options import OptionValue
 from bench_datasets.arrow_columns import Columns, content, find_columns, label_values
 from bench_datasets.own_images import Part

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench import DataError
-from bench.images import FolderImages
+from bench.data.images import FolderImages
 from bench_datasets.label_lists import read_text
 
 

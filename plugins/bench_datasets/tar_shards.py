@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench import DataError, Option, StoreError
-from bench.files import canonical_json, digest, write_atomic
-from bench.images import EncodedImages
-from bench.progress import track
+from bench.data.images import EncodedImages
+from bench.system.files import canonical_json, digest, write_atomic
+from bench.system.progress import track
 from bench_datasets.image_folder import SUFFIXES as IMAGE_SUFFIXES
 from bench_datasets.own_images import Part
 

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 import numpy as np
 
 from bench import DataError, Dataset, DatasetRequest, DatasetSpec, Images, Split, UsageError
-from bench.data import narrow
+from bench.data.open import narrow
 from bench_datasets.label_lists import ABSENT, labels_kept, read_image_names, read_lines, read_names
 from bench_datasets.own_images import K
 
@@ -164,7 +164,7 @@ def _number(element: ElementTree.Element, path: str) -> float:
 
 
 def _images(root: Path, ids: tuple[str, ...], split: str) -> Images:
-    from bench.images import FolderImages, MissingImages
+    from bench.data.images import FolderImages, MissingImages
 
     folder = root / "JPEGImages"
     if not folder.is_dir():

@@ -6,8 +6,8 @@ import torch
 from torch import nn
 
 import bench
-from bench.progress import track
 from bench.records import BoolArray, FloatArray
+from bench.system.progress import track
 from bench_models.inputs import seeded
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, f1_score
 
-from bench import bootstrap, metrics
+from bench.evaluation import bootstrap, metrics
 
 RESAMPLES = 20
 

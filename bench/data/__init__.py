@@ -1,0 +1,1 @@
+"""Data sets: opened and checked, images read and preprocessed, fingerprints, archives fetched and unpacked."""

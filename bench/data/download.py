@@ -1,0 +1,147 @@
+"""Archives fetched with checksum; a transfer that was stopped goes on where it stopped."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import json
+import shutil
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any
+from urllib.parse import urlparse
+
+from bench.contracts import Archive
+from bench.errors import DataError
+from bench.system.files import canonical_json
+from bench.system.progress import track
+
+BLOCK = 1 << 20
+TIMEOUT = 60
+"""Seconds without a byte after which a transfer counts as interrupted."""
+
+
+def fetch(archive: Archive, folder: Path) -> Path:
+    """Return the archive's file in ``folder``, downloaded or what is missing of it; whole files are only checked.
+
+    Raises ``DataError`` for a wrong checksum, no space, or an interrupted transfer, which the same call continues.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / PurePosixPath(urlparse(archive.url).path).name
+    if not path.exists():
+        part = path.with_name(path.name + ".part")
+        try:
+            _transfer(archive.url, part)
+        except urllib.error.HTTPError as error:
+            error.close()
+            reason = " ".join(str(error.reason).split())
+            later = "Try: the same command later, or fetch it by hand" if error.code >= 500 else "Try: fetch it by hand"
+            raise DataError(f"no download of {archive.url}: HTTP {error.code} {reason}. {later} to {path}") from None
+        except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError) as error:
+            cause = getattr(error, "reason", error)
+            reason = getattr(cause, "strerror", None) or str(cause) or type(error).__name__
+            raise DataError(
+                f"download of {archive.url} stopped: {reason}. The same command continues it,"
+                f" or fetch it by hand to {path}"
+            ) from error
+        except OSError as error:
+            raise DataError(
+                f"download of {archive.url} stopped: cannot write {part}: {error.strerror or error}."
+                " What came is kept; the same command continues it"
+            ) from error
+        part.replace(path)
+        _notes(part).unlink(missing_ok=True)
+    if archive.md5:
+        found = checksum(path)
+        if found != archive.md5:
+            path.unlink()
+            raise DataError(
+                f"{archive.url}: MD5 {found}, expected {archive.md5}; the file was deleted. Try: the same command again"
+            )
+    return path
+
+
+def checksum(path: Path) -> str:
+    """Return the MD5 of a file, which is what the data sets' owners publish."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "md5").hexdigest()
+
+
+def _transfer(url: str, part: Path) -> None:
+    """Append to ``part`` what the server still has; where it cannot go on, or has another file, begin again."""
+    have, known = (part.stat().st_size, _read_notes(part)) if part.exists() else (0, {})
+    headers = {"Range": f"bytes={have}-"} if have else {}
+    if have and known.get("version"):
+        # The server sends the rest if the file is still the one that was begun, and all of it if not.
+        headers["If-Range"] = known["version"]
+    try:
+        response = urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=TIMEOUT)
+    except urllib.error.HTTPError as error:
+        if error.code != 416 or not have:
+            raise
+        error.close()
+        whole = error.headers.get("Content-Range") == f"bytes */{have}" or known.get("length") == have
+        if not whole:
+            part.unlink()
+            _transfer(url, part)
+        return
+    with response:
+        continued = response.status == 206
+        if continued and not _goes_on(response.headers, have, known):
+            part.unlink()
+            _transfer(url, part)
+            return
+        _receive(response, part, have if continued else 0)
+
+
+def _goes_on(headers: Any, have: int, known: dict[str, Any]) -> bool:
+    """Return whether what comes begins where the file ends and belongs to a file as long as the one begun."""
+    place, _, length = str(headers.get("Content-Range", "")).removeprefix("bytes ").partition("/")
+    begun = known.get("length")
+    return place.partition("-")[0] == str(have) and (begun is None or length in {"*", str(begun)})
+
+
+def _receive(response: Any, part: Path, have: int) -> None:
+    left = response.headers.get("Content-Length")
+    if left:
+        free = shutil.disk_usage(part.parent).free
+        if int(left) > free:
+            raise DataError(
+                f"{response.url} still takes {int(left) / 1e9:.2f} GB, {part.parent} has {free / 1e9:.2f} GB free."
+                " Try: --to DIR on a larger disk"
+            )
+    if not have:  # noted first: what is kept of a stopped transfer is of use only with its version
+        tag = response.headers.get("ETag") or ""
+        # A weak tag (W/) does not promise the same bytes.
+        version = response.headers.get("Last-Modified", "") if tag.startswith("W/") or not tag else tag
+        _notes(part).write_text(canonical_json({"version": version, "length": int(left) if left else None}))
+    total, written = -(-int(left) // BLOCK) if left else None, 0
+    with part.open("ab" if have else "wb") as file:
+        for block in track(_blocks(response), f"downloading {part.stem}", total=total, unit="MiB"):
+            file.write(block)
+            written += len(block)
+    if left and written != int(left):
+        raise ConnectionError(f"{written:,} of {int(left):,} bytes came")
+
+
+def _blocks(response: Any) -> Iterator[bytes]:
+    """Yield what comes, in blocks. Raises ``ConnectionError`` for whatever ends it early, and no other ``OSError``."""
+    try:
+        while block := response.read(BLOCK):
+            yield block
+    except (OSError, http.client.HTTPException) as error:
+        raise ConnectionError(str(error) or type(error).__name__) from error
+
+
+def _notes(part: Path) -> Path:
+    """Return the file that says which version of the archive ``part`` is of."""
+    return part.with_name(part.name + ".json")
+
+
+def _read_notes(part: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(_notes(part).read_bytes()))
+    except (OSError, ValueError):
+        return {}

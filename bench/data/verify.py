@@ -1,0 +1,89 @@
+"""A data set looked at image by image: what cannot be read, what is in train and in test, which known copy it is."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from bench.data.images import MissingImages
+from bench.data.open import fingerprint, fingerprint_over
+from bench.errors import DataError
+from bench.records import Dataset, Split
+from bench.system.clock import thread_counts
+from bench.system.progress import track
+from bench.system.threads import in_threads
+
+UNKNOWN = "no known variant: compare with your own runs only"
+MOST_NAMED = 10
+"""Images named of each kind of fault; all are counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What was found. ``duplicates`` pairs images of train with images of test whose pixels are equal.
+
+    ``known`` is the variant with these numbers of images. ``gone`` are listed images that no split holds.
+    """
+
+    images: Mapping[str, int]
+    fingerprints: Mapping[str, str]
+    fingerprint_over: str
+    read: int
+    unreadable: tuple[str, ...]
+    duplicates: tuple[tuple[str, str], ...]
+    without_images: tuple[str, ...]
+    gone: tuple[str, ...]
+    variant: str
+    known: str
+
+    @property
+    def sound(self) -> bool:
+        """Return whether every image was read and none is in both parts."""
+        return not (self.unreadable or self.duplicates or self.without_images)
+
+
+def verify(dataset: Dataset, variants: Sequence[tuple[int, int, str]]) -> Verified:
+    """Read every image; ``variants`` are those of the data set's spec."""
+    splits = [split for split in (dataset.train, dataset.validation, dataset.test) if split is not None]
+    unreadable: list[str] = []
+    hashes: dict[str, dict[str, str]] = {}
+    for split in splits:
+        found: dict[str, str] = {}
+        hashes[split.name] = found
+        if isinstance(split.images, MissingImages):
+            continue
+        for row, result in enumerate(_hashes(split)):
+            if isinstance(result, DataError):
+                unreadable.append(str(result))
+            else:
+                found.setdefault(result, split.images.describe(row))
+    in_train, in_test = hashes[dataset.train.name], hashes[dataset.test.name]
+    sizes = (len(dataset.train), len(dataset.test))
+    known = next((meaning for train, test, meaning in variants if (train, test) == sizes), UNKNOWN)
+    return Verified(
+        images={split.name: len(split) for split in splits},
+        fingerprints={split.name: fingerprint(split) for split in splits},
+        fingerprint_over=fingerprint_over(dataset.train),
+        read=sum(len(split) for split in splits if not isinstance(split.images, MissingImages)),
+        unreadable=tuple(unreadable),
+        duplicates=tuple((in_train[key], in_test[key]) for key in in_train if key in in_test),
+        without_images=tuple(split.name for split in splits if isinstance(split.images, MissingImages)),
+        gone=dataset.gone,
+        variant=dataset.variant,
+        known=known,
+    )
+
+
+def _hashes(split: Split) -> list[str | DataError]:
+    """Return a hash of each image's pixels, or the error that reading it raised, in order."""
+
+    def read(row: int) -> str | DataError:
+        try:
+            pixels = split.images.read(row)
+        except DataError as error:
+            return error
+        return hashlib.sha256(str(pixels.shape).encode() + pixels.tobytes()).hexdigest()
+
+    rows = in_threads(read, range(len(split)), thread_counts()["cores"])
+    return list(track(rows, f"reading {split.dataset}/{split.name}", total=len(split)))

@@ -1,0 +1,193 @@
+"""From image terms to label sequences: the search over a trained model's label sequences, for many images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+from bench.contracts import StepNetwork
+from bench.decode import _beam
+from bench.decode.search import Conditional, Prefixes, search
+from bench.errors import ModelError
+from bench.records import FloatArray, IntArray, LabelSets, Scores, SearchOptions
+
+CHUNK = 4096
+"""Images searched together. Their prefixes must be in memory at once, beyond what the tree keeps."""
+
+EXACT_CHUNK = 16
+"""The same for an exact search, which may visit ``node_limit`` prefixes for one image."""
+
+TREE_BYTES = 256 * 2**20
+"""What a tree keeps from one chunk to the next. The oldest prefixes stay: the shortest and most common ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """What a search returns for a split: a label sequence and a probability per label for every image.
+
+    ``statistics`` counts the work: ``images``, ``prefixes`` the step network computed, ``node_limit_hits`` and,
+    for an exact search, ``beam_misses``: the images whose most probable sequence the beam did not find.
+    """
+
+    label_sets: LabelSets
+    class_scores: Scores
+    statistics: dict[str, float] = field(default_factory=dict)
+
+
+class PrefixTree:
+    """What a step network said of label prefixes, kept over calls of ``decode``; it changes speed, never results."""
+
+    def __init__(self, network: StepNetwork, state_size: int, *, most_bytes: int = TREE_BYTES) -> None:
+        self.network = network
+        self.most_bytes = most_bytes
+        self.compiled = _beam.Tree(
+            np.ascontiguousarray(network.output), np.ascontiguousarray(network.bias), network.activation, state_size
+        )
+
+    def __len__(self) -> int:
+        return len(self.compiled)
+
+    def add(self, known: Mapping[str, Any]) -> None:
+        """Add what ``bench.exported.export.known_prefixes`` computed; the tree must be empty and the network the same.
+
+        Raises ``ModelError`` for arrays that do not fit.
+        """
+        try:
+            self.compiled.add(known["parents"], known["labels"], known["terms"], known["states"])
+        except (ValueError, TypeError, KeyError) as error:
+            raise ModelError(f"prefixes stored with the model: {error}. Try: bench export RUN --out DIR") from error
+
+    def trim(self) -> None:
+        """Drop the newest prefixes until ``most_bytes`` are kept; nothing, where the model sees the image."""
+        kept = 0 if self.network.sees_image else self.most_bytes // self.compiled.bytes_per_prefix
+        if len(self.compiled) > kept:
+            self.compiled.truncate(kept)
+
+
+class Decoder:
+    """The compiled search with everything it needs kept ready: made once, called for one image or a million.
+
+    ``options`` mean what ``bench.decode.search`` says; ``threads`` 0 takes every core. A ``tree`` of this network, from
+    another decoder, saves computing its prefixes again. Calls raise ``ModelError`` where scores are not finite.
+    """
+
+    def __init__(
+        self,
+        network: StepNetwork,
+        start_states: FloatArray,
+        options: SearchOptions,
+        *,
+        threads: int = 0,
+        tree: PrefixTree | None = None,
+    ) -> None:
+        self.network = network
+        self.start_states = start_states
+        # An empty tree is false, so it must be compared with None.
+        self.tree = PrefixTree(network, start_states.shape[1]) if tree is None else tree
+        self._chunk = EXACT_CHUNK if options.search == "exact" else CHUNK
+        self._search = _beam.Search(self.tree.compiled, options, sees_image=network.sees_image, threads=threads)
+
+    def sequences(self, image_terms: FloatArray) -> IntArray:
+        """Return the label sequences of (n, D) ``image_terms``, (n, max_length) padded with -1, and nothing else.
+
+        The model must not see the image, and n be at most ``CHUNK``: this is the way of the least latency.
+        """
+        search = self._search
+        search.begin(image_terms, self.start_states, False)
+        while (lacking := search.advance()) is not None:
+            search.provide(*self.network.step(*lacking))
+        return search.sequences()
+
+    @property
+    def rows_scored(self) -> int:
+        """Return how many rows of labels + 1 scores the last set of images took: the work behind its time."""
+        return self._search.rows_scored
+
+    def answers(
+        self, image_terms: FloatArray, start_states: FloatArray, *, class_scores: bool = True
+    ) -> tuple[dict[str, Any], dict[str, int]]:
+        """Return the answers' arrays by name, and how many ``prefixes`` the step network computed for them."""
+        parts: list[dict[str, Any]] = []
+        computed = 0
+        for start in range(0, max(len(image_terms), 1), self._chunk):
+            terms = image_terms[start : start + self._chunk]
+            states = start_states[start : start + self._chunk] if self.network.sees_image else start_states
+            try:
+                self._search.begin(terms, states, class_scores)
+                while (lacking := self._search.advance()) is not None:
+                    self._search.provide(*self.network.step(*lacking))
+                parts.append(self._search.answers())
+                computed += self._search.prefixes_computed
+            except ValueError as error:
+                raise ModelError(f"decoding: {error}. Try: a lower learning rate") from error
+            finally:
+                self._search.release()
+                self.tree.trim()
+        if len(parts) == 1:
+            return parts[0], {"prefixes": computed}
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}, {"prefixes": computed}
+
+
+def decode(
+    network: StepNetwork,
+    image_terms: FloatArray,
+    start_states: FloatArray,
+    ids: Sequence[str],
+    options: SearchOptions,
+    *,
+    engine: Literal["kernel", "reference"] = "kernel",
+    threads: int = 0,
+    tree: PrefixTree | None = None,
+) -> Decoded:
+    """Return the label sequence of every image.
+
+    ``image_terms`` (images, D) and ``start_states`` (1, S), or (images, S) where ``network.sees_image``, are
+    C-contiguous float32. The options mean what ``bench.decode.search`` says, whichever ``engine`` computes.
+    For ``threads`` and ``tree`` see ``Decoder``. Raises ``ModelError`` where the network's scores are not finite.
+    """
+    if engine == "reference":
+        answers, statistics = _search_plainly(network, image_terms, start_states, options)
+    else:
+        decoder = Decoder(network, start_states, options, threads=threads, tree=tree)
+        answers, statistics = decoder.answers(image_terms, start_states)
+    names = tuple(ids)
+    longest = int((answers["sequences"] >= 0).sum(axis=1).max(initial=0))
+    sequences = np.ascontiguousarray(answers["sequences"][:, :longest])
+    return Decoded(
+        LabelSets(names, sequences, answers["log_probabilities"], answers["complete"]),
+        Scores(names, answers["class_scores"], "probability"),
+        {
+            "images": len(names),
+            "node_limit_hits": int(answers["limited"].sum()),
+            "beam_misses": int(answers["beam_missed"].sum()),
+            **statistics,
+        },
+    )
+
+
+def _search_plainly(
+    network: StepNetwork, image_terms: FloatArray, start_states: FloatArray, options: SearchOptions
+) -> tuple[dict[str, Any], dict[str, int]]:
+    shared = Prefixes(network, start_states[0])
+    answers = []
+    computed = 0
+    for row, image_term in enumerate(image_terms):
+        prefixes = Prefixes(network, start_states[row]) if network.sees_image else shared
+        before = len(prefixes)
+        answers.append(search(Conditional(prefixes, image_term, options)))
+        computed += len(prefixes) - before
+    sequences = np.full((len(answers), options.max_length), -1, dtype=np.int32)
+    for labels, answer in zip(sequences, answers, strict=True):
+        labels[: len(answer.labels)] = answer.labels
+    scores = np.array([answer.scores for answer in answers], dtype=np.float32)
+    return {
+        "sequences": sequences,
+        "log_probabilities": np.array([answer.log_probability for answer in answers], dtype=np.float64),
+        "complete": np.array([answer.complete for answer in answers], dtype=np.bool_),
+        "limited": np.array([answer.limited for answer in answers], dtype=np.bool_),
+        "beam_missed": np.array([answer.beam_missed for answer in answers], dtype=np.bool_),
+        "class_scores": scores.reshape(len(answers), len(network.output) - 1),
+    }, {"prefixes": computed}

@@ -1,0 +1,1 @@
+"""From predictions to numbers: metrics, protocols, disputed definitions, intervals over test images."""

@@ -1,0 +1,265 @@
+"""Evaluation protocols: every choice that changes a number, fixed under a versioned name.
+
+A registered protocol is never edited in place; a changed choice is a new version beside the old one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from bench.errors import DataError, UsageError, unknown
+from bench.evaluation import metrics
+from bench.evaluation.bits import BitMatrix, Mask, count
+from bench.evaluation.metrics import ApKind, ZeroDivision
+from bench.records import BoolArray, LabelSets, Measures, Scores
+
+Selection = Literal["topk_exact", "topk_threshold"]
+"""How scores become label sets: the k best, or those of the k best that reach the natural threshold."""
+
+ClassScore = Literal["max_over_steps", "first_step", "beam_marginal"]
+
+THRESHOLDS = {"logit": 0.0, "probability": 0.5}
+"""The natural threshold of a score kind; other kinds have none."""
+
+AP_KINDS: tuple[ApKind, ...] = ("11_point", "all_point", "non_interpolated")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Protocol:
+    """One way to evaluate. Fields are explained in docs/metrics.md; ``name`` is ``family@version``.
+
+    ``k``, ``selection``: label sets of score models. ``min_length``, ``max_length``: labels a sequence
+    model emits before END is allowed, and at most. ``cut_to_k``: only a sequence's first k labels count.
+    ``no_predictions``: a class's precision where it is never predicted; it stays in the mean.
+    ``no_positives``: a class without positives is left out of every mean and named in the notes.
+    ``difficult``: pairs of the ignore mask count not at all, or as negatives.
+    """
+
+    name: str
+    summary: str
+    k: int
+    selection: Selection = "topk_exact"
+    min_length: int = 0
+    max_length: int = 20
+    cut_to_k: bool = False
+    class_score: ClassScore = "max_over_steps"
+    f1: Literal["harmonic_of_means", "mean_of_f1"] = "harmonic_of_means"
+    no_predictions: ZeroDivision = "zero"
+    no_positives: Literal["drop"] = "drop"
+    difficult: Literal["ignore", "negative"] = "ignore"
+    ap: ApKind = "non_interpolated"
+    map_at_10: Literal["image", "class"] = "image"
+    label_ties: Literal["lower_index"] = "lower_index"
+    image_ties: Literal["grouped"] = "grouped"
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.min_length <= self.max_length or self.k < 1:
+            raise UsageError(f"protocol {self.name}: lengths {self.min_length}..{self.max_length} or k {self.k} wrong")
+
+
+REGISTERED: dict[str, Protocol] = {
+    protocol.name: protocol
+    for protocol in (
+        Protocol(
+            name="voc2007@1",
+            summary="VOC 2007 test: 11-point AP, difficult ignored; precision and recall of the best label",
+            k=1,
+            max_length=8,
+            ap="11_point",
+        ),
+        Protocol(
+            name="coco-top3@1",
+            summary="COCO, Table 3: score models give exactly 3 labels, sequence models as many as they end with",
+            k=3,
+        ),
+        Protocol(
+            name="nuswide81-top3@1",
+            summary="NUS-WIDE 81 concepts, Table 1: exactly 3 labels, sequences too",
+            k=3,
+            min_length=3,
+            max_length=13,
+            cut_to_k=True,
+        ),
+        Protocol(
+            name="nuswide1000-top10@1",
+            summary="NUS-WIDE 1,000 tags, Table 2: exactly 10 labels, sequences too",
+            k=10,
+            min_length=10,
+            max_length=40,
+            cut_to_k=True,
+        ),
+        Protocol(
+            name="corel5k-top5@1",
+            summary="Corel-5k: score models give exactly 5 words, sequence models up to 5 of free length",
+            k=5,
+            max_length=5,
+        ),
+        Protocol(
+            name="digit-scenes@1",
+            summary="digit-scenes: score models give exactly 3 labels, sequence models as many as they end with",
+            k=3,
+            max_length=10,
+        ),
+    )
+}
+
+
+GENERIC = "score models give exactly {k} labels, sequence models as many as they end with"
+"""What ``top<k>@1`` is."""
+
+
+def get(name: str) -> Protocol:
+    """Return the protocol called ``name``; ``topK@1``, as in ``top3@1``, exists for every whole K >= 1.
+
+    Raises ``UsageError`` with the nearest names.
+
+    >>> get("coco-top3@1").k, get("top7@1").k
+    (3, 7)
+    """
+    generic = re.fullmatch(r"top([1-9][0-9]{0,5})@1", name)
+    if generic:
+        k = int(generic[1])
+        return Protocol(name=name, summary=GENERIC.format(k=k), k=k, max_length=max(20, 2 * k))
+    if name not in REGISTERED:
+        raise unknown("protocol", name, [*REGISTERED, "top<K>@1"], "Try: --protocol top3@1")
+    return REGISTERED[name]
+
+
+def check(protocol: Protocol, labels: Sequence[str]) -> None:
+    """Raise ``UsageError`` where ``protocol`` asks for more labels than there are."""
+    if protocol.k > len(labels):
+        raise UsageError(
+            f"protocol {protocol.name}: k is {protocol.k}, allowed: at most the {len(labels)} labels of the data set."
+            f" Try: --protocol top{len(labels)}@1"
+        )
+
+
+def predicted_top_k(scores: Scores, k: int) -> BoolArray:
+    """Return the ``k`` best labels of each image, (images, labels) bool; ties go to the lower label index.
+
+    Raises ``UsageError`` where ``k`` is larger than the number of labels.
+    """
+    _check_k(scores, k)
+    return metrics.top_k(scores.values, k)
+
+
+def _check_k(scores: Scores, k: int) -> None:
+    if not 1 <= k <= scores.values.shape[1]:
+        raise UsageError(f"k: found {k}, allowed: 1 to {scores.values.shape[1]}, the number of labels")
+
+
+def predicted_from_scores(protocol: Protocol, scores: Scores) -> BoolArray:
+    """Return the label sets that ``protocol`` reads off scores, (images, labels) bool."""
+    return packed_from_scores(protocol, scores)[:]
+
+
+def packed_from_scores(protocol: Protocol, scores: Scores) -> BitMatrix:
+    """Return the label sets that ``protocol`` reads off scores, packed."""
+    _check_k(scores, protocol.k)
+    if protocol.selection == "topk_threshold" and scores.kind not in THRESHOLDS:
+        raise UsageError(
+            f"protocol {protocol.name}: scores of kind '{scores.kind}' have no threshold,"
+            f" allowed: {', '.join(THRESHOLDS)}. Try: a protocol with selection topk_exact"
+        )
+    threshold = THRESHOLDS[scores.kind] if protocol.selection == "topk_threshold" else -np.inf
+    return metrics.packed_top_k(scores.values, protocol.k, threshold)
+
+
+def predicted_from_sequences(protocol: Protocol, label_sets: LabelSets, class_scores: Scores) -> BoolArray:
+    """Return sequences as label sets, (images, labels) bool, cut to the first k emitted where the protocol says so.
+
+    A repeated label counts once, so a cut sequence may hold fewer than k distinct labels.
+    """
+    return cut(protocol, label_sets).as_matrix(class_scores.values.shape[1])
+
+
+def cut(protocol: Protocol, label_sets: LabelSets) -> LabelSets:
+    """Return the sequences as far as they count: the first k labels emitted where the protocol says so."""
+    sequences = label_sets.sequences[:, : protocol.k] if protocol.cut_to_k else label_sets.sequences
+    return LabelSets(label_sets.ids, sequences, label_sets.log_probabilities, label_sets.complete)
+
+
+def measure(  # noqa: PLR0917 - the same order everywhere: what is true, what is predicted
+    protocol: Protocol,
+    labels: Sequence[str],
+    truth: Mask,
+    ignore: Mask | None,
+    predicted: Mask | None,
+    scores: Scores,
+) -> Measures:
+    """Return every metric of ``protocol``; ``predicted=None`` reads the label sets off the scores.
+
+    ``values``: C-P, C-R, C-F1, O-P, O-R, O-F1, I-P, I-R, I-F1, MAP@10 (as the protocol defines it), MAP@10_image,
+    MAP@10_class, mAP (the protocol's kind), mAP_11_point, mAP_all_point, mAP_non_interpolated: fractions; and
+    labels_per_image, the mean number of labels predicted. ``per_class``: ap, precision, recall, support, predicted.
+    With packed masks and memory-mapped scores, a million images of 1,000 labels take less than 1 GiB of memory.
+    Raises ``DataError`` where shapes differ.
+    """
+    _check_shapes(labels, truth, ignore, predicted, scores)
+    mask = ignore if ignore is not None and protocol.difficult == "ignore" and count(ignore) else None
+    if predicted is None:
+        predicted = packed_from_scores(protocol, scores)
+    per_class = metrics.class_counts(truth, predicted, mask)
+    per_image = metrics.image_counts(truth, predicted, mask)
+    ap = metrics.average_precisions(truth, scores.values, AP_KINDS, mask)
+    map_at_10 = {
+        "image": metrics.mean_defined(metrics.map_at_k_image(truth, scores.values, 10, mask)),
+        "class": metrics.mean_defined(metrics.map_at_k_class(truth, scores.values, 10, mask)),
+    }
+    values: dict[str, float] = {}
+    for letter, counts in (("C", per_class), ("O", None), ("I", per_image)):
+        if counts is None:
+            triple = metrics.micro(per_class, protocol.no_predictions)
+        else:
+            triple = metrics.macro(counts, protocol.no_predictions)
+            if protocol.f1 == "mean_of_f1":
+                triple = (*triple[:2], metrics.mean_of_f1(counts))
+        values |= {f"{letter}-{name}": value for name, value in zip(("P", "R", "F1"), triple, strict=True)}
+    values["MAP@10"] = map_at_10[protocol.map_at_10]
+    values |= {f"MAP@10_{kind}": value for kind, value in map_at_10.items()}
+    values["mAP"] = metrics.mean_defined(ap[protocol.ap])
+    values |= {f"mAP_{kind}": metrics.mean_defined(ap[kind]) for kind in AP_KINDS}
+    values["labels_per_image"] = count(predicted) / len(scores.ids)
+    return Measures(
+        protocol.name,
+        values,
+        {
+            "ap": tuple(ap[protocol.ap].tolist()),
+            "precision": tuple(metrics.precision(per_class, protocol.no_predictions).tolist()),
+            "recall": tuple(metrics.recall(per_class).tolist()),
+            "support": tuple(map(float, per_class.positives)),
+            "predicted": tuple(map(float, per_class.predicted)),
+        },
+        _notes(labels, per_class, per_image),
+    )
+
+
+def _check_shapes(
+    labels: Sequence[str], truth: Mask, ignore: Mask | None, predicted: Mask | None, scores: Scores
+) -> None:
+    shape = (len(scores.ids), len(labels))
+    if shape[0] == 0 or shape[1] == 0:
+        raise DataError(f"nothing to measure: {shape[0]} images, {shape[1]} labels; allowed: at least 1 of each")
+    parts = {"truth": truth, "ignore": ignore, "predicted": predicted, "scores": scores.values}
+    for name, array in parts.items():
+        if array is not None and array.shape != shape:
+            raise DataError(f"{name} is {array.shape}, must be {shape}, images by labels")
+
+
+def _notes(labels: Sequence[str], per_class: metrics.Counts, per_image: metrics.Counts) -> tuple[str, ...]:
+    notes = []
+    dropped = np.flatnonzero(per_class.positives == 0)
+    if len(dropped):
+        names = ", ".join(labels[index] for index in dropped[:8]) + (", ..." if len(dropped) > 8 else "")
+        notes.append(
+            f"{len(dropped)} of {len(labels)} classes have no positive image; left out of class means: {names}"
+        )
+    unlabelled = int(np.count_nonzero(per_image.positives == 0))
+    if unlabelled:
+        notes.append(f"{unlabelled} of {len(per_image.positives)} images have no label; left out of image means")
+    return tuple(notes)

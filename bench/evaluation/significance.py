@@ -1,0 +1,95 @@
+"""Which stored models differ by more than the choice of test images explains: paired bootstrap, seeds averaged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+
+from bench.errors import DataError
+from bench.evaluation import bootstrap, protocols
+from bench.store.run_folder import RunFolder
+
+METRICS = ("O-F1", "C-F1", "mAP")
+"""Metrics whose differences are printed; marks are made for every resampled one."""
+
+Distributions = Mapping[str, Mapping[str, bootstrap.Values]]
+"""Row -> metric -> its resamples, the first of them on the images as they are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """The first row's metric minus the second's, with the middle 95 % of its resamples, as fractions."""
+
+    metric: str
+    first: str
+    second: str
+    value: float
+    low: float
+    high: float
+
+    @property
+    def distinguishable(self) -> bool:
+        """Return whether the interval leaves out 0."""
+        return not self.low <= 0.0 <= self.high
+
+
+def distributions(groups: Mapping[str, Sequence[RunFolder]], resamples: int = 1000) -> Distributions:
+    """Return every row's resampled metrics; ``groups`` maps a row's label to the runs of its seeds.
+
+    A row's value is the mean over its seeds; all runs see the same resamples of the same test images.
+    Raises ``DataError`` where runs were measured on different images or labels.
+    """
+    result: dict[str, dict[str, bootstrap.Values]] = {}
+    first: RunFolder | None = None
+    for label, folders in groups.items():
+        runs = []
+        for folder in folders:
+            first = first or folder
+            if _test_print(folder) != _test_print(first):
+                raise DataError(
+                    f"{folder.path} was measured on other test images than {first.path}; their difference has no"
+                    " meaning. Try: runs of one data set, with the same options"
+                )
+            truth = folder.read_truth()
+            runs.append(
+                bootstrap.distribution(
+                    truth.truth,
+                    folder.read_predicted(),
+                    np.asarray(folder.read_scores().values),
+                    truth.ignore,
+                    ap=protocols.get(folder.config["protocol"]).ap,
+                    resamples=resamples,
+                    name=f"bootstrap of {label}",
+                )
+            )
+        if runs:
+            result[label] = {metric: np.mean([run[metric] for run in runs], axis=0) for metric in runs[0]}
+    return result
+
+
+def _test_print(folder: RunFolder) -> str:
+    return str(folder.config["dataset"]["fingerprints"]["test"])
+
+
+def differences(found: Distributions, metrics: Sequence[str] = METRICS) -> list[Difference]:
+    """Return the difference of every pair of rows in every metric, rows in their order."""
+    pairs = [(metric, first, second) for metric in metrics for first, second in combinations(found, 2)]
+    return [_difference(found, metric, first, second) for metric, first, second in pairs]
+
+
+def _difference(found: Distributions, metric: str, first: str, second: str) -> Difference:
+    interval = bootstrap.interval(found[first][metric] - found[second][metric])
+    return Difference(metric, first, second, interval.value, interval.low, interval.high)
+
+
+def ties(found: Distributions) -> frozenset[tuple[str, str]]:
+    """Return the (row label, metric) that cannot be told from the metric's best row, the best row itself left out."""
+    tied = set()
+    for metric in next(iter(found.values()), {}):
+        best = max(found, key=lambda label: float(found[label][metric][0]))
+        others = [label for label in found if label != best]
+        tied |= {(label, metric) for label in others if not _difference(found, metric, best, label).distinguishable}
+    return frozenset(tied)

@@ -1,0 +1,144 @@
+"""ONNX Runtime sessions: the device that was asked for or an error, never a silent other one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from bench.errors import ModelError, NotRun, UsageError
+from bench.exported.model_folder import DECODER, ENCODER, KEY, STEP, Description, find, parse
+from bench.records import FloatArray
+
+KNOWN = ("parents", "labels", "terms", "states")
+"""Arrays of the prefixes that ``bench.exported.export`` stores with a model."""
+
+PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+
+
+def choose_device(asked: str) -> str:
+    """Return ``cpu`` or ``cuda``; ``auto`` takes CUDA where ONNX Runtime was built with it and finds a device.
+
+    Raises ``UsageError`` for another word, ``NotRun`` where CUDA was asked for and is not there.
+    """
+    import onnxruntime
+
+    if asked not in {"auto", *PROVIDERS}:
+        raise UsageError(f"--device: found '{asked}', allowed: auto, cpu, cuda. Try: --device auto")
+    built_with = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
+    # The GPU package lists its provider on machines without a device too.
+    usable = built_with and Path("/dev/nvidiactl").exists()
+    if asked == "cuda" and not usable:
+        reason = "onnxruntime has no CUDA provider" if not built_with else "no CUDA device is visible"
+        raise NotRun(f"--device cuda: {reason}. Try: pip install onnxruntime-gpu, or --device cpu")
+    return "cuda" if asked == "cuda" or (asked == "auto" and usable) else "cpu"
+
+
+def open_session(path: Path, device: str = "cpu", threads: int = 0) -> Any:
+    """Return an ONNX Runtime session of ``path`` on ``device``, ``cpu`` or ``cuda``; ``threads`` 0: all cores.
+
+    Raises ``ModelError`` for a file that is not ONNX or damaged, ``NotRun`` where the device's provider fails.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    # Threads that spin while they wait take the cores from whatever else the process does, such as decoding.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 3
+    try:
+        session = onnxruntime.InferenceSession(str(path), options, providers=[PROVIDERS[device]])
+    except Exception as error:  # onnxruntime raises a dozen unrelated classes
+        reason = str(error).splitlines()[0][:200]
+        raise ModelError(f"cannot load {path}: {reason}. Is it an ONNX file, and whole?") from error
+    if session.get_providers()[0] != PROVIDERS[device]:
+        raise NotRun(f"--device {device}: ONNX Runtime fell back to {session.get_providers()[0]}. Try: --device cpu")
+    return session
+
+
+def describe(session: Any, path: Path) -> Description:
+    """Return what the model in ``session`` says of itself."""
+    return parse(session.get_modelmeta().custom_metadata_map.get(KEY), path)
+
+
+class Encoder:
+    """``encoder.onnx``: preprocessed images (n, 3, size, size) -> scores (n, labels), or image terms (n, D).
+
+    ``rows`` images are computed at once, the last call padded, so that the number of images changes no result.
+    """
+
+    def __init__(self, folder: Path, device: str = "cpu", threads: int = 0, rows: int = 16) -> None:
+        path = find(folder, ENCODER)
+        self._session = open_session(path, device, threads)
+        self.description = describe(self._session, path)
+        self.device, self.rows = device, rows
+        self._output = self._session.get_outputs()[0].name
+
+    def __call__(self, pixels: FloatArray) -> FloatArray:
+        """Return the results for ``pixels``. Raises ``ModelError`` where the device's memory is too small."""
+        results = []
+        for start in range(0, len(pixels), self.rows):
+            chunk = pixels[start : start + self.rows]
+            padded = np.zeros((self.rows, *pixels.shape[1:]), dtype=np.float32)
+            padded[: len(chunk)] = chunk
+            results.append(self.run(padded)[: len(chunk)])
+        return np.concatenate(results)
+
+    def run(self, pixels: FloatArray) -> FloatArray:
+        """Return the results of one call with exactly these images."""
+        try:
+            if self.device == "cpu":
+                result: FloatArray = self._session.run([self._output], {"pixels": pixels})[0]
+                return result
+            binding = self._session.io_binding()
+            binding.bind_cpu_input("pixels", pixels)
+            binding.bind_output(self._output)  # to host memory: it is small, and the features stay on the GPU
+            self._session.run_with_iobinding(binding)
+            bound: FloatArray = binding.copy_outputs_to_cpu()[0]
+            return bound
+        except Exception as error:
+            if "memory" not in str(error).lower() and "alloc" not in str(error).lower():
+                raise
+            raise ModelError(
+                f"out of memory with {len(pixels)} images at once. Try: --batch {self.rows // 2}"
+            ) from error
+
+
+class OnnxStepNetwork:
+    """``step.onnx`` as a ``bench.contracts.StepNetwork``."""
+
+    activation: Literal["identity", "relu", "tanh"]
+
+    def __init__(self, folder: Path, description: Description, device: str = "cpu", threads: int = 0) -> None:
+        path = find(folder, STEP)
+        self._session = open_session(path, device, threads)
+        if describe(self._session, path).weights_hash != description.weights_hash:
+            raise ModelError(f"{path} and {folder / ENCODER} are of different models. Try: bench export RUN --out DIR")
+        arrays = read_arrays(find(folder, DECODER))
+        self.output, self.bias, self.start_states = arrays["output"], arrays["bias"], arrays["start_states"]
+        if len(self.output) != len(description.labels) + 1:
+            raise ModelError(
+                f"{folder / DECODER} holds {len(self.output) - 1} labels, {path} says {len(description.labels)}."
+                " Try: bench export RUN --out DIR"
+            )
+        self.activation = description.activation or "identity"
+        self.sees_image = bool(description.sees_image)
+        self.known: dict[str, Any] = {name: arrays[name] for name in KNOWN if name in arrays}
+
+    def step(self, labels: Any, states: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return prefix terms (b, D) and states (b, S) after ``labels`` (b,) int64 from ``states`` (b, S)."""
+        terms, following = self._session.run(["terms", "next_states"], {"labels": labels, "states": states})
+        return terms, following
+
+
+def read_arrays(path: Path) -> dict[str, Any]:
+    """Return the arrays of a safetensors file; raises ``ModelError`` where it is damaged."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        arrays: dict[str, Any] = load_file(path)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise ModelError(f"cannot read {path}: {error}. Try: bench export RUN --out {path.parent}") from error
+    return arrays

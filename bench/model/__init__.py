@@ -1,0 +1,1 @@
+"""From images to scores: frozen features, training, fine-tuning, prediction, and what is shown of a trained model."""

@@ -1,0 +1,84 @@
+"""An interrupted training on disk: what it continues from after its last finished epoch."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.errors import ModelError
+from bench.system.files import write_atomic
+
+if TYPE_CHECKING:
+    import torch
+
+Weights = dict[str, "torch.Tensor"]
+
+
+@dataclass(slots=True)
+class TrainingState:
+    """Where a training stands: in which attempt (one per learning rate), after which epoch, with which weights.
+
+    ``rate`` is the learning rate in force. ``attempt_*`` is the best of the attempt under way and
+    ``best_*`` the best of the finished ones. Random numbers need no place here: every epoch draws its
+    own from the seed and its number.
+    """
+
+    attempt: int = 0
+    epoch: int = 0
+    rate: float = 0.0
+    since_best: int = 0
+    since_halved: int = 0
+    attempt_score: float = -math.inf
+    attempt_epoch: int = 0
+    best_score: float = -math.inf
+    best_epoch: int = 0
+    best_attempt: int = -1
+    history: list[dict[str, float]] = field(default_factory=list)
+    diverged: list[int] = field(default_factory=list)
+    model: Weights = field(default_factory=dict)
+    optimizer: dict[str, Any] = field(default_factory=dict)
+    attempt_weights: Weights = field(default_factory=dict)
+    best_weights: Weights = field(default_factory=dict)
+
+
+class CheckpointFile:
+    """The file of one training, told apart from others by ``key``; without a path nothing is kept."""
+
+    def __init__(self, path: Path | None, key: str) -> None:
+        self.path = path
+        self.key = key
+
+    def load(self) -> TrainingState:
+        """Return the state to continue from: a new one where there is no file or it is another training's.
+
+        Raises ``ModelError`` for a file that is no checkpoint.
+        """
+        import torch
+
+        if self.path is None or not self.path.exists():
+            return TrainingState()
+        try:
+            content = torch.load(self.path, map_location="cpu", weights_only=True)
+            if content["key"] != self.key:
+                return TrainingState()
+            return TrainingState(**content["state"])
+        except Exception as error:  # a damaged file fails anywhere in the unpickler
+            raise ModelError(
+                f"cannot read the training checkpoint {self.path}: {type(error).__name__}."
+                " Delete it to train from the start"
+            ) from error
+
+    def save(self, state: TrainingState) -> None:
+        """Replace the file by ``state``."""
+        import torch
+
+        if self.path is None:
+            return
+        fields = {entry.name: getattr(state, entry.name) for entry in dataclasses.fields(state)}
+        buffer = io.BytesIO()
+        torch.save({"key": self.key, "state": fields}, buffer)
+        write_atomic(self.path, buffer.getvalue())

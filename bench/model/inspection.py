@@ -1,0 +1,190 @@
+"""What a reader wants to see of a run beside its numbers: test images, search trees, embeddings, attention.
+
+Computed once, when the run has its model, and stored, so that figures and reports need neither torch nor data set.
+The images are the same for every run on the same test part.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bench.contracts import Backbone
+from bench.data.preprocess import preprocess
+from bench.decode.search import Conditional, Path, Prefixes, beam_search
+from bench.model.networks import TorchStepNetwork, image_terms
+from bench.records import Features, FloatArray, LabelSets, SearchOptions, Split
+from bench.store.exhibits import Exhibits
+from bench.store.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    import torch
+
+GALLERY = 60
+"""Test images shown, drawn at random."""
+THUMBNAIL = 160
+"""Largest side of a shown image in pixels."""
+TREES = 6
+"""Images whose search is stored step by step."""
+READABLE = 3
+"""Length of the sequences that are shown first."""
+ATTENDED = 4
+"""Images whose attention is stored."""
+MAP_SIDE = 56
+"""Side of an attention map."""
+
+
+def gallery_rows(images: int) -> list[int]:
+    """Return which test images are shown, ascending; it depends on their number alone."""
+    return sorted(np.random.default_rng(0).permutation(images)[:GALLERY].tolist())
+
+
+def inspect(
+    folder: RunFolder,
+    split: Split,
+    model: Any,
+    features: Features,
+    backbone: Backbone,
+    *,
+    options: SearchOptions | None,
+    label_sets: LabelSets | None,
+) -> None:
+    """Store the gallery and, where ``options`` say how a sequence model searches, trees, embeddings and attention."""
+    rows = gallery_rows(len(split))
+    exhibits = Exhibits(folder.path)
+    exhibits.write_gallery(rows, [thumbnail(split, row) for row in rows])
+    if options is None or label_sets is None:
+        return
+    shown = Features(tuple(features.ids[row] for row in rows), np.ascontiguousarray(features.values[rows]), "")
+    terms, starts = image_terms(model, shown)
+    network = TorchStepNetwork(model)
+    # A tree of a few labels has something to show and can still be read.
+    lengths = (label_sets.sequences[rows] >= 0).sum(axis=1)
+    chosen = np.argsort(np.abs(lengths - READABLE), kind="stable")
+    trees, prefixes = [], []
+    for place in chosen[:TREES].tolist():
+        of_image = Prefixes(network, starts[place if network.sees_image else 0])
+        prefixes.append(of_image)
+        trees.append({"row": rows[place], **search_tree(Conditional(of_image, terms[place], options))})
+    exhibits.write_trees(trees)
+    first = Prefixes(network, starts[0]).term(())
+    exhibits.write_embedding(labels=network.output[:-1], images=terms, start=first)
+    attended = chosen[:ATTENDED].tolist()
+    maps = []
+    for place, of_image in zip(attended, prefixes, strict=False):
+        label = int(label_sets.sequences[rows[place], 0])
+        seen = [(), (label,)] if label >= 0 else [()]
+        pixels = preprocess(split.images.read(rows[place]), backbone.preprocessing)
+        maps.append(attention(backbone, model, network, pixels, np.stack([of_image.term(prefix) for prefix in seen])))
+    exhibits.write_attention([rows[place] for place in attended], maps)
+
+
+def thumbnail(split: Split, row: int) -> bytes:
+    """Return image ``row`` as a JPEG whose larger side has ``THUMBNAIL`` pixels at most."""
+    from PIL import Image
+
+    image = Image.fromarray(split.images.read(row))
+    image.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    image.save(buffer, format="JPEG", quality=85)
+    return buffer.getvalue()
+
+
+@dataclass(frozen=True)
+class _Recorded(Conditional):
+    """Remembers the prefixes that the search asked about, with what it was told."""
+
+    asked: dict[tuple[int, ...], Any] = field(default_factory=dict)
+
+    def __call__(self, prefix: tuple[int, ...]) -> Any:
+        step = super().__call__(prefix)
+        self.asked[prefix] = step
+        return step
+
+
+def search_tree(conditional: Conditional) -> dict[str, Any]:
+    """Return the beam search of one image: the labels extended in each round, and the answer.
+
+    ``edges`` are (prefix, label, probability given the prefix, probability of the whole path, whether the search
+    went on from it or ended there). Label ``conditional.end`` is END.
+    """
+    width, end = conditional.options.beam_width, conditional.end
+    recorded = _Recorded(conditional.prefixes, conditional.image_term, conditional.options)
+    candidates, live = beam_search(recorded)
+    asked = recorded.asked
+    ended = {path.labels for path in candidates}
+    best: Path = min(candidates or live, key=lambda path: -path.log_probability)
+    total: dict[tuple[int, ...], float] = {(): 0.0}
+    edges = []
+    for prefix in sorted(asked, key=len):
+        step = asked[prefix]
+        for label in np.argsort(-step, kind="stable")[:width].tolist():
+            if step[label] == -np.inf:
+                continue
+            path = (*prefix, label)
+            total[path] = total.get(prefix, 0.0) + float(step[label])
+            kept = path in ended or path in asked
+            edges.append([prefix, label, math.exp(float(step[label])), math.exp(total[path]), kept])
+    return {"edges": edges, "best": list(best.labels), "end": end, "beam_width": width}
+
+
+def attention(
+    backbone: Backbone, model: Any, network: TorchStepNetwork, pixels: FloatArray, terms: FloatArray
+) -> FloatArray:
+    """Return what the label nodes see after each prefix: (2, prefixes, ``MAP_SIDE``, ``MAP_SIDE``) in [0, 1].
+
+    The first of the two is the label scores, weighted by their probabilities, projected back through the frozen
+    network to the pixels (absolute gradient); the second is Grad-CAM on its last feature map. ``pixels`` is
+    (3, size, size), ``terms`` (prefixes, D). The image's features are the same at each step: only the weights
+    of the projection change.
+    """
+    import torch
+
+    grids: list[torch.Tensor] = []
+
+    def keep(_module: Any, _inputs: Any, output: Any) -> None:
+        if isinstance(output, torch.Tensor) and output.ndim == 4 and output.shape[-1] > 1 and output.requires_grad:
+            grids.append(output)
+
+    module = backbone.module.to("cpu").eval()
+    hooks = [part.register_forward_hook(keep) for part in module.modules() if not list(part.children())]
+    model = model.to("cpu").eval()
+    output, bias = torch.from_numpy(network.output), torch.from_numpy(network.bias)
+    activate = {"identity": lambda x: x, "relu": torch.relu, "tanh": torch.tanh}[network.activation]
+    try:
+        image = torch.from_numpy(pixels[None].copy()).requires_grad_(True)
+        with torch.enable_grad():
+            seen = model.image_term(module(image))
+            steps = [(activate(torch.from_numpy(term) + seen) @ output.T + bias)[:, :-1] for term in terms]
+            maps: list[list[FloatArray]] = [[], []]
+            for scores in steps:
+                weighted = (scores.softmax(dim=1).detach() * scores).sum()
+                sources = [image, *grids[-1:]]
+                gradients = torch.autograd.grad(weighted, sources, retain_graph=True, allow_unused=True)
+                maps[0].append(_as_map(gradients[0].abs().amax(dim=1)))
+                if len(gradients) > 1 and gradients[1] is not None:
+                    importance = gradients[1].mean(dim=(2, 3), keepdim=True)
+                    maps[1].append(_as_map(torch.relu((importance * grids[-1]).sum(dim=1))))
+                else:
+                    maps[1].append(np.zeros((MAP_SIDE, MAP_SIDE), dtype=np.float32))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return np.array(maps, dtype=np.float32)
+
+
+def _as_map(values: torch.Tensor) -> FloatArray:
+    """Return (1, h, w) ``values`` as (``MAP_SIDE``, ``MAP_SIDE``), smoothed, divided by the largest."""
+    import torch
+
+    resized = torch.nn.functional.interpolate(
+        values.detach()[:, None], (MAP_SIDE, MAP_SIDE), mode="bilinear", align_corners=False, antialias=True
+    )
+    smooth = torch.nn.functional.avg_pool2d(resized, 5, stride=1, padding=2, count_include_pad=False)[0, 0]
+    largest = float(smooth.max())
+    result: FloatArray = (smooth / largest if largest > 0 else smooth).numpy().astype(np.float32)
+    return result

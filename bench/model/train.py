@@ -1,0 +1,300 @@
+"""Trains a model on cached features: learning rates tried in turn, early stopping, checkpoints, the best kept."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bench.errors import ModelError, UsageError
+from bench.model.checkpoint import CheckpointFile, TrainingState
+from bench.model.networks import by_chunks, device_of
+from bench.options import OptionValue
+from bench.records import BoolArray, Features, FloatArray
+from bench.system.deterministic import deterministic
+from bench.system.files import canonical_json, digest
+from bench.system.progress import track
+
+if TYPE_CHECKING:
+    import torch
+
+Validate = Callable[[Any], float]
+"""The trained model so far -> its score on images held out of training; higher is better."""
+
+
+@dataclass(frozen=True, slots=True)
+class EpochRecord:
+    """One epoch: ``rate`` is the learning rate in force, which halving makes smaller than ``learning_rate``."""
+
+    learning_rate: float
+    epoch: int
+    loss: float
+    score: float
+    rate: float
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingRecord:
+    """How a model came to its weights: those of epoch ``best_epoch`` (from 1) at ``learning_rate``.
+
+    ``score`` is the validation score there; ``diverged`` lists the learning rates whose loss became
+    infinite. A model without gradient training has no history and NaN for learning rate and score.
+    """
+
+    history: tuple[EpochRecord, ...]
+    best_epoch: int
+    learning_rate: float
+    score: float
+    parameters: int
+    diverged: tuple[float, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the record as JSON values; undefined numbers are ``None``."""
+        record = dataclasses.asdict(self)
+        for name in ("learning_rate", "score"):
+            record[name] = None if math.isnan(record[name]) else record[name]
+        return record
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """``TRAINING_OPTIONS`` with their values; see there for what each means."""
+
+    epochs: int
+    batch_size: int
+    learning_rates: tuple[float, ...]
+    optimizer: str
+    momentum: float
+    weight_decay: float
+    clip_norm: float
+    patience: int
+    halve_after: int
+
+    @classmethod
+    def from_options(cls, options: Mapping[str, OptionValue]) -> Settings:
+        """Return the settings; raises ``UsageError`` for learning rates that are not positive numbers."""
+        values: dict[str, Any] = dict(options)
+        text = str(values["learning_rates"])
+        try:
+            rates = tuple(float(part) for part in text.split(","))
+        except ValueError:
+            rates = ()
+        if not rates or not all(math.isfinite(rate) and rate > 0 for rate in rates):
+            raise UsageError(
+                f"option learning_rates: found '{text}', allowed: positive numbers, comma-separated."
+                " Try: --set learning_rates=1e-3,3e-4"
+            )
+        return cls(**(values | {"learning_rates": rates}))
+
+    def make_optimizer(self, parameters: Any, rate: float) -> torch.optim.Optimizer:
+        """Return the update rule over ``parameters``, starting at learning rate ``rate``."""
+        import torch
+
+        if self.optimizer == "adam":
+            return torch.optim.Adam(parameters, lr=rate, weight_decay=self.weight_decay)
+        if self.optimizer == "sgd":
+            return torch.optim.SGD(parameters, lr=rate, momentum=self.momentum, weight_decay=self.weight_decay)
+        return torch.optim.RMSprop(
+            parameters, lr=rate, alpha=0.95, momentum=self.momentum, weight_decay=self.weight_decay
+        )
+
+
+class _Diverged(Exception):  # noqa: N818 - an outcome of one attempt, not a mistake
+    """The loss or a weight is no longer finite."""
+
+
+def fit(
+    model: Any,
+    options: Mapping[str, OptionValue] | None,
+    train: Features,
+    truth: BoolArray,
+    validate: Validate,
+    *,
+    name: str,
+    seed: int,
+    checkpoint: Path | None = None,
+    device: str = "cpu",
+) -> TrainingRecord:
+    """Train ``model``, leave it with its best weights and in eval mode, and return how it went.
+
+    ``options`` holds every name of ``TRAINING_OPTIONS``; empty or ``None`` for a model that has only ``fit``.
+    ``name`` is the model's in progress bars and errors.
+    ``truth`` is (images, labels) bool. On one machine the result depends on the arguments alone, to the
+    bit: torch's global random state is neither used nor changed. With ``checkpoint``, a training that
+    was killed continues after its last finished epoch to the same result; the caller removes the file
+    once the weights are stored. Raises ``ModelError`` where the loss of every learning rate diverges.
+    """
+    model.to(device)
+    if hasattr(model, "fit"):
+        model.fit(train.values, truth)
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    if not options:
+        model.eval()
+        return TrainingRecord((), 0, math.nan, math.nan, parameters)
+    settings = Settings.from_options(options)
+    key = digest(canonical_json([name, dict(options), seed, train.fingerprint, list(truth.shape)]), save_weights(model))
+    training = Training(model, settings, train.values, truth, validate=validate, name=name, seed=seed)
+    return training.run(CheckpointFile(checkpoint, key), parameters)
+
+
+class Training:
+    """One training under way; ``run`` takes it from a checkpoint, or from the start, to its end."""
+
+    def __init__(
+        self,
+        model: Any,
+        settings: Settings,
+        values: FloatArray,
+        truth: BoolArray,
+        *,
+        validate: Validate,
+        name: str,
+        seed: int,
+    ) -> None:
+        self.model = model
+        self.settings = settings
+        self.values = values
+        self.truth = truth
+        self.validate = validate
+        self.name = name
+        self.seed = seed
+        self.device = device_of(model)
+
+    def run(self, checkpoint: CheckpointFile, parameters: int) -> TrainingRecord:
+        """Try every learning rate from the same initial weights, load the best weights, return the record."""
+        rates = self.settings.learning_rates
+        initial = _copy(self.model.state_dict())
+        state = checkpoint.load()
+        while state.attempt < len(rates):
+            rate = rates[state.attempt]
+            if state.epoch == 0:
+                state.model, state.optimizer, state.rate = initial, {}, rate
+            try:
+                with deterministic():
+                    self._attempt(state, checkpoint, rate)
+            except _Diverged:
+                state.diverged.append(state.attempt)
+            else:
+                if state.attempt_score > state.best_score:
+                    state.best_score, state.best_epoch = state.attempt_score, state.attempt_epoch
+                    state.best_attempt, state.best_weights = state.attempt, state.attempt_weights
+            if state.attempt + 1 == len(rates) == len(state.diverged):
+                raise ModelError(
+                    f"{self.name}: the loss became infinite or undefined in epoch {state.epoch + 1} at learning rate"
+                    f" {rate:g}. Try: --set learning_rates={min(rates) / 10:g}"
+                )
+            state.attempt, state.epoch, state.since_best, state.since_halved = state.attempt + 1, 0, 0, 0
+            state.attempt_score, state.attempt_epoch, state.attempt_weights = -math.inf, 0, {}
+            checkpoint.save(state)
+        self.model.load_state_dict(state.best_weights)
+        self.model.eval()
+        return TrainingRecord(
+            history=tuple(EpochRecord(**entry) for entry in state.history),  # type: ignore[arg-type]
+            best_epoch=state.best_epoch,
+            learning_rate=rates[state.best_attempt],
+            score=state.best_score,
+            parameters=parameters,
+            diverged=tuple(rates[attempt] for attempt in state.diverged),
+        )
+
+    def _attempt(self, state: TrainingState, checkpoint: CheckpointFile, rate: float) -> None:
+        """Train at one learning rate until the epochs or the patience end, from where ``state`` stands."""
+        settings = self.settings
+        self.model.load_state_dict(state.model)
+        optimizer = settings.make_optimizer(self.model.parameters(), rate)
+        if state.optimizer:
+            optimizer.load_state_dict(state.optimizer)
+        description = f"training {self.name} lr {rate:g}"
+        for epoch in track(range(state.epoch, settings.epochs), description, unit="epochs"):
+            if state.since_best >= settings.patience:
+                break
+            started = time.perf_counter()
+            for group in optimizer.param_groups:
+                group["lr"] = state.rate
+            loss = self._epoch(optimizer, epoch)
+            self.model.eval()
+            score = float(self.validate(self.model))
+            entry = {"learning_rate": rate, "epoch": epoch + 1, "loss": loss, "score": score, "rate": state.rate}
+            state.history.append(entry | {"seconds": time.perf_counter() - started})
+            state.epoch = epoch + 1
+            state.since_best, state.since_halved = state.since_best + 1, state.since_halved + 1
+            state.model, state.optimizer = _copy(self.model.state_dict()), optimizer.state_dict()
+            if score > state.attempt_score:
+                state.attempt_score, state.attempt_epoch, state.attempt_weights = score, epoch + 1, state.model
+                state.since_best = state.since_halved = 0
+            elif state.since_halved >= settings.halve_after:
+                state.rate, state.since_halved = state.rate / 2, 0
+            checkpoint.save(state)
+
+    def _epoch(self, optimizer: torch.optim.Optimizer, epoch: int) -> float:
+        """Pass once over the training part in an order drawn from the seed; return the mean loss per image."""
+        import torch
+
+        shuffle_seed, noise_seed, loss_seed = (
+            int(word) for word in np.random.SeedSequence([self.seed, epoch]).generate_state(3)
+        )
+        order = torch.randperm(len(self.values), generator=torch.Generator().manual_seed(shuffle_seed)).numpy()
+        generator = torch.Generator(device=self.device).manual_seed(loss_seed)
+        total = 0.0
+        self.model.train()
+        with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
+            torch.manual_seed(noise_seed)
+            for start in range(0, len(order), self.settings.batch_size):
+                rows = order[start : start + self.settings.batch_size]
+                features = torch.from_numpy(self.values[rows]).to(self.device)
+                truth = torch.from_numpy(self.truth[rows]).to(self.device)
+                loss = self.model.loss(features, truth, generator)
+                optimizer.zero_grad()
+                loss.backward()
+                norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip_norm or math.inf)
+                if not (math.isfinite(loss.item()) and math.isfinite(norm.item())):
+                    raise _Diverged
+                optimizer.step()
+                total += loss.item() * len(rows)
+        if not all(bool(parameter.isfinite().all()) for parameter in self.model.parameters()):
+            raise _Diverged
+        return total / len(order)
+
+
+def _copy(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {name: tensor.detach().clone() for name, tensor in weights.items()}
+
+
+def scores(model: Any, features: Features) -> FloatArray:
+    """Return a score model's scores, (images, labels) float32, of the kind ``model.score_kind``."""
+    return by_chunks(model, model, features.values)
+
+
+def save_weights(model: Any) -> bytes:
+    """Return the model's parameters and buffers as the content of a safetensors file."""
+    from safetensors.torch import save
+
+    tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in model.state_dict().items()}
+    content: bytes = save(tensors)
+    return content
+
+
+def load_weights(model: Any, content: bytes) -> None:
+    """Put the parameters and buffers of a safetensors file's ``content`` into ``model``.
+
+    Raises ``ModelError`` where the content is damaged or was saved from a model of another shape.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    try:
+        model.load_state_dict(load(content))
+    except SafetensorError as error:
+        raise ModelError(f"cannot read the model weights: {error}. Try: delete the run folder and run again") from error
+    except RuntimeError as error:
+        reason = " ".join(str(error).split("\n\t")[1:2]) or str(error)
+        raise ModelError(
+            f"the model weights do not fit this model: {reason.strip()}. Were other options or labels used?"
+        ) from error

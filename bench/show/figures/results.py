@@ -1,0 +1,150 @@
+"""What a run got right: by class, by the size of objects, by threshold; and what it costs."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.records import BoolArray, FloatArray
+from bench.show.figures.base import COLOURS, INK, Figure, canvas, legend
+
+MOST_CLASSES = 81
+SIZE_EDGES = (0.0, 0.01, 0.03, 0.1, 0.3, 0.6, 1.0)
+"""Bins of the share of the picture that an object takes."""
+
+
+def per_class(labels: Sequence[str], truth: BoolArray, predicted: BoolArray, ignore: BoolArray | None) -> Figure:
+    """Return precision and recall of each class, the classes with most images first; as the paper's Fig. 7."""
+    counted = predicted if ignore is None else predicted & ~ignore
+    hits, support, guesses = (array.sum(axis=0) for array in (counted & truth, truth, counted))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        precision, recall = hits / guesses, hits / support
+    order = np.argsort(-support, kind="stable")
+    shown = order[:MOST_CLASSES]
+    drawing, axes = canvas(max(5.0, 1.2 + 0.13 * len(shown)), 4.6, rows=2)
+    for axis, values, name, colour in zip(axes, (precision, recall), ("precision", "recall"), COLOURS, strict=False):
+        axis.bar(range(len(shown)), np.nan_to_num(values[shown]), color=colour, width=0.75)
+        axis.set(ylim=(0, 1), ylabel=name, xlim=(-0.7, len(shown) - 0.3))
+        axis.set_xticks([])
+    axes[1].set_xticks(range(len(shown)), [labels[label] for label in shown], rotation=90, fontsize=6.5)
+    rows = tuple(
+        {
+            "label": labels[label],
+            "images": int(support[label]),
+            "predicted": int(guesses[label]),
+            "precision": float(precision[label]),
+            "recall": float(recall[label]),
+        }
+        for label in order
+    )
+    never = [labels[label] for label in order if support[label] and not guesses[label]]
+    caption = "Classes with the most test images stand left."
+    if never:
+        caption += f" Never predicted: {', '.join(never[:8])}{f' and {len(never) - 8} more' if len(never) > 8 else ''}."
+    return Figure("per-class", "Precision and recall of each class", caption, rows, drawing)
+
+
+def object_sizes(sizes: FloatArray, truth: BoolArray, models: Mapping[str, BoolArray]) -> Figure:
+    """Return recall by the share of the picture that a label's largest object takes; as the paper's Fig. 8.
+
+    ``sizes`` is (images, labels), 0 where unknown; ``models`` maps a name to its predicted label sets.
+    """
+    known = truth & (sizes > 0)
+    bins = np.digitize(sizes[known], SIZE_EDGES[1:-1])
+    totals = np.bincount(bins, minlength=len(SIZE_EDGES) - 1)
+    drawing, (axis,) = canvas(6, 3.2)
+    names = [f"{low:.0%}-{high:.0%}" for low, high in itertools.pairwise(SIZE_EDGES)]
+    rows = []
+    for colour, (model, predicted) in zip(_cycle(len(models)), models.items(), strict=True):
+        found = np.bincount(bins, weights=predicted[known], minlength=len(names))
+        recall = np.where(totals > 0, found / np.maximum(totals, 1), np.nan)
+        axis.plot(names, recall, marker="o", markersize=4, color=colour, label=model, linewidth=1.4)
+        rows += [
+            {"model": model, "size": name, "labels": int(total), "recall": float(value)}
+            for name, total, value in zip(names, totals, recall, strict=True)
+        ]
+    axis.set(ylim=(0, 1), ylabel="recall", xlabel="share of the picture that the label's largest object takes")
+    legend(axis)
+    caption = "Labels of the test images by size: " + ", ".join(
+        f"{name} {total:,}" for name, total in zip(names, totals, strict=True)
+    )
+    return Figure("object-sizes", "Recall by size of the object", caption + ".", tuple(rows), drawing)
+
+
+def thresholds(truth: BoolArray, probabilities: NDArray[np.floating], ignore: BoolArray | None) -> Figure:
+    """Return calibration, and precision, recall and F1 over all pairs by threshold; both on the test part.
+
+    The curves show what a threshold would do. None is chosen here: that would be tuning on test data.
+    """
+    counted = np.ones_like(truth) if ignore is None else ~ignore
+    positive, probability = truth[counted], probabilities[counted].astype(np.float64)
+    drawing, (left, right) = canvas(8, 3.4, columns=2)
+    bins = np.minimum((probability * 10).astype(int), 9)
+    totals = np.bincount(bins, minlength=10)
+    mean, actual = (np.bincount(bins, weights=w, minlength=10) / np.maximum(totals, 1) for w in (probability, positive))
+    there = totals > 0
+    error = float((np.abs(mean - actual) * totals).sum() / totals.sum())
+    left.plot([0, 1], [0, 1], color=INK, linewidth=0.8, linestyle="--")
+    left.plot(mean[there], actual[there], marker="o", markersize=4, color=COLOURS[0])
+    left.set(xlabel="predicted probability", ylabel="share of labels present", xlim=(0, 1), ylim=(0, 1))
+    rows = [
+        {"curve": "calibration", "x": float(mean[b]), "y": float(actual[b]), "pairs": int(totals[b])}
+        for b in np.flatnonzero(there)
+    ]
+    grid = np.linspace(0.02, 0.98, 49)
+    edges = np.concatenate([[0.0], grid, [1.0 + 1e-9]])
+    above = np.histogram(probability, edges)[0][::-1].cumsum()[::-1][1:]
+    hits = np.histogram(probability[positive], edges)[0][::-1].cumsum()[::-1][1:]
+    values = {
+        "precision": hits / np.maximum(above, 1),
+        "recall": hits / max(int(positive.sum()), 1),
+        "F1": 2 * hits / np.maximum(above + positive.sum(), 1),
+    }
+    for colour, (name, curve) in zip(COLOURS, values.items(), strict=False):
+        right.plot(grid, curve, color=colour, label=name, linewidth=1.4)
+        rows += [
+            {"curve": name, "x": float(x), "y": float(y), "pairs": int(n)}
+            for x, y, n in zip(grid, curve, above, strict=True)
+        ]
+    right.set(xlabel="threshold", ylim=(0, 1), xlim=(0, 1))
+    legend(right)
+    caption = (
+        f"Left: expected calibration error {error:.3f}. Right: over all image-label pairs; no threshold is chosen here."
+    )
+    return Figure("thresholds", "Calibration and thresholds", caption, tuple(rows), drawing)
+
+
+def pareto(rows: Sequence[Mapping[str, float | str]], measure: str) -> Figure:
+    """Return ``measure`` against the time of prediction; ``rows`` have model, microseconds and value (percent).
+
+    A model is on the front if no other is as fast and better.
+    """
+    ordered = sorted(rows, key=lambda row: (float(row["microseconds"]), -float(row["value"])))
+    drawing, (axis,) = canvas(6, 3.4)
+    best, drawn = -np.inf, []
+    for place, row in enumerate(ordered):
+        on_front = float(row["value"]) > best
+        best = max(best, float(row["value"]))
+        x, y = float(row["microseconds"]), float(row["value"])
+        axis.plot(x, y, marker="o", color=COLOURS[0] if on_front else INK, markersize=7 if on_front else 5)
+        axis.annotate(
+            str(row["model"]),
+            (x, y),
+            xytext=(6, 5 if place % 2 else -11),
+            textcoords="offset points",
+            fontsize=8,
+            color=INK,
+        )
+        drawn.append({**row, "on_front": on_front})
+    axis.set(xscale="log", xlabel="prediction, microseconds an image (features excluded)", ylabel=f"{measure}, %")
+    axis.xaxis.set_major_formatter("{x:g}")
+    axis.margins(0.18)
+    caption = "Blue: no other model is as fast and better. Time as measured in the runs, on the machine stated there."
+    return Figure("pareto", f"{measure} against time", caption, tuple(drawn), drawing)
+
+
+def _cycle(count: int) -> list[str]:
+    return [COLOURS[place % len(COLOURS)] for place in range(count)]

@@ -1,0 +1,79 @@
+"""The search of one image as a tree, as the paper's Fig. 5."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bench.show.figures.base import COLOURS, INK, Figure, canvas
+
+END = "END"
+
+
+def beam_tree(tree: Mapping[str, Any], labels: Sequence[str], title: str) -> Figure:
+    """Return the beam search of one image as a tree, probabilities on its edges; as the paper's Fig. 5.
+
+    ``tree`` is what ``bench.model.inspection.search_tree`` returns.
+    """
+    names = [*labels, END]
+    best = tuple(tree["best"])
+    edges = [(tuple(prefix), label, p, whole, kept) for prefix, label, p, whole, kept in tree["edges"]]
+    children: dict[tuple[int, ...], list[tuple[int, ...]]] = {}
+    for prefix, label, *_ in edges:
+        children.setdefault(prefix, []).append((*prefix, label))
+    places: dict[tuple[int, ...], tuple[float, float]] = {}
+
+    def place(path: tuple[int, ...], next_leaf: float) -> float:
+        below = children.get(path, [])
+        start = next_leaf
+        for child in below:
+            next_leaf = place(child, next_leaf)
+        if below:
+            heights = [places[child][1] for child in below]
+            places[path] = (len(path), (heights[0] + heights[-1]) / 2)
+            return next_leaf
+        places[path] = (len(path), start)
+        return start + 1
+
+    leaves = place((), 0.0)
+    depth = max(x for x, _ in places.values())
+    drawing, (axis,) = canvas(1.2 + 1.3 * depth, 0.8 + 0.42 * leaves, grid=False)
+    axis.axis("off")
+    axis.set(xlim=(-0.25, depth + 0.75), ylim=(leaves - 0.4, -0.6))
+    axis.text(*places[()], "START", ha="center", va="center", fontsize=8, color=INK)
+    for prefix, label, probability, whole, kept in edges:
+        path = (*prefix, label)
+        chosen = path == best[: len(path)]
+        colour = COLOURS[1] if chosen else COLOURS[0] if kept else INK
+        (x0, y0), (x1, y1) = places[prefix], places[path]
+        start = x0 + (0.25 if prefix == () else 0.6)
+        axis.plot(
+            [start, x1 - 0.05], [y0, y1], color=colour, linewidth=1.8 if chosen else 1.0, alpha=1 if kept else 0.5
+        )
+        axis.text(
+            (start + x1) / 2,
+            (y0 + y1) / 2 - 0.08,
+            f"{probability:.2f}",
+            fontsize=7,
+            color=colour,
+            ha="center",
+            va="bottom",
+        )
+        words = names[label] + (f"  {whole:.3f}" if label == tree["end"] else "")
+        axis.text(x1, y1, words, fontsize=8, color=colour, va="center", weight="bold" if chosen else "normal")
+    rows = tuple(
+        {
+            "prefix": " > ".join(names[one] for one in prefix),
+            "label": names[label],
+            "probability": probability,
+            "path_probability": whole,
+            "kept": bool(kept),
+            "answer": (*prefix, label) == best[: len(prefix) + 1],
+        }
+        for prefix, label, probability, whole, kept in edges
+    )
+    caption = (
+        f"Beam width {tree['beam_width']}. On each edge P(label | image, path); after END that of the whole path."
+        " Orange: the answer; blue: kept; grey: dropped."
+    )
+    return Figure("beam-tree", title, caption, rows, drawing)

@@ -1,0 +1,218 @@
+"""The paper's Tables 1-4 in its own row and column order: published value, ours, difference, status."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+
+from bench.show.published import PublishedRow, PublishedTable, source
+from bench.show.rendering import Grid, Text, latex, markdown, shown
+from bench.show.tables import Cell, Column, Row, rows_of
+from bench.store.stored import RunSummary
+
+TOLERANCE = 2.0
+"""Points within which a value counts as reproduced: the paper leaves too much open to ask for less."""
+
+PAPER_BACKBONE = "vgg16"
+UNDEFINED_IN_PAPER = "MAP@10"
+"""The paper does not define this column; ours is per image, so no agreement with it is claimed."""
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerCell:
+    """One cell of a paper's table beside ours, in percent. ``status`` says in words how the two stand."""
+
+    table: int
+    row: str
+    variant: str
+    column: str
+    published: float | None
+    ours: float | None
+    spread: float | None
+    difference: float | None
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerRow:
+    """A printed row and one of our measurements of it; ``ours`` is ``None`` where there is none."""
+
+    published: PublishedRow
+    ours: Row | None
+    status: str
+    cells: tuple[LedgerCell, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """One of the paper's tables, every printed row at least once and in order."""
+
+    published: PublishedTable
+    rows: tuple[LedgerRow, ...]
+
+
+def build(published: PublishedTable, runs: Iterable[RunSummary], rerunnable: Collection[str] = ()) -> Ledger:
+    """Return the ledger of one table from stored runs.
+
+    A run belongs to the row that its model names and to the table of its protocol's family, whatever its
+    version. ``rerunnable`` are the rows that an installed model could measure; the others are quoted.
+    """
+    mine = [
+        _with_class_ap(run) for run in runs if str(run.config.get("protocol", "")).startswith(f"{published.protocol}@")
+    ]
+    possible = {name.casefold() for name in rerunnable}
+    columns = [Column(column.name, column.measure) for column in published.columns]
+    rows = []
+    for row in published.rows:
+        of_row = [run for run in mine if str(run.config["model"].get("row", "")).casefold() == row.name.casefold()]
+        measured = rows_of(of_row, columns)
+        if not measured:
+            why = "no data" if not mine else "no run of this model"
+            absent = f"not run: {why}" if row.name.casefold() in possible else "published only"
+            rows.append(LedgerRow(row, None, absent, _cells(published, row, None, absent, "")))
+        by_key = {run.key: run for run in of_row}
+        for ours in measured:
+            # Seeds of one row share data and backbone; a failed one knows no number of images.
+            status, obstacle = _standing(published, ours, max((by_key[key] for key in ours.keys), key=_images))
+            rows.append(LedgerRow(row, ours, status, _cells(published, row, ours, status, obstacle)))
+    return Ledger(published, tuple(rows))
+
+
+def _images(run: RunSummary) -> int:
+    return run.images
+
+
+def _with_class_ap(run: RunSummary) -> RunSummary:
+    """Return ``run`` with each class's AP among its values, as ``AP <label>``."""
+    if run.measures is None:
+        return run
+    ap = {f"AP {label}": value for label, value in zip(run.labels, run.measures.per_class.get("ap", ()), strict=False)}
+    return replace(run, measures=replace(run.measures, values=run.measures.values | ap))
+
+
+def _standing(published: PublishedTable, ours: Row, run: RunSummary) -> tuple[str, str]:
+    """Return the status of a measured row, and what keeps it from counting as a reproduction, if anything does."""
+    if not ours.cells:
+        return f"failed: {ours.failures[0]}", "failed"
+    if published.test_images and run.images not in published.test_images:
+        expected = " or ".join(f"{count:,}" for count in published.test_images)
+        obstacle = f"on {run.images:,} test images, the paper has {expected}"
+    elif str(run.config["backbone"]["name"]) != PAPER_BACKBONE:
+        obstacle = f"with {run.config['backbone']['name']} features, the paper has {PAPER_BACKBONE}"
+    else:
+        obstacle = ""
+    return (f"measured {obstacle}".strip(), obstacle)
+
+
+def _cells(
+    published: PublishedTable, row: PublishedRow, ours: Row | None, absent: str, obstacle: str
+) -> tuple[LedgerCell, ...]:
+    cells = []
+    for column in published.columns:
+        printed = row.values.get(column.name)
+        cell = ours.cells.get(column.name) if ours else None
+        difference = round(cell.mean - printed, 6) if cell and printed is not None else None
+        if column.name in row.suspect:
+            status = f"published value suspect: {row.suspect[column.name].why}"
+        elif cell is None:
+            status = absent if printed is not None or ours is None else ""
+        elif difference is not None and not obstacle and _is_reproduced(column.name, difference):
+            status = f"reproduced within {abs(difference):.1f}"
+        else:
+            status = f"measured {obstacle}".strip()
+        cells.append(
+            LedgerCell(
+                published.number,
+                row.label,
+                ours.label if ours else "",
+                column.name,
+                printed,
+                cell.mean if cell else None,
+                cell.spread if cell else None,
+                difference,
+                status,
+            )
+        )
+    return tuple(cells)
+
+
+def _is_reproduced(column: str, difference: float) -> bool:
+    return column != UNDEFINED_IN_PAPER and abs(difference) <= TOLERANCE
+
+
+def grid(ledger: Ledger, cited: bool = True) -> Grid:
+    """Return the texts: each printed row, and below it ours and the difference where there is a measurement.
+
+    ``cited``: the remarks begin with where the values were printed.
+    """
+    names = [column.name for column in ledger.published.columns]
+    rows: list[tuple[Text, ...]] = []
+    remarks = [f"published: {source()}"] if cited else []
+    seen: set[str] = set()
+    for row in ledger.rows:
+        printed = row.published
+        if printed.label not in seen:
+            seen.add(printed.label)
+            cells = [_printed(printed, name) for name in names]
+            rows.append((Text(printed.label), *cells, Text("published" if row.ours else row.status)))
+            remarks += [_suspicion(printed, name) for name in names if name in printed.suspect]
+        if row.ours is None:
+            continue
+        ours = [_ours(row.ours.cells.get(name)) for name in names]
+        rows.append((Text(f"  {row.ours.label}"), *ours, Text(_row_status(row))))
+        if row.ours.cells:
+            rows.append((Text("  difference"), *(_difference(cell) for cell in row.cells), Text("")))
+    if any(row.ours and UNDEFINED_IN_PAPER in row.ours.cells for row in ledger.rows):
+        remarks.append("MAP@10: ours is per image; the paper does not define it")
+    title = f"Table {ledger.published.number}. {ledger.published.title}"
+    return Grid(title, ("", *names, "status"), tuple(rows), tuple(remarks))
+
+
+def _row_status(row: LedgerRow) -> str:
+    """Return the row's standing: reproduced only if every trusted cell is, by the largest difference."""
+    trusted = [
+        cell
+        for cell in row.cells
+        if cell.difference is not None
+        and cell.column not in row.published.suspect
+        and cell.column != UNDEFINED_IN_PAPER
+    ]
+    if trusted and all(cell.status.startswith("reproduced") for cell in trusted):
+        return f"reproduced within {max(abs(cell.difference or 0.0) for cell in trusted):.1f}"
+    return row.status
+
+
+def _printed(row: PublishedRow, name: str) -> Text:
+    value = row.values.get(name)
+    return Text("-" if value is None else f"{value:.1f}{'†' if name in row.suspect else ''}")
+
+
+def _ours(cell: Cell | None) -> Text:
+    return Text(shown(cell, Column("", "")))
+
+
+def _difference(cell: LedgerCell) -> Text:
+    return Text("" if cell.difference is None else f"{cell.difference:+.1f}")
+
+
+def _suspicion(row: PublishedRow, name: str) -> str:
+    doubt = row.suspect[name]
+    fits = f" ({doubt.repair:.1f} would fit)" if doubt.repair is not None else ""
+    return f"† {row.label}, {name} {row.values[name]:.1f}: published value suspect: {doubt.why}{fits}"
+
+
+def render(ledgers: Sequence[Ledger], style: str) -> str:
+    """Return ledgers as text: ``style`` is markdown, latex, csv or json. CSV and JSON have one entry per cell."""
+    if style in {"markdown", "latex"}:
+        return "\n".join({"markdown": markdown, "latex": latex}[style](grid(ledger)) for ledger in ledgers)
+    cells = [asdict(cell) for ledger in ledgers for row in ledger.rows for cell in row.cells]
+    if style == "json":
+        return json.dumps(cells, indent=1, ensure_ascii=False) + "\n"
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, list(LedgerCell.__slots__), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(cells)
+    return buffer.getvalue()

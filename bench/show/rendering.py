@@ -1,0 +1,194 @@
+"""A table as text for a terminal, Markdown, LaTeX (booktabs), CSV or JSON."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from bench.show.tables import TIE, Cell, Column, Row, Table
+
+if TYPE_CHECKING:
+    import rich.table
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """The text of one cell, and whether it is set in bold."""
+
+    text: str
+    bold: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """A table ready to print: texts only. The first column is a name; the others are numbers, set to the right.
+
+    ``remarks`` stand below it: notes, and why a row has no numbers.
+    """
+
+    title: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[Text, ...], ...]
+    remarks: tuple[str, ...] = ()
+
+
+def render(tables: Sequence[Table], style: str) -> str:
+    """Return ``tables`` as text: ``style`` is markdown, latex, csv or json."""
+    if style == "json":
+        return json.dumps([as_json(table) for table in tables], indent=1, ensure_ascii=False) + "\n"
+    if style == "csv":
+        return _csv(tables)
+    one: Callable[[Grid], str] = {"markdown": markdown, "latex": latex}[style]
+    return "\n".join(one(grid(table)) for table in tables)
+
+
+def grid(table: Table) -> Grid:
+    """Return the texts of ``table``: means with spreads, the best of each column bold, reasons below."""
+    rows = []
+    for row in table.rows:
+        cells = [
+            Text(
+                shown(row.cells.get(column.name), column) + (TIE if table.is_tied(row, column) else ""),
+                table.is_best(row, column),
+            )
+            for column in table.columns
+        ]
+        rows.append((Text(row.label), *cells, Text(str(len(row.seeds)))))
+    header = ("model", *(column.name for column in table.columns), "seeds")
+    return Grid(table.title, header, tuple(rows), (*_reasons(table.rows), *table.notes))
+
+
+def _reasons(rows: Sequence[Row]) -> list[str]:
+    """Return why rows have no numbers. Rows that have some tell of a failed seed in the table's notes."""
+    return [f"{row.label}: {failure}" for row in rows if not row.cells for failure in row.failures]
+
+
+def shown(cell: Cell | None, column: Column) -> str:
+    """Return a cell as printed: the mean, and the spread where there are several seeds.
+
+    >>> shown(Cell(60.44, 0.26, 3), Column("C-F1", "C-F1"))
+    '60.4 ±0.3'
+    """
+    if cell is None:
+        return "-"
+    spread = "" if cell.spread is None else f" ±{cell.spread:.{column.digits}f}"
+    return f"{cell.mean:.{column.digits}f}{spread}"
+
+
+def terminal(printed: Grid) -> rich.table.Table:
+    """Return the table for ``rich.console.Console.print``, without its remarks."""
+    from rich import box
+    from rich.table import Table as RichTable
+    from rich.text import Text as RichText
+
+    drawn = RichTable(title=RichText(printed.title), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for position, name in enumerate(printed.header):
+        if position == 0:
+            drawn.add_column(name, style="cyan", no_wrap=True)
+        else:
+            drawn.add_column(name, justify="right", no_wrap=True)
+    for row in printed.rows:
+        drawn.add_row(*(RichText(cell.text, style="bold" if cell.bold else "") for cell in row))
+    return drawn
+
+
+def markdown(printed: Grid) -> str:
+    """Return the table in Markdown, its remarks as a list below."""
+    rule = ["---", *["---:"] * (len(printed.header) - 1)]
+    lines = [f"**{_one_line(printed.title)}**", "", _pipes(printed.header), _pipes(rule)]
+    lines += [_pipes([f"**{cell.text}**" if cell.bold else cell.text for cell in row]) for row in printed.rows]
+    lines += ["", *(f"* {_one_line(remark)}" for remark in printed.remarks)] if printed.remarks else []
+    return "\n".join(lines) + "\n"
+
+
+def latex(printed: Grid) -> str:
+    """Return a LaTeX ``table`` with booktabs rules; remarks go below it in small type."""
+    lines = [
+        "% needs \\usepackage{booktabs}",
+        "\\begin{table}",
+        "\\centering",
+        f"\\caption{{{_tex(printed.title)}}}",
+        f"\\begin{{tabular}}{{l{'r' * (len(printed.header) - 1)}}}",
+        "\\toprule",
+        f"{' & '.join(map(_tex, printed.header))} \\\\",
+        "\\midrule",
+    ]
+    for row in printed.rows:
+        cells = [f"\\textbf{{{_tex(cell.text)}}}" if cell.bold else _tex(cell.text) for cell in row]
+        lines.append(" & ".join(cells) + " \\\\")
+    lines += ["\\bottomrule", "\\end{tabular}"]
+    lines += [f"\\par\\smallskip{{\\footnotesize {_tex('; '.join(printed.remarks))}}}"] if printed.remarks else []
+    return "\n".join([*lines, "\\end{table}"]) + "\n"
+
+
+def as_json(table: Table) -> dict[str, Any]:
+    """Return the table as JSON: values unrounded, in the units shown (percent, or labels per image)."""
+    return {
+        "title": table.title,
+        "columns": [column.name for column in table.columns],
+        "rows": [
+            {
+                "label": row.label,
+                "model": row.model,
+                "seeds": row.seeds,
+                "runs": row.keys,
+                "cells": {
+                    column.name: {
+                        "mean": cell.mean,
+                        "spread": cell.spread,
+                        "n": cell.n,
+                        "not_distinguishable_from_best": table.is_tied(row, column),
+                    }
+                    for column in table.columns
+                    if (cell := row.cells.get(column.name))
+                },
+                "failures": row.failures,
+            }
+            for row in table.rows
+        ],
+        "notes": table.notes,
+    }
+
+
+def _csv(tables: Sequence[Table]) -> str:
+    """Return one CSV of all tables, whose title is the first column; a spread is empty for a single seed."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    columns = list(dict.fromkeys(column.name for table in tables for column in table.columns))
+    spreads = [f"{name} sd" for name in columns]
+    writer.writerow(["table", "model", "seeds", *columns, *spreads, "failures"])
+    for table in tables:
+        for row in table.rows:
+            cells = [row.cells.get(name) for name in columns]
+            means = [cell.mean if cell else "" for cell in cells]
+            deviations = [cell.spread if cell and cell.spread is not None else "" for cell in cells]
+            seeds = " ".join(map(str, row.seeds))
+            writer.writerow([table.title, row.label, seeds, *means, *deviations, "; ".join(row.failures)])
+    return buffer.getvalue()
+
+
+def _pipes(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(_one_line(cell).replace('|', chr(92) + '|') for cell in cells)} |"
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+TEX_SPECIAL = {
+    "\\": "\\textbackslash{}",
+    "~": "\\textasciitilde{}",
+    "^": "\\textasciicircum{}",
+    "±": "$\\pm$",
+    "≈": "$\\approx$",
+    "†": "$\\dagger$",
+    **{character: f"\\{character}" for character in "&%$#_{}"},
+}
+
+
+def _tex(text: str) -> str:
+    return "".join(TEX_SPECIAL.get(character, character) for character in text)

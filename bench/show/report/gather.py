@@ -1,0 +1,202 @@
+"""What a report shows of stored runs, in groups that compare: table, error bars, figures, gallery, provenance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from bench.errors import BenchError
+from bench.evaluation import bootstrap, significance
+from bench.records import BoolArray, FloatArray
+from bench.show import figures, tables
+from bench.show.figures import attention, embedding, results, search_tree
+from bench.show.tables import Row, Table
+from bench.store.exhibits import Exhibits
+from bench.store.run_folder import RunFolder
+from bench.store.stored import RunSummary, Truth
+
+PAIR_BUDGET = 1.2e10
+"""Image-label pairs times resamples spent on error bars: about 20 seconds."""
+FEWEST, MOST = 100, 1000
+MOST_TREES = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """One model's labels for one image, sorted into right, wrong and missed."""
+
+    model: str
+    right: tuple[str, ...]
+    wrong: tuple[str, ...]
+    missed: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """One test image of the gallery with its truth and what each model says."""
+
+    id: str
+    picture: bytes
+    truth: tuple[str, ...]
+    predictions: tuple[Prediction, ...]
+
+    @property
+    def disagree(self) -> bool:
+        """Return whether two models differ in their label sets."""
+        return len({frozenset(one.right + one.wrong) for one in self.predictions}) > 1
+
+    @property
+    def errors(self) -> int:
+        """Return how many labels are wrong or missed, over all models."""
+        return sum(len(one.wrong) + len(one.missed) for one in self.predictions)
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Runs that compare: same data set, fingerprints and protocol. Rows without numbers keep their reasons."""
+
+    name: str
+    table: Table
+    runs: tuple[RunSummary, ...]
+    resamples: int = 0
+    intervals: dict[str, dict[str, bootstrap.Interval]] = field(default_factory=dict)
+    figures: tuple[tuple[str, figures.Figure], ...] = ()
+    cards: tuple[Card, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+
+def groups(summaries: Sequence[RunSummary], resamples: int | None = None) -> list[Group]:
+    """Return the runs in groups that compare. ``resamples`` 0: no error bars; ``None``: as many as time allows."""
+    return [_group(runs, resamples) for runs in tables.by_comparison(summaries)]
+
+
+def _group(runs: Sequence[RunSummary], resamples: int | None) -> Group:
+    table = tables.build(runs)
+    by_key = {run.key: run for run in runs}
+    name = str(runs[0].config["dataset"]["name"])
+    folders = {
+        row.label: [RunFolder(by_key[key].path) for key in row.keys if by_key[key].measures is not None]
+        for row in table.rows
+    }
+    folders = {label: members for label, members in folders.items() if members}
+    if not folders:
+        return Group(name, table, tuple(runs))
+    truth = next(iter(folders.values()))[0].read_truth()
+    count = sum(len(members) for members in folders.values())
+    if resamples is None:
+        affordable = int(PAIR_BUDGET / max(truth.truth.size * count, 1))
+        resamples = max(FEWEST, min(MOST, affordable))
+    remarks: list[str] = []
+    found: significance.Distributions = {}
+    try:
+        found = significance.distributions(folders, resamples) if resamples else {}
+    except BenchError as error:
+        remarks.append(f"no error bars: {error}")
+    intervals = {
+        label: {metric: bootstrap.interval(values) for metric, values in row.items()} for label, row in found.items()
+    }
+    firsts = {label: members[0] for label, members in folders.items()}
+    predicted = {label: folder.read_predicted() for label, folder in firsts.items()}
+    shown: list[tuple[str, figures.Figure]] = []
+    for make in (_figures_of_all, _figures_of_each):
+        try:
+            shown += make(table.rows, firsts, truth, predicted)
+        except BenchError as error:
+            remarks.append(str(error))
+    return Group(
+        name,
+        tables.with_ties(table, significance.ties(found) if found else frozenset()),
+        tuple(runs),
+        resamples if found else 0,
+        intervals,
+        tuple(shown),
+        _cards(firsts, truth, predicted),
+        tuple(remarks),
+    )
+
+
+def _figures_of_all(
+    rows: Sequence[Row], folders: dict[str, RunFolder], truth: Truth, predicted: dict[str, BoolArray]
+) -> list[tuple[str, figures.Figure]]:
+    """Return the figures that hold all models: recall by size, and what a better number costs."""
+    shown = []
+    some = next(iter(folders.values()))
+    if some.has("sizes"):
+        shown.append(("all models", results.object_sizes(some.read_sizes(), truth.truth, predicted)))
+    for measure in ("O-F1", "mAP"):
+        points: list[dict[str, float | str]] = []
+        for row in rows:
+            seconds = folders[row.label].read_timings()["seconds"].get("predict") if row.label in folders else None
+            if seconds and measure in row.cells:
+                time = 1e6 * float(seconds) / len(truth.ids)
+                points.append({"model": row.label, "microseconds": time, "value": row.cells[measure].mean})
+        if len(points) > 1:
+            shown.append(("all models", results.pareto(points, measure)))
+    return shown
+
+
+def _figures_of_each(
+    rows: Sequence[Row], folders: dict[str, RunFolder], truth: Truth, predicted: dict[str, BoolArray]
+) -> list[tuple[str, figures.Figure]]:
+    """Return each model's own figures, by what its run has stored."""
+    shown: list[tuple[str, figures.Figure]] = []
+    for row in rows:
+        folder = folders.get(row.label)
+        if folder is None:
+            continue
+        shown.append((row.label, results.per_class(truth.labels, truth.truth, predicted[row.label], truth.ignore)))
+        scores = folder.read_scores()
+        values = np.asarray(scores.values)
+        if scores.kind in {"logit", "probability"}:
+            probabilities = 1 / (1 + np.exp(-values.astype(np.float64))) if scores.kind == "logit" else values
+            shown.append((row.label, results.thresholds(truth.truth, probabilities, truth.ignore)))
+        shown += [(row.label, figure) for figure in _exhibited(folder, truth, values)]
+    return shown
+
+
+def _exhibited(folder: RunFolder, truth: Truth, scores: FloatArray) -> list[figures.Figure]:
+    """Return the figures of what was stored beside the numbers: search trees, embeddings, attention."""
+    exhibits, labels = Exhibits(folder.path), truth.labels
+    pictures = exhibits.read_gallery() if folder.has("gallery") else {}
+    shown: list[figures.Figure] = []
+    if folder.has("trees"):
+        trees = exhibits.read_trees()[:MOST_TREES]
+        shown += [search_tree.beam_tree(tree, labels, f"Search for {truth.ids[tree['row']]}") for tree in trees]
+    if folder.has("embedding"):
+        terms = exhibits.read_embedding()
+        shown.append(embedding.embedding_map(terms, labels))
+        shown.append(embedding.label_neighbours(terms, labels, truth.truth.sum(axis=0)))
+        if pictures:
+            shown.append(embedding.image_neighbours(terms, labels, pictures, truth.truth, scores))
+    if folder.has("attention"):
+        sequences = folder.read_label_sets().sequences
+        for image, maps in list(exhibits.read_attention().items())[:MOST_TREES]:
+            first = int(sequences[image, 0]) if sequences.shape[1] else -1
+            word = labels[first] if first >= 0 else search_tree.END
+            shown.append(attention.attention(pictures[image], maps, word))
+    return shown
+
+
+def _cards(folders: dict[str, RunFolder], truth: Truth, predicted: dict[str, BoolArray]) -> tuple[Card, ...]:
+    """Return the gallery: the images of the first run that has one, with the predictions of every model."""
+    holder = next((folder for folder in folders.values() if folder.has("gallery")), None)
+    if holder is None:
+        return ()
+    ignore = np.zeros_like(truth.truth) if truth.ignore is None else truth.ignore
+
+    def names(mask: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> tuple[str, ...]:
+        return tuple(truth.labels[label] for label in np.flatnonzero(mask))
+
+    cards = []
+    for row, picture in Exhibits(holder.path).read_gallery().items():
+        present, skipped = truth.truth[row], ignore[row]
+        predictions = tuple(
+            Prediction(
+                label, names(sets[row] & present), names(sets[row] & ~present & ~skipped), names(present & ~sets[row])
+            )
+            for label, sets in predicted.items()
+        )
+        cards.append(Card(truth.ids[row], picture, names(present), predictions))
+    return tuple(cards)

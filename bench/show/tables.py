@@ -1,0 +1,287 @@
+"""Tables as pure functions of stored runs: one row per model and options, the mean and spread over its seeds.
+
+    RunSummary, ... -> build() -> Table -> bench.show.rendering
+
+Nothing is computed from pictures or networks here: values are what the runs' protocol measured.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from bench.errors import StoreError, unknown
+from bench.store.stored import RunSummary
+from bench.system.files import canonical_json
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column: ``key`` in the measured values, shown times ``scale`` with ``digits`` decimals.
+
+    ``ranked`` columns mark their highest value; the mean number of labels has no better or worse.
+    """
+
+    name: str
+    key: str
+    scale: float = 100.0
+    digits: int = 1
+    ranked: bool = True
+
+
+COLUMNS: dict[str, Column] = {
+    column.name: column
+    for column in (
+        *(Column(name, name) for name in ("C-P", "C-R", "C-F1", "O-P", "O-R", "O-F1")),
+        Column("MAP@10", "MAP@10_image"),
+        Column("mAP", "mAP"),
+        Column("labels/image", "labels_per_image", scale=1.0, digits=2, ranked=False),
+    )
+}
+"""The columns of the paper's Tables 1-3, and two that keep them honest. MAP@10 is per image."""
+
+TIE = "≈"
+
+DERIVED = (
+    "backbone.weights_hash",
+    "backbone.dimensions",
+    "backbone.architecture",
+    "backbone.preprocessing.",
+    "dataset.fingerprints.",
+    "dataset.variant",
+)
+"""Parts of a config that follow from others; a row's name leaves them out where those others tell it apart."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """The mean over ``n`` seeds, and their sample standard deviation where there are two or more; in shown units."""
+
+    mean: float
+    spread: float | None
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One model with its options. ``cells`` is empty where no seed has finished; ``failures`` says why."""
+
+    label: str
+    model: str
+    seeds: tuple[int, ...]
+    cells: Mapping[str, Cell]
+    failures: tuple[str, ...]
+    keys: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows and columns, what they were measured on, and what a reader must know beside the numbers.
+
+    ``ties`` are (row label, column key) that other test images could have put above the column's best value.
+    """
+
+    title: str
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...]
+    ties: frozenset[tuple[str, str]] = frozenset()
+
+    def best(self, column: Column) -> float | None:
+        """Return the highest value of a ranked ``column`` as shown, rounded, so that equal looks share the mark."""
+        if not column.ranked or len(self.rows) < 2:
+            return None
+        shown = [round(row.cells[column.name].mean, column.digits) for row in self.rows if column.name in row.cells]
+        return max(shown, default=None)
+
+    def is_best(self, row: Row, column: Column) -> bool:
+        """Return whether ``row`` holds the column's highest value."""
+        cell = row.cells.get(column.name)
+        return cell is not None and round(cell.mean, column.digits) == self.best(column)
+
+    def is_tied(self, row: Row, column: Column) -> bool:
+        """Return whether ``row`` cannot be told from the column's best by the test images."""
+        return (row.label, column.key) in self.ties
+
+
+def columns_named(names: Sequence[str], runs: Iterable[RunSummary] = ()) -> tuple[Column, ...]:
+    """Return the columns called ``names``: those in ``COLUMNS``, or any value that the runs hold, as in I-F1.
+
+    Raises ``UsageError`` for a name that is neither.
+    """
+    if not names:
+        return tuple(COLUMNS.values())
+    measured = {key for run in runs if run.measures for key in run.measures.values}
+    for name in names:
+        if name not in COLUMNS and name not in measured:
+            raise unknown("column", name, {*COLUMNS, *measured})
+    by_key = {column.key: column for column in COLUMNS.values()}
+    return tuple(COLUMNS.get(name) or by_key.get(name) or Column(name, name) for name in names)
+
+
+def build(runs: Sequence[RunSummary], columns: Sequence[Column] = tuple(COLUMNS.values()), mix: bool = False) -> Table:
+    """Return the table of ``runs``, rows in the order in which their models first appear.
+
+    Raises ``StoreError`` where the runs were measured on different images or by different protocols, whose
+    numbers do not compare; ``mix`` takes them into one table that says so.
+    """
+    if not runs:
+        raise StoreError("no runs to tabulate. Try: bench run --model cnn-rnn --dataset digit-scenes")
+    notes = _check_comparable(runs, mix)
+    rows = rows_of(runs, columns)
+    return Table(_title(runs), tuple(columns), rows, (*notes, *_notes(runs, rows)))
+
+
+def with_ties(table: Table, ties: frozenset[tuple[str, str]]) -> Table:
+    """Return ``table`` with the marks that ``significance.ties`` found, and a note that explains them."""
+    note = f"{TIE} not distinguishable from the column's best: 95 % of paired resamples of the test images hold 0"
+    return replace(table, ties=ties, notes=(*table.notes, note) if ties else table.notes)
+
+
+def rows_of(runs: Iterable[RunSummary], columns: Sequence[Column]) -> tuple[Row, ...]:
+    """Return one row per config, seeds aside, in the order of first appearance, whether or not rows compare."""
+    groups: dict[str, list[RunSummary]] = {}
+    for run in runs:
+        groups.setdefault(_without_seed(run), []).append(run)
+    labels = _labels([members[0].config for members in groups.values()])
+    return tuple(_row(label, members, columns) for label, members in zip(labels, groups.values(), strict=True))
+
+
+def by_dataset(runs: Iterable[RunSummary]) -> dict[str, list[RunSummary]]:
+    """Return the runs of each data set, by its name."""
+    groups: dict[str, list[RunSummary]] = {}
+    for run in runs:
+        groups.setdefault(run.config["dataset"]["name"], []).append(run)
+    return groups
+
+
+def comparison_key(run: RunSummary) -> str:
+    """Return what two runs must share for their numbers to compare: data set, fingerprints and protocol."""
+    dataset = run.config["dataset"]
+    return canonical_json([dataset["name"], dataset.get("fingerprints"), run.config.get("protocol")])
+
+
+def by_comparison(runs: Iterable[RunSummary]) -> list[list[RunSummary]]:
+    """Return the runs in groups whose numbers compare, in the order of first appearance.
+
+    A run too damaged to tell its fingerprints stands in the first group of its data set, with its reason.
+    """
+    groups: dict[str, list[RunSummary]] = {}
+    homeless = []
+    for run in runs:
+        if run.config["dataset"].get("fingerprints"):
+            groups.setdefault(comparison_key(run), []).append(run)
+        else:
+            homeless.append(run)
+    for run in homeless:
+        name = _dataset_name(run)
+        home = next((group for group in groups.values() if _dataset_name(group[0]) == name), None)
+        if home is None:
+            home = groups.setdefault(name, [])
+        home.append(run)
+    return list(groups.values())
+
+
+def _without_seed(run: RunSummary) -> str:
+    return canonical_json({name: value for name, value in run.config.items() if name != "seed"})
+
+
+def _check_comparable(runs: Sequence[RunSummary], mix: bool) -> tuple[str, ...]:
+    """Return the note of a mixed table, none for one of a kind, or raise ``StoreError``."""
+    differing = []
+    for what, value in (
+        ("data sets", _dataset_name),
+        ("data set fingerprints", _fingerprints),
+        ("protocols", _protocol),
+    ):
+        found = sorted({value(run) for run in runs} - {""})
+        if len(found) > 1:
+            differing.append(f"{what} {' and '.join(found)}")
+    if differing and not mix:
+        raise StoreError(
+            f"these runs do not compare: {'; '.join(differing)}."
+            " Name the runs, or filter with --dataset and --protocol; --mix puts them in one table all the same"
+        )
+    return tuple(f"MIXED, rows do not compare: {text}" for text in differing)
+
+
+def _dataset_name(run: RunSummary) -> str:
+    return str(run.config["dataset"]["name"])
+
+
+def _fingerprints(run: RunSummary) -> str:
+    prints = run.config["dataset"].get("fingerprints", {})
+    return "/".join(str(prints[part])[:8] for part in sorted(prints))
+
+
+def _protocol(run: RunSummary) -> str:
+    return str(run.config.get("protocol", ""))
+
+
+def _row(label: str, runs: Sequence[RunSummary], columns: Sequence[Column]) -> Row:
+    done = sorted((run for run in runs if run.measures), key=lambda run: int(run.config["seed"]))
+    cells = {}
+    for column in columns:
+        values = [run.measures.values.get(column.key) for run in done if run.measures]
+        defined = [value * column.scale for value in values if value is not None and not math.isnan(value)]
+        if defined:
+            spread = statistics.stdev(defined) if len(defined) > 1 else None
+            cells[column.name] = Cell(statistics.fmean(defined), spread, len(defined))
+    failures = tuple(
+        f"seed {run.config.get('seed', '?')} {run.state}: {run.reason}" for run in runs if run.measures is None
+    )
+    seeds = tuple(int(run.config["seed"]) for run in done)
+    return Row(label, str(runs[0].config["model"]["name"]), seeds, cells, failures, tuple(run.key for run in runs))
+
+
+def _labels(configs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return each config's model name, with the options in which it differs from others of that model."""
+    flat = [dict(flatten(config)) for config in configs]
+    labels = []
+    for own in flat:
+        # A run that failed before its config was complete has too little of one to differ in.
+        peers = [other for other in flat if other["model.name"] == own["model.name"] and "protocol" in other]
+        differing = [name for name in own if name != "seed" and len({str(peer.get(name)) for peer in peers}) > 1]
+        chosen = [name for name in differing if not name.startswith(DERIVED)]
+        differing = chosen or differing  # where only what was derived differs, it is all there is to tell them apart
+        options = " ".join(f"{_short(name)}={own[name]}" for name in differing)
+        labels.append(f"{own['model.name']} ({options})" if options else str(own["model.name"]))
+    return labels
+
+
+def flatten(value: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
+    """Return the leaves of a config by dotted name, as in ``model.options.cell``."""
+    for name, item in value.items():
+        if isinstance(item, Mapping):
+            yield from flatten(item, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", item
+
+
+def _short(name: str) -> str:
+    """Return an option as ``--set`` takes it: ``cell`` for model.options.cell, ``backbone.size`` for a backbone's."""
+    owner, *_, last = name.split(".")
+    return last if owner in {last, "model", "training", "search"} else f"{owner}.{last}"
+
+
+def _title(runs: Sequence[RunSummary]) -> str:
+    names = sorted({_dataset_name(run) for run in runs})
+    protocols = sorted({_protocol(run) for run in runs} - {""})
+    variants = sorted({str(run.config["dataset"].get("variant", "")) for run in runs} - {""})
+    images = sorted({run.images for run in runs if run.measures})
+    parts = [", ".join(names), *variants[:1]] + [f"{count:,} test images" for count in images[:1]]
+    return f"{'; '.join(parts)} ({', '.join(protocols)})" if protocols else "; ".join(parts)
+
+
+def _notes(runs: Sequence[RunSummary], rows: Sequence[Row]) -> list[str]:
+    notes = []
+    if any(cell.spread is not None for row in rows for cell in row.cells.values()):
+        notes.append("± is the sample standard deviation over seeds")
+    notes += dict.fromkeys(note for run in runs if run.measures for note in run.measures.notes)
+    for row in rows:
+        if row.cells:  # a row without numbers shows its reason in their place
+            notes += [f"{row.label}: {failure}" for failure in row.failures]
+    return notes

@@ -1,0 +1,1 @@
+"""Run folders: every file sealed by its checksum, read back, and computed again."""

@@ -1,0 +1,159 @@
+"""A folder whose every file is named, with its SHA-256, in a manifest: damage is found when a file is read.
+
+A file counts as written once the manifest holds its hash. The manifest is replaced after each file,
+so a process killed at any moment leaves whole files, and at most one that does not count yet.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.errors import StoreError
+from bench.system.files import atomic_path, write_atomic
+
+MANIFEST = "manifest.json"
+
+SCHEMA = 1
+"""Version of the folder's layout. A folder of a newer one is refused, never guessed at."""
+
+REPAIR = "Run the same 'bench run' again to make it anew, or delete the folder"
+
+
+@dataclass(frozen=True, slots=True)
+class SealedFolder:
+    """Reads and writes the files of one folder. Reads raise ``StoreError`` naming what is absent or damaged."""
+
+    path: Path
+
+    @property
+    def key(self) -> str:
+        """Return the key that the folder was made with."""
+        return str(self.manifest()["key"])
+
+    def create(self, key: str) -> None:
+        """Make the folder, with no file in it yet."""
+        write_atomic(self.path / MANIFEST, to_json({"schema": SCHEMA, "key": key, "files": {}}))
+
+    def manifest(self) -> dict[str, Any]:
+        """Return ``schema``, ``key`` and ``files``, a mapping of file name to SHA-256."""
+        file = self.path / MANIFEST
+        try:
+            manifest = json.loads(file.read_bytes())
+            schema, key, files = int(manifest["schema"]), str(manifest["key"]), dict(manifest["files"])
+        except FileNotFoundError:
+            raise StoreError(f"{self.path} is no run folder: {MANIFEST} is absent. See: bench runs") from None
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise StoreError(f"{file} is damaged. Delete the folder {self.path} and run again") from error
+        if schema > SCHEMA:
+            raise StoreError(
+                f"{self.path} was written by a newer bench: layout {schema}, this one reads up to {SCHEMA}."
+                " Try: pip install --upgrade multilabel-bench"
+            )
+        return {"schema": schema, "key": key, "files": files}
+
+    def lists(self, *names: str) -> bool:
+        """Return whether every one of ``names`` was written, without reading it."""
+        return set(names) <= set(self.manifest()["files"])
+
+    def intact(self, name: str) -> bool:
+        """Return whether file ``name`` was written and is still what was written."""
+        try:
+            expected: str | None = self.manifest()["files"].get(name)
+            return expected is not None and _sha256(self.path / name) == expected
+        except OSError:
+            return False
+
+    def check(self, name: str) -> None:
+        """Raise ``StoreError`` unless file ``name`` is what was written."""
+        if not self.lists(name):
+            raise StoreError(f"{self.path} has no {name}: the run is unfinished. Run it again to complete it")
+        if not self.intact(name):
+            state = "damaged" if (self.path / name).exists() else "absent"
+            raise StoreError(f"{self.path / name} is {state}. {REPAIR}")
+
+    @contextlib.contextmanager
+    def replacing(self, name: str) -> Iterator[Path]:
+        """Give a temporary path whose content becomes file ``name``."""
+        with atomic_path(self.path / name) as temporary:
+            yield temporary
+            checksum = _sha256(temporary)
+        manifest = self.manifest()
+        manifest["files"][name] = checksum
+        write_atomic(self.path / MANIFEST, to_json(manifest))
+
+    def forget(self, name: str) -> None:
+        """Take file ``name`` out of the manifest: it no longer counts as written."""
+        manifest = self.manifest()
+        del manifest["files"][name]
+        write_atomic(self.path / MANIFEST, to_json(manifest))
+
+    def write(self, name: str, content: bytes | str) -> None:
+        """Write one file."""
+        with self.replacing(name) as temporary:
+            temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+
+    def write_json(self, name: str, value: Any) -> None:
+        """Write ``value`` as JSON; NaN and infinity become null."""
+        self.write(name, to_json(value))
+
+    def write_arrays(self, name: str, **arrays: NDArray[Any]) -> None:
+        """Write named arrays as a compressed npz file."""
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, allow_pickle=False, **arrays)
+        self.write(name, buffer.getvalue())
+
+    def read(self, name: str) -> bytes:
+        """Return the content of one file."""
+        self.check(name)
+        return (self.path / name).read_bytes()
+
+    def read_json(self, name: str) -> Any:
+        """Return the value in a JSON file."""
+        content = self.read(name)
+        return self.parse(name, lambda: json.loads(content))
+
+    def read_arrays(self, name: str) -> dict[str, NDArray[Any]]:
+        """Return the named arrays of an npz file. Nothing in it is unpickled."""
+        content = self.read(name)
+        arrays: dict[str, NDArray[Any]] = self.parse(
+            name, lambda: dict(np.load(io.BytesIO(content), allow_pickle=False))
+        )
+        return arrays
+
+    def parse(self, name: str, parse: Callable[[], Any]) -> Any:
+        """Return ``parse()``; what it cannot make sense of is a ``StoreError`` that names the file."""
+        try:
+            return parse()
+        except (ValueError, KeyError, TypeError, EOFError, OSError) as error:
+            raise StoreError(f"cannot read {self.path / name}: {error}. {REPAIR}") from error
+
+
+def to_json(value: Any) -> str:
+    """Return ``value`` as indented JSON; NaN and infinity, which JSON lacks, become null."""
+    return json.dumps(_finite(value), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(name): _finite(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,56 @@
+"""What is read back from a run folder: truth and masks of the test part, how the run stands, what a table needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from bench.evaluation.bits import BitMatrix
+from bench.records import BoolArray, Measures
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """The test part as stored: ids, label names, truth and ignore mask, both (images, labels) bool."""
+
+    ids: tuple[str, ...]
+    labels: tuple[str, ...]
+    truth: BoolArray
+    ignore: BoolArray | None
+
+
+@dataclass(frozen=True, slots=True)
+class Masks:
+    """Label names and, packed as they are stored, truth, ignore mask and predicted label sets of the test part."""
+
+    labels: tuple[str, ...]
+    truth: BitMatrix
+    ignore: BitMatrix | None
+    predicted: BitMatrix
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How a run stands; ``stage`` and ``reason`` say where and why it failed."""
+
+    state: Literal["done", "failed", "unfinished"]
+    stage: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """What a table needs of one run. ``reason`` says why there are no ``measures``.
+
+    ``images`` is how many the test part has, ``labels`` the label names in the order of per-class measures.
+    """
+
+    path: Path
+    key: str
+    config: dict[str, Any]
+    state: str
+    reason: str = ""
+    measures: Measures | None = None
+    images: int = 0
+    labels: tuple[str, ...] = ()

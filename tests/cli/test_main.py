@@ -1,0 +1,173 @@
+"""The command line as a whole: fast, helpful, and one line for every mistake."""
+
+import importlib
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import bench
+from bench import NotRun, StoreError, plugins
+from bench.cli import COMMANDS, EXAMPLES, load_command, run_command_line
+from bench.store.run_folder import RunFolder
+
+Capture = pytest.CaptureFixture[str]
+
+
+def test_help_names_every_command_and_shows_examples_without_importing_any(capsys: Capture) -> None:
+    assert run_command_line(["--help"]) == 0
+    shown = capsys.readouterr().out
+    for name, (_, _, line) in COMMANDS.items():
+        assert name in shown
+        assert line.split(".")[0][:30] in shown
+    assert "bench run --model cnn-rnn --dataset digit-scenes" in shown
+
+
+def test_no_arguments_print_the_help(capsys: Capture) -> None:
+    assert run_command_line([]) == 0
+    assert "Usage: bench" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_in_the_table_has_its_file_and_its_help(name: str, capsys: Capture) -> None:
+    module, attribute, _ = COMMANDS[name]
+    assert hasattr(importlib.import_module(module), attribute)
+    assert load_command(name) is not None
+    assert run_command_line([name, "--help"]) == 0
+    assert f"bench {name}" in capsys.readouterr().out
+
+
+def test_every_example_in_a_help_text_is_a_command_that_exists() -> None:
+    texts = [EXAMPLES]
+    texts += [getattr(importlib.import_module(module), "EXAMPLES", "") for module, _, _ in COMMANDS.values()]
+    examples = [line.split() for text in texts for line in text.splitlines() if line.strip().startswith("bench ")]
+    assert len(examples) >= 10
+    assert {words[1] for words in examples} <= set(COMMANDS)
+
+
+def test_the_version_is_printed(capsys: Capture) -> None:
+    assert run_command_line(["--version"]) == 0
+    assert capsys.readouterr().out == f"multilabel-bench {bench.__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["tabel"], "No such command 'tabel'"),
+        (["--loud"], "No such option: --loud"),
+        (["list", "modles"], "'modles' is not one of 'models', 'datasets', 'backbones'"),
+        (["table", "--format", "pdf"], "'pdf' is not one of"),
+        (["table", "--out", "nowhere"], "no runs to tabulate"),
+        (["table", "zzz", "--out", "nowhere"], "no run 'zzz'"),
+        (["runs", "--out", "nowhere"], "no runs under nowhere"),
+        (
+            ["runs", "--state", "finished"],
+            "no state 'finished'; did you mean 'unfinished'? allowed: damaged, done, failed, unfinished",
+        ),
+        (["compare", "--dataset", "digit-scenes"], "Missing option '--models'"),
+        (["compare", "--dataset", "x", "--models", ","], "--models: found none"),
+        (["compare", "--dataset", "x", "--models", "sofmax"], "no model 'sofmax'; did you mean 'softmax'?"),
+    ],
+)
+def test_a_mistake_is_one_line_on_standard_error_and_exit_code_2(
+    arguments: list[str], expected: str, capsys: Capture
+) -> None:
+    assert run_command_line(arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("error: ")
+    assert captured.err.count("\n") == 1
+    assert expected in captured.err
+
+
+def raising(error: BaseException) -> Callable[[], None]:
+    def command() -> None:
+        raise error
+
+    return command
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "line"),
+    [
+        (NotRun("no GPU"), 2, "not run: no GPU\n"),
+        (StoreError("damaged"), 2, "error: damaged\n"),
+        (OSError(28, "No space left on device", "/tmp/x"), 2, "error: No space left on device: /tmp/x\n"),
+        (KeyboardInterrupt(), 130, "stopped; what is finished is kept. The same command continues it\n"),
+    ],
+)
+def test_what_ends_a_command_is_one_line(
+    error: BaseException, code: int, line: str, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    monkeypatch.setattr("bench.cli.runs.runs", raising(error))
+    assert run_command_line(["runs"]) == code
+    assert capsys.readouterr().err == line
+
+
+def test_a_bug_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bench.cli.runs.runs", raising(ZeroDivisionError()))
+    with pytest.raises(ZeroDivisionError):
+        run_command_line(["runs"])
+
+
+def bench_process(*arguments: str, **settings: object) -> subprocess.CompletedProcess[str]:
+    code = "import sys; from bench.cli import main; main()"
+    command = [sys.executable, "-P", "-c", code, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, **settings)  # type: ignore[call-overload,no-any-return]
+
+
+def test_a_reader_that_goes_away_is_no_error(stored_run: Callable[..., RunFolder], tmp_path: Path) -> None:
+    stored_run()
+    command = f"{sys.executable} -P -c 'from bench.cli import main; main()' table --format json --out runs | true"
+    done = subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+
+
+def test_list_is_fast_and_imports_neither_torch_nor_onnxruntime() -> None:
+    code = (
+        "import sys; from bench.cli import run_command_line; assert run_command_line(['list', '--options']) == 0;"
+        "heavy = {'torch', 'onnxruntime', 'matplotlib', 'sklearn', 'pandas', 'timm'} & set(sys.modules);"
+        "assert not heavy, heavy"
+    )
+    checked = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stderr
+    times = []
+    for _ in range(3):
+        started = time.perf_counter()
+        assert bench_process("list").returncode == 0
+        times.append(time.perf_counter() - started)
+    # The aim is half a second; the quickest of three keeps a busy machine from failing it.
+    assert min(times) < 0.5
+
+
+def test_a_left_out_distribution_is_not_in_the_list() -> None:
+    assert "softmax" in bench_process("list", "models").stdout
+    assert "softmax" not in bench_process("--without", "multilabel-bench", "list", "models").stdout
+
+
+def test_quiet_turns_progress_bars_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    from bench.system.progress import QUIET_VARIABLE
+
+    monkeypatch.setenv(QUIET_VARIABLE, "")
+    assert run_command_line(["--quiet", "list", "--json"]) == 0
+    import os
+
+    assert os.environ[QUIET_VARIABLE] == "1"
+
+
+def test_shell_completion_offers_commands_and_installed_names() -> None:
+    def complete(words: str) -> str:
+        environment = {
+            "_BENCH_COMPLETE": "complete_bash",
+            "COMP_WORDS": words,
+            "COMP_CWORD": str(len(words.split()) - 1),
+        }
+        return bench_process(env=environment).stdout
+
+    assert "compare" in complete("bench com")
+    offered = complete("bench compare --dataset x --models y --backbone v")
+    assert all(name.startswith("v") for name in offered.split())
+    assert set(offered.split()) == {name for name in plugins.installed().backbones if name.startswith("v")}

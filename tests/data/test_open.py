@@ -1,0 +1,66 @@
+import numpy as np
+import pytest
+from example_splits import make_split, random_truth
+
+from bench.data.open import cooccurrence, fingerprint, hold_out, statistics, subset
+from bench.errors import DataError
+
+
+def test_held_out_images_are_the_asked_share_and_disjoint_from_the_kept():
+    kept, held = hold_out(make_split(random_truth()), 0.1, seed=0)
+    assert len(held) == 20
+    assert sorted([*kept, *held]) == list(range(200))
+
+
+def test_the_kept_part_holds_every_label_however_rare():
+    truth = np.zeros((50, 3), dtype=np.bool_)
+    truth[:, 0] = True
+    truth[7, 1] = truth[9, 2] = True
+    split = make_split(truth)
+    for seed in range(20):
+        kept, _ = hold_out(split, 0.4, seed)
+        assert split.truth[kept].any(axis=0).all()
+
+
+def test_the_same_seed_holds_out_the_same_images():
+    split = make_split(random_truth())
+    np.testing.assert_array_equal(hold_out(split, 0.1, 3)[1], hold_out(split, 0.1, 3)[1])
+    assert not np.array_equal(hold_out(split, 0.1, 3)[1], hold_out(split, 0.1, 4)[1])
+
+
+def test_too_few_images_to_hold_out_are_one_clear_error():
+    with pytest.raises(DataError, match="toy/train: 2 images are too few"):
+        hold_out(make_split(np.eye(2)), 0.1, 0)
+
+
+def test_a_subset_keeps_ids_truth_and_pictures_together():
+    split = make_split(random_truth())
+    part = subset(split, [5, 3], "part")
+    assert part.ids == ("train5", "train3")
+    np.testing.assert_array_equal(part.truth, split.truth[[5, 3]])
+    np.testing.assert_array_equal(part.images.read(1), split.images.read(3))
+
+
+def test_the_fingerprint_follows_labels_truth_pictures_and_mask():
+    truth = random_truth()
+    base = fingerprint(make_split(truth))
+    assert fingerprint(make_split(truth)) == base
+    changed = truth.copy()
+    changed[9, 0] ^= True
+    ignore = np.zeros_like(truth)
+    ignore[0, np.flatnonzero(~truth[0])[0]] = True
+    others = [make_split(changed), make_split(truth, seed=1), make_split(truth, ignore=ignore), make_split(truth, "x")]
+    assert base not in map(fingerprint, others)
+    assert len({fingerprint(split) for split in others}) == 4
+
+
+def test_statistics_by_hand():
+    split = make_split([[1, 1, 0], [1, 0, 0], [1, 1, 0], [0, 0, 1]])
+    counted = statistics(split)
+    assert counted["label_cardinality"] == pytest.approx(6 / 4)
+    assert counted["label_counts"] == {"a": 3, "b": 2, "c": 1}
+    assert counted["cardinality_histogram"] == [0, 2, 2]
+    assert counted["imbalance"] == 3.0
+    # a and b are together in 2 of 4 images; if independent they were in 4 * 3/4 * 2/4.
+    assert counted["cooccurrence"][0] == {"labels": ["a", "b"], "images": 2, "lift": pytest.approx(2 / 1.5)}
+    np.testing.assert_array_equal(cooccurrence(split.truth), [[3, 2, 0], [2, 2, 0], [0, 0, 1]])

@@ -1,0 +1,77 @@
+import json
+import shutil
+import tarfile
+
+import pytest
+from example_commands import write_corel
+
+from bench.cli import run_command_line
+
+
+@pytest.fixture
+def corel(tmp_path):
+    """Pictures of which many are equal, so each gets a pixel of its own."""
+    from PIL import Image
+
+    write_corel(tmp_path / "corel", images=12)
+    for number, path in enumerate(sorted((tmp_path / "corel" / "images").iterdir())):
+        picture = Image.open(path)
+        picture.load()
+        picture.putpixel((0, 0), (number, 1, 2))
+        picture.save(path)
+    return tmp_path / "corel"
+
+
+def verify(root, *more):
+    return run_command_line(["data", "verify", "corel5k", "--data-root", str(root), *more])
+
+
+def test_a_sound_copy_is_said_to_be_so(corel, capsys):
+    assert verify(corel) == 0
+    printed = capsys.readouterr().out
+    assert "corel5k/train: 12 images, fingerprint" in printed
+    assert "known as: no known variant: compare with your own runs only" in printed
+    assert "known with 4,500 / 499 images: " in printed
+    assert "fingerprint over: ids, labels, truth, ignore mask; of each image file, its length" in printed
+    assert "16 of 16 images read: 0 unreadable, 0 in train and in test" in printed
+
+
+def test_unreadable_images_and_copies_are_named(corel, capsys):
+    (corel / "images" / "train3.png").write_bytes(b"")
+    shutil.copy(corel / "images" / "test0.png", corel / "images" / "train5.png")
+    assert verify(corel) == 2
+    printed = capsys.readouterr().out
+    assert "unreadable: cannot read image" in printed
+    assert "train3.png: empty file" in printed
+    assert "in train and in test:" in printed
+    assert "1 unreadable, 1 in train and in test" in printed
+    assert verify(corel, "--json") == 2
+    found = json.loads(capsys.readouterr().out)
+    assert not found["sound"]
+    assert len(found["duplicates"]) == 1
+
+
+def test_labels_without_images_are_told(corel, capsys):
+    shutil.rmtree(corel / "images")
+    assert verify(corel) == 2
+    printed = capsys.readouterr().out
+    assert "no images here for train: only its labels were checked" in printed
+    assert "0 of 16 images read" in printed
+
+
+def opened_reference(name, root, *sets):
+    return run_command_line(["data", "verify", name, "--data-root", str(root), "--json", *sets])
+
+
+def test_the_real_lists_are_known_by_name(reference_data, tmp_path, capsys):
+    with tarfile.open(reference_data / "voc2007_imagesets_main.tar.xz") as archive:
+        archive.extractall(tmp_path, filter="data")
+    assert opened_reference("voc2007", tmp_path) == 2  # no images are here
+    assert json.loads(capsys.readouterr().out)["known"].startswith("official trainval and test: the rows of Table 4")
+    assert opened_reference("voc2007", tmp_path, "--train-split", "train", "--test-split", "val") == 2
+    assert "for development" in json.loads(capsys.readouterr().out)["known"]
+
+
+def test_data_list_is_the_list_of_data_sets(capsys):
+    assert run_command_line(["data", "list"]) == 0
+    assert "digit-scenes" in capsys.readouterr().out

@@ -1,0 +1,207 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from bench import plugins
+from bench.cli import run_command_line
+from bench.contracts import DatasetRequest
+from bench.data.open import open_dataset
+from bench.errors import DataError, UsageError
+from bench.options import resolve
+
+
+def opened(root, **options):
+    spec = plugins.installed().dataset("csv").spec
+    given = {name: str(value) for name, value in options.items()}
+    return open_dataset(spec, DatasetRequest(resolve(spec.options, given, "dataset 'csv'"), root))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Eight small pictures, and no table yet."""
+    (tmp_path / "photos").mkdir()
+    for number in range(8):
+        Image.new("RGB", (12, 12), (number * 20, 0, 0)).save(tmp_path / "photos" / f"{number}.png")
+    return tmp_path
+
+
+def write(folder, name, lines, encoding="utf-8", end="\n"):
+    (folder / name).write_bytes(end.join(lines).encode(encoding))
+
+
+TRAIN = ["path,labels", "photos/0.png,cat;dog", "photos/1.png,dog", "photos/2.png,"]
+TEST = ["path,labels", "photos/3.png,cat"]
+
+
+def test_two_tables_are_train_and_test(folder):
+    write(folder, "train.csv", TRAIN)
+    write(folder, "test.csv", TEST)
+    dataset = opened(folder)
+    assert dataset.labels == ("cat", "dog")
+    np.testing.assert_array_equal(dataset.train.truth, [[True, True], [False, True], [False, False]])
+    assert dataset.protocol == "top2@1"
+    assert dataset.train.images.read(1).shape == (12, 12, 3)
+    assert "train 3 / test 1 images, 2 labels" in dataset.variant
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_windows_files_read_like_others(folder, encoding, end):
+    write(folder, "train.csv", TRAIN, encoding, end)
+    write(folder, "test.csv", TEST, encoding, end)
+    dataset = opened(folder)
+    assert dataset.train.ids == ("photos/0.png", "photos/1.png", "photos/2.png")
+    assert dataset.labels == ("cat", "dog")
+
+
+def test_each_label_may_be_a_column(folder):
+    write(folder, "train.csv", ["path,dog,cat", "photos/0.png,1,0", "photos/1.png,1,1", "photos/2.png,,1"])
+    write(folder, "test.csv", ["path,dog,cat", "photos/3.png,0,1"])
+    dataset = opened(folder, labels_column="")
+    assert dataset.labels == ("dog", "cat")
+    np.testing.assert_array_equal(dataset.train.truth, [[True, False], [True, True], [False, True]])
+
+
+def test_a_quoted_cell_and_other_separators(folder):
+    write(folder, "train.tsv", ["file\ttags", 'photos/0.png\t"cat, dog"', "photos/1.png\tdog"])
+    write(folder, "test.tsv", ["file\ttags", "photos/3.png\tcat"])
+    options = {"delimiter": "tab", "separator": ",", "path_column": "file", "labels_column": "tags"}
+    assert opened(folder, **options).train.truth.tolist() == [[True, True], [False, True]]
+
+
+def test_a_column_may_name_the_split(folder):
+    rows = ["path,labels,split"] + [
+        f"photos/{number}.png,cat,{part}" for number, part in enumerate(["train", "train", "val", "Test"])
+    ]
+    write(folder, "labels.csv", rows)
+    dataset = opened(folder)
+    assert (len(dataset.train), len(dataset.validation), len(dataset.test)) == (2, 1, 1)
+
+
+def test_a_split_is_drawn_where_none_is_given_and_the_seed_decides(folder):
+    write(folder, "labels.csv", ["path,labels"] + [f"photos/{number}.png,cat" for number in range(8)])
+    first, again, other = opened(folder), opened(folder), opened(folder, split_seed=5)
+    assert len(first.test) == 2
+    assert first.test.ids == again.test.ids != other.test.ids
+    assert "20% drawn for test with seed 0" in first.variant
+
+
+def test_a_list_of_labels_gives_their_order(folder):
+    write(folder, "train.csv", TRAIN)
+    write(folder, "test.csv", TEST)
+    write(folder, "labels.txt", ["dog", "cat"])
+    assert opened(folder).labels == ("dog", "cat")
+
+
+BAD = {
+    "no column": (["file,labels", "photos/0.png,cat"], "line 1: no column 'path', found: file, labels. Try: --set"),
+    "twice": ([*TRAIN, "photos/0.png,cat"], "line 5: image photos/0.png stands twice, first in line 2"),
+    "no file": ([*TRAIN, "photos/99.png,cat"], "line 5: no image file .*99.png"),
+    "length": ([*TRAIN, "photos/4.png"], "line 5: 1 cells, expected 2: path, labels"),
+    "empty path": ([*TRAIN, ",cat"], "line 5: the column 'path' is empty"),
+    "no rows": (["path,labels"], "no images below the column names"),
+    "same file": ([*TRAIN, "./photos/0.png,cat"], "line 5: image photos/0.png stands twice, first in line 2"),
+    "column twice": (["path,labels,labels", "photos/0.png,cat,dog"], "line 1: column 'labels' stands twice"),
+    "only commas": ([",,", ",,"], "line 2: no column 'path', found: "),
+    "late header": (["", "", "file,labels", "photos/0.png,cat"], "line 3: no column 'path', found: file, labels"),
+    "long path": ([*TRAIN, "x" * 5000 + ",cat"], "line 5: no image file .*xxx$"),
+    "quotes": ([*TRAIN, 'photos/4.png,"cat'], "line 5: unexpected end of data"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_a_bad_table_is_named_with_its_line(folder, case):
+    lines, message = BAD[case]
+    write(folder, "train.csv", lines)
+    write(folder, "test.csv", TEST)
+    with pytest.raises(DataError, match=f"train.csv.*{message}"):
+        opened(folder)
+
+
+def test_other_bad_input_is_one_clear_line(folder):
+    with pytest.raises(DataError, match=r"no file .*train.csv and no .*labels.csv. '--data-root' should hold"):
+        opened(folder)
+    write(folder, "train.csv", TRAIN)
+    with pytest.raises(DataError, match=r"no file .*test.csv"):
+        opened(folder)
+    write(folder, "test.csv", TEST)
+    write(folder, "labels.txt", ["dog"])
+    with pytest.raises(DataError, match=r"train.csv line 2: unknown label 'cat', not in .*labels.txt"):
+        opened(folder)
+    (folder / "labels.txt").unlink()
+    (folder / "train.csv").write_bytes(b"path,labels\nphotos/0.png,caf\xe9\n")
+    with pytest.raises(DataError, match=r"train.csv line 2: not UTF-8 text"):
+        opened(folder)
+    (folder / "train.csv").write_bytes(b"")
+    with pytest.raises(DataError, match=r"train.csv: empty file"):
+        opened(folder)
+    write(folder, "train.csv", ["path,cat", "photos/0.png,yes"])
+    write(folder, "test.csv", ["path,cat", "photos/1.png,1"])
+    with pytest.raises(DataError, match=r"line 2: column 'cat' holds 'yes', allowed: 0, 1 or nothing"):
+        opened(folder, labels_column="")
+
+
+def test_blank_lines_count_as_lines_and_nothing_else(folder):
+    write(folder, "train.csv", ["", *TRAIN, "", "photos/0.png,cat"])
+    write(folder, "test.csv", ["", *TEST])
+    with pytest.raises(DataError, match=r"train.csv line 7: image photos/0.png stands twice, first in line 3"):
+        opened(folder)
+
+
+def test_a_line_separator_of_unicode_is_part_of_a_name(folder):
+    write(folder, "train.csv", ["path,labels", "photos/0.png,cat\u2028fish"])
+    write(folder, "test.csv", ["path,labels", "photos/1.png,cat\u2028fish"])
+    write(folder, "labels.txt", ["cat\u2028fish"])
+    assert opened(folder).labels == ("cat\u2028fish",)
+
+
+def test_columns_without_a_name_are_passed_over(folder):
+    for name in ("train", "test"):
+        write(folder, f"{name}.csv", ["path,dog,cat,,", f"photos/{len(name)}.png,1,1,,"])
+    assert opened(folder, labels_column="").labels == ("dog", "cat")
+
+
+def test_empty_options_are_one_clear_line(folder):
+    write(folder, "train.csv", TRAIN)
+    write(folder, "test.csv", TEST)
+    with pytest.raises(UsageError, match=r"option separator: found '', allowed: text .* dataset.separator=;"):
+        opened(folder, separator="")
+    with pytest.raises(DataError, match=r"train.csv line 1: no column '', found: path, labels"):
+        opened(folder, path_column="")
+
+
+def test_a_list_of_labels_names_the_line_of_a_name_that_stands_twice(folder):
+    write(folder, "train.csv", TRAIN)
+    write(folder, "test.csv", TEST)
+    write(folder, "labels.txt", ["dog", "cat", "dog"])
+    with pytest.raises(DataError, match=r"labels.txt line 3: label 'dog' stands twice, first in line 1"):
+        opened(folder)
+    write(folder, "labels.txt", [""])
+    with pytest.raises(DataError, match=r"labels.txt: no label. Expected: a label name on each line"):
+        opened(folder)
+
+
+def test_a_split_column_must_name_splits(folder):
+    write(folder, "labels.csv", ["path,labels,split", "photos/0.png,cat,train", "photos/1.png,cat,dev"])
+    with pytest.raises(DataError, match=r"labels.csv line 3: split 'dev', allowed: train, validation, test"):
+        opened(folder)
+    write(folder, "labels.csv", ["path,labels,split", "photos/0.png,cat,train", "photos/1.png,cat,train"])
+    with pytest.raises(DataError, match=r"labels.csv: no row has 'test' in column 'split'"):
+        opened(folder)
+
+
+def test_labels_that_train_lacks_can_be_left_out(folder):
+    write(folder, "train.csv", TRAIN)
+    write(folder, "test.csv", ["path,labels", "photos/3.png,cat;bird"])
+    with pytest.raises(DataError, match=r"1 of 3 labels have no image in train: bird.*absent_labels=drop"):
+        opened(folder)
+    dataset = opened(folder, absent_labels="drop")
+    assert dataset.labels == ("cat", "dog")
+    assert "1 labels without an image in train left out" in dataset.variant
+
+
+def test_the_command_line_shows_what_was_found(folder, capsys):
+    write(folder, "train.csv", TRAIN)
+    write(folder, "test.csv", TEST)
+    assert run_command_line(["data", "stats", "csv", "--data-root", str(folder)]) == 0
+    assert "2 labels, train.csv and test.csv" in " ".join(capsys.readouterr().out.split())

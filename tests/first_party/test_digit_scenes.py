@@ -1,0 +1,80 @@
+import numpy as np
+import pytest
+
+from bench import plugins
+from bench.contracts import DatasetRequest
+from bench.data.open import fingerprint, open_dataset
+from bench.options import resolve
+
+
+def opened(**options):
+    spec = plugins.installed().dataset("digit-scenes").spec
+    return open_dataset(spec, DatasetRequest(resolve(spec.options, options, "digit-scenes")))
+
+
+@pytest.fixture(scope="module")
+def dataset():
+    return opened(train_images=1500)
+
+
+def test_sources_of_the_splits_are_disjoint_and_are_all_of_the_bundled_digits(monkeypatch):
+    # Each digit is replaced by its own number, so that a source can be told from every other.
+    import sklearn.datasets
+    from bench_datasets import digits as module
+
+    bundled = sklearn.datasets.load_digits()
+    bundled.images = np.arange(1797, dtype=np.float64)[:, None, None] * np.ones((1, 8, 8))
+    monkeypatch.setattr(sklearn.datasets, "load_digits", lambda: bundled)
+    sources = [
+        {round(float(value) * 16) for value in module.digits.__wrapped__(part)[0][:, 0, 0]}
+        for part in ("train", "validation", "test")
+    ]
+    assert sum(map(len, sources)) == len(set.union(*sources)) == 1797
+
+
+def test_labels_are_many_zipfian_and_about_three_to_an_image(dataset):
+    truth = dataset.train.truth
+    assert truth.shape[1] == 30
+    cardinality = truth.sum(axis=1)
+    assert 2.7 < cardinality.mean() < 3.1
+    assert cardinality.min() == 1
+    assert cardinality.max() >= 9
+    counts = np.sort(truth.sum(axis=0))[::-1]
+    # Log frequency falls about linearly with log rank over the frequent half.
+    slope = np.polyfit(np.log(np.arange(1, 16)), np.log(counts[:15]), 1)[0]
+    assert -1.2 < slope < -0.3
+
+
+def test_companions_depend_on_what_they_accompany(dataset):
+    from bench_datasets.digit_scenes import ANCHORS, make_world
+
+    world = make_world(0)
+    truth = dataset.train.truth
+    anchors = np.flatnonzero(world.companions >= 0)
+    assert len(anchors) == ANCHORS
+    for anchor in anchors:
+        companion = world.companions[anchor]
+        with_anchor = truth[truth[:, anchor], companion].mean()
+        without = truth[~truth[:, anchor], companion].mean()
+        assert with_anchor > 2 * without
+
+
+def test_the_same_seed_gives_the_same_pictures_and_another_seed_others(dataset):
+    again = opened(train_images=1500)
+    assert fingerprint(again.train) == fingerprint(dataset.train)
+    np.testing.assert_array_equal(again.test.images.read(7), dataset.test.images.read(7))
+    other = opened(train_images=1500, seed=1)
+    assert fingerprint(other.train) != fingerprint(dataset.train)
+
+
+def test_every_label_of_a_scene_is_painted(dataset):
+    for row, layout in enumerate(dataset.test.images.layouts):
+        assert {instance.label for instance in layout} == set(np.flatnonzero(dataset.test.truth[row]))
+
+
+def test_an_oracle_that_knows_what_goes_together_beats_one_that_takes_labels_alone():
+    from bench_datasets.digit_scenes_oracle import oracle_f1
+
+    measured = oracle_f1(seed=0, scenes=3000)
+    assert measured["co-occurrence"] > measured["independent"] + 0.05
+    assert measured["co-occurrence"] < 1.0

@@ -1,0 +1,72 @@
+"""Labels as columns and shards hold them."""
+
+import numpy as np
+import pytest
+from bench_datasets.label_values import LABELS_ARE, SEPARATOR, named
+from bench_datasets.own_images import K, Part, assemble
+
+from bench.data.images import ArrayImages
+from bench.errors import DataError
+from bench.options import resolve
+
+
+def part(values, name="train"):
+    pixels = ArrayImages(np.zeros((len(values), 2, 2, 3), dtype=np.uint8), name)
+    return Part(name, tuple(map(str, range(len(values)))), values, pixels, lambda row: f"{name} row {row}")
+
+
+def sets(values, names=(), sure=False, **options):
+    resolved = resolve((LABELS_ARE, SEPARATOR), options, "set")
+    return named({"train": part(values)}, names, resolved, sure=sure)["train"].labels
+
+
+NAMES = ("cat", "dog", "owl")
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (["dog; cat;", "", None], [("dog", "cat"), (), ()]),
+        ([["dog", "dog"], []], [("dog",), ()]),
+        ([2, 0], [("owl",), ("cat",)]),
+        ([[2, 0], [1, 1]], [("owl", "cat"), ("dog",)]),
+        ([[1, 0], [0]], [("dog", "cat"), ("cat",)]),
+        ([[1, 0, 1], [0, 0, 0], None], [("cat", "owl"), (), ()]),
+        ([[True, False, False], [True, True, True]], [("cat",), NAMES]),
+        ([[1.0, 0.0, 1.0]], [("cat", "owl")]),
+    ],
+)
+def test_values_become_names(values, expected):
+    assert sets(values, NAMES) == expected
+
+
+def test_numbers_without_names_are_their_own_in_the_order_of_numbers():
+    found = named({"train": part([[10, 2]]), "test": part([9])}, (), resolve((LABELS_ARE, SEPARATOR), {}, "set"))
+    assert found["train"].labels == [("10", "2")]
+    options = resolve((K,), {}, "set") | {"absent_labels": "drop"}
+    assert assemble("own", "mine", found, options).labels == ("2", "10")
+
+
+def test_repeated_numbers_are_labels_where_they_are_sure_to_be():
+    assert sets([[0, 0], [1, 0]], NAMES, sure=True) == [("cat",), ("dog", "cat")]
+    assert sets([[0, 0], [1, 0]], NAMES, labels_are="numbers") == [("cat",), ("dog", "cat")]
+
+
+@pytest.mark.parametrize(
+    ("values", "options", "message"),
+    [
+        ([[3]], {}, "train row 0: label number 3, allowed: 0 to 2"),
+        ([[0, 2], [-1]], {}, "train row 1: label number -1, allowed: 0 to 2"),
+        ([[0.5, 1]], {}, "train row 0: label 0.5, expected a name or a whole number"),
+        ([["a"], [None]], {}, "train row 1: label None, expected a name"),
+        ([{"a": 1}], {}, r"train row 0: labels are \{'a': 1\}, expected names or numbers"),
+        ([2.5], {}, r"train row 0: labels are 2.5, expected names or numbers"),
+        ([[1, 0, 1], [1, 0]], {}, "lists of 0 and 1, of different lengths. Try: --set dataset.labels_are=numbers"),
+        ([[1, 0, 1], [1, 0]], {"labels_are": "multi-hot"}, "train row 1: 2 values for 3 labels"),
+        ([[1, 0, 2]], {"labels_are": "multi-hot"}, "train row 0: found 2, allowed: 0 and 1 for each label"),
+        ([[1, 1]], {}, "train row 0: 2 values for 3 labels"),
+    ],
+)
+def test_values_that_are_no_labels_are_named_with_their_place(values, options, message):
+    with pytest.raises(DataError, match=message):
+        sets(values, NAMES, **options)

@@ -1,0 +1,177 @@
+import numpy as np
+import pytest
+import torch
+from example_models import as_features, batch, make
+
+from bench.contracts import TRAINING_OPTIONS
+from bench.errors import ModelError, UsageError
+from bench.model import train
+from bench.options import resolve
+
+
+def options(**given):
+    return resolve(TRAINING_OPTIONS, given, "training")
+
+
+def hits(values, truth):
+    """A validation score: share of images whose best label is right."""
+
+    def validate(model):
+        best = train.scores(model, as_features(values)).argmax(axis=1)
+        return float(truth[np.arange(len(truth)), best].mean())
+
+    return validate
+
+
+def fit(model, seed=0, checkpoint=None, validate=None, **given):
+    values, truth = batch(60)
+    chosen = options(**({"epochs": 6, "batch_size": 16} | given))
+    score = validate or hits(values, truth)
+    return train.fit(model, chosen, as_features(values), truth, score, name="toy", seed=seed, checkpoint=checkpoint)
+
+
+def test_training_learns_a_small_set_by_heart():
+    record = fit(make("bce", dropout=0.0, hidden="128"), epochs=80, learning_rates="1e-2", patience=80)
+    assert record.score == 1.0
+    assert record.history[-1].loss < record.history[0].loss
+
+
+def test_the_same_seed_gives_the_same_weights_to_the_bit_and_another_seed_others():
+    def weights(seed):
+        model = make("warp")
+        fit(model, seed)
+        return train.save_weights(model)
+
+    assert weights(0) == weights(0)
+    assert weights(0) != weights(1)
+
+
+def test_several_threads_give_the_same_weights_every_time():
+    """Gradients of a label embedding are sums over many steps: their order must not depend on the threads."""
+    from bench import plugins
+    from bench.records import SearchOptions
+    from bench.speed import workloads
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(4)
+    try:
+        truth = workloads.generated_label_sets(80, 1500, cardinality=2.9)
+        spec = plugins.installed().model("cnn-rnn").spec
+        trained = [
+            workloads.train("toy", truth, separation=2.0, k=3, options=SearchOptions(), spec=spec, epochs=2)
+            for _ in range(2)
+        ]
+    finally:
+        torch.set_num_threads(before)
+    assert train.save_weights(trained[0].model) == train.save_weights(trained[1].model)
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_training_neither_uses_nor_changes_the_global_random_state():
+    torch.manual_seed(5)
+    before = torch.random.get_rng_state()
+    one, other = make("softmax"), make("softmax")
+    fit(one)
+    assert torch.equal(before, torch.random.get_rng_state())
+    torch.manual_seed(6)
+    fit(other)
+    assert train.save_weights(one) == train.save_weights(other)
+
+
+@pytest.mark.parametrize("killed_after", [1, 5, 9])
+def test_a_killed_training_continues_to_the_same_weights(tmp_path, killed_after):
+    class KilledError(Exception):
+        pass
+
+    values, truth = batch(60)
+    calls = 0
+
+    def dies(model):
+        nonlocal calls
+        calls += 1
+        if calls > killed_after:
+            raise KilledError
+        return hits(values, truth)(model)
+
+    rates = {"learning_rates": "1e-2,1e-3"}
+    whole, broken = make("cnn-rnn", hidden="8"), make("cnn-rnn", hidden="8")
+    score = {"validate": lambda model: float(model.project_image.weight.detach().sum())}
+    expected = fit(whole, **rates, **score)
+    dying = {"validate": lambda model: (dies(make("bce")), score["validate"](model))[1]}
+    with pytest.raises(KilledError):
+        fit(broken, checkpoint=tmp_path / "checkpoint.pt", **rates, **dying)
+    again = make("cnn-rnn", hidden="8")
+    record = fit(again, checkpoint=tmp_path / "checkpoint.pt", **rates, **score)
+    assert train.save_weights(again) == train.save_weights(whole)
+    assert [(e.epoch, e.loss, e.score) for e in record.history] == [
+        (e.epoch, e.loss, e.score) for e in expected.history
+    ]
+
+
+def test_a_checkpoint_of_another_training_is_not_continued(tmp_path):
+    path = tmp_path / "checkpoint.pt"
+    fit(make("bce"), checkpoint=path)
+    model, fresh = make("bce"), make("bce")
+    fit(model, seed=1, checkpoint=path)
+    fit(fresh, seed=1)
+    assert train.save_weights(model) == train.save_weights(fresh)
+
+
+def test_a_damaged_checkpoint_is_named_with_what_to_do(tmp_path):
+    path = tmp_path / "checkpoint.pt"
+    path.write_bytes(b"damaged")
+    with pytest.raises(ModelError, match=r"cannot read the training checkpoint .*Delete it"):
+        fit(make("bce"), checkpoint=path)
+
+
+def test_the_best_epoch_is_kept_and_patience_ends_the_training():
+    scores = iter([0.1, 0.9, 0.5, 0.4, 0.3, 0.2, 0.1])
+    record = fit(make("bce"), validate=lambda model: next(scores), epochs=50, patience=3)
+    assert (record.best_epoch, record.score, len(record.history)) == (2, 0.9, 5)
+
+
+def test_every_learning_rate_is_tried_from_the_same_start_and_the_best_is_kept():
+    record = fit(make("bce"), learning_rates="1e-1,1e-2,1e-3", epochs=2)
+    assert [entry.learning_rate for entry in record.history] == [0.1, 0.1, 0.01, 0.01, 0.001, 0.001]
+    best = max(record.history, key=lambda entry: entry.score)
+    assert record.learning_rate == best.learning_rate
+
+
+class Diverging(torch.nn.Module):
+    """Its loss is NaN after the first epoch."""
+
+    score_kind = "logit"
+
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(6, 4))
+        self.steps = 0
+
+    def forward(self, features):
+        return features @ self.weight
+
+    def loss(self, features, truth, generator):
+        self.steps += 1
+        return self(features).sum() * (float("nan") if self.steps > 4 else 1.0)
+
+
+def test_a_loss_that_diverges_is_one_clear_line_with_what_to_type():
+    with pytest.raises(ModelError, match=r"toy: the loss became infinite .* epoch 2 .*--set learning_rates=0.0001"):
+        fit(Diverging(), learning_rates="1e-3")
+
+
+@pytest.mark.parametrize("text", ["", "a", "0", "-1", "1e-3,,", "nan", "inf"])
+def test_learning_rates_that_are_no_positive_numbers_are_refused(text):
+    with pytest.raises(UsageError, match=r"option learning_rates: found .* --set learning_rates=1e-3,3e-4"):
+        fit(make("bce"), learning_rates=text)
+
+
+@pytest.mark.parametrize("content", [b"", b"nothing", b"\x00" * 64])
+def test_damaged_weights_are_one_clear_line(content):
+    with pytest.raises(ModelError, match="cannot read the model weights"):
+        train.load_weights(make("bce"), content)
+
+
+def test_weights_of_another_model_are_refused():
+    with pytest.raises(ModelError, match="the model weights do not fit this model"):
+        train.load_weights(make("bce", hidden="9"), train.save_weights(make("bce")))

@@ -1,0 +1,198 @@
+"""The paper's tables: printed values untouched, doubts marked by arithmetic, statuses that claim no more than is so."""
+
+import csv
+import io
+import itertools
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from example_runs import run_config
+
+from bench import Measures
+from bench.cli import run_command_line
+from bench.show import published
+from bench.show.paper_tables import Ledger, LedgerRow, build, grid, render
+from bench.store.stored import RunSummary
+
+COCO = next(table for table in published.tables() if table.number == 3)
+VOC = next(table for table in published.tables() if table.number == 4)
+VOC_LABELS = tuple(column.measure.removeprefix("AP ") for column in VOC.columns[:-1])
+
+
+def run(
+    row: str = "CNN-RNN", seed: int = 0, images: int = 40_137, backbone: str = "vgg16", **changes: Any
+) -> RunSummary:
+    model = {"name": row.lower(), "row": row}
+    config = run_config(
+        "x", seed, model=model, backbone={"name": backbone}, protocol=changes.pop("protocol", "coco-top3@1")
+    )
+    values = {
+        "C-P": 0.655,
+        "C-R": 0.56,
+        "C-F1": 0.6038,
+        "O-P": 0.69,
+        "O-R": 0.65,
+        "O-F1": 0.6694,
+        "MAP@10_image": 0.612,
+    }
+    values |= changes.pop("values", {})
+    per_class = changes.pop("per_class", {})
+    assert not changes
+    measures = Measures(config["protocol"], values, per_class)
+    return RunSummary(Path("run"), f"{row}{seed}{images}{backbone}", config, "done", "", measures, images, VOC_LABELS)
+
+
+def row_of(ledger: Ledger, name: str) -> LedgerRow:
+    return next(row for row in ledger.rows if row.published.name == name)
+
+
+def status_of(ledger: Ledger, name: str, column: str) -> str:
+    return next(cell.status for cell in row_of(ledger, name).cells if cell.column == column)
+
+
+def test_every_printed_value_is_the_papers(reference_data: Path) -> None:
+    facts = json.loads((reference_data / "published_tables.json").read_text())
+    for table, key in zip(published.tables(), [key for key in facts if key.startswith("table")], strict=True):
+        rows = facts[key]["rows"]
+        assert [row.label for row in table.rows] == list(rows)
+        for row in table.rows:
+            if table.number == 4:
+                printed = rows[row.label]["ap"] | {"mAP": rows[row.label]["mAP"]}
+            else:
+                printed = dict(zip(facts[key]["metric_order"], rows[row.label], strict=True))
+            assert row.values == {name: value for name, value in printed.items() if value is not None}
+
+
+def test_an_f1_is_marked_suspect_exactly_where_no_rounding_of_precision_and_recall_gives_it() -> None:
+    for table, letter in itertools.product(published.tables()[:3], "CO"):
+        for row in table.rows:
+            if f"{letter}-P" not in row.values:
+                continue
+            precision, recall = row.values[f"{letter}-P"], row.values[f"{letter}-R"]
+            reachable = [
+                2 * p * r / (p + r)
+                for p in (precision - 0.05, precision + 0.05)
+                for r in (recall - 0.05, recall + 0.05)
+            ]
+            printed = row.values.get(f"{letter}-F1")
+            if printed is not None:
+                possible = min(reachable) - 0.05 <= printed <= max(reachable) + 0.05
+                assert possible == (f"{letter}-F1" not in row.suspect), (table.number, row.label, letter)
+
+
+def test_every_doubt_is_about_a_printed_value_and_none_is_corrected() -> None:
+    doubts = [(row, name) for table in published.tables() for row in table.rows for name in row.suspect]
+    assert len(doubts) == 10
+    for row, name in doubts:
+        assert name in row.values
+        assert row.suspect[name].repair != row.values[name]
+
+
+def test_mean_ap_of_table_4_is_the_mean_of_its_row() -> None:
+    for row in VOC.rows:
+        mean = sum(row.values[column.name] for column in VOC.columns[:-1]) / 20
+        assert row.values["mAP"] == pytest.approx(mean, abs=0.0501)
+
+
+def test_without_runs_every_row_is_there_in_order_and_says_why_it_has_no_measurement() -> None:
+    ledger = build(COCO, [], ["CNN-RNN", "binary cross-entropy"])
+    assert [row.published.name for row in ledger.rows] == [row.name for row in COCO.rows]
+    assert row_of(ledger, "CNN-RNN").status == "not run: no data"
+    assert row_of(ledger, "Binary cross-entropy").status == "not run: no data"
+    assert row_of(ledger, "No RNN").status == "published only"
+
+
+def test_a_model_without_a_run_beside_others_that_have_one_lacks_no_data() -> None:
+    ledger = build(COCO, [run()], ["CNN-RNN", "WARP"])
+    assert row_of(ledger, "WARP").status == "not run: no run of this model"
+
+
+def test_a_value_near_the_printed_one_is_reproduced_by_its_difference() -> None:
+    ledger = build(COCO, [run()])
+    assert status_of(ledger, "CNN-RNN", "C-P") == "reproduced within 0.5"
+    cell = next(cell for cell in row_of(ledger, "CNN-RNN").cells if cell.column == "O-R")
+    assert (cell.published, cell.ours, cell.difference) == (66.4, 65.0, -1.4)
+    assert row_of(ledger, "CNN-RNN").status == "measured"
+    assert grid(ledger).rows[-2][-1].text == "reproduced within 1.4"
+
+
+def test_a_value_far_from_the_printed_one_is_only_measured() -> None:
+    ledger = build(COCO, [run(values={"O-R": 0.60})])
+    assert status_of(ledger, "CNN-RNN", "O-R") == "measured"
+    assert grid(ledger).rows[-2][-1].text == "measured"
+
+
+def test_agreement_in_a_column_that_the_paper_does_not_define_is_no_reproduction() -> None:
+    assert status_of(build(COCO, [run()]), "CNN-RNN", "MAP@10") == "measured"
+
+
+def test_agreement_with_a_suspect_value_is_no_reproduction() -> None:
+    ledger = build(COCO, [run("No RNN", values={"O-R": 0.613})])
+    assert status_of(ledger, "No RNN", "O-R").startswith("published value suspect: with the printed O-P")
+
+
+def test_agreement_on_other_images_is_no_reproduction() -> None:
+    ledger = build(COCO, [run(images=128)])
+    expected = "measured on 128 test images, the paper has 40,137 or 40,504"
+    assert row_of(ledger, "CNN-RNN").status == expected
+    assert status_of(ledger, "CNN-RNN", "C-P") == expected
+
+
+def test_agreement_with_another_backbone_is_no_reproduction() -> None:
+    ledger = build(COCO, [run(backbone="timm")])
+    assert status_of(ledger, "CNN-RNN", "C-P") == "measured with timm features, the paper has vgg16"
+
+
+def test_a_run_under_another_protocol_is_not_in_the_table() -> None:
+    assert row_of(build(COCO, [run(protocol="top3@1")], ["CNN-RNN"]), "CNN-RNN").ours is None
+
+
+def test_seeds_of_a_row_are_averaged_and_other_options_are_a_second_row() -> None:
+    runs = [run(seed=0), run(seed=1, values={"C-P": 0.665}), run(images=128, backbone="timm")]
+    rows = [row for row in build(COCO, runs).rows if row.published.name == "CNN-RNN"]
+    assert [row.ours.seeds for row in rows if row.ours] == [(0, 1), (0,)]
+    assert rows[0].cells[0].ours == pytest.approx(66.0)
+    assert [cell[0].text for cell in grid(build(COCO, runs)).rows].count("CNN-RNN") == 1
+
+
+def test_a_failed_run_is_a_row_with_its_reason() -> None:
+    failed = RunSummary(Path("run"), "k", run().config, "failed", "train: the loss became NaN")
+    ledger = build(COCO, [failed])
+    assert row_of(ledger, "CNN-RNN").status == "failed: seed 0 failed: train: the loss became NaN"
+    assert "the loss became NaN" in render([ledger], "markdown")
+
+
+def test_table_4_takes_the_average_precision_of_each_class_by_its_voc_name() -> None:
+    per_class = {"ap": tuple(index / 100 for index in range(20))}
+    one = run(protocol="voc2007@1", images=4_952, per_class=per_class, values={"mAP": 0.84})
+    cells = {cell.column: cell for cell in row_of(build(VOC, [one]), "CNN-RNN").cells}
+    assert VOC_LABELS[0] == "aeroplane"
+    assert cells["plane"].ours == 0.0
+    assert cells["tv"].ours == pytest.approx(19.0)
+    assert cells["mAP"].status == "reproduced within 0.0"
+
+
+@pytest.mark.parametrize("number", ["1", "2", "3", "4", "all"])
+@pytest.mark.parametrize("style", ["terminal", "markdown", "latex", "csv", "json"])
+def test_the_papers_tables_are_printed_in_every_format(
+    number: str, style: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_command_line(["table", number, "--out", str(tmp_path), "--format", style]) == 0
+    shown = capsys.readouterr().out
+    assert "CNN-RNN" in shown
+    assert "published value suspect" in shown or number == "1"
+    cells = {"1": 49, "2": 28, "3": 35, "4": 105, "all": 217}[number]
+    if style == "json":
+        assert len(json.loads(shown)) == cells
+    if style == "csv":
+        assert len(list(csv.DictReader(io.StringIO(shown)))) == cells
+
+
+def test_markdown_and_latex_rows_have_one_cell_per_column() -> None:
+    ledger = build(COCO, [run()])
+    pipes = {line.count("|") for line in render([ledger], "markdown").splitlines() if line.startswith("|")}
+    ampersands = {line.count("&") for line in render([ledger], "latex").splitlines() if line.endswith("\\\\")}
+    assert pipes == {len(COCO.columns) + 3}
+    assert ampersands == {len(COCO.columns) + 1}

@@ -1,0 +1,288 @@
+"""The report page: what it shows of stored runs, and how it behaves in a real browser."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from example_runs import make_run
+
+from bench.cli import run_command_line
+from bench.show import figures
+from bench.show.figures import embedding, search_tree
+from bench.show.report import gather
+from bench.store.run_folder import find
+
+NAMES = ("bce", "softmax", "cnn-rnn")
+
+
+@pytest.fixture(scope="module")
+def untouched(tmp_path_factory):
+    """Runs of three models, one with two seeds, of which ``softmax`` errs on two images; and one that failed."""
+    root = tmp_path_factory.mktemp("report") / "runs"
+    for model in NAMES:
+        make_run(root, model, values={"O-F1": 0.5 + 0.1 * NAMES.index(model), "mAP": 0.25})
+    make_run(root, "bce", seed=1, values={"O-F1": 0.7, "mAP": 0.25})
+    (softmax,) = find(root, "toy", ("softmax",))
+    softmax.write_predicted(np.array([[1, 1, 0], [0, 1, 1], [1, 0, 0], [0, 0, 1]], dtype=bool))
+    make_run(root, "warp").fail("train", "the loss became NaN <b>")
+    return root
+
+
+@pytest.fixture(scope="module")
+def page(untouched):
+    """The page of the untouched runs."""
+    return made(untouched)
+
+
+@pytest.fixture
+def three_models(untouched, tmp_path):
+    """A copy of the untouched runs."""
+    return shutil.copytree(untouched, tmp_path / "runs")
+
+
+class Tags(HTMLParser):
+    """The tags of a page with their attributes, and those that are not closed; a wrong closing fails at once."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.opened, self.unclosed = [], []
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs):
+        self.opened.append((tag, dict(attrs)))
+        if tag not in {"meta", "link", "img", "input"}:
+            self.unclosed.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.unclosed.pop() == tag
+
+
+def made(runs, *more):
+    page = runs.parent / "report.html"
+    assert run_command_line(["report", "--runs", str(runs), "--out", str(page), "--resamples", "50", *more]) == 0
+    return page.read_text(encoding="utf-8")
+
+
+def test_the_page_is_whole_needs_nothing_and_repeats_to_the_byte(page, three_models):
+    assert page == made(three_models)
+    assert not re.search(r"""(src|href)=["'](?!data:|#)""", page)
+    assert "Table 3. MS COCO" in page
+    assert "not run: no data" in page
+    assert "the loss became NaN &lt;b&gt;" in page
+    assert page.count('class="bar"') >= 3 * len(("C-P", "C-R", "C-F1", "O-P", "O-R", "O-F1", "MAP@10", "mAP"))
+
+
+def test_every_tag_is_closed_in_order(page):
+    assert Tags(page).unclosed == []
+
+
+def test_names_from_data_cannot_become_markup(three_models):
+    for folder in find(three_models):
+        labels = ["<script>alert(1)</script>", '" onload="x', "cow"]
+        files = folder._files
+        files.write_json("labels.json", labels)
+        files.write_json("ids.json", ["<img src=x>", "b", "c", "d"])
+    tags = Tags(made(three_models)).opened
+    assert sum(tag == "script" for tag, _ in tags) == 1
+    assert {attributes["src"][:5] for tag, attributes in tags if tag == "img"} == {"data:"}
+    assert not any(name.startswith("on") for _, attributes in tags for name in attributes)
+
+
+def test_a_report_needs_no_torch(untouched, tmp_path):
+    command = ["report", "--runs", str(untouched), "--out", str(tmp_path / "page.html"), "--resamples", "10"]
+    code = (
+        "import sys; from bench.cli import run_command_line;"
+        f"assert run_command_line({command!r}) == 0; assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-P", "-c", code], check=True)
+
+
+def test_runs_on_other_images_stand_in_a_table_of_their_own(three_models, stored_run):
+    other = {"name": "toy", "variant": "others", "fingerprints": {"train": "a", "validation": "b", "test": "other"}}
+    stored_run("bce", dataset=other)
+    stored_run("bce", protocol="top1@1")
+    groups = gather.groups([folder.summary() for folder in find(three_models)], resamples=10)
+    assert sorted((len(group.runs), len(group.table.rows)) for group in groups) == [(1, 1), (1, 1), (5, 4)]
+
+
+def test_damage_is_told_and_the_other_runs_are_shown(three_models):
+    (softmax,) = find(three_models, "toy", ("softmax",))
+    (softmax.path / "scores.npy").write_bytes(b"nothing")
+    page = made(three_models)
+    assert "seed 0 damaged: scores.npy absent or damaged" in page
+    assert "bce" in page
+    (cnn_rnn,) = find(three_models, "toy", ("cnn-rnn",))
+    (cnn_rnn.path / "manifest.json").write_text("{")
+    assert "manifest.json is damaged" in made(three_models)
+
+
+def test_a_protocol_of_a_newer_version_costs_the_error_bars_and_no_more(tmp_path):
+    make_run(tmp_path / "runs", "bce", protocol="voc2007@9")
+    (group,) = gather.groups([folder.summary() for folder in find(tmp_path / "runs")])
+    assert group.remarks[0].startswith("no error bars: no protocol 'voc2007@9'")
+    assert (group.resamples, group.intervals) == (0, {})
+    assert group.figures
+
+
+def test_without_a_true_label_there_are_no_bars_and_no_failure(tmp_path):
+    folder = make_run(tmp_path / "runs", "bce")
+    truth = folder.read_truth()
+    folder.write_truth(replace(truth, truth=np.zeros_like(truth.truth)))
+    page = made(tmp_path / "runs")
+    assert 'class="bar"' not in page
+    assert "left:nan" not in page
+
+
+def test_without_runs_there_is_one_line(tmp_path, capsys):
+    assert run_command_line(["report", "--runs", str(tmp_path)]) == 2
+    assert capsys.readouterr().err.startswith(f"error: no runs under {tmp_path}")
+    assert run_command_line(["report", "nonsense", "--runs", str(tmp_path)]) == 2
+    assert "nonsense" in capsys.readouterr().err
+
+
+def test_the_table_marks_what_the_images_cannot_tell_apart(untouched):
+    (group,) = gather.groups([folder.summary() for folder in find(untouched)], resamples=50)
+    assert group.resamples == 50
+    assert ("cnn-rnn", "O-F1") in group.table.ties
+    interval = group.intervals["bce"]["O-F1"]
+    assert interval.low <= interval.value <= interval.high
+
+
+def test_figures_are_written_as_pictures_and_numbers(untouched, tmp_path):
+    out = tmp_path / "figures"
+    assert run_command_line(["figures", "--runs", str(untouched), "--out", str(out)]) == 0
+    written = {path.relative_to(out).as_posix() for path in out.rglob("*.*")}
+    names = ("per-class", "thresholds", "beam-tree", "embedding", "label-neighbours", "image-neighbours", "attention")
+    for name in names:
+        for ending in ("png", "svg", "csv"):
+            assert f"toy/cnn-rnn/{name}.{ending}" in written
+    assert "toy/all-models/object-sizes.csv" in written
+    assert (out / "toy/cnn-rnn/attention.png").read_bytes().startswith(b"\x89PNG")
+    assert (out / "toy/cnn-rnn/beam-tree.csv").read_text().splitlines()[1] == ",dog,0.6,0.6,True,True"
+
+
+def test_names_with_dollars_and_other_scripts_are_drawn_as_they_are(three_models, tmp_path):
+    for folder in find(three_models):
+        folder._files.write_json("labels.json", ["$x^2$", "5$ note", "\N{CJK UNIFIED IDEOGRAPH-732B}"])
+    out = tmp_path / "figures"
+    assert run_command_line(["figures", "--runs", str(three_models), "--out", str(out)]) == 0
+    drawn = (out / "toy/cnn-rnn/per-class.svg").read_text(encoding="utf-8")
+    assert "$x^2$" in drawn
+    assert "\N{CJK UNIFIED IDEOGRAPH-732B}" in drawn
+
+
+def test_the_tree_has_a_probability_on_each_edge():
+    edges = [[[], 1, 0.6, 0.6, True], [[], 0, 0.3, 0.3, False], [[1], 2, 0.9, 0.54, True]]
+    tree = {"edges": edges, "best": [1, 2], "end": 2, "beam_width": 2}
+    figure = search_tree.beam_tree(tree, ("cat", "dog"), "Search")
+    drawn = figures.svg(figure)
+    for text in ("0.60", "0.30", "0.90", "END  0.540"):
+        assert text in drawn
+    assert [row["answer"] for row in figure.numbers] == [True, False, True]
+
+
+def test_a_label_is_not_its_own_neighbour_even_beside_its_double():
+    words = np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]], dtype=np.float32)
+    figure = embedding.label_neighbours({"labels": words}, ("a", "b", "c"), np.array([3, 2, 1]))
+    nearest = {(row["label"], row["rank"]): row["nearest"] for row in figure.numbers}
+    assert nearest == {
+        ("a", 1): "b",
+        ("a", 2): "c",
+        ("b", 1): "a",
+        ("b", 2): "c",
+        ("c", 1): "a",
+        ("c", 2): "b",
+    }
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A headless Chromium."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if not program:
+        pytest.skip("no Chromium is installed")
+    switches = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+    with playwright.sync_playwright() as started:
+        opened = started.chromium.launch(executable_path=program, args=switches)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def view(browser, untouched, page):
+    """The page opened from disk; at the end nothing was fetched and the console is empty."""
+    context = browser.new_context(viewport={"width": 1200, "height": 800})
+    opened, heard = context.new_page(), []
+    opened.on("console", lambda message: heard.append(message.text))
+    opened.on("pageerror", lambda error: heard.append(str(error)))
+    opened.on("request", lambda r: None if r.url.startswith(("file:", "data:")) else heard.append(r.url))
+    opened.goto((untouched.parent / "report.html").as_uri())
+    yield opened
+    assert heard == []
+    context.close()
+
+
+def first_column(view):
+    return view.locator("table.sortable tbody th").all_inner_texts()
+
+
+def test_a_browser_sorts_the_table_by_mouse_and_by_key(view):
+    heading = view.get_by_role("button", name="O-F1")
+    heading.click()
+    assert first_column(view)[0] == "cnn-rnn"
+    assert first_column(view)[-1] == "warp"  # no number, so last whichever way
+    heading.focus()
+    view.keyboard.press("Enter")
+    assert first_column(view)[0] == "bce" or first_column(view)[0] == "softmax"
+    assert first_column(view)[-1] == "warp"
+    assert view.locator("th[aria-sort=ascending]").count() == 1
+
+
+def test_a_browser_filters_the_gallery(view):
+    cards = view.locator(".gallery li:visible")
+    assert cards.count() == 4
+    view.get_by_label("models disagree").check()
+    assert cards.count() == 2
+    assert view.locator("output").inner_text() == "2 of 4 images"
+    view.get_by_role("combobox", name="Label").select_option("dog")
+    assert cards.count() == 1
+    view.get_by_label("models disagree").uncheck()
+    assert cards.count() == 2
+    view.get_by_label("with errors").check()
+    assert "dog" in cards.first.inner_text()
+
+
+def test_every_picture_is_drawn(view):
+    for details in view.locator("details").all():
+        details.evaluate("one => { one.open = true }")
+    widths = view.evaluate("[...document.images].map(one => one.naturalWidth)")
+    assert len(widths) == 4
+    assert min(widths) > 0
+    sizes = view.locator("figure svg").evaluate_all("all => all.map(one => one.getBoundingClientRect().width)")
+    assert len(sizes) >= 10
+    assert min(sizes) > 100
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_phone_shows_it_without_sideways_scrolling(view, scheme):
+    view.set_viewport_size({"width": 360, "height": 740})
+    view.emulate_media(color_scheme=scheme)
+    assert view.evaluate("document.documentElement.scrollWidth") <= 360
+    ink, page = view.evaluate(
+        "[getComputedStyle(document.body).color, getComputedStyle(document.body).backgroundColor]"
+    )
+    bright = [sum(map(int, re.findall(r"\d+", colour)[:3])) for colour in (ink, page)]
+    assert (bright[0] < bright[1]) == (scheme == "light")
+
+
+def test_the_provenance_is_readable_json(view):
+    records = view.locator("details.run pre").all_text_contents()
+    assert len(records) == 5
+    assert json.loads(records[0])["config"]["protocol"] == "top2@1"

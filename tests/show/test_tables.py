@@ -1,0 +1,206 @@
+"""Tables: aggregation over seeds, what may stand together, and the five formats."""
+
+import csv
+import io
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+from example_runs import run_config
+
+from bench import Measures, StoreError, UsageError
+from bench.show.rendering import as_json, grid, render, shown, terminal
+from bench.show.tables import COLUMNS, Cell, build, by_dataset, columns_named
+from bench.store.run_folder import RunFolder
+from bench.store.stored import RunSummary
+
+Make = Callable[..., RunFolder]
+
+
+def summary(model: str = "bce", /, seed: int = 0, value: float | None = 0.5, **changes: object) -> RunSummary:
+    config = run_config(model, seed, **changes)
+    key = f"{model}{seed}{len(str(changes))}"
+    if value is None:
+        return RunSummary(Path(key), key, config, "failed", "train: the loss became NaN")
+    values = {"O-F1": value, "C-F1": 1 - value, "mAP": value, "labels_per_image": 2.5}
+    return RunSummary(Path(key), key, config, "done", "", Measures("top2@1", values), 4)
+
+
+def test_a_row_is_the_mean_and_sample_deviation_over_seeds() -> None:
+    table = build([summary(seed=0, value=0.5), summary(seed=1, value=0.6), summary(seed=2, value=0.7)])
+    assert len(table.rows) == 1
+    cell = table.rows[0].cells["O-F1"]
+    assert (round(cell.mean, 9), round(cell.spread or 0, 9), cell.n) == (60.0, 10.0, 3)
+    assert table.rows[0].seeds == (0, 1, 2)
+    assert shown(cell, COLUMNS["O-F1"]) == "60.0 ±10.0"
+
+
+def test_one_seed_has_no_spread() -> None:
+    assert build([summary()]).rows[0].cells["O-F1"] == Cell(50.0, None, 1)
+
+
+def test_values_are_percent_with_one_decimal_and_labels_per_image_are_counts() -> None:
+    row = build([summary(value=0.60449)]).rows[0]
+    assert shown(row.cells["O-F1"], COLUMNS["O-F1"]) == "60.4"
+    assert shown(row.cells["labels/image"], COLUMNS["labels/image"]) == "2.50"
+    assert shown(row.cells.get("MAP@10"), COLUMNS["MAP@10"]) == "-"
+
+
+def test_an_undefined_value_is_left_out_of_the_mean() -> None:
+    nan = summary(seed=1, value=float("nan"))
+    assert build([summary(), nan]).rows[0].cells["mAP"] == Cell(50.0, None, 1)
+
+
+def test_the_best_value_is_marked_as_shown_so_equal_looks_share_it() -> None:
+    table = build([summary("bce", value=0.60041), summary("warp", value=0.60039), summary("softmax", value=0.5)])
+    best = [row.label for row in table.rows if table.is_best(row, COLUMNS["O-F1"])]
+    assert best == ["bce", "warp"]
+    assert not any(table.is_best(row, COLUMNS["labels/image"]) for row in table.rows)
+
+
+def test_rows_of_one_model_are_named_by_the_options_in_which_they_differ() -> None:
+    def model(cell: str) -> dict[str, object]:
+        return {"name": "cnn-rnn", "options": {"cell": cell, "hidden": 512}}
+
+    backbones = {"name": "wide", "weights_hash": "eeee"}
+    runs = [
+        summary("cnn-rnn", model=model("gru")),
+        summary("cnn-rnn", model=model("paper")),
+        summary("bce"),
+        summary("warp"),
+        summary("warp", backbone=backbones),
+    ]
+    labels = [row.label for row in build(runs).rows]
+    assert labels == [
+        "cnn-rnn (cell=gru)",
+        "cnn-rnn (cell=paper)",
+        "bce",
+        "warp (backbone.name=tiny)",
+        "warp (backbone.name=wide)",
+    ]
+
+
+def other_images() -> dict[str, object]:
+    return run_config()["dataset"] | {"fingerprints": {"train": "aaaa", "validation": "bbbb", "test": "ffff"}}
+
+
+def test_runs_on_different_images_are_refused_with_both_fingerprints() -> None:
+    runs = [summary("bce"), summary("warp", dataset=other_images())]
+    with pytest.raises(StoreError, match=r"do not compare: data set fingerprints cccc/aaaa/bbbb and ffff.*--mix"):
+        build(runs)
+
+
+def test_runs_under_different_protocols_are_refused() -> None:
+    with pytest.raises(StoreError, match="do not compare: protocols top2@1 and top3@1"):
+        build([summary("bce"), summary("warp", protocol="top3@1")])
+
+
+def test_a_mixed_table_is_made_when_asked_for_and_says_so() -> None:
+    table = build([summary("bce"), summary("warp", protocol="top3@1")], mix=True)
+    assert table.notes[0] == "MIXED, rows do not compare: protocols top2@1 and top3@1"
+    assert "MIXED" in render([table], "markdown")
+
+
+def test_a_failed_run_is_a_row_with_its_reason_in_every_format() -> None:
+    table = build([summary("bce"), summary("warp", value=None)])
+    assert table.rows[1].cells == {}
+    reason = "seed 0 failed: train: the loss became NaN"
+    assert grid(table).remarks == (f"warp: {reason}",)
+    for style in ("markdown", "latex", "csv", "json"):
+        assert reason in render([table], style)
+
+
+def test_a_failed_seed_is_a_note_beside_the_seeds_that_worked() -> None:
+    table = build([summary(seed=0), summary(seed=1, value=None)])
+    assert table.rows[0].cells["O-F1"].n == 1
+    assert "bce: seed 1 failed: train: the loss became NaN" in table.notes
+
+
+def test_a_run_that_failed_before_its_config_was_known_is_still_a_row() -> None:
+    early = RunSummary(Path("runs"), "", {"model": {"name": "bce"}, "dataset": {"name": "toy"}}, "failed", "no data")
+    table = build([summary("bce"), summary("bce", model={"name": "bce", "options": {"a": 1}}), early])
+    assert [row.label for row in table.rows][-1] == "bce"
+    assert table.rows[-1].failures == ("seed ? failed: no data",)
+
+
+def test_a_damaged_run_is_a_row_that_names_the_file(stored_run: Make) -> None:
+    sound, damaged = stored_run("bce"), stored_run("warp")
+    (damaged.path / "measures.json").write_text("{}")
+    table = build([sound.summary(), damaged.summary()])
+    assert "O-F1" in table.rows[0].cells
+    assert "measures.json absent or damaged" in table.rows[1].failures[0]
+
+
+def test_no_runs_is_an_error_that_says_what_to_type() -> None:
+    with pytest.raises(StoreError, match=r"no runs to tabulate. Try: bench run"):
+        build([])
+
+
+def test_any_measured_value_can_be_a_column_and_others_are_refused() -> None:
+    runs = [summary()]
+    assert columns_named(["O-F1", "labels_per_image"], runs)[1] == COLUMNS["labels/image"]
+    with pytest.raises(UsageError, match="no column 'O-F2'; did you mean 'O-F1'"):
+        columns_named(["O-F2"], runs)
+
+
+def test_runs_are_grouped_by_data_set() -> None:
+    runs = [summary(), summary(dataset=run_config()["dataset"] | {"name": "other"})]
+    assert {name: len(group) for name, group in by_dataset(runs).items()} == {"toy": 1, "other": 1}
+
+
+def two_models() -> Sequence[RunSummary]:
+    return [summary("bce", 0, 0.5), summary("bce", 1, 0.6), summary("warp", 0, 0.4), summary("warp", 1, 0.4)]
+
+
+def test_markdown_has_one_cell_per_column_in_every_row() -> None:
+    lines = [line for line in render([build(two_models())], "markdown").splitlines() if line.startswith("|")]
+    assert len({line.count("|") for line in lines}) == 1
+    assert lines[2].startswith("| bce | - | - | 45.0 ±7.1 | - | - | **55.0 ±7.1** |")
+
+
+def test_markdown_escapes_what_would_break_a_row() -> None:
+    text = render([build([summary("a|b")])], "markdown")
+    assert "a\\|b" in text
+
+
+def test_latex_uses_booktabs_and_escapes_special_characters() -> None:
+    text = render([build([summary("a_b"), summary("50%")])], "latex")
+    for part in ("\\toprule", "\\midrule", "\\bottomrule", "a\\_b", "50\\%"):
+        assert part in text
+    rows = [line for line in text.splitlines() if line.endswith("\\\\")]
+    assert len({line.replace("\\&", "").count("&") for line in rows}) == 1
+    assert "55.0 $\\pm$7.1" in render([build(two_models())], "latex")
+
+
+def test_csv_and_json_hold_the_unrounded_values() -> None:
+    table = build([summary(value=0.123456)])
+    row = next(csv.DictReader(io.StringIO(render([table], "csv"))))
+    assert float(row["O-F1"]) == pytest.approx(12.3456)
+    assert row["O-F1 sd"] == ""
+    parsed = json.loads(render([table], "json"))
+    assert parsed[0]["rows"][0]["cells"]["O-F1"]["mean"] == pytest.approx(12.3456)
+    assert parsed == json.loads(json.dumps([as_json(table)]))
+
+
+def test_the_terminal_table_marks_the_best_value_in_bold() -> None:
+    drawn = terminal(grid(build(two_models())))
+    column = next(column for column in drawn.columns if column.header == "O-F1")
+    assert [(cell.plain, str(cell.style)) for cell in column.cells] == [("55.0 ±7.1", "bold"), ("40.0 ±0.0", "")]
+
+
+def test_rendering_needs_neither_torch_nor_a_plugin(stored_run: Make) -> None:
+    folder = stored_run()
+    code = (
+        "import sys; from pathlib import Path;"
+        "from bench.store import run_folder; from bench.show import tables, rendering;"
+        f"run = run_folder.RunFolder(Path({str(folder.path)!r})).summary();"
+        "print(rendering.render([tables.build([run])], 'markdown'));"
+        "heavy = {'torch', 'onnxruntime', 'sklearn', 'matplotlib', 'pandas', 'bench_models'} & set(sys.modules);"
+        "assert not heavy, heavy"
+    )
+    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "**toy; four images; 4 test images (top2@1)**" in done.stdout

@@ -1,0 +1,80 @@
+"""Files are whole or absent, and keys depend on content alone."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from bench import StoreError
+from bench.system.files import atomic_path, canonical_json, digest, write_atomic
+
+
+def names_in(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir()]
+
+
+def test_a_written_file_replaces_the_old_one_and_leaves_nothing_beside_it(tmp_path: Path) -> None:
+    file = tmp_path / "deep" / "file.txt"
+    write_atomic(file, "old")
+    write_atomic(file, b"new")
+    assert file.read_bytes() == b"new"
+    assert names_in(file.parent) == ["file.txt"]
+
+
+def test_a_failure_half_way_keeps_the_old_file(tmp_path: Path) -> None:
+    file = tmp_path / "file.txt"
+    write_atomic(file, "old")
+
+    def fail_half_way() -> None:
+        with atomic_path(file) as temporary:
+            temporary.write_text("half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fail_half_way()
+    assert file.read_text() == "old"
+    assert names_in(tmp_path) == ["file.txt"]
+
+
+def test_a_folder_that_is_a_file_is_one_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match=r"cannot write .*file/x: (Not a directory|File exists)\. Try: another folder"):
+        write_atomic(tmp_path / "file" / "x", "")
+
+
+def test_a_full_disk_is_one_clear_error(tmp_path: Path) -> None:
+    def fill() -> None:
+        with atomic_path(tmp_path / "x") as temporary:
+            temporary.unlink()
+            temporary.symlink_to("/dev/full")
+            temporary.write_text("content")
+
+    with pytest.raises(StoreError, match=r"cannot write .*/x: No space left on device"):
+        fill()
+    assert names_in(tmp_path) == []
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_without_permission_is_one_clear_error(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    with pytest.raises(StoreError, match="Permission denied"):
+        write_atomic(tmp_path / "x", "")
+
+
+def test_equal_values_have_equal_text_whatever_their_order() -> None:
+    assert (
+        canonical_json({"b": [1, 2.5], "a": "ü"})
+        == canonical_json({"a": "ü", "b": [1, 2.5]})
+        == '{"a":"ü","b":[1,2.5]}'
+    )
+
+
+def test_a_number_that_json_lacks_is_refused() -> None:
+    with pytest.raises(ValueError, match="JSON compliant"):
+        canonical_json(float("nan"))
+
+
+def test_where_one_part_ends_and_the_next_begins_changes_the_digest() -> None:
+    assert digest("ab", "c") != digest("a", "bc")
+    assert digest("ab") == digest(b"ab")
+    assert len(digest()) == 16

@@ -1,0 +1,203 @@
+"""The whole way, from the command line, on a data set and a backbone small enough for a test."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from example_commands import FAST, bench, write_corel
+
+from bench.store.run_folder import find
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """Options for a small run: data, backbone, and a cache and a store of its own."""
+    root = tmp_path_factory.mktemp("small")
+    write_corel(root / "corel")
+    return {
+        "data": ("--dataset", "corel5k", "--data-root", root / "corel", "--protocol", "top2@1"),
+        "backbone": ("--backbone", "timm/mobilenetv2_035", "--set", "backbone.size=32"),
+        "cache": ("--cache", root / "cache"),
+        "root": root,
+    }
+
+
+def run(place, model, *more, out=None):
+    options = (*place["data"], *place["backbone"], *place["cache"], "--out", out or place["root"] / "runs")
+    return bench("run", "--model", model, *options, *FAST, *more)
+
+
+@pytest.mark.parametrize("model", ["cnn-rnn", "no-rnn", "bce", "softmax", "warp", "joint-embedding", "knn", "svm"])
+def test_every_model_goes_from_pictures_to_a_table_row(place, model, capsys):
+    # What is not trained by gradients has no epochs to shorten.
+    unlike = {"knn": "neighbours=5", "svm": "C=1"}
+    fast = ("--set", "backbone.init=random", "--set", unlike[model]) if model in unlike else FAST
+    options = (*place["data"], *place["backbone"], *place["cache"], "--out", place["root"] / "runs")
+    assert bench("run", "--model", model, *options, *fast) == 0
+    printed = capsys.readouterr().out
+    assert "C-F1" in printed
+    assert "run folder" in printed
+    assert "bench compare --dataset corel5k" in printed
+    folder = find(place["root"] / "runs", "corel5k", (model,))[-1]
+    assert folder.done
+    assert folder.has("label_sets") == (model in {"cnn-rnn", "no-rnn"})
+    assert not list(folder.path.glob("checkpoint*"))
+
+
+def test_running_again_does_nothing_and_the_json_is_whole(place, capsys):
+    assert run(place, "bce") == 0
+    folder = find(place["root"] / "runs", "corel5k", ("bce",))[0]
+    before = {path.name: path.stat().st_mtime_ns for path in folder.path.iterdir() if path.suffix == ".json"}
+    capsys.readouterr()
+    assert run(place, "bce", "--json") == 0
+    record = json.loads(capsys.readouterr().out)
+    assert record["folder"] == str(folder.path)
+    assert set(record["measures"]["values"]) >= {"C-F1", "O-F1", "mAP", "MAP@10"}
+    after = {path.name: path.stat().st_mtime_ns for path in folder.path.iterdir() if path.suffix == ".json"}
+    assert after == before
+
+
+def test_the_same_seed_gives_the_same_scores_in_another_store(place, tmp_path):
+    for out in (tmp_path / "a", tmp_path / "b"):
+        assert run(place, "cnn-rnn", out=out) == 0
+    one, other = (find(tmp_path / name)[0] for name in ("a", "b"))
+    assert one.key == other.key
+    assert one.read_weights() == other.read_weights()
+    np.testing.assert_array_equal(one.read_scores().values, other.read_scores().values)
+    np.testing.assert_array_equal(one.read_label_sets().sequences, other.read_label_sets().sequences)
+
+
+def test_fine_tuning_changes_the_features_and_is_kept(place, tmp_path):
+    assert run(place, "bce", "--finetune", "1", out=tmp_path) == 0
+    folder = find(tmp_path)[0]
+    assert folder.has("backbone")
+    assert folder.config["backbone"]["finetune"] == 1
+    frozen = find(place["root"] / "runs", "corel5k", ("bce",))[0]
+    assert not np.array_equal(folder.read_scores().values, frozen.read_scores().values)
+
+
+def test_a_finished_run_can_be_rebuilt_and_scores_the_same(place):
+    from bench.data.open import fingerprint
+    from bench.model import train
+    from bench.model.features import extract
+    from bench.pipeline import rebuild
+
+    folder = find(place["root"] / "runs", "corel5k", ("bce",))[0]
+    rebuilt = rebuild(folder)
+    test = rebuilt.parts.dataset.test
+    features = extract(test, fingerprint(test), rebuilt.backbone, place["root"] / "cache" / "features")
+    np.testing.assert_array_equal(train.scores(rebuilt.model, features), folder.read_scores().values)
+
+
+BAD = {
+    "model": (("--model", "sofmax"), "no model 'sofmax'; did you mean 'softmax'?"),
+    "dataset": (("--dataset", "vco2007"), "no dataset 'vco2007'; did you mean 'voc2007'?"),
+    "option": (("--set", "cel=gru"), "no option of model 'cnn-rnn' 'cel'; did you mean 'cell'?"),
+    "value": (("--set", "cell=gruu"), "option cell: found 'gruu', allowed: paper, paper-literal, lstm, gru"),
+    "number": (("--set", "beam_width=0"), "option beam_width: found '0', allowed: a whole number >= 1"),
+    "protocol": (("--protocol", "coco-top3@9"), "no protocol 'coco-top3@9'"),
+    "k": (("--protocol", "top4@1"), "k is 4, allowed: at most the 3 labels"),
+    "root": (("--data-root", "nowhere"), "data root nowhere is no folder. 'corel5k' expects there: train.tsv"),
+    "split": (("--test-split", "train"), "images are in both train and train"),
+    "weights": (("--weights", "gone.pth"), "no weights file gone.pth"),
+    "device": (("--device", "tpu9"), "--device: found 'tpu9', allowed: cpu, cuda or cuda:N"),
+    "seed": (("--seed", "-1"), "Invalid value for '--seed'"),
+}
+
+
+@pytest.mark.parametrize("mistake", BAD)
+def test_a_mistake_is_one_clear_line_and_exit_code_two(place, mistake, capsys):
+    arguments, message = BAD[mistake]
+    assert run(place, "cnn-rnn", *arguments) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert len(error.strip().splitlines()) == 1
+
+
+def test_a_cuda_device_that_is_not_there_is_not_run_and_never_a_silent_fallback(place, capsys):
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a CUDA device")
+    assert run(place, "bce", "--device", "cuda") == 2
+    assert capsys.readouterr().err.startswith("not run: --device cuda was asked for")
+
+
+def test_a_truncated_picture_stops_the_run_with_its_path(place, tmp_path, capsys):
+    root = write_corel(tmp_path / "corel")
+    picture = root / "images" / "train7.png"
+    picture.write_bytes(picture.read_bytes()[:40])
+    assert run(place, "bce", "--data-root", root, out=tmp_path / "runs") == 2
+    error = capsys.readouterr().err
+    assert "train7.png" in error
+    assert len(error.strip().splitlines()) == 1
+    assert find(tmp_path / "runs")[0].summary().state == "failed"
+
+
+def test_a_loss_that_diverges_is_a_failed_row_with_its_reason(place, tmp_path, capsys):
+    wild = ("--set", "learning_rates=1e38", "--set", "clip_norm=0", "--set", "epochs=9", "--set", "batch_size=8")
+    assert run(place, "softmax", *wild, out=tmp_path) == 2
+    assert "the loss became infinite or undefined" in capsys.readouterr().err
+    summary = find(tmp_path)[0].summary()
+    assert (summary.state, "loss became infinite" in summary.reason) == ("failed", True)
+
+
+def test_an_output_folder_that_cannot_be_written_is_one_clear_line(place, tmp_path, capsys):
+    (tmp_path / "file").write_text("not a folder")
+    assert run(place, "bce", out=tmp_path / "file" / "runs") == 2
+    error = capsys.readouterr().err
+    assert "cannot write" in error
+    assert len(error.strip().splitlines()) == 1
+
+
+def test_a_full_disk_is_one_clear_line(place, tmp_path, capsys, monkeypatch):
+    import errno
+
+    from bench.store import sealed
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(sealed.np, "savez_compressed", full, raising=False)
+    monkeypatch.setattr("bench.system.files.os.fsync", full)
+    assert run(place, "bce", out=tmp_path) == 2
+    error = capsys.readouterr().err
+    assert "No space left on device" in error
+    assert len(error.strip().splitlines()) == 1
+
+
+def test_a_killed_run_continues_and_ends_as_if_it_had_not_been(place, tmp_path):
+    options = [*place["data"], *place["backbone"], *place["cache"], "--set", "backbone.init=random"]
+    options += ["--set", "epochs=12", "--set", "patience=12", "--set", "hidden=16"]
+    program = [sys.executable, "-P", "-c", "from bench.cli import main; main()"]
+    command = [*program, "run", "--model", "cnn-rnn", *map(str, options), "--out"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    killed = subprocess.Popen([*command, str(tmp_path / "killed")], env=environment, stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not list((tmp_path / "killed").rglob("checkpoint.pt")) and killed.poll() is None:
+        assert time.monotonic() < deadline, "no checkpoint was written"
+        time.sleep(0.01)
+    killed.send_signal(signal.SIGKILL)
+    killed.wait()
+    for name in ("killed", "whole"):
+        subprocess.run([*command, str(tmp_path / name)], env=environment, check=True, stdout=subprocess.DEVNULL)
+    continued, whole = (find(tmp_path / name)[0] for name in ("killed", "whole"))
+    assert continued.done
+    assert continued.read_weights() == whole.read_weights()
+    assert continued.read_measures() == whole.read_measures()
+
+
+def test_compare_prints_one_row_per_model_and_runs_only_what_is_missing(place, capsys):
+    options = (*place["data"], *place["backbone"], *place["cache"], "--out", place["root"] / "runs")
+    arguments = ("compare", "--models", "bce,softmax", "--seeds", "2", *options, *FAST, "--format", "markdown")
+    assert bench(*arguments) == 0
+    first = capsys.readouterr().out
+    assert bench(*arguments) == 0
+    assert capsys.readouterr().out == first
+    assert [line.split("|")[1].strip() for line in first.splitlines() if line.startswith("| bce")] == ["bce"]
+    assert "±" in first
