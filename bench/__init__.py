@@ -1,74 +1,129 @@
-"""The benchmark for multi-label image classification: what a plugin author imports.
+"""The benchmark for multi-label image classification: what a plugin author and a notebook import.
 
-Example, a complete plugin: see ``bench.hookspecs`` and ``examples/bench-asl``.
+Everything below this package but the names here is private. A complete plugin: ``bench.hookspecs`` and
+``examples/bench-asl``. Nothing heavy is imported until a name is used.
 """
 
-from bench.contracts import (
-    Archive,
-    Backbone,
-    BackboneRequest,
-    BackboneSpec,
-    DatasetRequest,
-    DatasetSpec,
-    ModelRequest,
-    ModelSpec,
-    ScoreModel,
-    SequenceModel,
-    Series,
-    StepNetwork,
-    TrackedRun,
-    TrackedTable,
-    Tracker,
-    TrackerRequest,
-    TrackerSpec,
-)
-from bench.errors import (
-    BenchError,
-    DataError,
-    ModelError,
-    NotRun,
-    PluginError,
-    StoreError,
-    TrackerError,
-    UsageError,
-)
-from bench.hookspecs import hookimpl
-from bench.options import Option
-from bench.records import (
-    Dataset,
-    Features,
-    Images,
-    LabelSets,
-    Measures,
-    Preprocessing,
-    Scores,
-    SearchOptions,
-    Split,
-)
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bench.contracts import (
+        Archive,
+        Backbone,
+        BackboneRequest,
+        BackboneSpec,
+        DatasetRequest,
+        DatasetSpec,
+        ModelRequest,
+        ModelSpec,
+        ScoreModel,
+        SequenceModel,
+        Series,
+        StepNetwork,
+        TrackedRun,
+        TrackedTable,
+        Tracker,
+        TrackerRequest,
+        TrackerSpec,
+    )
+    from bench.data.images import ArrayImages, EncodedImages, FolderImages, MissingImages
+    from bench.data.preprocess import preprocess
+    from bench.data.splits import narrow, subset
+    from bench.errors import (
+        BenchError,
+        DataError,
+        ModelError,
+        NotRun,
+        PluginError,
+        StoreError,
+        TrackerError,
+        UsageError,
+        unknown,
+    )
+    from bench.hookspecs import hookimpl
+    from bench.options import Option, OptionValue, resolve
+    from bench.records import (
+        Activation,
+        BoolArray,
+        ClassScore,
+        Dataset,
+        Features,
+        FloatArray,
+        Images,
+        IntArray,
+        LabelSets,
+        Measures,
+        Preprocessing,
+        ScoreKind,
+        Scores,
+        SearchOptions,
+        Split,
+    )
+    from bench.system.deterministic import deterministic
+    from bench.system.files import canonical_json, digest, write_atomic
+    from bench.system.progress import progress_bar, progress_shown
 
 __version__ = "0.1.0"
 
+_HOMES = {
+    "bench.contracts": (
+        "Archive Backbone BackboneRequest BackboneSpec DatasetRequest DatasetSpec ModelRequest ModelSpec "
+        "ScoreModel SequenceModel Series StepNetwork TrackedRun TrackedTable Tracker TrackerRequest "
+        "TrackerSpec"
+    ),
+    "bench.data.images": "ArrayImages EncodedImages FolderImages MissingImages",
+    "bench.data.preprocess": "preprocess",
+    "bench.data.splits": "narrow subset",
+    "bench.errors": "BenchError DataError ModelError NotRun PluginError StoreError TrackerError UsageError unknown",
+    "bench.hookspecs": "hookimpl",
+    "bench.options": "Option OptionValue resolve",
+    "bench.records": (
+        "Activation BoolArray ClassScore Dataset Features FloatArray Images IntArray LabelSets Measures "
+        "Preprocessing ScoreKind Scores SearchOptions Split"
+    ),
+    "bench.system.deterministic": "deterministic",
+    "bench.system.files": "canonical_json digest write_atomic",
+    "bench.system.progress": "progress_bar progress_shown",
+}
+"""Module -> the public names it holds, imported when the first of them is used."""
+
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
+
 __all__ = [
+    "Activation",
     "Archive",
+    "ArrayImages",
     "Backbone",
     "BackboneRequest",
     "BackboneSpec",
     "BenchError",
+    "BoolArray",
+    "ClassScore",
     "DataError",
     "Dataset",
     "DatasetRequest",
     "DatasetSpec",
+    "EncodedImages",
     "Features",
+    "FloatArray",
+    "FolderImages",
     "Images",
+    "IntArray",
     "LabelSets",
     "Measures",
+    "MissingImages",
     "ModelError",
     "ModelRequest",
     "ModelSpec",
     "NotRun",
     "Option",
+    "OptionValue",
     "PluginError",
     "Preprocessing",
+    "ScoreKind",
     "ScoreModel",
     "Scores",
     "SearchOptions",
@@ -84,5 +139,27 @@ __all__ = [
     "TrackerRequest",
     "TrackerSpec",
     "UsageError",
+    "canonical_json",
+    "deterministic",
+    "digest",
     "hookimpl",
+    "narrow",
+    "preprocess",
+    "progress_bar",
+    "progress_shown",
+    "resolve",
+    "subset",
+    "unknown",
+    "write_atomic",
 ]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'bench' has no attribute '{name}'")
+    value = globals()[name] = getattr(importlib.import_module(_HOME_OF[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -7,13 +7,13 @@ spec in under half a second. Import them inside ``build``.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args, get_origin, get_type_hints, runtime_checkable
 
 from bench.errors import unknown
 from bench.options import Option, OptionValue
-from bench.records import Dataset, FloatArray, Preprocessing, ScoreKind
+from bench.records import Activation, Dataset, FloatArray, Preprocessing, ScoreKind, SearchOptions
 
 if TYPE_CHECKING:
     import torch
@@ -48,7 +48,8 @@ class DatasetSpec:
 
     ``root_optional``: options may say where the data are instead, and ``build`` refuses a request without either.
     ``backbone`` is the one taken where ``--backbone`` names none. ``variants`` are known sizes: images of train and
-    of test, and which published rows such a copy may be compared with.
+    of test, and which published rows such a copy may be compared with. ``without_absent_labels`` is what a user types
+    so that labels that have no training image are left out, as in ``--set dataset.absent_labels=drop``.
     """
 
     name: str
@@ -62,6 +63,7 @@ class DatasetSpec:
     source: str = ""
     archives: tuple[Archive, ...] = ()
     variants: tuple[tuple[int, int, str], ...] = ()
+    without_absent_labels: str = "another train split"
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +163,7 @@ class SequenceModel(Protocol):
     ``output_embedding()``: (labels + 1, D) with END last, and a bias (labels + 1,) or ``None``.
     """
 
-    activation: Literal["identity", "relu", "tanh"]
+    activation: Activation
     sees_image: bool
 
     def image_term(self, features: torch.Tensor) -> torch.Tensor: ...
@@ -177,7 +179,7 @@ class StepNetwork(Protocol):
     The decoders know a model only through this: no torch, no plugin.
     """
 
-    activation: Literal["identity", "relu", "tanh"]
+    activation: Activation
     sees_image: bool
     output: FloatArray
     """(labels + 1, D): the output embedding, END last."""
@@ -279,20 +281,23 @@ TRAINING_OPTIONS: tuple[Option, ...] = (
 """Options of gradient training that every gradient-trained model takes; paper.md section 2 marks each as free."""
 
 
-SEARCH_OPTIONS: tuple[Option, ...] = (
-    Option("search", "beam", "beam search as in the paper, or the exact arg max", choices=("beam", "exact")),
-    Option("beam_width", 2, "paths kept in each round", minimum=1),
-    Option("end_consumes_slot", True, "an ended path takes a place in the beam in the round it ends"),
-    Option("mask_repeats", False, "forbid a label that the path already holds"),
-    Option("min_length", -1, "labels before END is allowed; -1: as the protocol says", minimum=-1),
-    Option("max_length", -1, "most labels in a sequence; -1: as the protocol says", minimum=-1),
-    Option("stop", "best", "end when no live path beats the best, or any, ended one", choices=("best", "all")),
-    Option(
-        "class_score",
-        "protocol",
-        "how a sequence scores each label for average precision",
-        choices=("protocol", "max_over_steps", "first_step", "beam_marginal"),
-    ),
-    Option("node_limit", 100_000, "most prefixes an exact search visits for one image", minimum=1),
+BY_PROTOCOL = "protocol"
+"""Where a user does not say, the protocol does: this word, or -1 for a number."""
+
+
+def _search_option(entry: Field[Any], kind: Any) -> Option:
+    """Return a field of ``SearchOptions`` as what ``--set`` takes."""
+    choices = get_args(kind) if get_origin(kind) is Literal else ()
+    default: Any = entry.default
+    meaning, minimum = entry.metadata["meaning"], entry.metadata["minimum"]
+    if not entry.metadata["by_protocol"]:
+        return Option(entry.name, default, meaning, choices, minimum)
+    if choices:
+        return Option(entry.name, BY_PROTOCOL, meaning, (BY_PROTOCOL, *choices))
+    return Option(entry.name, -1, f"{meaning}; -1: as the protocol says", minimum=-1)
+
+
+SEARCH_OPTIONS: tuple[Option, ...] = tuple(
+    _search_option(entry, get_type_hints(SearchOptions)[entry.name]) for entry in fields(SearchOptions)
 )
 """Options of the label-sequence search that every sequence model takes; see ``SearchOptions``."""

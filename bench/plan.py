@@ -3,41 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 from bench.contracts import SEARCH_OPTIONS, TRAINING_OPTIONS, BackboneSpec, DatasetSpec, ModelSpec
 from bench.errors import UsageError, unknown
 from bench.options import Option, OptionValue, parse_assignments, resolve
 from bench.plugins import Found, Registry
-
-
-def default_cache() -> Path:
-    """Return the folder for features and small pre-trained backbones, by the platform's convention."""
-    import platformdirs
-
-    return platformdirs.user_cache_path("multilabel-bench")
-
-
-@dataclass(frozen=True, slots=True)
-class RunRequest:
-    """One run as asked for on the command line; paths are where things lie, not what they are."""
-
-    model: str
-    dataset: str
-    backbone: str = ""
-    sets: tuple[str, ...] = ()
-    protocol: str = ""
-    data_root: Path | None = None
-    weights: Path | None = None
-    train_split: str | None = None
-    test_split: str | None = None
-    finetune: int = 0
-    seed: int = 0
-    out: Path = Path("runs")
-    cache: Path = field(default_factory=default_cache)
-    device: str = "cpu"
+from bench.records import RunRequest
 
 
 @dataclass(frozen=True, slots=True)

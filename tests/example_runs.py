@@ -8,10 +8,10 @@ import numpy as np
 from PIL import Image
 
 from bench import LabelSets, Measures, Scores
-from bench.plan import RunRequest
-from bench.store.exhibits import Exhibits
-from bench.store.run_folder import RunFolder, open_run
-from bench.store.stored import Truth
+from bench.records import Exhibits, LabelSpace, RunRequest
+from bench.store.run_folder import RunFolder
+from bench.store.runs import open_run
+from bench.store.stored import About, Truth
 
 TRAINING = {
     "history": [
@@ -36,7 +36,6 @@ def run_config(model: str = "bce", /, seed: int = 0, **changes: Any) -> dict[str
         "search": {},
         "dataset": {
             "name": "toy",
-            "variant": "four images",
             "fingerprints": {"train": "aaaa", "validation": "bbbb", "test": "cccc"},
         },
         "backbone": {"name": "tiny", "weights_hash": "dddd"},
@@ -57,6 +56,7 @@ def make_run(
     ignore[0, 2] = True
     scores = np.linspace(-1, 1, 12, dtype=np.float32).reshape(4, 3)
     folder = open_run(root, run_config(model, seed, **changes))
+    folder.write_about(About(row=model, variant="four images"))
     folder.write_request(RunRequest(model=model, dataset="toy", seed=seed, out=root, cache=root / "cache"))
     folder.write_environment({"system": "Linux"})
     folder.write_truth(Truth(ids, labels, truth, ignore))
@@ -68,7 +68,7 @@ def make_run(
     folder.write_predicted(truth.copy())
     sequences = np.array([[0, -1], [1, 2], [0, 1], [2, -1]], dtype=np.int32)
     folder.write_label_sets(LabelSets(ids, sequences, np.log(np.full(4, 0.5)), np.ones(4, dtype=np.bool_)))
-    write_exhibits(folder)
+    folder.write_exhibits(make_exhibits())
     folder.write_measures(
         Measures("top2@1", values or {"O-F1": 0.5, "mAP": 0.25}, {"ap": (1.0, float("nan"), 0.5)}, ("a note",))
     )
@@ -77,15 +77,15 @@ def make_run(
     return folder
 
 
-def write_exhibits(folder: RunFolder) -> None:
-    """Store the four pictures, the search of the second, an embedding of three labels, and its attention."""
-    exhibits, generator = Exhibits(folder.path), np.random.default_rng(0)
-    exhibits.write_gallery([0, 1, 2, 3], [picture(value) for value in (30, 90, 150, 210)])
+def make_exhibits() -> Exhibits:
+    """Four pictures, the search of the second, an embedding of three labels, and its attention."""
+    generator = np.random.default_rng(0)
+    pictures = {row: picture(value) for row, value in enumerate((30, 90, 150, 210))}
     edges = [[[], 1, 0.6, 0.6, True], [[], 0, 0.3, 0.3, False], [[1], 2, 0.9, 0.54, True], [[1, 2], 3, 0.8, 0.43, True]]
-    exhibits.write_trees([{"row": 1, "edges": edges, "best": [1, 2, 3], "end": 3, "beam_width": 2}])
+    tree = {"row": 1, "edges": edges, "best": [1, 2, 3], "end": 3, "beam_width": 2}
     labels, images, start = (generator.normal(size=shape).astype(np.float32) for shape in ((3, 4), (4, 4), (4,)))
-    exhibits.write_embedding(labels=labels, images=images, start=start)
-    exhibits.write_attention([1], [generator.random((2, 2, 8, 8)).astype(np.float32)])
+    attention = {1: generator.random((2, 2, 8, 8)).astype(np.float32)}
+    return Exhibits(pictures, (tree,), LabelSpace(labels, images, start), attention)
 
 
 def picture(value: int) -> bytes:

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import torch
 
-from bench import Backbone, Preprocessing, Split
+from bench import Backbone, Images, Preprocessing, Split
 from bench.data.images import ArrayImages
 from bench.errors import DataError
 
@@ -24,7 +24,7 @@ def random_truth(images=200, labels=5, seed=0):
     return truth
 
 
-class CountingImages:
+class CountingImages(Images):
     """Pictures that note which were read, and of which one may be broken."""
 
     def __init__(self, images, broken=None):

@@ -25,7 +25,8 @@ def installed(tmp_path: Path) -> dict[str, str]:
     lines = [f"[{group}]", *(f"{name} = {module}" for name, module in points.items())]
     (metadata / "entry_points.txt").write_text("\n".join(lines))
     (tmp_path / "bench_asl").symlink_to(EXAMPLE / "bench_asl")
-    return os.environ | {"PYTHONPATH": str(tmp_path)}
+    paths = [str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
 
 
 def test_the_example_is_listed_with_its_distribution_and_without_torch(installed: dict[str, str]) -> None:

@@ -6,7 +6,7 @@ import torch
 from example_models import as_features, batch, make
 from example_splits import make_backbone, split_of
 
-from bench.data.open import fingerprint
+from bench.data.fingerprint import fingerprint
 from bench.model import networks, train
 from bench.model.features import extract
 
@@ -48,7 +48,7 @@ def test_an_exported_encoder_on_the_gpu_equals_it_on_the_cpu(tmp_path):
     from test_run import FAST, bench, write_corel
 
     from bench.exported import engine
-    from bench.store.run_folder import find
+    from bench.store.runs import find
 
     write_corel(tmp_path / "corel")
     options = ("--dataset", "corel5k", "--data-root", tmp_path / "corel", "--protocol", "top2@1")

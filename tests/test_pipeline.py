@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from example_commands import FAST, bench, write_corel
 
-from bench.store.run_folder import find
+from bench.store.runs import find
 
 
 @pytest.fixture(scope="module")
@@ -82,16 +82,13 @@ def test_fine_tuning_changes_the_features_and_is_kept(place, tmp_path):
 
 
 def test_a_finished_run_can_be_rebuilt_and_scores_the_same(place):
-    from bench.data.open import fingerprint
-    from bench.model import train
-    from bench.model.features import extract
-    from bench.pipeline import rebuild
+    from bench.assembly import rebuild
+    from bench.model import features, train
 
     folder = find(place["root"] / "runs", "corel5k", ("bce",))[0]
     rebuilt = rebuild(folder)
-    test = rebuilt.parts.dataset.test
-    features = extract(test, fingerprint(test), rebuilt.backbone, place["root"] / "cache" / "features")
-    np.testing.assert_array_equal(train.scores(rebuilt.model, features), folder.read_scores().values)
+    extracted = features.of_parts(rebuilt.assembly.parts, rebuilt.backbone, place["root"] / "cache" / "features")
+    np.testing.assert_array_equal(train.scores(rebuilt.model, extracted.test), folder.read_scores().values)
 
 
 BAD = {

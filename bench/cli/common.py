@@ -154,7 +154,7 @@ def open_named(
     from bench.contracts import DatasetRequest
     from bench.data.open import open_dataset
     from bench.options import parse_assignments, resolve
-    from bench.plan import default_cache
+    from bench.system.files import default_cache
 
     spec = plugins.installed().dataset(name).spec
     given = {key.removeprefix("dataset."): value for key, value in parse_assignments(sets or []).items()}

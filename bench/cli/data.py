@@ -47,7 +47,7 @@ def stats(  # noqa: PLR0917 - the parser passes options by name
 
     Runs are compared by the fingerprint; what it is over is printed with it.
     """
-    from bench.data.open import statistics
+    from bench.data.statistics import statistics
 
     dataset = open_named(name, data_root, sets, (train_split, test_split))
     counted = {part: statistics(split) for part, split in _splits(dataset).items()}

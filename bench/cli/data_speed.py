@@ -36,10 +36,10 @@ def speed(  # noqa: PLR0917 - the parser passes options by name
     from bench import plugins
     from bench.contracts import BackboneRequest
     from bench.options import parse_assignments, resolve
-    from bench.plan import default_cache
     from bench.speed.loading import compare
     from bench.store.sealed import to_json
     from bench.system.environment import environment
+    from bench.system.files import default_cache
     from bench.system.progress import QUIET_VARIABLE
 
     os.environ[QUIET_VARIABLE] = "1"  # a bar would be timed with what it counts

@@ -36,10 +36,10 @@ def export(  # noqa: PLR0917 - the parser passes options by name
     """
     from bench.exported.export import TOLERANCE
     from bench.exported.publish import export_run, measure_exported
-    from bench.store import run_folder as store
+    from bench.store import runs as stored_runs
     from bench.store.sealed import to_json
 
-    folder = store.named(run, runs)
+    folder = stored_runs.named(run, runs)
     differences = export_run(folder, to, precision)
     measured = measure_exported(folder, to) if measure else {}
     files = {path.name: path.stat().st_size for path in sorted(to.iterdir()) if path.is_file()}

@@ -24,14 +24,13 @@ def lens(
     Needs neither torch nor the data set. The run's own protocol is marked with *.
     """
     from bench.evaluation import protocols
-    from bench.evaluation.lens import Stored, to_json, views
-    from bench.store import run_folder as store
+    from bench.evaluation.lens import to_json, views
+    from bench.store import runs as stored_runs
     from bench.store.sealed import to_json as render
 
-    folder = store.named(run, runs)
-    masks = folder.read_masks()
+    folder = stored_runs.named(run, runs)
     protocol = protocols.get(str(folder.config["protocol"]))
-    found = views(Stored(masks.truth, masks.ignore, masks.predicted, folder.read_scores()), protocol)
+    found = views(folder.read_outcome(), protocol)
     if as_json:
         record = {"run": str(folder.path), "protocol": protocol.name, "views": [to_json(view) for view in found]}
         print(render(record), end="")

@@ -27,10 +27,10 @@ def predict(  # noqa: PLR0917 - the parser passes options by name
 
     from bench.exported.predict import Predictor
     from bench.store.sealed import to_json
-    from bench.system.progress import track
+    from bench.system.progress import progress_bar
 
     predictor = Predictor(model, device, threads, min(batch, max(len(images), 1)))
-    results = list(track(predictor.predict(images), "labelling", total=len(images)))
+    results = list(progress_bar(predictor.predict(images), "labelling", total=len(images)))
     if as_json:
         print(to_json([asdict(result) for result in results]), end="")
         return

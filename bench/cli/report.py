@@ -83,9 +83,9 @@ def figures(
 def chosen(names: list[str] | None, root: Path, dataset: str) -> list[RunSummary]:
     """Return the runs called ``names``, or all under ``root``; raises ``StoreError`` where there are none."""
     from bench.errors import StoreError
-    from bench.store import run_folder as store
+    from bench.store import runs as stored_runs
 
-    folders = [store.named(name, root) for name in names] if names else store.find(root, dataset)
+    folders = [stored_runs.named(name, root) for name in names] if names else stored_runs.find(root, dataset)
     summaries = [folder.summary() for folder in folders]
     if dataset:
         summaries = [run for run in summaries if run.config["dataset"]["name"] == dataset]

@@ -28,7 +28,7 @@ from bench.cli.common import (
 from bench.cli.track import FOLDER, destinations, print_failures, split_sets, tell
 
 if TYPE_CHECKING:
-    from bench.plan import RunRequest
+    from bench.records import RunRequest
     from bench.store.run_folder import RunFolder
 
 EXAMPLES = """Examples:
@@ -74,7 +74,8 @@ def run(  # noqa: PLR0917 - the parser passes options by name
     import time
 
     from bench.pipeline import run_one
-    from bench.plan import RunRequest, default_cache
+    from bench.records import RunRequest
+    from bench.system.files import default_cache
     from bench.system.progress import QUIET_VARIABLE
 
     if as_json:

@@ -28,13 +28,13 @@ def runs(
     import json
 
     from bench.errors import StoreError, unknown
-    from bench.store import run_folder as store
+    from bench.store import runs as stored_runs
 
     states = ("done", "failed", "unfinished", "damaged")
     if state and state not in states:
         raise unknown("state", state, states)
     entries = []
-    for folder in store.find(out, dataset):
+    for folder in stored_runs.find(out, dataset):
         summary = folder.summary()
         entry = {
             "dataset": summary.config["dataset"]["name"],

@@ -63,13 +63,13 @@ def speed_metrics(  # noqa: PLR0917 - the parser passes options by name
     from bench.speed import metric_peers as peers
     from bench.speed.memory import stored_run
     from bench.speed.metrics import TOLERANCE, compare, floors
-    from bench.store import run_folder as store
+    from bench.store import runs as stored_runs
     from bench.store.sealed import to_json
     from bench.system.environment import environment
 
     wanted = _sizes("--sizes", sizes or ("" if runs or memory else "40504x80"))
     large, torch_threads = _sizes("--memory", memory), whole_numbers("--threads", threads)
-    folders = [store.named(run, runs_folder) for run in runs or []]
+    folders = [stored_runs.named(run, runs_folder) for run in runs or []]
     record: dict[str, Any] = {"environment": environment(), "cases": [], "memory": [], "not_run": []}
     different = False
     for case in chain(map(peers.from_run, folders), starmap(peers.generated, wanted)):

@@ -56,13 +56,13 @@ def table(  # noqa: PLR0917 - the parser passes options by name
     differences, and what could not be run.
     """
     from bench.show import tables
-    from bench.store import run_folder as store
+    from bench.store import runs as stored_runs
 
     if runs and set(runs) <= PAPER_TABLES:
         _print_paper_tables(runs, out, style)
         return
     order = _names(models)
-    folders = [store.named(text, out) for text in runs] if runs else store.find(out, dataset, order)
+    folders = [stored_runs.named(text, out) for text in runs] if runs else stored_runs.find(out, dataset, order)
     summaries = [folder.summary() for folder in folders]
     if order:
         by_model = {name: rank for rank, name in enumerate(order)}
@@ -80,9 +80,9 @@ def table(  # noqa: PLR0917 - the parser passes options by name
 def _print_paper_tables(numbers: list[str], out: Path, style: str) -> None:
     from bench import plugins
     from bench.show import paper_tables, published
-    from bench.store import run_folder as store
+    from bench.store import runs as stored_runs
 
-    summaries = [folder.summary() for folder in store.find(out)]
+    summaries = [folder.summary() for folder in stored_runs.find(out)]
     rerunnable = {found.spec.row for found in plugins.installed().models.values()}
     chosen = [table for table in published.tables() if {"all", str(table.number)} & set(numbers)]
     ledgers = [paper_tables.build(table, summaries, rerunnable) for table in chosen]

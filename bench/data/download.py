@@ -16,7 +16,7 @@ from urllib.parse import urlparse
 from bench.contracts import Archive
 from bench.errors import DataError
 from bench.system.files import canonical_json
-from bench.system.progress import track
+from bench.system.progress import progress_bar
 
 BLOCK = 1 << 20
 TIMEOUT = 60
@@ -119,7 +119,7 @@ def _receive(response: Any, part: Path, have: int) -> None:
         _notes(part).write_text(canonical_json({"version": version, "length": int(left) if left else None}))
     total, written = -(-int(left) // BLOCK) if left else None, 0
     with part.open("ab" if have else "wb") as file:
-        for block in track(_blocks(response), f"downloading {part.stem}", total=total, unit="MiB"):
+        for block in progress_bar(_blocks(response), f"downloading {part.stem}", total=total, unit="MiB"):
             file.write(block)
             written += len(block)
     if left and written != int(left):

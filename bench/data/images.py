@@ -1,20 +1,19 @@
-"""Pictures of a split: held in memory, or files in a folder, decoded to RGB one at a time."""
+"""Where the pictures of a split are: in memory, files in a folder, encoded bytes anywhere, or not here."""
 
 from __future__ import annotations
 
 import hashlib
 import io
-import re
-import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, ClassVar
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.data.pictures import ImageBytes, open_rgb, read_rgb
 from bench.errors import DataError
 from bench.records import Images
 from bench.system.files import digest
@@ -22,12 +21,6 @@ from bench.system.threads import in_threads
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
-
-LARGEST_PIXELS = 100_000_000
-"""Images with more pixels are refused before they are decoded: a small file can claim a huge picture."""
-
-LARGEST_RATIO = 200
-"""Of a picture's longer side to its shorter: a line of pixels would be resized to a picture of billions."""
 
 SAMPLED_BYTES = 4096
 """Of each file, its length and this many bytes from its start, middle and end enter the content hash."""
@@ -38,21 +31,13 @@ SAMPLED = f"of each image file, its length and three samples of {SAMPLED_BYTES /
 READERS, GROUP = 8, 64
 """Groups of files that wait for the disk at the same time, and files in a group."""
 
-PILLOW_IGNORED = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
-"""The filter of Pillow's warnings, of large pictures and odd EXIF blocks: an image is read, or refused by ourselves.
-
-It stays in force: ``warnings.catch_warnings`` around each picture would let threads restore each other's filters.
-"""
-
 
 @dataclass(frozen=True, slots=True)
-class ArrayImages:
+class ArrayImages(Images):
     """Pictures as one array, (n, height, width, 3) uint8."""
 
     pixels: NDArray[np.uint8]
     name: str
-
-    hashed: ClassVar[str] = "every pixel"
 
     def __post_init__(self) -> None:
         if self.pixels.dtype != np.uint8 or self.pixels.ndim != 4 or self.pixels.shape[3] != 3:
@@ -75,16 +60,18 @@ class ArrayImages:
         """Return a hash over all pixels."""
         return digest(str(self.pixels.shape), np.ascontiguousarray(self.pixels).tobytes())
 
+    def hashed_over(self) -> str:
+        """Return what the content hash is over, in words."""
+        return "every pixel"
+
 
 @dataclass(frozen=True, slots=True)
-class FolderImages:
+class FolderImages(Images):
     """Picture files. That each exists is checked when built; what they hold, when they are read."""
 
     paths: tuple[Path, ...]
     listed_in: str = ""
     _hash: list[str] = field(default_factory=list, init=False, repr=False, compare=False)
-
-    hashed: ClassVar[str] = SAMPLED
 
     def __post_init__(self) -> None:
         absent = [path for paths in in_threads(_absent, _in_groups(self.paths), READERS) for path in paths]
@@ -98,7 +85,7 @@ class FolderImages:
 
     def read(self, index: int) -> NDArray[np.uint8]:
         """Return image ``index`` as RGB, (height, width, 3). Raises ``DataError`` with its path."""
-        return decode(self.paths[index])
+        return read_rgb(self.paths[index])
 
     def picture(self, index: int) -> Picture:
         """Return image ``index`` as Pillow holds it: ``read`` without the copy to an array."""
@@ -119,6 +106,10 @@ class FolderImages:
                 hasher.update(content)
             self._hash.append(hasher.hexdigest()[:16])
         return self._hash[0]
+
+    def hashed_over(self) -> str:
+        """Return what the content hash is over, in words."""
+        return SAMPLED
 
 
 def _in_groups(paths: Sequence[Path]) -> list[Sequence[Path]]:
@@ -155,13 +146,11 @@ def _samples(file: BinaryIO | io.FileIO, start: int, size: int) -> bytes:
 
 
 @dataclass(frozen=True, slots=True)
-class MissingImages:
+class MissingImages(Images):
     """Pictures that are listed but not here: labels can be counted, and reading one raises ``DataError``."""
 
     names: tuple[str, ...]
     reason: str
-
-    hashed: ClassVar[str] = "no image, as none is here"
 
     def __len__(self) -> int:
         return len(self.names)
@@ -178,23 +167,15 @@ class MissingImages:
         """Return a mark that no picture's hash equals."""
         return "missing"
 
-
-class ImageBytes(io.BytesIO):
-    """An image file's bytes where there is no file, for ``decode``; ``name`` is what errors call it."""
-
-    def __init__(self, content: bytes, name: str) -> None:
-        super().__init__(content)
-        self.name = name
-
-    def __str__(self) -> str:
-        return str(self.name)
+    def hashed_over(self) -> str:
+        """Return what the content hash is over, in words."""
+        return "no image, as none is here"
 
 
-class EncodedImages(ABC):
+class EncodedImages(Images, ABC):
     """Images of which a data set has the encoded bytes, wherever it keeps them."""
 
     __slots__ = ()
-    hashed: ClassVar[str] = SAMPLED
 
     @abstractmethod
     def encoded(self, index: int) -> bytes:
@@ -220,94 +201,6 @@ class EncodedImages(ABC):
         """Return a hash over each image's length and samples; see ``sampled_hash``."""
         return sampled_hash(self.sections())
 
-
-def picture(images: Images, index: int) -> Picture | NDArray[np.uint8]:
-    """Return image ``index`` as Pillow holds it, where ``images`` can give that, else as ``read`` does.
-
-    To resize an array, Pillow first copies it; what a file held is in Pillow's own memory already.
-    """
-    as_pillow = getattr(images, "picture", None)
-    found: Picture | NDArray[np.uint8] = as_pillow(index) if as_pillow is not None else images.read(index)
-    return found
-
-
-def decode(path: Path | ImageBytes) -> NDArray[np.uint8]:
-    """Return the image file at ``path`` as an array, (height, width, 3); see ``open_rgb``."""
-    return np.asarray(open_rgb(path))
-
-
-def open_rgb(path: Path | ImageBytes) -> Picture:
-    """Return the image file at ``path`` as RGB, decoded and turned as its EXIF orientation says.
-
-    Palette, greyscale, CMYK and 16-bit images are converted, transparency is laid over white, and of an
-    animation the first frame is taken. Raises ``DataError`` with the path and the reason for anything that cannot be
-    decoded to its end, whose numbers have no known range, or whose size or shape is beyond the limits above.
-    """
-    from PIL import Image, ImageOps, UnidentifiedImageError
-
-    if PILLOW_IGNORED not in warnings.filters:
-        warnings.filterwarnings("ignore", module=PILLOW_IGNORED[3].pattern)
-    try:
-        with Image.open(path) as image:
-            _check(image)
-            image.load()
-            ImageOps.exif_transpose(image, in_place=True)
-            return _to_rgb(image)
-    except DataError as refused:
-        reason = str(refused)
-    except UnidentifiedImageError:
-        reason = _unidentified(path)
-    except Image.DecompressionBombError:
-        reason = f"a decompression bomb, or too large; allowed: {LARGEST_PIXELS:,} pixels"
-    except OSError as error:
-        reason = error.strerror or str(error)
-    except Exception as error:
-        # Of a damaged file, Pillow's readers raise whatever their parsing ran into.
-        reason = f"damaged: {str(error) or type(error).__name__}"
-    raise DataError(f"cannot read image {path}: {reason}")
-
-
-def _check(image: Picture) -> None:
-    """Raise ``DataError`` for a picture that must not be decoded."""
-    width, height = image.size
-    if width * height > LARGEST_PIXELS:
-        raise DataError(f"{width}x{height} pixels, allowed: {LARGEST_PIXELS:,}")
-    if max(width, height) > LARGEST_RATIO * min(width, height):
-        raise DataError(f"{width}x{height} pixels, allowed: one side {LARGEST_RATIO} times the other")
-    if image.format in {"EPS", "WMF"}:
-        # Other programs would draw it, Ghostscript for one.
-        raise DataError(f"a drawing ({image.format}), no picture of pixels")
-
-
-def _unidentified(path: Path | ImageBytes) -> str:
-    """Return why no reader takes the file, by its first bytes."""
-    if isinstance(path, ImageBytes):
-        start = path.getvalue()[:512]
-    else:
-        with path.open("rb") as file:
-            start = file.read(512)
-    if not start:
-        return "empty file"
-    if start[4:8] == b"ftyp" and start[8:12] in {b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1"}:
-        return "HEIC, which Pillow does not read. Try: convert it to JPEG"
-    if start.lstrip().lower().startswith((b"<!doctype html", b"<html")):
-        return "a web page, no image. Was its download refused?"
-    return "no known image format"
-
-
-def _to_rgb(image: Picture) -> Picture:
-    from PIL import Image
-
-    if image.mode == "F":
-        raise DataError("floating-point pixels, of which no range is known. Try: convert it to 8 or 16 bits")
-    if image.mode.startswith("I"):
-        # 16-bit greyscale: PIL's own conversion clips at 255 where the range must be scaled.
-        values = np.asarray(image).astype(np.float64) / 257.0
-        if values.min() < 0 or values.max() > 255:
-            raise DataError("32-bit pixels beyond the range of 16 bits. Try: convert it to 8 or 16 bits")
-        image = Image.fromarray(values.round().astype(np.uint8))
-    if image.mode in {"RGBA", "LA", "PA"} or "transparency" in image.info:
-        image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, image)
-    return image if image.mode == "RGB" else image.convert("RGB")
+    def hashed_over(self) -> str:
+        """Return what the content hash is over, in words."""
+        return SAMPLED

@@ -7,7 +7,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 
-from bench.data.images import picture
 from bench.data.preprocess import preprocess
 from bench.records import FloatArray, Images, Preprocessing
 from bench.system.clock import thread_counts
@@ -43,4 +42,4 @@ def load(images: Images, batches: Sequence[Sequence[int]], preprocessing: Prepro
 
 
 def _read(images: Images, row: int, preprocessing: Preprocessing, out: FloatArray) -> FloatArray:
-    return preprocess(picture(images, row), preprocessing, out)
+    return preprocess(images.picture(row), preprocessing, out)

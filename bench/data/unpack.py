@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 from bench.errors import DataError
-from bench.system.progress import track
+from bench.system.progress import progress_bar
 
 MARK = ".{}.unpacking"
 """Name of the file that lies in the folder while an archive is unpacked into it."""
@@ -41,7 +41,7 @@ def extract(path: Path, folder: Path) -> int:
                         raise _no_file(path, entry.filename)
                 _check(path, folder, ((entry.filename, entry.file_size) for entry in entries))
                 mark = _begin(path, folder)
-                for entry in track(entries, f"unpacking {path.name}", unit="files"):
+                for entry in progress_bar(entries, f"unpacking {path.name}", unit="files"):
                     archive.extract(entry, folder)
                 count = len(entries)
         else:
@@ -52,7 +52,7 @@ def extract(path: Path, folder: Path) -> int:
                         raise _no_file(path, member.name)
                 _check(path, folder, ((member.name, member.size) for member in members))
                 mark = _begin(path, folder)
-                for member in track(members, f"unpacking {path.name}", unit="files"):
+                for member in progress_bar(members, f"unpacking {path.name}", unit="files"):
                     archive.extract(member, folder, filter="data")
                 count = len(members)
     except tarfile.FilterError as error:

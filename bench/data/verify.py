@@ -6,12 +6,12 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from bench.data.fingerprint import fingerprint, fingerprint_over
 from bench.data.images import MissingImages
-from bench.data.open import fingerprint, fingerprint_over
 from bench.errors import DataError
 from bench.records import Dataset, Split
 from bench.system.clock import thread_counts
-from bench.system.progress import track
+from bench.system.progress import progress_bar
 from bench.system.threads import in_threads
 
 UNKNOWN = "no known variant: compare with your own runs only"
@@ -86,4 +86,4 @@ def _hashes(split: Split) -> list[str | DataError]:
         return hashlib.sha256(str(pixels.shape).encode() + pixels.tobytes()).hexdigest()
 
     rows = in_threads(read, range(len(split)), thread_counts()["cores"])
-    return list(track(rows, f"reading {split.dataset}/{split.name}", total=len(split)))
+    return list(progress_bar(rows, f"reading {split.dataset}/{split.name}", total=len(split)))

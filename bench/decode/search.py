@@ -38,7 +38,7 @@ FIRST_STEP_WEIGHT = 1e-6
 Array = NDArray[np.float64]
 
 
-class Path(NamedTuple):
+class LabelPath(NamedTuple):
     """A label sequence, END last where it was emitted, and its log-probability."""
 
     log_probability: float
@@ -134,10 +134,10 @@ def search(conditional: Conditional) -> Answer:
     )
 
 
-def beam_search(conditional: Conditional) -> tuple[list[Path], list[Path]]:
+def beam_search(conditional: Conditional) -> tuple[list[LabelPath], list[LabelPath]]:
     """Return the candidates, which are the ended paths, and the live paths of the last round that had any."""
     options, end = conditional.options, conditional.end
-    live, candidates = [Path(0.0, ())], list[Path]()
+    live, candidates = [LabelPath(0.0, ())], list[LabelPath]()
     for _ in range(options.max_length):
         extensions = [e for path in live for e in _best_extensions(conditional, path, options.beam_width)]
         if options.end_consumes_slot:
@@ -152,7 +152,7 @@ def beam_search(conditional: Conditional) -> tuple[list[Path], list[Path]]:
     return candidates, live
 
 
-def exact_search(conditional: Conditional, incumbent: Path | None) -> tuple[Path, int, bool]:
+def exact_search(conditional: Conditional, incumbent: LabelPath | None) -> tuple[LabelPath, int, bool]:
     """Return the best of all paths, how many prefixes were visited, and whether the node limit ended the search.
 
     Best-first: an extension is never more probable than its prefix, so the first ended path to come up is the
@@ -162,19 +162,19 @@ def exact_search(conditional: Conditional, incumbent: Path | None) -> tuple[Path
     # Ordered as paths are, a prefix standing for the shortest path it can become, and before its equals.
     queue: list[tuple[int, int, bool, tuple[int, ...], float]] = []
 
-    def push(path: Path) -> None:
+    def push(path: LabelPath) -> None:
         ended = path.labels[-1:] == (end,)
         heapq.heappush(
             queue, (_on_grid(path), len(path.labels) + (not ended), ended, path.labels, path.log_probability)
         )
 
-    push(Path(0.0, ()))
+    push(LabelPath(0.0, ()))
     ended_paths = [incumbent] if incumbent else []
-    deepest = Path(0.0, ())
+    deepest = LabelPath(0.0, ())
     visited = 0
     while queue:
         _, _, ended, labels, log_probability = heapq.heappop(queue)
-        path = Path(log_probability, labels)
+        path = LabelPath(log_probability, labels)
         if ended:
             return path, visited, False
         if len(labels) > len(deepest.labels):
@@ -191,7 +191,7 @@ def exact_search(conditional: Conditional, incumbent: Path | None) -> tuple[Path
     return deepest, visited, False
 
 
-def class_scores(conditional: Conditional, best: Path, candidates: Iterable[Path]) -> Array:
+def class_scores(conditional: Conditional, best: LabelPath, candidates: Iterable[LabelPath]) -> Array:
     """Return a probability per label (labels,), by ``options.class_score``.
 
     ``max_over_steps``: the largest over the steps of ``best``, its END step included. ``first_step``:
@@ -212,26 +212,26 @@ def class_scores(conditional: Conditional, best: Path, candidates: Iterable[Path
     return (1.0 - FIRST_STEP_WEIGHT) * marginal[:labels] + FIRST_STEP_WEIGHT * first
 
 
-def _on_grid(path: Path) -> int:
+def _on_grid(path: LabelPath) -> int:
     return -math.floor(path.log_probability * GRID + 0.5)
 
 
-def _rank(path: Path) -> tuple[int, int, tuple[int, ...]]:
+def _rank(path: LabelPath) -> tuple[int, int, tuple[int, ...]]:
     """Return the key by which paths are ordered, best first; END is the highest index."""
     return _on_grid(path), len(path.labels), path.labels
 
 
-def _best_extensions(conditional: Conditional, path: Path, count: int) -> list[Path]:
+def _best_extensions(conditional: Conditional, path: LabelPath, count: int) -> list[LabelPath]:
     step = conditional(path.labels)
     best = np.argsort(-step, kind="stable")[:count]
     return [
-        Path(path.log_probability + float(step[label]), (*path.labels, int(label)))
+        LabelPath(path.log_probability + float(step[label]), (*path.labels, int(label)))
         for label in best
         if step[label] > -np.inf
     ]
 
 
-def _no_live_path_matters(live: list[Path], candidates: list[Path], options: SearchOptions) -> bool:
+def _no_live_path_matters(live: list[LabelPath], candidates: list[LabelPath], options: SearchOptions) -> bool:
     """Return whether to stop: ``all`` is the paper's text; ``best`` is cheaper and has the same arg max."""
     most_probable_live = min(map(_on_grid, live))
     if options.stop == "all":
@@ -239,6 +239,6 @@ def _no_live_path_matters(live: list[Path], candidates: list[Path], options: Sea
     return most_probable_live >= min(map(_on_grid, candidates))
 
 
-def _answer(conditional: Conditional, best: Path, complete: bool, candidates: Iterable[Path]) -> Answer:
+def _answer(conditional: Conditional, best: LabelPath, complete: bool, candidates: Iterable[LabelPath]) -> Answer:
     labels = best.labels[:-1] if best.labels[-1:] == (conditional.end,) else best.labels
     return Answer(best.log_probability, labels, complete, class_scores(conditional, best, candidates))

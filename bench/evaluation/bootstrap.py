@@ -18,7 +18,7 @@ from bench.evaluation import metrics, weighted_ranking
 from bench.evaluation.metrics import ApKind
 from bench.evaluation.weighted_ranking import WeightedRanking
 from bench.records import BoolArray
-from bench.system.progress import track
+from bench.system.progress import progress_bar
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -143,7 +143,7 @@ def distribution(
     """Return each metric's ``resamples`` values, the first of them on the images as they are (weights of one)."""
     as_they_are = np.ones((1, len(truth)), dtype=np.float32)
     chunk_count = -(-resamples // CHUNK)
-    drawn = track(draw(len(truth), resamples, seed), name, total=chunk_count, unit="resamples", scale=CHUNK)
+    drawn = progress_bar(draw(len(truth), resamples, seed), name, total=chunk_count, unit="resamples", scale=CHUNK)
     resample = prepare(truth, predicted, scores, ignore, ap)
     chunks = [resample(weights) for weights in chain([as_they_are], drawn)]
     return {metric: np.concatenate([chunk[metric] for chunk in chunks]) for metric in chunks[0]}

@@ -11,8 +11,8 @@ import numpy as np
 from bench.evaluation import metrics
 from bench.evaluation.bits import Mask, count
 from bench.evaluation.metrics import ApKind, ZeroDivision
+from bench.evaluation.outcome import Outcome
 from bench.evaluation.protocols import AP_KINDS, THRESHOLDS, Protocol
-from bench.records import Scores
 
 PAPER = "Wang et al. 2016, the printed tables"
 
@@ -32,35 +32,25 @@ class View:
     note: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """What a run stored of its test part: truth, ignore mask, predicted label sets, all (images, labels), scores."""
-
-    truth: Mask
-    ignore: Mask | None
-    predicted: Mask
-    scores: Scores
-
-
-def views(stored: Stored, protocol: Protocol) -> list[View]:
-    """Return every disputed definition with its value on ``stored``; labels and scores are the same throughout."""
+def views(outcome: Outcome, protocol: Protocol) -> list[View]:
+    """Return every disputed definition with its value on ``outcome``; labels and scores are the same throughout."""
     return [
-        *_f1(stored, protocol),
-        *_selection(stored, protocol),
-        *_overall_precision(stored),
-        *_empty(stored, protocol),
-        *_difficult(stored, protocol),
-        *_average_precision(stored, protocol),
-        *_map_at_10(stored, protocol),
+        *_f1(outcome, protocol),
+        *_selection(outcome, protocol),
+        *_overall_precision(outcome),
+        *_empty(outcome, protocol),
+        *_difficult(outcome, protocol),
+        *_average_precision(outcome, protocol),
+        *_map_at_10(outcome, protocol),
     ]
 
 
-def _mask(stored: Stored, protocol: Protocol) -> Mask | None:
-    return stored.ignore if protocol.difficult == "ignore" else None
+def _mask(outcome: Outcome, protocol: Protocol) -> Mask | None:
+    return outcome.ignore if protocol.difficult == "ignore" else None
 
 
-def _f1(stored: Stored, protocol: Protocol) -> Iterator[View]:
-    counts = metrics.class_counts(stored.truth, stored.predicted, _mask(stored, protocol))
+def _f1(outcome: Outcome, protocol: Protocol) -> Iterator[View]:
+    counts = metrics.class_counts(outcome.truth, outcome.predicted, _mask(outcome, protocol))
     harmonic = metrics.macro(counts, protocol.no_predictions)[2]
     own = protocol.f1 == "harmonic_of_means"
     yield View("C-F1", "harmonic mean of C-P and C-R", f"{PAPER}; ML-GCN", harmonic, own)
@@ -70,12 +60,12 @@ def _f1(stored: Stored, protocol: Protocol) -> Iterator[View]:
     )
 
 
-def _selection(stored: Stored, protocol: Protocol) -> Iterator[View]:
-    mask, values, k = _mask(stored, protocol), stored.scores.values, protocol.k
-    threshold = THRESHOLDS.get(stored.scores.kind)
+def _selection(outcome: Outcome, protocol: Protocol) -> Iterator[View]:
+    mask, values, k = _mask(outcome, protocol), outcome.scores.values, protocol.k
+    threshold = THRESHOLDS.get(outcome.scores.kind)
     best = metrics.packed_top_k(values, k)
     chosen: dict[tuple[str, str], Mask | None] = {
-        ("as the run predicted", "this run"): stored.predicted,
+        ("as the run predicted", "this run"): outcome.predicted,
         (f"exactly the {k} best by score", f"Gong et al. 2013; {PAPER}, softmax and WARP"): best,
         (f"of the {k} best those above the threshold", "ML-GCN and most later 'top-3' rows"): None
         if threshold is None
@@ -84,22 +74,22 @@ def _selection(stored: Stored, protocol: Protocol) -> Iterator[View]:
     for name, place in (("O-P", 0), ("O-F1", 2)):
         for (definition, used_by), predicted in chosen.items():
             if predicted is None:
-                yield View(name, definition, used_by, float("nan"), note=f"{stored.scores.kind} has no threshold")
+                yield View(name, definition, used_by, float("nan"), note=f"{outcome.scores.kind} has no threshold")
                 continue
-            value = metrics.micro(metrics.class_counts(stored.truth, predicted, mask), protocol.no_predictions)[place]
-            yield View(name, definition, used_by, value, predicted is stored.predicted)
+            value = metrics.micro(metrics.class_counts(outcome.truth, predicted, mask), protocol.no_predictions)[place]
+            yield View(name, definition, used_by, value, predicted is outcome.predicted)
 
 
-def _overall_precision(stored: Stored) -> Iterator[View]:
-    counts = metrics.class_counts(stored.truth, stored.predicted, stored.ignore)
+def _overall_precision(outcome: Outcome) -> Iterator[View]:
+    counts = metrics.class_counts(outcome.truth, outcome.predicted, outcome.ignore)
     # ML-GCN sets a class's zero predictions to one before it divides, and adds those ones up as well.
     predicted = int(np.maximum(counts.predicted, 1).sum())
     value = int(counts.true_positives.sum()) / predicted if predicted else float("nan")
     yield View("O-P", "a class never predicted counts as one prediction", "ML-GCN", value)
 
 
-def _empty(stored: Stored, protocol: Protocol) -> Iterator[View]:
-    counts = metrics.class_counts(stored.truth, stored.predicted, _mask(stored, protocol))
+def _empty(outcome: Outcome, protocol: Protocol) -> Iterator[View]:
+    counts = metrics.class_counts(outcome.truth, outcome.predicted, _mask(outcome, protocol))
     never = int(((counts.predicted == 0) & (counts.positives > 0)).sum())
     cases: tuple[tuple[ZeroDivision, str], ...] = (("zero", f"{PAPER}; ML-GCN"), ("one", "SRN; image-to-set"))
     for empty, used_by in cases:
@@ -108,32 +98,32 @@ def _empty(stored: Stored, protocol: Protocol) -> Iterator[View]:
         yield View("C-P", definition, used_by, value, empty == protocol.no_predictions)
 
 
-def _difficult(stored: Stored, protocol: Protocol) -> Iterator[View]:
-    pairs = 0 if stored.ignore is None else count(stored.ignore)
+def _difficult(outcome: Outcome, protocol: Protocol) -> Iterator[View]:
+    pairs = 0 if outcome.ignore is None else count(outcome.ignore)
     for choice, mask, used_by in (
-        ("left out", stored.ignore, "VOC devkit"),
+        ("left out", outcome.ignore, "VOC devkit"),
         ("negatives", None, "codebases that read the flags as > 0"),
     ):
-        ap = metrics.average_precisions(stored.truth, stored.scores.values, (protocol.ap,), mask)[protocol.ap]
+        ap = metrics.average_precisions(outcome.truth, outcome.scores.values, (protocol.ap,), mask)[protocol.ap]
         own = (protocol.difficult == "ignore") == (choice == "left out")
         note = "" if pairs else "there are none, so both are equal"
         yield View("mAP", f"the {pairs:,} difficult pairs are {choice}", used_by, metrics.mean_defined(ap), own, note)
 
 
-def _average_precision(stored: Stored, protocol: Protocol) -> Iterator[View]:
+def _average_precision(outcome: Outcome, protocol: Protocol) -> Iterator[View]:
     used_by: dict[ApKind, str] = {
         "11_point": "VOC 2007 devkit",
         "all_point": "VOC 2010-2012 devkit; SRN",
         "non_interpolated": "scikit-learn; ML-GCN; ASL",
     }
-    found = metrics.average_precisions(stored.truth, stored.scores.values, AP_KINDS, _mask(stored, protocol))
+    found = metrics.average_precisions(outcome.truth, outcome.scores.values, AP_KINDS, _mask(outcome, protocol))
     for kind in AP_KINDS:
         value = metrics.mean_defined(found[kind])
         yield View("mAP", f"{kind.replace('_', '-')} AP", used_by[kind], value, kind == protocol.ap)
 
 
-def _map_at_10(stored: Stored, protocol: Protocol) -> Iterator[View]:
-    mask, truth, values = _mask(stored, protocol), stored.truth, stored.scores.values
+def _map_at_10(outcome: Outcome, protocol: Protocol) -> Iterator[View]:
+    mask, truth, values = _mask(outcome, protocol), outcome.truth, outcome.scores.values
     image = metrics.mean_defined(metrics.map_at_k_image(truth, values, 10, mask))
     per_class = metrics.mean_defined(metrics.map_at_k_class(truth, values, 10, mask))
     yield View("MAP@10", "per image, over its labels", "Weston et al. 2011", image, protocol.map_at_10 == "image")

@@ -16,12 +16,10 @@ from bench.errors import DataError, UsageError, unknown
 from bench.evaluation import metrics
 from bench.evaluation.bits import BitMatrix, Mask, count
 from bench.evaluation.metrics import ApKind, ZeroDivision
-from bench.records import BoolArray, LabelSets, Measures, Scores
+from bench.records import BoolArray, ClassScore, LabelSets, Measures, Scores
 
 Selection = Literal["topk_exact", "topk_threshold"]
 """How scores become label sets: the k best, or those of the k best that reach the natural threshold."""
-
-ClassScore = Literal["max_over_steps", "first_step", "beam_marginal"]
 
 THRESHOLDS = {"logit": 0.0, "probability": 0.5}
 """The natural threshold of a score kind; other kinds have none."""
@@ -176,6 +174,13 @@ def predicted_from_sequences(protocol: Protocol, label_sets: LabelSets, class_sc
     A repeated label counts once, so a cut sequence may hold fewer than k distinct labels.
     """
     return cut(protocol, label_sets).as_matrix(class_scores.values.shape[1])
+
+
+def label_sets(protocol: Protocol, scores: Scores, sequences: LabelSets | None = None) -> BoolArray:
+    """Return the label sets that count, (images, labels) bool: from ``sequences`` where the model emits them."""
+    if sequences is None:
+        return predicted_top_k(scores, protocol.k)
+    return predicted_from_sequences(protocol, sequences, scores)
 
 
 def cut(protocol: Protocol, label_sets: LabelSets) -> LabelSets:

@@ -10,7 +10,7 @@ import numpy as np
 
 from bench.errors import DataError
 from bench.evaluation import bootstrap, protocols
-from bench.store.run_folder import RunFolder
+from bench.evaluation.outcome import Outcome
 
 METRICS = ("O-F1", "C-F1", "mAP")
 """Metrics whose differences are printed; marks are made for every resampled one."""
@@ -36,31 +36,30 @@ class Difference:
         return not self.low <= 0.0 <= self.high
 
 
-def distributions(groups: Mapping[str, Sequence[RunFolder]], resamples: int = 1000) -> Distributions:
-    """Return every row's resampled metrics; ``groups`` maps a row's label to the runs of its seeds.
+def distributions(groups: Mapping[str, Sequence[Outcome]], resamples: int = 1000) -> Distributions:
+    """Return every row's resampled metrics; ``groups`` maps a row's label to the outcomes of its seeds.
 
     A row's value is the mean over its seeds; all runs see the same resamples of the same test images.
     Raises ``DataError`` where runs were measured on different images or labels.
     """
     result: dict[str, dict[str, bootstrap.Values]] = {}
-    first: RunFolder | None = None
-    for label, folders in groups.items():
+    first: Outcome | None = None
+    for label, outcomes in groups.items():
         runs = []
-        for folder in folders:
-            first = first or folder
-            if _test_print(folder) != _test_print(first):
+        for outcome in outcomes:
+            first = first or outcome
+            if outcome.fingerprint != first.fingerprint:
                 raise DataError(
-                    f"{folder.path} was measured on other test images than {first.path}; their difference has no"
+                    f"{outcome.name} was measured on other test images than {first.name}; their difference has no"
                     " meaning. Try: runs of one data set, with the same options"
                 )
-            truth = folder.read_truth()
             runs.append(
                 bootstrap.distribution(
-                    truth.truth,
-                    folder.read_predicted(),
-                    np.asarray(folder.read_scores().values),
-                    truth.ignore,
-                    ap=protocols.get(folder.config["protocol"]).ap,
+                    outcome.truth[:],
+                    outcome.predicted[:],
+                    np.asarray(outcome.scores.values),
+                    None if outcome.ignore is None else outcome.ignore[:],
+                    ap=protocols.get(outcome.protocol).ap,
                     resamples=resamples,
                     name=f"bootstrap of {label}",
                 )
@@ -68,10 +67,6 @@ def distributions(groups: Mapping[str, Sequence[RunFolder]], resamples: int = 10
         if runs:
             result[label] = {metric: np.mean([run[metric] for run in runs], axis=0) for metric in runs[0]}
     return result
-
-
-def _test_print(folder: RunFolder) -> str:
-    return str(folder.config["dataset"]["fingerprints"]["test"])
 
 
 def differences(found: Distributions, metrics: Sequence[str] = METRICS) -> list[Difference]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from bench.errors import ModelError, NotRun, UsageError
 from bench.exported.model_folder import DECODER, ENCODER, KEY, STEP, Description, find, parse
-from bench.records import FloatArray
+from bench.records import Activation, FloatArray
 
 KNOWN = ("parents", "labels", "terms", "states")
 """Arrays of the prefixes that ``bench.exported.export`` stores with a model."""
@@ -108,7 +108,7 @@ class Encoder:
 class OnnxStepNetwork:
     """``step.onnx`` as a ``bench.contracts.StepNetwork``."""
 
-    activation: Literal["identity", "relu", "tanh"]
+    activation: Activation
 
     def __init__(self, folder: Path, description: Description, device: str = "cpu", threads: int = 0) -> None:
         path = find(folder, STEP)

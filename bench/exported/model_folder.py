@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bench.errors import ModelError
-from bench.records import Preprocessing, ScoreKind, SearchOptions
+from bench.records import Activation, Preprocessing, ScoreKind, SearchOptions
 
 FORMAT = 1
 """Version of the folder's layout and metadata. A folder of a newer one is refused, never guessed at."""
@@ -44,7 +44,7 @@ class Description:
     k: int
     threshold: float | None
     search: SearchOptions | None
-    activation: Literal["identity", "relu", "tanh"] | None
+    activation: Activation | None
     sees_image: bool | None
     precision: Literal["fp32", "fp16"]
     weights_hash: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +12,9 @@ import numpy as np
 from bench.contracts import Backbone
 from bench.data.loading import load
 from bench.errors import ModelError
-from bench.records import Features, FloatArray, Split
+from bench.records import Features, FloatArray, Parts, Split
 from bench.system.files import atomic_path, canonical_json, digest, write_atomic
-from bench.system.progress import track
+from bench.system.progress import progress_bar
 
 SHARD = 512
 """Images per shard. A process killed at any moment loses at most the shard in flight."""
@@ -38,6 +38,34 @@ def extract(
         values = _open(path, split, backbone)
         assert values is not None, "features were written but cannot be read"
     return Features(split.ids, values, key)
+
+
+@dataclass(frozen=True, slots=True)
+class PartFeatures:
+    """The features of a run's parts, in the order of their images."""
+
+    fit: Features
+    validation: Features
+    test: Features
+
+
+def of_parts(parts: Parts, backbone: Backbone, cache: Path, *, device: str = "cpu") -> PartFeatures:
+    """Return the features of a run's parts, from ``cache`` or computed now; a held-out part's are rows of train's."""
+    train = extract(parts.train, parts.fingerprints["train"], backbone, cache, device=device)
+    held_out = parts.dataset.validation is None
+    validation = (
+        _rows(train, parts.validation.ids)
+        if held_out
+        else extract(parts.validation, parts.fingerprints["validation"], backbone, cache, device=device)
+    )
+    test = extract(parts.test, parts.fingerprints["test"], backbone, cache, device=device)
+    return PartFeatures(_rows(train, parts.fit.ids) if held_out else train, validation, test)
+
+
+def _rows(features: Features, ids: tuple[str, ...]) -> Features:
+    position = {image: row for row, image in enumerate(features.ids)}
+    rows = np.array([position[image] for image in ids])
+    return Features(ids, np.ascontiguousarray(features.values[rows]), features.key)
 
 
 def feature_key(fingerprint: str, backbone: Backbone) -> str:
@@ -118,7 +146,9 @@ def in_batches(
     module = backbone.module.to(device).eval()
     batches = [rows[start : start + batch_size] for start in range(0, len(rows), batch_size)]
     loaded = load(split.images, batches, backbone.preprocessing)
-    for pixels in track(loaded, f"features of {split.dataset}/{split.name}", total=len(batches), scale=batch_size):
+    for pixels in progress_bar(
+        loaded, f"features of {split.dataset}/{split.name}", total=len(batches), scale=batch_size
+    ):
         padding = np.zeros((batch_size - len(pixels), *pixels.shape[1:]), dtype=np.float32)
         padded = np.concatenate([pixels, padding]) if len(padding) else pixels
         yield forward(backbone, padded, device)[: len(pixels)]

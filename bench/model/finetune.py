@@ -17,7 +17,7 @@ from bench.errors import ModelError
 from bench.records import Split
 from bench.system.deterministic import deterministic
 from bench.system.files import digest
-from bench.system.progress import track
+from bench.system.progress import progress_bar
 
 LEARNING_RATE = 1e-3
 MOMENTUM = 0.9
@@ -48,7 +48,7 @@ def tune(backbone: Backbone, model: Any, fit: Split, *, epochs: int, seed: int, 
             batches = [order[start : start + BATCH_SIZE] for start in range(0, len(order), BATCH_SIZE)]
             loaded = zip(batches, load(fit.images, batches, backbone.preprocessing), strict=True)
             title = f"fine-tuning, epoch {epoch + 1} of {epochs}"
-            for batch, pixels in track(loaded, title, total=len(batches), scale=BATCH_SIZE):
+            for batch, pixels in progress_bar(loaded, title, total=len(batches), scale=BATCH_SIZE):
                 features = module.eval()(torch.from_numpy(pixels).to(device))
                 truth = torch.from_numpy(fit.truth[batch]).to(device)
                 loss = model.loss(features, truth, generator)

@@ -1,6 +1,6 @@
 """What a reader wants to see of a run beside its numbers: test images, search trees, embeddings, attention.
 
-Computed once, when the run has its model, and stored, so that figures and reports need neither torch nor data set.
+Computed once, when the run has its model, so that figures and reports need neither torch nor data set.
 The images are the same for every run on the same test part.
 """
 
@@ -15,11 +15,9 @@ import numpy as np
 
 from bench.contracts import Backbone
 from bench.data.preprocess import preprocess
-from bench.decode.search import Conditional, Path, Prefixes, beam_search
+from bench.decode.search import Conditional, LabelPath, Prefixes, beam_search
 from bench.model.networks import TorchStepNetwork, image_terms
-from bench.records import Features, FloatArray, LabelSets, SearchOptions, Split
-from bench.store.exhibits import Exhibits
-from bench.store.run_folder import RunFolder
+from bench.records import Exhibits, Features, FloatArray, LabelSets, LabelSpace, SearchOptions, Split
 
 if TYPE_CHECKING:
     import torch
@@ -44,21 +42,19 @@ def gallery_rows(images: int) -> list[int]:
 
 
 def inspect(
-    folder: RunFolder,
     split: Split,
     model: Any,
     features: Features,
     backbone: Backbone,
     *,
-    options: SearchOptions | None,
+    options: SearchOptions,
     label_sets: LabelSets | None,
-) -> None:
-    """Store the gallery and, where ``options`` say how a sequence model searches, trees, embeddings and attention."""
+) -> Exhibits:
+    """Return the gallery of ``split`` and, of a model with ``label_sets``, trees, label space and attention."""
     rows = gallery_rows(len(split))
-    exhibits = Exhibits(folder.path)
-    exhibits.write_gallery(rows, [thumbnail(split, row) for row in rows])
-    if options is None or label_sets is None:
-        return
+    pictures = {row: thumbnail(split, row) for row in rows}
+    if label_sets is None:
+        return Exhibits(pictures)
     shown = Features(tuple(features.ids[row] for row in rows), np.ascontiguousarray(features.values[rows]), "")
     terms, starts = image_terms(model, shown)
     network = TorchStepNetwork(model)
@@ -70,17 +66,16 @@ def inspect(
         of_image = Prefixes(network, starts[place if network.sees_image else 0])
         prefixes.append(of_image)
         trees.append({"row": rows[place], **search_tree(Conditional(of_image, terms[place], options))})
-    exhibits.write_trees(trees)
-    first = Prefixes(network, starts[0]).term(())
-    exhibits.write_embedding(labels=network.output[:-1], images=terms, start=first)
+    space = LabelSpace(labels=network.output[:-1], images=terms, start=Prefixes(network, starts[0]).term(()))
     attended = chosen[:ATTENDED].tolist()
-    maps = []
+    maps = {}
     for place, of_image in zip(attended, prefixes, strict=False):
         label = int(label_sets.sequences[rows[place], 0])
         seen = [(), (label,)] if label >= 0 else [()]
         pixels = preprocess(split.images.read(rows[place]), backbone.preprocessing)
-        maps.append(attention(backbone, model, network, pixels, np.stack([of_image.term(prefix) for prefix in seen])))
-    exhibits.write_attention([rows[place] for place in attended], maps)
+        prefix_terms = np.stack([of_image.term(prefix) for prefix in seen])
+        maps[rows[place]] = attention(backbone, model, network, pixels, prefix_terms)
+    return Exhibits(pictures, tuple(trees), space, maps)
 
 
 def thumbnail(split: Split, row: int) -> bytes:
@@ -117,7 +112,7 @@ def search_tree(conditional: Conditional) -> dict[str, Any]:
     candidates, live = beam_search(recorded)
     asked = recorded.asked
     ended = {path.labels for path in candidates}
-    best: Path = min(candidates or live, key=lambda path: -path.log_probability)
+    best: LabelPath = min(candidates or live, key=lambda path: -path.log_probability)
     total: dict[tuple[int, ...], float] = {(): 0.0}
     edges = []
     for prefix in sorted(asked, key=len):

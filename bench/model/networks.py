@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench.records import Features, FloatArray
+from bench.records import Activation, Features, FloatArray
 
 if TYPE_CHECKING:
     import torch
@@ -61,7 +61,7 @@ def image_terms(model: Any, features: Features) -> tuple[FloatArray, FloatArray]
 class TorchStepNetwork:
     """A ``bench.contracts.StepNetwork`` computed by torch, on the device where the model lies."""
 
-    activation: Literal["identity", "relu", "tanh"]
+    activation: Activation
 
     def __init__(self, model: Any) -> None:
         import torch

@@ -19,7 +19,7 @@ from bench.options import OptionValue
 from bench.records import BoolArray, Features, FloatArray
 from bench.system.deterministic import deterministic
 from bench.system.files import canonical_json, digest
-from bench.system.progress import track
+from bench.system.progress import progress_bar
 
 if TYPE_CHECKING:
     import torch
@@ -139,7 +139,7 @@ def fit(
         model.eval()
         return TrainingRecord((), 0, math.nan, math.nan, parameters)
     settings = Settings.from_options(options)
-    key = digest(canonical_json([name, dict(options), seed, train.fingerprint, list(truth.shape)]), save_weights(model))
+    key = digest(canonical_json([name, dict(options), seed, train.key, list(truth.shape)]), save_weights(model))
     training = Training(model, settings, train.values, truth, validate=validate, name=name, seed=seed)
     return training.run(CheckpointFile(checkpoint, key), parameters)
 
@@ -212,7 +212,7 @@ class Training:
         if state.optimizer:
             optimizer.load_state_dict(state.optimizer)
         description = f"training {self.name} lr {rate:g}"
-        for epoch in track(range(state.epoch, settings.epochs), description, unit="epochs"):
+        for epoch in progress_bar(range(state.epoch, settings.epochs), description, unit="epochs"):
             if state.since_best >= settings.patience:
                 break
             started = time.perf_counter()

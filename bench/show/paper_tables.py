@@ -67,7 +67,7 @@ def build(published: PublishedTable, runs: Iterable[RunSummary], rerunnable: Col
     columns = [Column(column.name, column.measure) for column in published.columns]
     rows = []
     for row in published.rows:
-        of_row = [run for run in mine if str(run.config["model"].get("row", "")).casefold() == row.name.casefold()]
+        of_row = [run for run in mine if run.about.row.casefold() == row.name.casefold()]
         measured = rows_of(of_row, columns)
         if not measured:
             why = "no data" if not mine else "no run of this model"

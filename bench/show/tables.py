@@ -51,7 +51,6 @@ DERIVED = (
     "backbone.architecture",
     "backbone.preprocessing.",
     "dataset.fingerprints.",
-    "dataset.variant",
 )
 """Parts of a config that follow from others; a row's name leaves them out where those others tell it apart."""
 
@@ -270,7 +269,7 @@ def _short(name: str) -> str:
 def _title(runs: Sequence[RunSummary]) -> str:
     names = sorted({_dataset_name(run) for run in runs})
     protocols = sorted({_protocol(run) for run in runs} - {""})
-    variants = sorted({str(run.config["dataset"].get("variant", "")) for run in runs} - {""})
+    variants = sorted({run.about.variant for run in runs} - {""})
     images = sorted({run.images for run in runs if run.measures})
     parts = [", ".join(names), *variants[:1]] + [f"{count:,} test images" for count in images[:1]]
     return f"{'; '.join(parts)} ({', '.join(protocols)})" if protocols else "; ".join(parts)

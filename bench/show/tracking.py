@@ -92,7 +92,7 @@ def tracked_run(run: RunSummary) -> TrackedRun:
         dataset=str(run.config["dataset"]["name"]),
         model=str(run.config["model"]["name"]),
         seed=int(run.config["seed"]),
-        finished=(run.path / "status.json").stat().st_mtime,
+        finished=run.finished,
         config={name: _option(value) for name, value in tables.flatten(run.config)},
         series=_series(RunFolder(run.path).read_training()),
         measures={name: value for name, value in run.measures.values.items() if not math.isnan(value)},

@@ -19,7 +19,8 @@ from bench.evaluation.bits import row_blocks
 from bench.records import Scores
 from bench.speed import workloads
 from bench.speed.measure import peak_memory
-from bench.store.run_folder import RunFolder, open_run
+from bench.store.run_folder import RunFolder
+from bench.store.runs import open_run
 from bench.store.stored import Truth
 
 

@@ -3,6 +3,7 @@
 <out>/<dataset>/<model>/<key>/
     manifest.json      layout version, key, and the SHA-256 of every other file
     config.json        everything that shapes the result; its hash is the key
+    about.json         what readers call its parts, and where each value of the config came from
     request.json       what was typed, with the paths of this machine
     environment.json   machine, versions, threads
     ids.json labels.json truth.npz        the test part: ids, label names, truth and ignore as packed bits
@@ -11,9 +12,9 @@
     backbone.safetensors                  the fine-tuned backbone; absent where it stayed frozen
     scores.npy scores.json                (images, labels) float32, memory-mappable; and their kind
     predicted.npz label_sets.npz          label sets as packed bits; label sequences, if the model makes them
-    gallery.npz trees.json embedding.npz attention.npz    what figures show, see bench.store.exhibits
+    gallery.npz trees.json embedding.npz attention.npz    what figures show, see bench/store/exhibits.py
     measures.json timings.json            what was measured
-    status.json        "done", or "failed" with stage and reason; absent while unfinished
+    status.json        "done" and when, or "failed" with stage and reason; absent while unfinished
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import contextlib
 import errno
 import fcntl
 import math
-import re
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -32,16 +33,18 @@ import numpy as np
 
 from bench.errors import StoreError
 from bench.evaluation.bits import BitMatrix
-from bench.plan import RunRequest
-from bench.records import BoolArray, FloatArray, LabelSets, Measures, Scores, Split
-from bench.store.sealed import MANIFEST, REPAIR, SealedFolder
-from bench.store.stored import Masks, RunSummary, Status, Truth
+from bench.evaluation.outcome import Outcome
+from bench.records import BoolArray, Exhibits, FloatArray, LabelSets, Measures, Prediction, RunRequest, Scores, Split
+from bench.store.exhibits import StoredExhibits
+from bench.store.sealed import REPAIR, SealedFolder
+from bench.store.stored import About, Masks, RunSummary, Status, Truth
 from bench.system.files import canonical_json, digest
 
 CHECKPOINT = "checkpoint.pt"
 
 RECORDS: dict[str, tuple[str, ...]] = {
     "config": ("config.json",),
+    "about": ("about.json",),
     "request": ("request.json",),
     "environment": ("environment.json",),
     "truth": ("ids.json", "labels.json", "truth.npz"),
@@ -72,6 +75,11 @@ class RunFolder:
     @property
     def _files(self) -> SealedFolder:
         return SealedFolder(self.path)
+
+    @property
+    def exhibits(self) -> StoredExhibits:
+        """Return what the run shows of some test images, read file by file."""
+        return StoredExhibits(self.path)
 
     @property
     def key(self) -> str:
@@ -133,6 +141,10 @@ class RunFolder:
         """Store everything that shapes the result."""
         self._files.write_json("config.json", config)
 
+    def write_about(self, about: About) -> None:
+        """Store what readers call the run's parts; it shapes no result."""
+        self._files.write_json("about.json", _values(about))
+
     def write_request(self, request: RunRequest) -> None:
         """Store what was asked for, paths included, so that the run can be rebuilt on this machine."""
         values = {name: str(value) if isinstance(value, Path) else value for name, value in _values(request).items()}
@@ -184,6 +196,17 @@ class RunFolder:
         names = ("sequences", "log_probabilities", "complete")
         self._files.write_arrays("label_sets.npz", **{name: getattr(label_sets, name) for name in names})
 
+    def write_prediction(self, prediction: Prediction) -> None:
+        """Store scores, label sets and, of a model that makes them, label sequences."""
+        self.write_scores(prediction.scores)
+        self.write_predicted(prediction.predicted)
+        if prediction.label_sets is not None:
+            self.write_label_sets(prediction.label_sets)
+
+    def write_exhibits(self, exhibits: Exhibits) -> None:
+        """Store what figures show of the run; ``exhibits`` reads it back."""
+        self.exhibits.write(exhibits)
+
     def write_measures(self, measures: Measures) -> None:
         """Store what the protocol measured; undefined (NaN) values are stored as null."""
         self._files.write_json("measures.json", _values(measures))
@@ -194,12 +217,12 @@ class RunFolder:
 
     def finish(self) -> None:
         """Mark the run as done and remove the training checkpoint, which the weights now replace."""
-        self._files.write_json("status.json", _values(Status("done")))
+        self._files.write_json("status.json", _values(Status("done", finished=time.time())))
         (self.path / CHECKPOINT).unlink(missing_ok=True)
 
     def fail(self, stage: str, reason: str) -> None:
         """Mark the run as failed in ``stage``; it stays in every table as a row with its ``reason``."""
-        self._files.write_json("status.json", _values(Status("failed", stage, reason)))
+        self._files.write_json("status.json", _values(Status("failed", stage, reason, time.time())))
 
     def request(self) -> RunRequest:
         """Return what was asked for."""
@@ -209,6 +232,12 @@ class RunFolder:
             "request.json", lambda: RunRequest(**values | paths | {"sets": tuple(values["sets"])})
         )
         return request
+
+    def read_about(self) -> About:
+        """Return what readers call the run's parts, and where the values of its config came from."""
+        content = self._files.read_json("about.json")
+        about: About = self._files.parse("about.json", lambda: About(**content))
+        return about
 
     def read_environment(self) -> dict[str, Any]:
         """Return the record of the machine."""
@@ -224,6 +253,20 @@ class RunFolder:
         """Return truth, ignore mask and predicted label sets, packed: an eighth of what they take as bool arrays."""
         labels = self._labels()
         return Masks(labels, *self._truth(len(labels)), self._predicted(len(labels)))
+
+    def read_outcome(self) -> Outcome:
+        """Return all that the run's numbers follow from: masks packed, scores memory-mapped."""
+        config, masks = self.config, self.read_masks()
+        return Outcome(
+            str(self.path),
+            str(config["dataset"].get("fingerprints", {}).get("test", "")),
+            str(config["protocol"]),
+            masks.labels,
+            masks.truth,
+            masks.ignore,
+            masks.predicted,
+            self.read_scores(),
+        )
 
     def read_sizes(self) -> FloatArray:
         """Return the objects' shares of the picture's area, (images, labels); see ``has("sizes")``."""
@@ -283,10 +326,19 @@ class RunFolder:
                 return RunSummary(self.path, key, config, "damaged", reason)
             if status.state == "done":
                 return RunSummary(
-                    self.path, key, config, "done", "", self.read_measures(), len(self._ids()), self._labels()
+                    self.path,
+                    key,
+                    config,
+                    "done",
+                    measures=self.read_measures(),
+                    images=len(self._ids()),
+                    labels=self._labels(),
+                    about=self.read_about(),
+                    finished=status.finished,
                 )
             reason = f"{status.stage}: {status.reason}" if status.reason else "not finished"
-            return RunSummary(self.path, key, config, status.state, reason)
+            about = self.read_about() if self.has("about") else About()
+            return RunSummary(self.path, key, config, status.state, reason, about=about)
         except StoreError as error:
             model, dataset = ({"name": part.name} for part in (self.path.parent, self.path.parent.parent))
             config = {"model": model, "dataset": dataset}
@@ -307,50 +359,8 @@ class RunFolder:
         return BitMatrix(self._files.read_arrays("predicted.npz")["predicted"], labels)
 
 
-def open_run(root: Path, config: Mapping[str, Any]) -> RunFolder:
-    """Return the folder of the run with this ``config`` under ``root``, made if absent.
-
-    Raises ``StoreError`` where it cannot be written, or was written by a newer version.
-    """
-    key = digest(canonical_json(config))
-    names = (_folder_name(str(config[part]["name"])) for part in ("dataset", "model"))
-    folder = RunFolder(root.joinpath(*names, key))
-    files = SealedFolder(folder.path)
-    if not (folder.path / MANIFEST).exists():
-        files.create(key)
-    if files.key != key:
-        raise StoreError(f"{folder.path} holds run {files.key}: it was moved here. Delete it, or choose --out")
-    if not folder.has("config"):
-        folder.write_config(config)
-    return folder
-
-
-def find(root: Path, dataset: str = "", models: tuple[str, ...] = ()) -> list[RunFolder]:
-    """Return the run folders under ``root``, of this data set and these models if given, in order of path."""
-    pattern = f"{_folder_name(dataset) or '*'}/*/*/{MANIFEST}"
-    wanted = {_folder_name(model) for model in models}
-    folders = (file.parent for file in root.glob(pattern))
-    return [RunFolder(path) for path in sorted(folders) if not wanted or path.parent.name in wanted]
-
-
-def named(text: str, root: Path) -> RunFolder:
-    """Return the run that ``text`` names: the path of its folder, or the first digits of its key under ``root``."""
-    if (Path(text) / MANIFEST).exists():
-        return RunFolder(Path(text))
-    keyed = re.fullmatch("[0-9a-f]+", text) is not None
-    matches = [folder for folder in find(root) if keyed and folder.path.name.startswith(text)]
-    if len(matches) == 1:
-        return matches[0]
-    found = f"{len(matches)} runs begin so" if matches else "found neither a run folder nor a key"
-    raise StoreError(f"no run '{text}': {found} under {root}. See: bench runs --out {root}")
-
-
 def _values(record: Any) -> dict[str, Any]:
     return {entry.name: getattr(record, entry.name) for entry in fields(record)}
-
-
-def _folder_name(name: str) -> str:
-    return re.sub(r"[^A-Za-z0-9._-]", "_", name)
 
 
 def _number(value: float | None) -> float:

@@ -24,8 +24,8 @@ from bench.system.files import atomic_path, write_atomic
 
 MANIFEST = "manifest.json"
 
-SCHEMA = 1
-"""Version of the folder's layout. A folder of a newer one is refused, never guessed at."""
+SCHEMA = 2
+"""Version of the folder's layout. A folder of another one is refused, never guessed at."""
 
 REPAIR = "Run the same 'bench run' again to make it anew, or delete the folder"
 
@@ -57,8 +57,13 @@ class SealedFolder:
             raise StoreError(f"{file} is damaged. Delete the folder {self.path} and run again") from error
         if schema > SCHEMA:
             raise StoreError(
-                f"{self.path} was written by a newer bench: layout {schema}, this one reads up to {SCHEMA}."
+                f"{self.path} was written by a newer bench: layout {schema}, this one reads {SCHEMA}."
                 " Try: pip install --upgrade multilabel-bench"
+            )
+        if schema < SCHEMA:
+            raise StoreError(
+                f"{self.path} was written by an older bench: layout {schema}, this one reads {SCHEMA}."
+                f" Delete the folder and run again, or read it with the bench that wrote it"
             )
         return {"schema": schema, "key": key, "files": files}
 

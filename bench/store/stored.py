@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -31,19 +32,37 @@ class Masks:
 
 
 @dataclass(frozen=True, slots=True)
+class About:
+    """What readers call the parts of a run. It shapes no result, so it is no part of the key.
+
+    ``row`` is the model's name in the published tables, ``variant`` says which images and labels the data set has.
+    ``origins`` says of each value of the config, by its dotted name, where it came from.
+    """
+
+    row: str = ""
+    variant: str = ""
+    origins: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
-    """How a run stands; ``stage`` and ``reason`` say where and why it failed."""
+    """How a run stands; ``stage`` and ``reason`` say where and why it failed.
+
+    ``finished`` is when that was written, in seconds since 1970.
+    """
 
     state: Literal["done", "failed", "unfinished"]
     stage: str = ""
     reason: str = ""
+    finished: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class RunSummary:
     """What a table needs of one run. ``reason`` says why there are no ``measures``.
 
-    ``images`` is how many the test part has, ``labels`` the label names in the order of per-class measures.
+    ``images`` is how many the test part has, ``labels`` the label names in the order of per-class measures,
+    ``finished`` when it was done, in seconds since 1970.
     """
 
     path: Path
@@ -54,3 +73,5 @@ class RunSummary:
     measures: Measures | None = None
     images: int = 0
     labels: tuple[str, ...] = ()
+    about: About = About()
+    finished: float = 0.0

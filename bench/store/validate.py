@@ -10,7 +10,8 @@ from bench.errors import BenchError
 from bench.evaluation import protocols
 from bench.evaluation.bits import row_blocks
 from bench.records import Measures
-from bench.store.run_folder import RunFolder, find
+from bench.store.run_folder import RunFolder
+from bench.store.runs import find
 
 TOLERANCE = 1e-9
 """Largest difference between a stored measure and the one computed again; both are float64 of the same arrays."""

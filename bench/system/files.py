@@ -14,6 +14,13 @@ from typing import Any
 from bench.errors import StoreError
 
 
+def default_cache() -> Path:
+    """Return the folder for features and small pre-trained backbones, by the platform's convention."""
+    import platformdirs
+
+    return platformdirs.user_cache_path("multilabel-bench")
+
+
 @contextlib.contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
     """Give a temporary path in the same folder; on success it replaces ``path``, on failure it is removed.

@@ -13,16 +13,16 @@ QUIET_VARIABLE = "BENCH_QUIET"
 """Environment variable that turns progress bars off; ``--quiet`` and ``--json`` set it."""
 
 
-def visible() -> bool:
+def progress_shown() -> bool:
     """Return whether progress bars are drawn: standard error is a terminal and quiet is not asked for."""
     return sys.stderr.isatty() and not os.environ.get(QUIET_VARIABLE)
 
 
-def track(
+def progress_bar(
     items: Iterable[Item], description: str, total: int | None = None, unit: str = "images", scale: int = 1
 ) -> Iterator[Item]:
     """Yield ``items`` while a bar counts them; ``scale`` is how many ``unit`` one item stands for."""
-    if not visible():
+    if not progress_shown():
         yield from items
         return
     from rich.console import Console

@@ -12,11 +12,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench import Backbone, BackboneRequest, BackboneSpec, ModelError, Option, Preprocessing
-from bench.options import OptionValue
-from bench.system.deterministic import deterministic
-from bench.system.files import canonical_json, digest, write_atomic
-from bench.system.progress import track
+from bench import (
+    Backbone,
+    BackboneRequest,
+    BackboneSpec,
+    ModelError,
+    Option,
+    OptionValue,
+    Preprocessing,
+    canonical_json,
+    deterministic,
+    digest,
+    progress_bar,
+    write_atomic,
+)
 
 RECIPE = 1
 """Raised whenever the code below changes what is trained, so that a cached network is not mistaken for it."""
@@ -54,7 +63,7 @@ def single_digits(count: int, rng: np.random.Generator) -> tuple[NDArray[np.floa
     from bench_datasets.digit_painter import LABELS, SIDE, Instance, blank, paint, to_pixels
     from bench_datasets.digits import digits
 
-    from bench.data.preprocess import preprocess
+    from bench import preprocess
 
     opacities, classes = digits("train")
     sheets = np.empty((count, 3, SIDE, SIDE), dtype=np.float32)
@@ -84,7 +93,7 @@ def train(options: Mapping[str, OptionValue]) -> Any:
         optimizer = torch.optim.Adam(parameters, lr=2e-3)
         steps = epochs * (images // BATCH_SIZE)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=2e-3, total_steps=steps)
-        for _ in track(range(epochs), "training digits-cnn", unit="epochs"):
+        for _ in progress_bar(range(epochs), "training digits-cnn", unit="epochs"):
             order = torch.randperm(images)
             for start in range(0, images - BATCH_SIZE + 1, BATCH_SIZE):
                 rows = order[start : start + BATCH_SIZE]

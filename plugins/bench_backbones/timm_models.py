@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bench import Backbone, BackboneRequest, BackboneSpec, ModelError, Option, Preprocessing, UsageError
-from bench.errors import unknown
+from bench import Backbone, BackboneRequest, BackboneSpec, ModelError, Option, Preprocessing, UsageError, unknown
 from bench_backbones.torchvision_models import INIT
 from bench_backbones.weights import load_file, load_into, weights_hash
 

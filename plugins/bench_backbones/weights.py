@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench import ModelError
-from bench.system.files import digest
+from bench import ModelError, digest
 
 if TYPE_CHECKING:
     import torch

@@ -6,7 +6,7 @@ from functools import partial
 
 from bench import Archive, Dataset, DatasetRequest, DatasetSpec
 from bench_datasets.coco_json import KEEP, read_split, same_labels
-from bench_datasets.label_lists import ABSENT
+from bench_datasets.label_lists import ABSENT, DROP_ABSENT
 
 EXPECTS = "annotations/instances_<split>.json and a folder <split> of images, as in train2014 and val2014"
 SOURCE = "Lin et al., Microsoft COCO: Common Objects in Context, ECCV 2014"
@@ -61,6 +61,7 @@ def _spec(name: str, summary: str, years: tuple[int, ...], variants: tuple[tuple
         name=name,
         summary=summary,
         build=partial(build, name=name),
+        without_absent_labels=DROP_ABSENT,
         options=(KEEP, ABSENT),
         expects=EXPECTS.replace("2014", str(years[0])),
         splits=tuple(f"{part}{year}" for year in years for part in ("train", "val")),

@@ -10,11 +10,19 @@ from typing import Any
 
 import numpy as np
 
-from bench import DataError, Dataset, DatasetRequest, DatasetSpec, Option, Split
-from bench.data.images import FolderImages, MissingImages
-from bench.data.open import narrow
-from bench.records import FloatArray
-from bench_datasets.label_lists import ABSENT, labels_kept, matrix, read_text
+from bench import (
+    DataError,
+    Dataset,
+    DatasetRequest,
+    DatasetSpec,
+    FloatArray,
+    FolderImages,
+    MissingImages,
+    Option,
+    Split,
+    narrow,
+)
+from bench_datasets.label_lists import ABSENT, DROP_ABSENT, labels_kept, matrix, read_text
 from bench_datasets.own_images import K, part_names
 
 EXPECTS = (
@@ -213,6 +221,7 @@ SPEC = DatasetSpec(
     name="coco-json",
     summary="your own images, from annotation files in COCO's format",
     build=build,
+    without_absent_labels=DROP_ABSENT,
     options=(
         Option("images", "", "folder of the images, relative to the data root; empty: looked for"),
         K,

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench import DataError, Dataset, DatasetRequest, DatasetSpec, Option, Split
-from bench.data.images import FolderImages, MissingImages
+from bench import DataError, Dataset, DatasetRequest, DatasetSpec, FolderImages, MissingImages, Option, Split
 from bench_datasets.label_lists import matrix, read_lines
 
 EXPECTS = "train.tsv and test.tsv ('<file><tab><word>,<word>' on each line) and a folder images"

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from bench import DataError, Dataset, DatasetRequest, DatasetSpec, Option
-from bench_datasets.label_lists import ABSENT, separator
+from bench_datasets.label_lists import ABSENT, DROP_ABSENT, separator
 from bench_datasets.own_images import K, Part, assemble, part_names
 from bench_datasets.tables import Layout, Row, images_of, read_table
 
@@ -104,6 +104,7 @@ SPEC = DatasetSpec(
     name="csv",
     summary="your own images, from tables of paths and labels",
     build=build,
+    without_absent_labels=DROP_ABSENT,
     options=(
         Option("path_column", "path", "column of the image files, relative to the data root"),
         Option("labels_column", "labels", "column of the label names; empty: each label is a column of 0 and 1"),

@@ -22,8 +22,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bench import Dataset, DatasetRequest, DatasetSpec, Option, Split
-from bench.records import FloatArray
+from bench import Dataset, DatasetRequest, DatasetSpec, FloatArray, Images, Option, Split
 from bench_datasets.digit_painter import LABELS, SIDE, Instance
 from bench_datasets.digits import Part, digits
 
@@ -96,7 +95,7 @@ def lay_out(
 
 
 @dataclass(frozen=True, slots=True)
-class Scenes:
+class Scenes(Images):
     """Pictures that are painted when they are read; ``layouts`` and ``seeds`` are all they follow from."""
 
     part: Part
@@ -120,14 +119,13 @@ class Scenes:
         """Return the split and the scene's number."""
         return f"digit-scenes/{self.part} scene {index}"
 
-    @property
-    def hashed(self) -> str:
+    def hashed_over(self) -> str:
         """Return what the content hash is over, in words."""
         return "every scene's layout, and the pixels of the first eight"
 
     def content_hash(self) -> str:
         """Return a hash over the layouts and the pixels of the first scenes, so that a changed painter shows."""
-        from bench.system.files import digest
+        from bench import digest
 
         pixels = b"".join(self.read(index).tobytes() for index in range(min(len(self), 8)))
         return digest(repr(self.layouts), str(self.seed), pixels)

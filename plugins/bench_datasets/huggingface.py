@@ -11,11 +11,19 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from bench import DataError, Dataset, DatasetRequest, DatasetSpec, NotRun, Option, UsageError
-from bench.data.images import EncodedImages
-from bench.system.progress import visible
+from bench import (
+    DataError,
+    Dataset,
+    DatasetRequest,
+    DatasetSpec,
+    EncodedImages,
+    NotRun,
+    Option,
+    UsageError,
+    progress_shown,
+)
 from bench_datasets.arrow_columns import IMAGE_COLUMN, LABELS_COLUMN, Columns, content, find_columns, label_values
-from bench_datasets.label_lists import ABSENT, read_names
+from bench_datasets.label_lists import ABSENT, DROP_ABSENT, read_names
 from bench_datasets.label_values import LABELS_ARE, SEPARATOR, named
 from bench_datasets.own_images import K, Part, assemble, part_names
 
@@ -108,7 +116,7 @@ def _load(request: DatasetRequest) -> Mapping[str, datasets.Dataset]:
             f"datasets {datasets.__version__} is installed, and may run code of a data set; needed: {OLDEST} or newer."
             " Try: pip install 'multilabel-bench[hf]'"
         )
-    if not visible():
+    if not progress_shown():
         datasets.disable_progress_bars()
     # What goes wrong is told in one line below; the libraries' own warnings would stand before it.
     datasets.logging.set_verbosity(datasets.logging.CRITICAL)
@@ -192,6 +200,7 @@ SPEC = DatasetSpec(
     name="huggingface",
     summary="data sets of Hugging Face's hub, or folders that its library reads",
     build=build,
+    without_absent_labels=DROP_ABSENT,
     options=(
         Option("path", "", "a set of the hub, as OWNER/NAME, where no data root is given"),
         Option("config", "", "the set's configuration (subset); empty: its only one"),

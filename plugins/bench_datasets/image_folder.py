@@ -6,9 +6,8 @@ import json
 import posixpath
 from pathlib import Path
 
-from bench import DataError, Dataset, DatasetRequest, DatasetSpec, Option
-from bench.data.images import FolderImages
-from bench_datasets.label_lists import ABSENT, read_lines, separator
+from bench import DataError, Dataset, DatasetRequest, DatasetSpec, FolderImages, Option
+from bench_datasets.label_lists import ABSENT, DROP_ABSENT, read_lines, separator
 from bench_datasets.own_images import K, Part, assemble, part_names
 from bench_datasets.tables import Layout, Row, images_of, read_table
 
@@ -111,6 +110,7 @@ SPEC = DatasetSpec(
     name="imagefolder",
     summary="your own images, in folders with a labels file or a folder for each label",
     build=build,
+    without_absent_labels=DROP_ABSENT,
     options=(
         Option("separator", ";", "what separates label names in one cell"),
         Option("unlisted", "error", "images that the labels file lacks", choices=("error", "unlabelled")),

@@ -9,9 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench import DataError, Option, UsageError
-from bench.options import OptionValue
-from bench.records import BoolArray
+from bench import BoolArray, DataError, Option, OptionValue, UsageError
 
 ABSENT = Option(
     "absent_labels",
@@ -19,6 +17,9 @@ ABSENT = Option(
     "labels without an image in train: refuse, or leave them out of the data set and say so",
     choices=("error", "drop"),
 )
+
+DROP_ABSENT = f"--set dataset.{ABSENT.name}=drop"
+"""What a user types so that they are left out."""
 
 
 def read_text(path: Path, expected: str) -> str:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from bench import DataError, Option
-from bench.options import OptionValue
+from bench import DataError, Option, OptionValue
 from bench_datasets.label_lists import separator
 from bench_datasets.own_images import Part
 

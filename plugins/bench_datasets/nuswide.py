@@ -10,10 +10,19 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from bench import DataError, Dataset, DatasetRequest, DatasetSpec, Images, Option, Split
-from bench.data.images import FolderImages, MissingImages
-from bench.records import BoolArray
-from bench_datasets.label_lists import ABSENT, labels_kept, read_image_names, read_names
+from bench import (
+    BoolArray,
+    DataError,
+    Dataset,
+    DatasetRequest,
+    DatasetSpec,
+    FolderImages,
+    Images,
+    MissingImages,
+    Option,
+    Split,
+)
+from bench_datasets.label_lists import ABSENT, DROP_ABSENT, labels_kept, read_image_names, read_names
 
 EXPECTS = (
     "the official ImageList/{,Train,Test}Imagelist.txt, with Concepts81.txt and Groundtruth/ for the concepts, or"
@@ -203,6 +212,7 @@ CONCEPTS = DatasetSpec(
     summary="NUS-WIDE, 81 concepts, three labels an image (Table 1)",
     build=partial(build, "concepts"),
     options=OPTIONS,
+    without_absent_labels=DROP_ABSENT,
     expects=EXPECTS,
     splits=("train", "test"),
     source="Chua et al., NUS-WIDE: a real-world web image database, CIVR 2009",
@@ -220,6 +230,7 @@ TAGS = DatasetSpec(
     summary="NUS-WIDE, 1,000 tags, ten labels an image (Table 2)",
     build=partial(build, "tags"),
     options=OPTIONS,
+    without_absent_labels=DROP_ABSENT,
     expects=EXPECTS,
     splits=("train", "test"),
     source="Chua et al., NUS-WIDE: a real-world web image database, CIVR 2009",

@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench import DataError, Dataset, DatasetRequest, Images, Option, Split
-from bench.data.open import narrow
-from bench.options import OptionValue
+from bench import DataError, Dataset, DatasetRequest, Images, Option, OptionValue, Split, narrow
 from bench_datasets.label_lists import labels_kept, matrix, read_names
 
 K = Option("k", 3, "labels that score models give each image", minimum=1)

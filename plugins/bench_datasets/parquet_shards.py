@@ -11,9 +11,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from bench import DataError, NotRun
-from bench.data.images import EncodedImages
-from bench.options import OptionValue
+from bench import DataError, EncodedImages, NotRun, OptionValue
 from bench_datasets.arrow_columns import Columns, content, find_columns, label_values
 from bench_datasets.own_images import Part
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bench import DataError, Dataset, DatasetRequest, DatasetSpec, Option
 from bench_datasets.arrow_columns import IMAGE_COLUMN, LABELS_COLUMN, Columns
-from bench_datasets.label_lists import ABSENT, read_names
+from bench_datasets.label_lists import ABSENT, DROP_ABSENT, read_names
 from bench_datasets.label_values import LABELS_ARE, SEPARATOR, named
 from bench_datasets.own_images import NAMES, K, Part, assemble, part_names
 from bench_datasets.parquet_shards import read_parquet
@@ -62,6 +62,7 @@ SPEC = DatasetSpec(
     name="shards",
     summary="your own images in shards: WebDataset's .tar, or .parquet; on several disks, too",
     build=build,
+    without_absent_labels=DROP_ABSENT,
     options=(
         *(Option(part, "", f"{part} shards, as in {part}-{{000..127}}.tar; empty: by name") for part in NAMES),
         LABELS_MEMBER,

@@ -9,8 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import DataError
-from bench.data.images import FolderImages
+from bench import DataError, FolderImages
 from bench_datasets.label_lists import read_text
 
 

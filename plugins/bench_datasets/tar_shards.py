@@ -17,10 +17,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from bench import DataError, Option, StoreError
-from bench.data.images import EncodedImages
-from bench.system.files import canonical_json, digest, write_atomic
-from bench.system.progress import track
+from bench import DataError, EncodedImages, Option, StoreError, canonical_json, digest, progress_bar, write_atomic
 from bench_datasets.image_folder import SUFFIXES as IMAGE_SUFFIXES
 from bench_datasets.own_images import Part
 
@@ -84,7 +81,7 @@ def read_tar(name: str, shards: Sequence[Path], member: str, field: str, cache: 
     samples: list[Sample] = []
     places: list[tuple[int, int, int]] = []
     seen: dict[str, Path] = {}
-    for number, shard in enumerate(track(shards, f"index of {name}", unit="shards")):
+    for number, shard in enumerate(progress_bar(shards, f"index of {name}", unit="shards")):
         for sample in _index(shard, member, field, cache):
             first = seen.setdefault(sample[0], shard)
             if first is not shard:

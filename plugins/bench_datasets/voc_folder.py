@@ -8,9 +8,8 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from bench import DataError, Dataset, DatasetRequest, DatasetSpec, Images, Split, UsageError
-from bench.data.open import narrow
-from bench_datasets.label_lists import ABSENT, labels_kept, read_image_names, read_lines, read_names
+from bench import DataError, Dataset, DatasetRequest, DatasetSpec, Images, Split, UsageError, narrow
+from bench_datasets.label_lists import ABSENT, DROP_ABSENT, labels_kept, read_image_names, read_lines, read_names
 from bench_datasets.own_images import K
 
 EXPECTS = (
@@ -164,7 +163,7 @@ def _number(element: ElementTree.Element, path: str) -> float:
 
 
 def _images(root: Path, ids: tuple[str, ...], split: str) -> Images:
-    from bench.data.images import FolderImages, MissingImages
+    from bench import FolderImages, MissingImages
 
     folder = root / "JPEGImages"
     if not folder.is_dir():
@@ -179,6 +178,7 @@ SPEC = DatasetSpec(
     name="voc-folder",
     summary="your own images, in PASCAL VOC's folders with any classes",
     build=build,
+    without_absent_labels=DROP_ABSENT,
     options=(K, ABSENT),
     expects=EXPECTS,
     splits=("trainval", "train", "val", "test"),

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 import bench
-from bench.records import BoolArray, FloatArray, ScoreKind
+from bench import BoolArray, FloatArray, ScoreKind
 from bench_models.inputs import FeatureInput, seeded
 
 Loss = Callable[[torch.Tensor, torch.Tensor, torch.Generator], torch.Tensor]

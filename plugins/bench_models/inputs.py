@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 import bench
-from bench.records import FloatArray
+from bench import FloatArray
 
 CHUNK = 4096
 """Images read at once for the statistics: memory-mapped features need not fit in memory."""

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 import bench
-from bench.records import BoolArray, FloatArray
+from bench import BoolArray, FloatArray
 
 
 class Neighbours(nn.Module):

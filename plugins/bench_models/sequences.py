@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 import bench
-from bench.records import BoolArray, FloatArray
+from bench import BoolArray, FloatArray
 from bench_models.inputs import FeatureInput, seeded
 from bench_models.memories import GruCell, LastMemory, LstmCell, Memory, PaperCell, SumMemory
 

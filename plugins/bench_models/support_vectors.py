@@ -6,8 +6,7 @@ import torch
 from torch import nn
 
 import bench
-from bench.records import BoolArray, FloatArray
-from bench.system.progress import track
+from bench import BoolArray, FloatArray, progress_bar
 from bench_models.inputs import seeded
 
 
@@ -27,7 +26,7 @@ class SupportVectors(nn.Module):
         from sklearn.svm import LinearSVC
 
         unit = nn.functional.normalize(torch.from_numpy(features.copy()), dim=1).double().numpy()
-        for label in track(range(truth.shape[1]), "support vector machines", unit="labels"):
+        for label in progress_bar(range(truth.shape[1]), "support vector machines", unit="labels"):
             positive = truth[:, label]
             if positive.all() or not positive.any():
                 self.planes.weight[label], self.planes.bias[label] = 0.0, 1.0 if positive.all() else -1.0

@@ -12,7 +12,7 @@ from dataclasses import asdict
 from typing import Any
 
 import bench
-from bench.system.files import canonical_json, digest
+from bench import canonical_json, digest
 
 OPTIONS = (
     bench.Option("experiment", "multilabel-bench", "MLflow experiment, made if absent"),

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import bench
-from bench.system.files import write_atomic
+from bench import write_atomic
 
 FILE = "events.out.tfevents.bench"
 """One name for ever: a file written again takes the old one's place, where a new name would stand beside it."""

@@ -13,10 +13,11 @@ from example_runs import run_config
 import bench
 from bench import ModelError, UsageError, plugins
 from bench.cli import run_command_line
-from bench.cli.compare import plan_requests
-from bench.plan import RunRequest
 from bench.plugins import Found, Origin, Registry
-from bench.store.run_folder import RunFolder, open_run
+from bench.records import RunRequest
+from bench.store.run_folder import RunFolder
+from bench.store.runs import open_run
+from bench.sweep import plan_runs
 
 Capture = pytest.CaptureFixture[str]
 ORIGIN = Origin("bench-fake", "1.0", "fake")
@@ -47,13 +48,13 @@ def ran(monkeypatch: pytest.MonkeyPatch, stored_run: Callable[..., RunFolder]) -
     """What was run, by a stage order that only stores an example; ``warp`` fails in ways its seed chooses."""
     requests: list[RunRequest] = []
 
-    def run_one(request: RunRequest) -> RunFolder:
+    def run_one(request: RunRequest, registry: object, *, opened: Callable[[RunFolder], None]) -> RunFolder:
         requests.append(request)
         if request.model == "warp":
             if request.seed == 1:
                 raise ZeroDivisionError("a bug in the plugin\nsecond line")
             folder = open_run(request.out, run_config("warp", request.seed))
-            folder.write_request(request)
+            opened(folder)
             folder.fail("train", "the loss became NaN")
             raise ModelError("the loss became NaN")
         return stored_run(request.model, request.seed, values={"O-F1": 0.5 + request.seed / 10})
@@ -89,7 +90,7 @@ def test_a_failing_run_is_a_row_and_the_others_go_on(ran: list[RunRequest], tmp_
     ]
     assert table["rows"][-1]["label"] == "bce"
     assert table["rows"][-1]["cells"]["O-F1"]["n"] == 2
-    assert "failed: warp seed 0: the loss became NaN" in captured.err
+    assert "failed: warp seed 0: train: the loss became NaN" in captured.err
 
 
 def test_the_terminal_table_has_the_reason_below_it(ran: list[RunRequest], tmp_path: Path, capsys: Capture) -> None:
@@ -120,7 +121,7 @@ def test_a_mistake_is_found_before_anything_is_run(
 
 
 def sets_of(*sets: str) -> dict[str, tuple[str, ...]]:
-    requests = plan_requests(RunRequest(model="", dataset="toy"), ["bce", "seq"], sets, 1)
+    requests = plan_runs(RunRequest(model="", dataset="toy", sets=sets), ["bce", "seq"], 1)
     return {request.model: request.sets for request in requests}
 
 
@@ -139,4 +140,4 @@ def test_an_option_that_no_model_has_is_an_error() -> None:
 
 
 def test_a_model_named_twice_is_run_once() -> None:
-    assert len(plan_requests(RunRequest(model="", dataset="toy"), ["bce", "bce"], (), 2)) == 2
+    assert len(plan_runs(RunRequest(model="", dataset="toy"), ["bce", "bce"], 2)) == 2

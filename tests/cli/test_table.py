@@ -8,7 +8,8 @@ import pytest
 from example_runs import run_config
 
 from bench.cli import run_command_line
-from bench.store.run_folder import RunFolder, open_run
+from bench.store.run_folder import RunFolder
+from bench.store.runs import open_run
 from bench.store.sealed import REPAIR
 
 Make = Callable[..., RunFolder]

@@ -8,12 +8,13 @@ import torch
 from example_splits import make_split, random_truth
 from PIL import Image
 
-from bench import Backbone, Preprocessing
+from bench import Backbone, Images, Preprocessing
 from bench.cli import run_command_line
-from bench.data.images import FolderImages, decode
+from bench.data.images import FolderImages
 from bench.data.loading import load
-from bench.data.open import subset
+from bench.data.pictures import read_rgb
 from bench.data.preprocess import preprocess
+from bench.data.splits import subset
 from bench.errors import DataError, NotRun
 from bench.speed.loading import BACKBONE, LOADER, compare
 
@@ -37,14 +38,14 @@ def batches_of(count, size):
 
 
 def test_batches_hold_each_picture_preprocessed_in_order(photographs):
-    expected = np.stack([preprocess(decode(path), SCALE) for path in photographs])
+    expected = np.stack([preprocess(read_rgb(path), SCALE) for path in photographs])
     for size in (1, 5, 12, 40):
         found = [pixels.copy() for pixels in load(FolderImages(photographs), batches_of(12, size), SCALE)]
         np.testing.assert_array_equal(np.concatenate(found), expected)
 
 
 def test_a_picture_as_pillow_holds_it_and_as_an_array_give_the_same_values(photographs):
-    class Arrays:
+    class Arrays(Images):
         def __init__(self, images):
             self.read = images.read
 
@@ -56,7 +57,7 @@ def test_a_picture_as_pillow_holds_it_and_as_an_array_give_the_same_values(photo
 def test_a_subset_loads_its_own_rows(photographs):
     split = dataclasses.replace(make_split(random_truth(12)), images=FolderImages(photographs))
     part = subset(split, [7, 2], "part")
-    expected = np.stack([preprocess(decode(photographs[row]), SCALE) for row in (7, 2)])
+    expected = np.stack([preprocess(read_rgb(photographs[row]), SCALE) for row in (7, 2)])
     np.testing.assert_array_equal(next(load(part.images, [[0, 1]], SCALE)), expected)
 
 

@@ -2,7 +2,9 @@ import numpy as np
 import pytest
 from example_splits import make_split, random_truth
 
-from bench.data.open import cooccurrence, fingerprint, hold_out, statistics, subset
+from bench.data.fingerprint import fingerprint
+from bench.data.splits import hold_out, subset
+from bench.data.statistics import cooccurrence, statistics
 from bench.errors import DataError
 
 

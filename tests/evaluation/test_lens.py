@@ -6,7 +6,8 @@ import pytest
 
 from bench.cli import run_command_line
 from bench.evaluation import protocols
-from bench.evaluation.lens import Stored, views
+from bench.evaluation.lens import views
+from bench.evaluation.outcome import Outcome
 from bench.records import Scores
 
 
@@ -14,7 +15,9 @@ def stored(truth, scores, predicted=None, ignore=None, kind="probability"):
     truth, scores = np.array(truth, dtype=bool), np.array(scores, dtype=np.float32)
     chosen = scores >= 0.5 if predicted is None else np.array(predicted, dtype=bool)
     ids = tuple(map(str, range(len(truth))))
-    return Stored(truth, None if ignore is None else np.array(ignore, dtype=bool), chosen, Scores(ids, scores, kind))
+    ignored = None if ignore is None else np.array(ignore, dtype=bool)
+    labels = tuple(f"label {number}" for number in range(truth.shape[1]))
+    return Outcome("a run", "", "top2@1", labels, truth, ignored, chosen, Scores(ids, scores, kind))
 
 
 def value(found, metric, words):
@@ -58,7 +61,7 @@ def test_the_runs_own_definitions_are_its_stored_measures(stored_run):
     folder = stored_run()
     truth = folder.read_truth()
     protocol = protocols.get(folder.config["protocol"])
-    case = Stored(truth.truth, truth.ignore, folder.read_predicted(), folder.read_scores())
+    case = folder.read_outcome()
     measures = protocols.measure(
         protocol, truth.labels, truth.truth, truth.ignore, folder.read_predicted(), folder.read_scores()
     ).values

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from example_commands import write_corel
 
 from bench.cli import run_command_line
 from bench.errors import DataError
@@ -8,7 +9,8 @@ from bench.evaluation import significance
 
 def test_the_same_predictions_are_not_distinguishable(stored_run):
     rows = {"bce": [stored_run("bce")], "softmax": [stored_run("softmax"), stored_run("softmax", seed=1)]}
-    distributions = significance.distributions(rows, resamples=100)
+    outcomes = {row: [folder.read_outcome() for folder in folders] for row, folders in rows.items()}
+    distributions = significance.distributions(outcomes, resamples=100)
     found = significance.differences(distributions)
     assert [(entry.metric, entry.first, entry.second) for entry in found] == [
         (metric, "bce", "softmax") for metric in ("O-F1", "C-F1", "mAP")
@@ -20,7 +22,8 @@ def test_the_same_predictions_are_not_distinguishable(stored_run):
 def test_a_model_that_predicts_nothing_is_worse(stored_run):
     good, bad = stored_run("bce"), stored_run("empty")
     bad.write_predicted(np.zeros((4, 3), dtype=bool))
-    distributions = significance.distributions({"bce": [good], "empty": [bad]}, resamples=100)
+    outcomes = {"bce": [good.read_outcome()], "empty": [bad.read_outcome()]}
+    distributions = significance.distributions(outcomes, resamples=100)
     (overall,) = significance.differences(distributions, metrics=("O-F1",))
     assert overall.value == pytest.approx(1.0)
     assert overall.distinguishable
@@ -28,14 +31,14 @@ def test_a_model_that_predicts_nothing_is_worse(stored_run):
 
 
 def test_runs_on_other_images_are_refused(stored_run):
-    other = {"name": "toy", "variant": "others", "fingerprints": {"train": "a", "validation": "b", "test": "other"}}
+    other = {"name": "toy", "fingerprints": {"train": "a", "validation": "b", "test": "other"}}
+    runs = {"bce": stored_run("bce"), "softmax": stored_run("softmax", dataset=other)}
+    outcomes = {row: [folder.read_outcome()] for row, folder in runs.items()}
     with pytest.raises(DataError, match="measured on other test images"):
-        significance.distributions({"bce": [stored_run("bce")], "softmax": [stored_run("softmax", dataset=other)]})
+        significance.distributions(outcomes)
 
 
 def test_compare_prints_the_pairs(tmp_path, capsys):
-    from test_run import write_corel
-
     write_corel(tmp_path / "corel")
     command = ["compare", "--dataset", "corel5k", "--data-root", str(tmp_path / "corel"), "--protocol", "top2@1"]
     command += ["--backbone", "timm/mobilenetv2_035", "--set", "backbone.size=32", "--set", "backbone.init=random"]

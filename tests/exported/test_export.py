@@ -11,13 +11,13 @@ import onnx
 import pytest
 from example_commands import FAST, bench, write_corel
 
-from bench.data.images import decode
+from bench.data.pictures import read_rgb
 from bench.data.preprocess import preprocess
 from bench.errors import ModelError, NotRun, UsageError
 from bench.exported import engine, model_folder
 from bench.exported.predict import Predictor
 from bench.exported.publish import measure_exported
-from bench.store.run_folder import find
+from bench.store.runs import find
 
 MODELS = ("cnn-rnn", "bce", "knn")
 
@@ -54,7 +54,7 @@ def test_the_exported_model_predicts_what_the_run_predicted(exported, model):
 
 
 def pixels_of(predictor, paths):
-    return np.stack([preprocess(decode(path), predictor.description.preprocessing) for path in paths])
+    return np.stack([preprocess(read_rgb(path), predictor.description.preprocessing) for path in paths])
 
 
 @pytest.mark.parametrize("model", ["cnn-rnn", "bce"])
@@ -91,7 +91,7 @@ def test_raw_pixels_give_what_preprocessed_ones_give(exported):
     predictor = Predictor(exported / "bce")
     session = engine.open_session(exported / "bce" / model_folder.PIXELS)
     for path in images_of(exported)[:5]:
-        scores = session.run(None, {"image": decode(path)})[0]
+        scores = session.run(None, {"image": read_rgb(path)})[0]
         np.testing.assert_allclose(scores[0], predictor.encoder(pixels_of(predictor, [path]))[0], atol=0.02)
 
 

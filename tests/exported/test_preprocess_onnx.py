@@ -3,7 +3,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from bench.data.images import decode
+from bench.data.pictures import read_rgb
 from bench.data.preprocess import preprocess
 from bench.exported.engine import open_session
 from bench.exported.preprocess_onnx import with_preprocessing
@@ -49,7 +49,7 @@ def test_operators_equal_pillow_on_photographs(tmp_path, reference_data):
     preprocessing = Preprocessing(size=224, resize=256, interpolation="bicubic")
     session = preprocessing_alone(tmp_path, preprocessing)
     for path in sorted((reference_data / "coco128" / "val2017").iterdir())[:10]:
-        image = decode(path)
+        image = read_rgb(path)
         difference = np.abs(session.run(None, {"image": image})[0][0] - preprocess(image, preprocessing)) * LEVELS
         assert difference.max() < 1.1
         assert difference.mean() < 0.1

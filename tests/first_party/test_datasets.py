@@ -10,7 +10,9 @@ from PIL import Image
 
 from bench import plugins
 from bench.contracts import DatasetRequest
-from bench.data.open import fingerprint, open_dataset, statistics
+from bench.data.fingerprint import fingerprint
+from bench.data.open import open_dataset
+from bench.data.statistics import statistics
 from bench.errors import BenchError, DataError, UsageError
 from bench.options import resolve
 

@@ -3,7 +3,8 @@ import pytest
 
 from bench import plugins
 from bench.contracts import DatasetRequest
-from bench.data.open import fingerprint, open_dataset
+from bench.data.fingerprint import fingerprint
+from bench.data.open import open_dataset
 from bench.options import resolve
 
 

@@ -8,7 +8,8 @@ from PIL import Image
 from bench import plugins
 from bench.cli import run_command_line
 from bench.contracts import DatasetRequest
-from bench.data.open import open_dataset, statistics
+from bench.data.open import open_dataset
+from bench.data.statistics import statistics
 from bench.errors import DataError
 from bench.options import resolve
 

@@ -13,8 +13,10 @@ from PIL import Image
 
 from bench import plugins
 from bench.contracts import Backbone, DatasetRequest
-from bench.data.images import FolderImages, decode
-from bench.data.open import fingerprint, open_dataset
+from bench.data.fingerprint import fingerprint
+from bench.data.images import FolderImages
+from bench.data.open import open_dataset
+from bench.data.pictures import read_rgb
 from bench.errors import DataError
 from bench.model.features import extract
 from bench.options import resolve
@@ -168,7 +170,7 @@ def test_generated_images_are_the_same_data_set_in_every_form(tmp_path, form):
             labels for _, labels in rows
         ]
         for row, (path, _) in enumerate(rows):
-            np.testing.assert_array_equal(split.images.read(row), decode(path))
+            np.testing.assert_array_equal(split.images.read(row), read_rgb(path))
         assert split.images.content_hash() == FolderImages(tuple(path for path, _ in rows)).content_hash()
 
 
@@ -176,7 +178,7 @@ def test_generated_images_are_the_same_data_set_in_every_form(tmp_path, form):
 def test_a_picture_too_large_is_refused_in_every_form(tmp_path, monkeypatch, form):
     (tmp_path / "form").mkdir()
     dataset = FORMS[form](tmp_path / "form", generated(tmp_path))
-    monkeypatch.setattr("bench.data.images.LARGEST_PIXELS", 500)
+    monkeypatch.setattr("bench.data.pictures.LARGEST_PIXELS", 500)
     with pytest.raises(DataError, match=r"cannot read image .*: 30x20 pixels, allowed: 500"):
         dataset.train.images.read(0)
 

@@ -12,7 +12,8 @@ from PIL import Image
 from bench import plugins
 from bench.cli import run_command_line
 from bench.contracts import DatasetRequest
-from bench.data.open import fingerprint, open_dataset
+from bench.data.fingerprint import fingerprint
+from bench.data.open import open_dataset
 from bench.errors import DataError, UsageError
 from bench.options import resolve
 

@@ -3,7 +3,7 @@ import pytest
 import torch
 from example_splits import make_backbone, split_of
 
-from bench.data.open import fingerprint
+from bench.data.fingerprint import fingerprint
 from bench.errors import DataError, ModelError
 from bench.model.features import extract, speed
 
@@ -34,14 +34,14 @@ def test_a_second_call_reads_no_picture_and_the_speed_is_on_record(tmp_path):
     again = features_of(split, tmp_path)
     assert split.images.read_rows == []
     np.testing.assert_array_equal(first.values, again.values)
-    assert speed(tmp_path, again.fingerprint)["images"] == 30
+    assert speed(tmp_path, again.key)["images"] == 30
 
 
 def test_other_weights_other_features(tmp_path):
     split = split_of(10)
     one = extract(split, fingerprint(split), make_backbone(1.0), tmp_path)
     two = extract(split, fingerprint(split), make_backbone(2.0), tmp_path)
-    assert one.fingerprint != two.fingerprint
+    assert one.key != two.key
     assert not np.array_equal(one.values, two.values)
 
 

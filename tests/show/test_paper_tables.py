@@ -14,7 +14,7 @@ from bench import Measures
 from bench.cli import run_command_line
 from bench.show import published
 from bench.show.paper_tables import Ledger, LedgerRow, build, grid, render
-from bench.store.stored import RunSummary
+from bench.store.stored import About, RunSummary
 
 COCO = next(table for table in published.tables() if table.number == 3)
 VOC = next(table for table in published.tables() if table.number == 4)
@@ -24,9 +24,12 @@ VOC_LABELS = tuple(column.measure.removeprefix("AP ") for column in VOC.columns[
 def run(
     row: str = "CNN-RNN", seed: int = 0, images: int = 40_137, backbone: str = "vgg16", **changes: Any
 ) -> RunSummary:
-    model = {"name": row.lower(), "row": row}
     config = run_config(
-        "x", seed, model=model, backbone={"name": backbone}, protocol=changes.pop("protocol", "coco-top3@1")
+        "x",
+        seed,
+        model={"name": row.lower()},
+        backbone={"name": backbone},
+        protocol=changes.pop("protocol", "coco-top3@1"),
     )
     values = {
         "C-P": 0.655,
@@ -41,7 +44,8 @@ def run(
     per_class = changes.pop("per_class", {})
     assert not changes
     measures = Measures(config["protocol"], values, per_class)
-    return RunSummary(Path("run"), f"{row}{seed}{images}{backbone}", config, "done", "", measures, images, VOC_LABELS)
+    key, about = f"{row}{seed}{images}{backbone}", About(row=row)
+    return RunSummary(Path("run"), key, config, "done", "", measures, images, VOC_LABELS, about)
 
 
 def row_of(ledger: Ledger, name: str) -> LedgerRow:
@@ -158,7 +162,7 @@ def test_seeds_of_a_row_are_averaged_and_other_options_are_a_second_row() -> Non
 
 
 def test_a_failed_run_is_a_row_with_its_reason() -> None:
-    failed = RunSummary(Path("run"), "k", run().config, "failed", "train: the loss became NaN")
+    failed = RunSummary(Path("run"), "k", run().config, "failed", "train: the loss became NaN", about=About("CNN-RNN"))
     ledger = build(COCO, [failed])
     assert row_of(ledger, "CNN-RNN").status == "failed: seed 0 failed: train: the loss became NaN"
     assert "the loss became NaN" in render([ledger], "markdown")

@@ -13,10 +13,11 @@ import pytest
 from example_runs import make_run
 
 from bench.cli import run_command_line
+from bench.records import LabelSpace
 from bench.show import figures
 from bench.show.figures import embedding, search_tree
 from bench.show.report import gather
-from bench.store.run_folder import find
+from bench.store.runs import find
 
 NAMES = ("bce", "softmax", "cnn-rnn")
 
@@ -189,7 +190,7 @@ def test_the_tree_has_a_probability_on_each_edge():
 
 def test_a_label_is_not_its_own_neighbour_even_beside_its_double():
     words = np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]], dtype=np.float32)
-    figure = embedding.label_neighbours({"labels": words}, ("a", "b", "c"), np.array([3, 2, 1]))
+    figure = embedding.label_neighbours(LabelSpace(words, words, words[0]), ("a", "b", "c"), np.array([3, 2, 1]))
     nearest = {(row["label"], row["rank"]): row["nearest"] for row in figure.numbers}
     assert nearest == {
         ("a", 1): "b",

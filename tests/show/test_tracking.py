@@ -17,10 +17,11 @@ from bench import Measures, ModelError, StoreError, TrackerError, plugins
 from bench.cli import run_command_line
 from bench.cli.common import _tracker_names
 from bench.cli.track import split_sets
-from bench.plan import RunRequest
 from bench.plugins import Found, Origin, Registry
+from bench.records import RunRequest
 from bench.show import tracking
-from bench.store.run_folder import RunFolder, open_run
+from bench.store.run_folder import RunFolder
+from bench.store.runs import open_run
 
 Capture = pytest.CaptureFixture[str]
 Make = Callable[..., RunFolder]
@@ -53,7 +54,7 @@ def test_a_run_is_told_by_its_key_flat_config_and_defined_measures(stored_run: M
     )
     run = tracking.tracked_run(folder.summary())
     assert (run.key, run.dataset, run.model, run.seed) == (folder.key, "toy", "warp", 3)
-    assert run.finished == (folder.path / "status.json").stat().st_mtime
+    assert run.finished == folder.status.finished > 0
     assert run.config["model.name"] == "warp"
     assert run.config["training.epochs"] == 3
     assert run.config["backbone.preprocessing.mean"] == "[0.5,0.25]"
@@ -245,7 +246,7 @@ def ran(monkeypatch: pytest.MonkeyPatch, stored_run: Make) -> list[RunRequest]:
     """What was run, by a stage order that only stores an example; seed 1 of ``warp`` fails."""
     requests: list[RunRequest] = []
 
-    def run_one(request: RunRequest) -> RunFolder:
+    def run_one(request: RunRequest, *_: object, **__: object) -> RunFolder:
         requests.append(request)
         if request.model == "warp" and request.seed == 1:
             raise ModelError("the loss became NaN")

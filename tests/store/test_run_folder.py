@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 from bench import DataError, LabelSets, Measures, Scores, StoreError
-from bench.plan import RunRequest
-from bench.store.exhibits import Exhibits
-from bench.store.run_folder import RECORDS, RunFolder, find, named, open_run
+from bench.records import Exhibits, LabelSpace, RunRequest
+from bench.store.run_folder import RECORDS, RunFolder
+from bench.store.runs import find, named, open_run
 from bench.store.sealed import SealedFolder
-from bench.store.stored import Truth
+from bench.store.stored import About, Truth
 
 Make = Callable[..., RunFolder]
 CONFIG = {"model": {"name": "bce"}, "dataset": {"name": "toy"}, "seed": 0}
@@ -45,14 +45,12 @@ def test_every_record_is_read_as_it_was_written(tmp_path: Path) -> None:
     folder.write_scores(scores)
     folder.write_predicted(truth)
     folder.write_label_sets(label_sets)
-    exhibits = Exhibits(folder.path)
     tree = {"row": 1, "edges": [[[], 0, 0.75, 0.75, True]], "best": [0], "end": 11, "beam_width": 2}
-    embedding = {"labels": generator.random((11, 4)), "images": generator.random((2, 4)), "start": np.zeros(4)}
+    space = LabelSpace(generator.random((11, 4)), generator.random((2, 4)), np.zeros(4))
     maps = generator.random((2, 2, 5, 5)).astype(np.float16).astype(np.float32)
-    exhibits.write_gallery([1, 0], [b"second", b"first"])
-    exhibits.write_trees([tree])
-    exhibits.write_embedding(**embedding)
-    exhibits.write_attention([1], [maps])
+    folder.write_exhibits(Exhibits({1: b"second", 0: b"first"}, (tree,), space, {1: maps}))
+    about = About("BCE", "two images", {"seed": "default"})
+    folder.write_about(about)
     folder.write_measures(measures)
     folder.write_timings({"seconds": {"train": 1.5}})
     folder.finish()
@@ -73,11 +71,13 @@ def test_every_record_is_read_as_it_was_written(tmp_path: Path) -> None:
     np.testing.assert_array_equal(folder.read_predicted(), truth)
     for field in ("sequences", "log_probabilities", "complete"):
         np.testing.assert_array_equal(getattr(folder.read_label_sets(), field), getattr(label_sets, field))
-    assert exhibits.read_gallery() == {1: b"second", 0: b"first"}
-    assert exhibits.read_trees() == [tree]
-    for name, array in embedding.items():
-        np.testing.assert_array_equal(exhibits.read_embedding()[name], array)
-    np.testing.assert_array_equal(exhibits.read_attention()[1], maps)
+    assert folder.exhibits.gallery() == {1: b"second", 0: b"first"}
+    assert folder.exhibits.trees() == [tree]
+    for name in ("labels", "images", "start"):
+        np.testing.assert_array_equal(getattr(folder.exhibits.label_space(), name), getattr(space, name))
+    np.testing.assert_array_equal(folder.exhibits.attention()[1], maps)
+    assert folder.read_about() == about
+    assert folder.status.finished > 0
     assert folder.read_measures().values == measures.values
     assert folder.read_measures().notes == measures.notes
     np.testing.assert_array_equal(folder.read_measures().per_class["ap"], (0.5, np.nan))
@@ -138,8 +138,11 @@ def test_a_damaged_file_is_named_with_what_to_do(stored_run: Make, record: str) 
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1
     file.write_bytes(content)
-    holder = Exhibits(folder.path) if record in {"gallery", "trees", "embedding", "attention"} else folder
-    read = folder.request if record == "request" else getattr(holder, f"read_{record}")
+    exhibited = {"gallery": "gallery", "trees": "trees", "embedding": "label_space", "attention": "attention"}
+    if record in exhibited:
+        read = getattr(folder.exhibits, exhibited[record])
+    else:
+        read = folder.request if record == "request" else getattr(folder, f"read_{record}")
     with pytest.raises(StoreError, match=rf"{file.name} is damaged\. Run the same 'bench run' again") as error:
         read()
     assert "\n" not in str(error.value)
@@ -165,7 +168,7 @@ def test_a_folder_of_a_newer_layout_is_refused(stored_run: Make) -> None:
     folder = stored_run()
     manifest = json.loads((folder.path / "manifest.json").read_text())
     (folder.path / "manifest.json").write_text(json.dumps(manifest | {"schema": 99}))
-    with pytest.raises(StoreError, match="written by a newer bench: layout 99, this one reads up to 1"):
+    with pytest.raises(StoreError, match="written by a newer bench: layout 99, this one reads 2"):
         folder.read_measures()
 
 
@@ -192,7 +195,7 @@ def test_scores_are_read_without_loading_them_into_memory(stored_run: Make) -> N
 def test_a_failure_keeps_its_stage_and_reason(tmp_path: Path) -> None:
     folder = open_run(tmp_path, CONFIG)
     folder.fail("train", "the loss became NaN")
-    assert dataclasses.astuple(folder.status) == ("failed", "train", "the loss became NaN")
+    assert dataclasses.astuple(folder.status)[:3] == ("failed", "train", "the loss became NaN")
     assert not folder.done
     summary = folder.summary()
     assert (summary.state, summary.reason, summary.measures) == ("failed", "train: the loss became NaN", None)

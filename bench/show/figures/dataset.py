@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bench.data.open import cooccurrence
+from bench.data.statistics import cooccurrence
 from bench.records import Split
 from bench.show.figures.base import COLOURS, INK, Figure, canvas
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.records import BoolArray, FloatArray
+from bench.records import BoolArray, FloatArray, LabelSpace
 from bench.show.figures.base import COLOURS, INK, Figure, canvas, legend, picture_array
 
 NEIGHBOURS = 5
@@ -25,10 +25,10 @@ def nearest(rows: FloatArray, labels: FloatArray, count: int = NEIGHBOURS) -> tu
     return order, np.take_along_axis(cosines, order, axis=1)
 
 
-def embedding_map(embedding: Mapping[str, FloatArray], labels: Sequence[str]) -> Figure:
+def embedding_map(space: LabelSpace, labels: Sequence[str]) -> Figure:
     """Return labels, images and their sums with the first prefix term on two principal axes; as the paper's Fig. 3."""
-    words, images = embedding["labels"], embedding["images"]
-    sums = images + embedding["start"]
+    words, images = space.labels, space.images
+    sums = images + space.start
     # The axes are those of the labels: an image is then seen where it stands among them.
     centre = words.mean(axis=0)
     axes = np.linalg.svd(words - centre, full_matrices=False)[2][:2].T
@@ -52,12 +52,12 @@ def embedding_map(embedding: Mapping[str, FloatArray], labels: Sequence[str]) ->
     return Figure("embedding", "Labels and images in the joint embedding", caption, tuple(rows), drawing)
 
 
-def label_neighbours(embedding: Mapping[str, FloatArray], labels: Sequence[str], support: NDArray[np.int64]) -> Figure:
+def label_neighbours(space: LabelSpace, labels: Sequence[str], support: NDArray[np.int64]) -> Figure:
     """Return the nearest labels of each label by cosine, as the paper's Tables 5 and 6; ``support`` is (labels,).
 
     The labels with most test images are drawn, the numbers hold all.
     """
-    words = embedding["labels"]
+    words = space.labels
     count = min(NEIGHBOURS, len(labels) - 1)
     # A label's nearest is itself, unless another has the very same direction.
     order, cosines = nearest(words, words, len(labels))
@@ -89,7 +89,7 @@ def label_neighbours(embedding: Mapping[str, FloatArray], labels: Sequence[str],
 
 
 def image_neighbours(
-    embedding: Mapping[str, FloatArray],
+    space: LabelSpace,
     labels: Sequence[str],
     pictures: Mapping[int, bytes],
     truth: BoolArray,
@@ -100,7 +100,7 @@ def image_neighbours(
     ``pictures`` maps a test row to its JPEG, in the order of the embedding's images; ``truth`` and ``scores`` are
     (test images, labels).
     """
-    order, cosines = nearest(embedding["images"], embedding["labels"], min(NEIGHBOURS, len(labels)))
+    order, cosines = nearest(space.images, space.labels, min(NEIGHBOURS, len(labels)))
     by_score = np.argsort(-scores[list(pictures)], axis=1, kind="stable")[:, : order.shape[1]]
     rows = [
         {

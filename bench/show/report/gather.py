@@ -13,7 +13,6 @@ from bench.records import BoolArray, FloatArray
 from bench.show import figures, tables
 from bench.show.figures import attention, embedding, results, search_tree
 from bench.show.tables import Row, Table
-from bench.store.exhibits import Exhibits
 from bench.store.run_folder import RunFolder
 from bench.store.stored import RunSummary, Truth
 
@@ -24,7 +23,7 @@ MOST_TREES = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Prediction:
+class CardLine:
     """One model's labels for one image, sorted into right, wrong and missed."""
 
     model: str
@@ -40,7 +39,7 @@ class Card:
     id: str
     picture: bytes
     truth: tuple[str, ...]
-    predictions: tuple[Prediction, ...]
+    predictions: tuple[CardLine, ...]
 
     @property
     def disagree(self) -> bool:
@@ -91,7 +90,9 @@ def _group(runs: Sequence[RunSummary], resamples: int | None) -> Group:
     remarks: list[str] = []
     found: significance.Distributions = {}
     try:
-        found = significance.distributions(folders, resamples) if resamples else {}
+        if resamples:
+            outcomes = {label: [folder.read_outcome() for folder in members] for label, members in folders.items()}
+            found = significance.distributions(outcomes, resamples)
     except BenchError as error:
         remarks.append(f"no error bars: {error}")
     intervals = {
@@ -158,21 +159,21 @@ def _figures_of_each(
 
 def _exhibited(folder: RunFolder, truth: Truth, scores: FloatArray) -> list[figures.Figure]:
     """Return the figures of what was stored beside the numbers: search trees, embeddings, attention."""
-    exhibits, labels = Exhibits(folder.path), truth.labels
-    pictures = exhibits.read_gallery() if folder.has("gallery") else {}
+    exhibits, labels = folder.exhibits, truth.labels
+    pictures = exhibits.gallery() if folder.has("gallery") else {}
     shown: list[figures.Figure] = []
     if folder.has("trees"):
-        trees = exhibits.read_trees()[:MOST_TREES]
+        trees = exhibits.trees()[:MOST_TREES]
         shown += [search_tree.beam_tree(tree, labels, f"Search for {truth.ids[tree['row']]}") for tree in trees]
     if folder.has("embedding"):
-        terms = exhibits.read_embedding()
+        terms = exhibits.label_space()
         shown.append(embedding.embedding_map(terms, labels))
         shown.append(embedding.label_neighbours(terms, labels, truth.truth.sum(axis=0)))
         if pictures:
             shown.append(embedding.image_neighbours(terms, labels, pictures, truth.truth, scores))
     if folder.has("attention"):
         sequences = folder.read_label_sets().sequences
-        for image, maps in list(exhibits.read_attention().items())[:MOST_TREES]:
+        for image, maps in list(exhibits.attention().items())[:MOST_TREES]:
             first = int(sequences[image, 0]) if sequences.shape[1] else -1
             word = labels[first] if first >= 0 else search_tree.END
             shown.append(attention.attention(pictures[image], maps, word))
@@ -190,10 +191,10 @@ def _cards(folders: dict[str, RunFolder], truth: Truth, predicted: dict[str, Boo
         return tuple(truth.labels[label] for label in np.flatnonzero(mask))
 
     cards = []
-    for row, picture in Exhibits(holder.path).read_gallery().items():
+    for row, picture in holder.exhibits.gallery().items():
         present, skipped = truth.truth[row], ignore[row]
         predictions = tuple(
-            Prediction(
+            CardLine(
                 label, names(sets[row] & present), names(sets[row] & ~present & ~skipped), names(present & ~sets[row])
             )
             for label, sets in predicted.items()

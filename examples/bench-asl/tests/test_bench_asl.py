@@ -9,7 +9,7 @@ import torch
 from bench_asl.network import AsymmetricClassifier, asymmetric_loss
 
 import bench
-from bench.options import resolve
+from bench import resolve
 
 
 def request(seed: int = 0, **given: float) -> bench.ModelRequest:

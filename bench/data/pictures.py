@@ -1,0 +1,124 @@
+"""An image file as an RGB picture: decoded whole, turned upright, or refused with its reason."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.errors import DataError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as Picture
+
+LARGEST_PIXELS = 100_000_000
+"""Images with more pixels are refused before they are decoded: a small file can claim a huge picture."""
+
+LARGEST_RATIO = 200
+"""Of a picture's longer side to its shorter: a line of pixels would be resized to a picture of billions."""
+
+
+class ImageBytes(io.BytesIO):
+    """An image file's bytes where there is no file, for ``read_rgb``; ``name`` is what errors call it."""
+
+    def __init__(self, content: bytes, name: str) -> None:
+        super().__init__(content)
+        self.name = name
+
+    def __str__(self) -> str:
+        return str(self.name)
+
+
+def read_rgb(path: Path | ImageBytes) -> NDArray[np.uint8]:
+    """Return the image file at ``path`` as an array, (height, width, 3); see ``open_rgb``."""
+    return np.asarray(open_rgb(path))
+
+
+def open_rgb(path: Path | ImageBytes) -> Picture:
+    """Return the image file at ``path`` as RGB, decoded and turned as its EXIF orientation says.
+
+    Palette, greyscale, CMYK and 16-bit images are converted, transparency is laid over white, and of an
+    animation the first frame is taken. Raises ``DataError`` with the path and the reason for anything that cannot be
+    decoded to its end, whose numbers have no known range, or whose size or shape is beyond the limits above.
+    """
+    from PIL import Image, ImageOps, UnidentifiedImageError
+
+    _silence_pillow()
+    try:
+        with Image.open(path) as image:
+            _check(image)
+            image.load()
+            ImageOps.exif_transpose(image, in_place=True)
+            return _to_rgb(image)
+    except DataError as refused:
+        reason = str(refused)
+    except UnidentifiedImageError:
+        reason = _unidentified(path)
+    except Image.DecompressionBombError:
+        reason = f"a decompression bomb, or too large; allowed: {LARGEST_PIXELS:,} pixels"
+    except OSError as error:
+        reason = error.strerror or str(error)
+    except Exception as error:
+        # Of a damaged file, Pillow's readers raise whatever their parsing ran into.
+        reason = f"damaged: {str(error) or type(error).__name__}"
+    raise DataError(f"cannot read image {path}: {reason}")
+
+
+@cache
+def _silence_pillow() -> None:
+    """Leave out Pillow's warnings, of large pictures and odd EXIF blocks: an image is read, or refused by ourselves.
+
+    Once for good: ``warnings.catch_warnings`` around each picture would let threads restore each other's filters.
+    """
+    warnings.filterwarnings("ignore", module=r"PIL\.")
+
+
+def _check(image: Picture) -> None:
+    """Raise ``DataError`` for a picture that must not be decoded."""
+    width, height = image.size
+    if width * height > LARGEST_PIXELS:
+        raise DataError(f"{width}x{height} pixels, allowed: {LARGEST_PIXELS:,}")
+    if max(width, height) > LARGEST_RATIO * min(width, height):
+        raise DataError(f"{width}x{height} pixels, allowed: one side {LARGEST_RATIO} times the other")
+    if image.format in {"EPS", "WMF"}:
+        # Other programs would draw it, Ghostscript for one.
+        raise DataError(f"a drawing ({image.format}), no picture of pixels")
+
+
+def _unidentified(path: Path | ImageBytes) -> str:
+    """Return why no reader takes the file, by its first bytes."""
+    if isinstance(path, ImageBytes):
+        start = path.getvalue()[:512]
+    else:
+        with path.open("rb") as file:
+            start = file.read(512)
+    if not start:
+        return "empty file"
+    if start[4:8] == b"ftyp" and start[8:12] in {b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1"}:
+        return "HEIC, which Pillow does not read. Try: convert it to JPEG"
+    if start.lstrip().lower().startswith((b"<!doctype html", b"<html")):
+        return "a web page, no image. Was its download refused?"
+    return "no known image format"
+
+
+def _to_rgb(image: Picture) -> Picture:
+    from PIL import Image
+
+    if image.mode == "F":
+        raise DataError("floating-point pixels, of which no range is known. Try: convert it to 8 or 16 bits")
+    if image.mode.startswith("I"):
+        # 16-bit greyscale: PIL's own conversion clips at 255 where the range must be scaled.
+        values = np.asarray(image).astype(np.float64) / 257.0
+        if values.min() < 0 or values.max() > 255:
+            raise DataError("32-bit pixels beyond the range of 16 bits. Try: convert it to 8 or 16 bits")
+        image = Image.fromarray(values.round().astype(np.uint8))
+    if image.mode in {"RGBA", "LA", "PA"} or "transparency" in image.info:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image)
+    return image if image.mode == "RGB" else image.convert("RGB")

@@ -1,0 +1,97 @@
+"""Parts of splits: some of the images, some of the labels, a part held out at random."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.errors import DataError
+from bench.records import BoolArray, Images, Split
+from bench.system.files import digest
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as Picture
+
+
+@dataclass(frozen=True, slots=True)
+class _Subset(Images):
+    """Some of the images of a split, in another order perhaps."""
+
+    images: Images
+    indices: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def read(self, index: int) -> NDArray[np.uint8]:
+        return self.images.read(int(self.indices[index]))
+
+    def picture(self, index: int) -> Picture:
+        return self.images.picture(int(self.indices[index]))
+
+    def describe(self, index: int) -> str:
+        return self.images.describe(int(self.indices[index]))
+
+    def hashed_over(self) -> str:
+        return self.images.hashed_over()
+
+    def content_hash(self) -> str:
+        return digest(self.images.content_hash(), self.indices.tobytes())
+
+
+def subset(split: Split, indices: Sequence[int] | NDArray[np.int64], name: str) -> Split:
+    """Return the images of ``split`` at ``indices``, in that order, as a split called ``name``."""
+    rows = np.asarray(indices, dtype=np.int64)
+    return Split(
+        dataset=split.dataset,
+        name=name,
+        ids=tuple(split.ids[row] for row in rows),
+        labels=split.labels,
+        truth=split.truth[rows],
+        images=_Subset(split.images, rows),
+        ignore=None if split.ignore is None else split.ignore[rows],
+        sizes=None if split.sizes is None else split.sizes[rows],
+    )
+
+
+def narrow(split: Split, kept: BoolArray, *, drop_unlabelled: bool = False) -> Split:
+    """Return ``split`` with only the labels ``kept``, (labels,) bool; on request without images that have no other."""
+
+    def of(array: Any) -> Any:
+        return None if array is None else np.ascontiguousarray(array[:, kept])
+
+    labels = tuple(name for name, stays in zip(split.labels, kept, strict=True) if stays)
+    truth, ignore, sizes = of(split.truth), of(split.ignore), of(split.sizes)
+    narrowed = Split(split.dataset, split.name, split.ids, labels, truth, split.images, ignore, sizes)
+    return subset(narrowed, np.flatnonzero(truth.any(axis=1)), split.name) if drop_unlabelled else narrowed
+
+
+def hold_out(split: Split, fraction: float, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return (kept, held) indices, each ascending, with about ``fraction`` of the images held out at random.
+
+    An image is never held out if it is the last kept one of some label, so the kept part holds every
+    label of ``split``. Raises ``DataError`` where that leaves nothing to hold out.
+    """
+    wanted = max(round(fraction * len(split)), 1)
+    order = np.random.default_rng(seed).permutation(len(split))
+    remaining = split.truth.sum(axis=0)
+    held: list[int] = []
+    for row in order:
+        if len(held) == wanted:
+            break
+        positive = split.truth[row]
+        if (remaining[positive] > 1).all():
+            remaining = remaining - positive
+            held.append(int(row))
+    if not held or len(held) == len(split):
+        raise DataError(
+            f"{split.dataset}/{split.name}: {len(split)} images are too few to hold out a validation part."
+            " Try: a larger train split"
+        )
+    mask = np.zeros(len(split), dtype=np.bool_)
+    mask[held] = True
+    return np.flatnonzero(~mask), np.flatnonzero(mask)

@@ -1,0 +1,55 @@
+"""The runs under a folder: opened for writing, found, and named as a user names them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from bench.errors import StoreError
+from bench.store.run_folder import RunFolder
+from bench.store.sealed import MANIFEST, SealedFolder
+from bench.system.files import canonical_json, digest
+
+
+def open_run(root: Path, config: Mapping[str, Any]) -> RunFolder:
+    """Return the folder of the run with this ``config`` under ``root``, made if absent.
+
+    Raises ``StoreError`` where it cannot be written, or was written by a newer version.
+    """
+    key = digest(canonical_json(config))
+    names = (_folder_name(str(config[part]["name"])) for part in ("dataset", "model"))
+    folder = RunFolder(root.joinpath(*names, key))
+    files = SealedFolder(folder.path)
+    if not (folder.path / MANIFEST).exists():
+        files.create(key)
+    if files.key != key:
+        raise StoreError(f"{folder.path} holds run {files.key}: it was moved here. Delete it, or choose --out")
+    if not folder.has("config"):
+        folder.write_config(config)
+    return folder
+
+
+def find(root: Path, dataset: str = "", models: tuple[str, ...] = ()) -> list[RunFolder]:
+    """Return the run folders under ``root``, of this data set and these models if given, in order of path."""
+    pattern = f"{_folder_name(dataset) or '*'}/*/*/{MANIFEST}"
+    wanted = {_folder_name(model) for model in models}
+    folders = (file.parent for file in root.glob(pattern))
+    return [RunFolder(path) for path in sorted(folders) if not wanted or path.parent.name in wanted]
+
+
+def named(text: str, root: Path) -> RunFolder:
+    """Return the run that ``text`` names: the path of its folder, or the first digits of its key under ``root``."""
+    if (Path(text) / MANIFEST).exists():
+        return RunFolder(Path(text))
+    keyed = re.fullmatch("[0-9a-f]+", text) is not None
+    matches = [folder for folder in find(root) if keyed and folder.path.name.startswith(text)]
+    if len(matches) == 1:
+        return matches[0]
+    found = f"{len(matches)} runs begin so" if matches else "found neither a run folder nor a key"
+    raise StoreError(f"no run '{text}': {found} under {root}. See: bench runs --out {root}")
+
+
+def _folder_name(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]", "_", name)
