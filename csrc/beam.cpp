@@ -23,12 +23,12 @@ Path extended(const Path& path, std::int32_t node, std::int32_t label, double lo
 
 }  // namespace
 
-BeamSearch::BeamSearch(const Scorer& scorer, PrefixTree& tree, const SearchOptions& options, std::size_t state_size,
-                       bool sees_image, int threads)
-    : scorer_(scorer),
-      tree_(tree),
+BeamSearch::BeamSearch(ModelTree& model, const SearchOptions& options, bool sees_image, int threads)
+    : model_(model),
+      scorer_(model.scorer),
+      tree_(model.prefixes),
       options_(options),
-      state_size_(state_size),
+      state_size_(model.state_size),
       sees_image_(sees_image),
       most_threads_(threads > 0 ? static_cast<std::size_t>(threads)
                                 : std::max<std::size_t>(1, std::thread::hardware_concurrency())) {}
@@ -136,16 +136,14 @@ void BeamSearch::provide(std::span<const float> terms, std::span<const float> st
                                      : "the step network gave another number of terms or states than asked for");
   }
   for (std::size_t i = 0; i < count; ++i) {
-    const std::int32_t node = pending_[i].node;
-    scorer_.prefix_row(terms.data() + i * depth, tree_.term(node));
-    std::copy_n(states.data() + i * state_size_, state_size_, tree_.state(node));
+    model_.set_rows(pending_[i].node, terms.subspan(i * depth, depth), states.subspan(i * state_size_, state_size_));
   }
   prefixes_computed_ += static_cast<std::int64_t>(count);
   pending_.clear();
 }
 
 std::int32_t BeamSearch::root_parent(std::size_t image) const {
-  return sees_image_ ? kSharedRoot - static_cast<std::int32_t>(image) : kSharedRoot;
+  return sees_image_ ? PrefixTree::kSharedRoot - static_cast<std::int32_t>(image) : PrefixTree::kSharedRoot;
 }
 
 void BeamSearch::run_images(std::size_t first, std::size_t last, Scratch& scratch) {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "aligned.h"
+#include "model_tree.h"
 #include "options.h"
 #include "prefix_tree.h"
 #include "scorer.h"
@@ -35,12 +36,9 @@ struct Answers {
 // images share a set, the number of threads, and what the tree already holds change no answer.
 class BeamSearch {
  public:
-  // The parent of START where all images share it.
-  static constexpr std::int32_t kSharedRoot = -2;
-
-  // The tree belongs to this scorer, and to one search at a time. `sees_image`: every image has prefixes of its own.
-  BeamSearch(const Scorer& scorer, PrefixTree& tree, const SearchOptions& options, std::size_t state_size,
-             bool sees_image, int threads);
+  // The tree serves one search at a time. `sees_image`: every image has prefixes of its own. `threads` 0 takes every
+  // core.
+  BeamSearch(ModelTree& model, const SearchOptions& options, bool sees_image, int threads);
   ~BeamSearch() { abandon(); }
   BeamSearch(const BeamSearch&) = delete;
   BeamSearch& operator=(const BeamSearch&) = delete;
@@ -139,8 +137,9 @@ class BeamSearch {
   void labels_of(const Path& path, std::vector<std::int32_t>& labels) const;
   bool no_live_path_matters(const Image& image) const;
 
-  const Scorer& scorer_;
-  PrefixTree& tree_;
+  ModelTree& model_;
+  const Scorer& scorer_;  // the model's
+  PrefixTree& tree_;      // the model's
   SearchOptions options_;
   std::span<const float> image_terms_, start_states_;
   std::size_t state_size_;

@@ -57,6 +57,7 @@ std::int32_t PrefixTree::insert(std::int32_t parent, std::int32_t label) {
 }
 
 void PrefixTree::truncate(std::int32_t size) {
+  size = std::max(size, 0);
   if (size >= this->size()) return;
   parents_.resize(index(size));
   labels_.resize(index(size));

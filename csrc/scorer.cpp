@@ -30,6 +30,9 @@ Scorer::Scorer(std::span<const float> output, std::span<const float> bias, Activ
   if (labels_ < 1 || depth_ < 1 || output.size() != depth_ * bias.size()) {
     throw std::invalid_argument("output must be (labels + 1, D) and bias (labels + 1), with a label at least");
   }
+  for (const float value : bias) {
+    if (!(value < std::numeric_limits<float>::infinity())) throw std::invalid_argument("bias holds NaN or +infinity");
+  }
   std::copy(bias.begin(), bias.end(), bias_.begin());
   for (std::size_t label = 0; label < bias.size(); ++label) {
     for (std::size_t d = 0; d < depth_; ++d) columns_[d * score_width_ + label] = output[label * depth_ + d];

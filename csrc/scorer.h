@@ -33,7 +33,8 @@ struct ScoreRows {
 // as doubles, then highest and END's weight, which is kept out of the others; without identity, D numbers each.
 class Scorer {
  public:
-  // output (labels + 1, depth) row-major and finite; bias (labels + 1), finite or -infinity.
+  // output (labels + 1, depth) row-major and finite; bias (labels + 1), finite, or -infinity to forbid an entry.
+  // Throws std::invalid_argument for other shapes or biases.
   Scorer(std::span<const float> output, std::span<const float> bias, Activation activation);
 
   std::int32_t labels() const { return labels_; }

@@ -3,6 +3,8 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <stdexcept>
+#include <string>
 
 #define CHECK(condition)                                                            \
   do {                                                                              \
@@ -11,3 +13,18 @@
       std::exit(1);                                                                 \
     }                                                                               \
   } while (false)
+
+namespace mlb_test {
+
+// Returns what a call says where it refuses its arguments, and nothing where it takes them.
+template <typename Call>
+std::string refusal(const Call& call) {
+  try {
+    call();
+  } catch (const std::invalid_argument& error) {
+    return error.what();
+  }
+  return {};
+}
+
+}  // namespace mlb_test
