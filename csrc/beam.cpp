@@ -27,7 +27,7 @@ BeamSearch::BeamSearch(ModelTree& model, const SearchOptions& options, bool sees
     : model_(model),
       scorer_(model.scorer),
       tree_(model.prefixes),
-      options_(options),
+      options_(checked(options)),
       state_size_(model.state_size),
       sees_image_(sees_image),
       most_threads_(threads > 0 ? static_cast<std::size_t>(threads)

@@ -37,7 +37,7 @@ struct Answers {
 class BeamSearch {
  public:
   // The tree serves one search at a time. `sees_image`: every image has prefixes of its own. `threads` 0 takes every
-  // core.
+  // core. Throws std::invalid_argument where an option is out of its range.
   BeamSearch(ModelTree& model, const SearchOptions& options, bool sees_image, int threads);
   ~BeamSearch() { abandon(); }
   BeamSearch(const BeamSearch&) = delete;

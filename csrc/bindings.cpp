@@ -81,26 +81,31 @@ mlb::Activation activation_of(const std::string& word) {
       {{"identity", mlb::Activation::identity}, {"relu", mlb::Activation::relu}, {"tanh", mlb::Activation::tanh}});
 }
 
-mlb::SearchOptions options_of(const py::object& object) {
-  mlb::SearchOptions options;
-  options.search = choice<mlb::Search>("search", object.attr("search").cast<std::string>(),
-                                       {{"beam", mlb::Search::beam}, {"exact", mlb::Search::exact}});
-  options.stop = choice<mlb::Stop>("stop", object.attr("stop").cast<std::string>(),
-                                   {{"best", mlb::Stop::best}, {"all", mlb::Stop::all}});
-  options.class_score = choice<mlb::ClassScore>("class_score", object.attr("class_score").cast<std::string>(),
-                                                {{"max_over_steps", mlb::ClassScore::max_over_steps},
-                                                 {"first_step", mlb::ClassScore::first_step},
-                                                 {"beam_marginal", mlb::ClassScore::beam_marginal}});
-  options.beam_width = object.attr("beam_width").cast<std::int32_t>();
-  options.end_consumes_slot = object.attr("end_consumes_slot").cast<bool>();
-  options.mask_repeats = object.attr("mask_repeats").cast<bool>();
-  options.min_length = object.attr("min_length").cast<std::int32_t>();
-  options.max_length = object.attr("max_length").cast<std::int32_t>();
-  options.node_limit = object.attr("node_limit").cast<std::int64_t>();
-  if (options.beam_width < 1 || options.max_length < 1 || options.min_length < 0 || options.node_limit < 1) {
-    throw py::value_error("beam_width, max_length and node_limit must be at least 1, min_length at least 0");
-  }
-  return options;
+mlb::Search search_of(const std::string& word) {
+  return choice<mlb::Search>("search", word, {{"beam", mlb::Search::beam}, {"exact", mlb::Search::exact}});
+}
+
+mlb::Stop stop_of(const std::string& word) {
+  return choice<mlb::Stop>("stop", word, {{"best", mlb::Stop::best}, {"all", mlb::Stop::all}});
+}
+
+mlb::ClassScore class_score_of(const std::string& word) {
+  return choice<mlb::ClassScore>("class_score", word,
+                                 {{"max_over_steps", mlb::ClassScore::max_over_steps},
+                                  {"first_step", mlb::ClassScore::first_step},
+                                  {"beam_marginal", mlb::ClassScore::beam_marginal}});
+}
+
+mlb::SearchOptions options_of(const py::object& options) {
+  return {.search = search_of(options.attr("search").cast<std::string>()),
+          .beam_width = options.attr("beam_width").cast<std::int32_t>(),
+          .end_consumes_slot = options.attr("end_consumes_slot").cast<bool>(),
+          .mask_repeats = options.attr("mask_repeats").cast<bool>(),
+          .min_length = options.attr("min_length").cast<std::int32_t>(),
+          .max_length = options.attr("max_length").cast<std::int32_t>(),
+          .stop = stop_of(options.attr("stop").cast<std::string>()),
+          .class_score = class_score_of(options.attr("class_score").cast<std::string>()),
+          .node_limit = options.attr("node_limit").cast<std::int64_t>()};
 }
 
 // A model's prefixes, and who uses them.

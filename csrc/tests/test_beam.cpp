@@ -48,6 +48,19 @@ void check_overflow() {
   CHECK(refusal([&] { run(search); }).starts_with("scores overflow float32"));
 }
 
+void check_range() {
+  mlb::ModelTree tree = empty_tree(mlb::Activation::relu);
+  for (const auto damage : {+[](mlb::SearchOptions& options) { options.beam_width = 0; },
+                            +[](mlb::SearchOptions& options) { options.max_length = 0; },
+                            +[](mlb::SearchOptions& options) { options.min_length = -1; },
+                            +[](mlb::SearchOptions& options) { options.node_limit = 0; }}) {
+    mlb::SearchOptions options = short_search();
+    damage(options);
+    CHECK(
+        refusal([&] { const mlb::BeamSearch search(tree, options, false, 1); }).starts_with("beam_width, max_length"));
+  }
+}
+
 }  // namespace
 
 int main() {
@@ -67,4 +80,5 @@ int main() {
     }
   }
   check_overflow();
+  check_range();
 }
