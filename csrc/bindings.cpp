@@ -3,7 +3,6 @@
 #include <pybind11/pybind11.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cstdint>
 #include <initializer_list>
 #include <memory>
@@ -139,7 +138,7 @@ class Search {
  public:
   Search(std::shared_ptr<Tree> tree, const py::object& options, bool sees_image, int threads)
       : tree_(std::move(tree)), options_(options_of(options)), search_(tree_->model, options_, sees_image, threads) {}
-  ~Search() { release(); }
+  ~Search() { give_up(); }
   Search(const Search&) = delete;
   Search& operator=(const Search&) = delete;
 
@@ -157,18 +156,7 @@ class Search {
   py::object advance() {
     refuse_while_advancing();
     if (tree_->user != this) throw py::value_error("begin() must come before advance()");
-    bool lacking = false;
-    {
-      const py::gil_scoped_release release;
-      advancing_ = true;
-      try {
-        lacking = search_.advance();
-      } catch (...) {
-        advancing_ = false;
-        throw;
-      }
-      advancing_ = false;
-    }
+    const bool lacking = advance_without_gil();
     if (!lacking) {
       tree_->user = nullptr;
       return py::none();
@@ -187,11 +175,13 @@ class Search {
   }
 
   py::array_t<std::int32_t> sequences() const {
+    refuse_while_advancing();
     return to_array(search_.answers().sequences,
                     {static_cast<py::ssize_t>(search_.images()), static_cast<py::ssize_t>(options_.max_length)});
   }
 
   py::dict answers() const {
+    refuse_while_advancing();
     const mlb::Answers& answers = search_.answers();
     const auto images = static_cast<py::ssize_t>(search_.images());
     py::dict result;
@@ -207,24 +197,51 @@ class Search {
   }
 
   void release() {
-    search_.abandon();
-    if (tree_->user == this) tree_->user = nullptr;
+    refuse_while_advancing();
+    give_up();
   }
 
   std::int64_t prefixes_computed() const { return search_.prefixes_computed(); }
-  std::int64_t rows_scored() const { return search_.rows_scored(); }
+
+  std::int64_t rows_scored() const {
+    refuse_while_advancing();
+    return search_.rows_scored();
+  }
 
  private:
-  // The GIL is released while advancing, so another Python thread may call.
+  // True while it lives. Made before the GIL is released and destroyed after it is held again, so that another Python
+  // thread never finds the search idle while it works.
+  class Advancing {
+   public:
+    explicit Advancing(bool& flag) : flag_(flag) { flag_ = true; }
+    ~Advancing() { flag_ = false; }
+    Advancing(const Advancing&) = delete;
+    Advancing& operator=(const Advancing&) = delete;
+
+   private:
+    bool& flag_;
+  };
+
+  bool advance_without_gil() {
+    const Advancing advancing(advancing_);
+    const py::gil_scoped_release release;
+    return search_.advance();
+  }
+
   void refuse_while_advancing() const {
     if (advancing_) throw py::value_error("the search is advancing in another thread");
+  }
+
+  void give_up() {
+    search_.abandon();
+    if (tree_->user == this) tree_->user = nullptr;
   }
 
   std::shared_ptr<Tree> tree_;
   py::object image_terms_, start_states_;
   mlb::SearchOptions options_;
   mlb::BeamSearch search_;
-  std::atomic<bool> advancing_ = false;
+  bool advancing_ = false;
 };
 
 }  // namespace
