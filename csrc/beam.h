@@ -1,6 +1,7 @@
 // The search for label sequences, many images at once. bench/search.py is the meaning; this is the speed.
 #pragma once
 
+#include <compare>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -69,7 +70,7 @@ class BeamSearch {
 
   struct Live {
     Path path;
-    std::int32_t node;
+    std::int32_t node = PrefixTree::kAbsent;
   };
 
   // A queue entry of the exact search is a path; an ended one is a possible answer.
@@ -133,7 +134,7 @@ class BeamSearch {
   bool ended(const Path& path) const { return path.length > 0 && path.label == scorer_.end(); }
   bool better(const Path& a, const Path& b, Scratch& scratch) const;
   bool comes_first(const Path& a, const Path& b, Scratch& scratch) const;
-  int compare_labels(const Path& a, const Path& b, Scratch& scratch) const;
+  std::strong_ordering compare_labels(const Path& a, const Path& b, Scratch& scratch) const;
   void labels_of(const Path& path, std::vector<std::int32_t>& labels) const;
   bool no_live_path_matters(const Image& image) const;
 

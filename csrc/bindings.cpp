@@ -70,7 +70,7 @@ py::array_t<T> to_array(const std::vector<T>& values, std::vector<py::ssize_t> s
 
 py::array_t<bool> to_bools(const std::vector<std::uint8_t>& values) {
   py::array_t<bool> array(static_cast<py::ssize_t>(values.size()));
-  std::copy(values.begin(), values.end(), array.mutable_data());
+  std::ranges::copy(values, array.mutable_data());
   return array;
 }
 

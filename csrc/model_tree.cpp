@@ -44,7 +44,7 @@ void ModelTree::add_row(const KnownPrefixes& known, std::size_t row) {
 
 void ModelTree::set_rows(std::int32_t node, std::span<const float> term, std::span<const float> state) {
   scorer.prefix_row(term.data(), prefixes.term(node));
-  std::copy(state.begin(), state.end(), prefixes.state(node));
+  std::ranges::copy(state, prefixes.state(node));
 }
 
 }  // namespace mlb

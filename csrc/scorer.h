@@ -55,7 +55,7 @@ class Scorer {
   void forbid(ScoreRows& rows, std::int32_t label) const;
   Normalizer normalize(const ScoreRows& rows) const;
   // Returns log P(label), never above 0: a path is never more probable than its beginning.
-  double log_probability(const ScoreRows& rows, const Normalizer& normalizer, std::int32_t label, float score) const;
+  static double log_probability(const ScoreRows& rows, const Normalizer& normalizer, std::int32_t label, float score);
   // Removes the best entry from rows and returns its index, the lower one of equals; -1: all are -infinity.
   std::int32_t take_best(ScoreRows& rows, float& score) const;
 
@@ -65,7 +65,7 @@ class Scorer {
   void write_weights(float* row) const;
   void remove(ScoreRows& rows, std::size_t label) const;
 
-  const VectorMath& math_;
+  const VectorMath& math_;  // NOLINT(*-avoid-const-or-ref-data-members): a table; no scorer is ever assigned to
   std::int32_t labels_;
   std::size_t depth_, score_width_;
   bool folded_;

@@ -1,17 +1,17 @@
 // Checks that stay in release builds and say where they failed.
 #pragma once
 
-#include <cstdio>
 #include <cstdlib>
+#include <iostream>
 #include <stdexcept>
 #include <string>
 
-#define CHECK(condition)                                                            \
-  do {                                                                              \
-    if (!(condition)) {                                                             \
-      std::fprintf(stderr, "%s:%d: %s is false\n", __FILE__, __LINE__, #condition); \
-      std::exit(1);                                                                 \
-    }                                                                               \
+#define CHECK(condition)                                                               \
+  do {                                                                                 \
+    if (!(condition)) {                                                                \
+      std::cerr << __FILE__ << ":" << __LINE__ << ": " << #condition << " is false\n"; \
+      std::exit(1);                                                                    \
+    }                                                                                  \
   } while (false)
 
 namespace mlb_test {
