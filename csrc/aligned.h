@@ -5,7 +5,7 @@
 #include <new>
 #include <vector>
 
-#if defined(__linux__)
+#ifdef __linux__
 #include <sys/mman.h>
 #endif
 
@@ -22,11 +22,11 @@ struct AlignedAllocator {
   using value_type = T;
   AlignedAllocator() = default;
   template <typename U>
-  explicit AlignedAllocator(const AlignedAllocator<U>&) {}
+  explicit AlignedAllocator(const AlignedAllocator<U>& /*other*/) {}
   T* allocate(std::size_t count) {
     const std::size_t bytes = count * sizeof(T);
     void* memory = ::operator new(bytes, alignment(bytes));
-#if defined(__linux__)
+#ifdef __linux__
     // Rows of a large tree are read once each and far apart: with small pages, most reads would miss the TLB.
     if (bytes >= kHugePage / 2) madvise(memory, bytes, MADV_HUGEPAGE);
 #endif
@@ -37,7 +37,7 @@ struct AlignedAllocator {
     return std::align_val_t{bytes >= kHugePage / 2 ? kHugePage : kAlignment};
   }
   template <typename U>
-  bool operator==(const AlignedAllocator<U>&) const {
+  bool operator==(const AlignedAllocator<U>& /*other*/) const {
     return true;
   }
 };

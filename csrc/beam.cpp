@@ -18,17 +18,21 @@ constexpr std::size_t kScoresPerThread = 5000;  // starting a thread costs as mu
 
 Path extended(const Path& path, std::int32_t node, std::int32_t label, double log_probability) {
   const double sum = path.log_probability + log_probability;
-  return {sum, -static_cast<std::int64_t>(std::floor(sum * kGrid + 0.5)), node, label, path.length + 1};
+  return {.log_probability = sum,
+          .cost = -static_cast<std::int64_t>(std::floor(sum * kGrid + 0.5)),
+          .parent = node,
+          .label = label,
+          .length = path.length + 1};
 }
 
 }  // namespace
 
-BeamSearch::BeamSearch(const Scorer& scorer, PrefixTree& tree, const SearchOptions& options, std::size_t state_size,
-                       bool sees_image, int threads)
-    : scorer_(scorer),
-      tree_(tree),
-      options_(options),
-      state_size_(state_size),
+BeamSearch::BeamSearch(ModelTree& model, const SearchOptions& options, bool sees_image, int threads)
+    : model_(model),
+      scorer_(model.scorer),
+      tree_(model.prefixes),
+      options_(checked(options)),
+      state_size_(model.state_size),
       sees_image_(sees_image),
       most_threads_(threads > 0 ? static_cast<std::size_t>(threads)
                                 : std::max<std::size_t>(1, std::thread::hardware_concurrency())) {}
@@ -80,7 +84,7 @@ std::int64_t BeamSearch::rows_scored() const {
 bool BeamSearch::advance() {
   if (!pending_.empty()) throw std::logic_error("the pending prefixes were not provided");
   const std::size_t count = images_.size();
-  if (threads_ == 1) {
+  if (threads_ <= 1) {
     run_images(0, count, scratches_[0]);
     started_ = true;
     return collect_lacking();
@@ -136,16 +140,14 @@ void BeamSearch::provide(std::span<const float> terms, std::span<const float> st
                                      : "the step network gave another number of terms or states than asked for");
   }
   for (std::size_t i = 0; i < count; ++i) {
-    const std::int32_t node = pending_[i].node;
-    scorer_.prefix_row(terms.data() + i * depth, tree_.term(node));
-    std::copy_n(states.data() + i * state_size_, state_size_, tree_.state(node));
+    model_.set_rows(pending_[i].node, terms.subspan(i * depth, depth), states.subspan(i * state_size_, state_size_));
   }
   prefixes_computed_ += static_cast<std::int64_t>(count);
   pending_.clear();
 }
 
 std::int32_t BeamSearch::root_parent(std::size_t image) const {
-  return sees_image_ ? kSharedRoot - static_cast<std::int32_t>(image) : kSharedRoot;
+  return sees_image_ ? PrefixTree::kSharedRoot - static_cast<std::int32_t>(image) : PrefixTree::kSharedRoot;
 }
 
 void BeamSearch::run_images(std::size_t first, std::size_t last, Scratch& scratch) {
@@ -158,10 +160,10 @@ void BeamSearch::run_images(std::size_t first, std::size_t last, Scratch& scratc
     if (image.root == PrefixTree::kAbsent) {
       image.root = tree_.find(root_parent(index), scorer_.start());
       if (image.root == PrefixTree::kAbsent) {
-        scratch.lacking.push_back({root_parent(index), scorer_.start(), 0, index});
+        scratch.lacking.push_back({.parent = root_parent(index), .label = scorer_.start(), .node = 0, .image = index});
         continue;
       }
-      image.live.push_back({Path{}, image.root});
+      image.live.push_back({.path = Path{}, .node = image.root});
     }
     while (image.stage == Stage::beam && beam_round(image, index, scratch)) {
     }
@@ -174,7 +176,9 @@ void BeamSearch::run_images(std::size_t first, std::size_t last, Scratch& scratc
 std::int32_t BeamSearch::node_of(const Path& path, std::size_t index, const Image& image, Scratch& scratch) const {
   if (path.length == 0) return image.root;
   const std::int32_t node = tree_.find(path.parent, path.label);
-  if (node == PrefixTree::kAbsent) scratch.lacking.push_back({path.parent, path.label, 0, index});
+  if (node == PrefixTree::kAbsent) {
+    scratch.lacking.push_back({.parent = path.parent, .label = path.label, .node = 0, .image = index});
+  }
   return node;
 }
 
@@ -191,7 +195,7 @@ bool BeamSearch::beam_round(Image& image, std::size_t index, Scratch& scratch) {
   std::vector<Path>& extensions = scratch.extensions;
   extensions.clear();
   for (const Live& live : image.live) extend(index, live.path, live.node, options_.beam_width, scratch);
-  std::sort(extensions.begin(), extensions.end(), by_rank);
+  std::ranges::sort(extensions, by_rank);
   if (options_.end_consumes_slot && extensions.size() > width) extensions.resize(width);
   std::size_t going = 0;
   for (const Path& extension : extensions) {
@@ -200,7 +204,7 @@ bool BeamSearch::beam_round(Image& image, std::size_t index, Scratch& scratch) {
       image.best_cost = std::min(image.best_cost, extension.cost);
     } else if (going < width && !(prunes_ && extension.cost >= image.best_cost)) {
       if (going == 0) image.live.clear();
-      image.live.push_back({extension, PrefixTree::kAbsent});
+      image.live.push_back({.path = extension, .node = PrefixTree::kAbsent});
       ++going;
     }
   }
@@ -216,8 +220,8 @@ void BeamSearch::finish_beam(Image& image, Scratch& scratch) {
   if (!any) {
     for (const Live& live : image.live) image.candidates.push_back(live.path);
   }
-  image.best = *std::min_element(image.candidates.begin(), image.candidates.end(),
-                                 [&](const Path& a, const Path& b) { return better(a, b, scratch); });
+  image.best =
+      *std::ranges::min_element(image.candidates, [&](const Path& a, const Path& b) { return better(a, b, scratch); });
   image.stage = Stage::scores;
   if (options_.search == Search::exact) {
     image.stage = Stage::exact;
@@ -256,7 +260,7 @@ bool BeamSearch::exact_step(Image& image, std::size_t index, Scratch& scratch) {
   const bool expands = !is_end && path.length < options_.max_length && image.visited < options_.node_limit;
   const std::int32_t node = expands ? node_of(path, index, image, scratch) : PrefixTree::kAbsent;
   if (expands && node == PrefixTree::kAbsent) return false;  // it stays first in the queue
-  std::pop_heap(queue.begin(), queue.end(), later);
+  std::ranges::pop_heap(queue, later);
   queue.pop_back();
   if (is_end) return answer(path, false);
   if (path.length > image.deepest.length) image.deepest = path;
@@ -273,7 +277,7 @@ bool BeamSearch::exact_step(Image& image, std::size_t index, Scratch& scratch) {
     // What is less probable than an ended path never comes up before it.
     if (image.has_incumbent && extension.cost > image.incumbent.cost) continue;
     queue.push_back(extension);
-    std::push_heap(queue.begin(), queue.end(), later);
+    std::ranges::push_heap(queue, later);
   }
   return true;
 }
@@ -298,7 +302,7 @@ void BeamSearch::extend(std::size_t index, const Path& path, std::int32_t node, 
     float score = 0.0F;
     const std::int32_t label = scorer_.take_best(scratch.rows, score);
     if (label < 0) return;
-    const double log_probability = scorer_.log_probability(scratch.rows, normalizer, label, score);
+    const double log_probability = Scorer::log_probability(scratch.rows, normalizer, label, score);
     scratch.extensions.push_back(extended(path, node, label, log_probability));
   }
 }
@@ -308,12 +312,11 @@ void BeamSearch::finish(Image& image, std::size_t index, const Path& best, bool 
   std::vector<std::int32_t>& labels = scratch.left;
   labels_of(best, labels);
   if (ended(best)) labels.pop_back();
-  std::copy(
-      labels.begin(), labels.end(),
-      answers_.sequences.begin() + static_cast<std::ptrdiff_t>(index * static_cast<std::size_t>(options_.max_length)));
+  std::ranges::copy(labels, answers_.sequences.begin() +
+                                static_cast<std::ptrdiff_t>(index * static_cast<std::size_t>(options_.max_length)));
   answers_.log_probabilities[index] = best.log_probability;
-  answers_.complete[index] = complete;
-  answers_.limited[index] = image.limited;
+  answers_.complete[index] = static_cast<std::uint8_t>(complete);
+  answers_.limited[index] = static_cast<std::uint8_t>(image.limited);
   image.stage = Stage::done;
 }
 
@@ -322,7 +325,7 @@ void BeamSearch::write_class_scores(const Image& image, std::size_t index, const
   const std::size_t width = scorer_.score_width();
   const Floats& row = scratch.rows.scores;
   Floats& best_row = scratch.best_scores;
-  std::fill(best_row.begin(), best_row.end(), kForbidden);
+  std::ranges::fill(best_row, kForbidden);
   const auto keep = [&](std::int32_t node, std::int32_t length) {
     const Normalizer normalizer = score_node(index, node, length, scratch);
     if (normalizer.highest == kForbidden) return;
@@ -346,8 +349,8 @@ void BeamSearch::write_class_scores(const Image& image, std::size_t index, const
   std::vector<std::int32_t>& held = scratch.right;
   for (const Path& candidate : image.candidates) {
     labels_of(candidate, held);
-    std::sort(held.begin(), held.end());
-    held.erase(std::unique(held.begin(), held.end()), held.end());
+    std::ranges::sort(held);
+    held.erase(std::ranges::unique(held).begin(), held.end());
     for (const std::int32_t label : held)
       marginal[static_cast<std::size_t>(label)] += std::exp(candidate.log_probability);
   }
@@ -375,13 +378,11 @@ bool BeamSearch::comes_first(const Path& a, const Path& b, Scratch& scratch) con
   return compare_labels(a, b, scratch) < 0;
 }
 
-int BeamSearch::compare_labels(const Path& a, const Path& b, Scratch& scratch) const {
-  if (a.parent == b.parent) return (a.label > b.label) - (a.label < b.label);
+std::strong_ordering BeamSearch::compare_labels(const Path& a, const Path& b, Scratch& scratch) const {
+  if (a.parent == b.parent) return a.label <=> b.label;
   labels_of(a, scratch.left);
   labels_of(b, scratch.right);
-  const auto order = std::lexicographical_compare_three_way(scratch.left.begin(), scratch.left.end(),
-                                                            scratch.right.begin(), scratch.right.end());
-  return order < 0 ? -1 : order > 0 ? 1 : 0;
+  return scratch.left <=> scratch.right;
 }
 
 void BeamSearch::labels_of(const Path& path, std::vector<std::int32_t>& labels) const {
@@ -391,7 +392,7 @@ void BeamSearch::labels_of(const Path& path, std::vector<std::int32_t>& labels) 
   for (std::int32_t node = path.parent; tree_.label(node) != scorer_.start(); node = tree_.parent(node)) {
     labels.push_back(tree_.label(node));
   }
-  std::reverse(labels.begin(), labels.end());
+  std::ranges::reverse(labels);
 }
 
 }  // namespace mlb

@@ -1,6 +1,7 @@
 // The search for label sequences, many images at once. bench/decode/search.py is the meaning; this is the speed.
 #pragma once
 
+#include <compare>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -8,6 +9,7 @@
 #include <vector>
 
 #include "aligned.h"
+#include "model_tree.h"
 #include "options.h"
 #include "prefix_tree.h"
 #include "scorer.h"
@@ -35,12 +37,9 @@ struct Answers {
 // images share a set, the number of threads, and what the tree already holds change no answer.
 class BeamSearch {
  public:
-  // The parent of START where all images share it.
-  static constexpr std::int32_t kSharedRoot = -2;
-
-  // The tree belongs to this scorer, and to one search at a time. `sees_image`: every image has prefixes of its own.
-  BeamSearch(const Scorer& scorer, PrefixTree& tree, const SearchOptions& options, std::size_t state_size,
-             bool sees_image, int threads);
+  // The tree serves one search at a time. `sees_image`: every image has prefixes of its own. `threads` 0 takes every
+  // core. Throws std::invalid_argument where an option is out of its range.
+  BeamSearch(ModelTree& model, const SearchOptions& options, bool sees_image, int threads);
   ~BeamSearch() { abandon(); }
   BeamSearch(const BeamSearch&) = delete;
   BeamSearch& operator=(const BeamSearch&) = delete;
@@ -71,7 +70,7 @@ class BeamSearch {
 
   struct Live {
     Path path;
-    std::int32_t node;
+    std::int32_t node = PrefixTree::kAbsent;
   };
 
   // A queue entry of the exact search is a path; an ended one is a possible answer.
@@ -135,12 +134,13 @@ class BeamSearch {
   bool ended(const Path& path) const { return path.length > 0 && path.label == scorer_.end(); }
   bool better(const Path& a, const Path& b, Scratch& scratch) const;
   bool comes_first(const Path& a, const Path& b, Scratch& scratch) const;
-  int compare_labels(const Path& a, const Path& b, Scratch& scratch) const;
+  std::strong_ordering compare_labels(const Path& a, const Path& b, Scratch& scratch) const;
   void labels_of(const Path& path, std::vector<std::int32_t>& labels) const;
   bool no_live_path_matters(const Image& image) const;
 
-  const Scorer& scorer_;
-  PrefixTree& tree_;
+  ModelTree& model_;
+  const Scorer& scorer_;  // the model's
+  PrefixTree& tree_;      // the model's
   SearchOptions options_;
   std::span<const float> image_terms_, start_states_;
   std::size_t state_size_;

@@ -5,21 +5,26 @@
 
 namespace mlb {
 
-enum class Activation { identity, relu, tanh };
-enum class Search { beam, exact };
-enum class Stop { best, all };
-enum class ClassScore { max_over_steps, first_step, beam_marginal };
+enum class Activation : std::uint8_t { identity, relu, tanh };
+enum class Search : std::uint8_t { beam, exact };
+enum class Stop : std::uint8_t { best, all };
+enum class ClassScore : std::uint8_t { max_over_steps, first_step, beam_marginal };
 
+// No field has a default here: bench.records.SearchOptions is the one place that gives them. Whoever builds one names
+// every field, and the compiler refuses one that is left out (-Werror=missing-field-initializers).
 struct SearchOptions {
-  Search search = Search::beam;
-  std::int32_t beam_width = 2;
-  bool end_consumes_slot = true;  // an ended path takes a place in the beam in the round it ends
-  bool mask_repeats = false;
-  std::int32_t min_length = 0;   // labels before END is allowed
-  std::int32_t max_length = 20;  // most steps, END included, so also most labels
-  Stop stop = Stop::best;
-  ClassScore class_score = ClassScore::max_over_steps;
-  std::int64_t node_limit = 100'000;  // most prefixes that an exact search expands for one image
+  Search search;
+  std::int32_t beam_width;
+  bool end_consumes_slot;  // an ended path takes a place in the beam in the round it ends
+  bool mask_repeats;
+  std::int32_t min_length;  // labels before END is allowed
+  std::int32_t max_length;  // most steps, END included, so also most labels
+  Stop stop;
+  ClassScore class_score;
+  std::int64_t node_limit;  // most prefixes that an exact search expands for one image
 };
+
+// Returns the options. Throws std::invalid_argument where a number is out of its range.
+SearchOptions checked(const SearchOptions& options);
 
 }  // namespace mlb

@@ -13,7 +13,8 @@ constexpr std::size_t kFewestSlots = 64;
 
 RowArena::RowArena(std::size_t width)
     : width_(width),
-      shift_(std::bit_width(std::max<std::size_t>(1, kHugePage / (sizeof(float) * std::max<std::size_t>(1, width)))) -
+      shift_(static_cast<int>(std::bit_width(
+                 std::max<std::size_t>(1, kHugePage / (sizeof(float) * std::max<std::size_t>(1, width))))) -
              1),
       mask_((std::size_t{1} << shift_) - 1) {}
 
@@ -33,7 +34,7 @@ PrefixTree::PrefixTree(std::size_t term_width, std::size_t state_width)
 
 std::size_t PrefixTree::slot(std::uint64_t key) const {
   // Fibonacci hashing, then linear probing.
-  std::size_t at = static_cast<std::size_t>((key * 0x9E3779B97F4A7C15U) >> shift_);
+  auto at = static_cast<std::size_t>((key * 0x9E3779B97F4A7C15U) >> shift_);
   while (slots_[at].key != key && slots_[at].key != kEmpty) at = (at + 1) & (slots_.size() - 1);
   return at;
 }
@@ -52,11 +53,12 @@ std::int32_t PrefixTree::insert(std::int32_t parent, std::int32_t label) {
   if (slots_.size() < 2 * (parents_.size() + 1)) rehash(2 * slots_.size());
   parents_.push_back(parent);
   labels_.push_back(label);
-  slots_[slot(key(parent, label))] = {key(parent, label), node};
+  slots_[slot(key(parent, label))] = {.key = key(parent, label), .node = node};
   return node;
 }
 
 void PrefixTree::truncate(std::int32_t size) {
+  size = std::max(size, 0);
   if (size >= this->size()) return;
   parents_.resize(index(size));
   labels_.resize(index(size));
@@ -66,12 +68,12 @@ void PrefixTree::truncate(std::int32_t size) {
 }
 
 void PrefixTree::rehash(std::size_t slots) {
-  slots_.assign(slots, {kEmpty, kAbsent});
+  slots_.assign(slots, {.key = kEmpty, .node = kAbsent});
   slots_.shrink_to_fit();
   shift_ = 64 - std::countr_zero(slots);
   for (std::int32_t node = 0; node < size(); ++node) {
     const std::uint64_t k = key(parent(node), label(node));
-    slots_[slot(k)] = {k, node};
+    slots_[slot(k)] = {.key = k, .node = node};
   }
 }
 

@@ -30,6 +30,8 @@ class RowArena {
 class PrefixTree {
  public:
   static constexpr std::int32_t kAbsent = -1;
+  // The parent of START where all images share it.
+  static constexpr std::int32_t kSharedRoot = -2;
 
   // Widths are in floats; both are padded.
   PrefixTree(std::size_t term_width, std::size_t state_width);
@@ -39,7 +41,7 @@ class PrefixTree {
   std::int32_t find(std::int32_t parent, std::int32_t label) const;
   // Returns the new node, whose rows are unset. It must be absent.
   std::int32_t insert(std::int32_t parent, std::int32_t label);
-  // Drops all but the oldest `size` nodes.
+  // Drops all but the oldest `size` nodes; all of them, where it is negative.
   void truncate(std::int32_t size);
 
   std::int32_t parent(std::int32_t node) const { return parents_[index(node)]; }

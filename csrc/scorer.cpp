@@ -12,8 +12,10 @@ constexpr float kForbidden = -std::numeric_limits<float>::infinity();
 constexpr double kSmallestTotal = 1e-200;  // below it, products of weights may have lost their small end
 
 // The part of a row behind its scores. In float, equal sums of other weights would no longer come out equal.
+// NOLINTBEGIN(*-reinterpret-cast): doubles in a row of floats, which is aligned for both
 const double* weights_of(const float* row, std::size_t width) { return reinterpret_cast<const double*>(row + width); }
 double* weights_of(float* row, std::size_t width) { return reinterpret_cast<double*>(row + width); }
+// NOLINTEND(*-reinterpret-cast)
 
 }  // namespace
 
@@ -30,14 +32,19 @@ Scorer::Scorer(std::span<const float> output, std::span<const float> bias, Activ
   if (labels_ < 1 || depth_ < 1 || output.size() != depth_ * bias.size()) {
     throw std::invalid_argument("output must be (labels + 1, D) and bias (labels + 1), with a label at least");
   }
-  std::copy(bias.begin(), bias.end(), bias_.begin());
+  for (const float value : bias) {
+    if (!(value < std::numeric_limits<float>::infinity())) throw std::invalid_argument("bias holds NaN or +infinity");
+  }
+  std::ranges::copy(bias, bias_.begin());
   for (std::size_t label = 0; label < bias.size(); ++label) {
     for (std::size_t d = 0; d < depth_; ++d) columns_[d * score_width_ + label] = output[label * depth_ + d];
   }
 }
 
 ScoreRows Scorer::make_rows() const {
-  return {Floats(score_width_), Floats((score_width_ + kBlock - 1) / kBlock), Floats(padded(depth_))};
+  return {.scores = Floats(score_width_),
+          .maxima = Floats((score_width_ + kBlock - 1) / kBlock),
+          .joint = Floats(padded(depth_))};
 }
 
 void Scorer::prefix_row(const float* term, float* row) const {
@@ -104,18 +111,21 @@ void Scorer::remove(ScoreRows& rows, std::size_t label) const {
 }
 
 Normalizer Scorer::normalize(const ScoreRows& rows) const {
-  const float highest = *std::max_element(rows.maxima.begin(), rows.maxima.end());
-  if (highest == kForbidden) return {highest, 0.0, false, 0.0};
+  const float highest = *std::ranges::max_element(rows.maxima);
+  if (highest == kForbidden) return {.highest = highest, .log_sum = 0.0, .by_weights = false, .log_total = 0.0};
   const double total = rows.total + rows.end_total;
   if (rows.total > 0.0 && total > kSmallestTotal) {
     const double log_total = std::log(total) + rows.shift;
-    return {highest, std::max(0.0, log_total - highest), true, log_total};
+    return {
+        .highest = highest, .log_sum = std::max(0.0, log_total - highest), .by_weights = true, .log_total = log_total};
   }
-  return {highest, std::log(math_.sum_exp(rows.scores.data(), highest, score_width_)), false, 0.0};
+  return {.highest = highest,
+          .log_sum = std::log(math_.sum_exp(rows.scores.data(), highest, score_width_)),
+          .by_weights = false,
+          .log_total = 0.0};
 }
 
-double Scorer::log_probability(const ScoreRows& rows, const Normalizer& normalizer, std::int32_t label,
-                               float score) const {
+double Scorer::log_probability(const ScoreRows& rows, const Normalizer& normalizer, std::int32_t label, float score) {
   // The sum was taken over unrounded scores, so a rounded one could be more probable than certain.
   const double result = normalizer.by_weights ? static_cast<double>(rows.prefix[label]) +
                                                     static_cast<double>(rows.image[label]) - normalizer.log_total

@@ -33,7 +33,8 @@ struct ScoreRows {
 // as doubles, then highest and END's weight, which is kept out of the others; without identity, D numbers each.
 class Scorer {
  public:
-  // output (labels + 1, depth) row-major and finite; bias (labels + 1), finite or -infinity.
+  // output (labels + 1, depth) row-major and finite; bias (labels + 1), finite, or -infinity to forbid an entry.
+  // Throws std::invalid_argument for other shapes or biases.
   Scorer(std::span<const float> output, std::span<const float> bias, Activation activation);
 
   std::int32_t labels() const { return labels_; }
@@ -54,7 +55,7 @@ class Scorer {
   void forbid(ScoreRows& rows, std::int32_t label) const;
   Normalizer normalize(const ScoreRows& rows) const;
   // Returns log P(label), never above 0: a path is never more probable than its beginning.
-  double log_probability(const ScoreRows& rows, const Normalizer& normalizer, std::int32_t label, float score) const;
+  static double log_probability(const ScoreRows& rows, const Normalizer& normalizer, std::int32_t label, float score);
   // Removes the best entry from rows and returns its index, the lower one of equals; -1: all are -infinity.
   std::int32_t take_best(ScoreRows& rows, float& score) const;
 
@@ -64,7 +65,7 @@ class Scorer {
   void write_weights(float* row) const;
   void remove(ScoreRows& rows, std::size_t label) const;
 
-  const VectorMath& math_;
+  const VectorMath& math_;  // NOLINT(*-avoid-const-or-ref-data-members): a table; no scorer is ever assigned to
   std::int32_t labels_;
   std::size_t depth_, score_width_;
   bool folded_;

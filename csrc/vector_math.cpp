@@ -3,16 +3,17 @@
 #include <array>
 #include <cstring>
 #include <limits>
+#include <numbers>
 
 #include "aligned.h"
 
-#if !defined(__GNUC__)
+#ifndef __GNUC__
 #error "The kernel is written with GCC's vector extensions: build it with GCC or Clang."
 #endif
 
 // Each routine is written once, in the compiler's portable vector type, and compiled for three processors.
 // The wheel must run everywhere, so the choice is made when the module is loaded, not by -march.
-#define MLB_INLINE [[gnu::always_inline]] static inline
+#define MLB_INLINE [[gnu::always_inline]] inline
 
 namespace mlb {
 namespace {
@@ -40,28 +41,33 @@ MLB_INLINE Float8 larger(Float8 a, Float8 b) { return a > b ? a : b; }
 using Float4 [[gnu::vector_size(16)]] = float;
 using Int4 [[gnu::vector_size(16)]] = std::int32_t;
 
+template <typename Half>
+struct Halves {
+  Half low, high;
+};
+
 // Halves are compared before lanes, so that the chain of comparisons is short.
 MLB_INLINE float largest_lane(Float8 x) {
-  Float4 half[2];
-  std::memcpy(half, &x, sizeof(x));
-  const Float4 best = half[0] > half[1] ? half[0] : half[1];
+  Halves<Float4> half{};
+  std::memcpy(&half, &x, sizeof(x));
+  const Float4 best = half.low > half.high ? half.low : half.high;
   const float left = best[0] > best[1] ? best[0] : best[1];
   const float right = best[2] > best[3] ? best[2] : best[3];
   return left > right ? left : right;
 }
 
 MLB_INLINE std::int32_t smallest_lane(Int8 x) {
-  Int4 half[2];
-  std::memcpy(half, &x, sizeof(x));
-  const Int4 best = half[0] < half[1] ? half[0] : half[1];
+  Halves<Int4> half{};
+  std::memcpy(&half, &x, sizeof(x));
+  const Int4 best = half.low < half.high ? half.low : half.high;
   const std::int32_t left = best[0] < best[1] ? best[0] : best[1];
   const std::int32_t right = best[2] < best[3] ? best[2] : best[3];
   return left < right ? left : right;
 }
 
 MLB_INLINE bool all_lanes(Int8 x) {
-  std::int64_t parts[4];
-  std::memcpy(parts, &x, sizeof(x));
+  std::array<std::int64_t, 4> parts{};
+  std::memcpy(parts.data(), &x, sizeof(x));
   return ((parts[0] & parts[1]) & (parts[2] & parts[3])) == -1;
 }
 
@@ -77,13 +83,14 @@ MLB_INLINE double sum_of_lanes(Double8 x) { return ((x[0] + x[4]) + (x[1] + x[5]
 // 2^n * exp(r) with |r| <= ln(2) / 2, and Taylor's series to r^12 / 12!: its error is below 2e-16, relative.
 MLB_INLINE Double8 exponential(Double8 x) {
   constexpr double kShift = 0x1.8p52;  // added to a number, it leaves the nearest integer in the low bits
+  // Their sum is ln(2); n * kLog2High is exact. NOLINTNEXTLINE(modernize-use-std-numbers): not ln(2) itself
   constexpr double kLog2High = 0x1.62e42fefa3800p-1, kLog2Low = 0x1.ef35793c76730p-45;
   constexpr std::array<double, 13> kFactor = {
       1.0,        1.0,         1.0 / 2,      1.0 / 6,       1.0 / 24,       1.0 / 120,      1.0 / 720,
       1.0 / 5040, 1.0 / 40320, 1.0 / 362880, 1.0 / 3628800, 1.0 / 39916800, 1.0 / 479001600};
   const Double8 lowest = Double8{} - 700.0;
   x = x > lowest ? x : lowest;
-  const Double8 shifted = x * 0x1.71547652b82fep0 + kShift;
+  const Double8 shifted = x * std::numbers::log2e + kShift;
   const Double8 n = shifted - kShift;
   const Double8 r = (x - n * kLog2High) - n * kLog2Low;
   Double8 series = Double8{} + kFactor[12];
@@ -103,7 +110,7 @@ MLB_INLINE void add_(const float* a, const float* b, float* sum, std::size_t wid
 template <std::size_t kVectors>
 MLB_INLINE void product_columns(const float* rows, const float* x, const float* initial, float* result,
                                 std::size_t depth, std::size_t width) {
-  Float8 sums[kVectors];
+  Float8 sums[kVectors];  // NOLINT(*-avoid-c-arrays): std::array<Float8, n> would drop the vector's attribute
   for (std::size_t v = 0; v < kVectors; ++v) sums[v] = load(initial + v * kLanes);
   for (std::size_t d = 0; d < depth; ++d, rows += width) {
     for (std::size_t v = 0; v < kVectors; ++v) sums[v] += load(rows + v * kLanes) * x[d];
@@ -240,6 +247,7 @@ MLB_INLINE bool all_finite_(const float* x, std::size_t count) {
 
 }  // namespace
 
+// NOLINTBEGIN(bugprone-macro-parentheses): a suffix and an attribute cannot stand in parentheses
 #define MLB_TABLE(suffix, target)                                                                                     \
   namespace {                                                                                                         \
   target void weights_##suffix(const float* row, float highest, double* weights, std::size_t width) {                 \
@@ -279,15 +287,20 @@ MLB_INLINE bool all_finite_(const float* x, std::size_t count) {
   }
 
 MLB_TABLE(portable, )
-#if defined(__x86_64__)
+#ifdef __x86_64__
 MLB_TABLE(avx2, [[gnu::target("avx2,fma")]])
+#ifdef __clang__  // it takes a vector's width from its type, and would ignore an attribute that names the width
+MLB_TABLE(avx512, [[gnu::target("avx512f,avx512vl,avx512dq,avx512bw,avx2,fma")]])
+#else
 MLB_TABLE(avx512, [[gnu::target("avx512f,avx512vl,avx512dq,avx512bw,avx2,fma,prefer-vector-width=512")]])
 #endif
+#endif
+// NOLINTEND(bugprone-macro-parentheses)
 
 const VectorMath& portable_vector_math() { return k_portable; }
 
 const VectorMath& vector_math() {
-#if defined(__x86_64__)
+#ifdef __x86_64__
   static const VectorMath& chosen = [&]() -> const VectorMath& {
     __builtin_cpu_init();
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&

@@ -1,44 +1,16 @@
 // The search without Python: threads, cold and warm trees and whole or divided image sets give one answer.
-#include <cmath>
-#include <random>
 #include <vector>
 
 #include "beam.h"
 #include "check.h"
+#include "search_options.h"
+#include "waves.h"
 
 namespace {
 
-constexpr std::int32_t kLabels = 17;
-constexpr std::size_t kDepth = 6, kState = 3, kImages = 300;
+using namespace mlb_test;
 
-std::vector<float> normals(std::size_t count, unsigned seed) {
-  std::mt19937 engine(seed);
-  std::normal_distribution<float> normal;
-  std::vector<float> values(count);
-  for (float& value : values) value = normal(engine);
-  return values;
-}
-
-// A step network that is any function of label and state: terms and states are waves of both.
-void step(std::span<const std::int64_t> labels, std::span<const float> states, std::vector<float>& terms,
-          std::vector<float>& following) {
-  for (std::size_t i = 0; i < labels.size(); ++i) {
-    float mixed = 0.37F * static_cast<float>(labels[i]);
-    for (std::size_t s = 0; s < kState; ++s) mixed += states[i * kState + s] * static_cast<float>(s + 1);
-    for (std::size_t d = 0; d < kDepth; ++d) terms.push_back(std::sin(mixed * static_cast<float>(d + 2)));
-    for (std::size_t s = 0; s < kState; ++s) following.push_back(std::cos(mixed + static_cast<float>(s)));
-  }
-}
-
-void run(mlb::BeamSearch& search) {
-  while (search.advance()) {
-    std::vector<std::int64_t> labels(search.pending());
-    std::vector<float> states(search.pending() * kState), terms, following;
-    search.write_pending(labels, states);
-    step(labels, states, terms, following);
-    search.provide(terms, following);
-  }
-}
+constexpr std::size_t kImages = 300;
 
 void check_equal(const mlb::Answers& a, const mlb::Answers& b) {
   CHECK(a.sequences == b.sequences);
@@ -48,19 +20,17 @@ void check_equal(const mlb::Answers& a, const mlb::Answers& b) {
 }
 
 void check_options(const mlb::SearchOptions& options, mlb::Activation activation, bool sees_image) {
-  const std::vector<float> output = normals((kLabels + 1) * kDepth, 1), bias = normals(kLabels + 1, 2);
   const std::vector<float> terms = normals(kImages * kDepth, 3);
   const std::vector<float> starts = normals((sees_image ? kImages : 1) * kState, 4);
-  const mlb::Scorer scorer(output, bias, activation);
-  mlb::PrefixTree tree(scorer.row_width(), mlb::padded(kState)), other(scorer.row_width(), mlb::padded(kState));
-  mlb::BeamSearch cold(scorer, tree, options, kState, sees_image, 1);
+  mlb::ModelTree tree = empty_tree(activation), other = empty_tree(activation);
+  mlb::BeamSearch cold(tree, options, sees_image, 1);
   cold.begin(terms, starts);
   run(cold);
-  mlb::BeamSearch warm(scorer, tree, options, kState, sees_image, 4);
+  mlb::BeamSearch warm(tree, options, sees_image, 4);
   warm.begin(terms, starts);
   run(warm);
   CHECK(warm.prefixes_computed() == 0);
-  mlb::BeamSearch threaded(scorer, other, options, kState, sees_image, 4);
+  mlb::BeamSearch threaded(other, options, sees_image, 4);
   threaded.begin(terms, starts);
   CHECK(threaded.advance());
   threaded.begin(terms, starts);  // a search that is begun anew has forgotten what it lacked
@@ -72,17 +42,23 @@ void check_options(const mlb::SearchOptions& options, mlb::Activation activation
 void check_overflow() {
   const std::vector<float> output((kLabels + 1) * kDepth, 1.0F), bias(kLabels + 1), starts(kState);
   const std::vector<float> terms(kDepth, 3e38F);
-  const mlb::Scorer scorer(output, bias, mlb::Activation::identity);
-  mlb::PrefixTree tree(scorer.row_width(), mlb::padded(kState));
-  mlb::BeamSearch search(scorer, tree, {}, kState, false, 1);
+  mlb::ModelTree tree(mlb::Scorer(output, bias, mlb::Activation::identity), kState);
+  mlb::BeamSearch search(tree, short_search(), false, 1);
   search.begin(terms, starts);
-  bool refused = false;
-  try {
-    run(search);
-  } catch (const std::invalid_argument&) {
-    refused = true;
+  CHECK(refusal([&] { run(search); }).starts_with("scores overflow float32"));
+}
+
+void check_range() {
+  mlb::ModelTree tree = empty_tree(mlb::Activation::relu);
+  for (const auto damage : {+[](mlb::SearchOptions& options) { options.beam_width = 0; },
+                            +[](mlb::SearchOptions& options) { options.max_length = 0; },
+                            +[](mlb::SearchOptions& options) { options.min_length = -1; },
+                            +[](mlb::SearchOptions& options) { options.node_limit = 0; }}) {
+    mlb::SearchOptions options = short_search();
+    damage(options);
+    CHECK(
+        refusal([&] { const mlb::BeamSearch search(tree, options, false, 1); }).starts_with("beam_width, max_length"));
   }
-  CHECK(refused);
 }
 
 }  // namespace
@@ -92,19 +68,17 @@ int main() {
     for (const auto activation : {mlb::Activation::identity, mlb::Activation::relu, mlb::Activation::tanh}) {
       for (const bool sees_image : {false, true}) {
         for (const bool strict : {false, true}) {
-          mlb::SearchOptions options;
+          mlb::SearchOptions options = short_search();
           options.search = search;
-          options.beam_width = 3;
-          options.max_length = 5;
           options.min_length = strict ? 2 : 0;
           options.mask_repeats = strict;
           options.end_consumes_slot = !strict;
           options.class_score = strict ? mlb::ClassScore::beam_marginal : mlb::ClassScore::max_over_steps;
-          options.node_limit = 60;
           check_options(options, activation, sees_image);
         }
       }
     }
   }
   check_overflow();
+  check_range();
 }

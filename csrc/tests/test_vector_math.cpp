@@ -39,7 +39,7 @@ int main() {
     CHECK(math.sum_exp(one.data(), highest, width) == portable.sum_exp(one.data(), highest, width));
     mlb::Floats maxima((width + mlb::kBlock - 1) / mlb::kBlock);
     CHECK(math.block_maxima(one.data(), maxima.data(), width));
-    CHECK(*std::max_element(maxima.begin(), maxima.end()) == highest);
+    CHECK(*std::ranges::max_element(maxima) == highest);
     CHECK(math.all_finite(a.data(), width));
     CHECK(!math.all_finite(b.data(), width));
     one[width / 2] = std::numeric_limits<float>::quiet_NaN();
