@@ -34,6 +34,7 @@ def cases(draw):
         ),
         "bench.evaluation.protocols",
         "bench.errors",
+        "bench.show.markdown",
         "bench.speed.spread",
     ],
 )
