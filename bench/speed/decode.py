@@ -16,7 +16,7 @@ from bench.exported.export import export_step
 from bench.exported.model_folder import Description
 from bench.model.networks import by_chunks
 from bench.records import FloatArray, Preprocessing, SearchOptions
-from bench.speed import peers
+from bench.speed import decode_peers as peers
 from bench.speed.limits import machine_limits, peak_memory
 from bench.speed.spread import Spread, summarize
 from bench.speed.workloads import Workload

@@ -8,7 +8,8 @@ from bench import plugins
 from bench.cli import run_command_line
 from bench.errors import DataError
 from bench.records import SearchOptions
-from bench.speed import peers, workloads
+from bench.speed import decode_peers as peers
+from bench.speed import workloads
 from bench.speed.decode import DecodeBench
 
 
