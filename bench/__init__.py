@@ -62,6 +62,7 @@ if TYPE_CHECKING:
         SearchOptions,
         Split,
     )
+    from bench.show.markdown import markdown_table
     from bench.system.deterministic import deterministic
     from bench.system.files import canonical_json, digest, write_atomic
     from bench.system.progress import progress_bar, progress_shown
@@ -84,6 +85,7 @@ _HOMES = {
         "Activation BoolArray ClassScore Dataset Features FloatArray Images IntArray LabelSets Measures "
         "Preprocessing ScoreKind Scores SearchOptions Split"
     ),
+    "bench.show.markdown": "markdown_table",
     "bench.system.deterministic": "deterministic",
     "bench.system.files": "canonical_json digest write_atomic",
     "bench.system.progress": "progress_bar progress_shown",
@@ -143,6 +145,7 @@ __all__ = [
     "deterministic",
     "digest",
     "hookimpl",
+    "markdown_table",
     "narrow",
     "preprocess",
     "progress_bar",

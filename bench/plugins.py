@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import pluggy
 
@@ -23,15 +23,38 @@ from bench.errors import PluginError, unknown
 BLOCK_VARIABLE = "BENCH_WITHOUT"
 """Environment variable: comma-separated distributions or entry-point names that are not loaded."""
 
-Spec = TypeVar("Spec", DatasetSpec, BackboneSpec, ModelSpec, TrackerSpec)
 
-SPECS = {
-    "bench_datasets": DatasetSpec,
-    "bench_backbones": BackboneSpec,
-    "bench_models": ModelSpec,
-    "bench_trackers": TrackerSpec,
-}
-"""What each hook returns a list of."""
+class Named(Protocol):
+    """What every spec has: the name that users type."""
+
+    @property
+    def name(self) -> str: ...
+
+
+Spec = TypeVar("Spec", bound=Named)
+
+
+@dataclass(frozen=True, slots=True)
+class Kind(Generic[Spec]):
+    """A kind of thing that plugins add: the hook that returns a list of it, the type of each, and one's name."""
+
+    hook: str
+    spec: type[Spec]
+    singular: str
+
+    @property
+    def plural(self) -> str:
+        """Return the name of all of them, as in ``bench list models``."""
+        return self.hook.removeprefix("bench_")
+
+
+MODELS = Kind("bench_models", ModelSpec, "model")
+DATASETS = Kind("bench_datasets", DatasetSpec, "dataset")
+BACKBONES = Kind("bench_backbones", BackboneSpec, "backbone")
+TRACKERS = Kind("bench_trackers", TrackerSpec, "tracker")
+
+KINDS: tuple[Kind[Any], ...] = (MODELS, DATASETS, BACKBONES, TRACKERS)
+"""Every kind, in the order of ``bench list``. A new one is a hook, a spec and a row here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,43 +79,48 @@ class Found(Generic[Spec]):
 
 @dataclass(frozen=True, slots=True)
 class Registry:
-    """Everything the installed plugins offer. ``broken`` maps a plugin to why it was left out."""
+    """Everything the installed plugins offer, by the plural of its kind and its name.
 
-    datasets: dict[str, Found[DatasetSpec]]
-    backbones: dict[str, Found[BackboneSpec]]
-    models: dict[str, Found[ModelSpec]]
-    broken: dict[Origin, str]
-    trackers: dict[str, Found[TrackerSpec]] = field(default_factory=dict)
+    ``broken`` maps a plugin to why it was left out.
+    """
+
+    offered: dict[str, dict[str, Found[Any]]] = field(default_factory=lambda: {kind.plural: {} for kind in KINDS})
+    broken: dict[Origin, str] = field(default_factory=dict)
+
+    def all(self, kind: Kind[Spec]) -> dict[str, Found[Spec]]:
+        """Return all of one kind by name, as in ``registry.all(MODELS)``."""
+        return self.offered[kind.plural]
+
+    def named(self, kind: Kind[Spec], name: str) -> Found[Spec]:
+        """Return the one of ``kind`` called ``name``, or raise ``UsageError`` with the nearest names."""
+        table = self.all(kind)
+        if name not in table:
+            left_out = f" ({len(self.broken)} plugins could not be loaded)" if self.broken else ""
+            raise unknown(kind.singular, name, table, f"See: bench list {kind.plural}{left_out}")
+        return table[name]
 
     def dataset(self, name: str) -> Found[DatasetSpec]:
         """Return the data set called ``name``, or raise ``UsageError`` with the nearest names."""
-        return self._get("dataset", "datasets", self.datasets, name)
+        return self.named(DATASETS, name)
 
     def model(self, name: str) -> Found[ModelSpec]:
         """Return the model called ``name``, or raise ``UsageError`` with the nearest names."""
-        return self._get("model", "models", self.models, name)
+        return self.named(MODELS, name)
 
     def tracker(self, name: str) -> Found[TrackerSpec]:
         """Return the tracker called ``name``, or raise ``UsageError`` with the nearest names."""
-        return self._get("tracker", "trackers", self.trackers, name)
+        return self.named(TRACKERS, name)
 
     def backbone(self, name: str) -> tuple[Found[BackboneSpec], str]:
         """Return the backbone called ``name`` and its variant: ``timm/resnet18`` is family timm, variant resnet18."""
+        backbones = self.all(BACKBONES)
         family, slash, variant = name.partition("/")
-        found = self._get("backbone", "backbones", self.backbones, name if name in self.backbones else family)
+        found = self.named(BACKBONES, name if name in backbones else family)
         if found.spec.family and not variant:
-            raise unknown(
-                "backbone", name, self.backbones, f"'{family}' is a family. Try: --backbone {family}/resnet18"
-            )
-        if slash and not found.spec.family and name not in self.backbones:
-            raise unknown("backbone", name, self.backbones, "See: bench list backbones")
+            raise unknown("backbone", name, backbones, f"'{family}' is a family. Try: --backbone {family}/resnet18")
+        if slash and not found.spec.family and name not in backbones:
+            raise unknown("backbone", name, backbones, "See: bench list backbones")
         return found, variant if found.spec.family else ""
-
-    def _get(self, kind: str, plural: str, table: dict[str, Found[Spec]], name: str) -> Found[Spec]:
-        if name not in table:
-            left_out = f" ({len(self.broken)} plugins could not be loaded)" if self.broken else ""
-            raise unknown(kind, name, table, f"See: bench list {plural}{left_out}")
-        return table[name]
 
 
 def load(
@@ -107,7 +135,7 @@ def load(
         entry_points = importlib.metadata.entry_points(group=hookspecs.PROJECT)
     if without is None:
         without = frozenset(filter(None, os.environ.get(BLOCK_VARIABLE, "").split(",")))
-    registry = Registry({}, {}, {}, {})
+    registry = Registry()
     for entry_point in sorted(set(entry_points), key=lambda e: (e.dist.name if e.dist else "", e.name)):
         distribution = entry_point.dist.name if entry_point.dist else "unknown distribution"
         version = entry_point.dist.version if entry_point.dist else "?"
@@ -115,15 +143,13 @@ def load(
         if {distribution, entry_point.name} & without:
             continue
         try:
-            offered = _offers(entry_point.load(), origin)
+            offered = _offers(entry_point.load())
         except Exception as error:  # a plugin may fail in any way; the others must still work
-            kind = "" if isinstance(error, PluginError) else f"{type(error).__name__}: "
-            registry.broken[origin] = f"{kind}{error}".splitlines()[0]
+            failure = "" if isinstance(error, PluginError) else f"{type(error).__name__}: "
+            registry.broken[origin] = f"{failure}{error}".splitlines()[0]
             continue
-        _add(registry.datasets, offered["bench_datasets"], origin)
-        _add(registry.backbones, offered["bench_backbones"], origin)
-        _add(registry.models, offered["bench_models"], origin)
-        _add(registry.trackers, offered["bench_trackers"], origin)
+        for kind, specs in offered:
+            _add(registry.all(kind), specs, origin)
     return registry
 
 
@@ -133,19 +159,19 @@ def installed() -> Registry:
     return load()
 
 
-def _offers(plugin: object, origin: Origin) -> dict[str, list[Any]]:
-    """Return what each hook of one plugin returns. A manager per plugin keeps one plugin's failure its own."""
+def _offers(plugin: object) -> list[tuple[Kind[Any], list[Any]]]:
+    """Return what one plugin adds of each kind. A manager per plugin keeps one plugin's failure its own."""
     manager = pluggy.PluginManager(hookspecs.PROJECT)
     manager.add_hookspecs(hookspecs)
     manager.register(plugin)
     try:
         manager.check_pending()
     except pluggy.PluginValidationError as error:
-        hooks = sorted(name for name in vars(hookspecs) if name.startswith("bench_"))
-        raise PluginError(f"{error}; hooks are: {', '.join(hooks)}") from None
+        hooks = ", ".join(sorted(kind.hook for kind in KINDS))
+        raise PluginError(f"{error}; hooks are: {hooks}") from None
     if not manager.get_hookcallers(plugin):
         raise PluginError(f"no hook is implemented. Mark functions with @bench.hookimpl; see: {hookspecs.__name__}")
-    return {name: _returned(getattr(manager.hook, name), kind) for name, kind in SPECS.items()}
+    return [(kind, _returned(getattr(manager.hook, kind.hook), kind.spec)) for kind in KINDS]
 
 
 def _returned(hook: pluggy.HookCaller, kind: type[Any]) -> list[Any]:

@@ -1,7 +1,9 @@
 """Images/s and latency of backbones on a GPU, and of image-to-labels with decoding beside the next batch.
 
 torch eager, torch.compile, ONNX Runtime CUDA in fp32 and fp16; VGG16 and ResNet-50 with random weights, which
-change no time. Batches 1, 64 and 256. Run by benchmarks/gpu.sh.
+change no time. Batches 1, 64 and 256. Run by benchmarks/gpu.sh. The JSON holds a row for each network, batch and
+method: ``milliseconds`` of a batch (``bench.speed.spread.Spread``), and ``share``, the images a second with decoding
+over those without.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ import json
 import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +24,11 @@ import torchvision
 from bench import plugins
 from bench.errors import BenchError
 from bench.exported.engine import choose_device, open_session
-from bench.exported.export import quiet, to_fp16
+from bench.exported.onnx_files import to_fp16, write_onnx
 from bench.speed import workloads
-from bench.speed.measure import Bench
-from bench.system.clock import item_times, summarize
+from bench.speed.decode import DecodeBench
+from bench.speed.spread import summarize
+from bench.system.clock import item_times, seconds
 
 SIZE, BATCHES, TURNS = 224, (1, 64, 256), 60
 
@@ -66,15 +70,10 @@ def methods(name: str, depth: int, pixels: torch.Tensor, folder: Path) -> dict[s
     """Return every way to run the network on ``pixels``; one that fails is printed as not run."""
     module = network(name, depth)
     calls: dict[str, Callable[[Any], Any]] = {}
-    batch = torch.export.Dim("batch")
     for precision in ("fp32", "fp16"):
         path = folder / f"{name}-{precision}.onnx"
         if not path.exists():
-            example = (torch.zeros(2, 3, SIZE, SIZE),)
-            with quiet():
-                torch.onnx.export(
-                    module, example, input_names=["pixels"], dynamic_shapes=({0: batch},), dynamo=True, verbose=False
-                ).save(path)
+            write_onnx(module, (torch.zeros(2, 3, SIZE, SIZE),), ["pixels"], ["terms"], path)
             if precision == "fp16":
                 to_fp16(path)
         try:
@@ -87,14 +86,11 @@ def methods(name: str, depth: int, pixels: torch.Tensor, folder: Path) -> dict[s
     return calls
 
 
-def overlapped(call: Callable[[Any], Any], bench: Bench, images: int) -> tuple[float, float]:
+def overlapped(call: Callable[[Any], Any], bench: DecodeBench, images: int) -> tuple[float, float]:
     """Return images/s of the network alone, and with each batch decoded while the next is on the GPU."""
-    import time
-
     terms = np.ascontiguousarray(np.resize(bench.terms, (images, bench.terms.shape[1])))
 
-    def measured(decodes: bool) -> float:
-        started = time.perf_counter()
+    def all_turns(decodes: bool) -> None:
         with ThreadPoolExecutor(1) as pool:
             pending = None
             for _ in range(TURNS):
@@ -104,10 +100,10 @@ def overlapped(call: Callable[[Any], Any], bench: Bench, images: int) -> tuple[f
                 pending = pool.submit(bench.decoder.sequences, terms) if decodes else None
             if pending is not None:
                 pending.result()
-        return TURNS * images / (time.perf_counter() - started)
 
-    measured(True)
-    return measured(False), measured(True)
+    all_turns(decodes=True)
+    alone, together = seconds(lambda: all_turns(decodes=False)), seconds(lambda: all_turns(decodes=True))
+    return TURNS * images / alone, TURNS * images / together
 
 
 def main() -> None:
@@ -118,7 +114,9 @@ def main() -> None:
     if not torch.cuda.is_available():
         print("not run: torch sees no CUDA device")
         return
-    bench = Bench(workloads.from_digit_scenes(plugins.installed().model("cnn-rnn").spec), workloads.SearchOptions())
+    bench = DecodeBench(
+        workloads.from_digit_scenes(plugins.installed().model("cnn-rnn").spec), workloads.SearchOptions()
+    )
     rows = []
     print(torch.cuda.get_device_name(), "torch", torch.__version__)
     print(f"{'network':<10}{'batch':>6}  {'method':<20}{'images/s':>10}{'p50 ms':>9}{'p99 ms':>9}{'with decoding':>15}")
@@ -127,14 +125,20 @@ def main() -> None:
             for images in BATCHES:
                 pixels = torch.randn(images, 3, SIZE, SIZE, device="cuda")
                 for method, call in methods(name, bench.terms.shape[1], pixels, Path(folder)).items():
-                    times = summarize(item_times(call, [None] * TURNS))
+                    spent = summarize(item_times(call, [None] * TURNS), per_item=True).times(1e3)
                     alone, together = overlapped(call, bench, images)
                     rows.append(
-                        {"network": name, "images": images, "method": method, "share": together / alone, **times}
+                        {
+                            "network": name,
+                            "images": images,
+                            "method": method,
+                            "milliseconds": asdict(spent),
+                            "share": together / alone,
+                        }
                     )
                     print(
-                        f"{name:<10}{images:>6}  {method:<20}{images / times['p50']:>10,.0f}{times['p50'] * 1e3:>9.2f}"
-                        f"{times['p99'] * 1e3:>9.2f}{100 * together / alone:>13.1f} %"
+                        f"{name:<10}{images:>6}  {method:<20}{images / spent.median * 1e3:>10,.0f}{spent.median:>9.2f}"
+                        f"{spent.p99:>9.2f}{100 * together / alone:>13.1f} %"
                     )
     arguments.json.write_text(json.dumps(rows, indent=1))
 

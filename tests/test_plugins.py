@@ -6,12 +6,12 @@ import sys
 import types
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
 
 import bench
-from bench import PluginError, UsageError, plugins
+from bench import PluginError, UsageError, hookspecs, plugins
 from bench.cli import run_command_line
 
 
@@ -99,7 +99,7 @@ BROKEN: dict[str, tuple[Callable[[], object], str]] = {
 def test_a_broken_plugin_is_named_with_its_reason_and_the_others_still_work(case: str) -> None:
     content, reason = BROKEN[case]
     registry = plugins.load([entry("bench-broken", content), entry("bench-good", plugin_of("good"))])
-    assert list(registry.models) == ["good"]
+    assert list(registry.all(plugins.MODELS)) == ["good"]
     ((origin, told),) = registry.broken.items()
     assert str(origin) == "bench-broken 1.2 (models)"
     assert reason in told
@@ -111,9 +111,33 @@ def test_a_spec_remembers_the_distribution_it_comes_from() -> None:
     assert str(found.origin) == "bench-good 1.2 (models)"
 
 
+def test_every_hook_has_a_row_in_the_table_of_kinds_with_the_spec_it_returns() -> None:
+    hooks = {
+        name: get_type_hints(hook)["return"] for name, hook in vars(hookspecs).items() if name.startswith("bench_")
+    }
+    assert hooks == {kind.hook: list[kind.spec] for kind in plugins.KINDS}
+
+
+def test_a_new_kind_is_a_hook_and_a_row_and_is_then_looked_up_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    @dataclass(frozen=True)
+    class SamplerSpec:
+        name: str
+
+    def bench_samplers() -> list[SamplerSpec]:
+        raise AssertionError("a specification is not called")
+
+    samplers = plugins.Kind("bench_samplers", SamplerSpec, "sampler")
+    monkeypatch.setattr(hookspecs, "bench_samplers", hookspecs.hookspec(bench_samplers), raising=False)
+    monkeypatch.setattr(plugins, "KINDS", (*plugins.KINDS, samplers))
+    registry = plugins.load([entry("bench-good", hook("bench_samplers", [SamplerSpec("balanced")]))])
+    assert registry.named(samplers, "balanced").spec == SamplerSpec("balanced")
+    with pytest.raises(UsageError, match=r"no sampler 'balance'; did you mean 'balanced'\?.*bench list samplers"):
+        registry.named(samplers, "balance")
+
+
 def test_two_plugins_with_the_same_entry_point_name_are_both_loaded() -> None:
     registry = plugins.load([entry("bench-a", plugin_of("a")), entry("bench-b", plugin_of("b"))])
-    assert sorted(registry.models) == ["a", "b"]
+    assert sorted(registry.all(plugins.MODELS)) == ["a", "b"]
 
 
 def test_a_name_clash_names_both_distributions_and_the_way_out() -> None:
@@ -121,7 +145,7 @@ def test_a_name_clash_names_both_distributions_and_the_way_out() -> None:
     expected = r"'asl' is claimed by bench-a 1.2 \(one\) and by bench-b 1.2 \(two\).*BENCH_WITHOUT=two bench"
     with pytest.raises(PluginError, match=expected):
         plugins.load([first, second])
-    assert list(plugins.load([first, second], frozenset({"two"})).models) == ["asl"]
+    assert list(plugins.load([first, second], frozenset({"two"})).all(plugins.MODELS)) == ["asl"]
 
 
 @pytest.mark.parametrize("blocked", ["bench-broken", "bad"])
@@ -134,14 +158,18 @@ def test_a_blocked_plugin_is_not_even_imported(blocked: str, monkeypatch: pytest
         return plugin_of("bad-model")
 
     registry = plugins.load([entry("bench-broken", record, "bad"), entry("bench-good", plugin_of("good"))])
-    assert list(registry.models) == ["good"]
+    assert list(registry.all(plugins.MODELS)) == ["good"]
     assert not imported
     assert not registry.broken
 
 
 def test_the_order_of_installation_does_not_change_the_order_of_names() -> None:
     points = [entry("bench-b", plugin_of("b")), entry("bench-a", plugin_of("a"))]
-    assert list(plugins.load(points).models) == list(plugins.load(points[::-1]).models) == ["a", "b"]
+    assert (
+        list(plugins.load(points).all(plugins.MODELS))
+        == list(plugins.load(points[::-1]).all(plugins.MODELS))
+        == ["a", "b"]
+    )
 
 
 def test_an_unknown_model_says_that_plugins_are_missing() -> None:
@@ -195,6 +223,6 @@ def test_every_first_party_plugin_loads() -> None:
     registry = plugins.load(without=frozenset())
     own = [origin for origin in registry.broken if origin.distribution == "multilabel-bench"]
     assert own == []
-    assert {"cnn-rnn", "softmax"} <= set(registry.models)
+    assert {"cnn-rnn", "softmax"} <= set(registry.all(plugins.MODELS))
     points = importlib.metadata.entry_points(group="multilabel_bench")
     assert all(point.module in sys.modules for point in points)

@@ -33,7 +33,7 @@ def _names(kind: str, incomplete: str) -> list[str]:
     """Return the installed names that begin with what was typed; shell completion calls this."""
     from bench import plugins
 
-    return [name for name in getattr(plugins.installed(), kind) if name.startswith(incomplete)]
+    return [name for name in plugins.installed().offered[kind] if name.startswith(incomplete)]
 
 
 DATA, MODEL, MACHINE = "Data and features", "Model", "Machine and store"

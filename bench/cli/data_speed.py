@@ -32,6 +32,7 @@ def speed(  # noqa: PLR0917 - the parser passes options by name
     Rates are medians of one run on this machine. Pixels are compared with torchvision's first.
     """
     import os
+    from dataclasses import asdict
 
     from bench import plugins
     from bench.contracts import BackboneRequest
@@ -54,7 +55,7 @@ def speed(  # noqa: PLR0917 - the parser passes options by name
     built = found.spec.build(BackboneRequest(options, weights, default_cache(), variant))
     measured = compare(dataset.train, built, images=images, device=device)
     if as_json:
-        print(to_json({"environment": environment(), "loading": measured.to_json()}), end="")
+        print(to_json({"environment": environment(), "loading": asdict(measured)}), end="")
     else:
         _print(measured)
 
@@ -78,8 +79,8 @@ def _print(measured: Loading) -> None:
         table.add_row(
             rate.method,
             f"{rate.images:,}",
-            f"{rate.median:,.0f}",
-            f"{rate.low:,.0f}-{rate.high:,.0f}",
+            f"{rate.per_second.median:,.0f}",
+            f"{rate.per_second.q1:,.0f}-{rate.per_second.q3:,.0f}",
             f"{rate.ratio:.2f}",
         )
     console.print(table)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
+
+from bench.plugins import KINDS
 
 EXAMPLES = """Examples:
 
@@ -17,13 +19,26 @@ EXAMPLES = """Examples:
 
   bench list trackers"""
 
-KINDS = ("models", "datasets", "backbones", "trackers")
+PLURALS = tuple(kind.plural for kind in KINDS)
+
+SHOWN = {
+    "models": ("kind", "row"),
+    "datasets": ("backbone", "expects", "splits"),
+    "backbones": ("family",),
+    "trackers": ("requires",),
+}
+"""What is particular to the specs of a kind, beside what all have."""
 
 
 def list_plugins(
     kind: Annotated[
-        Literal["models", "datasets", "backbones", "trackers"] | None,
-        typer.Argument(help="What to list; everything if not given.", show_default=False),
+        str | None,
+        typer.Argument(
+            metavar="KIND",
+            help=f"What to list: {', '.join(PLURALS)}; everything if not given.",
+            show_default=False,
+            autocompletion=lambda incomplete: [name for name in PLURALS if name.startswith(incomplete)],
+        ),
     ] = None,
     options: Annotated[bool, typer.Option("--options", help="Also each one's options for --set.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -32,14 +47,17 @@ def list_plugins(
     import json
 
     from bench import plugins
+    from bench.errors import unknown
 
+    if kind and kind not in PLURALS:
+        raise unknown("kind of plugin", kind, PLURALS, "Try: bench list models")
     registry = plugins.installed()
-    chosen = [kind] if kind else list(KINDS)
+    chosen = [kind] if kind else PLURALS
     broken = [
         {"distribution": origin.distribution, "version": origin.version, "plugin": origin.entry_point, "reason": reason}
         for origin, reason in registry.broken.items()
     ]
-    listed = {name: [_entry(found, name) for found in getattr(registry, name).values()] for name in chosen}
+    listed = {name: [_entry(found, name) for found in registry.offered[name].values()] for name in chosen}
     if as_json:
         print(json.dumps(listed | {"broken": broken}, indent=1))
         return
@@ -60,15 +78,9 @@ def _entry(found: Any, kind: str) -> dict[str, Any]:
     spec, origin = found.spec, found.origin
     entry: dict[str, Any] = {"name": spec.name, "summary": spec.summary}
     groups = {"": spec.options}
+    entry |= {name: getattr(spec, name) for name in SHOWN.get(kind, ())}
     if kind == "models":
-        entry |= {"kind": spec.kind, "row": spec.row}
         groups |= {"training": training_options(spec), "search": SEARCH_OPTIONS if spec.kind == "sequence" else ()}
-    elif kind == "datasets":
-        entry |= {"backbone": spec.backbone, "expects": spec.expects, "splits": list(spec.splits)}
-    elif kind == "backbones":
-        entry |= {"family": spec.family}
-    else:
-        entry |= {"requires": spec.requires}
     described = [
         {"name": o.name, "default": o.default, "allowed": o.allowed, "help": o.help} | ({"of": of} if of else {})
         for of, table in groups.items()

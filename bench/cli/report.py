@@ -48,7 +48,7 @@ def report(  # noqa: PLR0917 - the parser passes options by name
 
     summaries = chosen(runs, runs_folder, dataset)
     groups = gather.groups(summaries, resamples)
-    rerunnable = {found.spec.row for found in plugins.installed().models.values()}
+    rerunnable = {found.spec.row for found in plugins.installed().all(plugins.MODELS).values()}
     ledgers = [paper_tables.build(table, summaries, rerunnable) for table in published.tables()]
     content = page.render(groups, ledgers, title).encode()
     write_atomic(out, content)

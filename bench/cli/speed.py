@@ -11,7 +11,7 @@ import typer
 from bench.cli.common import whole_numbers
 
 if TYPE_CHECKING:
-    from bench.speed.measure import Bench, Timing
+    from bench.speed.decode import DecodeBench, DecodeTiming
 
 EXAMPLES = """Examples:
 
@@ -51,12 +51,12 @@ def speed(  # noqa: PLR0917 - the parser passes options by name
 
     Ratios compare medians of one run on this machine; each way's sequences are compared with the kernel's first.
     """
-    from dataclasses import replace
+    from dataclasses import asdict, replace
 
     from bench import plugins
     from bench.speed import workloads
+    from bench.speed.decode import DecodeBench
     from bench.speed.end_to_end import image_to_labels
-    from bench.speed.measure import Bench
     from bench.store.sealed import to_json
     from bench.system.environment import environment
 
@@ -70,13 +70,13 @@ def speed(  # noqa: PLR0917 - the parser passes options by name
         record["not_run"].append("PyTorch under torch.compile: not asked for. Try: --compile")
     for workload in chosen or [workloads.from_digit_scenes(spec)]:
         for width in beam_widths:
-            bench = Bench(workload, replace(workload.options, beam_width=width), compiled=compiled)
+            bench = DecodeBench(workload, replace(workload.options, beam_width=width), compiled=compiled)
             timings = [timing for count, tree in _sizes(counts) for timing in bench.compare(count, tree)]
             details = _details(bench, width, scaling)
             if network and not record.get("image_to_labels"):
-                record["image_to_labels"] = image_to_labels(bench, network)
+                record["image_to_labels"] = [asdict(row) for row in image_to_labels(bench, network)]
             record["workloads"].append(details)
-            record["timings"] += [timing.to_json() for timing in timings]
+            record["timings"] += [asdict(timing) for timing in timings]
             if not as_json:
                 _print(bench, timings, details)
     if as_json:
@@ -94,20 +94,22 @@ def _sizes(counts: list[int]) -> list[tuple[int, str]]:
     return [*((count, "warm") for count in counts), (max(counts), "cold")]
 
 
-def _details(bench: Bench, width: int, scaling: bool) -> dict[str, Any]:
+def _details(bench: DecodeBench, width: int, scaling: bool) -> dict[str, Any]:
+    from dataclasses import asdict
+
     workload = bench.workload
     return {
         "workload": workload.name,
         "labels": workload.labels,
         "beam_width": width,
         "top_k_f1": workload.top_k_f1,
-        "latency_us": bench.latencies(),
+        "latency_us": {method: asdict(spread) for method, spread in bench.latencies().items()},
         "floor": bench.floor(),
         "scaling": bench.scaling([1_000, 10_000, 100_000, 1_000_000]) if scaling else [],
     }
 
 
-def _print(bench: Bench, timings: list[Timing], details: dict[str, Any]) -> None:
+def _print(bench: DecodeBench, timings: list[DecodeTiming], details: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -126,15 +128,15 @@ def _print(bench: Bench, timings: list[Timing], details: dict[str, Any]) -> None
             f"{timing.images:,}",
             timing.tree,
             timing.method,
-            f"{timing.median:,.2f}",
-            f"{timing.low:,.1f}-{timing.high:,.1f}",
+            f"{timing.microseconds.median:,.2f}",
+            f"{timing.microseconds.q1:,.1f}-{timing.microseconds.q3:,.1f}",
             f"{timing.ratio:,.1f}",
             f"{100 * timing.agree:.1f} %",
         )
     console.print(table)
     for method, times in details["latency_us"].items():
         console.print(
-            f"one by one, {method}: p50 {times['p50']:,.1f}, p95 {times['p95']:,.1f}, p99 {times['p99']:,.1f} us"
+            f"one by one, {method}: p50 {times['median']:,.1f}, p95 {times['p95']:,.1f}, p99 {times['p99']:,.1f} us"
         )
     floor = details["floor"]
     console.print(
@@ -150,8 +152,8 @@ def _print_rest(record: dict[str, Any]) -> None:
         times = row["milliseconds"]
         print(
             f"image to labels, {row['architecture']}, batch {row['images']}:"
-            f" ONNX Runtime + kernel {times['ours']:.1f} ms,"
-            f" eager PyTorch {times['eager']:.1f} ms ({row['ratio']:.2f} times); decoding is"
+            f" ONNX Runtime + kernel {times['ours']['median']:.1f} ms,"
+            f" eager PyTorch {times['eager']['median']:.1f} ms ({row['ratio']:.2f} times); decoding is"
             f" {100 * row['decode_share']:.3f} %"
         )
     for details in record["workloads"]:

@@ -14,7 +14,7 @@ from bench.cli.common import whole_numbers
 
 if TYPE_CHECKING:
     from bench.speed.metric_peers import Case
-    from bench.speed.metrics import Timing
+    from bench.speed.metrics import MetricTiming
 
 EXAMPLES = """Examples:
 
@@ -104,13 +104,15 @@ def _sizes(option: str, text: str) -> list[tuple[int, int]]:
     return [(int(part[1]), int(part[2])) for part in parts if part]
 
 
-def _case(case: Case, timings: list[Timing], floor: dict[str, float]) -> dict[str, Any]:
+def _case(case: Case, timings: list[MetricTiming], floor: dict[str, float]) -> dict[str, Any]:
+    from dataclasses import asdict
+
     images, labels = case.truth.shape
-    rows = [timing.to_json() for timing in timings]
+    rows = [asdict(timing) for timing in timings]
     return {"name": case.name, "images": images, "labels": labels, "timings": rows, "floor_seconds": floor}
 
 
-def _print(case: Case, timings: list[Timing], floor: dict[str, float]) -> None:
+def _print(case: Case, timings: list[MetricTiming], floor: dict[str, float]) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -124,8 +126,8 @@ def _print(case: Case, timings: list[Timing], floor: dict[str, float]) -> None:
         table.add_row(
             timing.part,
             timing.method,
-            f"{timing.median * 1e3:,.1f}",
-            f"{timing.low * 1e3:,.1f}-{timing.high * 1e3:,.1f}",
+            f"{timing.seconds.median * 1e3:,.1f}",
+            f"{timing.seconds.q1 * 1e3:,.1f}-{timing.seconds.q3 * 1e3:,.1f}",
             f"{timing.ratio:,.1f}",
             f"{timing.difference:.0e}" if timing.difference else "0",
         )
@@ -134,7 +136,7 @@ def _print(case: Case, timings: list[Timing], floor: dict[str, float]) -> None:
         ours, *others = [timing for timing in timings if timing.part == part]
         console.print(
             f"{part}: {min(timing.ratio for timing in others):.1f} times faster than the fastest other;"
-            f" {ours.median / floor[part]:.1f} times the least possible, {floor[part] * 1e3:,.1f} ms",
+            f" {ours.seconds.median / floor[part]:.1f} times the least possible, {floor[part] * 1e3:,.1f} ms",
             highlight=False,
         )
     console.print(

@@ -83,7 +83,7 @@ def _print_paper_tables(numbers: list[str], out: Path, style: str) -> None:
     from bench.store import runs as stored_runs
 
     summaries = [folder.summary() for folder in stored_runs.find(out)]
-    rerunnable = {found.spec.row for found in plugins.installed().models.values()}
+    rerunnable = {found.spec.row for found in plugins.installed().all(plugins.MODELS).values()}
     chosen = [table for table in published.tables() if {"all", str(table.number)} & set(numbers)]
     ledgers = [paper_tables.build(table, summaries, rerunnable) for table in chosen]
     if style == "terminal":

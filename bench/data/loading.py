@@ -9,7 +9,7 @@ import numpy as np
 
 from bench.data.preprocess import preprocess
 from bench.records import FloatArray, Images, Preprocessing
-from bench.system.clock import thread_counts
+from bench.system.threads import thread_counts
 
 
 def load(images: Images, batches: Sequence[Sequence[int]], preprocessing: Preprocessing) -> Iterator[FloatArray]:

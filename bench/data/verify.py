@@ -10,9 +10,8 @@ from bench.data.fingerprint import fingerprint, fingerprint_over
 from bench.data.images import MissingImages
 from bench.errors import DataError
 from bench.records import Dataset, Split
-from bench.system.clock import thread_counts
 from bench.system.progress import progress_bar
-from bench.system.threads import in_threads
+from bench.system.threads import in_threads, thread_counts
 
 UNKNOWN = "no known variant: compare with your own runs only"
 MOST_NAMED = 10

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import logging
-import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +10,7 @@ import numpy as np
 from bench.errors import ModelError
 from bench.exported.engine import Encoder, OnnxStepNetwork
 from bench.exported.model_folder import DECODER, ENCODER, KEY, PIXELS, STEP, Description
+from bench.exported.onnx_files import to_fp16, write_onnx
 from bench.records import BoolArray, FloatArray
 from bench.system.files import atomic_path
 
@@ -50,7 +47,7 @@ def export(
     encoder = _encoder(backbone, model, sequence).eval()
     batch = torch.from_numpy(np.ascontiguousarray(images[:2].repeat(2, axis=0)[:2]))
     output = "image_terms" if sequence else "scores"
-    _write(encoder, (batch,), ["pixels"], [output], folder / ENCODER, description)
+    write_onnx(encoder, (batch,), ["pixels"], [output], folder / ENCODER, {KEY: description.to_json()})
     start_states = export_step(model, description, folder, dimensions) if sequence else None
     if description.precision == "fp16":
         to_fp16(folder / ENCODER)
@@ -69,7 +66,8 @@ def export_step(model: Any, description: Description, folder: Path, dimensions: 
 
     start_states: FloatArray = model.start_states(torch.zeros(1, dimensions)).float().detach().numpy()
     inputs = torch.zeros(2, dtype=torch.long), torch.zeros(2, start_states.shape[1])
-    _write(_step(model), inputs, ["labels", "states"], ["terms", "next_states"], folder / STEP, description)
+    names, outputs = ["labels", "states"], ["terms", "next_states"]
+    write_onnx(_step(model), inputs, names, outputs, folder / STEP, {KEY: description.to_json()})
     _write_decoder(model, folder / DECODER, {"start_states": start_states})
     return start_states
 
@@ -125,20 +123,6 @@ def known_prefixes(network: Any, sequences: list[tuple[int, ...]]) -> dict[str, 
     return {"parents": parents, "labels": labels, "terms": terms, "states": states}
 
 
-def to_fp16(path: Path) -> None:
-    """Turn weights and arithmetic into half precision; inputs and outputs stay float32."""
-    import onnx
-    from onnxruntime.transformers.float16 import convert_float_to_float16
-    from onnxruntime.transformers.onnx_model import OnnxModel
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        half = convert_float_to_float16(onnx.load(path), keep_io_types=True)
-        OnnxModel(half).topological_sort()
-    with atomic_path(path) as temporary:
-        onnx.save(half, temporary)
-
-
 def _encoder(backbone: Any, model: Any, sequence: bool) -> Any:
     """Return the module from preprocessed images to what the decoder or the user needs."""
     from torch import nn
@@ -169,30 +153,6 @@ def _step(model: Any) -> Any:
     return StepModule().eval()
 
 
-def _write(  # noqa: PLR0917 - in the order of torch.onnx.export
-    module: Any, inputs: tuple[Any, ...], names: list[str], outputs: list[str], path: Path, description: Description
-) -> None:
-    """Export with a dynamic first axis, check, and add the metadata."""
-    import onnx
-    import torch
-
-    batch = torch.export.Dim("batch")
-    with atomic_path(path) as temporary, quiet():
-        program: Any = torch.onnx.export(
-            module,
-            inputs,
-            input_names=names,
-            output_names=outputs,
-            dynamic_shapes=({0: batch},) * len(inputs),
-            dynamo=True,
-            verbose=False,
-        )
-        proto = program.model_proto
-        onnx.helper.set_model_props(proto, {KEY: description.to_json()})
-        onnx.checker.check_model(proto)
-        onnx.save(proto, temporary)
-
-
 def _write_decoder(model: Any, path: Path, more: dict[str, Any]) -> None:
     import torch
     from safetensors.numpy import save
@@ -209,19 +169,6 @@ def _write_decoder(model: Any, path: Path, more: dict[str, Any]) -> None:
 
 def _difference(found: FloatArray, expected: FloatArray) -> float:
     return float(np.abs(found - expected).max() / max(float(np.abs(expected).max()), 1e-6))
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Silence the exporter, which warns of its own internals."""
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(before)
 
 
 def label_sequences(truth: BoolArray, order: Any) -> list[tuple[int, ...]]:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from bench.show.markdown import markdown_table, one_line
 from bench.show.tables import TIE, Cell, Column, Row, Table
 
 if TYPE_CHECKING:
@@ -98,10 +99,9 @@ def terminal(printed: Grid) -> rich.table.Table:
 
 def markdown(printed: Grid) -> str:
     """Return the table in Markdown, its remarks as a list below."""
-    rule = ["---", *["---:"] * (len(printed.header) - 1)]
-    lines = [f"**{_one_line(printed.title)}**", "", _pipes(printed.header), _pipes(rule)]
-    lines += [_pipes([f"**{cell.text}**" if cell.bold else cell.text for cell in row]) for row in printed.rows]
-    lines += ["", *(f"* {_one_line(remark)}" for remark in printed.remarks)] if printed.remarks else []
+    rows = [[f"**{cell.text}**" if cell.bold else cell.text for cell in row] for row in printed.rows]
+    lines = [f"**{one_line(printed.title)}**", "", markdown_table(printed.header, rows)]
+    lines += ["", *(f"* {one_line(remark)}" for remark in printed.remarks)] if printed.remarks else []
     return "\n".join(lines) + "\n"
 
 
@@ -169,14 +169,6 @@ def _csv(tables: Sequence[Table]) -> str:
             seeds = " ".join(map(str, row.seeds))
             writer.writerow([table.title, row.label, seeds, *means, *deviations, "; ".join(row.failures)])
     return buffer.getvalue()
-
-
-def _pipes(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(_one_line(cell).replace('|', chr(92) + '|') for cell in cells)} |"
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
 
 
 TEX_SPECIAL = {

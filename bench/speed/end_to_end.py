@@ -3,16 +3,33 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from bench.speed.measure import Bench, turns
+from bench.speed.decode import DecodeBench
+from bench.speed.spread import Spread, summarize
+from bench.system.clock import turns
 
 
-def image_to_labels(bench: Bench, architecture: str = "resnet18", size: int = 224) -> list[dict[str, Any]]:
-    """Return seconds per image of network and decoding for batches of 1 and 64, with ratios.
+@dataclass(frozen=True, slots=True)
+class EndToEndTiming:
+    """Milliseconds of a batch of ``images`` by name: ``ours``, ``eager``, and ``decode``, the decoding in ours.
+
+    ``ratio`` is the median of eager over ours, ``decode_share`` that of decode over ours.
+    """
+
+    architecture: str
+    images: int
+    milliseconds: dict[str, Spread]
+    ratio: float
+    decode_share: float
+
+
+def image_to_labels(bench: DecodeBench, architecture: str = "resnet18", size: int = 224) -> list[EndToEndTiming]:
+    """Time network and decoding on batches of 1 and of 64 images, by eager PyTorch and by ONNX Runtime with the kernel.
 
     The network is torchvision's ``architecture`` with random weights, which change no time, and a projection to the
     joint space. Its image terms mean nothing, so real ones of the workload are decoded instead, as many.
@@ -21,6 +38,7 @@ def image_to_labels(bench: Bench, architecture: str = "resnet18", size: int = 22
     import torchvision
 
     from bench.exported.engine import open_session
+    from bench.exported.onnx_files import write_onnx
 
     depth = bench.terms.shape[1]
     network = torchvision.models.get_model(architecture, weights=None)
@@ -29,7 +47,7 @@ def image_to_labels(bench: Bench, architecture: str = "resnet18", size: int = 22
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "network.onnx"
-        _export(network, path, size)
+        write_onnx(network, (torch.zeros(2, 3, size, size),), ["pixels"], ["terms"], path)
         session = open_session(path)
         for images in (1, 64):
             pixels = np.random.default_rng(0).standard_normal((images, 3, size, size), dtype=np.float32)
@@ -48,30 +66,8 @@ def image_to_labels(bench: Bench, architecture: str = "resnet18", size: int = 22
                 return bench.decoder.sequences(terms)
 
             times = turns({"ours": ours, "eager": eager, "decode": decode})
-            median = {name: float(np.median(values)) for name, values in times.items()}
-            spread = {name: [float(v) for v in np.percentile(values, [25, 75])] for name, values in times.items()}
-            rows.append(
-                {
-                    "architecture": architecture,
-                    "images": images,
-                    "milliseconds": {name: seconds * 1e3 for name, seconds in median.items()},
-                    "quartiles_ms": {name: [v * 1e3 for v in values] for name, values in spread.items()},
-                    "ratio": median["eager"] / median["ours"],
-                    "decode_share": median["decode"] / median["ours"],
-                }
-            )
+            spent = {name: summarize(each).times(1e3) for name, each in times.items()}
+            whole = spent["ours"].median
+            ratio, share = spent["eager"].median / whole, spent["decode"].median / whole
+            rows.append(EndToEndTiming(architecture, images, spent, ratio, share))
     return rows
-
-
-def _export(network: Any, path: Path, size: int) -> None:
-    import torch
-
-    from bench.exported.export import quiet
-
-    batch = torch.export.Dim("batch")
-    with quiet():
-        example = (torch.zeros(2, 3, size, size),)
-        program: Any = torch.onnx.export(
-            network, example, input_names=["pixels"], dynamic_shapes=({0: batch},), dynamo=True, verbose=False
-        )
-        program.save(path)

@@ -6,7 +6,7 @@ import copy
 import dataclasses
 import itertools
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,9 @@ from bench.data.loading import load
 from bench.errors import NotRun
 from bench.model import features
 from bench.records import Preprocessing, Split
-from bench.speed.measure import turns
-from bench.system.clock import item_times, thread_counts
+from bench.speed.spread import Spread, summarize
+from bench.system.clock import seconds, turns
+from bench.system.threads import thread_counts
 
 BATCH_SIZE = 64
 """Images in a batch, as features are extracted."""
@@ -33,13 +34,11 @@ BACKBONE, WHOLE = "backbone alone", "features: reading and backbone"
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """Images a second of one way: median and quartiles over turns, and the median over our loader's."""
+    """Images a second of one way, over turns of ``images``; ``ratio`` is the median over our loader's."""
 
     method: str
     images: int
-    median: float
-    low: float
-    high: float
+    per_second: Spread
     ratio: float
 
 
@@ -64,11 +63,7 @@ class Loading:
 
     def rate(self, method: str) -> float:
         """Return the median images a second of ``method``."""
-        return next(rate.median for rate in self.rates if rate.method == method)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the fields by name."""
-        return asdict(self)
+        return next(rate.per_second.median for rate in self.rates if rate.method == method)
 
 
 def compare(split: Split, backbone: Backbone, *, images: int = 0, device: str = "cpu") -> Loading:
@@ -89,7 +84,7 @@ def compare(split: Split, backbone: Backbone, *, images: int = 0, device: str = 
     sides = np.median([split.images.read(row).shape[:2] for row in rows[:BATCH_SIZE]], axis=0)
     ways = _ways(split, backbone, batches, paths, device)
     times = turns({name: call for name, (_, call) in ways.items()})
-    rates = {name: ways[name][0] / np.percentile(seconds, [75, 50, 25]) for name, seconds in times.items()}
+    rates = {name: summarize(each).per_second(ways[name][0]) for name, each in times.items()}
     return Loading(
         split=f"{split.dataset}/{split.name}",
         backbone=backbone.name,
@@ -102,8 +97,7 @@ def compare(split: Split, backbone: Backbone, *, images: int = 0, device: str = 
         equal=differences.count(0.0),
         largest_difference=max(differences),
         rates=tuple(
-            Rate(name, ways[name][0], float(median), float(low), float(high), float(median / rates[LOADER][1]))
-            for name, (low, median, high) in rates.items()
+            Rate(name, ways[name][0], rate, rate.median / rates[LOADER].median) for name, rate in rates.items()
         ),
     )
 
@@ -123,8 +117,9 @@ def _ways(
     alone = dataclasses.replace(backbone, module=copy.deepcopy(backbone.module).to(device))
     pixels = next(load(split.images, batches[:1], scale))
     ways[BACKBONE] = (len(pixels), lambda: features.forward(alone, pixels, device))
-    seconds = item_times(lambda _: features.forward(alone, pixels, device), [0], warm_up=1)[0]
-    some = rows[: max(int(SECONDS_OF_EXTRACTION / seconds), 1) * len(pixels)]
+    ways[BACKBONE][1]()  # the first call also sets things up
+    batch_seconds = seconds(ways[BACKBONE][1])
+    some = rows[: max(int(SECONDS_OF_EXTRACTION / batch_seconds), 1) * len(pixels)]
     ways[WHOLE] = (len(some), lambda: _exhaust(features.in_batches(split, some, backbone, BATCH_SIZE, device)))
     return ways
 

@@ -18,7 +18,7 @@ from bench.evaluation import metrics, protocols
 from bench.evaluation.bits import row_blocks
 from bench.records import Scores
 from bench.speed import workloads
-from bench.speed.measure import peak_memory
+from bench.speed.limits import peak_memory
 from bench.store.run_folder import RunFolder
 from bench.store.runs import open_run
 from bench.store.stored import Truth

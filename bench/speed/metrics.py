@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
 from bench.errors import NotRun
-from bench.speed.measure import machine_limits, turns
+from bench.speed.limits import machine_limits
 from bench.speed.metric_peers import COUNTS, RANKING, Case, Found, Way, ours, scikit_learn, torchmetrics
+from bench.speed.spread import Spread, summarize
+from bench.system.clock import seconds, turns
 
 ALL = "all of them"
 """The parts together, each in a library's fastest way."""
@@ -21,26 +21,20 @@ TOLERANCE = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
-class Timing:
-    """One way to compute one part: median and quartiles over turns, in seconds.
+class MetricTiming:
+    """One way to compute one part: its seconds, over turns.
 
     ``ratio`` is this median over ours, ``difference`` the largest between one of its values and ours.
     """
 
     part: str
     method: str
-    median: float
-    low: float
-    high: float
+    seconds: Spread
     ratio: float
     difference: float
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the fields by name."""
-        return asdict(self)
 
-
-def compare(case: Case, rounds: int, threads: Sequence[int]) -> tuple[list[Timing], list[str]]:
+def compare(case: Case, rounds: int, threads: Sequence[int]) -> tuple[list[MetricTiming], list[str]]:
     """Return how long every way to compute every part takes, and why a library was not run.
 
     Each way has at least ``rounds`` turns, a short one as many as fit into a second.
@@ -57,33 +51,39 @@ def compare(case: Case, rounds: int, threads: Sequence[int]) -> tuple[list[Timin
     return timings + _together(timings), not_run
 
 
-def _timed(part: str, ways: dict[str, Way], case: Case, rounds: int) -> list[Timing]:
+def _timed(part: str, ways: dict[str, Way], case: Case, rounds: int) -> list[MetricTiming]:
     found: dict[str, Found] = {}
 
     def keep(name: str, way: Way) -> Callable[[], None]:
         return lambda: found.update({name: way(case)})
 
-    seconds = turns({name: keep(name, way) for name, way in ways.items()}, rounds)
-    base = float(np.median(seconds["bench"]))
-    rows = []
-    for name, times in seconds.items():
-        low, median, high = (float(value) for value in np.percentile(times, [25, 50, 75]))
-        rows.append(Timing(part, name, median, low, high, median / base, _difference(found[name], found["bench"])))
-    return rows
+    times = turns({name: keep(name, way) for name, way in ways.items()}, rounds)
+    spreads = {name: summarize(each) for name, each in times.items()}
+    base = spreads["bench"].median
+    return [
+        MetricTiming(part, name, spread, spread.median / base, _difference(found[name], found["bench"]))
+        for name, spread in spreads.items()
+    ]
 
 
-def _together(timings: Sequence[Timing]) -> list[Timing]:
+def _together(timings: Sequence[MetricTiming]) -> list[MetricTiming]:
     """Return the sum over the parts for each library and number of threads, each part in its fastest way."""
-    rows: list[Timing] = []
+    rows: list[MetricTiming] = []
     for name in (timing.method for timing in timings if timing.part == RANKING):
         best = [
-            min((t for t in timings if t.part == part and t.method.startswith(name)), key=lambda t: t.median)
+            min((t for t in timings if t.part == part and t.method.startswith(name)), key=lambda t: t.seconds.median)
             for part in (COUNTS, RANKING)
         ]
-        median, low, high = (sum(getattr(timing, each) for timing in best) for each in ("median", "low", "high"))
-        ratio = median / rows[0].median if rows else 1.0
-        rows.append(Timing(ALL, name, median, low, high, ratio, max(timing.difference for timing in best)))
+        total = _sum([timing.seconds for timing in best])
+        ratio = total.median / rows[0].seconds.median if rows else 1.0
+        rows.append(MetricTiming(ALL, name, total, ratio, max(timing.difference for timing in best)))
     return rows
+
+
+def _sum(parts: Sequence[Spread]) -> Spread:
+    """Return the sums of medians and of quartiles, which overstates the spread: parts are rarely all slow at once."""
+    q1, median, q3 = (sum(values) for values in zip(*((p.q1, p.median, p.q3) for p in parts), strict=True))
+    return Spread(min(part.count for part in parts), q1, median, q3)
 
 
 def _difference(found: Found, expected: Found) -> float:
@@ -100,9 +100,11 @@ def floors(case: Case) -> dict[str, float]:
     read = case.truth.nbytes / bytes_per_second
     columns = np.ascontiguousarray(case.scores[:, :32].T)
     np.sort(columns[0])
-    started = time.perf_counter()
-    for column in columns:
-        np.sort(column)
-    sorting = (time.perf_counter() - started) / len(columns) * case.scores.shape[1]
+
+    def sort_each() -> None:
+        for column in columns:
+            np.sort(column)
+
+    sorting = seconds(sort_each) / len(columns) * case.scores.shape[1]
     ranking = read + case.scores.nbytes / bytes_per_second + sorting
     return {COUNTS: 2 * read, RANKING: ranking, "sorting": sorting, ALL: 2 * read + ranking}

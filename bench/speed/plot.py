@@ -13,7 +13,10 @@ OTHER = "#7a7a7a"
 
 
 def draw(timings: Sequence[dict[str, Any]], path: Path) -> None:
-    """Write horizontal bars with quartiles on a logarithmic axis to ``path``, PNG or SVG by its ending."""
+    """Write horizontal bars with quartiles on a logarithmic axis to ``path``, PNG or SVG by its ending.
+
+    ``timings`` are ``bench.speed.decode.DecodeTiming`` as ``bench speed --json`` prints them.
+    """
     from matplotlib.figure import Figure
 
     groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
@@ -32,16 +35,17 @@ def draw(timings: Sequence[dict[str, Any]], path: Path) -> None:
             weight="bold",
         )
         for timing in group:
+            spread = timing["microseconds"]
             colour = COLOURS.get(timing["method"], OTHER)
-            axes.barh(position, timing["median"], color=colour, height=0.75)
-            axes.plot([timing["low"], timing["high"]], [position, position], color="black", linewidth=1)
-            axes.text(timing["high"] * 1.1, position, f"{timing['median']:,.1f} us", va="center", fontsize=7)
+            axes.barh(position, spread["median"], color=colour, height=0.75)
+            axes.plot([spread["q1"], spread["q3"]], [position, position], color="black", linewidth=1)
+            axes.text(spread["q3"] * 1.1, position, f"{spread['median']:,.1f} us", va="center", fontsize=7)
             ticks.append(position)
             names.append(timing["method"])
             position += 1
         position += 1.2
     axes.set(xscale="log", xlabel="microseconds an image (median, line: quartiles); less is better")
-    axes.set_xlim(0.5, max(timing["high"] for timing in timings) * 6)
+    axes.set_xlim(0.5, max(timing["microseconds"]["q3"] for timing in timings) * 6)
     axes.set_yticks(ticks, names, fontsize=7)
     axes.set_ylim(position - 0.8, -1.6)
     axes.spines[["top", "right"]].set_visible(False)

@@ -1,16 +1,20 @@
-"""Wall times: per stage, and per item with percentiles, by the monotonic nanosecond clock."""
+"""Wall times by the monotonic nanosecond clock: of a run's stages, of one item after another, of calls in turns."""
 
 from __future__ import annotations
 
 import contextlib
-import os
-import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
+from bench.system.threads import thread_counts
+
+SECONDS = 1.0
+"""Time that ``turns`` spends on each call, where that is more than the turns asked for take."""
+
+TURNS = 5
+"""Turns of each call at least."""
 
 
 @dataclass(slots=True)
@@ -38,6 +42,14 @@ class Stopwatch:
         }
 
 
+def seconds(call: Callable[[], object], times: int = 1) -> float:
+    """Return the seconds that ``call`` takes, the mean of ``times`` calls timed as one."""
+    started = time.perf_counter_ns()
+    for _ in range(times):
+        call()
+    return (time.perf_counter_ns() - started) / 1e9 / times
+
+
 def item_times(call: Callable[[Any], object], items: Sequence[Any], *, warm_up: int = 3) -> list[float]:
     """Return the seconds that ``call`` takes for each of ``items``, after ``warm_up`` untimed calls on the first.
 
@@ -53,31 +65,21 @@ def item_times(call: Callable[[Any], object], items: Sequence[Any], *, warm_up: 
     return times
 
 
-def summarize(seconds: Sequence[float]) -> dict[str, float]:
-    """Return count, median, p50, p95, p99 and spread of per-item ``seconds``.
+def turns(calls: Mapping[str, Callable[[], object]], least: int = TURNS) -> dict[str, list[float]]:
+    """Return for each call the seconds of its turns, at least ``least`` and more of short ones, after a warm-up.
 
-    Percentiles are linearly interpolated between items. The spread is the interquartile range, which one
-    interruption by the operating system does not move. Raises ``ValueError`` for no items.
-
-    >>> summary = summarize([1.0, 2.0, 3.0, 4.0, 5.0])
-    >>> summary["median"], summary["spread"]
-    (3.0, 2.0)
+    The calls take turns in one process, so that all meet the same machine. Short ones are timed in bunches of about
+    two milliseconds, so that the clock's own cost does not count; a turn is then the mean of a bunch.
     """
-    if not len(seconds):
-        raise ValueError("no times to summarise")
-    low, median, high, p95, p99 = (float(value) for value in np.percentile(seconds, [25, 50, 75, 95, 99]))
-    return {"count": len(seconds), "median": median, "p50": median, "p95": p95, "p99": p99, "spread": high - low}
-
-
-def thread_counts() -> dict[str, int]:
-    """Return the cores this process may use, and the threads asked for or set in the libraries already loaded."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    counts = {"cores": cores}
-    for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        if os.environ.get(variable, "").isdigit():
-            counts[variable] = int(os.environ[variable])
-    # Looked up, not imported: a table or a list must not load torch to know that it was not used.
-    torch = sys.modules.get("torch")
-    if torch is not None:
-        counts["torch"] = torch.get_num_threads()
-    return counts
+    once = {}
+    for name, call in calls.items():
+        call()
+        once[name] = seconds(call)
+    bunch = {name: max(1, int(2e-3 / max(each, 1e-7))) for name, each in once.items()}
+    wanted = {name: max(least, min(200, int(SECONDS / max(once[name] * bunch[name], 1e-6)))) for name in calls}
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    for turn in range(max(wanted.values())):
+        for name, call in calls.items():
+            if turn < wanted[name]:
+                times[name].append(seconds(call, bunch[name]))
+    return times

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import bench
-from bench.system.clock import thread_counts
+from bench.system.threads import thread_counts
 
 PACKAGES = (
     "multilabel-bench",

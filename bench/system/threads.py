@@ -1,7 +1,9 @@
-"""Work done by threads, its results in order and in bounded memory."""
+"""Threads: how many there are, and work done by them with its results in order and in bounded memory."""
 
 from __future__ import annotations
 
+import os
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -9,6 +11,20 @@ from typing import TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+
+def thread_counts() -> dict[str, int]:
+    """Return the cores this process may use, and the threads asked for or set in the libraries already loaded."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    counts = {"cores": cores}
+    for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        if os.environ.get(variable, "").isdigit():
+            counts[variable] = int(os.environ[variable])
+    # Looked up, not imported: a table or a list must not load torch to know that it was not used.
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        counts["torch"] = torch.get_num_threads()
+    return counts
 
 
 def in_threads(function: Callable[[Item], Result], items: Iterable[Item], threads: int) -> Iterator[Result]:

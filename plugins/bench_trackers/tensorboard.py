@@ -59,19 +59,14 @@ class TensorBoard:
 
 def markdown(table: bench.TrackedTable) -> str:
     """Return ``table`` in Markdown with its title above and its notes below; numbers have four significant digits."""
-    rule = ["---", *["---:"] * (len(table.header) - 1)]
-    lines = [_pipes(table.header), _pipes(rule), *(_pipes([_shown(cell) for cell in row]) for row in table.rows)]
-    return "\n".join([table.title, "", *lines, "", *(f"* {note}" for note in table.notes)])
+    rows = bench.markdown_table(table.header, [[_shown(cell) for cell in row] for row in table.rows])
+    return "\n".join([table.title, "", rows, "", *(f"* {note}" for note in table.notes)])
 
 
 def _shown(cell: str | float | None) -> str:
     if isinstance(cell, str):
         return cell
     return "" if cell is None else f"{cell:.4g}"
-
-
-def _pipes(cells: Iterable[str]) -> str:
-    return f"| {' | '.join(' '.join(cell.split()).replace('|', chr(92) + '|') for cell in cells)} |"
 
 
 def _safe(name: str) -> str:

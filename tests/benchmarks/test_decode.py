@@ -12,7 +12,7 @@ import pytest
 from bench import plugins
 from bench.records import SearchOptions
 from bench.speed import workloads
-from bench.speed.measure import Bench
+from bench.speed.decode import DecodeBench
 
 METHODS = ("kernel", "PyTorch, batched", "ONNX Runtime + NumPy")
 
@@ -30,7 +30,7 @@ def trained(labels):
 @functools.cache
 def prepared(labels, width):
     workload = trained(labels)
-    return Bench(workload, replace(workload.options, beam_width=width))
+    return DecodeBench(workload, replace(workload.options, beam_width=width))
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -11,7 +11,7 @@ from bench.data.images import FolderImages
 from bench.data.loading import load
 from bench.records import Preprocessing
 from bench.speed.loading import BATCH_SIZE, data_loader
-from bench.system.clock import thread_counts
+from bench.system.threads import thread_counts
 
 IMAGES = 128
 

@@ -38,7 +38,7 @@ def registry(monkeypatch: pytest.MonkeyPatch) -> Registry:
     models = {"bce": model("bce", "scores"), "warp": model("warp", "scores"), "seq": model("seq", "sequence", cell)}
     dataset = found(bench.DatasetSpec("toy", "four images", build=lambda _: None, backbone="tiny"))  # type: ignore[arg-type, return-value]
     backbone = found(bench.BackboneSpec("tiny", "a network", build=lambda _: None))  # type: ignore[arg-type, return-value]
-    fake = Registry({"toy": dataset}, {"tiny": backbone}, models, {})
+    fake = Registry({"datasets": {"toy": dataset}, "backbones": {"tiny": backbone}, "models": models})
     monkeypatch.setattr(plugins, "installed", lambda: fake)
     return fake
 

@@ -58,7 +58,10 @@ def test_the_version_is_printed(capsys: Capture) -> None:
     [
         (["tabel"], "No such command 'tabel'"),
         (["--loud"], "No such option: --loud"),
-        (["list", "modles"], "'modles' is not one of 'models', 'datasets', 'backbones'"),
+        (
+            ["list", "modles"],
+            "no kind of plugin 'modles'; did you mean 'models'? allowed: backbones, datasets, models, trackers",
+        ),
         (["table", "--format", "pdf"], "'pdf' is not one of"),
         (["table", "--out", "nowhere"], "no runs to tabulate"),
         (["table", "zzz", "--out", "nowhere"], "no run 'zzz'"),
@@ -170,4 +173,4 @@ def test_shell_completion_offers_commands_and_installed_names() -> None:
     assert "compare" in complete("bench com")
     offered = complete("bench compare --dataset x --models y --backbone v")
     assert all(name.startswith("v") for name in offered.split())
-    assert set(offered.split()) == {name for name in plugins.installed().backbones if name.startswith("v")}
+    assert set(offered.split()) == {name for name in plugins.installed().offered["backbones"] if name.startswith("v")}

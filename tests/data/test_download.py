@@ -297,9 +297,9 @@ def test_the_command_fetches_checks_and_unpacks(server, tmp_path, monkeypatch, c
         file.writestr("annotations/a.json", "{}")
     server.content = buffer.getvalue()
     registry = plugins.installed()
-    found = registry.datasets["coco"]
+    found = registry.dataset("coco")
     fake = replace(found, spec=replace(found.spec, archives=(archive(server, name="annotations.zip"),)))
-    monkeypatch.setitem(registry.datasets, "coco", fake)
+    monkeypatch.setitem(registry.all(plugins.DATASETS), "coco", fake)
     monkeypatch.setattr(plugins, "installed", lambda: registry)
     assert cli.run_command_line(["data", "download", "coco", "--to", str(tmp_path / "coco")]) == 0
     printed = capsys.readouterr().out

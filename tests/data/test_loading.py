@@ -90,7 +90,7 @@ def toy_backbone():
 
 
 def test_a_comparison_times_every_way_and_finds_torchvisions_pixels(photographs, monkeypatch):
-    monkeypatch.setattr("bench.speed.measure.SECONDS", 0.0)
+    monkeypatch.setattr("bench.system.clock.SECONDS", 0.0)
     monkeypatch.setattr("bench.speed.loading.thread_counts", lambda: {"cores": 1})
     split = dataclasses.replace(make_split(random_truth(12)), images=FolderImages(photographs))
     found = compare(split, toy_backbone(), images=20)
@@ -101,14 +101,14 @@ def test_a_comparison_times_every_way_and_finds_torchvisions_pixels(photographs,
         "backbone alone",
         "features: reading and backbone",
     ]
-    assert all(0 < rate.low <= rate.median <= rate.high for rate in found.rates)
+    assert all(0 < rate.per_second.q1 <= rate.per_second.median <= rate.per_second.q3 for rate in found.rates)
     assert found.rates[0].ratio == 1.0
     assert found.rate(BACKBONE) != found.rate(LOADER)
     assert (found.compared, found.equal, found.largest_difference) == (12, 12, 0.0)
 
 
 def test_a_turned_photograph_is_counted_as_different_from_torchvisions(photographs, monkeypatch):
-    monkeypatch.setattr("bench.speed.measure.SECONDS", 0.0)
+    monkeypatch.setattr("bench.system.clock.SECONDS", 0.0)
     monkeypatch.setattr("bench.speed.loading.thread_counts", lambda: {"cores": 1})
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -132,7 +132,7 @@ def test_pictures_that_are_no_files_cannot_be_compared():
 
 
 def test_the_command_prints_a_table_and_json(photographs, monkeypatch, capsys):
-    monkeypatch.setattr("bench.speed.measure.SECONDS", 0.0)
+    monkeypatch.setattr("bench.system.clock.SECONDS", 0.0)
     monkeypatch.setattr("bench.speed.loading.SECONDS_OF_EXTRACTION", 0.0)
     monkeypatch.setattr("bench.speed.loading.thread_counts", lambda: {"cores": 1})
     root = photographs[0].parent

@@ -34,7 +34,8 @@ def cases(draw):
         ),
         "bench.evaluation.protocols",
         "bench.errors",
-        "bench.system.clock",
+        "bench.show.markdown",
+        "bench.speed.spread",
     ],
 )
 def test_the_examples_of_the_docstrings_are_true(name):

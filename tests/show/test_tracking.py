@@ -154,7 +154,8 @@ def registry(first: Recorder, second: Recorder, monkeypatch: pytest.MonkeyPatch)
     def named(*specs: Any) -> Any:
         return {spec.name: Found(spec, ORIGIN) for spec in specs}
 
-    fake = Registry(named(dataset), named(backbone), named(*models), {}, named(*trackers))
+    offered = {"datasets": [dataset], "backbones": [backbone], "models": models, "trackers": trackers}
+    fake = Registry({kind: named(*specs) for kind, specs in offered.items()})
     monkeypatch.setattr(plugins, "installed", lambda: fake)
     return fake
 
@@ -349,7 +350,7 @@ def test_the_plugin_in_the_documentation_works(
     module = types.ModuleType("bench_json")
     exec(compile(code, str(DOCUMENT), "exec"), vars(module))
     (spec,) = module.bench_trackers()
-    registry.trackers[spec.name] = Found(spec, Origin("bench-json", "0.1", "json"))
+    registry.all(plugins.TRACKERS)[spec.name] = Found(spec, Origin("bench-json", "0.1", "json"))
     keys = [stored_run("bce").key, stored_run("warp").key]
     for _ in range(2):
         assert track(tmp_path, "--to", spec.name) == 0

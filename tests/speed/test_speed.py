@@ -8,8 +8,9 @@ from bench import plugins
 from bench.cli import run_command_line
 from bench.errors import DataError
 from bench.records import SearchOptions
-from bench.speed import peers, workloads
-from bench.speed.measure import Bench, turns
+from bench.speed import decode_peers as peers
+from bench.speed import workloads
+from bench.speed.decode import DecodeBench
 
 
 @pytest.fixture(scope="module")
@@ -31,19 +32,19 @@ def workload():
     ],
 )
 def test_every_peer_finds_the_kernels_sequences(workload, options):
-    bench = Bench(workload, options)
+    bench = DecodeBench(workload, options)
     for peer in (*bench.peers.values(), bench.loop):
         assert peer(bench.terms) == bench.reference
 
 
 def test_the_rows_of_a_batch_do_not_change_a_peers_answer(workload):
-    bench = Bench(workload, SearchOptions())
+    bench = DecodeBench(workload, SearchOptions())
     few = peers.batched_torch(workload.model, bench.options, rows=7)
     assert few(bench.terms) == bench.reference
 
 
 def test_a_comparison_times_every_method_and_says_how_many_agree(workload):
-    rows = Bench(workload, SearchOptions()).compare(4, "cold")
+    rows = DecodeBench(workload, SearchOptions()).compare(4, "cold")
     assert [row.method for row in rows] == [
         "kernel",
         "PyTorch, batched",
@@ -52,32 +53,34 @@ def test_a_comparison_times_every_method_and_says_how_many_agree(workload):
     ]
     assert all(row.agree == 1.0 for row in rows)
     assert rows[0].ratio == pytest.approx(1.0)
-    assert all(0 < row.low <= row.median <= row.high for row in rows)
+    assert all(0 < row.microseconds.q1 <= row.microseconds.median <= row.microseconds.q3 for row in rows)
 
 
 def test_times_are_per_image_that_was_there(workload):
-    bench = Bench(workload, SearchOptions())
+    bench = DecodeBench(workload, SearchOptions())
     assert {row.images for row in bench.compare(10**6)} == {len(bench.terms)}
 
 
+def test_latencies_are_of_single_images_and_tell_the_slow_ones(workload):
+    bench = DecodeBench(workload, SearchOptions())
+    found = bench.latencies()
+    assert list(found) == ["kernel", "PyTorch, batched"]
+    assert all(
+        spread.count == min(len(bench.terms), 1000 if name == "kernel" else 200) for name, spread in found.items()
+    )
+    assert all(0 < spread.median <= spread.p95 <= spread.p99 for spread in found.values())
+
+
 def test_the_counted_work_grows_with_the_beam(workload):
-    narrow, wide = (Bench(workload, SearchOptions(beam_width=width)).floor() for width in (1, 4))
+    narrow, wide = (DecodeBench(workload, SearchOptions(beam_width=width)).floor() for width in (1, 4))
     assert 1 <= narrow["rows_scored"] < wide["rows_scored"]
     assert narrow["bytes"] < wide["bytes"]
 
 
 def test_a_million_images_would_not_need_more_prefixes_than_there_are(workload):
-    rows = Bench(workload, SearchOptions()).scaling([50, 500])
+    rows = DecodeBench(workload, SearchOptions()).scaling([50, 500])
     assert rows[0]["prefixes"] <= rows[1]["prefixes"]
     assert rows[1]["microseconds"] < rows[0]["microseconds"]
-
-
-def test_methods_take_turns():
-    order = []
-    turns({"one": lambda: order.append(1), "other": lambda: order.append(2)})
-    assert order[:4] == [1, 1, 2, 2]
-    assert min(order.count(1), order.count(2)) > 10
-    assert order[2:].index(2) < len(order) - 1 - order[::-1].index(1)
 
 
 def test_label_sets_are_read_compressed_or_not(tmp_path):
@@ -102,7 +105,7 @@ def test_unusable_label_sets_are_one_clear_line(tmp_path, name, content, message
 
 
 def test_the_command_prints_tables_json_and_a_picture(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("bench.speed.measure.SECONDS", 0.01)
+    monkeypatch.setattr("bench.system.clock.SECONDS", 0.01)
     truth = workloads.generated_label_sets(6, 400, cardinality=2.0)
     lines = [f"{row}\t{','.join(f'l{label}' for label in labels.nonzero()[0])}" for row, labels in enumerate(truth)]
     (tmp_path / "sets.tsv").write_text("\n".join(lines))
@@ -115,5 +118,7 @@ def test_the_command_prints_tables_json_and_a_picture(tmp_path, monkeypatch, cap
     assert run_command_line([*command, "--json"]) == 0
     record = json.loads(capsys.readouterr().out)
     assert {timing["tree"] for timing in record["timings"]} == {"warm", "cold"}
+    assert set(record["timings"][0]["microseconds"]) == {"count", "q1", "median", "q3", "p95", "p99"}
+    assert record["workloads"][0]["latency_us"]["kernel"]["p99"] > 0
     assert run_command_line([*command, "--widths", "x"]) == 2
     assert "--widths: found 'x', allowed: whole numbers" in capsys.readouterr().err

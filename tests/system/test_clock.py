@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.system.clock import Stopwatch, item_times, summarize, thread_counts
+from bench.system.clock import Stopwatch, item_times, seconds, turns
 from bench.system.environment import environment, processor
 
 
@@ -17,8 +17,7 @@ def test_times_of_a_stage_entered_twice_add_up() -> None:
     for _ in range(2):
         with clock.stage("wait"):
             time.sleep(0.01)
-    seconds = clock.to_json()["seconds"]["wait"]
-    assert 0.02 <= seconds < 1
+    assert 0.02 <= clock.to_json()["seconds"]["wait"] < 1
 
 
 def test_stages_stay_in_the_order_first_entered() -> None:
@@ -45,22 +44,26 @@ def test_every_item_is_timed_after_the_warm_up() -> None:
     assert min(times) > 0
 
 
-def test_percentiles_are_those_of_the_items() -> None:
-    summary = summarize([i / 100 for i in range(101)])
-    expected = {"count": 101, "median": 0.5, "p50": 0.5, "p95": 0.95, "p99": 0.99, "spread": 0.5}
-    assert summary == pytest.approx(expected)
+def test_calls_take_turns_after_each_has_been_warmed_up() -> None:
+    order: list[int] = []
+    turns({"one": lambda: order.append(1), "other": lambda: order.append(2)})
+    assert order[:4] == [1, 1, 2, 2]
+    assert min(order.count(1), order.count(2)) > 10
+    assert order[2:].index(2) < len(order) - 1 - order[::-1].index(1)
 
 
-def test_no_times_have_no_summary() -> None:
-    with pytest.raises(ValueError, match="no times"):
-        summarize([])
+def test_a_slow_call_gets_the_least_number_of_turns_and_a_fast_one_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bench.system.clock.SECONDS", 0.1)
+    times = turns({"slow": lambda: time.sleep(0.05), "fast": lambda: None}, least=3)
+    assert len(times["slow"]) == 3
+    assert len(times["fast"]) > 3
 
 
-def test_thread_settings_are_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OMP_NUM_THREADS", "3")
-    counts = thread_counts()
-    assert counts["OMP_NUM_THREADS"] == 3
-    assert counts["cores"] >= 1
+def test_the_seconds_of_several_calls_are_the_mean_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, calls = iter([10**9, 5 * 10**9]), []
+    monkeypatch.setattr("time.perf_counter_ns", lambda: next(now))
+    assert seconds(lambda: calls.append(1), 8) == 0.5
+    assert len(calls) == 8
 
 
 def test_the_machine_record_names_versions_but_neither_host_nor_user_nor_path() -> None:

@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from bench.system.threads import in_threads
+from bench.system.threads import in_threads, thread_counts
 
 
 def test_results_come_in_order_whichever_thread_is_done_first():
@@ -30,3 +30,10 @@ def test_an_error_comes_in_its_place_and_ends_the_threads():
     with pytest.raises(ZeroDivisionError):
         next(results)
     assert threading.active_count() == before
+
+
+def test_thread_settings_are_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    counts = thread_counts()
+    assert counts["OMP_NUM_THREADS"] == 3
+    assert counts["cores"] >= 1

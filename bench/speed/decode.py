@@ -1,13 +1,12 @@
-"""Timing the kernel and its peers, turn by turn in one process, so that both meet the same machine."""
+"""Timing decoding: the kernel beside its peers, turn by turn in one process, and the work it cannot do without."""
 
 from __future__ import annotations
 
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -17,20 +16,22 @@ from bench.exported.export import export_step
 from bench.exported.model_folder import Description
 from bench.model.networks import by_chunks
 from bench.records import FloatArray, Preprocessing, SearchOptions
-from bench.speed import peers
+from bench.speed import decode_peers as peers
+from bench.speed.limits import machine_limits, peak_memory
+from bench.speed.spread import Spread, summarize
 from bench.speed.workloads import Workload
+from bench.system.clock import item_times, turns
 
-SECONDS = 1.0
-"""Time spent on each method in one comparison, at least ``REPEATS`` turns."""
-
-REPEATS = 5
+LATENCY_IMAGES, LATENCY_IMAGES_OF_PEERS = 1000, 200
+"""Images decoded one after another for a latency; peers are slower, and get fewer."""
 
 
 @dataclass(frozen=True, slots=True)
-class Timing:
-    """One method's time for a set of images: median and quartiles over turns, in microseconds an image.
+class DecodeTiming:
+    """One method's time for a set of images: microseconds an image, over turns.
 
-    ``ratio`` is this median over the kernel's; ``agree`` the share of images whose sequence is the kernel's.
+    ``tree`` says whether the kernel knew the prefixes before: warm or cold. ``ratio`` is this median over the
+    kernel's; ``agree`` the share of images whose sequence is the kernel's.
     """
 
     workload: str
@@ -39,18 +40,12 @@ class Timing:
     images: int
     tree: str
     method: str
-    median: float
-    low: float
-    high: float
+    microseconds: Spread
     ratio: float
     agree: float
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the fields by name."""
-        return asdict(self)
 
-
-class Bench:
+class DecodeBench:
     """A workload with its step network in ONNX Runtime and the peers that decode it."""
 
     def __init__(self, workload: Workload, options: SearchOptions, *, compiled: bool = False) -> None:
@@ -97,7 +92,7 @@ class Bench:
         """Return the kernel's sequences as the peers return theirs."""
         return [[label for label in row if label >= 0] for row in decoder.sequences(terms).tolist()]
 
-    def compare(self, images: int, tree: str = "warm") -> list[Timing]:
+    def compare(self, images: int, tree: str = "warm") -> list[DecodeTiming]:
         """Time the kernel, with a ``warm`` or a ``cold`` tree, and every peer on at most ``images`` images."""
         terms = np.ascontiguousarray(self.terms[:images])
         images = len(terms)  # a small workload has fewer
@@ -115,30 +110,24 @@ class Bench:
             found = self.loop(terms)
             agree["PyTorch, image by image"] = sum(map(list.__eq__, found, self.reference)) / len(found)
             calls["PyTorch, image by image"] = lambda: self.loop(terms)
-        times = turns(calls)
-        base = float(np.median(times["kernel"]))
-        rows = []
-        for name, seconds in times.items():
-            low, median, high = (float(value) / images * 1e6 for value in np.percentile(seconds, [25, 50, 75]))
-            ratio = median * images / 1e6 / base
-            shape = (self.workload.name, self.workload.labels, self.options.beam_width, images, tree)
-            rows.append(Timing(*shape, name, median, low, high, ratio, agree[name]))
-        return rows
+        spreads = {name: summarize(times) for name, times in turns(calls).items()}
+        shape = (self.workload.name, self.workload.labels, self.options.beam_width, images, tree)
+        return [
+            DecodeTiming(
+                *shape, name, spread.times(1e6 / images), spread.median / spreads["kernel"].median, agree[name]
+            )
+            for name, spread in spreads.items()
+        ]
 
-    def latencies(self, images: int = 1000) -> dict[str, dict[str, float]]:
-        """Return p50, p95 and p99 of single images, one after another, in microseconds, for kernel and PyTorch."""
-        from bench.system.clock import item_times, summarize
-
-        rows = [np.ascontiguousarray(self.terms[row : row + 1]) for row in range(min(images, len(self.terms)))]
-        result = {}
-        for name, call in {
-            "kernel": self.decoder.sequences,
-            "PyTorch, batched": self.peers["PyTorch, batched"],
-        }.items():
-            items = rows if name == "kernel" else rows[:200]
-            summary = summarize(item_times(call, items))
-            result[name] = {key: summary[key] * 1e6 for key in ("p50", "p95", "p99")}
-        return result
+    def latencies(self) -> dict[str, Spread]:
+        """Return the microseconds of single images, decoded one after another, by the kernel and by PyTorch."""
+        rows = [np.ascontiguousarray(self.terms[row : row + 1]) for row in range(min(LATENCY_IMAGES, len(self.terms)))]
+        batched = "PyTorch, batched"
+        times = {
+            "kernel": item_times(self.decoder.sequences, rows),
+            batched: item_times(self.peers[batched], rows[:LATENCY_IMAGES_OF_PEERS]),
+        }
+        return {name: summarize(each, per_item=True).times(1e6) for name, each in times.items()}
 
     def floor(self, images: int = 2000) -> dict[str, float]:
         """Return the counted work of a warm decode per image, and the microseconds that its bytes and FLOPs need.
@@ -173,64 +162,14 @@ class Bench:
             decoder = self.make_decoder()
             started = time.perf_counter()
             _, statistics = decoder.answers(terms, self.network.start_states, class_scores=False)
-            seconds = time.perf_counter() - started
+            elapsed = time.perf_counter() - started
             rows.append(
                 {
                     "images": count,
-                    "seconds": seconds,
-                    "microseconds": seconds / count * 1e6,
+                    "seconds": elapsed,
+                    "microseconds": elapsed / count * 1e6,
                     "prefixes": statistics["prefixes"],
                     "peak_rss_mib": peak_memory(),
                 }
             )
         return rows
-
-
-def turns(calls: dict[str, Callable[[], object]], repeats: int = REPEATS) -> dict[str, list[float]]:
-    """Return seconds per call, at least ``repeats``; the methods take turns, and each has had one untimed call."""
-    once = {}
-    for name, call in calls.items():
-        call()
-        started = time.perf_counter()
-        call()
-        once[name] = time.perf_counter() - started
-    # Short calls are timed in bunches, so that the clock's own cost does not count.
-    bunch = {name: max(1, int(2e-3 / max(seconds, 1e-7))) for name, seconds in once.items()}
-    wanted = {name: max(repeats, min(200, int(SECONDS / max(once[name] * bunch[name], 1e-6)))) for name in calls}
-    times: dict[str, list[float]] = {name: [] for name in calls}
-    for turn in range(max(wanted.values())):
-        for name, call in calls.items():
-            if turn >= wanted[name]:
-                continue
-            started = time.perf_counter()
-            for _ in range(bunch[name]):
-                call()
-            times[name].append((time.perf_counter() - started) / bunch[name])
-    return times
-
-
-def machine_limits() -> tuple[float, float]:
-    """Return the FLOP/s of a float32 matrix product and the bytes/s of a sum over 64 MiB, in NumPy, best of five."""
-    a = np.ones((512, 512), dtype=np.float32)
-    b = np.ones(16 * 2**20, dtype=np.float32)
-    product, total = (min(_seconds(call) for _ in range(5)) for call in (lambda: np.matmul(a, a), lambda: np.sum(b)))
-    return 2 * 512**3 / product, b.nbytes / total
-
-
-def _seconds(call: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    call()
-    return time.perf_counter() - started
-
-
-def peak_memory() -> float:
-    """Return the largest resident memory of this process so far, in MiB."""
-    import re
-    import resource
-
-    try:
-        # Where the system says so: what getrusage tells of a spawned process begins with its parent's.
-        mark = re.search(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text())
-    except OSError:
-        mark = None
-    return (int(mark[1]) if mark else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) / 1024

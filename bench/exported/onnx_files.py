@@ -1,0 +1,72 @@
+"""torch modules as ONNX files: written, checked, and turned into half precision."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from bench.system.files import atomic_path
+
+
+def write_onnx(  # noqa: PLR0917 - in the order of torch.onnx.export
+    module: Any,
+    inputs: tuple[Any, ...],
+    names: Sequence[str],
+    outputs: Sequence[str],
+    path: Path,
+    metadata: Mapping[str, str] | None = None,
+) -> None:
+    """Write ``module`` to ``path``, its first axis free, checked by onnx's own checker, with ``metadata`` in the file.
+
+    ``inputs`` are example tensors, (batch, ...) with a batch of at least 2, as many as ``names``; ``outputs`` names
+    what the module returns.
+    """
+    import onnx
+    import torch
+
+    batch = torch.export.Dim("batch")
+    with atomic_path(path) as temporary, _quiet():
+        program: Any = torch.onnx.export(
+            module,
+            inputs,
+            input_names=list(names),
+            output_names=list(outputs),
+            dynamic_shapes=({0: batch},) * len(inputs),
+            dynamo=True,
+            verbose=False,
+        )
+        proto = program.model_proto
+        onnx.helper.set_model_props(proto, dict(metadata or {}))
+        onnx.checker.check_model(proto)
+        onnx.save(proto, temporary)
+
+
+def to_fp16(path: Path) -> None:
+    """Turn weights and arithmetic into half precision; inputs and outputs stay float32."""
+    import onnx
+    from onnxruntime.transformers.float16 import convert_float_to_float16
+    from onnxruntime.transformers.onnx_model import OnnxModel
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        half = convert_float_to_float16(onnx.load(path), keep_io_types=True)
+        OnnxModel(half).topological_sort()
+    with atomic_path(path) as temporary:
+        onnx.save(half, temporary)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence the exporter, which warns of its own internals."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
