@@ -13,11 +13,12 @@ from example_runs import run_config
 
 from bench import Measures, StoreError, UsageError
 from bench.show.rendering import as_json, grid, render, shown, terminal
-from bench.show.tables import COLUMNS, Cell, build, by_dataset, columns_named
+from bench.show.tables import Cell, build, by_dataset, columns_named, usual_columns
 from bench.store.run_folder import RunFolder
 from bench.store.stored import RunSummary
 
 Make = Callable[..., RunFolder]
+COLUMNS = {column.name: column for column in usual_columns()}
 
 
 def summary(model: str = "bce", /, seed: int = 0, value: float | None = 0.5, **changes: object) -> RunSummary:
