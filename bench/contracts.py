@@ -207,8 +207,9 @@ class Metric:
     ``bench.Evaluation`` and returns a number; NaN: undefined. ``meaning`` is one sentence for readers, without its full
     stop. A value is printed times ``scale`` with ``digits`` decimals: fractions are stored, percent is shown.
     ``column`` is its heading in every table and report; empty: it is shown where its name is asked for.
-    ``resampled`` takes a ``bench.evaluation.resample.Resample`` and returns the metric's value in each resample of the
-    test images, (resamples,) float64, or ``None`` where the run lacks what it needs; without it there are no error bars.
+    ``resampled`` takes a ``bench.evaluation.resample.Resample`` and returns the metric in each resample of the test
+    images, (resamples,) float64, or ``None`` where the run lacks what it needs; without it there are no error bars.
+    Raises ``UsageError`` for a field that is none of what is allowed.
     """
 
     name: str
@@ -226,18 +227,14 @@ class Metric:
             if not name or any(mark in ",|" or mark.isspace() for mark in name):
                 raise UsageError(f"metric '{self.name}': {what} '{name}', allowed: text without spaces, commas and |")
         if not self.meaning.strip() or self.meaning.endswith("."):
-            raise UsageError(
-                f"metric '{self.name}': meaning '{self.meaning}', allowed: a sentence without its full stop"
-            )
+            raise UsageError(f"metric '{self.name}': meaning '{self.meaning}', allowed: text, no full stop")
         if self.direction not in get_args(Direction):
             allowed = ", ".join(get_args(Direction))
             raise UsageError(f"metric '{self.name}': direction '{self.direction}', allowed: {allowed}")
         if isinstance(self.digits, bool) or not isinstance(self.digits, int) or self.digits < 0:
             raise UsageError(f"metric '{self.name}': digits {self.digits!r}, allowed: a whole number >= 0")
         if not 0 < self.scale < math.inf:
-            raise UsageError(
-                f"metric '{self.name}': scale {self.scale!r}, allowed: a number above 0, as 100 for percent"
-            )
+            raise UsageError(f"metric '{self.name}': scale {self.scale!r}, allowed: above 0, as 100 for percent")
         if not callable(self.function) or not (self.resampled is None or callable(self.resampled)):
             raise UsageError(f"metric '{self.name}': function and resampled must be callable")
 

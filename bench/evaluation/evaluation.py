@@ -1,4 +1,4 @@
-"""What a metric is a function of: predictions on a test part, under a protocol, and what several metrics need of them."""
+"""What a metric is a function of: predictions on a test part, and what several metrics need of them."""
 
 from __future__ import annotations
 

@@ -11,8 +11,9 @@ import numpy as np
 from bench.errors import DataError
 from bench.evaluation import bootstrap, metric_table, protocols
 from bench.evaluation.outcome import Outcome
+from bench.evaluation.resample import Values
 
-Distributions = Mapping[str, Mapping[str, bootstrap.Values]]
+Distributions = Mapping[str, Mapping[str, Values]]
 """Row -> metric -> its resamples, the first of them on the images as they are."""
 
 
@@ -39,7 +40,7 @@ def distributions(groups: Mapping[str, Sequence[Outcome]], resamples: int = 1000
     A row's value is the mean over its seeds; all runs see the same resamples of the same test images.
     Raises ``DataError`` where runs were measured on different images or labels.
     """
-    result: dict[str, dict[str, bootstrap.Values]] = {}
+    result: dict[str, dict[str, Values]] = {}
     first: Outcome | None = None
     for label, outcomes in groups.items():
         runs = []

@@ -3,8 +3,6 @@ import pytest
 
 from bench.evaluation import bootstrap, metrics, resample
 
-PRF = ("P", "R", "F1")
-
 
 def example(images=60, labels=7, seed=0, ties=False):
     rng = np.random.default_rng(seed)
@@ -23,9 +21,9 @@ def direct(truth, predicted, scores, ignore, kind="non_interpolated"):
     i = metrics.macro(metrics.image_counts(truth, predicted, ignore))
     at_10 = metrics.map_at_k_image(truth, scores, 10, ignore)
     means = {
-        f"{letter}-{name}": v
-        for letter, t in zip("COI", (c, o, i), strict=True)
-        for name, v in zip(PRF, t, strict=True)
+        f"{letter}-{name}": value
+        for letter, triple in (("C", c), ("O", o), ("I", i))
+        for name, value in zip(("P", "R", "F1"), triple, strict=True)
     }
     return means | {"MAP@10_image": metrics.mean_defined(at_10), "mAP": metrics.mean_defined(ap)}
 
