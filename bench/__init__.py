@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         BackboneSpec,
         DatasetRequest,
         DatasetSpec,
+        Metric,
         ModelRequest,
         ModelSpec,
         ScoreModel,
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
         UsageError,
         unknown,
     )
+    from bench.evaluation.evaluation import Evaluation
     from bench.hookspecs import hookimpl
     from bench.options import Option, OptionValue, resolve
     from bench.records import (
@@ -71,7 +73,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "bench.contracts": (
-        "Archive Backbone BackboneRequest BackboneSpec DatasetRequest DatasetSpec ModelRequest ModelSpec "
+        "Archive Backbone BackboneRequest BackboneSpec DatasetRequest DatasetSpec Metric ModelRequest ModelSpec "
         "ScoreModel SequenceModel Series StepNetwork TrackedRun TrackedTable Tracker TrackerRequest "
         "TrackerSpec"
     ),
@@ -79,6 +81,7 @@ _HOMES = {
     "bench.data.preprocess": "preprocess",
     "bench.data.splits": "narrow subset",
     "bench.errors": "BenchError DataError ModelError NotRun PluginError StoreError TrackerError UsageError unknown",
+    "bench.evaluation.evaluation": "Evaluation",
     "bench.hookspecs": "hookimpl",
     "bench.options": "Option OptionValue resolve",
     "bench.records": (
@@ -109,6 +112,7 @@ __all__ = [
     "DatasetRequest",
     "DatasetSpec",
     "EncodedImages",
+    "Evaluation",
     "Features",
     "FloatArray",
     "FolderImages",
@@ -116,6 +120,7 @@ __all__ = [
     "IntArray",
     "LabelSets",
     "Measures",
+    "Metric",
     "MissingImages",
     "ModelError",
     "ModelRequest",

@@ -6,12 +6,16 @@ spec in under half a second. Import them inside ``build``.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
-from dataclasses import Field, dataclass, field, fields
+from dataclasses import KW_ONLY, Field, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args, get_origin, get_type_hints, runtime_checkable
 
-from bench.errors import unknown
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.errors import UsageError, unknown
 from bench.options import Option, OptionValue
 from bench.records import Activation, Dataset, FloatArray, Preprocessing, ScoreKind, SearchOptions
 
@@ -189,6 +193,63 @@ class StepNetwork(Protocol):
     def step(self, labels: Any, states: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return prefix terms (b, D) and states (b, S) after ``labels`` (b,) int64 from ``states`` (b, S)."""
         ...
+
+
+Direction = Literal["higher", "lower", "none"]
+"""Which values of a metric are the better ones; ``none``: neither, as of a mean number of labels."""
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One metric: all that measuring, tables, reports, error bars and trackers know of it.
+
+    ``name`` is its key in measures.json, and what ``bench table --columns`` takes. ``function`` takes a
+    ``bench.Evaluation`` and returns a number; NaN: undefined. ``meaning`` is one sentence for readers, without its full
+    stop. A value is printed times ``scale`` with ``digits`` decimals: fractions are stored, percent is shown.
+    ``column`` is its heading in every table and report; empty: it is shown where its name is asked for.
+    ``resampled`` takes a ``bench.evaluation.resample.Resample`` and returns the metric in each resample of the test
+    images, (resamples,) float64, or ``None`` where the run lacks what it needs; without it there are no error bars.
+    Raises ``UsageError`` for a field that is none of what is allowed.
+    """
+
+    name: str
+    function: Callable[[Any], float]
+    meaning: str
+    _: KW_ONLY
+    direction: Direction = "higher"
+    digits: int = 1
+    scale: float = 100.0
+    column: str = ""
+    resampled: Callable[[Any], NDArray[np.float64] | None] | None = None
+
+    def __post_init__(self) -> None:
+        for what, name in (("name", self.name), ("column", self.column or self.name)):
+            if not name or any(mark in ",|" or mark.isspace() for mark in name):
+                raise UsageError(f"metric '{self.name}': {what} '{name}', allowed: text without spaces, commas and |")
+        if not self.meaning.strip() or self.meaning.endswith("."):
+            raise UsageError(f"metric '{self.name}': meaning '{self.meaning}', allowed: text, no full stop")
+        if self.direction not in get_args(Direction):
+            allowed = ", ".join(get_args(Direction))
+            raise UsageError(f"metric '{self.name}': direction '{self.direction}', allowed: {allowed}")
+        if isinstance(self.digits, bool) or not isinstance(self.digits, int) or self.digits < 0:
+            raise UsageError(f"metric '{self.name}': digits {self.digits!r}, allowed: a whole number >= 0")
+        if not 0 < self.scale < math.inf:
+            raise UsageError(f"metric '{self.name}': scale {self.scale!r}, allowed: above 0, as 100 for percent")
+        if not callable(self.function) or not (self.resampled is None or callable(self.resampled)):
+            raise UsageError(f"metric '{self.name}': function and resampled must be callable")
+
+    @property
+    def heading(self) -> str:
+        """Return what stands above its column."""
+        return self.column or self.name
+
+    def shown(self, value: float, more_digits: int = 0) -> str:
+        """Return ``value`` as it is printed, in the unit shown.
+
+        >>> Metric("C-F1", lambda evaluation: 0.5, "Harmonic mean of C-P and C-R").shown(0.6044)
+        '60.4'
+        """
+        return f"{self.scale * value:.{self.digits + more_digits}f}"
 
 
 @dataclass(frozen=True, slots=True)

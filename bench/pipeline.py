@@ -16,7 +16,7 @@ from bench import plugins
 from bench.assembly import Assembly, build_backbone, check_device, choose_protocol, make_config, open_parts
 from bench.contracts import Backbone
 from bench.data.fingerprint import fingerprint_over
-from bench.evaluation import protocols
+from bench.evaluation.measure import measure
 from bench.plan import make_plan
 from bench.plugins import Registry
 from bench.records import RunRequest
@@ -87,8 +87,14 @@ def _fill(folder: RunFolder, assembly: Assembly, clock: Stopwatch) -> None:
     folder.write_exhibits(exhibits)
     with clock.stage("measure"):
         test = parts.test
-        measures = protocols.measure(
-            protocol, test.labels, test.truth, test.ignore, prediction.predicted, prediction.scores
+        measures = measure(
+            protocol,
+            test.labels,
+            test.truth,
+            test.ignore,
+            prediction.predicted,
+            prediction.scores,
+            sequences=prediction.label_sets,
         )
     folder.write_measures(measures)
     extraction = features.speed(request.cache / "features", extracted.test.key)

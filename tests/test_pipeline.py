@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from example_commands import FAST, bench, write_corel
 
+from bench import Metric
+from bench.evaluation import metric_table
 from bench.store.runs import find
 
 
@@ -70,6 +72,17 @@ def test_the_same_seed_gives_the_same_scores_in_another_store(place, tmp_path):
     assert one.read_weights() == other.read_weights()
     np.testing.assert_array_equal(one.read_scores().values, other.read_scores().values)
     np.testing.assert_array_equal(one.read_label_sets().sequences, other.read_label_sets().sequences)
+
+
+def test_a_runs_metrics_see_the_label_sequences(place, tmp_path, monkeypatch):
+    def first_label(evaluation):
+        return evaluation.sequences.sequences[:, 0].mean()
+
+    extra = Metric("first_label", first_label, "Mean index of the first label", scale=1.0, direction="none")
+    monkeypatch.setattr(metric_table, "METRICS", (*metric_table.METRICS, extra))
+    assert run(place, "cnn-rnn", out=tmp_path) == 0
+    (folder,) = find(tmp_path)
+    assert folder.read_measures().values["first_label"] == folder.read_label_sets().sequences[:, 0].mean()
 
 
 def test_fine_tuning_changes_the_features_and_is_kept(place, tmp_path):

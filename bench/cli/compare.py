@@ -124,6 +124,7 @@ def _print(summaries: list[RunSummary], style: str, significance: bool) -> None:
     if not significance:
         print_tables([table], style)
         return
+    from bench.evaluation.metric_table import by_name
     from bench.evaluation.significance import differences, distributions, ties
     from bench.store.run_folder import RunFolder
 
@@ -136,5 +137,8 @@ def _print(summaries: list[RunSummary], style: str, significance: bool) -> None:
     print("\npairwise differences, seeds averaged; 95 % of 1,000 paired resamples of the test images")
     for entry in differences(found):
         mark = "" if entry.distinguishable else "  not distinguishable"
-        low, value, high = (100 * part for part in (entry.low, entry.value, entry.high))
-        print(f"{entry.metric:<5} {entry.first} - {entry.second}: {value:+.1f} [{low:+.1f}, {high:+.1f}]{mark}")
+        metric = by_name()[entry.metric]
+        low, value, high = (
+            f"{metric.scale * part:+.{metric.digits}f}" for part in (entry.low, entry.value, entry.high)
+        )
+        print(f"{entry.metric:<5} {entry.first} - {entry.second}: {value} [{low}, {high}]{mark}")

@@ -7,8 +7,6 @@ from typing import Annotated, Literal
 
 import typer
 
-MEASURES = ("C-F1", "O-F1", "mAP")
-
 EXAMPLES = """Examples:
 
   bench export 9b2fb905 --out model
@@ -34,6 +32,7 @@ def export(  # noqa: PLR0917 - the parser passes options by name
 
     The folder then predicts without torch and without the data set: bench predict DIR image.jpg
     """
+    from bench.evaluation.metric_table import HEADLINES, by_name
     from bench.exported.export import TOLERANCE
     from bench.exported.publish import export_run, measure_exported
     from bench.store import runs as stored_runs
@@ -50,7 +49,10 @@ def export(  # noqa: PLR0917 - the parser passes options by name
         print(f"{to / name}  {size / 1e6:.1f} MB")
     worst = max(differences.values())
     print(f"largest difference from torch: {worst:.1e}, relative (allowed: {TOLERANCE[precision]:.0e})")
-    for name in MEASURES if measure else ():
+    for name in HEADLINES if measure else ():
         stored, found = measured[name]
-        print(f"{name:<7} {100 * stored:.2f} in the run, {100 * found:.2f} exported ({100 * (found - stored):+.2f})")
+        metric = by_name()[name]
+        before, after = metric.shown(stored, 1), metric.shown(found, 1)
+        change = f"{metric.scale * (found - stored):+.{metric.digits + 1}f}"
+        print(f"{name:<7} {before} in the run, {after} exported ({change})")
     print(f"next        bench predict {to} IMAGE...")

@@ -20,7 +20,7 @@ def validate(
 ) -> None:
     """Check files and keys, and compute every measure again from what is stored. Exit code 2 if any run lies.
 
-    Needs neither torch nor the data sets.
+    A run older than a metric was stored without it, which is no lie. Needs neither torch nor the data sets.
     """
     from bench.errors import StoreError
     from bench.store.sealed import to_json
@@ -30,11 +30,15 @@ def validate(
     if not found:
         raise StoreError(f"no run under {folder}. Try: bench validate DIR, where DIR is what --out was")
     if as_json:
-        rows = [{"folder": str(one.folder), "state": one.state, "faults": one.faults} for one in found]
+        rows = [
+            {"folder": str(one.folder), "state": one.state, "faults": one.faults, "unmeasured": one.unmeasured}
+            for one in found
+        ]
         print(to_json({"runs": rows, "sound": not any(one.faults for one in found)}), end="")
     else:
         for one in found:
-            print(f"{one.folder}: {one.state}, " + ("; ".join(one.faults) if one.faults else "as it claims"))
+            older = f" (not measured then: {', '.join(one.unmeasured)})" if one.unmeasured else ""
+            print(f"{one.folder}: {one.state}, {'; '.join(one.faults) or 'as it claims'}{older}")
         lying = sum(bool(one.faults) for one in found)
         print(f"{len(found)} runs, {lying} not what they claim")
     if any(one.faults for one in found):

@@ -12,11 +12,11 @@ from typing import Literal
 
 import numpy as np
 
-from bench.errors import DataError, UsageError, unknown
+from bench.errors import UsageError, unknown
 from bench.evaluation import metrics
-from bench.evaluation.bits import BitMatrix, Mask, count
+from bench.evaluation.bits import BitMatrix
 from bench.evaluation.metrics import ApKind, ZeroDivision
-from bench.records import BoolArray, ClassScore, LabelSets, Measures, Scores
+from bench.records import BoolArray, ClassScore, LabelSets, Scores
 
 Selection = Literal["topk_exact", "topk_threshold"]
 """How scores become label sets: the k best, or those of the k best that reach the natural threshold."""
@@ -187,84 +187,3 @@ def cut(protocol: Protocol, label_sets: LabelSets) -> LabelSets:
     """Return the sequences as far as they count: the first k labels emitted where the protocol says so."""
     sequences = label_sets.sequences[:, : protocol.k] if protocol.cut_to_k else label_sets.sequences
     return LabelSets(label_sets.ids, sequences, label_sets.log_probabilities, label_sets.complete)
-
-
-def measure(  # noqa: PLR0917 - the same order everywhere: what is true, what is predicted
-    protocol: Protocol,
-    labels: Sequence[str],
-    truth: Mask,
-    ignore: Mask | None,
-    predicted: Mask | None,
-    scores: Scores,
-) -> Measures:
-    """Return every metric of ``protocol``; ``predicted=None`` reads the label sets off the scores.
-
-    ``values``: C-P, C-R, C-F1, O-P, O-R, O-F1, I-P, I-R, I-F1, MAP@10 (as the protocol defines it), MAP@10_image,
-    MAP@10_class, mAP (the protocol's kind), mAP_11_point, mAP_all_point, mAP_non_interpolated: fractions; and
-    labels_per_image, the mean number of labels predicted. ``per_class``: ap, precision, recall, support, predicted.
-    With packed masks and memory-mapped scores, a million images of 1,000 labels take less than 1 GiB of memory.
-    Raises ``DataError`` where shapes differ.
-    """
-    _check_shapes(labels, truth, ignore, predicted, scores)
-    mask = ignore if ignore is not None and protocol.difficult == "ignore" and count(ignore) else None
-    if predicted is None:
-        predicted = packed_from_scores(protocol, scores)
-    per_class = metrics.class_counts(truth, predicted, mask)
-    per_image = metrics.image_counts(truth, predicted, mask)
-    ap = metrics.average_precisions(truth, scores.values, AP_KINDS, mask)
-    map_at_10 = {
-        "image": metrics.mean_defined(metrics.map_at_k_image(truth, scores.values, 10, mask)),
-        "class": metrics.mean_defined(metrics.map_at_k_class(truth, scores.values, 10, mask)),
-    }
-    values: dict[str, float] = {}
-    for letter, counts in (("C", per_class), ("O", None), ("I", per_image)):
-        if counts is None:
-            triple = metrics.micro(per_class, protocol.no_predictions)
-        else:
-            triple = metrics.macro(counts, protocol.no_predictions)
-            if protocol.f1 == "mean_of_f1":
-                triple = (*triple[:2], metrics.mean_of_f1(counts))
-        values |= {f"{letter}-{name}": value for name, value in zip(("P", "R", "F1"), triple, strict=True)}
-    values["MAP@10"] = map_at_10[protocol.map_at_10]
-    values |= {f"MAP@10_{kind}": value for kind, value in map_at_10.items()}
-    values["mAP"] = metrics.mean_defined(ap[protocol.ap])
-    values |= {f"mAP_{kind}": metrics.mean_defined(ap[kind]) for kind in AP_KINDS}
-    values["labels_per_image"] = count(predicted) / len(scores.ids)
-    return Measures(
-        protocol.name,
-        values,
-        {
-            "ap": tuple(ap[protocol.ap].tolist()),
-            "precision": tuple(metrics.precision(per_class, protocol.no_predictions).tolist()),
-            "recall": tuple(metrics.recall(per_class).tolist()),
-            "support": tuple(map(float, per_class.positives)),
-            "predicted": tuple(map(float, per_class.predicted)),
-        },
-        _notes(labels, per_class, per_image),
-    )
-
-
-def _check_shapes(
-    labels: Sequence[str], truth: Mask, ignore: Mask | None, predicted: Mask | None, scores: Scores
-) -> None:
-    shape = (len(scores.ids), len(labels))
-    if shape[0] == 0 or shape[1] == 0:
-        raise DataError(f"nothing to measure: {shape[0]} images, {shape[1]} labels; allowed: at least 1 of each")
-    parts = {"truth": truth, "ignore": ignore, "predicted": predicted, "scores": scores.values}
-    for name, array in parts.items():
-        if array is not None and array.shape != shape:
-            raise DataError(f"{name} is {array.shape}, must be {shape}, images by labels")
-
-
-def _notes(labels: Sequence[str], per_class: metrics.Counts, per_image: metrics.Counts) -> tuple[str, ...]:
-    notes = []
-    dropped = np.flatnonzero(per_class.positives == 0)
-    if len(dropped):
-        names = ", ".join(labels[index] for index in dropped[:8]) + (", ..." if len(dropped) > 8 else "")
-        notes.append(
-            f"{len(dropped)} of {len(labels)} classes have no positive image; left out of class means: {names}"
-        )
-    unlabelled = int(np.count_nonzero(per_image.positives == 0))
-    if unlabelled:
-        notes.append(f"{unlabelled} of {len(per_image.positives)} images have no label; left out of image means")
-    return tuple(notes)

@@ -9,13 +9,11 @@ from itertools import combinations
 import numpy as np
 
 from bench.errors import DataError
-from bench.evaluation import bootstrap, protocols
+from bench.evaluation import bootstrap, metric_table, protocols
 from bench.evaluation.outcome import Outcome
+from bench.evaluation.resample import Values
 
-METRICS = ("O-F1", "C-F1", "mAP")
-"""Metrics whose differences are printed; marks are made for every resampled one."""
-
-Distributions = Mapping[str, Mapping[str, bootstrap.Values]]
+Distributions = Mapping[str, Mapping[str, Values]]
 """Row -> metric -> its resamples, the first of them on the images as they are."""
 
 
@@ -42,7 +40,7 @@ def distributions(groups: Mapping[str, Sequence[Outcome]], resamples: int = 1000
     A row's value is the mean over its seeds; all runs see the same resamples of the same test images.
     Raises ``DataError`` where runs were measured on different images or labels.
     """
-    result: dict[str, dict[str, bootstrap.Values]] = {}
+    result: dict[str, dict[str, Values]] = {}
     first: Outcome | None = None
     for label, outcomes in groups.items():
         runs = []
@@ -69,7 +67,7 @@ def distributions(groups: Mapping[str, Sequence[Outcome]], resamples: int = 1000
     return result
 
 
-def differences(found: Distributions, metrics: Sequence[str] = METRICS) -> list[Difference]:
+def differences(found: Distributions, metrics: Sequence[str] = metric_table.HEADLINES) -> list[Difference]:
     """Return the difference of every pair of rows in every metric, rows in their order."""
     pairs = [(metric, first, second) for metric in metrics for first, second in combinations(found, 2)]
     return [_difference(found, metric, first, second) for metric, first, second in pairs]
@@ -81,10 +79,17 @@ def _difference(found: Distributions, metric: str, first: str, second: str) -> D
 
 
 def ties(found: Distributions) -> frozenset[tuple[str, str]]:
-    """Return the (row label, metric) that cannot be told from the metric's best row, the best row itself left out."""
+    """Return the (row label, metric) that cannot be told from the metric's best row, the best row itself left out.
+
+    A metric of which neither higher nor lower is better has no best row.
+    """
     tied = set()
     for metric in next(iter(found.values()), {}):
-        best = max(found, key=lambda label: float(found[label][metric][0]))
+        direction = metric_table.by_name()[metric].direction
+        if direction == "none":
+            continue
+        choose = min if direction == "lower" else max
+        best = choose(found, key=lambda label: float(found[label][metric][0]))
         others = [label for label in found if label != best]
         tied |= {(label, metric) for label in others if not _difference(found, metric, best, label).distinguishable}
     return frozenset(tied)

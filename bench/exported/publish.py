@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Literal
 
@@ -11,6 +12,7 @@ from bench.assembly import Rebuilt, rebuild
 from bench.data.preprocess import preprocess
 from bench.errors import ModelError
 from bench.evaluation import protocols
+from bench.evaluation.measure import measure
 from bench.exported import export
 from bench.exported.model_folder import Description
 from bench.exported.predict import Predictor
@@ -81,7 +83,10 @@ def describe(rebuilt: Rebuilt, run: str, precision: Literal["fp32", "fp16"]) -> 
 
 
 def measure_exported(folder: RunFolder, out: Path, device: str = "cpu") -> dict[str, tuple[float, float]]:
-    """Return each metric of the run as (stored, as the exported model predicts the whole test part)."""
+    """Return each metric as (stored, as the exported model predicts the whole test part).
+
+    NaN is stored where the metric is newer than the run.
+    """
     rebuilt = rebuild(folder)
     split, protocol = rebuilt.assembly.parts.test, rebuilt.assembly.protocol
     predictor = Predictor(out, device)
@@ -100,6 +105,6 @@ def measure_exported(folder: RunFolder, out: Path, device: str = "cpu") -> dict[
         scores = Scores(split.ids, answers["class_scores"], "probability")
         sequences = LabelSets(split.ids, answers["sequences"], answers["log_probabilities"], answers["complete"])
     predicted = protocols.label_sets(protocol, scores, sequences)
-    found = protocols.measure(protocol, split.labels, split.truth, split.ignore, predicted, scores).values
+    found = measure(protocol, split.labels, split.truth, split.ignore, predicted, scores, sequences=sequences).values
     stored = folder.read_measures().values
-    return {name: (stored[name], value) for name, value in found.items()}
+    return {name: (stored.get(name, math.nan), value) for name, value in found.items()}

@@ -118,7 +118,9 @@ def _cells(
         if column.name in row.suspect:
             status = f"published value suspect: {row.suspect[column.name].why}"
         elif cell is None:
-            status = absent if printed is not None or ours is None else ""
+            measured_then = ours is None or column.name not in ours.unmeasured or not ours.cells
+            missing = absent if measured_then else "not measured then"
+            status = missing if printed is not None or ours is None else ""
         elif difference is not None and not obstacle and _is_reproduced(column.name, difference):
             status = f"reproduced within {abs(difference):.1f}"
         else:

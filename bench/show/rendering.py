@@ -147,6 +147,7 @@ def as_json(table: Table) -> dict[str, Any]:
                     if (cell := row.cells.get(column.name))
                 },
                 "failures": row.failures,
+                "unmeasured": row.unmeasured,
             }
             for row in table.rows
         ],

@@ -10,10 +10,12 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from bench.contracts import Direction, Metric
 from bench.errors import StoreError, unknown
+from bench.evaluation import metric_table
 from bench.store.stored import RunSummary
 from bench.system.files import canonical_json
 
@@ -22,26 +24,30 @@ from bench.system.files import canonical_json
 class Column:
     """One column: ``key`` in the measured values, shown times ``scale`` with ``digits`` decimals.
 
-    ``ranked`` columns mark their highest value; the mean number of labels has no better or worse.
+    ``direction`` says which value is marked as the best; the mean number of labels has no better or worse.
     """
 
     name: str
     key: str
     scale: float = 100.0
     digits: int = 1
-    ranked: bool = True
+    direction: Direction = "higher"
+
+    @property
+    def percent(self) -> bool:
+        """Return whether fractions are shown as percent."""
+        return self.scale == 100.0
+
+    @classmethod
+    def of(cls, metric: Metric) -> Column:
+        """Return the column of ``metric``."""
+        return cls(metric.heading, metric.name, metric.scale, metric.digits, metric.direction)
 
 
-COLUMNS: dict[str, Column] = {
-    column.name: column
-    for column in (
-        *(Column(name, name) for name in ("C-P", "C-R", "C-F1", "O-P", "O-R", "O-F1")),
-        Column("MAP@10", "MAP@10_image"),
-        Column("mAP", "mAP"),
-        Column("labels/image", "labels_per_image", scale=1.0, digits=2, ranked=False),
-    )
-}
-"""The columns of the paper's Tables 1-3, and two that keep them honest. MAP@10 is per image."""
+def usual_columns() -> tuple[Column, ...]:
+    """Return the columns of a table where none are asked for: the metrics that have a heading of their own."""
+    return tuple(map(Column.of, metric_table.with_columns()))
+
 
 TIE = "≈"
 
@@ -66,7 +72,10 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One model with its options. ``cells`` is empty where no seed has finished; ``failures`` says why."""
+    """One model with its options. ``cells`` is empty where no seed has finished; ``failures`` says why.
+
+    ``unmeasured`` maps a column's name to the seeds whose runs are older than its metric.
+    """
 
     label: str
     model: str
@@ -74,6 +83,7 @@ class Row:
     cells: Mapping[str, Cell]
     failures: tuple[str, ...]
     keys: tuple[str, ...]
+    unmeasured: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,14 +100,14 @@ class Table:
     ties: frozenset[tuple[str, str]] = frozenset()
 
     def best(self, column: Column) -> float | None:
-        """Return the highest value of a ranked ``column`` as shown, rounded, so that equal looks share the mark."""
-        if not column.ranked or len(self.rows) < 2:
+        """Return the best value of ``column`` as shown, rounded, so that equal looks share the mark."""
+        if column.direction == "none" or len(self.rows) < 2:
             return None
         shown = [round(row.cells[column.name].mean, column.digits) for row in self.rows if column.name in row.cells]
-        return max(shown, default=None)
+        return min(shown, default=None) if column.direction == "lower" else max(shown, default=None)
 
     def is_best(self, row: Row, column: Column) -> bool:
-        """Return whether ``row`` holds the column's highest value."""
+        """Return whether ``row`` holds the column's best value."""
         cell = row.cells.get(column.name)
         return cell is not None and round(cell.mean, column.digits) == self.best(column)
 
@@ -107,22 +117,26 @@ class Table:
 
 
 def columns_named(names: Sequence[str], runs: Iterable[RunSummary] = ()) -> tuple[Column, ...]:
-    """Return the columns called ``names``: those in ``COLUMNS``, or any value that the runs hold, as in I-F1.
+    """Return the columns called ``names``: a heading, a metric as in I-F1, or any other value that the runs hold.
 
-    Raises ``UsageError`` for a name that is neither.
+    Raises ``UsageError`` for a name that is none of them.
     """
+    usual = usual_columns()
     if not names:
-        return tuple(COLUMNS.values())
-    measured = {key for run in runs if run.measures for key in run.measures.values}
+        return usual
+    stored = (key for run in runs if run.measures for key in run.measures.values)
+    # A heading wins over a metric of that name: the column MAP@10 is the metric MAP@10_image.
+    allowed = {name: Column(name, name) for name in stored}
+    allowed |= {name: Column.of(metric) for name, metric in metric_table.by_name().items()}
+    allowed |= {column.name: column for column in usual}
     for name in names:
-        if name not in COLUMNS and name not in measured:
-            raise unknown("column", name, {*COLUMNS, *measured})
-    by_key = {column.key: column for column in COLUMNS.values()}
-    return tuple(COLUMNS.get(name) or by_key.get(name) or Column(name, name) for name in names)
+        if name not in allowed:
+            raise unknown("column", name, allowed)
+    return tuple(allowed[name] for name in names)
 
 
-def build(runs: Sequence[RunSummary], columns: Sequence[Column] = tuple(COLUMNS.values()), mix: bool = False) -> Table:
-    """Return the table of ``runs``, rows in the order in which their models first appear.
+def build(runs: Sequence[RunSummary], columns: Sequence[Column] | None = None, mix: bool = False) -> Table:
+    """Return the table of ``runs``, rows in the order in which their models first appear; ``None``: usual columns.
 
     Raises ``StoreError`` where the runs were measured on different images or by different protocols, whose
     numbers do not compare; ``mix`` takes them into one table that says so.
@@ -130,8 +144,9 @@ def build(runs: Sequence[RunSummary], columns: Sequence[Column] = tuple(COLUMNS.
     if not runs:
         raise StoreError("no runs to tabulate. Try: bench run --model cnn-rnn --dataset digit-scenes")
     notes = _check_comparable(runs, mix)
+    columns = usual_columns() if columns is None else tuple(columns)
     rows = rows_of(runs, columns)
-    return Table(_title(runs), tuple(columns), rows, (*notes, *_notes(runs, rows)))
+    return Table(_title(runs), columns, rows, (*notes, *_notes(runs, rows)))
 
 
 def with_ties(table: Table, ties: frozenset[tuple[str, str]]) -> Table:
@@ -222,9 +237,12 @@ def _protocol(run: RunSummary) -> str:
 
 def _row(label: str, runs: Sequence[RunSummary], columns: Sequence[Column]) -> Row:
     done = sorted((run for run in runs if run.measures), key=lambda run: int(run.config["seed"]))
-    cells = {}
+    seeds = tuple(int(run.config["seed"]) for run in done)
+    cells, unmeasured = {}, {}
     for column in columns:
         values = [run.measures.values.get(column.key) for run in done if run.measures]
+        if absent := tuple(seed for seed, value in zip(seeds, values, strict=True) if value is None):
+            unmeasured[column.name] = absent
         defined = [value * column.scale for value in values if value is not None and not math.isnan(value)]
         if defined:
             spread = statistics.stdev(defined) if len(defined) > 1 else None
@@ -232,8 +250,8 @@ def _row(label: str, runs: Sequence[RunSummary], columns: Sequence[Column]) -> R
     failures = tuple(
         f"seed {run.config.get('seed', '?')} {run.state}: {run.reason}" for run in runs if run.measures is None
     )
-    seeds = tuple(int(run.config["seed"]) for run in done)
-    return Row(label, str(runs[0].config["model"]["name"]), seeds, cells, failures, tuple(run.key for run in runs))
+    keys = tuple(run.key for run in runs)
+    return Row(label, str(runs[0].config["model"]["name"]), seeds, cells, failures, keys, unmeasured)
 
 
 def _labels(configs: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -283,4 +301,16 @@ def _notes(runs: Sequence[RunSummary], rows: Sequence[Row]) -> list[str]:
     for row in rows:
         if row.cells:  # a row without numbers shows its reason in their place
             notes += [f"{row.label}: {failure}" for failure in row.failures]
+    return notes + [note for row in rows for note in _unmeasured(row)]
+
+
+def _unmeasured(row: Row) -> list[str]:
+    """Return notes that name the seeds of ``row`` that are older than a metric, and the columns they lack."""
+    columns_of: dict[tuple[int, ...], list[str]] = {}
+    for column, seeds in row.unmeasured.items():
+        columns_of.setdefault(seeds, []).append(column)
+    notes = []
+    for seeds, names in columns_of.items():
+        which = "" if seeds == row.seeds else f" seed {' and '.join(map(str, seeds))}"
+        notes.append(f"{row.label}{which}: not measured then, when the run was made: {', '.join(names)}")
     return notes

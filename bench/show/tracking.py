@@ -119,7 +119,8 @@ def comparison(runs: Sequence[RunSummary]) -> TrackedTable:
     names = [column.name for column in columns]
     header = ("model", "seeds", *names, *(f"{name} sd" for name in names), *(["failures"] if failed else []))
     identity = [sorted({tables.comparison_key(run) for run in runs if run.measures}), [row.label for row in table.rows]]
-    notes = ("percent; labels/image is a count", *table.notes)
+    others = [column.name for column in table.columns if not column.percent]
+    notes = ("percent" + (f"; not in percent: {', '.join(others)}" if others else ""), *table.notes)
     return TrackedTable(digest(canonical_json(identity)), table.title, header, tuple(rows), notes)
 
 

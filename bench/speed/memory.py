@@ -16,6 +16,7 @@ import numpy as np
 from bench.errors import NotRun
 from bench.evaluation import metrics, protocols
 from bench.evaluation.bits import row_blocks
+from bench.evaluation.measure import measure
 from bench.records import Scores
 from bench.speed import workloads
 from bench.speed.limits import peak_memory
@@ -52,7 +53,7 @@ def measured(path: str) -> dict[str, float]:
     masks, scores = folder.read_masks(), folder.read_scores()
     read = time.perf_counter()
     protocol = protocols.get(folder.config["protocol"])
-    protocols.measure(protocol, masks.labels, masks.truth, masks.ignore, masks.predicted, scores)
+    measure(protocol, masks.labels, masks.truth, masks.ignore, masks.predicted, scores)
     finished = time.perf_counter()
     allocated = tracemalloc.get_traced_memory()[1] / 2**20
     tracemalloc.stop()

@@ -13,6 +13,7 @@ from hypothesis.extra.numpy import arrays
 from bench import DataError, Scores
 from bench.evaluation import metrics, protocols
 from bench.evaluation.bits import BitMatrix, count, row_blocks
+from bench.evaluation.measure import measure
 from bench.evaluation.metrics import Counts
 
 KINDS = ("11_point", "all_point", "non_interpolated")
@@ -110,9 +111,9 @@ def test_a_protocol_measures_packed_masks_as_bool_ones(case, selection):
     scores = Scores(tuple(map(str, range(len(truth)))), values_, "probability")
     protocol = protocols.Protocol(name="t@1", summary="", k=min(2, len(labels)), selection=selection)
     for chosen in (predicted, None):
-        whole = protocols.measure(protocol, labels, truth, ignore, chosen, scores)
+        whole = measure(protocol, labels, truth, ignore, chosen, scores)
         with blocks_of(7, 2, 3):
-            bits = protocols.measure(
+            bits = measure(
                 protocol, labels, packed(truth), packed(ignore), None if chosen is None else packed(chosen), scores
             )
         np.testing.assert_equal(bits.values, whole.values)
@@ -130,7 +131,7 @@ def test_memory_mapped_scores_are_measured_in_a_fraction_of_their_size(tmp_path)
     names = tuple(map(str, range(labels)))
     with blocks_of(2**14, 128, 256, block_bytes=2**20):
         tracemalloc.start()
-        protocols.measure(protocols.get(f"top{k}@1"), names, truth, None, predicted, scores)
+        measure(protocols.get(f"top{k}@1"), names, truth, None, predicted, scores)
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
     # The ten best labels of each image (27 bytes each) and one block of 1 MiB; the scores have 16 MB.

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from bench.evaluation import bootstrap, metrics
+from bench.evaluation import bootstrap, metrics, resample
 
 
 def example(images=60, labels=7, seed=0, ties=False):
@@ -20,8 +20,12 @@ def direct(truth, predicted, scores, ignore, kind="non_interpolated"):
     c, o = metrics.macro(counts), metrics.micro(counts)
     i = metrics.macro(metrics.image_counts(truth, predicted, ignore))
     at_10 = metrics.map_at_k_image(truth, scores, 10, ignore)
-    values = (*c, *o, *i, metrics.mean_defined(at_10), metrics.mean_defined(ap))
-    return dict(zip(bootstrap.METRICS, values, strict=True))
+    means = {
+        f"{letter}-{name}": value
+        for letter, triple in (("C", c), ("O", o), ("I", i))
+        for name, value in zip(("P", "R", "F1"), triple, strict=True)
+    }
+    return means | {"MAP@10_image": metrics.mean_defined(at_10), "mAP": metrics.mean_defined(ap)}
 
 
 @pytest.mark.parametrize("kind", ["non_interpolated", "all_point", "11_point"])
@@ -31,10 +35,11 @@ def test_weights_give_what_repeating_the_images_gives(ties, masked, kind):
     truth, predicted, scores, ignore = example(ties=ties)
     mask = ignore if masked else None
     (weights,) = bootstrap.draw(len(truth), 5, seed=3)
-    found = bootstrap.prepare(truth, predicted, scores, mask, kind)(weights)
+    found = bootstrap.measured(resample.prepare(truth, predicted, scores, mask, kind)(weights))
     for row, weight in enumerate(weights):
         rows = np.repeat(np.arange(len(truth)), weight.astype(int))
         expected = direct(truth[rows], predicted[rows], scores[rows], None if mask is None else mask[rows], kind)
+        assert set(found) == set(expected)
         for name, value in expected.items():
             assert found[name][row] == pytest.approx(value, abs=1e-6), name
 

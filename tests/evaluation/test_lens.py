@@ -7,6 +7,7 @@ import pytest
 from bench.cli import run_command_line
 from bench.evaluation import protocols
 from bench.evaluation.lens import views
+from bench.evaluation.measure import measure
 from bench.evaluation.outcome import Outcome
 from bench.records import Scores
 
@@ -62,7 +63,7 @@ def test_the_runs_own_definitions_are_its_stored_measures(stored_run):
     truth = folder.read_truth()
     protocol = protocols.get(folder.config["protocol"])
     case = folder.read_outcome()
-    measures = protocols.measure(
+    measures = measure(
         protocol, truth.labels, truth.truth, truth.ignore, folder.read_predicted(), folder.read_scores()
     ).values
     own = [view for view in views(case, protocol) if view.own]

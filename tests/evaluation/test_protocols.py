@@ -9,6 +9,7 @@ from bench import LabelSets, Scores
 from bench.cli import run_command_line
 from bench.errors import DataError, UsageError
 from bench.evaluation import protocols
+from bench.evaluation.measure import measure
 
 TRUTH = np.array([[1, 0, 1, 0], [0, 1, 0, 0], [0, 0, 1, 1]], dtype=np.bool_)
 VALUES = np.array([[2.0, 1.0, -1.0, -2.0], [0.5, 3.0, -0.5, -1.0], [-1.0, -2.0, 4.0, 1.0]], dtype=np.float32)
@@ -47,7 +48,7 @@ def test_k_larger_than_the_number_of_labels_is_refused():
 
 
 def test_measures_by_hand():
-    measured = protocols.measure(protocols.get("top1@1"), LABELS, TRUTH, None, None, scores())
+    measured = measure(protocols.get("top1@1"), LABELS, TRUTH, None, None, scores())
     # Predicted a, b, c, each right: 3 of 3 predictions, 3 of 5 labels; d is never predicted.
     assert measured.values["O-P"] == 1.0
     assert measured.values["O-R"] == pytest.approx(3 / 5)
@@ -65,8 +66,8 @@ def test_difficult_pairs_neither_help_nor_hurt():
     predicted[0, 1] = True
     protocol = protocols.get("voc2007@1")
     strict = dataclasses.replace(protocol, difficult="negative")
-    assert protocols.measure(protocol, LABELS, TRUTH, ignore, predicted, scores()).values["O-P"] == 1.0
-    assert protocols.measure(strict, LABELS, TRUTH, ignore, predicted, scores()).values["O-P"] == pytest.approx(5 / 6)
+    assert measure(protocol, LABELS, TRUTH, ignore, predicted, scores()).values["O-P"] == 1.0
+    assert measure(strict, LABELS, TRUTH, ignore, predicted, scores()).values["O-P"] == pytest.approx(5 / 6)
 
 
 def test_top_k_above_a_threshold_gives_fewer_labels_and_only_where_scores_have_one():
@@ -94,7 +95,7 @@ def test_sequences_are_cut_to_k_only_where_the_protocol_says_so():
 def test_classes_without_positives_are_named_in_the_notes_and_left_out():
     truth = TRUTH.copy()
     truth[:, 3] = False
-    measured = protocols.measure(protocols.get("top1@1"), LABELS, truth, None, None, scores())
+    measured = measure(protocols.get("top1@1"), LABELS, truth, None, None, scores())
     assert any("1 of 4 classes have no positive image" in note and "d" in note for note in measured.notes)
     assert math.isnan(measured.per_class["ap"][3])
     assert measured.values["C-P"] == 1.0
@@ -102,40 +103,40 @@ def test_classes_without_positives_are_named_in_the_notes_and_left_out():
 
 def test_arrays_of_another_shape_are_refused():
     with pytest.raises(DataError, match=r"truth is \(3, 3\), must be \(3, 4\)"):
-        protocols.measure(protocols.get("top1@1"), LABELS, TRUTH[:, :3], None, None, scores())
+        measure(protocols.get("top1@1"), LABELS, TRUTH[:, :3], None, None, scores())
 
 
 def test_no_images_and_no_labels_are_one_clear_line():
     empty = Scores((), np.empty((0, 4), dtype=np.float32), "logit")
     with pytest.raises(DataError, match="nothing to measure: 0 images, 4 labels; allowed: at least 1 of each"):
-        protocols.measure(protocols.get("top1@1"), LABELS, TRUTH[:0], None, None, empty)
+        measure(protocols.get("top1@1"), LABELS, TRUTH[:0], None, None, empty)
     unlabelled = Scores(("1",), np.empty((1, 0), dtype=np.float32), "logit")
     with pytest.raises(DataError, match="nothing to measure: 1 images, 0 labels"):
-        protocols.measure(protocols.get("top1@1"), (), TRUTH[:1, :0], None, None, unlabelled)
+        measure(protocols.get("top1@1"), (), TRUTH[:1, :0], None, None, unlabelled)
 
 
 def test_one_class_is_measured_like_any_other():
     single = Scores(("1", "2", "3"), VALUES[:, :1].copy(), "logit")
-    measured = protocols.measure(protocols.get("top1@1"), LABELS[:1], TRUTH[:, :1], None, None, single).values
+    measured = measure(protocols.get("top1@1"), LABELS[:1], TRUTH[:, :1], None, None, single).values
     assert (measured["C-P"], measured["C-R"], measured["O-F1"]) == pytest.approx((1 / 3, 1.0, 0.5))
     assert measured["mAP"] == 1.0
     assert measured["I-P"] == measured["MAP@10_image"] == 1.0
     with pytest.raises(UsageError, match="k: found 2, allowed: 1 to 1"):
-        protocols.measure(protocols.get("top2@1"), LABELS[:1], TRUTH[:, :1], None, None, single)
+        measure(protocols.get("top2@1"), LABELS[:1], TRUTH[:, :1], None, None, single)
 
 
 def test_predictions_that_are_all_empty_have_precision_zero_or_one_as_the_protocol_says():
     protocol = protocols.get("top1@1")
     for convention, expected in (("zero", 0.0), ("one", 1.0)):
         chosen = dataclasses.replace(protocol, no_predictions=convention)
-        measured = protocols.measure(chosen, LABELS, TRUTH, None, TRUTH & False, scores()).values
+        measured = measure(chosen, LABELS, TRUTH, None, TRUTH & False, scores()).values
         assert measured["C-P"] == measured["O-P"] == measured["I-P"] == expected
         assert measured["C-R"] == measured["C-F1"] == measured["O-F1"] == measured["labels_per_image"] == 0.0
         assert measured["mAP"] > 0  # the ranking needs no predictions
 
 
 def test_without_a_positive_every_metric_is_undefined_and_the_notes_say_why():
-    measured = protocols.measure(protocols.get("top1@1"), LABELS, TRUTH & False, None, TRUTH, scores())
+    measured = measure(protocols.get("top1@1"), LABELS, TRUTH & False, None, TRUTH, scores())
     defined = {name for name, value in measured.values.items() if not math.isnan(value)}
     assert defined == {"labels_per_image"}
     assert measured.notes == (

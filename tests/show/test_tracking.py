@@ -77,7 +77,7 @@ def test_a_comparison_has_means_spreads_and_reasons_as_cells(stored_run: Make, t
     assert table.header == ("model", "seeds", "O-F1", "O-F1 sd", "failures")
     assert list(table.rows[0]) == ["bce", 2, pytest.approx(55.0), pytest.approx(7.0710678), ""]
     assert table.rows[1] == ("warp", 0, None, None, "seed 0 failed: train: NaN")
-    assert table.notes[0] == "percent; labels/image is a count"
+    assert table.notes[0] == "percent; not in percent: labels/image"
 
 
 def test_more_seeds_make_the_same_comparison_anew_and_other_models_or_images_another(stored_run: Make) -> None:

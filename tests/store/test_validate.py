@@ -5,6 +5,7 @@ import pytest
 
 from bench.cli import run_command_line
 from bench.evaluation import protocols
+from bench.evaluation.measure import measure
 from bench.records import LabelSets, Measures, Scores
 from bench.store.validate import validate
 
@@ -20,9 +21,7 @@ def honest(stored_run):
     )
     predicted = protocols.predicted_from_sequences(protocol, folder.read_label_sets(), scores)
     folder.write_predicted(predicted)
-    folder.write_measures(
-        protocols.measure(protocol, truth.labels, truth.truth, truth.ignore, predicted, folder.read_scores())
-    )
+    folder.write_measures(measure(protocol, truth.labels, truth.truth, truth.ignore, predicted, folder.read_scores()))
     return folder
 
 

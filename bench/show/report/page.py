@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 from bench import __version__
+from bench.evaluation import metric_table
 from bench.evaluation.bootstrap import Interval
 from bench.show.figures import Figure, svg
 from bench.show.figures.base import table as numbers
@@ -18,21 +19,9 @@ from bench.show.paper_tables import Ledger, grid
 from bench.show.published import source
 from bench.show.rendering import shown
 from bench.show.report.gather import Group
-from bench.show.tables import TIE, Cell, Column, Table
+from bench.show.tables import TIE, Column, Row, Table
 from bench.store.run_folder import RunFolder
 from bench.store.stored import RunSummary
-
-MEANINGS = {
-    "C-P": "Per-class precision: the mean over classes of the share of a class's predictions that are right",
-    "C-R": "Per-class recall: the mean over classes of the share of a class's images that are found",
-    "C-F1": "Harmonic mean of C-P and C-R",
-    "O-P": "Overall precision: the share of all predicted labels that are right",
-    "O-R": "Overall recall: the share of all true labels that are predicted",
-    "O-F1": "Harmonic mean of O-P and O-R",
-    "MAP@10": "Mean average precision over the ten best labels of each image; the paper does not define its own",
-    "mAP": "Mean over classes of the average precision of the images ranked by the class's score",
-    "labels/image": "Predicted labels an image, on average",
-}
 
 
 def render(groups: Sequence[Group], ledgers: Sequence[Ledger], title: str) -> str:
@@ -51,7 +40,7 @@ def render(groups: Sequence[Group], ledgers: Sequence[Ledger], title: str) -> st
         groups=[_group(number, group) for number, group in enumerate(groups)],
         ledgers=[grid(ledger, cited=False) for ledger in ledgers],
         source=source(),
-        meanings=MEANINGS,
+        meanings={metric.heading: metric.meaning for metric in metric_table.with_columns()},
     )
 
 
@@ -102,7 +91,7 @@ def _table(table: Table, intervals: Mapping[str, Mapping[str, Interval]]) -> dic
                     "sort": "" if cell is None else cell.mean,
                     "best": table.is_best(row, column),
                     "bar": _bar(interval, spans[column.key]),
-                    "hover": _hover(row.label, column, cell, interval, tied),
+                    "hover": _hover(row, column, interval, tied),
                 }
             )
         rows.append({"label": row.label, "cells": cells, "seeds": len(row.seeds), "failures": row.failures})
@@ -118,12 +107,16 @@ def _bar(interval: Interval | None, span: tuple[float, float] | None) -> dict[st
     return {"left": f"{left:.1f}", "width": f"{max(right - left, 1):.1f}", "value": f"{value:.1f}"}
 
 
-def _hover(label: str, column: Column, cell: Cell | None, interval: Interval | None, tied: bool) -> str:
+def _hover(row: Row, column: Column, interval: Interval | None, tied: bool) -> str:
+    cell = row.cells.get(column.name)
     if cell is None:
-        return f"{label}: no {column.name}"
-    parts = [f"{label}, {column.name} {cell.mean:.{column.digits + 1}f}, mean of {cell.n} seed{'s' * (cell.n > 1)}"]
+        absent = "not measured then" if column.name in row.unmeasured else f"no {column.name}"
+        return f"{row.label}: {absent}"
+    mean = f"{cell.mean:.{column.digits + 1}f}, mean of {cell.n} seed{'s' * (cell.n > 1)}"
+    parts = [f"{row.label}, {column.name} {mean}"]
     if interval:
-        parts.append(f"95 % over test images: {100 * interval.low:.1f} to {100 * interval.high:.1f}")
+        low, high = (f"{column.scale * end:.{column.digits}f}" for end in (interval.low, interval.high))
+        parts.append(f"95 % over test images: {low} to {high}")
     if tied:
         parts.append("not distinguishable from the best")
     return "; ".join(parts)

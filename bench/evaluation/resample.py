@@ -1,0 +1,144 @@
+"""One run's predictions under many resamples of its test images at once.
+
+A resample is a weight per image, how often it was drawn. Count metrics are then products of weights and counts, and
+average precision is a sum along each class's ranking (``bench.evaluation.weighted_ranking``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.evaluation import metrics, weighted_ranking
+from bench.evaluation.evaluation import Means
+from bench.evaluation.metrics import ApKind
+from bench.evaluation.weighted_ranking import WeightedRanking
+from bench.records import BoolArray
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
+
+Values = NDArray[np.float64]
+"""One metric, (resamples,)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resampler:
+    """One run's predictions, prepared so that each further resample is cheap; see ``prepare``.
+
+    ``counted`` is (3 x labels, images): right predictions, predictions and true labels, of which an image has few.
+    ``precision``, ``recall`` and ``ap_at_10`` are each image's, (images,), NaN for an image without a label.
+    """
+
+    counted: csr_matrix
+    precision: Values
+    recall: Values
+    ap_at_10: Values | None
+    ranking: WeightedRanking | None
+    ap: ApKind
+
+    def __call__(self, weights: NDArray[np.float32]) -> Resample:
+        """Return the run under each row of ``weights`` (resamples, images)."""
+        return Resample(self, weights)
+
+
+@dataclass(frozen=True, eq=False)  # no slots: what several metrics need is kept beside the fields
+class Resample:
+    """A run under many weightings of its images, as ``bench.Metric.resampled`` takes it.
+
+    ``weights`` is (resamples, images): how often each image was drawn. What is returned of each is (resamples,).
+    """
+
+    run: Resampler
+    weights: NDArray[np.float32]
+
+    @cached_property
+    def class_counts(self) -> tuple[Values, Values, Values]:
+        """Return right predictions, predictions and true labels of each class, (labels, resamples) each."""
+        hits, chosen, positives = np.split((self.run.counted @ self._by_image).astype(np.float64), 3)
+        return hits, chosen, positives
+
+    @cached_property
+    def class_means(self) -> Means[Values]:
+        """Return C-P, C-R and C-F1."""
+        hits, chosen, positives = self.class_counts
+        defined = positives > 0
+        with np.errstate(divide="ignore", invalid="ignore"):
+            count = defined.sum(axis=0)
+            precision = np.where(defined & (chosen > 0), hits / chosen, 0.0).sum(axis=0) / count
+            recall = np.where(defined, hits / positives, 0.0).sum(axis=0) / count
+        return Means(precision, recall, harmonic_means(precision, recall))
+
+    @cached_property
+    def overall(self) -> Means[Values]:
+        """Return O-P, O-R and O-F1."""
+        hits, chosen, positives = (part.sum(axis=0) for part in self.class_counts)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            precision, recall = np.where(chosen > 0, hits / chosen, 0.0), hits / positives
+        return Means(precision, recall, harmonic_means(precision, recall))
+
+    @cached_property
+    def image_means(self) -> Means[Values]:
+        """Return I-P, I-R and I-F1."""
+        precision, recall = self.mean_over_images(self.run.precision), self.mean_over_images(self.run.recall)
+        return Means(precision, recall, harmonic_means(precision, recall))
+
+    @property
+    def map_at_10_image(self) -> Values | None:
+        """Return the mean over images of the average precision of the ten best labels; ``None`` without scores."""
+        return None if self.run.ap_at_10 is None else self.mean_over_images(self.run.ap_at_10)
+
+    @property
+    def mean_average_precision(self) -> Values | None:
+        """Return the mean over classes of the average precision of the protocol's kind; ``None`` without scores."""
+        ranking = self.run.ranking
+        return None if ranking is None else ranking.mean_average_precision(self._by_image, self.run.ap)
+
+    def mean_over_images(self, values: Values) -> Values:
+        """Return the mean of ``values``, (images,), over the images drawn for which it is not NaN."""
+        there = ~np.isnan(values)
+        drawn = self.weights @ there.astype(np.float32)
+        total = self.weights.astype(np.float64) @ np.where(there, values, 0.0)
+        mean: Values = np.divide(total, drawn, out=np.full(len(self.weights), np.nan), where=drawn > 0)
+        return mean
+
+    @cached_property
+    def _by_image(self) -> NDArray[np.float32]:
+        return np.ascontiguousarray(self.weights.T)
+
+
+def prepare(
+    truth: BoolArray,
+    predicted: BoolArray,
+    scores: NDArray[np.float32] | None,
+    ignore: BoolArray | None = None,
+    ap: ApKind = "non_interpolated",
+) -> Resampler:
+    """Return what resamples one run's predictions; all arrays are (images, labels).
+
+    Metrics are as ``bench.evaluation.metrics`` defines them: harmonic means of means, 0/0 precision 0, classes and
+    images without a drawn positive left out, mAP of kind ``ap``. Without ``scores`` there are neither mAP nor
+    MAP@10_image.
+    """
+    from scipy.sparse import csr_matrix
+
+    counts = metrics.image_counts(truth, predicted, ignore)
+    recall = metrics.recall(counts)
+    precision = np.where(np.isnan(recall), np.nan, metrics.precision(counts))
+    ap_at_10 = None if scores is None else metrics.map_at_k_image(truth, scores, 10, ignore)
+    ranking = None if scores is None else weighted_ranking.build(truth, scores, ignore)
+    if ignore is not None:
+        truth, predicted = truth & ~ignore, predicted & ~ignore
+    counted = np.concatenate([(truth & predicted).T, predicted.T, truth.T])
+    return Resampler(csr_matrix(counted, dtype=np.float32), precision, recall, ap_at_10, ranking, ap)
+
+
+def harmonic_means(first: Values, second: Values) -> Values:
+    """Return 2ab / (a + b) in each resample, 0 where both are 0."""
+    total = first + second
+    result: Values = np.divide(2 * first * second, total, out=np.zeros_like(total), where=total > 0)
+    return result
