@@ -39,7 +39,7 @@ def elsewhere(session: nox.Session) -> None:
 @nox.session(reuse_venv=False)
 def main_job(session: nox.Session) -> None:
     """Install into a fresh environment and run the paper's model: README command 1."""
-    session.run("python", "-m", "pip", "install", "--quiet", ".")
+    session.run("python", "-m", "pip", "install", "-qq", ".")
     elsewhere(session)
     session.run("bench", "run", "--model", "cnn-rnn", "--dataset", "digit-scenes")
 
