@@ -10,6 +10,8 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    import rich.table
+
     from bench.show.settings import Setting
     from bench.store.run_folder import RunFolder
 
@@ -61,16 +63,29 @@ def _record(setting: Setting | None) -> dict[str, Any] | None:
 
 
 def _print(folders: Sequence[RunFolder], rows: Mapping[str, Sequence[Setting | None]]) -> None:
-    """Print the folders, then ``rows`` by group: a name, and for each run its number, value and origin."""
-    from rich import box
     from rich.console import Console
+    from rich.text import Text
+
+    several = len(folders) > 1
+    console = Console()
+    console = console if console.is_terminal else Console(width=160)
+    for number, folder in enumerate(folders, 1):
+        console.print(Text(f"{number}  {folder.path}" if several else str(folder.path)), soft_wrap=True)
+    if rows:
+        console.print(drawn(rows))
+    else:
+        print("no difference: the two configs are the same, value for value")
+
+
+def drawn(rows: Mapping[str, Sequence[Setting | None]]) -> rich.table.Table:
+    """Return ``rows`` by group: a name, and for each run its value and origin, behind its number if there are two."""
     from rich.table import Table
     from rich.text import Text
 
     from bench.show.settings import grouped
 
-    several = len(folders) > 1
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_header=False)
+    several = max(map(len, rows.values())) > 1
+    table = Table.grid(padding=(0, 2, 0, 0))
     for style in ("cyan", *([""] if several else []), "", "dim"):
         table.add_column(style=style, overflow="fold")
     for group, names in grouped(rows).items():
@@ -82,14 +97,7 @@ def _print(folders: Sequence[RunFolder], rows: Mapping[str, Sequence[Setting | N
                 origin = (setting.origin or "not recorded") if setting else "no such value"
                 cells = (label, *([str(number)] if several else []), value, origin)
                 table.add_row(*(Text(_printable(cell)) for cell in cells))
-    console = Console()
-    console = console if console.is_terminal else Console(width=160)
-    for place, folder in enumerate(folders, 1):
-        console.print(Text(f"{place}  {folder.path}" if several else str(folder.path)), soft_wrap=True)
-    if rows:
-        console.print(table)
-    else:
-        print("no difference: the two configs are the same, value for value")
+    return table
 
 
 def _printable(text: str) -> str:

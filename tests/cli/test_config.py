@@ -1,11 +1,16 @@
 """``bench config``: a run's values with their origins, and what differs between two runs."""
 
+import io
 import json
+import re
 from collections.abc import Callable
 
 import pytest
 from example_commands import bench
+from rich.console import Console
 
+from bench.cli.config import drawn
+from bench.show.settings import settings_of
 from bench.store.run_folder import RunFolder
 from bench.store.stored import About
 
@@ -15,26 +20,20 @@ StoredRun = Callable[..., RunFolder]
 SEARCH = {"beam_width": 2, "min_length": -1, "max_length": 4}
 
 
-@pytest.fixture(autouse=True)
-def eighty_columns(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A terminal of 80 columns without colours."""
-    for name, value in {"COLUMNS": "80", "FORCE_COLOR": "1", "TERM": "dumb"}.items():
-        monkeypatch.setenv(name, value)
-
-
-def test_each_value_stands_beside_its_origin_within_80_columns(stored_run: StoredRun, capsys: Capture) -> None:
+def test_each_value_stands_beside_its_origin_within_80_columns(stored_run: StoredRun) -> None:
     folder = stored_run("cnn-rnn", protocol="nuswide81-top3@1", search=SEARCH)
     words = {"search.min_length": "protocol nuswide81-top3@1", "search.max_length": "--set max_length=4"}
-    folder.write_about(About(origins=words))
-    assert bench("config", folder.path) == 0
-    path, *lines = capsys.readouterr().out.splitlines()
-    assert path == str(folder.path)
+    folder.write_about(About(origins=words | {"dataset.fingerprints.train": "computed from the images and labels"}))
+    text = io.StringIO()
+    Console(file=text, width=80).print(drawn({name: (one,) for name, one in settings_of(folder).items()}))
+    lines = [line.rstrip() for line in text.getvalue().splitlines() if line.strip()]
     assert max(map(len, lines)) <= 80
-    rows = [line.split(maxsplit=2) for line in lines]
-    assert ["min_length", "3", "protocol nuswide81-top3@1"] in [[cell.strip() for cell in row] for row in rows]
-    assert ["max_length", "4", "--set max_length=4"] in [[cell.strip() for cell in row] for row in rows]
-    assert ["beam_width", "2", "not recorded"] in [[cell.strip() for cell in row] for row in rows]
-    assert [line.strip() for line in lines].index("search") < [line.strip() for line in lines].index("dataset")
+    rows = [[cell.strip() for cell in re.split(r"\s{2,}", line.strip())] for line in lines]
+    assert ["min_length", "3", "protocol nuswide81-top3@1"] in rows
+    assert ["max_length", "4", "--set max_length=4"] in rows
+    assert ["beam_width", "2", "not recorded"] in rows
+    assert ["fingerprints.train", "aaaa", "computed from the images and labels"] in rows
+    assert rows.index(["run"]) < rows.index(["search"]) < rows.index(["dataset"])
 
 
 def test_what_a_user_typed_is_never_markup_and_never_moves_the_cursor(stored_run: StoredRun, capsys: Capture) -> None:
