@@ -11,12 +11,13 @@ from typing import Any
 
 import bench
 from bench import plugins
-from bench.contracts import BY_PROTOCOL, Backbone, BackboneRequest, DatasetRequest, DatasetSpec, ModelRequest
+from bench.contracts import Backbone, BackboneRequest, DatasetRequest, DatasetSpec, ModelRequest
 from bench.data.fingerprint import fingerprint
 from bench.data.open import open_dataset
 from bench.data.splits import hold_out, subset
 from bench.errors import ModelError, NotRun, UsageError
 from bench.evaluation import protocols
+from bench.origins import origins_of
 from bench.plan import Plan, describe, make_plan
 from bench.records import Parts, SearchOptions
 from bench.store.run_folder import RunFolder
@@ -44,11 +45,7 @@ class Assembly:
     @property
     def search(self) -> SearchOptions:
         """Return the search as asked for, with the protocol's lengths and class score where nothing was asked."""
-        chosen: dict[str, Any] = {
-            name: getattr(self.protocol, name) if value in {-1, BY_PROTOCOL} and hasattr(self.protocol, name) else value
-            for name, value in self.plan.search.items()
-        }
-        return SearchOptions(**chosen)
+        return SearchOptions(**protocols.searched(self.protocol, self.plan.search))
 
     def build_model(self, backbone: Backbone) -> Any:
         """Return the untrained model on the features of ``backbone``, which may have been fine-tuned."""
@@ -116,8 +113,9 @@ def make_config(assembly: Assembly) -> dict[str, Any]:
 
 
 def about(assembly: Assembly) -> About:
-    """Return what readers call the parts of the run."""
-    return About(row=assembly.plan.model.spec.row, variant=assembly.parts.dataset.variant)
+    """Return what readers call the parts of the run, and where each value of its config came from."""
+    plan, parts = assembly.plan, assembly.parts
+    return About(plan.model.spec.row, parts.dataset.variant, origins_of(plan, parts, assembly.protocol.name))
 
 
 def with_weights(backbone: Backbone, content: bytes) -> Backbone:

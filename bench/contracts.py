@@ -346,6 +346,14 @@ BY_PROTOCOL = "protocol"
 """Where a user does not say, the protocol does: this word, or -1 for a number."""
 
 
+def left_to_protocol(name: str, value: OptionValue) -> bool:
+    """Return whether the search option ``name`` with this value means: as the protocol says."""
+    return name in _PROTOCOL_DECIDES and value in {-1, BY_PROTOCOL}
+
+
+_PROTOCOL_DECIDES = {entry.name for entry in fields(SearchOptions) if entry.metadata["by_protocol"]}
+
+
 def _search_option(entry: Field[Any], kind: Any) -> Option:
     """Return a field of ``SearchOptions`` as what ``--set`` takes."""
     choices = get_args(kind) if get_origin(kind) is Literal else ()

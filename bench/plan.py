@@ -15,7 +15,10 @@ from bench.records import RunRequest
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A request whose names exist and whose options are complete."""
+    """A request whose names exist and whose options are complete.
+
+    ``given`` are the options that were typed, by owner: model (with its training and search), dataset, backbone.
+    """
 
     request: RunRequest
     model: Found[ModelSpec]
@@ -27,6 +30,7 @@ class Plan:
     search: dict[str, OptionValue]
     dataset_options: dict[str, OptionValue]
     backbone_options: dict[str, OptionValue]
+    given: Mapping[str, Mapping[str, str]]
 
 
 def make_plan(request: RunRequest, registry: Registry) -> Plan:
@@ -63,6 +67,7 @@ def make_plan(request: RunRequest, registry: Registry) -> Plan:
         search=of("search"),
         dataset_options=resolve(dataset.spec.options, given["dataset"], f"dataset '{dataset.spec.name}'"),
         backbone_options=resolve(backbone.spec.options, given["backbone"], f"backbone '{backbone.spec.name}'"),
+        given=given,
     )
 
 

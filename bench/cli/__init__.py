@@ -18,6 +18,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "compare": ("bench.cli.compare", "compare", "Run several models, with several seeds, and print one table."),
     "export": ("bench.cli.export", "export", "Write a run's model as ONNX, with everything a prediction needs."),
     "predict": ("bench.cli.predict", "predict", "Label image files with an exported model; needs no torch."),
+    "config": ("bench.cli.config", "config", "Print a run's config and where each value came from, or how two differ."),
     "lens": ("bench.cli.lens", "lens", "Show one stored run under every disputed definition of its metrics."),
     "report": ("bench.cli.report", "report", "Write one page of tables, figures and test images from stored runs."),
     "figures": ("bench.cli.report", "figures", "Write the figures of stored runs as PNG, SVG and CSV."),

@@ -6,12 +6,13 @@ A registered protocol is never edited in place; a changed choice is a new versio
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
+from bench.contracts import left_to_protocol
 from bench.errors import UsageError, unknown
 from bench.evaluation import metrics
 from bench.evaluation.bits import BitMatrix
@@ -135,6 +136,15 @@ def check(protocol: Protocol, labels: Sequence[str]) -> None:
             f"protocol {protocol.name}: k is {protocol.k}, allowed: at most the {len(labels)} labels of the data set."
             f" Try: --protocol top{len(labels)}@1"
         )
+
+
+def searched(protocol: Protocol, chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """Return search options as they are in force: the protocol's lengths and class score where ``chosen`` asks for it.
+
+    >>> searched(get("nuswide81-top3@1"), {"beam_width": 5, "min_length": -1, "max_length": 4})
+    {'beam_width': 5, 'min_length': 3, 'max_length': 4}
+    """
+    return {name: getattr(protocol, name) if left_to_protocol(name, value) else value for name, value in chosen.items()}
 
 
 def predicted_top_k(scores: Scores, k: int) -> BoolArray:

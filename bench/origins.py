@@ -1,0 +1,93 @@
+"""Where each value of a run's config came from: typed, somebody's default, or computed.
+
+Options are named as the command line names them, however the run was asked for. The names are those of the leaves that
+``bench.assembly.make_config`` writes, dotted, as in ``model.options.cell``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
+
+from bench.contracts import left_to_protocol
+from bench.plan import Plan
+from bench.records import Parts, Preprocessing, RunRequest
+
+
+def origins_of(plan: Plan, parts: Parts, protocol: str) -> dict[str, str]:
+    """Return in words where each leaf of the config came from; ``protocol`` is the name of the one in force."""
+    request = plan.request
+    model, dataset, backbone = (part.spec.name for part in (plan.model, plan.dataset, plan.backbone))
+    dataset_default = f"default of data set '{dataset}'"
+    backbone_chosen = "--backbone" if request.backbone else dataset_default
+    built = f"backbone '{backbone}' as built"
+    own_preprocessing = "the backbone's own preprocessing"
+    weights_file = f" in {request.weights.name}" if request.weights else ""
+    has_validation = "a" if parts.dataset.validation else "no"
+    return {
+        "bench": "installed distribution",
+        "model.name": "--model",
+        "model.kind": f"declared by model '{model}'",
+        "dataset.name": "--dataset",
+        "dataset.train": "--train-split" if request.train_split else dataset_default,
+        "dataset.test": "--test-split" if request.test_split else dataset_default,
+        "backbone.name": backbone_chosen,
+        "backbone.variant": backbone_chosen,
+        "backbone.architecture": built,
+        "backbone.weights_hash": f"computed from the weights{weights_file}",
+        "backbone.dimensions": built,
+        "backbone.finetune": _typed_or_default(request, "finetune"),
+        "protocol": "--protocol" if request.protocol else dataset_default,
+        "device": _typed_or_default(request, "device"),
+        "seed": _typed_or_default(request, "seed"),
+        "training.hold_out": f"data set '{dataset}' has {has_validation} validation split",
+        **{f"dataset.fingerprints.{part}": "computed from the images and labels" for part in parts.fingerprints},
+        **{f"backbone.preprocessing.{field.name}": own_preprocessing for field in fields(Preprocessing)},
+        **{
+            f"{part}.{name}": "installed distribution"
+            for part in ("model", "dataset", "backbone")
+            for name in ("distribution", "version")
+        },
+        **_options("model.options", plan.model_options, plan.given["model"], f"default of model '{model}'"),
+        **_training(plan),
+        **_search(plan, protocol),
+        **_options("dataset.options", plan.dataset_options, plan.given["dataset"], dataset_default, "dataset."),
+        **_options(
+            "backbone.options",
+            plan.backbone_options,
+            plan.given["backbone"],
+            f"default of backbone '{backbone}'",
+            "backbone.",
+        ),
+    }
+
+
+def _options(
+    part: str, names: Iterable[str], given: Mapping[str, str], default: str, owner: str = ""
+) -> dict[str, str]:
+    return {f"{part}.{name}": f"--set {owner}{name}={given[name]}" if name in given else default for name in names}
+
+
+def _training(plan: Plan) -> dict[str, str]:
+    """Return the origins of the gradient training's options: typed, the model's own default, or everyone's."""
+    spec = plan.model.spec
+    defaults = {
+        f"training.{name}": f"training default of model '{spec.name}'"
+        if name in (spec.training or {})
+        else "default of gradient training"
+        for name in plan.training
+    }
+    typed = [name for name in plan.training if name in plan.given["model"]]
+    return defaults | _options("training", typed, plan.given["model"], "")
+
+
+def _search(plan: Plan, protocol: str) -> dict[str, str]:
+    """Return the origins of the search's options; one left to the protocol is so whoever left it, user or default."""
+    origins = _options("search", plan.search, plan.given["model"], "default of the search")
+    left = [name for name, value in plan.search.items() if left_to_protocol(name, value)]
+    return origins | {f"search.{name}": f"protocol {protocol}" for name in left}
+
+
+def _typed_or_default(request: RunRequest, name: str) -> str:
+    default = next(field.default for field in fields(RunRequest) if field.name == name)
+    return f"default of --{name}" if getattr(request, name) == default else f"--{name}"

@@ -1,0 +1,110 @@
+"""What CI checks, piece by piece: ``nox -l`` lists the sessions, ``nox -s lint`` runs one.
+
+Light sessions make a small environment of their own and keep it. Those that need torch run in the active environment,
+into which CONTRIBUTING.md's setup has installed the project with its extra ``dev``: 5 GB are not installed twice.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import nox
+
+nox.options.sessions = ["lint", "contracts", "types", "tests"]
+nox.options.reuse_venv = "yes"
+
+DEV = nox.project.load_toml("pyproject.toml")["project"]["optional-dependencies"]["dev"]
+
+EXTRAS = ("test_huggingface.py", "test_parquet_shards.py", "test_same_images.py")
+"""Tests that skip where an optional package is absent, as it is with the extra ``test``."""
+
+
+def dev(*names: str) -> list[str]:
+    """Return the requirements of the extra ``dev`` called ``names``: versions stand in pyproject.toml alone."""
+    return [requirement for requirement in DEV if re.split(r"[^\w-]", requirement)[0] in names]
+
+
+def sources(*folders: str) -> list[str]:
+    """Return the C++ files of these folders, headers included."""
+    return sorted(str(path) for folder in folders for path in Path(folder).iterdir() if path.suffix in {".h", ".cpp"})
+
+
+def elsewhere(session: nox.Session) -> None:
+    """Leave the checkout, whose ``bench/`` has no compiled module and would hide the installed one."""
+    session.chdir(session.create_tmp())
+
+
+@nox.session(reuse_venv=False)
+def main_job(session: nox.Session) -> None:
+    """Install into a fresh environment and run the paper's model: README command 1."""
+    session.run("python", "-m", "pip", "install", "-qq", ".")
+    elsewhere(session)
+    session.run("bench", "run", "--model", "cnn-rnn", "--dataset", "digit-scenes")
+
+
+@nox.session(venv_backend="none")
+def tests(session: nox.Session) -> None:
+    """Run every test, README command 2; ``nox -s tests -- tests/store`` runs a part."""
+    session.run("pytest", "-q", "--durations=10", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check the style of Python and C++; nothing is changed."""
+    session.install(*dev("ruff", "clang-format"))
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("clang-format", "--dry-run", "--Werror", *sources("csrc", "csrc/tests"))
+
+
+@nox.session(venv_backend="none")
+def types(session: nox.Session) -> None:
+    """Check types, strictly."""
+    session.run("mypy")
+
+
+@nox.session
+def contracts(session: nox.Session) -> None:
+    """Check which room imports which, and what plugins import: .importlinter."""
+    session.install(*dev("import-linter"))
+    session.run("lint-imports", env={"PYTHONPATH": os.pathsep.join((".", "plugins", "examples/bench-asl"))})
+
+
+@nox.session(venv_backend="none")
+def extras(session: nox.Session) -> None:
+    """Test the optional packages, none of which may be absent."""
+    session.run("python", "-c", "import datasets, pyarrow")
+    session.run("pytest", "-q", *(f"tests/first_party/{name}" for name in EXTRAS))
+
+
+@nox.session
+@nox.parametrize("sanitizers", ["address,undefined", "thread"], ids=["memory", "threads"])
+def cpp(session: nox.Session, sanitizers: str) -> None:
+    """Run the C++ tests under sanitizers."""
+    session.install("cmake", "ninja")
+    build = str(Path(session.create_tmp()) / sanitizers)
+    options = ("-DCMAKE_BUILD_TYPE=Debug", "-DMLB_PYTHON=OFF", "-DMLB_TESTS=ON", f"-DMLB_SANITIZE={sanitizers}")
+    session.run("cmake", "-S", ".", "-B", build, "-G", "Ninja", *options, silent=True)
+    session.run("cmake", "--build", build, silent=True)
+    session.run("ctest", "--test-dir", build, "--output-on-failure")
+
+
+@nox.session
+def clang_tidy(session: nox.Session) -> None:
+    """Check C++ statically, bindings and tests too: .clang-tidy."""
+    session.install("cmake", "ninja", "pybind11", *dev("clang-tidy"))
+    build = str(Path(session.create_tmp()) / "tidy")
+    pybind11 = session.run("python", "-m", "pybind11", "--cmakedir", silent=True)
+    options = ("-DCMAKE_EXPORT_COMPILE_COMMANDS=ON", "-DMLB_TESTS=ON", f"-Dpybind11_DIR={str(pybind11).strip()}")
+    session.run("cmake", "-S", ".", "-B", build, "-G", "Ninja", *options, silent=True)
+    units = [path for path in sources("csrc", "csrc/tests") if path.endswith(".cpp")]
+    session.run("clang-tidy", "--quiet", "-p", build, *units)
+
+
+@nox.session(venv_backend="none")
+def stubtest(session: nox.Session) -> None:
+    """Check that bench/decode/_beam.pyi says of the compiled module what is so."""
+    elsewhere(session)
+    session.run("python", "-m", "mypy.stubtest", "bench.decode._beam")
