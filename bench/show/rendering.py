@@ -97,7 +97,7 @@ def terminal(printed: Grid) -> rich.table.Table:
 
 
 def print_grid(printed: Grid, **console: Any) -> None:
-    """Print the table and its remarks to standard output, or as ``console`` says: keywords of ``rich.console.Console``."""
+    """Print the table and its remarks; ``console``: keywords of ``rich.console.Console``, for elsewhere than stdout."""
     from rich.console import Console
     from rich.measure import Measurement
 
