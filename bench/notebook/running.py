@@ -13,6 +13,7 @@ from bench.notebook.stored import Runs, StoredRun, as_names
 from bench.options import OptionValue
 from bench.records import RunRequest
 from bench.system.files import default_cache
+from bench.system.threads import bound_waiting
 
 _UNDER_WAY = threading.Lock()
 """Held while runs are made: training sets random state and algorithms of torch that hold for the whole process."""
@@ -125,6 +126,7 @@ def _alone() -> Iterator[None]:
             " threads. Wait for it, or use another process"
         )
     try:
+        bound_waiting()
         yield
     finally:
         _UNDER_WAY.release()

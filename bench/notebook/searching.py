@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import fields
 from typing import Any, Literal, TypedDict, Unpack, get_args, get_origin, get_type_hints
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bench.contracts import StepNetwork
 from bench.decode.decoder import TREE_BYTES, Decoded, PrefixTree, decode, decode_each
-from bench.decode.search import renormalised
+from bench.decode.search import Array, renormalised
 from bench.errors import DataError, ModelError, UsageError, unknown
 from bench.notebook.arrays import as_array
 from bench.records import FloatArray, SearchOptions
@@ -34,10 +34,11 @@ class SearchKeywords(TypedDict, total=False):
 
 
 def beam_search(
-    network: StepNetwork | Callable[[Prefix], Any],
+    network: StepNetwork | Callable[..., Any],
     image_terms: Any = None,
     *,
     start_states: Any = None,
+    images: int | None = None,
     ids: Sequence[str] | None = None,
     threads: int = 0,
     **options: Unpack[SearchKeywords],
@@ -46,15 +47,18 @@ def beam_search(
 
     ``network`` is a ``bench.StepNetwork``, with ``image_terms`` (images, D) and ``start_states`` (1, S), or (images, S)
     where it sees the image; the compiled kernel searches, by ``threads`` (0: all cores). Or it is a function of the
-    label prefix, a tuple of label indices: the logits of what follows, END last, as (labels + 1,) for one image or
-    (images, labels + 1). Log-probabilities are logits too, and -inf forbids. The plain Python search then runs in
-    float64; the function must give the same each time and is asked for a prefix once, while 256 MiB hold the answers.
+    label prefix, a tuple of label indices: it returns the logits of what follows, (labels + 1,), END last.
+    Log-probabilities are logits too, and -inf forbids. With ``images=n`` it is given the image's number as well,
+    ``function(prefix, image)``; else there is one image. The plain Python search then runs, in float64. The function
+    must give the same each time, and is asked for a prefix of an image once, while 256 MiB hold the answers.
     ``ids`` names the images; "0", "1", ... if not given. ``options`` are fields of ``bench.SearchOptions``.
 
     Raises ``UsageError`` for a wrong option, ``DataError`` for logits or arrays of a wrong shape or with NaN.
     """
     chosen = search_options(options)
     if hasattr(network, "step") and hasattr(network, "output"):
+        if images is not None:
+            raise UsageError("beam_search: images= is for a function; a step network's image_terms say how many")
         return _by_kernel(network, image_terms, start_states, ids, threads, chosen)
     if not callable(network):
         hint = ". Try: lambda prefix: logits[len(prefix)] for a row for each position" if _is_table(network) else ""
@@ -63,10 +67,13 @@ def beam_search(
         )
     if image_terms is not None or start_states is not None:
         raise UsageError("beam_search: image_terms and start_states are for a step network, found a function")
-    table = PrefixLogits(network)
-    names = _names(ids, table.images)
-    rows = [NextOfTable(table, image, chosen) for image in range(table.images)]
-    return decode_each(rows, names, table.end, chosen)
+    if images is not None and (isinstance(images, bool) or not isinstance(images, int) or images < 1):
+        raise UsageError(f"images: found {images!r}, allowed: a whole number from 1")
+    names = _names(ids, images or 1)
+    first = PrefixLogits(network, None if images is None else 0, chosen)
+    later = (PrefixLogits(network, image, chosen, first.end) for image in range(1, images or 1))
+    # One at a time, so that what is kept of an image's prefixes goes with its search.
+    return decode_each(itertools.chain([first], later), names, first.end, chosen)
 
 
 def search_options(given: SearchKeywords) -> SearchOptions:
@@ -91,63 +98,44 @@ def search_options(given: SearchKeywords) -> SearchOptions:
         raise UsageError(f"search options: {error}") from None
 
 
-@dataclass(slots=True)
 class PrefixLogits:
-    """What a user's function says of label prefixes, checked: (images, labels + 1) float64 after each."""
+    """The ``bench.decode.search.NextLabel`` of one image by a user's function, whose answers are checked and kept."""
 
-    function: Callable[[Prefix], Any]
-    images: int = field(init=False)
-    end: int = field(init=False)
-    _known: dict[Prefix, NDArray[np.float64]] = field(default_factory=dict, init=False)
-    _most: int = field(init=False)
-
-    def __post_init__(self) -> None:
-        first = np.atleast_2d(self._asked(()))
-        if first.ndim != 2 or first.shape[1] < 2:
-            raise DataError(
-                f"logits after prefix (): found shape {first.shape}, allowed: (labels + 1,) or (images, labels + 1)"
-            )
-        self.images, self.end = first.shape[0], first.shape[1] - 1
-        self._most = max(1, TREE_BYTES // max(first.nbytes, 1))
+    def __init__(
+        self, function: Callable[..., Any], image: int | None, options: SearchOptions, end: int | None = None
+    ) -> None:
+        self.options = options
+        self._function = function
+        self._image = image
+        self._known: dict[Prefix, Array] = {}
+        self.end = -1 if end is None else end
+        first = self._asked(())
+        self.end = len(first) - 1
+        self._most = max(1, TREE_BYTES // first.nbytes)
         self._known[()] = first
 
-    def __call__(self, prefix: Prefix) -> NDArray[np.float64]:
-        """Return the logits of all images after ``prefix``."""
+    def __call__(self, prefix: Prefix) -> Array:
         if prefix in self._known:
-            return self._known[prefix]
-        logits = np.atleast_2d(self._asked(prefix))
-        if logits.shape != (self.images, self.end + 1):
-            expected = (self.images, self.end + 1)
-            raise DataError(f"logits after prefix {prefix}: found shape {logits.shape}, after () it was {expected}")
-        if len(self._known) < self._most:
-            self._known[prefix] = logits
-        return logits
+            logits = self._known[prefix]
+        else:
+            logits = self._asked(prefix)
+            if len(self._known) < self._most:
+                self._known[prefix] = logits
+        return renormalised(logits.copy(), prefix, self.options)
 
-    def _asked(self, prefix: Prefix) -> NDArray[np.float64]:
-        array = as_array(self.function(prefix), f"logits after prefix {prefix}")
+    def _asked(self, prefix: Prefix) -> Array:
+        """Return the function's answer as float64, or raise ``DataError`` naming the prefix."""
+        where = f"logits after prefix {prefix}" + ("" if self._image is None else f" of image {self._image}")
+        array = as_array(self._function(prefix) if self._image is None else self._function(prefix, self._image), where)
         if array.dtype.kind not in "iuf":
-            raise DataError(f"logits after prefix {prefix} are {array.dtype}, must be numbers")
+            raise DataError(f"{where} are {array.dtype}, must be numbers")
+        if array.ndim != 1 or len(array) < 2 or self.end not in {-1, len(array) - 1}:
+            allowed = "(labels + 1,)" if self.end == -1 else f"({self.end + 1},), as before"
+            raise DataError(f"{where}: found shape {array.shape}, allowed: {allowed}")
         if np.isnan(array).any() or np.isposinf(array).any():
-            raise DataError(f"logits after prefix {prefix} hold NaN or +infinity; -infinity forbids a label")
+            raise DataError(f"{where} hold NaN or +infinity; -infinity forbids a label")
         # A copy, as the user may give one array again and again, filled anew.
         return np.array(array, dtype=np.float64)
-
-
-@dataclass(frozen=True, slots=True)
-class NextOfTable:
-    """The ``bench.decode.search.NextLabel`` of one image in a table of logits."""
-
-    table: PrefixLogits
-    image: int
-    options: SearchOptions
-
-    @property
-    def end(self) -> int:
-        """Return the index of END, which is the number of labels."""
-        return self.table.end
-
-    def __call__(self, prefix: Prefix) -> NDArray[np.float64]:
-        return renormalised(self.table(prefix)[self.image].copy(), prefix, self.options)
 
 
 def _by_kernel(  # noqa: PLR0917

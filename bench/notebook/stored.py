@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from bench.notebook.table import RunTable
 
 
+LEFT = 'style="text-align:left"'
+"""Notebooks set cells to the right."""
+
+
 class StoredRun:
     """One stored run. What is asked for is read, checked against its checksum, and kept; nothing is written.
 
@@ -212,9 +216,9 @@ class Runs(Sequence[StoredRun]):
         return "\n".join([f"{len(self)} runs", *map(repr, self)])
 
     def _repr_html_(self) -> str:
-        header = "".join(f"<th>{name}</th>" for name in ("dataset", "model", "seed", "state", "key", "reason"))
+        header = "".join(f"<th {LEFT}>{name}</th>" for name in ("dataset", "model", "seed", "state", "key", "reason"))
         cells = [(run.dataset, run.model, run.seed, run.state, run.key, run.reason) for run in self]
-        rows = "".join(f"<tr>{''.join(f'<td>{escape(str(cell))}</td>' for cell in row)}</tr>" for row in cells)
+        rows = "".join(f"<tr>{''.join(f'<td {LEFT}>{escape(str(cell))}</td>' for cell in row)}</tr>" for row in cells)
         return f"<table><thead><tr>{header}</tr></thead><tbody>{rows}</tbody></table>"
 
 

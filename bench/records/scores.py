@@ -131,13 +131,13 @@ class Measures:
         wide = max(map(len, self.values), default=0)
         cells = [f"{name:<{wide}} {text:>6}" for name, text in self._shown()]
         lines = ["   ".join(cells[start : start + 3]) for start in range(0, len(cells), 3)]
-        return "\n".join([f"{self.protocol}, in percent", *lines, *(f"* {note}" for note in self.notes)])
+        return "\n".join([f"{self.protocol}, fractions in percent", *lines, *(f"* {note}" for note in self.notes)])
 
     def _repr_html_(self) -> str:
-        cells = [f"<th>{escape(name)}</th><td>{text}</td>" for name, text in self._shown()]
+        cells = [f'<th style="text-align:left">{escape(name)}</th><td>{text}</td>' for name, text in self._shown()]
         rows = "".join(f"<tr>{''.join(cells[start : start + 3])}</tr>" for start in range(0, len(cells), 3))
         notes = "".join(f"<li>{escape(note)}</li>" for note in self.notes)
-        return f"<table><caption>{escape(self.protocol)}, in percent</caption>{rows}</table><ul>{notes}</ul>"
+        return f"<div><b>{escape(self.protocol)}</b>, fractions in percent</div><table>{rows}</table><ul>{notes}</ul>"
 
     def _shown(self) -> list[tuple[str, str]]:
         """Return names and values as tables print them: percent, and the one count as it is."""

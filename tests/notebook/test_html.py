@@ -45,4 +45,4 @@ def test_a_browser_shows_the_table_as_the_terminal_does_and_runs_nothing_in_it(t
     body = page.locator("body").inner_text()
     assert "warp: seed 0 failed: train: <img src=x" in body
     assert "± is the sample standard deviation over seeds" in body
-    assert "top2@1, in percent" in body
+    assert "top2@1, fractions in percent" in body

@@ -193,3 +193,19 @@ def test_an_uncaught_error_ends_a_script_with_its_line(tmp_path):
         [sys.executable, "-c", code], cwd=tmp_path, env=dict(os.environ), capture_output=True, text=True, check=False
     )
     assert done.stderr.splitlines()[-1].startswith("bench.errors.UsageError: no model 'sofmax'; did you mean")
+
+
+@pytest.mark.parametrize(
+    ("given", "spins"),
+    [({}, "10000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "passive"}, "None")],
+)
+def test_torch_waits_as_under_the_command_line_unless_the_environment_says_otherwise(tmp_path, given, spins):
+    kept = {name: value for name, value in os.environ.items() if name not in {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"}}
+    code = (
+        "import bench, os\n"
+        "try: bench.run('sofmax', 'digit-scenes')\n"
+        "except bench.UsageError: print(os.environ.get('GOMP_SPINCOUNT'))\n"
+    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=tmp_path, env=kept | given, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [spins]

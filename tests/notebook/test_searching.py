@@ -26,15 +26,14 @@ options = st.fixed_dictionaries({}, optional=SEARCH)
 
 
 def logits_of(network, image_terms):
-    """The logits of a step network as a function of the prefix, (images, labels + 1) float64."""
+    """The logits of a step network as a function of prefix and image, (labels + 1,) float64."""
     prefixes = [Prefixes(network, start) for start in network.start_states(len(image_terms))]
 
-    def logits(prefix):
-        terms = [prefixes[image if network.sees_image else 0].term(prefix) for image in range(len(image_terms))]
-        joint = np.array(terms, np.float64) + image_terms.astype(np.float64)
+    def logits(prefix, image=0):
+        term = prefixes[image if network.sees_image else 0].term(prefix)
+        joint = term.astype(np.float64) + image_terms[image].astype(np.float64)
         joint = {"identity": joint, "relu": np.maximum(joint, 0.0), "tanh": np.tanh(joint)}[network.activation]
-        rows = [network.output.astype(np.float64) @ row + network.bias.astype(np.float64) for row in joint]
-        return np.array(rows)
+        return network.output.astype(np.float64) @ joint + network.bias.astype(np.float64)
 
     return logits
 
@@ -56,11 +55,11 @@ def assert_equal(decoded, answers, tolerance):
         )
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=80)
 @given(oracle.cases(max_labels=4), options)
 def test_a_function_of_the_prefix_is_searched_as_the_reference_searches(case, given_options):
     network, image_terms = case
-    decoded = bench.beam_search(logits_of(network, image_terms), **given_options)
+    decoded = bench.beam_search(logits_of(network, image_terms), images=len(image_terms), **given_options)
     assert_equal(decoded, reference(network, image_terms, bench.SearchOptions(**given_options)), 0.0)
 
 
@@ -82,7 +81,7 @@ def test_full_width_and_exact_search_of_a_function_equal_exhaustive_search(case,
     starts = network.start_states(len(image_terms))
     for how in ({"beam_width": 256}, {"search": "exact"}):
         limits = {"max_length": longest, "mask_repeats": mask_repeats}
-        decoded = bench.beam_search(logits_of(network, image_terms), **limits, **how)
+        decoded = bench.beam_search(logits_of(network, image_terms), images=len(image_terms), **limits, **how)
         for row, image_term in enumerate(image_terms):
             start = starts[row if network.sees_image else 0]
             path, log_probability = oracle.best_path(network, image_term, start, bench.SearchOptions(**limits))
@@ -90,6 +89,19 @@ def test_full_width_and_exact_search_of_a_function_equal_exhaustive_search(case,
             ended = [len(network.output) - 1] if decoded.label_sets.complete[row] else []
             assert (*labels, *ended) == path
             assert decoded.label_sets.log_probabilities[row] == pytest.approx(log_probability, rel=1e-9, abs=1e-9)
+
+
+def test_one_image_of_many_is_that_image_alone():
+    table = np.random.default_rng(0).normal(size=(6, 5, 4))
+    together = bench.beam_search(lambda prefix, image: table[image, len(prefix)], images=6, max_length=5)
+    for image in range(6):
+        alone = bench.beam_search(lambda prefix, image=image: table[image, len(prefix)], max_length=5)
+        length = alone.label_sets.sequences.shape[1]
+        np.testing.assert_array_equal(alone.label_sets.sequences[0], together.label_sets.sequences[image, :length])
+        assert (together.label_sets.sequences[image, length:] == -1).all()
+        np.testing.assert_array_equal(alone.class_scores.values[0], together.class_scores.values[image])
+    named = bench.beam_search(lambda prefix, image: table[image, len(prefix)], images=2, ids=["a", "b"], max_length=5)
+    assert named.label_sets.ids == ("a", "b")
 
 
 def test_a_prefix_is_asked_for_once_and_an_answer_may_be_filled_anew():
@@ -160,8 +172,18 @@ REFUSED = {
     "nan": (lambda: bench.beam_search(lambda _: [0.0, np.nan]), r"after prefix \(\) hold NaN or \+infinity"),
     "infinity": (lambda: bench.beam_search(lambda _: [0.0, np.inf]), "hold NaN or"),
     "none": (lambda: bench.beam_search(lambda _: None), r"logits after prefix \(\) are object"),
-    "scalar": (lambda: bench.beam_search(lambda _: 0.0), r"found shape \(1, 1\), allowed: \(labels \+ 1,\)"),
-    "longer": (lambda: bench.beam_search(lambda p: [0.0] * (3 + len(p))), r"after prefix \(0,\): found shape \(1, 4\)"),
+    "scalar": (lambda: bench.beam_search(lambda _: 0.0), r"found shape \(\), allowed: \(labels \+ 1,\)"),
+    "longer": (
+        lambda: bench.beam_search(lambda p: [0.0] * (3 + len(p))),
+        r"after prefix \(0,\): found shape \(4,\), allowed: \(3,\)",
+    ),
+    "matrix": (lambda: bench.beam_search(lambda _: np.zeros((2, 3))), r"found shape \(2, 3\), allowed"),
+    "other": (
+        lambda: bench.beam_search(lambda _, image: [0.0] * (3 + image), images=2),
+        r"logits after prefix \(\) of image 1: found shape \(4,\), allowed: \(3,\), as before",
+    ),
+    "no image": (lambda: bench.beam_search(flat, images=0), "images: found 0, allowed: a whole number from 1"),
+    "images": (lambda: by_network(images=2), "images= is for a function"),
     "ids": (lambda: bench.beam_search(flat, ids=["a", "b"]), "ids: found 2 names for 1 images"),
     "width": (lambda: by_network(np.zeros((2, 4))), r"image_terms are \(2, 4\), must be \(images, 3\)"),
     "whole": (lambda: by_network(np.zeros((2, 3), int)), "must be floating-point with two axes"),
