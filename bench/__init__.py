@@ -1,7 +1,8 @@
 """The benchmark for multi-label image classification: what a plugin author and a notebook import.
 
 Everything below this package but the names here is private. A complete plugin: ``bench.hookspecs`` and
-``examples/bench-asl``. Nothing heavy is imported until a name is used.
+``examples/bench-asl``; for scripts: docs/python.md and ``examples/notebook.py``. Nothing heavy is imported until a
+name is used.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from bench.data.images import ArrayImages, EncodedImages, FolderImages, MissingImages
     from bench.data.preprocess import preprocess
     from bench.data.splits import narrow, subset
+    from bench.decode.decoder import Decoded
     from bench.errors import (
         BenchError,
         DataError,
@@ -45,7 +47,14 @@ if TYPE_CHECKING:
         unknown,
     )
     from bench.evaluation.evaluation import Evaluation
+    from bench.exported.predict import Labelled
     from bench.hookspecs import hookimpl
+    from bench.notebook.labelling import predict
+    from bench.notebook.measuring import measure
+    from bench.notebook.running import compare, run
+    from bench.notebook.searching import beam_search
+    from bench.notebook.stored import Runs, StoredRun, runs
+    from bench.notebook.table import RunTable
     from bench.options import Option, OptionValue, resolve
     from bench.records import (
         Activation,
@@ -80,9 +89,17 @@ _HOMES = {
     "bench.data.images": "ArrayImages EncodedImages FolderImages MissingImages",
     "bench.data.preprocess": "preprocess",
     "bench.data.splits": "narrow subset",
+    "bench.decode.decoder": "Decoded",
     "bench.errors": "BenchError DataError ModelError NotRun PluginError StoreError TrackerError UsageError unknown",
     "bench.evaluation.evaluation": "Evaluation",
+    "bench.exported.predict": "Labelled",
     "bench.hookspecs": "hookimpl",
+    "bench.notebook.labelling": "predict",
+    "bench.notebook.measuring": "measure",
+    "bench.notebook.running": "compare run",
+    "bench.notebook.searching": "beam_search",
+    "bench.notebook.stored": "Runs StoredRun runs",
+    "bench.notebook.table": "RunTable",
     "bench.options": "Option OptionValue resolve",
     "bench.records": (
         "Activation BoolArray ClassScore Dataset Features FloatArray Images IntArray LabelSets Measures "
@@ -111,6 +128,7 @@ __all__ = [
     "Dataset",
     "DatasetRequest",
     "DatasetSpec",
+    "Decoded",
     "EncodedImages",
     "Evaluation",
     "Features",
@@ -119,6 +137,7 @@ __all__ = [
     "Images",
     "IntArray",
     "LabelSets",
+    "Labelled",
     "Measures",
     "Metric",
     "MissingImages",
@@ -130,6 +149,8 @@ __all__ = [
     "OptionValue",
     "PluginError",
     "Preprocessing",
+    "RunTable",
+    "Runs",
     "ScoreKind",
     "ScoreModel",
     "Scores",
@@ -139,6 +160,7 @@ __all__ = [
     "Split",
     "StepNetwork",
     "StoreError",
+    "StoredRun",
     "TrackedRun",
     "TrackedTable",
     "Tracker",
@@ -146,16 +168,22 @@ __all__ = [
     "TrackerRequest",
     "TrackerSpec",
     "UsageError",
+    "beam_search",
     "canonical_json",
+    "compare",
     "deterministic",
     "digest",
     "hookimpl",
     "markdown_table",
+    "measure",
     "narrow",
+    "predict",
     "preprocess",
     "progress_bar",
     "progress_shown",
     "resolve",
+    "run",
+    "runs",
     "subset",
     "unknown",
     "write_atomic",

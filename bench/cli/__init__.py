@@ -12,6 +12,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from bench.errors import BenchError, NotRun
+from bench.system.threads import bound_waiting
 
 COMMANDS: dict[str, tuple[str, str, str]] = {
     "run": ("bench.cli.run", "run", "Train, decode and measure one model on one data set."),
@@ -161,14 +162,7 @@ def run_command_line(arguments: Sequence[str] | None = None) -> int:
     return result if isinstance(result, int) else 0
 
 
-SPINS = "10000"
-"""Turns that a thread of torch waits actively. OpenMP's own number, a few hundred thousand, is for machines without
-other work: beside one busy process on two cores, training takes 58 s with this one and more than 200 s with that, and
-17 s instead of 16 s on an idle machine."""
-
-
 def main() -> None:
     """Run the command line and exit."""
-    if "OMP_WAIT_POLICY" not in os.environ:
-        os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
+    bound_waiting()
     sys.exit(run_command_line())

@@ -107,16 +107,7 @@ def print_tables(built: list[Table], style: str) -> None:
 
 
 def _print_grids(grids: list[Grid]) -> None:
-    from rich.console import Console
-    from rich.measure import Measurement
-
-    from bench.show.rendering import terminal
+    from bench.show.rendering import print_grid
 
     for one in grids:
-        drawn = terminal(one)
-        console = Console()
-        # A number cut to fit a narrow window would mislead; a line that the window folds does not.
-        needed = Measurement.get(console, console.options.update(max_width=10_000), drawn).maximum
-        Console(width=max(console.width, needed)).print(drawn)
-        for remark in one.remarks:
-            console.print(remark, style="dim", highlight=False, markup=False, soft_wrap=True)
+        print_grid(one)

@@ -46,15 +46,13 @@ def open_rgb(path: Path | ImageBytes) -> Picture:
     animation the first frame is taken. Raises ``DataError`` with the path and the reason for anything that cannot be
     decoded to its end, whose numbers have no known range, or whose size or shape is beyond the limits above.
     """
-    from PIL import Image, ImageOps, UnidentifiedImageError
+    from PIL import Image, UnidentifiedImageError
 
     _silence_pillow()
     try:
         with Image.open(path) as image:
             _check(image)
-            image.load()
-            ImageOps.exif_transpose(image, in_place=True)
-            return _to_rgb(image)
+            return _upright_rgb(image)
     except DataError as refused:
         reason = str(refused)
     except UnidentifiedImageError:
@@ -67,6 +65,32 @@ def open_rgb(path: Path | ImageBytes) -> Picture:
         # Of a damaged file, Pillow's readers raise whatever their parsing ran into.
         reason = f"damaged: {str(error) or type(error).__name__}"
     raise DataError(f"cannot read image {path}: {reason}")
+
+
+def to_rgb(image: Picture, name: str) -> Picture:
+    """Return a picture that Pillow holds already as ``open_rgb`` returns one of a file; ``image`` stays as it is.
+
+    Raises ``DataError`` that calls it ``name``.
+    """
+    _silence_pillow()
+    try:
+        _check(image)
+        return _upright_rgb(image.copy())
+    except DataError as refused:
+        reason = str(refused)
+    except Exception as error:
+        # It may be lazy, and its file damaged: Pillow's readers raise whatever their parsing ran into.
+        reason = f"damaged: {str(error) or type(error).__name__}"
+    raise DataError(f"cannot read {name}: {reason}")
+
+
+def _upright_rgb(image: Picture) -> Picture:
+    """Return ``image`` decoded, turned as its EXIF orientation says, and as RGB."""
+    from PIL import ImageOps
+
+    image.load()
+    ImageOps.exif_transpose(image, in_place=True)
+    return _to_rgb(image)
 
 
 @cache

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from bench.contracts import StepNetwork
 from bench.decode import _beam
-from bench.decode.search import Conditional, Prefixes, search
+from bench.decode.search import Answer, Conditional, NextLabel, Prefixes, search
 from bench.errors import ModelError
 from bench.records import FloatArray, IntArray, LabelSets, Scores, SearchOptions
 
@@ -153,14 +153,22 @@ def decode(
     else:
         decoder = Decoder(network, start_states, options, threads=threads, tree=tree)
         answers, statistics = decoder.answers(image_terms, start_states)
-    names = tuple(ids)
+    return _decoded(tuple(ids), answers, statistics)
+
+
+def decode_each(images: Iterable[NextLabel], ids: Sequence[str], labels: int, options: SearchOptions) -> Decoded:
+    """Return the label sequence of every image, whatever says its conditionals, by the search in plain Python."""
+    return _decoded(tuple(ids), _as_arrays([search(image) for image in images], labels, options), {})
+
+
+def _decoded(ids: tuple[str, ...], answers: dict[str, Any], statistics: Mapping[str, float]) -> Decoded:
     longest = int((answers["sequences"] >= 0).sum(axis=1).max(initial=0))
     sequences = np.ascontiguousarray(answers["sequences"][:, :longest])
     return Decoded(
-        LabelSets(names, sequences, answers["log_probabilities"], answers["complete"]),
-        Scores(names, answers["class_scores"], "probability"),
+        LabelSets(ids, sequences, answers["log_probabilities"], answers["complete"]),
+        Scores(ids, answers["class_scores"], "probability"),
         {
-            "images": len(names),
+            "images": len(ids),
             "node_limit_hits": int(answers["limited"].sum()),
             "beam_misses": int(answers["beam_missed"].sum()),
             **statistics,
@@ -179,9 +187,14 @@ def _search_plainly(
         before = len(prefixes)
         answers.append(search(Conditional(prefixes, image_term, options)))
         computed += len(prefixes) - before
+    return _as_arrays(answers, len(network.output) - 1, options), {"prefixes": computed}
+
+
+def _as_arrays(answers: Sequence[Answer], labels: int, options: SearchOptions) -> dict[str, Any]:
+    """Return the answers' fields as the kernel gives them, by its names."""
     sequences = np.full((len(answers), options.max_length), -1, dtype=np.int32)
-    for labels, answer in zip(sequences, answers, strict=True):
-        labels[: len(answer.labels)] = answer.labels
+    for row, answer in zip(sequences, answers, strict=True):
+        row[: len(answer.labels)] = answer.labels
     scores = np.array([answer.scores for answer in answers], dtype=np.float32)
     return {
         "sequences": sequences,
@@ -189,5 +202,5 @@ def _search_plainly(
         "complete": np.array([answer.complete for answer in answers], dtype=np.bool_),
         "limited": np.array([answer.limited for answer in answers], dtype=np.bool_),
         "beam_missed": np.array([answer.beam_missed for answer in answers], dtype=np.bool_),
-        "class_scores": scores.reshape(len(answers), len(network.output) - 1),
-    }, {"prefixes": computed}
+        "class_scores": scores.reshape(len(answers), labels),
+    }

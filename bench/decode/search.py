@@ -21,7 +21,7 @@ import heapq
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,9 +87,35 @@ class Prefixes:
         return self._known[prefix]
 
 
+class NextLabel(Protocol):
+    """log P(label or END | prefix), (labels + 1,), of one image: all that a search knows of a model."""
+
+    @property
+    def options(self) -> SearchOptions: ...
+    @property
+    def end(self) -> int: ...
+    def __call__(self, prefix: tuple[int, ...]) -> Array: ...
+
+
+def renormalised(logits: Array, prefix: tuple[int, ...], options: SearchOptions) -> Array:
+    """Return the log-softmax of ``logits``, END last, once those that ``options`` forbid after ``prefix`` are -inf.
+
+    Where nothing is left, every entry is -inf. ``logits`` is written to.
+    """
+    if len(prefix) < options.min_length:
+        logits[-1] = -np.inf
+    if options.mask_repeats:
+        logits[list(prefix)] = -np.inf
+    highest = logits.max()
+    if highest == -np.inf:
+        return logits
+    shifted: Array = logits - highest
+    return shifted - math.log(np.exp(shifted).sum())
+
+
 @dataclass(frozen=True, slots=True)
 class Conditional:
-    """log P(label or END | image, prefix), (labels + 1,), for one image."""
+    """The ``NextLabel`` of a step network, for one image."""
 
     prefixes: Prefixes
     image_term: FloatArray
@@ -108,18 +134,10 @@ class Conditional:
         elif network.activation == "tanh":
             joint = np.tanh(joint)
         logits = network.output.astype(np.float64) @ joint + network.bias.astype(np.float64)
-        if len(prefix) < self.options.min_length:
-            logits[self.end] = -np.inf
-        if self.options.mask_repeats:
-            logits[list(prefix)] = -np.inf
-        highest = logits.max()
-        if highest == -np.inf:
-            return logits
-        shifted: Array = logits - highest
-        return shifted - math.log(np.exp(shifted).sum())
+        return renormalised(logits, prefix, self.options)
 
 
-def search(conditional: Conditional) -> Answer:
+def search(conditional: NextLabel) -> Answer:
     """Return the answer for one image by beam or exact search, as ``conditional.options`` asks."""
     options, end = conditional.options, conditional.end
     candidates, live = beam_search(conditional)
@@ -134,7 +152,7 @@ def search(conditional: Conditional) -> Answer:
     )
 
 
-def beam_search(conditional: Conditional) -> tuple[list[LabelPath], list[LabelPath]]:
+def beam_search(conditional: NextLabel) -> tuple[list[LabelPath], list[LabelPath]]:
     """Return the candidates, which are the ended paths, and the live paths of the last round that had any."""
     options, end = conditional.options, conditional.end
     live, candidates = [LabelPath(0.0, ())], list[LabelPath]()
@@ -152,7 +170,7 @@ def beam_search(conditional: Conditional) -> tuple[list[LabelPath], list[LabelPa
     return candidates, live
 
 
-def exact_search(conditional: Conditional, incumbent: LabelPath | None) -> tuple[LabelPath, int, bool]:
+def exact_search(conditional: NextLabel, incumbent: LabelPath | None) -> tuple[LabelPath, int, bool]:
     """Return the best of all paths, how many prefixes were visited, and whether the node limit ended the search.
 
     Best-first: an extension is never more probable than its prefix, so the first ended path to come up is the
@@ -191,7 +209,7 @@ def exact_search(conditional: Conditional, incumbent: LabelPath | None) -> tuple
     return deepest, visited, False
 
 
-def class_scores(conditional: Conditional, best: LabelPath, candidates: Iterable[LabelPath]) -> Array:
+def class_scores(conditional: NextLabel, best: LabelPath, candidates: Iterable[LabelPath]) -> Array:
     """Return a probability per label (labels,), by ``options.class_score``.
 
     ``max_over_steps``: the largest over the steps of ``best``, its END step included. ``first_step``:
@@ -221,7 +239,7 @@ def _rank(path: LabelPath) -> tuple[int, int, tuple[int, ...]]:
     return _on_grid(path), len(path.labels), path.labels
 
 
-def _best_extensions(conditional: Conditional, path: LabelPath, count: int) -> list[LabelPath]:
+def _best_extensions(conditional: NextLabel, path: LabelPath, count: int) -> list[LabelPath]:
     step = conditional(path.labels)
     best = np.argsort(-step, kind="stable")[:count]
     return [
@@ -239,6 +257,6 @@ def _no_live_path_matters(live: list[LabelPath], candidates: list[LabelPath], op
     return most_probable_live >= min(map(_on_grid, candidates))
 
 
-def _answer(conditional: Conditional, best: LabelPath, complete: bool, candidates: Iterable[LabelPath]) -> Answer:
+def _answer(conditional: NextLabel, best: LabelPath, complete: bool, candidates: Iterable[LabelPath]) -> Answer:
     labels = best.labels[:-1] if best.labels[-1:] == (conditional.end,) else best.labels
     return Answer(best.log_probability, labels, complete, class_scores(conditional, best, candidates))

@@ -13,7 +13,7 @@ from bench.data.loading import load
 from bench.decode.decoder import Decoder, PrefixTree
 from bench.errors import ModelError
 from bench.exported.engine import Encoder, OnnxStepNetwork, choose_device
-from bench.records import FloatArray
+from bench.records import FloatArray, Images
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +49,14 @@ class Predictor:
 
     def predict(self, paths: Sequence[Path]) -> Iterator[Labelled]:
         """Yield the labels of each image file, in order. Raises ``DataError`` with the path of an unreadable one."""
+        yield from self.predict_images(FolderImages(tuple(paths)), [str(path) for path in paths])
+
+    def predict_images(self, images: Images, names: Sequence[str]) -> Iterator[Labelled]:
+        """Yield the labels of each of ``images``, in order, by its name. Raises ``DataError`` for an unreadable one."""
         size = self.encoder.rows
-        images = FolderImages(tuple(paths))
-        batches = [range(start, min(start + size, len(paths))) for start in range(0, len(paths), size)]
+        batches = [range(start, min(start + size, len(images))) for start in range(0, len(images), size)]
         for batch, pixels in zip(batches, load(images, batches, self.description.preprocessing), strict=True):
-            yield from self.label([str(paths[row]) for row in batch], self.encoder(pixels))
+            yield from self.label([names[row] for row in batch], self.encoder(pixels))
 
     def label(self, names: Sequence[str], encoded: FloatArray) -> list[Labelled]:
         """Return the labels of images by what the encoder gave for them."""

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from html import escape
+from math import isnan
 from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.errors import unknown
 from bench.records.checks import BoolArray, FloatArray, IntArray, freeze, require
 
 ScoreKind = Literal["logit", "log_probability", "probability", "margin"]
@@ -109,9 +112,37 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True)
 class Measures:
-    """What a protocol measured: fractions in [0, 1] by metric name, overall and per class (NaN: undefined)."""
+    """What a protocol measured: fractions in [0, 1] by metric name, overall and per class (NaN: undefined).
+
+    ``measures["O-F1"]`` is a value by its name; shown in a terminal or a notebook, fractions are in percent.
+    """
 
     protocol: str
     values: dict[str, float]
     per_class: dict[str, tuple[float, ...]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+
+    def __getitem__(self, name: str) -> float:
+        if name not in self.values:
+            raise unknown("measure", name, self.values)
+        return self.values[name]
+
+    def __repr__(self) -> str:
+        wide = max(map(len, self.values), default=0)
+        cells = [f"{name:<{wide}} {text:>6}" for name, text in self._shown()]
+        lines = ["   ".join(cells[start : start + 3]) for start in range(0, len(cells), 3)]
+        return "\n".join([f"{self.protocol}, fractions in percent", *lines, *(f"* {note}" for note in self.notes)])
+
+    def _repr_html_(self) -> str:
+        cells = [f'<th style="text-align:left">{escape(name)}</th><td>{text}</td>' for name, text in self._shown()]
+        rows = "".join(f"<tr>{''.join(cells[start : start + 3])}</tr>" for start in range(0, len(cells), 3))
+        notes = "".join(f"<li>{escape(note)}</li>" for note in self.notes)
+        return f"<div><b>{escape(self.protocol)}</b>, fractions in percent</div><table>{rows}</table><ul>{notes}</ul>"
+
+    def _shown(self) -> list[tuple[str, str]]:
+        """Return names and values as tables print them: percent, and the one count as it is."""
+        counts = {"labels_per_image"}
+        return [
+            (name, "-" if isnan(value) else f"{value:.2f}" if name in counts else f"{100 * value:.1f}")
+            for name, value in self.values.items()
+        ]

@@ -97,6 +97,27 @@ def terminal(printed: Grid) -> rich.table.Table:
     return drawn
 
 
+def print_grid(printed: Grid, **console: Any) -> None:
+    """Print the table and its remarks; ``console``: keywords of ``rich.console.Console``, for elsewhere than stdout."""
+    from rich.console import Console
+    from rich.measure import Measurement
+
+    drawn, opened = terminal(printed), Console(**console)
+    # A number cut to fit a narrow window would mislead; a line that the window folds does not.
+    needed = Measurement.get(opened, opened.options.update(max_width=10_000), drawn).maximum
+    Console(**console | {"width": max(opened.width, needed)}).print(drawn)
+    for remark in printed.remarks:
+        opened.print(remark, style="dim", highlight=False, markup=False, soft_wrap=True)
+
+
+def plain_text(printed: Grid) -> str:
+    """Return what ``print_grid`` shows, without colours."""
+    buffer = io.StringIO()
+    # A notebook's or a forced terminal's console would not write to the buffer, or write colours to it.
+    print_grid(printed, file=buffer, force_terminal=False, force_jupyter=False)
+    return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines())
+
+
 def markdown(printed: Grid) -> str:
     """Return the table in Markdown, its remarks as a list below."""
     rows = [[f"**{cell.text}**" if cell.bold else cell.text for cell in row] for row in printed.rows]

@@ -1,0 +1,119 @@
+"""Labels of pictures from an exported model: files, folders, Pillow images or arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from bench.data.pictures import open_rgb, to_rgb
+from bench.errors import DataError, UsageError
+from bench.exported.predict import Labelled, Predictor
+from bench.notebook.arrays import as_array
+from bench.records import Images
+
+
+def predict(
+    model: str | Path,
+    images: Any,
+    *,
+    device: str = "auto",
+    threads: int = 0,
+    batch: int = 16,
+) -> list[Labelled]:
+    """Return the labels of each image with their scores, by the exported model in the folder ``model``.
+
+    ``images`` is one image or several: paths of image files, or of folders, which stand for the image files directly in
+    them, by name; Pillow images; uint8 arrays or CPU tensors, (height, width, 3), or (height, width) in grey, or many
+    as (n, height, width, 3). Needs neither torch nor the data set; may be called from several threads. The model is
+    loaded at each call, so give it all images at once. Raises ``DataError`` naming an image that cannot be used,
+    ``ModelError`` for a folder that holds no whole model.
+    """
+    if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
+        raise UsageError(f"batch: found {batch!r}, allowed: whole numbers from 1")
+    if not isinstance(model, str | Path):
+        raise UsageError(f"model: found {model!r}, allowed: the path of a folder that bench export wrote")
+    pictures = MixedImages(tuple(_each(images)))
+    predictor = Predictor(Path(model), device, threads, min(batch, max(len(pictures), 1)))
+    names = [pictures.describe(index) for index in range(len(pictures))]
+    return list(predictor.predict_images(pictures, names))
+
+
+@dataclass(frozen=True, slots=True)
+class MixedImages(Images):
+    """Pictures wherever they are; what a file holds is known when it is read."""
+
+    sources: tuple[Path | Image.Image | NDArray[np.uint8], ...]
+
+    def __len__(self) -> int:
+        return len(self.sources)
+
+    def picture(self, index: int) -> Image.Image:
+        """Return image ``index`` as RGB. Raises ``DataError`` naming it."""
+        source = self.sources[index]
+        if isinstance(source, Path):
+            return open_rgb(source)
+        if isinstance(source, Image.Image):
+            return to_rgb(source, self.describe(index))
+        return Image.fromarray(source).convert("RGB")
+
+    def read(self, index: int) -> NDArray[np.uint8]:
+        """Return image ``index`` as an array, (height, width, 3)."""
+        return np.asarray(self.picture(index))
+
+    def describe(self, index: int) -> str:
+        """Return the path, or the image's number."""
+        source = self.sources[index]
+        return str(source) if isinstance(source, Path) else f"image {index}"
+
+    def content_hash(self) -> str:
+        """Return a mark that no picture's hash equals: these are labelled once, and nothing of them is kept."""
+        return "mixed"
+
+
+def _each(images: Any) -> Iterator[Path | Image.Image | NDArray[np.uint8]]:
+    if isinstance(images, str | Path):
+        yield from _files(Path(images))
+    elif isinstance(images, Image.Image):
+        yield images
+    elif hasattr(images, "__array__"):
+        yield from _arrays(images)
+    elif isinstance(images, Iterable):
+        for image in images:
+            if not (isinstance(image, str | Path | Image.Image) or hasattr(image, "__array__")):
+                raise DataError(
+                    f"images: found a {type(image).__name__}, allowed: paths, Pillow images and uint8 arrays"
+                )
+            yield from _each(image)
+    else:
+        raise DataError(f"images: found a {type(images).__name__}, allowed: paths, Pillow images and uint8 arrays")
+
+
+def _files(path: Path) -> list[Path]:
+    """Return the file, or the image files directly in the folder, by name."""
+    if not path.is_dir():
+        if not path.is_file():
+            raise DataError(f"no image file {path}")
+        return [path]
+    endings = Image.registered_extensions()
+    found = [file for file in sorted(path.iterdir()) if file.suffix.lower() in endings and file.is_file()]
+    if not found:
+        raise DataError(f"{path}: no image files directly in it, by the endings of their names, as in .jpg and .png")
+    return found
+
+
+def _arrays(value: Any) -> list[NDArray[np.uint8]]:
+    array = as_array(value, "images")
+    several = array.ndim == 4
+    coloured = array.ndim in {3, 4} and array.shape[-1] == 3
+    if array.dtype != np.uint8 or not (coloured or array.ndim == 2) or 0 in array.shape[several:]:
+        raise DataError(
+            f"images: found an array of {array.dtype} {array.shape}, allowed: uint8 of (height, width, 3),"
+            " (height, width) or (n, height, width, 3)"
+        )
+    return list(array) if several else [array]
