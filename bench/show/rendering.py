@@ -1,4 +1,4 @@
-"""A table as text for a terminal, Markdown, LaTeX (booktabs), CSV or JSON."""
+"""A table as the texts of its cells, and as Markdown, LaTeX (booktabs), CSV or JSON."""
 
 from __future__ import annotations
 
@@ -7,12 +7,9 @@ import io
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bench.show.tables import TIE, Cell, Column, Row, Table
-
-if TYPE_CHECKING:
-    import rich.table
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,23 +74,6 @@ def shown(cell: Cell | None, column: Column) -> str:
         return "-"
     spread = "" if cell.spread is None else f" ±{cell.spread:.{column.digits}f}"
     return f"{cell.mean:.{column.digits}f}{spread}"
-
-
-def terminal(printed: Grid) -> rich.table.Table:
-    """Return the table for ``rich.console.Console.print``, without its remarks."""
-    from rich import box
-    from rich.table import Table as RichTable
-    from rich.text import Text as RichText
-
-    drawn = RichTable(title=RichText(printed.title), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    for position, name in enumerate(printed.header):
-        if position == 0:
-            drawn.add_column(name, style="cyan", no_wrap=True)
-        else:
-            drawn.add_column(name, justify="right", no_wrap=True)
-    for row in printed.rows:
-        drawn.add_row(*(RichText(cell.text, style="bold" if cell.bold else "") for cell in row))
-    return drawn
 
 
 def markdown(printed: Grid) -> str:

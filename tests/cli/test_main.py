@@ -60,9 +60,9 @@ def test_the_version_is_printed(capsys: Capture) -> None:
         (["--loud"], "No such option: --loud"),
         (["list", "modles"], "'modles' is not one of 'models', 'datasets', 'backbones'"),
         (["table", "--format", "pdf"], "'pdf' is not one of"),
-        (["table", "--out", "nowhere"], "no runs to tabulate"),
-        (["table", "zzz", "--out", "nowhere"], "no run 'zzz'"),
-        (["runs", "--out", "nowhere"], "no runs under nowhere"),
+        (["table", "--runs", "nowhere"], "no runs under nowhere"),
+        (["table", "zzz", "--runs", "nowhere"], "no run 'zzz'"),
+        (["runs", "--runs", "nowhere"], "no runs under nowhere"),
         (
             ["runs", "--state", "finished"],
             "no state 'finished'; did you mean 'unfinished'? allowed: damaged, done, failed, unfinished",
@@ -102,13 +102,13 @@ def raising(error: BaseException) -> Callable[[], None]:
 def test_what_ends_a_command_is_one_line(
     error: BaseException, code: int, line: str, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
-    monkeypatch.setattr("bench.cli.runs.runs", raising(error))
+    monkeypatch.setattr("bench.cli.commands.runs.runs", raising(error))
     assert run_command_line(["runs"]) == code
     assert capsys.readouterr().err == line
 
 
 def test_a_bug_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bench.cli.runs.runs", raising(ZeroDivisionError()))
+    monkeypatch.setattr("bench.cli.commands.runs.runs", raising(ZeroDivisionError()))
     with pytest.raises(ZeroDivisionError):
         run_command_line(["runs"])
 
@@ -121,7 +121,7 @@ def bench_process(*arguments: str, **settings: object) -> subprocess.CompletedPr
 
 def test_a_reader_that_goes_away_is_no_error(stored_run: Callable[..., RunFolder], tmp_path: Path) -> None:
     stored_run()
-    command = f"{sys.executable} -P -c 'from bench.cli import main; main()' table --format json --out runs | true"
+    command = f"{sys.executable} -P -c 'from bench.cli import main; main()' table --format json --runs runs | true"
     done = subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.stderr == ""
 

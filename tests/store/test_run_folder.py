@@ -279,7 +279,7 @@ def test_a_run_is_named_by_its_folder_or_the_first_digits_of_its_key(stored_run:
     root = tmp_path / "runs"
     assert named(str(folder.path), root) == folder
     assert named(other.key[:12], root) == other
-    with pytest.raises(StoreError, match=r"no run 'zz': found neither .* See: bench runs --out"):
+    with pytest.raises(StoreError, match=r"no run 'zz': found neither .* See: bench runs --runs"):
         named("zz", root)
 
 

@@ -27,7 +27,7 @@ def honest(stored_run):
 
 
 def verdict(folder):
-    (found,) = validate(folder.path.parents[2])
+    (found,) = validate([folder])
     return found.faults
 
 

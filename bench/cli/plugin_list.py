@@ -1,55 +1,41 @@
-"""``bench list``: what is installed, and where it comes from."""
+"""What is installed, printed for people and as JSON: a section for each kind and distribution, a name a line."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Annotated, Any, Literal
+from collections.abc import Iterable, Sequence
+from typing import Any
 
-import typer
-
-EXAMPLES = """Examples:
-
-  bench list
-
-  bench list models --options
-
-  bench list datasets --json
-
-  bench list trackers"""
+from bench.cli.console import print_table
 
 KINDS = ("models", "datasets", "backbones", "trackers")
 
 
-def list_plugins(
-    kind: Annotated[
-        Literal["models", "datasets", "backbones", "trackers"] | None,
-        typer.Argument(help="What to list; everything if not given.", show_default=False),
-    ] = None,
-    options: Annotated[bool, typer.Option("--options", help="Also each one's options for --set.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-) -> None:
-    """List what is installed with the distribution that each comes from, and plugins that failed."""
+def print_plugins(kinds: Iterable[str], options: bool, as_json: bool) -> None:
+    """Print what is installed of ``kinds`` with its origin, with ``options`` for ``--set`` too, and what failed."""
     import json
 
     from bench import plugins
 
     registry = plugins.installed()
-    chosen = [kind] if kind else list(KINDS)
     broken = [
         {"distribution": origin.distribution, "version": origin.version, "plugin": origin.entry_point, "reason": reason}
         for origin, reason in registry.broken.items()
     ]
-    listed = {name: [_entry(found, name) for found in getattr(registry, name).values()] for name in chosen}
+    listed = {kind: [_entry(found, kind) for found in getattr(registry, kind).values()] for kind in kinds}
     if as_json:
         print(json.dumps(listed | {"broken": broken}, indent=1))
         return
-    for name, entries in listed.items():
-        _print_entries(name, entries)
+    for number, (kind, entries) in enumerate(listed.items()):
+        if number:
+            print()
+        _print_entries(kind, entries)
         if options:
             _print_options(entries)
     if broken:
+        print()
         rows = [(_from(entry), entry["plugin"], entry["reason"]) for entry in broken]
-        _print_table("plugins that could not be loaded", ("from", "plugin", "reason"), rows)
+        header = ("from", "plugin", "reason")
+        print_table(header, rows, title="plugins that could not be loaded", texts=header)
 
 
 def _entry(found: Any, kind: str) -> dict[str, Any]:
@@ -86,37 +72,28 @@ def _from(entry: dict[str, Any]) -> str:
     return f"{entry['distribution']} {entry['version']}"
 
 
-def _print_entries(kind: str, entries: list[dict[str, Any]]) -> None:
-    extra = {"models": "kind", "datasets": "backbone"}.get(kind)
-    header = ("name", *([extra] if extra else []), "summary", "from")
-    rows = [
-        (_shown_name(entry), *([entry[extra]] if extra else []), entry["summary"], _from(entry))
-        for entry in sorted(entries, key=lambda entry: str(entry["name"]))
-    ]
-    _print_table(kind, header, rows)
+def _print_entries(kind: str, entries: Iterable[dict[str, Any]]) -> None:
+    """Print a table for each distribution: said once, above it, a name and its summary have room in one line."""
+    extra = [name for name in ({"models": "kind", "datasets": "backbone"}.get(kind),) if name]
+    header = ("name", *extra, "summary")
+    origins: dict[str, list[Sequence[str]]] = {}
+    for entry in sorted(entries, key=lambda entry: str(entry["name"])):
+        row = (_shown_name(entry), *(entry[name] for name in extra), entry["summary"])
+        origins.setdefault(_from(entry), []).append(row)
+    for number, (origin, rows) in enumerate(origins.items()):
+        if number:
+            print()
+        print_table(header, rows, title=f"{kind} of {origin}", texts=header)
 
 
 def _shown_name(entry: dict[str, Any]) -> str:
     return f"{entry['name']}/<name>" if entry.get("family") else str(entry["name"])
 
 
-def _print_options(entries: list[dict[str, Any]]) -> None:
+def _print_options(entries: Iterable[dict[str, Any]]) -> None:
     header = ("option", "default", "allowed", "meaning")
     for entry in entries:
         rows = [(o["name"], str(o["default"]), o["allowed"], o["help"]) for o in entry["options"]]
         if rows:
-            _print_table(f"options of {entry['name']}", header, rows)
-
-
-def _print_table(title: str, header: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
-    for column, name in enumerate(header):
-        table.add_column(name, no_wrap=column == 0, style="cyan" if column == 0 else "")
-    for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
-    Console().print(table)
+            print()
+            print_table(header, rows, title=f"options of {entry['name']}", texts=header)

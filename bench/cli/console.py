@@ -1,0 +1,142 @@
+"""Standard output for people: one console, one width, tables that fit it and text that is never read as markup.
+
+The width is the terminal's, or ``COLUMNS``, or 80 where there is neither. Formats for machines are printed as they are.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
+
+NO_TERMINAL = (80, 24)
+"""Columns and lines where standard output is no terminal."""
+
+GAP = 2
+"""Blanks between two columns."""
+
+READABLE = 20
+"""A column of texts is folded to this width before a table is split, and to less only if its window is narrower."""
+
+
+def console(at_least: int = 0) -> Console:
+    """Return the console of standard output as wide as it is now; square brackets and colons are only characters."""
+    from rich.console import Console
+
+    size = shutil.get_terminal_size(NO_TERMINAL)
+    return Console(width=max(size.columns, at_least), height=size.lines, markup=False, emoji=False, highlight=False)
+
+
+def say(text: str | Text, style: str = "") -> None:
+    """Print a sentence, broken between words; a path longer than the line stays whole, so that it can be copied."""
+    console().print(text, style=style or None, overflow="ignore", crop=False)
+
+
+def print_table(
+    header: Sequence[str],
+    rows: Sequence[Sequence[str | Text]],
+    *,
+    title: str = "",
+    names: int = 1,
+    texts: Collection[str] = (),
+    numbers: Collection[str] = (),
+) -> None:
+    """Print a table; where it is too wide, its columns stand in several blocks, each beside the rows' names.
+
+    The first ``names`` columns and those in ``texts`` are texts, folded between words where they must be. The others,
+    and ``numbers`` among the names, are numbers: set to the right and never folded or cut.
+    """
+    from rich.text import Text
+
+    columns = []
+    for position, name in enumerate(header):
+        given = [row[position] for row in rows]
+        cells = [cell if isinstance(cell, Text) else Text(cell) for cell in given]
+        is_text = (position < names or name in texts) and name not in numbers
+        columns.append(_Column(Text(name), cells, is_text, "cyan" if position < names else ""))
+    if title:
+        say(title, "bold")
+    width = console().width
+    least = [column.least(width) for column in columns]
+    for number, positions in enumerate(split_columns(least, names, width)):
+        if number:
+            print()
+        block = [columns[one] for one in positions]
+        _draw(block, share_width([least[one] for one in positions], [column.natural for column in block], width))
+
+
+def split_columns(least: Sequence[int], names: int, width: int) -> list[list[int]]:
+    """Return the positions of each block's columns: the first ``names`` in every block, the others in one each.
+
+    ``least`` are the columns' smallest widths. No block is wider than ``width`` unless it holds a single other column.
+
+    >>> split_columns([8, 9, 9, 9], 1, 30)
+    [[0, 1, 2], [0, 3]]
+    """
+    leading = list(range(names))
+    blocks: list[list[int]] = []
+    for position in range(names, len(least)):
+        if not blocks or (len(blocks[-1]) > names and _total([least[one] for one in (*blocks[-1], position)]) > width):
+            blocks.append([*leading])
+        blocks[-1].append(position)
+    return blocks or [leading]
+
+
+def share_width(least: Sequence[int], natural: Sequence[int], width: int) -> list[int]:
+    """Return the columns' widths, from ``least`` to ``natural``: what is left goes where most lines are folded.
+
+    >>> share_width([4, 20, 20], [4, 25, 60], 80)
+    [4, 25, 47]
+    """
+    shared = list(least)
+    for _ in range(width - _total(shared)):
+        most = max(range(len(shared)), key=lambda one: natural[one] / max(shared[one], 1))
+        if shared[most] >= natural[most]:
+            break
+        shared[most] += 1
+    return shared
+
+
+def _total(widths: Sequence[int]) -> int:
+    return sum(widths) + GAP * (len(widths) - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Column:
+    title: Text
+    cells: Sequence[Text]
+    is_text: bool
+    style: str
+
+    @property
+    def natural(self) -> int:
+        """Return the width in which nothing is folded."""
+        return max(cell.cell_len for cell in (self.title, *self.cells))
+
+    def least(self, width: int) -> int:
+        """Return the smallest width: a number's own, or that of a text's words, half the window at most."""
+        if not self.is_text:
+            return self.natural
+        from rich.cells import cell_len
+
+        words = max(cell_len(word) for cell in (self.title, *self.cells) for word in (cell.plain.split() or [""]))
+        return min(self.natural, max(READABLE, min(words, width // 2)))
+
+
+def _draw(columns: Sequence[_Column], widths: Sequence[int]) -> None:
+    from rich import box
+    from rich.table import Table
+
+    drawn = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True)
+    for column, width in zip(columns, widths, strict=True):
+        justify: Literal["left", "right"] = "left" if column.is_text else "right"
+        drawn.add_column(column.title, justify=justify, style=column.style, width=width, overflow="fold")
+    for row in zip(*(column.cells for column in columns), strict=True):
+        drawn.add_row(*row)
+    # A window narrower than a name and one number: the terminal folds the line, which misleads less than a cut number.
+    console(_total(widths)).print(drawn)
