@@ -6,6 +6,7 @@ The width is the terminal's, or ``COLUMNS``, or 80 where there is neither. Forma
 from __future__ import annotations
 
 import shutil
+import textwrap
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -32,9 +33,14 @@ def console(at_least: int = 0) -> Console:
     return Console(width=max(size.columns, at_least), height=size.lines, markup=False, emoji=False, highlight=False)
 
 
-def say(text: str | Text, style: str = "") -> None:
-    """Print a sentence, broken between words; a path longer than the line stays whole, so that it can be copied."""
-    console().print(text, style=style or None, overflow="ignore", crop=False)
+def say(text: str, style: str = "", indent: int = 0) -> None:
+    """Print a sentence, broken between words, lines after the first with ``indent`` blanks before them.
+
+    A path longer than the line stays whole, so that it can be copied.
+    """
+    one, below = console(), " " * indent
+    for line in textwrap.wrap(text, one.width, subsequent_indent=below, break_long_words=False, break_on_hyphens=False):
+        one.print(line, style=style or None, soft_wrap=True)
 
 
 def print_table(

@@ -47,8 +47,13 @@ def named(text: str, root: Path) -> RunFolder:
     matches = [folder for folder in find(root) if keyed and folder.path.name.startswith(text)]
     if len(matches) == 1:
         return matches[0]
-    found = f"{len(matches)} runs begin so" if matches else "found neither a folder of runs nor a key"
-    raise StoreError(f"no run '{text}': {found} under {root}. See: bench runs --runs {root}")
+    if matches:
+        found = f"{len(matches)} runs under {root} begin so"
+    elif Path(text).is_dir():
+        found = "none is in that folder"
+    else:
+        found = f"found neither a folder of runs nor a key under {root}"
+    raise StoreError(f"no run '{text}': {found}. See: bench runs --runs {root}")
 
 
 def all_named(text: str, root: Path) -> list[RunFolder]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bench.cli.console import say
 from bench.cli.options import (
     STORE,
     TRACKED,
@@ -110,7 +111,8 @@ def _print(folder: RunFolder, seconds: float, place: str) -> None:
     extraction = timings.get("feature_extraction") or {}
     speed = f" ({extraction['images_per_second']:,.0f} images/s)" if extraction else ""
     print(f"\nrun folder  {folder.path}")
-    print(f"time        {seconds:.1f} s now; when it was made: {stages.replace('features', f'features{speed}', 1)}")
+    made = stages.replace("features", f"features{speed}", 1)
+    say(f"time        {seconds:.1f} s now; when it was made: {made}", indent=12)
     if (folder.path / "onnx").exists():
         print(f"exported    {folder.path / 'onnx'}; bench predict {folder.path / 'onnx'} IMAGE...")
     print(f"next        bench compare {place} --models cnn-rnn,no-rnn,bce,softmax,warp")
