@@ -22,7 +22,7 @@ GAP = 2
 """Blanks between two columns."""
 
 READABLE = 20
-"""A column of texts is folded to this width before a table is split, and to less only if its window is narrower."""
+"""A column of texts is folded to this width before a table is split; to a quarter of a window that is narrow."""
 
 
 def console(at_least: int = 0) -> Console:
@@ -131,7 +131,7 @@ class _Column:
         from rich.cells import cell_len
 
         words = max(cell_len(word) for cell in (self.title, *self.cells) for word in (cell.plain.split() or [""]))
-        return min(self.natural, max(READABLE, min(words, width // 2)))
+        return min(self.natural, max(min(READABLE, width // 4), min(words, width // 2)))
 
 
 def _draw(columns: Sequence[_Column], widths: Sequence[int]) -> None:

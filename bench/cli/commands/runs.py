@@ -85,8 +85,10 @@ def _print(entries: list[dict[str, Any]]) -> None:
         ]
         if number:
             print()
-        title = f"{len(members)} runs under {first.parents[2] if len(first.parents) > 2 else first}"
+        # Of a run named by a path that does not go through its store, that path is all that is printed.
+        place = first.parents[2] if len(first.parents) > 2 else first
         header = ("dataset", "model", "seed", "state", "key")
+        title = f"{place}: {len(members)} run{'' if len(members) == 1 else 's'}"
         print_table(header, rows, title=title, names=2, texts=("state", "key"))
         reasons = [entry for entry in members if entry["reason"]]
         if reasons:
