@@ -94,17 +94,17 @@ def split_columns(least: Sequence[int], names: int, width: int) -> list[list[int
 
 
 def share_width(least: Sequence[int], natural: Sequence[int], width: int) -> list[int]:
-    """Return the columns' widths, from ``least`` to ``natural``: what is left goes where most lines are folded.
+    """Return the columns' widths, from ``least`` to ``natural``: what is left widens the narrowest that need it.
 
     >>> share_width([4, 20, 20], [4, 25, 60], 80)
     [4, 25, 47]
     """
     shared = list(least)
     for _ in range(width - _total(shared)):
-        most = max(range(len(shared)), key=lambda one: natural[one] / max(shared[one], 1))
-        if shared[most] >= natural[most]:
+        folded = [one for one, given in enumerate(shared) if given < natural[one]]
+        if not folded:
             break
-        shared[most] += 1
+        shared[min(folded, key=shared.__getitem__)] += 1
     return shared
 
 
