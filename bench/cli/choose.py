@@ -20,15 +20,11 @@ def run_folders(
     ``StoreError`` for a name of none, and where the store holds no run.
     """
     from bench.errors import StoreError
-    from bench.store import runs as stored_runs
 
-    if names:
-        found = [folder for name in names for folder in stored_runs.all_named(name, store)]
-        return list({folder.path.resolve(): folder for folder in found}.values())
-    everything = stored_runs.find(store, dataset, models)
-    if not everything:
+    found = _found(names, store, dataset, models)
+    if not found:
         raise StoreError(none_found(store, dataset))
-    return everything
+    return found
 
 
 def one_run(name: str, store: Path) -> RunFolder:
@@ -42,15 +38,21 @@ def one_run(name: str, store: Path) -> RunFolder:
 
 
 def run_summaries(
-    names: Sequence[str] | None, store: Path, dataset: str = "", models: tuple[str, ...] = (), protocol: str = ""
+    names: Sequence[str] | None,
+    store: Path,
+    dataset: str = "",
+    models: tuple[str, ...] = (),
+    protocol: str = "",
+    *,
+    may_be_none: bool = False,
 ) -> list[RunSummary]:
     """Return the summaries of the chosen runs on this data set, under this protocol, of ``models`` in their order.
 
-    Raises ``StoreError`` where there are none.
+    Raises ``StoreError`` for a name of no run, and where there are none unless they ``may_be_none``.
     """
     from bench.errors import StoreError
 
-    summaries = [folder.summary() for folder in run_folders(names, store, dataset, models)]
+    summaries = [folder.summary() for folder in _found(names, store, dataset, models)]
     if dataset:
         summaries = [run for run in summaries if run.config["dataset"]["name"] == dataset]
     if protocol:
@@ -59,7 +61,7 @@ def run_summaries(
         ranks = {name: rank for rank, name in enumerate(models)}
         summaries = [run for run in summaries if run.config["model"]["name"] in ranks]
         summaries.sort(key=lambda run: ranks[run.config["model"]["name"]])
-    if not summaries:
+    if not summaries and not may_be_none:
         raise StoreError(none_found(store, dataset))
     return summaries
 
@@ -69,3 +71,12 @@ def none_found(store: Path, dataset: str = "", state: str = "") -> str:
     what = f"{state} runs" if state else "runs"
     where = f"{store} on '{dataset}'" if dataset else str(store)
     return f"no {what} under {where}. Try: bench run, or another --runs"
+
+
+def _found(names: Sequence[str] | None, store: Path, dataset: str, models: tuple[str, ...]) -> list[RunFolder]:
+    from bench.store import runs as stored_runs
+
+    if not names:
+        return stored_runs.find(store, dataset, models)
+    found = [folder for name in names for folder in stored_runs.all_named(name, store)]
+    return list({folder.path.resolve(): folder for folder in found}.values())

@@ -134,7 +134,7 @@ RunsFolder = Annotated[Path, typer.Option("--runs", metavar="DIR", help="Folder 
 RunNames = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[RUNS]...",
+        metavar="RUNS",
         help="Run folders, folders that hold runs, or the first digits of keys; all of --runs if not given.",
     ),
 ]

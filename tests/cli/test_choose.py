@@ -122,6 +122,11 @@ def test_runs_of_two_stores_are_listed_in_two_tables(
     assert {Path(entry["folder"]).parents[2] for entry in json.loads(capsys.readouterr().out)} == {root}
 
 
+def test_of_an_empty_store_runs_are_an_empty_json_list(tmp_path: Path, capsys: Capture) -> None:
+    assert run_command_line(["runs", "--runs", str(tmp_path), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == []
+
+
 def test_every_field_of_a_request_is_an_option_of_run_and_compare() -> None:
     names = {field.name for field in fields(RunRequest)}
     parameters = {command: {part.name for part in load_command(command).params} for command in ("run", "compare")}

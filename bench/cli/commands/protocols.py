@@ -20,7 +20,7 @@ EXAMPLES = """Examples:
 def protocols(
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[NAMES]...", help="Protocols to show with all their choices, side by side."),
+        typer.Argument(metavar="NAMES", help="Protocols to show with all their choices, side by side."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with all choices.")] = False,
 ) -> None:

@@ -43,7 +43,7 @@ def runs(
     if state and state not in COLOURS:
         raise unknown("state", state, COLOURS)
     entries = []
-    for summary in run_summaries(names, store, dataset):
+    for summary in run_summaries(names, store, dataset, may_be_none=True):
         entry = {
             "dataset": summary.config["dataset"]["name"],
             "model": summary.config["model"]["name"],

@@ -31,7 +31,7 @@ def speed_metrics(  # noqa: PLR0917 - the parser passes options by name
     runs: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[RUNS]...", help="Run folders, folders that hold runs, or the first digits of keys, to measure."
+            metavar="RUNS", help="Run folders, folders that hold runs, or the first digits of keys, to measure."
         ),
     ] = None,
     store: RunsFolder = STORE,

@@ -33,7 +33,7 @@ def table(  # noqa: PLR0917 - the parser passes options by name
     runs: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[RUNS]...",
+            metavar="RUNS",
             help="Run folders, folders that hold runs, or the first digits of keys; all of --runs if not given."
             " Or the paper's tables: 1, 2, 3, 4, all.",
         ),
