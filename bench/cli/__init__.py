@@ -1,4 +1,4 @@
-"""The ``bench`` command: one file per subcommand, imported only when it is called."""
+"""The ``bench`` command: one file per subcommand in ``commands``, imported only when it is called."""
 
 from __future__ import annotations
 
@@ -15,31 +15,63 @@ from bench.errors import BenchError, NotRun
 from bench.system.threads import bound_waiting
 
 COMMANDS: dict[str, tuple[str, str, str]] = {
-    "run": ("bench.cli.run", "run", "Train, decode and measure one model on one data set."),
-    "compare": ("bench.cli.compare", "compare", "Run several models, with several seeds, and print one table."),
-    "export": ("bench.cli.export", "export", "Write a run's model as ONNX, with everything a prediction needs."),
-    "predict": ("bench.cli.predict", "predict", "Label image files with an exported model; needs no torch."),
-    "config": ("bench.cli.config", "config", "Print a run's config and where each value came from, or how two differ."),
-    "lens": ("bench.cli.lens", "lens", "Show one stored run under every disputed definition of its metrics."),
-    "report": ("bench.cli.report", "report", "Write one page of tables, figures and test images from stored runs."),
-    "figures": ("bench.cli.report", "figures", "Write the figures of stored runs as PNG, SVG and CSV."),
-    "validate": ("bench.cli.validate", "validate", "Check stored runs: files, keys, and every measure computed again."),
-    "speed": ("bench.cli.speed", "speed", "Time decoding and prediction against PyTorch, in one process and run."),
+    "run": ("bench.cli.commands.run", "run", "Train, decode and measure one model on one data set."),
+    "compare": (
+        "bench.cli.commands.compare",
+        "compare",
+        "Run several models, with several seeds, and print one table.",
+    ),
+    "export": (
+        "bench.cli.commands.export",
+        "export",
+        "Write a run's model as ONNX, with everything a prediction needs.",
+    ),
+    "predict": ("bench.cli.commands.predict", "predict", "Label image files with an exported model; needs no torch."),
+    "config": (
+        "bench.cli.commands.config",
+        "config",
+        "Print a run's config and where each value came from, or how two differ.",
+    ),
+    "lens": ("bench.cli.commands.lens", "lens", "Show one stored run under every disputed definition of its metrics."),
+    "report": (
+        "bench.cli.commands.report",
+        "report",
+        "Write one page of tables, figures and test images from stored runs.",
+    ),
+    "figures": ("bench.cli.commands.figures", "figures", "Write the figures of stored runs as PNG, SVG and CSV."),
+    "validate": (
+        "bench.cli.commands.validate",
+        "validate",
+        "Check stored runs: files, keys, and every measure computed again.",
+    ),
+    "speed": (
+        "bench.cli.commands.speed",
+        "speed",
+        "Time decoding and prediction against PyTorch, in one process and run.",
+    ),
     "speed-metrics": (
-        "bench.cli.speed_metrics",
+        "bench.cli.commands.speed_metrics",
         "speed_metrics",
         "Time the metrics against scikit-learn's and torchmetrics', in one process and run.",
     ),
-    "track": ("bench.cli.track", "track", "Send stored runs and their tables to TensorBoard, MLflow or W&B."),
+    "track": ("bench.cli.commands.track", "track", "Send stored runs and their tables to TensorBoard, MLflow or W&B."),
     "list": (
-        "bench.cli.list",
+        "bench.cli.commands.list",
         "list_plugins",
         "List models, data sets, backbones and trackers, and where they come from.",
     ),
-    "protocols": ("bench.cli.protocols", "protocols", "List the evaluation protocols and every choice they make."),
-    "data": ("bench.cli.data", "data", "Count, check and show a data set."),
-    "runs": ("bench.cli.runs", "runs", "List the stored runs: done, failed and unfinished."),
-    "table": ("bench.cli.table", "table", "Render stored runs as a table: text, Markdown, LaTeX, CSV or JSON."),
+    "protocols": (
+        "bench.cli.commands.protocols",
+        "protocols",
+        "List the evaluation protocols and every choice they make.",
+    ),
+    "data": ("bench.cli.commands.data", "data", "Count, check and show a data set."),
+    "runs": ("bench.cli.commands.runs", "runs", "List the stored runs: done, failed and unfinished."),
+    "table": (
+        "bench.cli.commands.table",
+        "table",
+        "Render stored runs as a table: text, Markdown, LaTeX, CSV or JSON.",
+    ),
 }
 """Name -> (module, attribute, help line). The attribute is a function, or a ``typer.Typer`` that holds commands."""
 

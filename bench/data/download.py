@@ -110,7 +110,7 @@ def _receive(response: Any, part: Path, have: int) -> None:
         if int(left) > free:
             raise DataError(
                 f"{response.url} still takes {int(left) / 1e9:.2f} GB, {part.parent} has {free / 1e9:.2f} GB free."
-                " Try: --to DIR on a larger disk"
+                " Try: --out DIR on a larger disk"
             )
     if not have:  # noted first: what is kept of a stopped transfer is of use only with its version
         tag = response.headers.get("ETag") or ""

@@ -26,7 +26,7 @@ def open_dataset(spec: DatasetSpec, request: DatasetRequest) -> Dataset:
         if part := unfinished({request.root, *(request.root / archive.folder for archive in spec.archives)}):
             raise DataError(
                 f"{request.root}: {part} was not unpacked to its end."
-                f" Try: bench data download {spec.name} --to {request.root}"
+                f" Try: bench data download {spec.name} --out {request.root}"
             )
     dataset = spec.build(request)
     _check_splits(dataset, spec.without_absent_labels)

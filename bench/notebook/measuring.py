@@ -11,6 +11,7 @@ import numpy as np
 
 from bench.errors import DataError, unknown
 from bench.evaluation import protocols
+from bench.evaluation.measure import measure as measured
 from bench.notebook.arrays import as_mask, as_scores, new_ties, refuse_where
 from bench.records import BoolArray, LabelSets, Measures, ScoreKind, Scores
 
@@ -59,7 +60,7 @@ def measure(
     protocols.check(known, names)
     if ignored is not None:
         refuse_where(ignored & truths, ignored, "ignore", "False where truth is True")
-    found = protocols.measure(known, names, truths, ignored, _predicted(predicted, taken, known), taken)
+    found = measured(known, names, truths, ignored, _predicted(predicted, taken, known), taken)
     merged = 0 if scores is taken else new_ties(scores, taken.values)
     if merged:
         note = f"{merged} scores equal another one of their label as float32, and did not before; they count as ties"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from bench.errors import UsageError
 from bench.show import rendering
+from bench.show.result_tables import plain_text
 from bench.show.tables import Table
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ class RunTable:
         return rendering.render([self._table], style)
 
     def __str__(self) -> str:
-        return rendering.plain_text(rendering.grid(self._table))
+        return plain_text(rendering.grid(self._table))
 
     def __repr__(self) -> str:
         return str(self)

@@ -1,4 +1,4 @@
-"""A table as text for a terminal, Markdown, LaTeX (booktabs), CSV or JSON."""
+"""A table as the texts of its cells, and as Markdown, LaTeX (booktabs), CSV or JSON."""
 
 from __future__ import annotations
 
@@ -7,13 +7,10 @@ import io
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bench.show.markdown import markdown_table, one_line
 from bench.show.tables import TIE, Cell, Column, Row, Table
-
-if TYPE_CHECKING:
-    import rich.table
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,44 +75,6 @@ def shown(cell: Cell | None, column: Column) -> str:
         return "-"
     spread = "" if cell.spread is None else f" ±{cell.spread:.{column.digits}f}"
     return f"{cell.mean:.{column.digits}f}{spread}"
-
-
-def terminal(printed: Grid) -> rich.table.Table:
-    """Return the table for ``rich.console.Console.print``, without its remarks."""
-    from rich import box
-    from rich.table import Table as RichTable
-    from rich.text import Text as RichText
-
-    drawn = RichTable(title=RichText(printed.title), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    for position, name in enumerate(printed.header):
-        if position == 0:
-            drawn.add_column(name, style="cyan", no_wrap=True)
-        else:
-            drawn.add_column(name, justify="right", no_wrap=True)
-    for row in printed.rows:
-        drawn.add_row(*(RichText(cell.text, style="bold" if cell.bold else "") for cell in row))
-    return drawn
-
-
-def print_grid(printed: Grid, **console: Any) -> None:
-    """Print the table and its remarks; ``console``: keywords of ``rich.console.Console``, for elsewhere than stdout."""
-    from rich.console import Console
-    from rich.measure import Measurement
-
-    drawn, opened = terminal(printed), Console(**console)
-    # A number cut to fit a narrow window would mislead; a line that the window folds does not.
-    needed = Measurement.get(opened, opened.options.update(max_width=10_000), drawn).maximum
-    Console(**console | {"width": max(opened.width, needed)}).print(drawn)
-    for remark in printed.remarks:
-        opened.print(remark, style="dim", highlight=False, markup=False, soft_wrap=True)
-
-
-def plain_text(printed: Grid) -> str:
-    """Return what ``print_grid`` shows, without colours."""
-    buffer = io.StringIO()
-    # A notebook's or a forced terminal's console would not write to the buffer, or write colours to it.
-    print_grid(printed, file=buffer, force_terminal=False, force_jupyter=False)
-    return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines())
 
 
 def markdown(printed: Grid) -> str:

@@ -47,8 +47,26 @@ def named(text: str, root: Path) -> RunFolder:
     matches = [folder for folder in find(root) if keyed and folder.path.name.startswith(text)]
     if len(matches) == 1:
         return matches[0]
-    found = f"{len(matches)} runs begin so" if matches else "found neither a run folder nor a key"
-    raise StoreError(f"no run '{text}': {found} under {root}. See: bench runs --out {root}")
+    if matches:
+        found = f"{len(matches)} runs under {root} begin so"
+    elif Path(text).is_dir():
+        found = "none is in that folder"
+    else:
+        found = f"found neither a folder of runs nor a key under {root}"
+    raise StoreError(f"no run '{text}': {found}. See: bench runs --runs {root}")
+
+
+def all_named(text: str, root: Path) -> list[RunFolder]:
+    """Return the runs that ``text`` names: as ``named`` does, or all in a folder that holds runs, in order of path.
+
+    Such a folder is a whole store, or its part for one data set or one model.
+    """
+    folder = Path(text)
+    if not (folder / MANIFEST).exists():
+        for levels in ("*/*/*", "*/*", "*"):
+            if held := [RunFolder(file.parent) for file in sorted(folder.glob(f"{levels}/{MANIFEST}"))]:
+                return held
+    return [named(text, root)]
 
 
 def _folder_name(name: str) -> str:

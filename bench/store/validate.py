@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,6 @@ from bench.evaluation.bits import row_blocks
 from bench.evaluation.measure import measure
 from bench.records import Measures
 from bench.store.run_folder import RunFolder
-from bench.store.runs import find
 
 TOLERANCE = 1e-9
 """Largest difference between a stored measure and the one computed again; both are float64 of the same arrays."""
@@ -31,9 +31,9 @@ class Verdict:
     unmeasured: tuple[str, ...] = ()
 
 
-def validate(root: Path) -> list[Verdict]:
-    """Return a verdict on every run under ``root``, in order of path."""
-    return [_verdict(folder) for folder in find(root)]
+def validate(folders: Iterable[RunFolder]) -> list[Verdict]:
+    """Return a verdict on every run, in their order."""
+    return [_verdict(folder) for folder in folders]
 
 
 def _verdict(folder: RunFolder) -> Verdict:

@@ -9,7 +9,7 @@ import pytest
 from example_commands import bench
 from rich.console import Console
 
-from bench.cli.config import drawn
+from bench.cli.commands.config import drawn
 from bench.show.settings import settings_of
 from bench.store.run_folder import RunFolder
 from bench.store.stored import About

@@ -32,12 +32,12 @@ def table_of(arguments: list[str], capsys: Capture) -> list[dict[str, object]]:
 
 def test_all_stored_runs_make_one_table_per_data_set(root: Path, stored_run: Make, capsys: Capture) -> None:
     stored_run("bce", dataset=run_config()["dataset"] | {"name": "other"})
-    tables = table_of(["--out", str(root)], capsys)
+    tables = table_of(["--runs", str(root)], capsys)
     assert [len(table["rows"]) for table in tables] == [1, 2]  # type: ignore[arg-type]
 
 
 def test_the_terminal_table_shows_mean_spread_and_title(root: Path, capsys: Capture) -> None:
-    assert run_command_line(["table", "--out", str(root)]) == 0
+    assert run_command_line(["table", "--runs", str(root)]) == 0
     shown = capsys.readouterr().out
     assert "toy; four images; 4 test images (top2@1)" in shown
     assert "60.0 ±14.1" in shown
@@ -45,20 +45,20 @@ def test_the_terminal_table_shows_mean_spread_and_title(root: Path, capsys: Capt
 
 
 def test_models_are_shown_in_the_order_asked_for(root: Path, capsys: Capture) -> None:
-    (table,) = table_of(["--out", str(root), "--models", "warp,bce"], capsys)
+    (table,) = table_of(["--runs", str(root), "--models", "warp,bce"], capsys)
     assert [row["label"] for row in table["rows"]] == ["warp", "bce"]  # type: ignore[attr-defined]
 
 
 def test_columns_can_be_chosen(root: Path, capsys: Capture) -> None:
-    (table,) = table_of(["--out", str(root), "--columns", "mAP, O-F1"], capsys)
+    (table,) = table_of(["--runs", str(root), "--columns", "mAP, O-F1"], capsys)
     assert table["columns"] == ["mAP", "O-F1"]
-    assert run_command_line(["table", "--out", str(root), "--columns", "map"]) == 2
+    assert run_command_line(["table", "--runs", str(root), "--columns", "map"]) == 2
     assert "no column 'map'; did you mean 'mAP'" in capsys.readouterr().err
 
 
 def test_runs_can_be_named_by_folder_or_key(root: Path, stored_run: Make, capsys: Capture) -> None:
     first, second = stored_run("bce", 0), stored_run("warp", 1)
-    (table,) = table_of([str(first.path), second.key, "--out", str(root)], capsys)
+    (table,) = table_of([str(first.path), second.key, "--runs", str(root)], capsys)
     assert [row["seeds"] for row in table["rows"]] == [[0], [1]]  # type: ignore[attr-defined]
 
 
@@ -67,9 +67,9 @@ def test_different_images_of_one_data_set_are_refused_unless_told(
 ) -> None:
     prints = {"train": "aaaa", "validation": "bbbb", "test": "ffff"}
     stored_run("bce", dataset=run_config()["dataset"] | {"fingerprints": prints})
-    assert run_command_line(["table", "--out", str(root)]) == 2
+    assert run_command_line(["table", "--runs", str(root)]) == 2
     assert "these runs do not compare: data set fingerprints" in capsys.readouterr().err
-    (table,) = table_of(["--out", str(root), "--mix"], capsys)
+    (table,) = table_of(["--runs", str(root), "--mix"], capsys)
     assert table["notes"][0].startswith("MIXED")  # type: ignore[index]
 
 
@@ -80,7 +80,7 @@ def test_runs_lists_every_state_with_its_reason(stored_run: Make, tmp_path: Path
     stored_run("bce")
     open_run(root, run_config("knn"))
     open_run(root, run_config("softmax")).fail("train", "NaN loss")
-    assert run_command_line(["runs", "--out", str(root), "--json"]) == 0
+    assert run_command_line(["runs", "--runs", str(root), "--json"]) == 0
     listed = {entry["model"]: (entry["state"], entry["reason"]) for entry in json.loads(capsys.readouterr().out)}
     assert listed == {
         "bce": ("done", ""),
@@ -88,7 +88,7 @@ def test_runs_lists_every_state_with_its_reason(stored_run: Make, tmp_path: Path
         "softmax": ("failed", "train: NaN loss"),
         "warp": ("damaged", f"scores.npy absent or damaged. {REPAIR}"),
     }
-    assert run_command_line(["runs", "--out", str(root), "--state", "failed"]) == 0
+    assert run_command_line(["runs", "--runs", str(root), "--state", "failed"]) == 0
     shown = capsys.readouterr().out
     assert "NaN loss" in shown
     assert "bce" not in shown
@@ -99,7 +99,7 @@ def test_a_run_with_a_destroyed_manifest_is_listed_as_damaged(
 ) -> None:
     folder = stored_run("warp")
     (folder.path / "manifest.json").write_text("{")
-    assert run_command_line(["runs", "--out", str(tmp_path / "runs"), "--json"]) == 0
+    assert run_command_line(["runs", "--runs", str(tmp_path / "runs"), "--json"]) == 0
     (entry,) = json.loads(capsys.readouterr().out)
     assert (entry["model"], entry["state"]) == ("warp", "damaged")
 

@@ -171,7 +171,7 @@ def test_a_full_disk_keeps_what_came_and_the_same_call_goes_on(server, tmp_path)
 
 def test_too_small_a_disk_is_told_before_anything_comes(server, tmp_path, monkeypatch):
     monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 1000}))
-    with pytest.raises(DataError, match=r"still takes 0.01 GB, .* has 0.00 GB free. Try: --to DIR on a larger disk"):
+    with pytest.raises(DataError, match=r"still takes 0.01 GB, .* has 0.00 GB free. Try: --out DIR on a larger disk"):
         fetch(archive(server), tmp_path)
     assert list(tmp_path.iterdir()) == []
 
@@ -269,7 +269,7 @@ def test_a_folder_unpacked_in_part_is_not_taken_for_a_whole_one(tmp_path, monkey
         patch.setattr(tarfile.TarFile, "extract", full)
         with pytest.raises(DataError, match=r"good.tar was unpacked in part only, to .*: No space left on device"):
             extract(path, tmp_path / "out")
-    with pytest.raises(DataError, match=r"good.tar was not unpacked to its end. Try: bench data download coco --to"):
+    with pytest.raises(DataError, match=r"good.tar was not unpacked to its end. Try: bench data download coco --out"):
         open_dataset(spec, request)
     assert extract(path, tmp_path / "out") == 2
     with pytest.raises(DataError, match="no file"):
@@ -301,9 +301,9 @@ def test_the_command_fetches_checks_and_unpacks(server, tmp_path, monkeypatch, c
     fake = replace(found, spec=replace(found.spec, archives=(archive(server, name="annotations.zip"),)))
     monkeypatch.setitem(registry.all(plugins.DATASETS), "coco", fake)
     monkeypatch.setattr(plugins, "installed", lambda: registry)
-    assert cli.run_command_line(["data", "download", "coco", "--to", str(tmp_path / "coco")]) == 0
+    assert cli.run_command_line(["data", "download", "coco", "--out", str(tmp_path / "coco")]) == 0
     printed = capsys.readouterr().out
     assert "no published checksum; its MD5 is" in printed
     assert (tmp_path / "coco" / "annotations" / "a.json").read_text() == "{}"
-    assert cli.run_command_line(["data", "download", "digit-scenes", "--to", str(tmp_path)]) == 2
+    assert cli.run_command_line(["data", "download", "digit-scenes", "--out", str(tmp_path)]) == 2
     assert "has no archives that may be fetched" in capsys.readouterr().err

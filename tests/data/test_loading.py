@@ -151,7 +151,7 @@ def test_the_command_prints_a_table_and_json(photographs, monkeypatch, capsys):
     ]
     command += ["--set", "backbone.init=random", "--set", "backbone.size=32", "--set", "test_fraction=0.5"]
     assert run_command_line(command) == 0
-    printed = capsys.readouterr().out
+    printed = " ".join(capsys.readouterr().out.split())
     assert "csv/train: pictures of" in printed
     assert "6 of 6 images equal torchvision's to the bit; largest difference 0 levels" in printed
     assert "bottleneck: " in printed

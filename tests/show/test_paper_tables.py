@@ -183,7 +183,7 @@ def test_table_4_takes_the_average_precision_of_each_class_by_its_voc_name() -> 
 def test_the_papers_tables_are_printed_in_every_format(
     number: str, style: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run_command_line(["table", number, "--out", str(tmp_path), "--format", style]) == 0
+    assert run_command_line(["table", number, "--runs", str(tmp_path), "--format", style]) == 0
     shown = capsys.readouterr().out
     assert "CNN-RNN" in shown
     assert "published value suspect" in shown or number == "1"

@@ -15,8 +15,8 @@ from example_runs import run_config
 import bench
 from bench import Measures, ModelError, StoreError, TrackerError, plugins
 from bench.cli import run_command_line
-from bench.cli.common import _tracker_names
-from bench.cli.track import split_sets
+from bench.cli.options import _tracker_names
+from bench.cli.tracking import split_sets
 from bench.plugins import Found, Origin, Registry
 from bench.records import RunRequest
 from bench.show import tracking

@@ -119,7 +119,8 @@ def test_a_disk_without_room_is_said_before_anything_is_written(monkeypatch):
         memory.stored_run(1_000_000, 1000)
 
 
-def test_the_command_prints_a_table_and_json(stored_run, capsys):
+def test_the_command_prints_a_table_and_json(stored_run, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "200")
     command = ["speed-metrics", "--sizes", "300x5", "--rounds", "1"]
     assert run_command_line(command) == 0
     printed = capsys.readouterr().out

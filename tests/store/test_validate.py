@@ -26,7 +26,7 @@ def honest(stored_run):
 
 
 def verdict(folder):
-    (found,) = validate(folder.path.parents[2])
+    (found,) = validate([folder])
     return found.faults
 
 
@@ -76,5 +76,7 @@ def test_a_changed_config_no_longer_has_its_key(honest):
 
 
 def test_no_runs_are_one_clear_line(tmp_path, capsys):
+    assert run_command_line(["validate", "--runs", str(tmp_path)]) == 2
+    assert f"no runs under {tmp_path}" in capsys.readouterr().err
     assert run_command_line(["validate", str(tmp_path)]) == 2
-    assert "no run under" in capsys.readouterr().err
+    assert f"no run '{tmp_path}': none is in that folder" in capsys.readouterr().err

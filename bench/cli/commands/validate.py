@@ -2,33 +2,33 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
-
 import typer
+
+from bench.cli.choose import run_folders
+from bench.cli.options import STORE, AsJson, RunNames, RunsFolder
 
 EXAMPLES = """Examples:
 
-  bench validate runs
+  bench validate
 
-  bench validate runs --json"""
+  bench validate --runs elsewhere/runs --json
+
+  bench validate runs/digit-scenes 9b2f"""
 
 
 def validate(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of stored runs.")] = Path("runs"),
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    runs: RunNames = None,
+    store: RunsFolder = STORE,
+    as_json: AsJson = False,
 ) -> None:
     """Check files and keys, and compute every measure again from what is stored. Exit code 2 if any run lies.
 
     A run older than a metric was stored without it, which is no lie. Needs neither torch nor the data sets.
     """
-    from bench.errors import StoreError
     from bench.store.sealed import to_json
     from bench.store.validate import validate as verdicts
 
-    found = verdicts(folder)
-    if not found:
-        raise StoreError(f"no run under {folder}. Try: bench validate DIR, where DIR is what --out was")
+    found = verdicts(run_folders(runs, store))
     if as_json:
         rows = [
             {"folder": str(one.folder), "state": one.state, "faults": one.faults, "unmeasured": one.unmeasured}

@@ -7,6 +7,9 @@ from typing import Annotated, Literal
 
 import typer
 
+from bench.cli.choose import one_run
+from bench.cli.options import STORE, RunName, RunsFolder
+
 EXAMPLES = """Examples:
 
   bench export 9b2fb905 --out model
@@ -17,12 +20,12 @@ EXAMPLES = """Examples:
 
 
 def export(  # noqa: PLR0917 - the parser passes options by name
-    run: Annotated[str, typer.Argument(metavar="RUN", help="A run's folder, or the first digits of its key.")],
-    to: Annotated[Path, typer.Option("--to", "--out", metavar="DIR", help="Folder of the exported model.")],
+    run: RunName,
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of the exported model.")],
     precision: Annotated[
         Literal["fp32", "fp16"], typer.Option("--precision", help="Arithmetic of the image network.")
     ] = "fp32",
-    runs: Annotated[Path, typer.Option("--runs", metavar="DIR", help="Folder of the stored runs.")] = Path("runs"),
+    store: RunsFolder = STORE,
     measure: Annotated[
         bool, typer.Option("--measure", help="Also predict the whole test part with the exported model.")
     ] = False,
@@ -35,18 +38,17 @@ def export(  # noqa: PLR0917 - the parser passes options by name
     from bench.evaluation.metric_table import HEADLINES, by_name
     from bench.exported.export import TOLERANCE
     from bench.exported.publish import export_run, measure_exported
-    from bench.store import runs as stored_runs
     from bench.store.sealed import to_json
 
-    folder = stored_runs.named(run, runs)
-    differences = export_run(folder, to, precision)
-    measured = measure_exported(folder, to) if measure else {}
-    files = {path.name: path.stat().st_size for path in sorted(to.iterdir()) if path.is_file()}
+    folder = one_run(run, store)
+    differences = export_run(folder, out, precision)
+    measured = measure_exported(folder, out) if measure else {}
+    files = {path.name: path.stat().st_size for path in sorted(out.iterdir()) if path.is_file()}
     if as_json:
-        print(to_json({"folder": str(to), "files": files, "differences": differences, "measures": measured}), end="")
+        print(to_json({"folder": str(out), "files": files, "differences": differences, "measures": measured}), end="")
         return
     for name, size in files.items():
-        print(f"{to / name}  {size / 1e6:.1f} MB")
+        print(f"{out / name}  {size / 1e6:.1f} MB")
     worst = max(differences.values())
     print(f"largest difference from torch: {worst:.1e}, relative (allowed: {TOLERANCE[precision]:.0e})")
     for name in HEADLINES if measure else ():
@@ -55,4 +57,4 @@ def export(  # noqa: PLR0917 - the parser passes options by name
         before, after = metric.shown(stored, 1), metric.shown(found, 1)
         change = f"{metric.scale * (found - stored):+.{metric.digits + 1}f}"
         print(f"{name:<7} {before} in the run, {after} exported ({change})")
-    print(f"next        bench predict {to} IMAGE...")
+    print(f"next        bench predict {out} IMAGE...")

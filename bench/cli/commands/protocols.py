@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from bench.show.console import print_table
+
 EXAMPLES = """Examples:
 
   bench protocols
@@ -18,7 +20,7 @@ EXAMPLES = """Examples:
 def protocols(
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[NAMES]...", help="Protocols to show with all their choices, side by side."),
+        typer.Argument(metavar="NAMES", help="Protocols to show with all their choices, side by side."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with all choices.")] = False,
 ) -> None:
@@ -33,22 +35,11 @@ def protocols(
     if as_json:
         print(json.dumps(choices, indent=1))
         return
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     if names:
-        table.add_column("choice", style="cyan", no_wrap=True)
-        for protocol in chosen:
-            table.add_column(protocol.name)
-        for choice in choices[0]:
-            if choice != "name":
-                table.add_row(choice, *(str(values[choice]) for values in choices))
+        header = ("choice", *(protocol.name for protocol in chosen))
+        rows = [[choice, *(str(values[choice]) for values in choices)] for choice in choices[0] if choice != "name"]
     else:
-        table.add_column("protocol", style="cyan", no_wrap=True)
-        table.add_column("what it is")
-        for protocol in chosen:
-            table.add_row(protocol.name, protocol.summary)
-        table.add_row("top<K>@1", f"for every K: {known.GENERIC.format(k='K')}")
-    Console().print(table)
+        header = ("protocol", "what it is")
+        rows = [[protocol.name, protocol.summary] for protocol in chosen]
+        rows.append(["top<K>@1", f"for every K: {known.GENERIC.format(k='K')}"])
+    print_table(header, rows, texts=header[1:])

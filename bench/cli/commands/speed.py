@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bench.cli.common import whole_numbers
+from bench.cli.options import whole_numbers
+from bench.show.console import print_table, say
 
 if TYPE_CHECKING:
     from bench.speed.decode import DecodeBench, DecodeTiming
@@ -110,47 +110,42 @@ def _details(bench: DecodeBench, width: int, scaling: bool) -> dict[str, Any]:
 
 
 def _print(bench: DecodeBench, timings: list[DecodeTiming], details: dict[str, Any]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    console = Console(width=None if sys.stdout.isatty() else 120)
     workload = bench.workload
-    console.print(
-        f"\n[bold]{workload.name}[/bold]: {workload.labels} labels, beam width {bench.options.beam_width};"
+    print()
+    say(
+        f"{workload.name}: {workload.labels} labels, beam width {bench.options.beam_width};"
         f" O-F1 of the evidence alone {100 * workload.top_k_f1:.0f}",
-        highlight=False,
+        "bold",
     )
-    table = Table(box=None, header_style="bold")
-    for title in ("images", "tree", "method", "us/image", "quartiles", "times", "same"):
-        table.add_column(title, justify="left" if title in {"tree", "method"} else "right", no_wrap=True)
-    for timing in timings:
-        table.add_row(
-            f"{timing.images:,}",
-            timing.tree,
+    rows = [
+        (
             timing.method,
+            timing.tree,
+            f"{timing.images:,}",
             f"{timing.microseconds.median:,.2f}",
             f"{timing.microseconds.q1:,.1f}-{timing.microseconds.q3:,.1f}",
             f"{timing.ratio:,.1f}",
             f"{100 * timing.agree:.1f} %",
         )
-    console.print(table)
+        for timing in timings
+    ]
+    header = ("method", "tree", "images", "us/image", "quartiles", "times", "same")
+    print_table(header, rows, names=3, numbers=("images",))
+    print()
     for method, times in details["latency_us"].items():
-        console.print(
-            f"one by one, {method}: p50 {times['median']:,.1f}, p95 {times['p95']:,.1f}, p99 {times['p99']:,.1f} us"
-        )
+        say(f"one by one, {method}: p50 {times['median']:,.1f}, p95 {times['p95']:,.1f}, p99 {times['p99']:,.1f} us")
     floor = details["floor"]
-    console.print(
+    say(
         f"work of the kernel: {floor['rows_scored']:.1f} rows of scores an image, {floor['bytes'] / 1e3:,.1f} kB read,"
         f" {floor['flops'] / 1e3:,.1f} kFLOP: at least {floor['microseconds']:.2f} us on one core;"
-        f" tree of {floor['prefixes']:,.0f} prefixes, {floor['tree_mib']:.1f} MiB",
-        highlight=False,
+        f" tree of {floor['prefixes']:,.0f} prefixes, {floor['tree_mib']:.1f} MiB"
     )
 
 
 def _print_rest(record: dict[str, Any]) -> None:
     for row in record.get("image_to_labels", []):
         times = row["milliseconds"]
-        print(
+        say(
             f"image to labels, {row['architecture']}, batch {row['images']}:"
             f" ONNX Runtime + kernel {times['ours']['median']:.1f} ms,"
             f" eager PyTorch {times['eager']['median']:.1f} ms ({row['ratio']:.2f} times); decoding is"
@@ -158,9 +153,9 @@ def _print_rest(record: dict[str, Any]) -> None:
         )
     for details in record["workloads"]:
         for row in details["scaling"]:
-            print(
+            say(
                 f"{details['workload']}, {row['images']:,} images from a cold tree: {row['seconds']:.2f} s,"
                 f" {row['microseconds']:.2f} us each, {row['prefixes']:,} prefixes, peak {row['peak_rss_mib']:,.0f} MiB"
             )
     for reason in record["not_run"]:
-        print(f"not run: {reason}")
+        say(f"not run: {reason}")

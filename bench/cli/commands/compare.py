@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.cli.common import (
+from bench.cli.options import (
+    STORE,
+    TRACKED,
     BackboneName,
     Cache,
     DataRoot,
@@ -19,15 +21,21 @@ from bench.cli.common import (
     Out,
     ProtocolName,
     Sets,
+    TableFormat,
     TestSplit,
     Track,
     TrackOut,
     TrainSplit,
     Weights,
+    comma_separated,
 )
-from bench.cli.track import FOLDER, destinations, print_failures, split_sets, tell
+from bench.cli.requests import run_request
+from bench.cli.tracking import destinations, print_failures, split_sets, tell
+from bench.show.console import print_table
+from bench.show.result_tables import print_tables
 
 if TYPE_CHECKING:
+    from bench.evaluation.significance import Difference
     from bench.records import RunRequest
     from bench.store.stored import RunSummary
 
@@ -52,46 +60,28 @@ def compare(  # noqa: PLR0917 - the parser passes options by name
     train_split: TrainSplit = None,
     test_split: TestSplit = None,
     finetune: Finetune = 0,
-    out: Out = Path("runs"),
+    out: Out = STORE,
     cache: Cache = None,
     device: Device = "cpu",
     track: Track = "",
-    track_out: TrackOut = FOLDER,
+    track_out: TrackOut = TRACKED,
     significance: Annotated[
         bool, typer.Option("--significance", help="Also pairwise differences with 95 % intervals over test images.")
     ] = False,
-    style: Annotated[
-        Literal["terminal", "markdown", "latex", "csv", "json"],
-        typer.Option("--format", help="How to print the table."),
-    ] = "terminal",
+    style: TableFormat = "terminal",
 ) -> None:
     """Run what is missing of several models and seeds, and print one table with mean and spread.
 
     A run that fails is a row with its reason; the others go on, and the exit code is then 1.
     """
-    from bench.records import RunRequest
+    options = locals()  # what the parser has read, by the names of a request's fields
     from bench.show.tracking import comparison
     from bench.sweep import plan_runs, sweep
-    from bench.system.files import default_cache
 
     own_sets, tracker_sets = split_sets(sets or ())
     places = destinations(track, tracker_sets, track_out)
-    request = RunRequest(
-        model="",
-        dataset=dataset,
-        sets=tuple(own_sets),
-        backbone=backbone,
-        protocol=protocol,
-        data_root=data_root,
-        weights=weights,
-        train_split=train_split,
-        test_split=test_split,
-        finetune=finetune,
-        out=out,
-        cache=cache or default_cache(),
-        device=device,
-    )
-    requests = plan_runs(request, [name.strip() for name in models.split(",") if name.strip()], seeds)
+    request = run_request(options, own_sets, model="")
+    requests = plan_runs(request, comma_separated(models), seeds)
     summaries: list[RunSummary] = []
     failed: dict[str, str] = {}
     for summary in sweep(requests, starting=lambda number, one: _tell_start(number, len(requests), one)):
@@ -117,14 +107,12 @@ def _tell_start(number: int, total: int, request: RunRequest) -> None:
 
 
 def _print(summaries: list[RunSummary], style: str, significance: bool) -> None:
-    from bench.cli.table import print_tables
     from bench.show import tables
 
     table = tables.build(summaries)
     if not significance:
         print_tables([table], style)
         return
-    from bench.evaluation.metric_table import by_name
     from bench.evaluation.significance import differences, distributions, ties
     from bench.store.run_folder import RunFolder
 
@@ -132,13 +120,26 @@ def _print(summaries: list[RunSummary], style: str, significance: bool) -> None:
     rows = {row.label: [RunFolder(paths[key]).read_outcome() for key in row.keys if key in paths] for row in table.rows}
     found = distributions({label: outcomes for label, outcomes in rows.items() if outcomes})
     print_tables([tables.with_ties(table, ties(found))], style)
-    if style != "terminal":
-        return
-    print("\npairwise differences, seeds averaged; 95 % of 1,000 paired resamples of the test images")
-    for entry in differences(found):
-        mark = "" if entry.distinguishable else "  not distinguishable"
+    if style == "terminal":
+        print()
+        _print_differences(differences(found))
+
+
+def _print_differences(found: Iterable[Difference]) -> None:
+    from bench.evaluation.metric_table import by_name
+
+    rows = []
+    for entry in found:
         metric = by_name()[entry.metric]
         low, value, high = (
             f"{metric.scale * part:+.{metric.digits}f}" for part in (entry.low, entry.value, entry.high)
         )
-        print(f"{entry.metric:<5} {entry.first} - {entry.second}: {value} [{low}, {high}]{mark}")
+        mark = "" if entry.distinguishable else "not distinguishable"
+        rows.append((entry.metric, f"{entry.first} - {entry.second}", value, f"[{low}, {high}]", mark))
+    print_table(
+        ("metric", "models", "difference", "95 %", ""),
+        rows,
+        title="pairwise differences, seeds averaged; 95 % of 1,000 paired resamples of the test images",
+        names=2,
+        texts=("",),
+    )

@@ -1,4 +1,4 @@
-"""``bench track``: stored runs to experiment trackers; and what ``bench run`` and ``compare`` do with ``--track``."""
+"""Trackers as ``bench track``, ``run`` and ``compare`` tell them of runs: chosen, told, and their failures said."""
 
 from __future__ import annotations
 
@@ -6,65 +6,16 @@ import shlex
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TextIO
+from typing import TYPE_CHECKING, TextIO
 
-import typer
-
-from bench.cli.common import TrackTo
-from bench.cli.report import OneDataset, Runs, chosen
+from bench.cli.options import comma_separated
 
 if TYPE_CHECKING:
     from bench.contracts import TrackedTable
     from bench.show.tracking import Destination
     from bench.store.stored import RunSummary
 
-EXAMPLES = """Examples:
-
-  bench track --to tensorboard
-
-  bench track 9b2f 41aa --to mlflow,wandb --out trackers
-
-  bench track --dataset digit-scenes --to mlflow --set uri=http://localhost:5000 --set experiment=digits"""
-
-FOLDER = Path("trackers")
 PREFIX = "tracker."
-
-
-def track(  # noqa: PLR0917 - the parser passes options by name
-    to: TrackTo,
-    runs: Runs = None,
-    runs_folder: Annotated[Path, typer.Option("--runs", metavar="DIR", help="Folder of the stored runs.")] = Path(
-        "runs"
-    ),
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder that trackers write below.")] = FOLDER,
-    dataset: OneDataset = "",
-    sets: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="An option of the trackers. See: bench list --options"),
-    ] = None,
-) -> None:
-    """Send what is stored of finished runs to trackers: config, curves, measures, tables. Needs no torch.
-
-    Sent again, a run takes its old place: nothing stands twice. Exit code 2 if a tracker fails; the others go on.
-    """
-    from bench.errors import StoreError, UsageError
-    from bench.show.tracking import comparisons
-
-    places = destinations(to, sets or [], out)
-    if not places:
-        raise UsageError("--to: found none, allowed: names separated by commas. See: bench list trackers")
-    summaries = chosen(runs, runs_folder, dataset)
-    done = [run for run in summaries if run.measures is not None]
-    for run in summaries:
-        if run.measures is None:
-            print(f"left out: {run.path}: {run.state}: {run.reason}", file=sys.stderr)
-    if not done:
-        raise StoreError(f"none of {len(summaries)} runs is finished. See: bench runs")
-    failed: dict[str, str] = {}
-    tell(places, failed, done, comparisons(summaries), sys.stdout)
-    print_failures(places, failed, done)
-    if failed:
-        raise typer.Exit(2)
 
 
 def destinations(names: str, sets: Sequence[str], folder: Path) -> list[Destination]:
@@ -73,8 +24,7 @@ def destinations(names: str, sets: Sequence[str], folder: Path) -> list[Destinat
     from bench.options import parse_assignments
     from bench.show import tracking
 
-    wanted = [name.strip() for name in names.split(",") if name.strip()]
-    return tracking.destinations(wanted, parse_assignments(sets), folder, plugins.installed())
+    return tracking.destinations(comma_separated(names), parse_assignments(sets), folder, plugins.installed())
 
 
 def split_sets(sets: Iterable[str]) -> tuple[list[str], list[str]]:

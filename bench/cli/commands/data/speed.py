@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.cli.common import BackboneName, DataRoot, Device, Sets, TestSplit, TrainSplit, Weights, open_named
+from bench.cli.datasets import NamedDataset, open_named
+from bench.cli.options import BackboneName, DataRoot, Device, Sets, TestSplit, TrainSplit, Weights
+from bench.show.console import print_table, say
 
 if TYPE_CHECKING:
     from bench.speed.loading import Loading
 
 
 def speed(  # noqa: PLR0917 - the parser passes options by name
-    name: Annotated[str, typer.Argument(metavar="NAME", help="See: bench list datasets")],
+    name: NamedDataset,
     data_root: DataRoot = None,
     backbone: BackboneName = "",
     weights: Weights = None,
@@ -61,36 +62,32 @@ def speed(  # noqa: PLR0917 - the parser passes options by name
 
 
 def _print(measured: Loading) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
     from bench.speed.loading import BACKBONE, LOADER, WHOLE
 
-    console = Console(width=None if sys.stdout.isatty() else 120)
-    console.print(
-        f"[bold]{measured.split}[/bold]: pictures of {measured.width}x{measured.height}, to {measured.size} pixels for"
+    say(
+        f"{measured.split}: pictures of {measured.width}x{measured.height}, to {measured.size} pixels for"
         f" {measured.backbone}; batches of {measured.batch_size}, {measured.cores} cores, files in memory",
-        highlight=False,
+        "bold",
     )
-    table = Table(box=None, header_style="bold")
-    for title in ("way", "images", "images/s", "quartiles", "times ours"):
-        table.add_column(title, justify="left" if title == "way" else "right", no_wrap=True)
-    for rate in measured.rates:
-        table.add_row(
+    rows = [
+        (
             rate.method,
             f"{rate.images:,}",
             f"{rate.per_second.median:,.0f}",
             f"{rate.per_second.q1:,.0f}-{rate.per_second.q3:,.0f}",
             f"{rate.ratio:.2f}",
         )
-    console.print(table)
-    print(
+        for rate in measured.rates
+    ]
+    print_table(("way", "images", "images/s", "quartiles", "times ours"), rows)
+    print()
+    say(
         f"pixels: {measured.equal:,} of {measured.compared:,} images equal torchvision's to the bit;"
         f" largest difference {measured.largest_difference:.2g} levels of 255"
     )
     loader, backbone, whole = (measured.rate(way) for way in (LOADER, BACKBONE, WHOLE))
     slower = "the backbone" if loader > backbone else "reading the images"
-    print(
+    say(
         f"bottleneck: {slower}; the loader is {loader / backbone:.2g} times as fast as the backbone,"
         f" and together they reach {100 * whole / min(loader, backbone):.0f} % of the slower one"
     )

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Literal
 
 import typer
-
-if TYPE_CHECKING:
-    from bench.records import Dataset
 
 
 def _model_names(incomplete: str) -> list[str]:
@@ -37,6 +34,8 @@ def _names(kind: str, incomplete: str) -> list[str]:
 
 
 DATA, MODEL, MACHINE = "Data and features", "Model", "Machine and store"
+STORE, TRACKED = Path("runs"), Path("trackers")
+"""Folders that runs are stored in, and that trackers write below, where none is named."""
 
 ModelName = Annotated[
     str, typer.Option("--model", metavar="NAME", help="See: bench list models", autocompletion=_model_names)
@@ -119,7 +118,9 @@ TrackTo = Annotated[
     str,
     typer.Option("--to", metavar="A,B", help="Trackers. See: bench list trackers", autocompletion=_tracker_names),
 ]
-Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of the stored runs.", rich_help_panel=MACHINE)]
+Out = Annotated[
+    Path, typer.Option("--out", metavar="DIR", help="Folder that runs are stored in.", rich_help_panel=MACHINE)
+]
 Cache = Annotated[
     Path | None,
     typer.Option(
@@ -129,6 +130,25 @@ Cache = Annotated[
         rich_help_panel=MACHINE,
     ),
 ]
+RunsFolder = Annotated[Path, typer.Option("--runs", metavar="DIR", help="Folder of the stored runs.")]
+RunNames = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="RUNS",
+        help="Run folders, folders that hold runs, or the first digits of keys; all of --runs if not given.",
+    ),
+]
+RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run's folder, or the first digits of its key.")]
+OneDataset = Annotated[str, typer.Option("--dataset", metavar="NAME", help="Only runs on this data set.")]
+TableFormat = Annotated[
+    Literal["terminal", "markdown", "latex", "csv", "json"], typer.Option("--format", help="How to print it.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def comma_separated(text: str) -> tuple[str, ...]:
+    """Return the names in ``text``, as in ``bce,warp``."""
+    return tuple(filter(None, (name.strip() for name in text.split(","))))
 
 
 def whole_numbers(option: str, text: str) -> list[int]:
@@ -144,19 +164,3 @@ def whole_numbers(option: str, text: str) -> list[int]:
             f"{option}: found '{text}', allowed: whole numbers from 1, separated by commas. Try: {option} 2"
         )
     return numbers
-
-
-def open_named(
-    name: str, data_root: Path | None, sets: list[str] | None, names: tuple[str | None, str | None]
-) -> Dataset:
-    """Return the data set ``name``; ``sets`` are its options, ``names`` those of its train and test split."""
-    from bench import plugins
-    from bench.contracts import DatasetRequest
-    from bench.data.open import open_dataset
-    from bench.options import parse_assignments, resolve
-    from bench.system.files import default_cache
-
-    spec = plugins.installed().dataset(name).spec
-    given = {key.removeprefix("dataset."): value for key, value in parse_assignments(sets or []).items()}
-    options = resolve(spec.options, given, f"dataset '{name}'")
-    return open_dataset(spec, DatasetRequest(options, data_root, *names, default_cache()))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bench.cli.common import (
+from bench.cli.options import (
+    STORE,
+    TRACKED,
     BackboneName,
     Cache,
     DataRoot,
@@ -25,10 +26,12 @@ from bench.cli.common import (
     TrainSplit,
     Weights,
 )
-from bench.cli.track import FOLDER, destinations, print_failures, split_sets, tell
+from bench.cli.requests import run_request, same_place
+from bench.cli.tracking import destinations, print_failures, split_sets, tell
+from bench.show.console import say
+from bench.show.result_tables import print_tables
 
 if TYPE_CHECKING:
-    from bench.records import RunRequest
     from bench.store.run_folder import RunFolder
 
 EXAMPLES = """Examples:
@@ -56,11 +59,11 @@ def run(  # noqa: PLR0917 - the parser passes options by name
     test_split: TestSplit = None,
     finetune: Finetune = 0,
     seed: Seed = 0,
-    out: Out = Path("runs"),
+    out: Out = STORE,
     cache: Cache = None,
     device: Device = "cpu",
     track: Track = "",
-    track_out: TrackOut = FOLDER,
+    track_out: TrackOut = TRACKED,
     exports: Annotated[
         bool, typer.Option("--export", help="Also write the model as ONNX, to the run folder's 'onnx'.")
     ] = False,
@@ -70,34 +73,18 @@ def run(  # noqa: PLR0917 - the parser passes options by name
 
     The same command again continues a run that was stopped, and only prints one that is done.
     """
+    options = locals()  # what the parser has read, by the names of a request's fields
     import os
     import time
 
     from bench.pipeline import run_one
-    from bench.records import RunRequest
-    from bench.system.files import default_cache
     from bench.system.progress import QUIET_VARIABLE
 
     if as_json:
         os.environ[QUIET_VARIABLE] = "1"
     own_sets, tracker_sets = split_sets(sets or ())
     places = destinations(track, tracker_sets, track_out)
-    request = RunRequest(
-        model=model,
-        dataset=dataset,
-        backbone=backbone,
-        sets=tuple(own_sets),
-        protocol=protocol,
-        data_root=data_root,
-        weights=weights,
-        train_split=train_split,
-        test_split=test_split,
-        finetune=finetune,
-        seed=seed,
-        out=out,
-        cache=cache or default_cache(),
-        device=device,
-    )
+    request = run_request(options, own_sets)
     started = time.perf_counter()
     folder = run_one(request)
     if exports and not (folder.path / "onnx" / "pixels.onnx").exists():
@@ -107,7 +94,7 @@ def run(  # noqa: PLR0917 - the parser passes options by name
     if as_json:
         _print_json(folder)
     else:
-        _print(folder, time.perf_counter() - started, _same_place(request))
+        _print(folder, time.perf_counter() - started, same_place(request))
     failed: dict[str, str] = {}
     told = [folder.summary()] if places else []
     tell(places, failed, told)
@@ -115,7 +102,6 @@ def run(  # noqa: PLR0917 - the parser passes options by name
 
 
 def _print(folder: RunFolder, seconds: float, place: str) -> None:
-    from bench.cli.table import print_tables
     from bench.show import tables
 
     print_tables([tables.build([folder.summary()])], "terminal")
@@ -125,28 +111,11 @@ def _print(folder: RunFolder, seconds: float, place: str) -> None:
     extraction = timings.get("feature_extraction") or {}
     speed = f" ({extraction['images_per_second']:,.0f} images/s)" if extraction else ""
     print(f"\nrun folder  {folder.path}")
-    print(f"time        {seconds:.1f} s now; when it was made: {stages.replace('features', f'features{speed}', 1)}")
+    made = stages.replace("features", f"features{speed}", 1)
+    say(f"time        {seconds:.1f} s now; when it was made: {made}", indent=12)
     if (folder.path / "onnx").exists():
         print(f"exported    {folder.path / 'onnx'}; bench predict {folder.path / 'onnx'} IMAGE...")
     print(f"next        bench compare {place} --models cnn-rnn,no-rnn,bce,softmax,warp")
-
-
-def _same_place(request: RunRequest) -> str:
-    """Return the options that a following command on the same data and features needs."""
-    import shlex
-
-    given = {
-        "--dataset": request.dataset,
-        "--data-root": request.data_root,
-        "--train-split": request.train_split,
-        "--test-split": request.test_split,
-        "--backbone": request.backbone,
-        "--weights": request.weights,
-        "--out": request.out if request.out != Path("runs") else None,
-    }
-    words = [f"{option} {shlex.quote(str(value))}" for option, value in given.items() if value]
-    words += [f"--set {shlex.quote(text)}" for text in request.sets if text.startswith(("dataset.", "backbone."))]
-    return " ".join(words)
 
 
 def _print_json(folder: RunFolder) -> None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-import sys
 from itertools import chain, starmap
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bench.cli.common import whole_numbers
+from bench.cli.choose import run_folders
+from bench.cli.options import STORE, RunsFolder, whole_numbers
+from bench.show.console import print_table, say
 
 if TYPE_CHECKING:
     from bench.speed.metric_peers import Case
@@ -30,11 +30,11 @@ EXAMPLES = """Examples:
 def speed_metrics(  # noqa: PLR0917 - the parser passes options by name
     runs: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[RUNS]...", help="Run folders, or the first digits of their keys, to measure."),
+        typer.Argument(
+            metavar="RUNS", help="Run folders, folders that hold runs, or the first digits of keys, to measure."
+        ),
     ] = None,
-    runs_folder: Annotated[Path, typer.Option("--runs", metavar="DIR", help="Folder of the stored runs.")] = Path(
-        "runs"
-    ),
+    store: RunsFolder = STORE,
     sizes: Annotated[
         str,
         typer.Option(
@@ -63,13 +63,12 @@ def speed_metrics(  # noqa: PLR0917 - the parser passes options by name
     from bench.speed import metric_peers as peers
     from bench.speed.memory import stored_run
     from bench.speed.metrics import TOLERANCE, compare, floors
-    from bench.store import runs as stored_runs
     from bench.store.sealed import to_json
     from bench.system.environment import environment
 
     wanted = _sizes("--sizes", sizes or ("" if runs or memory else "40504x80"))
     large, torch_threads = _sizes("--memory", memory), whole_numbers("--threads", threads)
-    folders = [stored_runs.named(run, runs_folder) for run in runs or []]
+    folders = run_folders(runs, store) if runs else []
     record: dict[str, Any] = {"environment": environment(), "cases": [], "memory": [], "not_run": []}
     different = False
     for case in chain(map(peers.from_run, folders), starmap(peers.generated, wanted)):
@@ -113,17 +112,11 @@ def _case(case: Case, timings: list[MetricTiming], floor: dict[str, float]) -> d
 
 
 def _print(case: Case, timings: list[MetricTiming], floor: dict[str, float]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    console = Console(width=None if sys.stdout.isatty() else 120)
     images, labels = case.truth.shape
-    console.print(f"\n[bold]{case.name}[/bold]: {images:,} images, {labels:,} labels", highlight=False)
-    table = Table(box=None, header_style="bold")
-    for title in ("part", "method", "ms", "quartiles", "times", "difference"):
-        table.add_column(title, justify="left" if title in {"part", "method"} else "right", no_wrap=True)
-    for timing in timings:
-        table.add_row(
+    print()
+    say(f"{case.name}: {images:,} images, {labels:,} labels", "bold")
+    rows = [
+        (
             timing.part,
             timing.method,
             f"{timing.seconds.median * 1e3:,.1f}",
@@ -131,15 +124,17 @@ def _print(case: Case, timings: list[MetricTiming], floor: dict[str, float]) -> 
             f"{timing.ratio:,.1f}",
             f"{timing.difference:.0e}" if timing.difference else "0",
         )
-    console.print(table)
+        for timing in timings
+    ]
+    print_table(("part", "method", "ms", "quartiles", "times", "difference"), rows, names=2)
+    print()
     for part in dict.fromkeys(timing.part for timing in timings):
         ours, *others = [timing for timing in timings if timing.part == part]
-        console.print(
+        say(
             f"{part}: {min(timing.ratio for timing in others):.1f} times faster than the fastest other;"
-            f" {ours.seconds.median / floor[part]:.1f} times the least possible, {floor[part] * 1e3:,.1f} ms",
-            highlight=False,
+            f" {ours.seconds.median / floor[part]:.1f} times the least possible, {floor[part] * 1e3:,.1f} ms"
         )
-    console.print(
+    say(
         f"least possible on one thread: each array read once, and one sort of each class ({floor['sorting'] * 1e3:,.1f}"
         " ms)"
     )
@@ -147,10 +142,11 @@ def _print(case: Case, timings: list[MetricTiming], floor: dict[str, float]) -> 
 
 def _print_rest(record: dict[str, Any]) -> None:
     for row in record["memory"]:
-        print(
-            f"\n{row['images']:,} x {row['labels']:,} from the store: read and checked in {row['read_seconds']:.1f} s,"
+        print()
+        say(
+            f"{row['images']:,} x {row['labels']:,} from the store: read and checked in {row['read_seconds']:.1f} s,"
             f" every metric in {row['measure_seconds']:.1f} s; at most {row['allocated_mib']:,.0f} MiB allocated,"
             f" {row['peak_rss_mib']:,.0f} MiB resident with the mapped {row['scores_mib']:,.0f} MiB of scores"
         )
     for reason in record["not_run"]:
-        print(f"not run: {reason}")
+        say(f"not run: {reason}")

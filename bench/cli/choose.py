@@ -1,0 +1,82 @@
+"""Which stored runs a command reads: those that a user names, or all of a store."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bench.store.run_folder import RunFolder
+    from bench.store.stored import RunSummary
+
+
+def run_folders(
+    names: Sequence[str] | None, store: Path, dataset: str = "", models: tuple[str, ...] = ()
+) -> list[RunFolder]:
+    """Return the runs called ``names``, each once, or all in ``store`` on this data set and of these models.
+
+    A name is a run's folder, a folder that holds runs, or the first digits of a key in ``store``. Raises
+    ``StoreError`` for a name of none, and where the store holds no run.
+    """
+    from bench.errors import StoreError
+
+    found = _found(names, store, dataset, models)
+    if not found:
+        raise StoreError(none_found(store, dataset))
+    return found
+
+
+def one_run(name: str, store: Path) -> RunFolder:
+    """Return the run called ``name``. Raises ``StoreError`` where it names none or several."""
+    from bench.errors import StoreError
+
+    found = run_folders([name], store)
+    if len(found) > 1:
+        raise StoreError(f"'{name}': found {len(found)} runs, allowed: one. See: bench runs {name}")
+    return found[0]
+
+
+def run_summaries(
+    names: Sequence[str] | None,
+    store: Path,
+    dataset: str = "",
+    models: tuple[str, ...] = (),
+    protocol: str = "",
+    *,
+    may_be_none: bool = False,
+) -> list[RunSummary]:
+    """Return the summaries of the chosen runs on this data set, under this protocol, of ``models`` in their order.
+
+    Raises ``StoreError`` for a name of no run, and where there are none unless they ``may_be_none``.
+    """
+    from bench.errors import StoreError
+
+    summaries = [folder.summary() for folder in _found(names, store, dataset, models)]
+    if dataset:
+        summaries = [run for run in summaries if run.config["dataset"]["name"] == dataset]
+    if protocol:
+        summaries = [run for run in summaries if run.config.get("protocol") == protocol]
+    if models:
+        ranks = {name: rank for rank, name in enumerate(models)}
+        summaries = [run for run in summaries if run.config["model"]["name"] in ranks]
+        summaries.sort(key=lambda run: ranks[run.config["model"]["name"]])
+    if not summaries and not may_be_none:
+        raise StoreError(none_found(store, dataset))
+    return summaries
+
+
+def none_found(store: Path, dataset: str = "", state: str = "") -> str:
+    """Return the message that no run was found, and what to type."""
+    what = f"{state} runs" if state else "runs"
+    where = f"{store} on '{dataset}'" if dataset else str(store)
+    return f"no {what} under {where}. Try: bench run, or another --runs"
+
+
+def _found(names: Sequence[str] | None, store: Path, dataset: str, models: tuple[str, ...]) -> list[RunFolder]:
+    from bench.store import runs as stored_runs
+
+    if not names:
+        return stored_runs.find(store, dataset, models)
+    found = [folder for name in names for folder in stored_runs.all_named(name, store)]
+    return list({folder.path.resolve(): folder for folder in found}.values())

@@ -1,0 +1,77 @@
+"""``bench data stats``: what a data set holds, in numbers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bench.cli.datasets import NamedDataset, open_named, splits_of
+from bench.cli.options import DataRoot, Sets, TestSplit, TrainSplit
+from bench.show.console import print_table, say
+
+if TYPE_CHECKING:
+    from bench.records import Dataset
+
+ROWS = (
+    ("images", "images", ","),
+    ("labels", "labels", ","),
+    ("labels per image", "label_cardinality", ".2f"),
+    ("images without label", "unlabelled_images", ","),
+    ("ignored pairs", "ignored_pairs", ","),
+    ("most / least frequent", "imbalance", ".0f"),
+    ("fingerprint", "fingerprint", ""),
+)
+"""Title, name in ``bench.data.open.statistics``, and format."""
+
+
+def stats(  # noqa: PLR0917 - the parser passes options by name
+    name: NamedDataset,
+    data_root: DataRoot = None,
+    sets: Sets = None,
+    train_split: TrainSplit = None,
+    test_split: TestSplit = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+    plots: Annotated[
+        Path | None,
+        typer.Option("--plots", metavar="DIR", help="Draw label frequency, co-occurrence and cardinality of train."),
+    ] = None,
+) -> None:
+    """Print labels, label cardinality, imbalance, co-occurrence and fingerprint of each split.
+
+    Runs are compared by the fingerprint; what it is over is printed with it.
+    """
+    from bench.data.statistics import statistics
+
+    dataset = open_named(name, data_root, sets, (train_split, test_split))
+    counted = {part: statistics(split) for part, split in splits_of(dataset).items()}
+    if as_json:
+        from bench.store.sealed import to_json
+
+        print(to_json({"dataset": dataset.name, "variant": dataset.variant, "splits": counted}), end="")
+    else:
+        _print(dataset, counted)
+    if plots:
+        from bench.show.figures import save
+        from bench.show.figures.dataset import of_split
+
+        written = [path for figure in of_split(dataset.train) for path in save(figure, plots)]
+        if not as_json:
+            print(f"drawn of {dataset.train.name}: {', '.join(str(path) for path in written if path.suffix == '.png')}")
+
+
+def _print(dataset: Dataset, counted: dict[str, dict[str, Any]]) -> None:
+    say(f"{dataset.name}: {dataset.variant}; protocol {dataset.protocol}", "bold")
+    rows = [(title, *(format(entry[key], style) for entry in counted.values())) for title, key, style in ROWS]
+    print_table(("", *counted), rows)
+    print()
+    train = counted["train"]
+    say(f"fingerprint over: {train['fingerprint_over']}")
+    frequent = sorted(train["label_counts"].items(), key=lambda item: -item[1])
+    say("most frequent in train: " + ", ".join(f"{label} {count:,}" for label, count in frequent[:8]))
+    say("least frequent: " + ", ".join(f"{label} {count:,}" for label, count in frequent[-5:]))
+    pairs = "; ".join(
+        f"{' + '.join(pair['labels'])} {pair['images']:,} (x{pair['lift']:.1f})" for pair in train["cooccurrence"][:5]
+    )
+    say(f"most often together (times chance): {pairs}")

@@ -1,0 +1,62 @@
+"""``bench data verify``: whether a data set is whole."""
+
+from __future__ import annotations
+
+import typer
+
+from bench.cli.datasets import NamedDataset, open_named
+from bench.cli.options import AsJson, DataRoot, Sets, TestSplit, TrainSplit
+
+
+def verify_images(  # noqa: PLR0917 - the parser passes options by name
+    name: NamedDataset,
+    data_root: DataRoot = None,
+    sets: Sets = None,
+    train_split: TrainSplit = None,
+    test_split: TestSplit = None,
+    as_json: AsJson = False,
+) -> None:
+    """Read every image; name unreadable ones, copies in train and in test, and the known variant.
+
+    The exit code is 2 where anything is wrong.
+    """
+    from dataclasses import asdict
+
+    from bench import plugins
+    from bench.data.verify import UNKNOWN, verify
+
+    dataset = open_named(name, data_root, sets, (train_split, test_split))
+    variants = plugins.installed().dataset(name).spec.variants
+    found = verify(dataset, variants)
+    if as_json:
+        from bench.store.sealed import to_json
+
+        print(to_json(asdict(found) | {"sound": found.sound}), end="")
+    else:
+        for split, count in found.images.items():
+            print(f"{name}/{split}: {count:,} images, fingerprint {found.fingerprints[split]}")
+        print(f"fingerprint over: {found.fingerprint_over}")
+        print(f"variant: {found.variant}")
+        print(f"known as: {found.known}")
+        if found.known == UNKNOWN:
+            for train, test, meaning in variants:
+                print(f"  known with {train:,} / {test:,} images: {meaning}")
+        _print_some([f"gone, so in no split: {image}" for image in found.gone])
+        for split in found.without_images:
+            print(f"no images here for {split}: only its labels were checked")
+        _print_some([f"unreadable: {message}" for message in found.unreadable])
+        _print_some([f"in train and in test: {one} = {other}" for one, other in found.duplicates])
+        print(
+            f"{found.read:,} of {sum(found.images.values()):,} images read: {len(found.unreadable):,} unreadable,"
+            f" {len(found.duplicates):,} in train and in test, {len(found.gone):,} listed but gone"
+        )
+    if not found.sound:
+        raise typer.Exit(2)
+
+
+def _print_some(lines: list[str]) -> None:
+    from bench.data.verify import MOST_NAMED
+
+    print(*lines[:MOST_NAMED], sep="\n", end="\n" if lines else "")
+    if len(lines) > MOST_NAMED:
+        print(f"  and {len(lines) - MOST_NAMED:,} more of these; --json names all")

@@ -1,0 +1,39 @@
+"""``bench figures``: the figures of stored runs as files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bench.cli.choose import run_summaries
+from bench.cli.options import STORE, OneDataset, RunNames, RunsFolder
+
+EXAMPLES = """Examples:
+
+  bench figures --out figures
+
+  bench figures runs/digit-scenes"""
+
+
+def figures(
+    runs: RunNames = None,
+    store: RunsFolder = STORE,
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder to write into.")] = Path("figures"),
+    dataset: OneDataset = "",
+) -> None:
+    """Write every figure of the stored runs as PNG, SVG and CSV, in a folder for each data set and model."""
+    import re
+
+    from bench.show.figures import Figure, save
+    from bench.show.report import gather
+
+    for group in gather.groups(run_summaries(runs, store, dataset), resamples=0):
+        seen: dict[tuple[str, str], int] = {}
+        for owner, figure in group.figures:
+            again = seen[owner, figure.name] = seen.get((owner, figure.name), 0) + 1
+            name = figure.name if again == 1 else f"{figure.name}-{again}"
+            folder = out / group.name / re.sub(r"[^\w.-]+", "-", owner).strip("-")
+            picture = save(Figure(name, figure.title, figure.caption, figure.numbers, figure.drawing), folder)[0]
+            print(f"{picture}: {figure.title}")

@@ -1,0 +1,49 @@
+"""``bench lens``: one stored run under every disputed definition."""
+
+from __future__ import annotations
+
+from bench.cli.choose import one_run
+from bench.cli.options import STORE, AsJson, RunName, RunsFolder
+from bench.show.console import print_table, say
+
+EXAMPLES = """Examples:
+
+  bench lens 9b2fb905
+
+  bench lens runs/digit-scenes/cnn-rnn/9b2fb9059dedec9a --json"""
+
+
+def lens(
+    run: RunName,
+    store: RunsFolder = STORE,
+    as_json: AsJson = False,
+) -> None:
+    """Show what one run's stored predictions are worth under every definition in use, and who uses which.
+
+    Needs neither torch nor the data set. The run's own protocol is marked with *.
+    """
+    from bench.evaluation import protocols
+    from bench.evaluation.lens import to_json, views
+    from bench.store.sealed import to_json as render
+
+    folder = one_run(run, store)
+    protocol = protocols.get(str(folder.config["protocol"]))
+    found = views(folder.read_outcome(), protocol)
+    if as_json:
+        record = {"run": str(folder.path), "protocol": protocol.name, "views": [to_json(view) for view in found]}
+        print(render(record), end="")
+        return
+    model, dataset = folder.config["model"]["name"], folder.config["dataset"]["name"]
+    rows = []
+    for view in found:
+        value = "" if view.value != view.value else f"{100 * view.value:.2f}"
+        note = f" ({view.note})" if view.note else ""
+        rows.append((view.metric, value, "*" if view.own else "", view.definition + note, view.used_by))
+    print_table(
+        ("metric", "value", "", "definition", "used by"),
+        rows,
+        title=f"{model} on {dataset}, {protocol.name}: {folder.path}",
+        texts=("", "definition", "used by"),
+    )
+    print()
+    say("* the definition of the run's own protocol. Definitions: docs/metrics.md")

@@ -1,0 +1,49 @@
+"""``bench report``: stored runs as one page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bench.cli.choose import run_summaries
+from bench.cli.options import STORE, OneDataset, RunNames, RunsFolder
+
+EXAMPLES = """Examples:
+
+  bench report --out report.html
+
+  bench report --dataset digit-scenes 9b2f 41aa"""
+
+Resamples = Annotated[
+    int | None,
+    typer.Option("--resamples", min=0, help="Of the test images, for error bars; 0: none. As many as time allows."),
+]
+
+
+def report(  # noqa: PLR0917 - the parser passes options by name
+    runs: RunNames = None,
+    store: RunsFolder = STORE,
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The page to write.")] = Path("report.html"),
+    dataset: OneDataset = "",
+    title: Annotated[str, typer.Option("--title", help="Heading of the page.")] = "Multi-label image classification",
+    resamples: Resamples = None,
+) -> None:
+    """Write one page with tables, error bars, figures, test images and provenance; it opens from disk, anywhere.
+
+    Needs neither torch nor the data set nor a network. Runs that do not compare stand in tables of their own.
+    """
+    from bench import plugins
+    from bench.show import paper_tables, published
+    from bench.show.report import gather, page
+    from bench.system.files import write_atomic
+
+    summaries = run_summaries(runs, store, dataset)
+    groups = gather.groups(summaries, resamples)
+    rerunnable = {found.spec.row for found in plugins.installed().all(plugins.MODELS).values()}
+    ledgers = [paper_tables.build(table, summaries, rerunnable) for table in published.tables()]
+    content = page.render(groups, ledgers, title).encode()
+    write_atomic(out, content)
+    counts = f"{len(summaries)} runs, {sum(len(group.figures) for group in groups)} figures"
+    print(f"{out}: {counts}, {len(content) / 1e6:.1f} MB")

@@ -1,0 +1,80 @@
+"""``bench table``: stored runs as a table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bench.cli.choose import run_summaries
+from bench.cli.options import STORE, OneDataset, RunsFolder, TableFormat, comma_separated
+from bench.show.result_tables import print_grids, print_tables
+
+EXAMPLES = """Examples:
+
+  bench table
+
+  bench table --dataset digit-scenes --format markdown
+
+  bench table --columns O-F1,mAP,I-F1 --models cnn-rnn,bce
+
+  bench table all
+
+  bench table --runs elsewhere/runs
+
+  bench table runs/digit-scenes/bce/4f1c09d2a7b3e865 9ab1 --format latex"""
+
+
+PAPER_TABLES = {"1", "2", "3", "4", "all"}
+
+
+def table(  # noqa: PLR0917 - the parser passes options by name
+    runs: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="RUNS",
+            help="Run folders, folders that hold runs, or the first digits of keys; all of --runs if not given."
+            " Or the paper's tables: 1, 2, 3, 4, all.",
+        ),
+    ] = None,
+    store: RunsFolder = STORE,
+    dataset: OneDataset = "",
+    models: Annotated[str, typer.Option("--models", metavar="A,B", help="Only these models, in this order.")] = "",
+    protocol: Annotated[str, typer.Option("--protocol", metavar="NAME", help="Only runs under this protocol.")] = "",
+    columns: Annotated[
+        str, typer.Option("--columns", metavar="A,B", help="Columns: the usual ones, or any value a run holds.")
+    ] = "",
+    style: TableFormat = "terminal",
+    mix: Annotated[bool, typer.Option("--mix", help="One table even of runs that do not compare; it says so.")] = False,
+) -> None:
+    """Render stored runs as tables, one per data set: mean and spread over seeds, in percent.
+
+    Runs measured on different images or by different protocols do not compare and are refused in one table.
+    Failed runs are rows with their reason. A number shows that table of the paper: its printed values, ours, the
+    differences, and what could not be run.
+    """
+    from bench.show import tables
+
+    if runs and set(runs) <= PAPER_TABLES:
+        _print_paper_tables(runs, store, style)
+        return
+    summaries = run_summaries(runs, store, dataset, comma_separated(models), protocol)
+    groups = [summaries] if mix else list(tables.by_dataset(summaries).values())
+    chosen = tables.columns_named(comma_separated(columns), summaries)
+    print_tables([tables.build(group, chosen, mix) for group in groups], style)
+
+
+def _print_paper_tables(numbers: list[str], store: Path, style: str) -> None:
+    from bench import plugins
+    from bench.show import paper_tables, published
+    from bench.store import runs as stored_runs
+
+    summaries = [folder.summary() for folder in stored_runs.find(store)]
+    rerunnable = {found.spec.row for found in plugins.installed().all(plugins.MODELS).values()}
+    chosen = [table for table in published.tables() if {"all", str(table.number)} & set(numbers)]
+    ledgers = [paper_tables.build(table, summaries, rerunnable) for table in chosen]
+    if style == "terminal":
+        print_grids([paper_tables.grid(ledger) for ledger in ledgers], texts=("status",))
+    else:
+        print(paper_tables.render(ledgers, style), end="")

@@ -1,0 +1,35 @@
+"""The data set that a ``bench data`` command names, opened, and its parts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from bench.records import Dataset, Split
+
+NamedDataset = Annotated[str, typer.Argument(metavar="NAME", help="See: bench list datasets")]
+
+
+def open_named(
+    name: str, data_root: Path | None, sets: list[str] | None, names: tuple[str | None, str | None]
+) -> Dataset:
+    """Return the data set ``name``; ``sets`` are its options, ``names`` those of its train and test split."""
+    from bench import plugins
+    from bench.contracts import DatasetRequest
+    from bench.data.open import open_dataset
+    from bench.options import parse_assignments, resolve
+    from bench.system.files import default_cache
+
+    spec = plugins.installed().dataset(name).spec
+    given = {key.removeprefix("dataset."): value for key, value in parse_assignments(sets or []).items()}
+    options = resolve(spec.options, given, f"dataset '{name}'")
+    return open_dataset(spec, DatasetRequest(options, data_root, *names, default_cache()))
+
+
+def splits_of(dataset: Dataset) -> dict[str, Split]:
+    """Return the splits that the data set has, by train, validation and test."""
+    parts = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
+    return {part: split for part, split in parts.items() if split is not None}
