@@ -7,8 +7,17 @@ from pathlib import Path
 
 import pytest
 from example_runs import make_run
+from hypothesis import HealthCheck, settings
+from slow_tests import pytest_addoption, pytest_collection_modifyitems, pytest_terminal_summary  # noqa: F401 - hooks
 
 from bench.store.run_folder import RunFolder
+
+# Threads that spin while they wait make the suite three times slower where others use the same cores.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch is loaded, here and in child processes
+
+# How long an example takes says something of the machine alone.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 
 @pytest.fixture(scope="session")

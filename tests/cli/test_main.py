@@ -3,7 +3,6 @@
 import importlib
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -126,21 +125,21 @@ def test_a_reader_that_goes_away_is_no_error(stored_run: Callable[..., RunFolder
     assert done.stderr == ""
 
 
-def test_list_is_fast_and_imports_neither_torch_nor_onnxruntime() -> None:
+HEAVY = {"torch", "torchvision", "timm", "onnx", "onnxruntime", "sklearn", "scipy", "pandas", "matplotlib", "PIL"}
+
+
+@pytest.mark.parametrize("arguments", [["list"], ["list", "--options"], ["list", "--json"]])
+def test_list_imports_neither_torch_nor_onnxruntime_and_few_modules(arguments: list[str]) -> None:
+    """What it imports is nearly all of its time, which ``tests/benchmarks/test_start.py`` measures."""
     code = (
-        "import sys; from bench.cli import run_command_line; assert run_command_line(['list', '--options']) == 0;"
-        "heavy = {'torch', 'onnxruntime', 'matplotlib', 'sklearn', 'pandas', 'timm'} & set(sys.modules);"
-        "assert not heavy, heavy"
+        f"import sys; from bench.cli import run_command_line; assert run_command_line({arguments}) == 0;"
+        "print(*sys.modules, file=sys.stderr)"
     )
-    checked = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=False)
-    assert checked.returncode == 0, checked.stderr
-    times = []
-    for _ in range(3):
-        started = time.perf_counter()
-        assert bench_process("list").returncode == 0
-        times.append(time.perf_counter() - started)
-    # The aim is half a second; the quickest of three keeps a busy machine from failing it.
-    assert min(times) < 0.5
+    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    imported = done.stderr.split()
+    assert not HEAVY & set(imported)
+    assert len(imported) < 1000  # about 500 of the standard library, NumPy, Typer and ours; torch alone brings 1,500
 
 
 def test_a_left_out_distribution_is_not_in_the_list() -> None:

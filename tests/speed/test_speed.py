@@ -12,6 +12,11 @@ from bench.speed import peers, workloads
 from bench.speed.measure import Bench, turns
 
 
+@pytest.fixture(autouse=True)
+def few_turns(monkeypatch):
+    monkeypatch.setattr("bench.speed.measure.SECONDS", 0.01)
+
+
 @pytest.fixture(scope="module")
 def workload():
     truth = workloads.generated_label_sets(12, 900, cardinality=2.5)
@@ -69,15 +74,39 @@ def test_the_counted_work_grows_with_the_beam(workload):
 def test_a_million_images_would_not_need_more_prefixes_than_there_are(workload):
     rows = Bench(workload, SearchOptions()).scaling([50, 500])
     assert rows[0]["prefixes"] <= rows[1]["prefixes"]
-    assert rows[1]["microseconds"] < rows[0]["microseconds"]
+    assert rows[1]["prefixes"] / 500 < rows[0]["prefixes"] / 50
 
 
-def test_methods_take_turns():
-    order = []
-    turns({"one": lambda: order.append(1), "other": lambda: order.append(2)})
-    assert order[:4] == [1, 1, 2, 2]
-    assert min(order.count(1), order.count(2)) > 10
-    assert order[2:].index(2) < len(order) - 1 - order[::-1].index(1)
+def test_methods_take_turns_as_often_as_their_time_allows(monkeypatch):
+    now, order = 0.0, []
+
+    def taking(seconds):
+        def call():
+            nonlocal now
+            now += seconds
+            order.append(seconds)
+
+        return call
+
+    monkeypatch.setattr("bench.speed.measure.SECONDS", 1.0)
+    monkeypatch.setattr("bench.speed.measure.time.perf_counter", lambda: now)
+    times = turns({"short": taking(0.0625), "long": taking(0.5)})
+    assert order[:4] == [0.0625, 0.0625, 0.5, 0.5]
+    assert order[4:14] == [0.0625, 0.5] * 5
+    assert times == {"short": [0.0625] * 16, "long": [0.5] * 5}
+
+
+def test_calls_too_short_for_the_clock_are_timed_in_bunches(monkeypatch):
+    now, calls = 0.0, 0
+
+    def call():
+        nonlocal now, calls
+        now, calls = now + 2.0**-12, calls + 1
+
+    monkeypatch.setattr("bench.speed.measure.time.perf_counter", lambda: now)
+    times = turns({"short": call})["short"]
+    assert set(times) == {2.0**-12}
+    assert calls == 2 + 8 * len(times)
 
 
 def test_label_sets_are_read_compressed_or_not(tmp_path):
@@ -101,8 +130,7 @@ def test_unusable_label_sets_are_one_clear_line(tmp_path, name, content, message
         workloads.read_label_sets(tmp_path / name)
 
 
-def test_the_command_prints_tables_json_and_a_picture(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("bench.speed.measure.SECONDS", 0.01)
+def test_the_command_prints_tables_json_and_a_picture(tmp_path, capsys):
     truth = workloads.generated_label_sets(6, 400, cardinality=2.0)
     lines = [f"{row}\t{','.join(f'l{label}' for label in labels.nonzero()[0])}" for row, labels in enumerate(truth)]
     (tmp_path / "sets.tsv").write_text("\n".join(lines))
