@@ -20,6 +20,16 @@ settings.register_profile("any machine", deadline=None, suppress_health_check=[H
 settings.load_profile("any machine")
 
 
+TERMINAL = ("COLUMNS", "LINES", "FORCE_COLOR", "NO_COLOR", "PY_COLORS", "CLICOLOR_FORCE", "GITHUB_ACTIONS")
+
+
+def pytest_sessionstart() -> None:
+    """Commands print here as on a plain terminal of 80 columns, before Typer is imported and looks at it."""
+    for name in TERMINAL:
+        os.environ.pop(name, None)
+    os.environ |= {"TERM": "xterm", "PYTHONUTF8": "1"}
+
+
 @pytest.fixture(scope="session")
 def reference_data() -> Path:
     """The folder of real label lists, images and weights; it is not part of the project, so tests skip without it."""
