@@ -12,9 +12,6 @@ from slow_tests import pytest_addoption, pytest_collection_modifyitems, pytest_t
 
 from bench.store.run_folder import RunFolder
 
-# Threads that spin while they wait make the suite three times slower where others use the same cores.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch is loaded, here and in child processes
-
 # How long an example takes says something of the machine alone.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
@@ -24,10 +21,18 @@ TERMINAL = ("COLUMNS", "LINES", "FORCE_COLOR", "NO_COLOR", "PY_COLORS", "CLICOLO
 
 
 def pytest_sessionstart() -> None:
-    """Commands print here as on a plain terminal of 80 columns, before Typer is imported and looks at it."""
+    """Set, before Typer and torch are imported and look at it, what else would differ between machines.
+
+    Commands print as on a plain terminal of 80 columns. Threads spin no longer than the command lets them: beside other
+    work on the same cores, the suite would take three times as long.
+    """
     for name in TERMINAL:
         os.environ.pop(name, None)
     os.environ |= {"TERM": "xterm", "PYTHONUTF8": "1"}
+    from bench.cli import SPINS
+
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
 
 
 @pytest.fixture(scope="session")

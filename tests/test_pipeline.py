@@ -175,9 +175,9 @@ def test_a_killed_run_continues_and_ends_as_if_it_had_not_been(place, tmp_path):
     command = [*program, "run", "--model", "cnn-rnn", *map(str, options), "--out"]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     killed = subprocess.Popen([*command, str(tmp_path / "killed")], env=environment, stdout=subprocess.DEVNULL)
-    deadline = time.monotonic() + 600  # against a child that hangs: starting takes seconds
+    deadline = time.monotonic() + 600  # hang guard: it takes seconds
     while not list((tmp_path / "killed").rglob("checkpoint.pt")) and killed.poll() is None:
-        assert time.monotonic() < deadline, "no checkpoint was written"
+        assert time.monotonic() < deadline, "no checkpoint was written"  # hang guard
         time.sleep(0.01)
     killed.send_signal(signal.SIGKILL)
     killed.wait()

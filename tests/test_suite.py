@@ -1,6 +1,7 @@
-"""What a plain ``pytest`` leaves out, and that it says so."""
+"""The suite itself: what a plain ``pytest`` leaves out and says so, and that no test depends on a clock."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -27,7 +28,8 @@ def suite(tmp_path):
 
 def closing_lines(suite, *arguments):
     command = [sys.executable, "-m", "pytest", "-p", "slow_tests", "-p", "no:cacheprovider", *arguments]
-    own = {"PYTHONPATH": str(Path(__file__).parent), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": ""}
+    paths = [str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])]
+    own = {"PYTHONPATH": os.pathsep.join(paths), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": ""}
     done = subprocess.run(command, cwd=suite, env=os.environ | own, capture_output=True, text=True, check=False)
     return done.stdout.splitlines()[-2:]
 
@@ -67,3 +69,38 @@ def test_a_named_place_wants_its_own_slow_tests_alone(suite):
     told, counts = closing_lines(suite, "tests", "tests/a")
     assert told == "2 slow tests were left out; .ci/run runs them, and so does: pytest --slow"
     assert "2 passed, 2 deselected" in counts
+
+
+CLOCK = re.compile(r"\b(perf_counter|process_time|thread_time|monotonic)(_ns)?\(|\btime\.time(_ns)?\(|\brusage\b")
+LIMIT = re.compile(r"\b(timeout|deadline)=(?!None)")
+
+
+def reads_a_clock(line):
+    return bool(CLOCK.search(line) or LIMIT.search(line)) and "# hang guard" not in line
+
+
+def test_no_test_reads_a_clock_but_for_a_hang_guard():
+    """How long something takes says something of the machine: measure it in ``tests/benchmarks``, or count it here."""
+    folder = Path(__file__).parent
+    files = [
+        path for path in sorted(folder.rglob("*.py")) if path.parent.name != "benchmarks" and path != Path(__file__)
+    ]
+    assert len(files) > 50
+    found = [
+        f"{path.relative_to(folder)}:{number}: {line.strip()}"
+        for path in files
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if reads_a_clock(line)
+    ]
+    assert found == []
+
+
+def test_a_measured_limit_would_be_found():
+    for line in ("assert time.perf_counter() - started < 0.5", "subprocess.run(command, timeout=5)"):
+        assert reads_a_clock(line)
+    for line in (
+        "@settings(deadline=None)",
+        "limit = time.monotonic() + 600  # hang guard",
+        'patch("time.perf_counter")',
+    ):
+        assert not reads_a_clock(line)
