@@ -1,6 +1,7 @@
 """The command line as a whole: fast, helpful, and one line for every mistake."""
 
 import importlib
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -152,8 +153,6 @@ def test_quiet_turns_progress_bars_off(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setenv(QUIET_VARIABLE, "")
     assert run_command_line(["--quiet", "list", "--json"]) == 0
-    import os
-
     assert os.environ[QUIET_VARIABLE] == "1"
 
 
@@ -164,7 +163,7 @@ def test_shell_completion_offers_commands_and_installed_names() -> None:
             "COMP_WORDS": words,
             "COMP_CWORD": str(len(words.split()) - 1),
         }
-        return bench_process(env=environment).stdout
+        return bench_process(env=os.environ | environment).stdout
 
     assert "compare" in complete("bench com")
     offered = complete("bench compare --dataset x --models y --backbone v")
