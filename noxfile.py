@@ -47,7 +47,7 @@ def main_job(session: nox.Session) -> None:
 @nox.session(venv_backend="none")
 def tests(session: nox.Session) -> None:
     """Run every test, README command 2; ``nox -s tests -- tests/store`` runs a part."""
-    session.run("pytest", "-q", "--durations=10", *session.posargs)
+    session.run("pytest", "-q", "--slow", "--durations=10", *session.posargs)
 
 
 @nox.session

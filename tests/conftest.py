@@ -7,8 +7,32 @@ from pathlib import Path
 
 import pytest
 from example_runs import make_run
+from hypothesis import HealthCheck, settings
+from slow_tests import pytest_addoption, pytest_collection_modifyitems, pytest_terminal_summary  # noqa: F401 - hooks
 
 from bench.store.run_folder import RunFolder
+
+# How long an example takes says something of the machine alone.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
+
+
+TERMINAL = ("COLUMNS", "LINES", "FORCE_COLOR", "NO_COLOR", "PY_COLORS", "CLICOLOR_FORCE", "GITHUB_ACTIONS")
+
+
+def pytest_sessionstart() -> None:
+    """Set, before Typer and torch are imported and look at it, what else would differ between machines.
+
+    Commands print as on a plain terminal of 80 columns. Threads spin no longer than the command lets them: beside other
+    work on the same cores, the suite would take three times as long.
+    """
+    for name in TERMINAL:
+        os.environ.pop(name, None)
+    os.environ |= {"TERM": "xterm", "PYTHONUTF8": "1"}
+    from bench.cli import SPINS
+
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
 
 
 @pytest.fixture(scope="session")

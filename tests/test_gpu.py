@@ -45,7 +45,7 @@ def test_prefix_terms_on_the_gpu_equal_those_on_the_cpu():
 
 
 def test_an_exported_encoder_on_the_gpu_equals_it_on_the_cpu(tmp_path):
-    from test_run import FAST, bench, write_corel
+    from example_commands import FAST, bench, write_corel
 
     from bench.exported import engine
     from bench.store.runs import find

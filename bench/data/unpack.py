@@ -12,9 +12,13 @@ import zipfile
 import zlib
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from bench.errors import DataError
 from bench.system.progress import progress_bar
+
+FILTER: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
+"""A second guard against what is refused below anyway; Python 3.11 has it from 3.11.4 on."""
 
 MARK = ".{}.unpacking"
 """Name of the file that lies in the folder while an archive is unpacked into it."""
@@ -53,11 +57,11 @@ def extract(path: Path, folder: Path) -> int:
                 _check(path, folder, ((member.name, member.size) for member in members))
                 mark = _begin(path, folder)
                 for member in progress_bar(members, f"unpacking {path.name}", unit="files"):
-                    archive.extract(member, folder, filter="data")
+                    archive.extract(member, folder, **FILTER)
                 count = len(members)
-    except tarfile.FilterError as error:
-        raise DataError(f"{path} was unpacked in part only, to {folder}: {error}") from None
     except DAMAGED as error:
+        if isinstance(error, getattr(tarfile, "FilterError", ())):
+            raise DataError(f"{path} was unpacked in part only, to {folder}: {error}") from None
         reason = (str(error) or type(error).__name__).splitlines()[0].rstrip(":")
         raise DataError(
             f"{path} is no archive, or damaged: {reason}. Delete it and run the same command again"

@@ -76,7 +76,7 @@ def test_names_in_any_script_and_with_dollars_are_drawn_as_they_are(tmp_path, ca
     for number in range(6):
         Image.new("RGB", (9, 9), (40 * number, 0, 0)).save(tmp_path / f"\u65e5{number}.png")
     rows = [f"\u65e5{number}.png,$5 $_{{x;\u672c\n" for number in range(6)]
-    (tmp_path / "labels.csv").write_text("path,labels\n" + "".join(rows))
+    (tmp_path / "labels.csv").write_text("path,labels\n" + "".join(rows), encoding="utf-8")
     assert bench("data", "show", "csv", "--data-root", tmp_path, "--out", tmp_path / "sheet.png") == 0
     assert capsys.readouterr().err == ""
 

@@ -1,11 +1,11 @@
 import json
 import shutil
-import tarfile
 
 import pytest
 from example_commands import write_corel
 
 from bench.cli import run_command_line
+from bench.data.unpack import extract
 
 
 @pytest.fixture
@@ -64,8 +64,7 @@ def opened_reference(name, root, *sets):
 
 
 def test_the_real_lists_are_known_by_name(reference_data, tmp_path, capsys):
-    with tarfile.open(reference_data / "voc2007_imagesets_main.tar.xz") as archive:
-        archive.extractall(tmp_path, filter="data")
+    extract(reference_data / "voc2007_imagesets_main.tar.xz", tmp_path)
     assert opened_reference("voc2007", tmp_path) == 2  # no images are here
     assert json.loads(capsys.readouterr().out)["known"].startswith("official trainval and test: the rows of Table 4")
     assert opened_reference("voc2007", tmp_path, "--train-split", "train", "--test-split", "val") == 2

@@ -57,7 +57,7 @@ def search_options(draw, longest=6):
     )
 
 
-@settings(deadline=None, max_examples=400)
+@settings(max_examples=400)
 @given(oracle.cases(), search_options())
 def test_the_kernel_equals_the_reference_with_exact_ties(case, options):
     network, image_terms = case
@@ -71,7 +71,7 @@ def test_the_kernel_equals_the_reference_with_exact_ties(case, options):
     assert_same(kernel, run(network, image_terms, options, engine="reference"), tolerance=2e-6)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(
     st.integers(0, 2**32),
     st.integers(1, 40),
@@ -103,7 +103,7 @@ def test_a_label_that_is_nearly_certain_is_never_more_than_certain(seed):
         assert_same(kernel, run(network, terms, options, engine="reference"), tolerance=2e-5)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(oracle.cases(max_labels=3), st.integers(1, 3), st.booleans(), st.data())
 def test_exact_search_and_a_full_width_beam_equal_exhaustive_search(case, longest, mask_repeats, data):
     network, image_terms = case

@@ -140,7 +140,7 @@ def test_exact_search_reports_that_the_beam_missed():
     assert answer.complete
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(st.data())
 def test_full_width_beam_and_exact_search_equal_exhaustive_search(data):
     network, image_terms = data.draw(oracle.cases(max_labels=3))

@@ -60,7 +60,6 @@ def values(result):
     return np.stack([result.true_positives, result.predicted, result.positives]) if counts else result
 
 
-@settings(deadline=None)
 @given(
     arrays(np.bool_, st.tuples(st.integers(0, 9), st.integers(1, 20))),
     *[st.tuples(st.integers(-25, 25) | st.none(), st.integers(-25, 25) | st.none())] * 2,
@@ -84,7 +83,7 @@ def test_bits_of_another_shape_are_refused(bits):
         BitMatrix(bits, 9)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     cases(),
     st.integers(1, 12),
@@ -103,7 +102,7 @@ def test_no_size_of_block_and_no_packing_changes_a_bit_of_any_metric(case, k, wi
         np.testing.assert_array_equal(values(bits[name]), values(expected), err_msg=name)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(cases(), st.sampled_from(["topk_exact", "topk_threshold"]))
 def test_a_protocol_measures_packed_masks_as_bool_ones(case, selection):
     truth, predicted, values_, ignore = case

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.metrics import average_precision_score, precision_recall_fscore_support
@@ -44,7 +44,6 @@ def test_the_examples_of_the_docstrings_are_true(name):
     assert result.failed == 0
 
 
-@settings(deadline=None)
 @given(cases())
 def test_precision_recall_and_f1_equal_scikit_learns(case):
     truth, predicted, _, _ = case
@@ -62,7 +61,6 @@ def test_precision_recall_and_f1_equal_scikit_learns(case):
         assert macro[2] == pytest.approx(metrics.harmonic_mean(macro[0], macro[1]))
 
 
-@settings(deadline=None)
 @given(cases())
 def test_non_interpolated_average_precision_equals_scikit_learns_ties_included(case):
     truth, _, scores, _ = case
@@ -74,7 +72,6 @@ def test_non_interpolated_average_precision_equals_scikit_learns_ties_included(c
             assert math.isnan(ours[label])
 
 
-@settings(deadline=None)
 @given(cases(), st.sampled_from(["11_point", "all_point", "non_interpolated"]))
 def test_ignored_images_count_as_if_they_were_not_there(case, kind):
     truth, predicted, scores, ignore = case
@@ -87,7 +84,6 @@ def test_ignored_images_count_as_if_they_were_not_there(case, kind):
         assert counts.predicted[label] == predicted[kept, label].sum()
 
 
-@settings(deadline=None)
 @given(cases(), st.randoms())
 def test_the_order_of_images_never_matters(case, random):
     truth, _, scores, _ = case
@@ -147,7 +143,6 @@ def test_a_class_that_is_never_predicted_counts_zero_and_one_without_positives_i
     assert metrics.micro(counts) == pytest.approx((2 / 3, 2 / 3, 2 / 3))
 
 
-@settings(deadline=None)
 @given(cases(), st.integers(1, 6))
 def test_top_k_takes_exactly_k_and_equal_scores_go_to_the_lower_label(case, k):
     _, _, scores, _ = case
@@ -159,7 +154,6 @@ def test_top_k_takes_exactly_k_and_equal_scores_go_to_the_lower_label(case, k):
     np.testing.assert_array_equal(metrics.top_k(scores, k), expected)
 
 
-@settings(deadline=None)
 @given(cases(), st.integers(1, 6))
 def test_map_at_k_per_image_equals_the_formula(case, k):
     truth, _, scores, ignore = case

@@ -148,7 +148,7 @@ def test_without_a_positive_every_metric_is_undefined_and_the_notes_say_why():
 def test_the_documentation_states_every_choice_of_every_protocol():
     from pathlib import Path
 
-    lines = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text().splitlines()
+    lines = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text(encoding="utf-8").splitlines()
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| ")]
     header = next(row for row in rows if row[0] == "choice")
     assert [name.strip("`") for name in header[1:]] == list(protocols.REGISTERED)

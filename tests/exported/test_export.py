@@ -28,7 +28,7 @@ def exported(tmp_path_factory):
     root = tmp_path_factory.mktemp("exported")
     write_corel(root / "corel")
     options = ("--dataset", "corel5k", "--data-root", root / "corel", "--protocol", "top2@1", "--cache", root / "cache")
-    options += ("--backbone", "timm/mobilenetv2_035", "--set", "backbone.size=32", "--out", root / "runs")
+    options += ("--backbone", "timm/test_resnet", "--set", "backbone.size=32", "--out", root / "runs")
     for model in MODELS:
         fast = FAST if model != "knn" else ("--set", "backbone.init=random", "--set", "neighbours=5")
         assert bench("run", "--model", model, *options, *fast) == 0
@@ -114,11 +114,22 @@ def test_the_exported_model_measures_what_the_run_measured(exported):
 
 def test_a_run_can_export_itself_and_says_where(exported, capsys):
     options = ("--dataset", "corel5k", "--data-root", exported / "corel", "--protocol", "top2@1")
-    options += ("--cache", exported / "cache", "--backbone", "timm/mobilenetv2_035", "--set", "backbone.size=32")
+    options += ("--cache", exported / "cache", "--backbone", "timm/test_resnet", "--set", "backbone.size=32")
     assert bench("run", "--model", "bce", *options, "--out", exported / "runs", *FAST, "--export") == 0
     folder = run_of(exported, "bce").path / "onnx"
     assert f"bench predict {folder}" in capsys.readouterr().out
     assert Predictor(folder).description.model == "bce"
+
+
+@pytest.mark.slow
+def test_a_deep_backbone_of_depthwise_convolutions_scores_as_its_run(exported, tmp_path):
+    options = ("--dataset", "corel5k", "--data-root", exported / "corel", "--protocol", "top2@1")
+    options += ("--cache", exported / "cache", "--backbone", "timm/mobilenetv2_035", "--set", "backbone.size=32")
+    assert bench("run", "--model", "bce", *options, "--out", tmp_path / "runs", *FAST) == 0
+    assert bench("export", run_of(tmp_path, "bce").path, "--out", tmp_path / "model") == 0
+    predictor = Predictor(tmp_path / "model")
+    scores = predictor.encoder(pixels_of(predictor, images_of(exported)))
+    np.testing.assert_allclose(scores, run_of(tmp_path, "bce").read_scores().values, rtol=1e-4, atol=1e-5)
 
 
 def test_known_prefixes_change_no_result(exported, tmp_path):

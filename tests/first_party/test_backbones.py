@@ -104,8 +104,8 @@ def test_a_failed_download_says_what_to_type(monkeypatch, tmp_path):
         raise urllib.error.URLError("no route")
 
     monkeypatch.setattr("torchvision._internally_replaced_utils.load_state_dict_from_url", fail)
-    with pytest.raises(ModelError, match=r"cannot download .* torchvision's vgg16: .*no route.*--weights FILE"):
-        built("vgg16")
+    with pytest.raises(ModelError, match=r"cannot download .* torchvision's squeezenet1_1: .*no route.*--weights FILE"):
+        built("torchvision/squeezenet1_1")
 
 
 def test_pad_type_and_scale_are_options_of_timm_and_part_of_what_it_is():

@@ -13,6 +13,7 @@ from bench.contracts import DatasetRequest
 from bench.data.fingerprint import fingerprint
 from bench.data.open import open_dataset
 from bench.data.statistics import statistics
+from bench.data.unpack import extract
 from bench.errors import BenchError, DataError, UsageError
 from bench.options import resolve
 
@@ -25,8 +26,7 @@ def opened(name, root, train=None, test=None, **options):
 @pytest.fixture(scope="session")
 def voc_lists(reference_data, tmp_path_factory):
     folder = tmp_path_factory.mktemp("voc")
-    with tarfile.open(reference_data / "voc2007_imagesets_main.tar.xz") as archive:
-        archive.extractall(folder, filter="data")
+    extract(reference_data / "voc2007_imagesets_main.tar.xz", folder)
     return folder
 
 
@@ -240,9 +240,9 @@ def test_corel5k_names_the_damaged_line(tiny_corel, content, message):
 
 def test_corel5k_counts_are_those_of_the_literature(reference_data, tmp_path):
     with tarfile.open(reference_data / "corel5k.tar.gz") as archive:
-        for name in ("corel5k/train.tsv", "corel5k/test.tsv"):
-            archive.extract(name, tmp_path, filter="data")
-    dataset = opened("corel5k", tmp_path / "corel5k")
+        for name in ("train.tsv", "test.tsv"):
+            (tmp_path / name).write_bytes(archive.extractfile(f"corel5k/{name}").read())
+    dataset = opened("corel5k", tmp_path)
     assert len(dataset.labels) == 260
     assert (len(dataset.train), len(dataset.test)) == (4493, 499)
 

@@ -292,9 +292,11 @@ def test_own_images_train_to_a_table_row(tmp_path, capsys):
             lines.append(f"{number}.png,{'cat;dog' if number % 3 else 'dog'}")
         (tmp_path / part / "labels.csv").write_text("\n".join(lines))
     arguments = ["run", "--model", "knn", "--dataset", "imagefolder", "--data-root", str(tmp_path)]
-    arguments += ["--backbone", "digits-cnn", "--set", "dataset.k=2", "--out", str(tmp_path / "runs")]
+    chosen = ["--set", "dataset.k=2", "--set", "backbone.images=640", "--set", "backbone.epochs=2"]
+    places = ["--out", str(tmp_path / "runs"), "--cache", str(tmp_path / "cache")]
+    arguments += ["--backbone", "digits-cnn", *chosen, *places]
     assert run_command_line(arguments) == 0
     told = capsys.readouterr().out
     assert "24" in told
     place = f"--dataset imagefolder --data-root {tmp_path} --backbone digits-cnn --out {tmp_path / 'runs'}"
-    assert f"next        bench compare {place} --set dataset.k=2 --models" in told
+    assert f"next        bench compare {place} {' '.join(chosen)} --models" in told

@@ -3,7 +3,8 @@
 import getpass
 import json
 import platform
-import time
+from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -12,12 +13,19 @@ from bench.system.clock import Stopwatch, item_times, seconds, turns
 from bench.system.environment import environment, processor
 
 
-def test_times_of_a_stage_entered_twice_add_up() -> None:
+@pytest.fixture
+def ticking(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clock that is a quarter of a second further each time that it is read."""
+    readings = count(0, 250_000_000)
+    monkeypatch.setattr("bench.system.clock.time.perf_counter_ns", lambda: next(readings))
+
+
+def test_times_of_a_stage_entered_twice_add_up(ticking: None) -> None:
     clock = Stopwatch()
     for _ in range(2):
         with clock.stage("wait"):
-            time.sleep(0.01)
-    assert 0.02 <= clock.to_json()["seconds"]["wait"] < 1
+            pass
+    assert clock.to_json()["seconds"] == {"wait": 0.5}
 
 
 def test_stages_stay_in_the_order_first_entered() -> None:
@@ -28,35 +36,52 @@ def test_stages_stay_in_the_order_first_entered() -> None:
     assert list(clock.to_json()["seconds"]) == ["b", "a"]
 
 
-def test_the_stage_in_which_an_error_arose_is_the_current_one_and_is_timed() -> None:
+def test_the_stage_in_which_an_error_arose_is_the_current_one_and_is_timed(ticking: None) -> None:
     clock = Stopwatch()
     with pytest.raises(ValueError, match="broken"), clock.stage("train"):
         raise ValueError("broken")
     assert clock.current == "train"
-    assert clock.nanoseconds["train"] > 0
+    assert clock.nanoseconds["train"] == 250_000_000
 
 
-def test_every_item_is_timed_after_the_warm_up() -> None:
+def test_every_item_is_timed_after_the_warm_up(ticking: None) -> None:
     calls: list[int] = []
     times = item_times(calls.append, [1, 2, 3], warm_up=2)
     assert calls == [1, 1, 1, 2, 3]
-    assert len(times) == 3
-    assert min(times) > 0
+    assert times == [0.25, 0.25, 0.25]
 
 
-def test_calls_take_turns_after_each_has_been_warmed_up() -> None:
-    order: list[int] = []
-    turns({"one": lambda: order.append(1), "other": lambda: order.append(2)})
-    assert order[:4] == [1, 1, 2, 2]
-    assert min(order.count(1), order.count(2)) > 10
-    assert order[2:].index(2) < len(order) - 1 - order[::-1].index(1)
+class FakeClock:
+    """A clock that only its own calls move on."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.nanoseconds, self.order = 0, []
+        monkeypatch.setattr("bench.system.clock.time.perf_counter_ns", lambda: self.nanoseconds)
+
+    def taking(self, spent: float) -> Callable[[], None]:
+        """A call that takes ``spent`` seconds."""
+
+        def call() -> None:
+            self.nanoseconds += round(spent * 1e9)
+            self.order.append(spent)
+
+        return call
 
 
-def test_a_slow_call_gets_the_least_number_of_turns_and_a_fast_one_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bench.system.clock.SECONDS", 0.1)
-    times = turns({"slow": lambda: time.sleep(0.05), "fast": lambda: None}, least=3)
-    assert len(times["slow"]) == 3
-    assert len(times["fast"]) > 3
+def test_methods_take_turns_as_often_as_their_time_allows(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = FakeClock(monkeypatch)
+    monkeypatch.setattr("bench.system.clock.SECONDS", 1.0)
+    times = turns({"short": clock.taking(0.0625), "long": clock.taking(0.5)})
+    assert clock.order[:4] == [0.0625, 0.0625, 0.5, 0.5]
+    assert clock.order[4:14] == [0.0625, 0.5] * 5
+    assert times == {"short": [0.0625] * 16, "long": [0.5] * 5}
+
+
+def test_calls_too_short_for_the_clock_are_timed_in_bunches(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = FakeClock(monkeypatch)
+    times = turns({"short": clock.taking(250e-6)})["short"]
+    assert set(times) == {250e-6}
+    assert len(clock.order) == 2 + 8 * len(times)
 
 
 def test_the_seconds_of_several_calls_are_the_mean_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
