@@ -29,10 +29,9 @@ def pytest_sessionstart() -> None:
     for name in TERMINAL:
         os.environ.pop(name, None)
     os.environ |= {"TERM": "xterm", "PYTHONUTF8": "1"}
-    from bench.cli import SPINS
+    from bench.system.threads import bound_waiting
 
-    if "OMP_WAIT_POLICY" not in os.environ:
-        os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
+    bound_waiting()
 
 
 @pytest.fixture(scope="session")

@@ -64,7 +64,7 @@ def test_every_value_of_a_stored_runs_config_has_an_origin_and_every_origin_a_va
     assert record["config"]["search.max_length"] == {"value": -1, "in_force": 20, "origin": "protocol top2@1"}
 
 
-@pytest.mark.parametrize("model", plugins.installed().models)
+@pytest.mark.parametrize("model", plugins.installed().all(plugins.MODELS))
 def test_the_config_of_every_installed_model_has_its_origins(root, model):
     run = assembled(root, model)
     assert sorted(about(run).origins) == sorted(name for name, _ in flatten(make_config(run)))
@@ -85,7 +85,8 @@ def test_a_models_own_training_default_is_told_from_everyones_and_from_what_was_
     registry = plugins.installed()
     bce = registry.model("bce")
     own = replace(bce, spec=replace(bce.spec, training={"epochs": 7, "patience": 2}))
-    registry = replace(registry, models={**registry.models, "bce": own})
+    models = {**registry.offered["models"], "bce": own}
+    registry = replace(registry, offered={**registry.offered, "models": models})
     found = origins_of(*planned(root, "bce", registry, sets=("patience=3",)), "top2@1")
     assert found["training.epochs"] == "training default of model 'bce'"
     assert found["training.patience"] == "--set patience=3"

@@ -7,7 +7,8 @@ import numpy as np
 import oracle
 import pytest
 
-from bench.decode import PrefixTree, _beam
+from bench.decode import _beam
+from bench.decode.decoder import PrefixTree
 from bench.records import SearchOptions
 
 

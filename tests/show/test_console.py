@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from bench.speed.measure import Timing
 from example_runs import run_config
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,8 +18,10 @@ from bench.cli.commands import speed, speed_metrics
 from bench.cli.commands.data.speed import _print as print_loading
 from bench.show.console import GAP, console, print_table, say, share_width, split_columns
 from bench.speed import loading
+from bench.speed.decode import DecodeTiming
 from bench.speed.metric_peers import COUNTS, Case
-from bench.speed.metrics import Timing as MetricTiming
+from bench.speed.metrics import MetricTiming
+from bench.speed.spread import Spread
 from bench.store.run_folder import RunFolder
 from bench.store.runs import open_run
 
@@ -104,25 +105,28 @@ def test_a_narrow_window_shows_each_number_and_key_that_a_wide_one_does(
     assert all(shown[width] == shown[1000] for width in WIDTHS)
 
 
+SPREAD = Spread(5, 11_111.1, 12_345.6, 23_456.7)
+
+
 def print_speed() -> None:
-    times = [Timing("x", 1000, 2, 2000, "warm", method, 12_345.6, 11_111.1, 23_456.7, 18_187.5, 1.0) for method in WAYS]
+    times = [DecodeTiming("x", 1000, 2, 2000, "warm", method, SPREAD, 18_187.5, 1.0) for method in WAYS]
     bench: Any = SimpleNamespace(
         workload=SimpleNamespace(name="x", labels=1000, top_k_f1=0.5), options=SimpleNamespace(beam_width=2)
     )
     floor = dict.fromkeys(("rows_scored", "bytes", "flops", "microseconds", "prefixes", "tree_mib"), 1e6)
-    speed._print(bench, times, {"latency_us": {WAYS[0]: dict.fromkeys(("p50", "p95", "p99"), 1e5)}, "floor": floor})
+    speed._print(bench, times, {"latency_us": {WAYS[0]: dict.fromkeys(("median", "p95", "p99"), 1e5)}, "floor": floor})
 
 
 def print_speed_metrics() -> None:
     arrays = np.zeros((40_504, 80), dtype=np.bool_)
-    times = [MetricTiming(COUNTS, method, 12.3456, 11.1111, 23.4567, 18_187.5, 3e-8) for method in WAYS]
+    times = [MetricTiming(COUNTS, method, SPREAD.times(1e-3), 18_187.5, 3e-8) for method in WAYS]
     case = Case("x", arrays, arrays, arrays.astype(np.float32), np.ones(80, dtype=np.bool_))
     speed_metrics._print(case, times, {COUNTS: 1e-3, "sorting": 1e-3})
 
 
 def print_data_speed() -> None:
     ways = (loading.LOADER, loading.TORCHVISION.format(16, "s"), loading.BACKBONE, loading.WHOLE)
-    rates = tuple(loading.Rate(way, 12_345, 12_345.6, 11_111.1, 23_456.7, 1234.56) for way in ways)
+    rates = tuple(loading.Rate(way, 12_345, SPREAD, 1234.56) for way in ways)
     print_loading(loading.Loading("voc2007/train", "vgg16", 224, 375, 500, 16, 32, 64, 60, 1.0, rates))
 
 
