@@ -54,9 +54,11 @@ def stats(  # noqa: PLR0917 - the parser passes options by name
     if as_json:
         from bench.store.sealed import to_json
 
-        print(to_json({"dataset": dataset.name, "variant": dataset.variant, "splits": counted}), end="")
+        described = {"dataset": dataset.name, "variant": dataset.variant, "notes": dataset.notes}
+        print(to_json(described | {"splits": counted}), end="")
     else:
         _print(dataset, counted)
+        print(*(f"note: {note}\n" for note in dataset.notes), sep="", end="")
     if plots:
         from bench.show.figures import save
         from bench.show.figures.dataset import of_split
@@ -134,6 +136,7 @@ def verify_images(  # noqa: PLR0917 - the parser passes options by name
         if found.known == UNKNOWN:
             for train, test, meaning in variants:
                 print(f"  known with {train:,} / {test:,} images: {meaning}")
+        print(*(f"note: {note}\n" for note in found.notes), sep="", end="")
         _print_some([f"gone, so in no split: {image}" for image in found.gone])
         for split in found.without_images:
             print(f"no images here for {split}: only its labels were checked")

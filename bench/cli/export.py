@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from bench.cli.common import DataRoot, Weights
+
 MEASURES = ("C-F1", "O-F1", "mAP")
 
 EXAMPLES = """Examples:
@@ -28,10 +30,13 @@ def export(  # noqa: PLR0917 - the parser passes options by name
     measure: Annotated[
         bool, typer.Option("--measure", help="Also predict the whole test part with the exported model.")
     ] = False,
+    data_root: DataRoot = None,
+    weights: Weights = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the differences from torch as JSON.")] = False,
 ) -> None:
     """Write a run's model as ONNX, with labels, preprocessing and thresholds inside, and check it against torch.
 
+    --data-root and --weights say where these lie now, if they were moved since the run.
     The folder then predicts without torch and without the data set: bench predict DIR image.jpg
     """
     from bench.exported.export import TOLERANCE
@@ -40,8 +45,8 @@ def export(  # noqa: PLR0917 - the parser passes options by name
     from bench.store.sealed import to_json
 
     folder = stored_runs.named(run, runs)
-    differences = export_run(folder, to, precision)
-    measured = measure_exported(folder, to) if measure else {}
+    differences = export_run(folder, to, precision, data_root=data_root, weights=weights)
+    measured = measure_exported(folder, to, data_root=data_root, weights=weights) if measure else {}
     files = {path.name: path.stat().st_size for path in sorted(to.iterdir()) if path.is_file()}
     if as_json:
         print(to_json({"folder": str(to), "files": files, "differences": differences, "measures": measured}), end="")

@@ -125,6 +125,7 @@ def _print(folder: RunFolder, seconds: float, place: str) -> None:
     extraction = timings.get("feature_extraction") or {}
     speed = f" ({extraction['images_per_second']:,.0f} images/s)" if extraction else ""
     print(f"\nrun folder  {folder.path}")
+    print(*(f"note        {note}\n" for note in folder.summary().about.notes), sep="", end="")
     print(f"time        {seconds:.1f} s now; when it was made: {stages.replace('features', f'features{speed}', 1)}")
     if (folder.path / "onnx").exists():
         print(f"exported    {folder.path / 'onnx'}; bench predict {folder.path / 'onnx'} IMAGE...")

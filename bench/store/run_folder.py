@@ -146,8 +146,11 @@ class RunFolder:
         self._files.write_json("about.json", _values(about))
 
     def write_request(self, request: RunRequest) -> None:
-        """Store what was asked for, paths included, so that the run can be rebuilt on this machine."""
-        values = {name: str(value) if isinstance(value, Path) else value for name, value in _values(request).items()}
+        """Store what was asked for, so that the run can be rebuilt on this machine from any folder: paths are whole."""
+        values = {
+            name: str(value.absolute()) if isinstance(value, Path) else value
+            for name, value in _values(request).items()
+        }
         self._files.write_json("request.json", values)
 
     def write_environment(self, environment: Mapping[str, Any]) -> None:
