@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from bench import DataError, Dataset, DatasetRequest, DatasetSpec, Option
 from bench_datasets.arrow_columns import IMAGE_COLUMN, LABELS_COLUMN, Columns
-from bench_datasets.label_lists import ABSENT, DROP_ABSENT, read_names
+from bench_datasets.cells import VALUES
+from bench_datasets.label_lists import ABSENT, DROP_ABSENT, read_names, separator
+from bench_datasets.label_names import NO_LABEL, ODD_NAMES
 from bench_datasets.label_values import LABELS_ARE, SEPARATOR, named
 from bench_datasets.own_images import NAMES, K, Part, assemble, part_names
 from bench_datasets.parquet_shards import read_parquet
@@ -55,6 +57,7 @@ def build(request: DatasetRequest) -> Dataset:
         listed=listed,
         names=given,
         remedy="Do the samples hold labels? See docs/your-data.md",
+        separator=None if any(found.numbers for found in columns.values()) else separator(options),
     )
 
 
@@ -71,6 +74,9 @@ SPEC = DatasetSpec(
         LABELS_COLUMN,
         LABELS_ARE,
         SEPARATOR,
+        VALUES,
+        NO_LABEL,
+        ODD_NAMES,
         K,
         ABSENT,
     ),
