@@ -24,10 +24,10 @@ LARGEST_RATIO = 200
 
 
 def shown(path: object) -> str:
-    """Return a path as it can be printed: bytes of a file's name that are no UTF-8, and control characters, as ``\\xe9``.
+    r"""Return a path as it can be printed, what is no UTF-8 text in it written as ``\xe9``.
 
-    >>> shown("caf\\udce9.jpg")
-    'caf\\\\xe9.jpg'
+    >>> print(shown("caf\udce9.jpg"))
+    caf\xe9.jpg
     """
     text = str(path).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     return "".join(letter if letter.isprintable() or letter > "\x9f" else repr(letter)[1:-1] for letter in text)

@@ -38,7 +38,8 @@ def export_run(
 ) -> dict[str, float]:
     """Export the finished run in ``folder`` to ``out`` and return each file's largest relative difference from torch.
 
-    ``data_root`` and ``weights`` say where they lie now. Raises ``BenchError`` where the run is not finished, cannot be rebuilt, or the result differs too much.
+    ``data_root`` and ``weights`` say where they lie now.
+    Raises ``BenchError`` where the run is not finished, cannot be rebuilt, or the result differs too much.
     """
     if not folder.done:
         raise ModelError(

@@ -36,7 +36,8 @@ class About:
     """What readers call the parts of a run. It shapes no result, so it is no part of the key.
 
     ``row`` is the model's name in the published tables, ``variant`` says which images and labels the data set has.
-    ``notes`` are the data set's lines on what it passed over and on labels that look odd. ``origins`` says of each value of the config, by its dotted name, where it came from.
+    ``notes`` are the data set's lines on what it passed over and on labels that look odd.
+    ``origins`` says of each value of the config, by its dotted name, where it came from.
     """
 
     row: str = ""

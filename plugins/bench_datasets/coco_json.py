@@ -174,17 +174,17 @@ def _images(folder: Path, names: Sequence[str], listing: Path) -> FolderImages:
 
 
 def _id(entry: Mapping[str, object], name: str) -> int:
-    """Return an id, which must be a whole number: one that is cut, or a text, would be another image's or category's."""
+    """Return an id, which must be a whole number: one that is cut would be another image's or category's."""
     value = entry[name]
     if isinstance(value, bool) or not (isinstance(value, int) or (isinstance(value, float) and value.is_integer())):
-        raise ValueError(f"{name} is {value!r:.60}, allowed: a whole number, in {str(dict(entry)):.120}")
+        raise ValueError(f"{name} is {value!r:.60}, allowed: a whole number, in {entry!s:.120}")
     return int(value)
 
 
 def _text(entry: Mapping[str, object], name: str) -> str:
     value = entry[name]
     if not isinstance(value, str) or not value.strip():
-        raise ValueError(f"{name} is {value!r:.60}, allowed: text, in {str(dict(entry)):.120}")
+        raise ValueError(f"{name} is {value!r:.60}, allowed: text, in {entry!s:.120}")
     return value
 
 

@@ -109,8 +109,8 @@ def assemble(
 
 
 def _on_all_images(train: Split) -> tuple[str, ...]:
-    everywhere = train.truth.all(axis=0).tolist()
-    names = [name for name, every in zip(train.labels, everywhere, strict=True) if every and len(train) > 1]
+    counts = train.truth.sum(axis=0).tolist()
+    names = [name for name, count in zip(train.labels, counts, strict=True) if count == len(train) > 1]
     return tuple(f"label '{name}' is on every image of {train.name}" for name in names)
 
 

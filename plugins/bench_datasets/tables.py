@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bench import DataError, FolderImages
-from bench_datasets.cells import ALLOWED, IGNORE, YES, canonical, truth
+from bench_datasets.cells import ALLOWED, IGNORE, NUMBER, YES, canonical, truth
 from bench_datasets.label_lists import read_text
 from bench_datasets.listing import find_file, printable, why_absent
 
@@ -166,10 +166,11 @@ def _values(row: Mapping[str, str], layout: Layout, known: Sequence[str], place:
         value = truth(row[name], layout.values)
         if value is None:
             cell = row[name][:40]
+            out = f"--set 'dataset.not_labels={','.join((*layout.others, name))}' where it is no label"
+            meaning = f"--set 'dataset.values={cell}:ignore' (or :1 or :0) for what it means"
+            remedies = (meaning, out) if NUMBER.fullmatch(cell) else (out, meaning)
             raise DataError(
-                f"{place}: column '{name}' holds '{cell}', allowed: {ALLOWED}."
-                f" Try: --set 'dataset.not_labels={','.join((*layout.others, name))}' where it is no label, or"
-                f" --set 'dataset.values={cell}:ignore' (or :1 or :0) for what it means"
+                f"{place}: column '{name}' holds '{cell}', allowed: {ALLOWED}. Try: {remedies[0]}, or {remedies[1]}"
             )
         values[name] = value
     return values

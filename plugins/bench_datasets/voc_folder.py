@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from functools import lru_cache
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
@@ -122,7 +122,7 @@ def _listed(root: Path, split: str) -> list[str]:
         if not there or whole in there:
             return whole
         file = whole.replace("\\", "/").removeprefix("JPEGImages/")
-        stem = file.rpartition(".")[0] if has_image_ending(file) else file
+        stem = _stem(file)
         if stem in there:
             return stem
         flagged = FLAGGED.fullmatch(line)
@@ -146,8 +146,12 @@ def _stems(root: Path) -> frozenset[str]:
         stems.update(_annotated(str(root / "Annotations"), (root / "Annotations").stat().st_mtime_ns))
     if (root / "JPEGImages").is_dir():
         images = list_images(root / "JPEGImages", deep=True).images
-        stems.update(PurePosixPath(image).with_suffix("").as_posix() for image in images)
+        stems.update(_stem(image) for image in images)
     return frozenset(stems)
+
+
+def _stem(name: str) -> str:
+    return name.rpartition(".")[0] if has_image_ending(name) else name
 
 
 @lru_cache(maxsize=4)
@@ -253,7 +257,7 @@ def _images(root: Path, ids: tuple[str, ...], split: str) -> Images:
         return MissingImages(tuple(f"{image}.jpg" for image in ids), f"there is no folder {folder}")
     found: dict[str, list[Path]] = {}
     for name in list_images(folder).images:
-        found.setdefault(PurePosixPath(name).with_suffix("").as_posix(), []).append(folder / name)
+        found.setdefault(_stem(name), []).append(folder / name)
     paths = []
     for image in ids:
         files = found.get(image, [folder / f"{image}.jpg"])
