@@ -37,8 +37,9 @@ def build(request: DatasetRequest) -> Dataset:
         if not _main(root, name).is_file():
             there = sorted(path.stem for path in (root / "ImageSets" / "Main").glob("*.txt") if "_" not in path.stem)
             raise UsageError(f"voc-folder: no split '{name}', found: {', '.join(there) or 'none'}. Try: --train-split")
-    classes = _classes(root, names)
-    notes = check(dict.fromkeys(classes, str(root)), (), request.options, separator=None)
+    places = _classes(root, names)
+    notes = check(places, (), request.options, separator=None)
+    classes = tuple(places)
     train, test = (read_split("voc-folder", root, name, classes) for name in names)
     kept = labels_kept(train.truth, str(request.options["absent_labels"]))
     if not kept.all():
@@ -69,18 +70,23 @@ def find_root(root: Path, pattern: str, expects: str) -> Path:
     raise DataError(f"no folder {root / 'ImageSets' / 'Main'}. '--data-root' should hold {expects}")
 
 
-def _classes(root: Path, splits: Sequence[str]) -> tuple[str, ...]:
+def _classes(root: Path, splits: Sequence[str]) -> dict[str, str]:
+    """Return the classes in order, each with a file that names it."""
     listed = root / "labels.txt"
     if listed.is_file():
-        return read_names(listed)
+        return dict.fromkeys(read_names(listed), str(listed))
     ending = f"_{splits[0]}.txt"
-    of_files = sorted(path.name.removesuffix(ending) for path in (root / "ImageSets" / "Main").glob(f"*{ending}"))
+    of_files = sorted((root / "ImageSets" / "Main").glob(f"*{ending}"))
     if of_files:
-        return tuple(of_files)
-    found = {name for split in splits for image in _listed(root, split) for name, *_ in _objects(root, image, split)}
+        return {path.name.removesuffix(ending): str(path) for path in of_files}
+    found: dict[str, str] = {}
+    for split in splits:
+        for image in _listed(root, split):
+            for name, *_ in _objects(root, image, split):
+                found.setdefault(name, str(root / "Annotations" / f"{image}.xml"))
     if not found:
         raise DataError(f"{root / 'Annotations'}: no object in any image of {splits[0]}")
-    return tuple(sorted(found))
+    return dict(sorted(found.items()))
 
 
 def read_split(dataset: str, root: Path, name: str, classes: tuple[str, ...]) -> Split:
