@@ -118,7 +118,7 @@ def make_config(assembly: Assembly) -> dict[str, Any]:
 def about(assembly: Assembly) -> About:
     """Return what readers call the parts of the run."""
     dataset = assembly.parts.dataset
-    return About(assembly.plan.model.spec.row, dataset.variant, dataset.notes)
+    return About(assembly.plan.model.spec.row, dataset.variant, notes=dataset.notes)
 
 
 def with_weights(backbone: Backbone, content: bytes) -> Backbone:

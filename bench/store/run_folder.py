@@ -239,7 +239,9 @@ class RunFolder:
     def read_about(self) -> About:
         """Return what readers call the run's parts, and where the values of its config came from."""
         content = self._files.read_json("about.json")
-        about: About = self._files.parse("about.json", lambda: About(**content))
+        about: About = self._files.parse(
+            "about.json", lambda: About(**content | {"notes": tuple(content.get("notes", ()))})
+        )
         return about
 
     def read_environment(self) -> dict[str, Any]:

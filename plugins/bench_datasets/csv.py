@@ -91,6 +91,8 @@ def _read_parts(
                 raise DataError(f"{files[part]} line 1: other label columns than {files['train']}")
         rows = {part: found.rows for part, found in read.items()}
         notes = tuple(note for found in read.values() for note in found.notes)
+        unread = [path.name for path in sorted(root.glob("*.[ct]sv")) if path not in files.values()]
+        notes += counted("data root", {f"tables not read, as {files['train'].name} is there": unread})
         return rows, columns, f"{files['train'].name} and {files['test'].name}", notes
     path = file("labels")
     if not path.is_file():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import posixpath
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from bench import DataError, Dataset, DatasetRequest, DatasetSpec, FolderImages, Option, OptionValue
@@ -12,7 +13,7 @@ from bench_datasets.cells import VALUES
 from bench_datasets.label_lists import ABSENT, DROP_ABSENT, ENCODING, read_lines, read_names, separator
 from bench_datasets.label_names import NO_LABEL, ODD_NAMES
 from bench_datasets.label_values import LABELS_ARE, SEPARATOR, named
-from bench_datasets.listing import Listing, counted, in_words, list_images, printable, same_content
+from bench_datasets.listing import Listing, counted, in_words, is_hidden, list_images, printable, same_content
 from bench_datasets.own_images import K, Part, assemble, part_names
 from bench_datasets.tables import Layout, Row, images_of, read_table
 
@@ -30,6 +31,12 @@ def build(request: DatasetRequest) -> Dataset:
     between = separator(options)
     names = part_names(request, lambda name: (root / name).is_dir())
     parts = {part: _read(root, name, options) for part, name in names.items()}
+    others = sorted(path.name for path in root.iterdir() if path.is_dir() and not is_hidden(path.name))
+    first = parts["train"]
+    unread = counted(
+        "data root", {"folders that are no part": [other for other in others if other not in names.values()]}
+    )
+    parts["train"] = replace(first, notes=(*unread, *first.notes))
     # Names of folders were no texts to be split.
     texts = any(isinstance(labels, str) for part in parts.values() for labels in part.labels)
     listed = root / "labels.txt"

@@ -80,7 +80,7 @@ def check(
     counts = Counter(len(labels) for labels in sets if labels)
     single = set(counts) == {1}
     odd = [
-        *_nothing(places, no_label="no_label" in options),
+        *_nothing(places, options),
         *_alike(places),
         *(_pieces(places) if separator is not None else ()),
         *_unsplit(places, single, separator),
@@ -100,10 +100,11 @@ def check(
     return tuple(notes)
 
 
-def _nothing(places: Places, no_label: bool) -> list[str]:
+def _nothing(places: Places, options: Mapping[str, OptionValue]) -> list[str]:
+    before = f"{options['no_label']};" if options.get("no_label") else ""
     return [
         f"{place}: label '{name}' looks like an empty cell. Try:"
-        + (f" --set 'dataset.no_label={name}' for no label," if no_label else " take it out,")
+        + (f" --set 'dataset.no_label={before}{name}' for no label," if "no_label" in options else " take it out,")
         for name, place in places.items()
         if name.lower() in NOTHING
     ]
@@ -114,7 +115,7 @@ def _alike(places: Places) -> list[str]:
     found: dict[str, str] = {}
     messages = []
     for name in places:
-        other = found.setdefault(_look(name), name)
+        other = found.setdefault(look(name), name)
         if other != name:
             messages.append(
                 f"labels {other!r} ({places[other]}) and {name!r} ({places[name]}) look the same"
@@ -124,7 +125,8 @@ def _alike(places: Places) -> list[str]:
     return messages
 
 
-def _look(name: str) -> str:
+def look(name: str) -> str:
+    """Return what a reader sees of a name: no case, no kind of blank, nothing that is not seen."""
     text = unicodedata.normalize("NFKC", name).casefold()
     text = "".join(letter for letter in text if unicodedata.category(letter) != "Cf")
     return " ".join(re.sub(r"[\s_-]+", " ", text).split())

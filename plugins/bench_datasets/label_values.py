@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from bench import DataError, Option, OptionValue
-from bench_datasets.cells import IGNORE, YES, looks_like_a_list, meanings, parse_list, truth
+from bench_datasets.cells import IGNORE, NUMBER, YES, canonical, looks_like_a_list, meanings, parse_list, truth
 from bench_datasets.label_lists import separator
 from bench_datasets.own_images import Part
 
@@ -96,7 +96,11 @@ def _kind(rows: Sequence[tuple[Place, int, list[object]]], names: int) -> str:
     if not everything:
         return "names"
     if all(isinstance(entry, str) for entry in everything):
-        if set(everything) <= {"0", "1"} and lengths - {1}:
+        values = {canonical(entry) for entry in everything}
+        several = [entries for entries in filled if len(set(entries)) < len(entries)]
+        # A number that stands twice in a row of one length is no name.
+        numbers = len(lengths) == 1 and several and all(NUMBER.fullmatch(value) for value in values)
+        if lengths - {1} and (numbers or values <= {"0", "1", "true", "false"}):
             raise _ask(rows)
         return "names"
     if not all(isinstance(entry, bool | int | float) for entry in everything):

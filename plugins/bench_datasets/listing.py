@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import posixpath
 import unicodedata
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -125,7 +126,7 @@ def find_file(folder: Path, name: str) -> str | None:
 
     The name as it is; else with slashes for Windows's backslashes; else in the other Unicode form, as a Mac writes it.
     """
-    for form in dict.fromkeys((name, name.replace("\\", "/"))):
+    for form in dict.fromkeys((name, posixpath.normpath(name.replace("\\", "/")))):
         if is_file(folder / form):
             return form
         found = Path()

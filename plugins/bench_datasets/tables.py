@@ -14,11 +14,15 @@ from pathlib import Path
 from bench import DataError, FolderImages
 from bench_datasets.cells import ALLOWED, IGNORE, NUMBER, YES, canonical, truth
 from bench_datasets.label_lists import read_text
+from bench_datasets.label_names import look
 from bench_datasets.listing import find_file, printable, why_absent
 
 DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t"}
 INDEX = re.compile(r"Unnamed: \d+")
 """What pandas calls a column without a name, which is most often the rows' numbers."""
+
+EXCEL = re.compile(r"sep=([^\w\s]|\t)\r?\n")
+"""A first line by which Excel is told what separates columns; it is no row."""
 
 LARGEST_CELL = 1 << 24
 
@@ -73,10 +77,13 @@ def read_table(path: Path, layout: Layout, remedy: str) -> Table:
     text = read_text(path, "a table whose first line names its columns", layout.encoding)
     if not text.strip():
         raise DataError(f"{path}: empty file. Expected: a first line with column names, then one line for each image")
+    delimiter = layout.delimiter
+    if first := EXCEL.match(text):
+        delimiter, text = first[1], f"\n{text[first.end() :]}"
     # Texts of lists of labels may be longer than what Python's reader allows by itself.
     csv.field_size_limit(LARGEST_CELL)
     # A quoted cell may hold line ends, so lines are counted by the reader.
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=layout.delimiter, strict=True)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     rows: list[Row] = []
     seen: dict[str, int] = {}
     empty: Counter[str] = Counter()
@@ -130,7 +137,9 @@ def _check_columns(
     """Return which columns are labels (none where one holds their names), and notes on those passed over."""
     for name in (layout.path, layout.labels)[: 2 if layout.labels else 1]:
         if name not in columns:
-            hint = _other_delimiter(columns, layout) or remedy
+            alike = next((found for found in columns if look(found) == look(name)), "")
+            option = "path_column" if name == layout.path else "labels_column"
+            hint = f"Try: --set 'dataset.{option}={alike}'" if alike else _other_delimiter(columns, layout) or remedy
             raise DataError(f"{place}: no column '{name}', found: {', '.join(columns)[:500]}. {hint}")
     # Spreadsheets write columns without a name where a cell was once filled.
     if twice := [name for name in columns if name and columns.count(name) > 1]:

@@ -132,6 +132,14 @@ def test_every_ending_of_an_image_is_one(folders, suffix):
     assert f"train/a.{suffix}" in opened("imagefolder", folders).train.ids
 
 
+def test_folders_tables_and_shards_of_no_part_are_named(folders, tmp_path_factory):
+    put(folders / "dev" / "cat" / "1.png")
+    assert "data root: 1 folders that are no part, as dev" in opened("imagefolder", folders).notes
+    root = tmp_path_factory.mktemp("shards")
+    tar(root / "extra-000.tar", [])
+    assert "data root: 1 shards of no part, as extra-000.tar" in shards(root, "0").notes
+
+
 def test_a_photograph_that_cannot_be_read_is_not_passed_over(folders):
     put(folders / "train" / "cat" / "a.heic", b"\0\0\0\x18ftypheic" + bytes(40))
     images = opened("imagefolder", folders).train.images
