@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from bench.errors import ModelError, NotRun, UsageError
 from bench.evaluation import protocols
 from bench.origins import origins_of
 from bench.plan import Plan, describe, make_plan
-from bench.records import Parts, SearchOptions
+from bench.records import Parts, RunRequest, SearchOptions
 from bench.store.run_folder import RunFolder
 from bench.store.stored import About
 from bench.system.files import canonical_json
@@ -113,9 +113,10 @@ def make_config(assembly: Assembly) -> dict[str, Any]:
 
 
 def about(assembly: Assembly) -> About:
-    """Return what readers call the parts of the run, and where each value of its config came from."""
-    plan, parts = assembly.plan, assembly.parts
-    return About(plan.model.spec.row, parts.dataset.variant, origins_of(plan, parts, assembly.protocol.name))
+    """Return what readers call the parts of the run, where its values came from, and what the data set notes."""
+    plan, dataset = assembly.plan, assembly.parts.dataset
+    origins = origins_of(plan, assembly.parts, assembly.protocol.name)
+    return About(plan.model.spec.row, dataset.variant, origins, dataset.notes)
 
 
 def with_weights(backbone: Backbone, content: bytes) -> Backbone:
@@ -136,14 +137,15 @@ class Rebuilt:
     model: Any
 
 
-def rebuild(folder: RunFolder) -> Rebuilt:
+def rebuild(folder: RunFolder, data_root: Path | None = None, weights: Path | None = None) -> Rebuilt:
     """Return a stored run's trained model with its backbone and data, as ``bench export`` needs them.
 
-    Raises ``BenchError`` where the plugins, weights or data that made the run are no longer the same.
+    ``data_root`` and ``weights`` say where they lie now, if not where they were. Raises ``BenchError`` where the
+    plugins, weights or data that made the run are no longer the same.
     """
     from bench.model import train
 
-    plan = make_plan(folder.request(), plugins.installed())
+    plan = make_plan(_found_again(folder, data_root, weights), plugins.installed())
     parts = open_parts(plan)
     assembly = Assembly(plan, parts, build_backbone(plan), choose_protocol(plan, parts))
     if canonical_json(make_config(assembly)) != canonical_json(folder.config):
@@ -157,6 +159,16 @@ def rebuild(folder: RunFolder) -> Rebuilt:
     train.load_weights(model, folder.read_weights())
     model.eval()
     return Rebuilt(assembly, backbone, model)
+
+
+def _found_again(folder: RunFolder, data_root: Path | None, weights: Path | None) -> RunRequest:
+    """Return a stored run's request with the paths given; raise ``ModelError`` for a stored one that is gone."""
+    stored = folder.request()
+    request = replace(stored, data_root=data_root or stored.data_root, weights=weights or stored.weights)
+    for path, option in ((request.data_root, "--data-root DIR"), (request.weights, "--weights FILE")):
+        if path is not None and not path.exists():
+            raise ModelError(f"{folder.path}: {path} is not there, which the run was made from. Try: {option}")
+    return request
 
 
 def check_device(device: str) -> None:

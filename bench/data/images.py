@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.pictures import ImageBytes, open_rgb, read_rgb
+from bench.data.pictures import ImageBytes, open_rgb, read_rgb, shown
 from bench.errors import DataError
 from bench.records import Images
 from bench.system.files import digest
@@ -78,7 +78,7 @@ class FolderImages(Images):
         if absent:
             source = f", listed in {self.listed_in}. Is the data set unpacked whole?" if self.listed_in else ""
             more = f" and {len(absent) - 1} more" if len(absent) > 1 else ""
-            raise DataError(f"no image file {absent[0]}{more}{source}")
+            raise DataError(f"no image file {shown(absent[0])}{more}{source}")
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -93,7 +93,7 @@ class FolderImages(Images):
 
     def describe(self, index: int) -> str:
         """Return the path."""
-        return str(self.paths[index])
+        return shown(self.paths[index])
 
     def content_hash(self) -> str:
         """Return a hash over each file's length and three samples of ``SAMPLED_BYTES``; names do not count.

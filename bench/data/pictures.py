@@ -23,6 +23,16 @@ LARGEST_RATIO = 200
 """Of a picture's longer side to its shorter: a line of pixels would be resized to a picture of billions."""
 
 
+def shown(path: object) -> str:
+    r"""Return a path as it can be printed, what is no UTF-8 text in it written as ``\xe9``.
+
+    >>> print(shown("caf\udce9.jpg"))
+    caf\xe9.jpg
+    """
+    text = str(path).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return "".join(letter if letter.isprintable() or letter > "\x9f" else repr(letter)[1:-1] for letter in text)
+
+
 class ImageBytes(io.BytesIO):
     """An image file's bytes where there is no file, for ``read_rgb``; ``name`` is what errors call it."""
 
@@ -64,7 +74,7 @@ def open_rgb(path: Path | ImageBytes) -> Picture:
     except Exception as error:
         # Of a damaged file, Pillow's readers raise whatever their parsing ran into.
         reason = f"damaged: {str(error) or type(error).__name__}"
-    raise DataError(f"cannot read image {path}: {reason}")
+    raise DataError(f"cannot read image {shown(path)}: {reason}")
 
 
 def to_rgb(image: Picture, name: str) -> Picture:

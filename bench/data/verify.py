@@ -22,7 +22,8 @@ MOST_NAMED = 10
 class Verified:
     """What was found. ``duplicates`` pairs images of train with images of test whose pixels are equal.
 
-    ``known`` is the variant with these numbers of images. ``gone`` are listed images that no split holds.
+    ``known`` is the variant with these numbers of images. ``gone`` are listed images that no split holds, ``notes``
+    are the data set's own.
     """
 
     images: Mapping[str, int]
@@ -35,6 +36,7 @@ class Verified:
     gone: tuple[str, ...]
     variant: str
     known: str
+    notes: tuple[str, ...] = ()
 
     @property
     def sound(self) -> bool:
@@ -71,6 +73,7 @@ def verify(dataset: Dataset, variants: Sequence[tuple[int, int, str]]) -> Verifi
         gone=dataset.gone,
         variant=dataset.variant,
         known=known,
+        notes=dataset.notes,
     )
 
 

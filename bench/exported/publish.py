@@ -30,16 +30,24 @@ REAL_IMAGES = 8
 """Test images on which the exported model is compared with torch."""
 
 
-def export_run(folder: RunFolder, out: Path, precision: Literal["fp32", "fp16"] = "fp32") -> dict[str, float]:
+def export_run(
+    folder: RunFolder,
+    out: Path,
+    precision: Literal["fp32", "fp16"] = "fp32",
+    *,
+    data_root: Path | None = None,
+    weights: Path | None = None,
+) -> dict[str, float]:
     """Export the finished run in ``folder`` to ``out`` and return each file's largest relative difference from torch.
 
+    ``data_root`` and ``weights`` say where they lie now.
     Raises ``BenchError`` where the run is not finished, cannot be rebuilt, or the result differs too much.
     """
     if not folder.done:
         raise ModelError(
             f"{folder.path} is {folder.status.state}, only a finished run can be exported. See: bench runs"
         )
-    rebuilt = rebuild(folder)
+    rebuilt = rebuild(folder, data_root, weights)
     model, parts = rebuilt.model, rebuilt.assembly.parts
     if not hasattr(model, "forward"):
         raise ModelError(f"model '{rebuilt.assembly.plan.model.spec.name}' is no torch module and cannot be exported")
@@ -82,12 +90,19 @@ def describe(rebuilt: Rebuilt, run: str, precision: Literal["fp32", "fp16"]) -> 
     )
 
 
-def measure_exported(folder: RunFolder, out: Path, device: str = "cpu") -> dict[str, tuple[float, float]]:
+def measure_exported(
+    folder: RunFolder,
+    out: Path,
+    device: str = "cpu",
+    *,
+    data_root: Path | None = None,
+    weights: Path | None = None,
+) -> dict[str, tuple[float, float]]:
     """Return each metric as (stored, as the exported model predicts the whole test part).
 
     NaN is stored where the metric is newer than the run.
     """
-    rebuilt = rebuild(folder)
+    rebuilt = rebuild(folder, data_root, weights)
     split, protocol = rebuilt.assembly.parts.test, rebuilt.assembly.protocol
     predictor = Predictor(out, device)
     rows = []

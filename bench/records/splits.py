@@ -104,7 +104,7 @@ class Dataset:
 
     ``protocol`` names the evaluation protocol, as in ``coco-top3@1``; ``variant`` says in one line
     which images, label list and options these are. ``gone`` are images that its lists name and that are not here;
-    no split holds them.
+    no split holds them. ``notes`` are lines for people on what was passed over, and on labels that look odd.
     """
 
     name: str
@@ -115,6 +115,7 @@ class Dataset:
     validation: Split | None = None
     source: str = ""
     gone: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for split in (self.validation, self.test):

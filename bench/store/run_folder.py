@@ -146,8 +146,11 @@ class RunFolder:
         self._files.write_json("about.json", _values(about))
 
     def write_request(self, request: RunRequest) -> None:
-        """Store what was asked for, paths included, so that the run can be rebuilt on this machine."""
-        values = {name: str(value) if isinstance(value, Path) else value for name, value in _values(request).items()}
+        """Store what was asked for, so that the run can be rebuilt on this machine from any folder: paths are whole."""
+        values = {
+            name: str(value.absolute()) if isinstance(value, Path) else value
+            for name, value in _values(request).items()
+        }
         self._files.write_json("request.json", values)
 
     def write_environment(self, environment: Mapping[str, Any]) -> None:
@@ -236,7 +239,9 @@ class RunFolder:
     def read_about(self) -> About:
         """Return what readers call the run's parts, and where the values of its config came from."""
         content = self._files.read_json("about.json")
-        about: About = self._files.parse("about.json", lambda: About(**content))
+        about: About = self._files.parse(
+            "about.json", lambda: About(**content | {"notes": tuple(content.get("notes", ()))})
+        )
         return about
 
     def read_environment(self) -> dict[str, Any]:

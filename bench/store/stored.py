@@ -36,12 +36,14 @@ class About:
     """What readers call the parts of a run. It shapes no result, so it is no part of the key.
 
     ``row`` is the model's name in the published tables, ``variant`` says which images and labels the data set has.
-    ``origins`` says of each value of the config, by its dotted name, where it came from.
+    ``origins`` says of each value of the config, by its dotted name, where it came from. ``notes`` are the data set's
+    lines on what it passed over and on labels that look odd.
     """
 
     row: str = ""
     variant: str = ""
     origins: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

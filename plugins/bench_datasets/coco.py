@@ -23,7 +23,7 @@ def build(request: DatasetRequest, name: str) -> Dataset:
     )
     year = name.removeprefix("coco") or ("2017" if only_2017 else "2014")
     chosen = {"train": request.train_split or f"train{year}", "test": request.test_split or f"val{year}"}
-    splits = {
+    read = {
         part: read_split(
             name,
             split,
@@ -34,6 +34,7 @@ def build(request: DatasetRequest, name: str) -> Dataset:
         )
         for part, split in chosen.items()
     }
+    splits = {part: split for part, (split, _) in read.items()}
     splits, left_out = same_labels(name, splits, str(request.options["absent_labels"]), keep)
     train, test = splits["train"], splits["test"]
     variant = f"{train.name} {len(train):,} / {test.name} {len(test):,} images,"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import gc
 import json
-from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+import posixpath
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,8 @@ from bench import (
     narrow,
 )
 from bench_datasets.label_lists import ABSENT, DROP_ABSENT, labels_kept, matrix, read_text
+from bench_datasets.label_names import ODD_NAMES, check, composed
+from bench_datasets.listing import counted, find_file, printable
 from bench_datasets.own_images import K, part_names
 
 EXPECTS = (
@@ -45,7 +48,7 @@ def build(request: DatasetRequest) -> Dataset:
     keep = bool(options["keep_unlabelled"])
     names = part_names(request, lambda name: _annotations(root, name).is_file())
     folder = str(options["images"])
-    splits = {
+    read = {
         part: read_split(
             "coco-json",
             name,
@@ -57,6 +60,10 @@ def build(request: DatasetRequest) -> Dataset:
         )
         for part, name in names.items()
     }
+    listing = str(_annotations(root, names["train"]))
+    notes = [note for _, found in read.values() for note in found]
+    notes += check(dict.fromkeys(read["train"][0].labels, listing), (), options, separator=None)
+    splits = {part: split for part, (split, _) in read.items()}
     splits, left_out = same_labels("coco-json", splits, str(options["absent_labels"]), keep)
     counts = " / ".join(f"{split.name} {len(split):,}" for split in splits.values())
     k = min(int(options["k"]), len(splits["train"].labels))
@@ -69,6 +76,7 @@ def build(request: DatasetRequest) -> Dataset:
         protocol=f"top{k}@1",
         validation=splits.get("validation"),
         source="your own images",
+        notes=tuple(notes),
     )
 
 
@@ -95,8 +103,10 @@ def read_split(
     keep_unlabelled: bool,
     expects: str,
     root: Path | None = None,
-) -> Split:
+) -> tuple[Split, tuple[str, ...]]:
     """Return the split that the instances file ``path`` lists, its images in the first of ``folders`` that has them.
+
+    And notes on images left out.
 
     Ids are the file's, or with ``root`` the paths below it: each file of a user's own set may number from 1.
     Labels are in the order of their category ids. ``sizes`` are the instances' areas, or those of their boxes, over
@@ -104,11 +114,11 @@ def read_split(
     """
     content = _load(path, expects)
     try:
-        categories = [(int(entry["id"]), str(entry["name"])) for entry in content["categories"]]
-        images = [(int(entry["id"]), entry) for entry in content["images"]]
-        files = {image: str(entry["file_name"]) for image, entry in images}
-        found = [(int(entry["image_id"]), int(entry["category_id"]), entry) for entry in content["annotations"]]
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        categories = [(_id(entry, "id"), composed(_text(entry, "name"))) for entry in content["categories"]]
+        images = [(_id(entry, "id"), entry) for entry in content["images"]]
+        files = {image: posixpath.normpath(_text(entry, "file_name")) for image, entry in images}
+        found = [(_id(entry, "image_id"), _id(entry, "category_id"), entry) for entry in content["annotations"]]
+    except (KeyError, TypeError, ValueError) as error:
         reason = f"no {error} where one is needed" if isinstance(error, KeyError) else str(error)
         raise DataError(f"{path} is no COCO instances file: {reason}") from None
     listed, names = dict(images), dict(categories)
@@ -130,23 +140,52 @@ def read_split(
     if not chosen:
         raise DataError(f"{path}: no image with an annotation")
     for image in chosen:
-        if PurePosixPath(files[image]).is_absolute() or ".." in PurePosixPath(files[image]).parts:
+        first_part = files[image].replace("\\", "/").split("/")[0]
+        if first_part in {"", ".."} or first_part[1:] == ":":
             raise DataError(f"{path}: image {image} has file_name '{files[image]}', which leaves the image folder")
     first = files[chosen[0]]
     places = [folder for folder in folders if folder.is_dir()]
-    folder = next((place for place in places if (place / first).is_file()), places[0] if places else None)
+    folder = next((place for place in places if find_file(place, first)), places[0] if places else None)
     own_name = (folder or folders[0]).relative_to(root) if root else None
-    return Split(
+    left_out = [files[image] for image in files if image not in set(chosen)] if len(chosen) < len(files) else []
+    split = Split(
         dataset=dataset,
         name=name,
-        ids=tuple(str(image) if own_name is None else (own_name / files[image]).as_posix() for image in chosen),
+        ids=tuple(
+            str(image) if own_name is None else printable((own_name / files[image]).as_posix()) for image in chosen
+        ),
         labels=tuple(names[category] for category in sorted(names)),
         truth=matrix([present[image] for image in chosen], len(names)),
-        images=FolderImages(tuple(folder / files[image] for image in chosen), str(path))
+        images=_images(folder, [files[image] for image in chosen], path)
         if folder
         else MissingImages(tuple(files[image] for image in chosen), f"there is no folder {folders[0]}"),
         sizes=_sizes([present[image] for image in chosen], len(names)),
     )
+    remedy = "without an object are left out, and kept with --set dataset.keep_unlabelled=true"
+    return split, counted(name, {f"images {remedy}": left_out})
+
+
+def _images(folder: Path, names: Sequence[str], listing: Path) -> FolderImages:
+    """Return the images of ``names``, which may be written with backslashes or in another Unicode form."""
+    try:
+        return FolderImages(tuple(folder / name for name in names), str(listing))
+    except (DataError, OSError, ValueError):
+        return FolderImages(tuple(folder / (find_file(folder, name) or name) for name in names), str(listing))
+
+
+def _id(entry: Mapping[str, object], name: str) -> int:
+    """Return an id, which must be a whole number: one that is cut would be another image's or category's."""
+    value = entry[name]
+    if isinstance(value, bool) or not (isinstance(value, int) or (isinstance(value, float) and value.is_integer())):
+        raise ValueError(f"{name} is {value!r:.60}, allowed: a whole number, in {entry!s:.120}")
+    return int(value)
+
+
+def _text(entry: Mapping[str, object], name: str) -> str:
+    value = entry[name]
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError(f"{name} is {value!r:.60}, allowed: text, in {entry!s:.120}")
+    return value
 
 
 def _check_unique(path: Path, what: str, values: Sequence[object]) -> None:
@@ -226,6 +265,7 @@ SPEC = DatasetSpec(
         Option("images", "", "folder of the images, relative to the data root; empty: looked for"),
         K,
         KEEP,
+        ODD_NAMES,
         ABSENT,
     ),
     expects=EXPECTS,

@@ -46,6 +46,9 @@ def _read(path: Path) -> dict[str, list[str]]:
         file, tab, words = line.rstrip("\n").partition("\t")
         if not tab:
             raise DataError(f"{path} line {number}: found '{line[:60]}', expected '<file><tab><word>,<word>'")
+        file = file.strip().replace("\\", "/")
+        if file.startswith("/") or ".." in file.split("/"):
+            raise DataError(f"{path} line {number}: '{file}' lies outside the image folder")
         if file in lines:
             raise DataError(f"{path} line {number}: image {file} stands twice")
         lines[file] = [word.strip() for word in words.split(",") if word.strip()]

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import posixpath
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from bench import DataError, Dataset, DatasetRequest, DatasetSpec, Option
-from bench_datasets.label_lists import ABSENT, DROP_ABSENT, separator
+from bench import DataError, Dataset, DatasetRequest, DatasetSpec, Option, OptionValue
+from bench_datasets.cells import VALUES, meanings
+from bench_datasets.label_lists import ABSENT, DROP_ABSENT, ENCODING, read_names, separator
+from bench_datasets.label_names import NO_LABEL, ODD_NAMES
+from bench_datasets.label_values import LABELS_ARE, SEPARATOR, named
+from bench_datasets.listing import counted, list_images, printable
 from bench_datasets.own_images import K, Part, assemble, part_names
-from bench_datasets.tables import Layout, Row, images_of, read_table
+from bench_datasets.tables import DELIMITERS, Layout, Row, images_of, read_table
 
 EXPECTS = (
     "train.csv and test.csv, or labels.csv for all, whose columns are path and labels; paths are relative to the folder"
 )
-DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t"}
 REMEDY = "Try: --set dataset.path_column=NAME --set dataset.labels_column=NAME"
 SPLIT_NAMES = {"validation": "validation", "valid": "validation", "val": "validation", "train": "train", "test": "test"}
 
@@ -23,62 +29,90 @@ SPLIT_NAMES = {"validation": "validation", "valid": "validation", "val": "valida
 def build(request: DatasetRequest) -> Dataset:
     """Return the data set. Labels are in the order of ``labels.txt`` where there is one, else sorted."""
     assert request.root is not None
-    options = request.options
+    options, root = request.options, request.root
     layout = Layout(
         str(options["path_column"]),
         str(options["labels_column"]),
         str(options["split_column"]),
         DELIMITERS[str(options["delimiter"])],
-        separator(options),
+        _several(options, "label_columns"),
+        _several(options, "not_labels"),
+        meanings(options),
+        str(options["encoding"]),
     )
-    parts, columns, how = _read_parts(request, layout)
-    root = request.root
+    if (layout.columns or layout.others) and layout.labels:
+        layout = replace(layout, labels="")
+    listed, columns, how, notes = _read_parts(request, layout)
+    outside = options["outside"] == "allow"
+    parts = {part: _part(root, part, rows, outside) for part, rows in listed.items()}
+    first = next(iter(parts))
+    parts[first] = replace(parts[first], notes=(*notes, *_unlisted(root, listed), *parts[first].notes))
+    if layout.labels:
+        names = root / "labels.txt"
+        numbered = options["labels_are"] in {"numbers", "multi-hot"} or any(
+            row.labels and str(row.labels)[0] in "[(" for rows in listed.values() for row in rows
+        )
+        parts = named(parts, read_names(names) if numbered and names.is_file() else (), options)
     return assemble(
         "csv",
         root.absolute().name,
-        {part: _part(root, part, rows) for part, rows in parts.items()},
+        parts,
         options,
         listed=root / "labels.txt",
         names=columns,
         how=how,
-        remedy=f"Is '{layout.separator}' what separates labels?",
+        remedy=f"Is '{separator(options)}' what separates labels?",
+        separator=separator(options) if layout.labels else None,
     )
 
 
-def _read_parts(request: DatasetRequest, layout: Layout) -> tuple[dict[str, list[Row]], tuple[str, ...], str]:
-    """Return the rows of train, test and perhaps validation, the label columns, and how the split came about."""
+def _several(options: Mapping[str, OptionValue], name: str) -> tuple[str, ...]:
+    return tuple(filter(None, (text.strip() for text in str(options[name]).split(","))))
+
+
+def _read_parts(
+    request: DatasetRequest, layout: Layout
+) -> tuple[dict[str, list[Row]], tuple[str, ...], str, tuple[str, ...]]:
+    """Return the rows of train, test and perhaps validation, the label columns, how the split came about, and notes."""
     root = request.root
     assert root is not None
-    ending = "tsv" if layout.delimiter == "\t" else "csv"
-    names = part_names(request, lambda name: (root / f"{name}.{ending}").is_file())
-    files = {part: root / f"{name}.{ending}" for part, name in names.items()}
+
+    def file(name: str) -> Path:
+        endings = ("tsv", "csv") if layout.delimiter == "\t" else ("csv",)
+        return next((path for ending in endings if (path := root / f"{name}.{ending}").is_file()), root / f"{name}.csv")
+
+    names = part_names(request, lambda name: file(name).is_file())
+    files = {part: file(name) for part, name in names.items()}
     if files["train"].is_file() or files["test"].is_file():
-        read = {part: read_table(file, layout, REMEDY) for part, file in files.items()}
-        columns = read["train"][1]
-        for part, (_, found) in read.items():
-            if found != columns:
+        read = {part: read_table(path, layout, REMEDY) for part, path in files.items()}
+        columns = read["train"].columns
+        for part, found in read.items():
+            if found.columns != columns:
                 raise DataError(f"{files[part]} line 1: other label columns than {files['train']}")
-        return (
-            {part: rows for part, (rows, _) in read.items()},
-            columns,
-            f"{files['train'].name} and {files['test'].name}",
-        )
-    table = root / f"labels.{ending}"
-    if not table.is_file():
-        raise DataError(f"no file {files['train']} and no {table}. '--data-root' should hold {EXPECTS}")
-    rows, columns = read_table(table, layout, REMEDY)
-    if any(row.split for row in rows):
-        return _by_column(rows, layout.split), columns, f"split by column '{layout.split}'"
+        rows = {part: found.rows for part, found in read.items()}
+        notes = tuple(note for found in read.values() for note in found.notes)
+        unread = [path.name for path in sorted(root.glob("*.[ct]sv")) if path not in files.values()]
+        notes += counted("data root", {f"tables not read, as {files['train'].name} is there": unread})
+        return rows, columns, f"{files['train'].name} and {files['test'].name}", notes
+    path = file("labels")
+    if not path.is_file():
+        tabs = any((root / f"{name}.tsv").is_file() for name in (*names.values(), "labels"))
+        hint = ". There are .tsv files. Try: --set dataset.delimiter=tab" if tabs else ""
+        raise DataError(f"no file {files['train']} and no {path}. '--data-root' should hold {EXPECTS}{hint}")
+    table = read_table(path, layout, REMEDY)
+    rows_read, columns, notes = table.rows, table.columns, table.notes
+    if any(row.split for row in rows_read):
+        return _by_column(rows_read, layout.split), columns, f"split by column '{layout.split}'", notes
     fraction, seed = float(request.options["test_fraction"]), int(request.options["split_seed"])
-    order = np.random.default_rng(seed).permutation(len(rows))
-    held = set(order[: max(round(fraction * len(rows)), 1)].tolist())
+    order = np.random.default_rng(seed).permutation(len(rows_read))
+    held = set(order[: max(round(fraction * len(rows_read)), 1)].tolist())
     parts = {
-        "train": [row for number, row in enumerate(rows) if number not in held],
-        "test": [row for number, row in enumerate(rows) if number in held],
+        "train": [row for number, row in enumerate(rows_read) if number not in held],
+        "test": [row for number, row in enumerate(rows_read) if number in held],
     }
     if not parts["train"]:
-        raise DataError(f"{table}: {len(rows)} images are too few to split. Try: --set dataset.test_fraction=0.2")
-    return parts, columns, f"{fraction:.0%} drawn for test with seed {seed}"
+        raise DataError(f"{path}: {len(rows_read)} images are too few to split. Try: --set dataset.test_fraction=0.2")
+    return parts, columns, f"{fraction:.0%} drawn for test with seed {seed}", notes
 
 
 def _by_column(rows: Sequence[Row], column: str) -> dict[str, list[Row]]:
@@ -94,10 +128,49 @@ def _by_column(rows: Sequence[Row], column: str) -> dict[str, list[Row]]:
     return {part: found for part, found in parts.items() if found}
 
 
-def _part(root: Path, part: str, rows: Sequence[Row]) -> Part:
-    images = images_of(root, rows)
-    ids = tuple(row.path for row in rows)
-    return Part(part, ids, [row.labels for row in rows], images, lambda number: rows[number].place)
+def _part(root: Path, part: str, rows: Sequence[Row], outside: bool) -> Part:
+    rows, images = images_of(root, [_inside(root, row, outside) for row in rows])
+    ids = tuple(printable(row.path) for row in rows)
+    ignored = [row.ignored for row in rows]
+    return Part(
+        part,
+        ids,
+        [row.labels for row in rows],
+        images,
+        lambda number: rows[number].place,
+        ignored if any(ignored) else None,
+    )
+
+
+def _inside(root: Path, row: Row, outside: bool) -> Row:
+    """Return the row, an absolute path below ``root`` made relative. Raises ``DataError`` for one outside of it."""
+    whole = str(root.absolute())
+    path = posixpath.relpath(row.path, whole) if row.path.startswith(whole.rstrip("/") + "/") else row.path
+    # A Windows path, C:\photos\1.jpg, is outside of every folder here; so is ..\1.jpg.
+    slashes = posixpath.normpath(path.replace("\\", "/"))
+    leaves = slashes == ".." or slashes.startswith(("/", "../")) or slashes[1:3] == ":/"
+    if leaves and not outside:
+        raise DataError(
+            f"{row.place}: image {row.path[:300]} lies outside the data root {root}."
+            " Try: --set dataset.outside=allow to read it there, or another --data-root"
+        )
+    return replace(row, path=path)
+
+
+def _unlisted(root: Path, listed: Mapping[str, Sequence[Row]]) -> tuple[str, ...]:
+    """Return notes on the images that lie beside listed ones and are in no table."""
+    paths = {row.path.replace("\\", "/") for rows in listed.values() for row in rows}
+    known = {unicodedata.normalize("NFC", path) for path in paths}
+    missing: list[str] = []
+    for folder in sorted({posixpath.dirname(path) for path in paths}):
+        if not posixpath.isabs(folder) and (root / folder).is_dir():
+            there = list_images(root / folder, deep=False).images
+            missing += [
+                path
+                for name in there
+                if unicodedata.normalize("NFC", path := posixpath.join(folder, name)) not in known
+            ]
+    return counted("data root", {"images beside the listed ones are in no table": missing})
 
 
 SPEC = DatasetSpec(
@@ -108,9 +181,17 @@ SPEC = DatasetSpec(
     options=(
         Option("path_column", "path", "column of the image files, relative to the data root"),
         Option("labels_column", "labels", "column of the label names; empty: each label is a column of 0 and 1"),
+        Option("label_columns", "", "where each label is a column: which, as in dog,cat; empty: all that are left"),
+        Option("not_labels", "", "where each label is a column: which are none, as in age,is_valid"),
         Option("split_column", "split", "column of labels.csv with train, validation or test"),
-        Option("delimiter", "comma", "what separates columns; tab reads .tsv files", choices=tuple(DELIMITERS)),
-        Option("separator", ";", "what separates label names in one cell"),
+        Option("delimiter", "comma", "what separates columns; tab reads .tsv files, too", choices=tuple(DELIMITERS)),
+        ENCODING,
+        SEPARATOR,
+        LABELS_ARE,
+        VALUES,
+        NO_LABEL,
+        ODD_NAMES,
+        Option("outside", "error", "images outside the data root, by .. or a whole path", choices=("error", "allow")),
         Option("test_fraction", 0.2, "share drawn for test where no split is given", minimum=0.01, maximum=0.9),
         Option("split_seed", 0, "of that draw", minimum=0),
         K,

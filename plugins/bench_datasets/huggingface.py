@@ -23,7 +23,9 @@ from bench import (
     progress_shown,
 )
 from bench_datasets.arrow_columns import IMAGE_COLUMN, LABELS_COLUMN, Columns, content, find_columns, label_values
-from bench_datasets.label_lists import ABSENT, DROP_ABSENT, read_names
+from bench_datasets.cells import VALUES
+from bench_datasets.label_lists import ABSENT, DROP_ABSENT, read_names, separator
+from bench_datasets.label_names import NO_LABEL, ODD_NAMES
 from bench_datasets.label_values import LABELS_ARE, SEPARATOR, named
 from bench_datasets.own_images import K, Part, assemble, part_names
 
@@ -67,6 +69,7 @@ def build(request: DatasetRequest) -> Dataset:
         listed=listed,
         names=found.names,
         remedy="Try: --set dataset.labels_column=NAME",
+        separator=None if found.numbers else separator(options),
     )
 
 
@@ -209,6 +212,9 @@ SPEC = DatasetSpec(
         LABELS_COLUMN,
         LABELS_ARE,
         SEPARATOR,
+        VALUES,
+        NO_LABEL,
+        ODD_NAMES,
         K,
         ABSENT,
     ),

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import json
 import posixpath
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
-from bench import DataError, Dataset, DatasetRequest, DatasetSpec, FolderImages, Option
-from bench_datasets.label_lists import ABSENT, DROP_ABSENT, read_lines, separator
+from bench import DataError, Dataset, DatasetRequest, DatasetSpec, FolderImages, Option, OptionValue
+from bench_datasets.cells import VALUES
+from bench_datasets.label_lists import ABSENT, DROP_ABSENT, ENCODING, read_lines, read_names, separator
+from bench_datasets.label_names import NO_LABEL, ODD_NAMES
+from bench_datasets.label_values import LABELS_ARE, SEPARATOR, named
+from bench_datasets.listing import Listing, counted, in_words, is_hidden, list_images, printable, same_content
 from bench_datasets.own_images import K, Part, assemble, part_names
 from bench_datasets.tables import Layout, Row, images_of, read_table
 
@@ -15,78 +21,130 @@ EXPECTS = (
     "folders train and test of images, each with labels.csv (path,labels), metadata.csv or metadata.jsonl"
     " (file_name, labels), or with a folder for each label"
 )
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
+LABELS_FILES = ("labels.csv", "metadata.csv", "metadata.jsonl")
 
 
 def build(request: DatasetRequest) -> Dataset:
     """Return the data set. Labels are in the order of ``labels.txt`` in the data root, else sorted."""
     assert request.root is not None
     root, options = request.root, request.options
-    between, unlisted_allowed = separator(options), options["unlisted"] == "unlabelled"
+    between = separator(options)
     names = part_names(request, lambda name: (root / name).is_dir())
-    parts = {part: _read(root, name, between, unlisted_allowed) for part, name in names.items()}
-    remedy = f"'--data-root' should hold {EXPECTS}"
-    return assemble("imagefolder", root.absolute().name, parts, options, listed=root / "labels.txt", remedy=remedy)
+    parts = {part: _read(root, name, options) for part, name in names.items()}
+    others = sorted(path.name for path in root.iterdir() if path.is_dir() and not is_hidden(path.name))
+    first = parts["train"]
+    unread = counted(
+        "data root", {"folders that are no part": [other for other in others if other not in names.values()]}
+    )
+    parts["train"] = replace(first, notes=(*unread, *first.notes))
+    # Names of folders were no texts to be split.
+    texts = any(isinstance(labels, str) for part in parts.values() for labels in part.labels)
+    listed = root / "labels.txt"
+    numbered = options["labels_are"] in {"numbers", "multi-hot"}
+    return assemble(
+        "imagefolder",
+        root.absolute().name,
+        named(parts, read_names(listed) if numbered and listed.is_file() else (), options) if texts else parts,
+        options,
+        listed=listed,
+        remedy=f"'--data-root' should hold {EXPECTS}",
+        separator=between if texts else None,
+    )
 
 
-def _read(root: Path, name: str, between: str, unlisted_allowed: bool) -> Part:
+def _read(root: Path, name: str, options: Mapping[str, OptionValue]) -> Part:
     """Return a part of the data set: the folder ``name`` of the root."""
     folder = root / name
     if not folder.is_dir():
         raise DataError(f"no folder {folder}. '--data-root' should hold {EXPECTS}")
-    there = [
-        path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*")) if path.suffix.lower() in SUFFIXES
-    ]
-    if not there:
-        raise DataError(f"{folder}: no images. Their names end in one of {', '.join(sorted(SUFFIXES))}")
-    listing = next(
-        (folder / file for file in ("labels.csv", "metadata.csv", "metadata.jsonl") if (folder / file).is_file()), None
-    )
+    there = list_images(folder, known=(*LABELS_FILES, "labels.txt"))
+    notes = in_words(name, there.passed)
+    if not there.images:
+        raise DataError(f"{folder}: no images{': ' + '; '.join(notes) if notes else ''}. Expected: {EXPECTS}")
+    listing = next((folder / file for file in LABELS_FILES if (folder / file).is_file()), None)
     if listing is None:
-        rows, images = _by_folder(folder, there)
+        rows, images, more = _by_folder(folder, name, there)
     else:
-        rows = _listed(listing, between, there, unlisted_allowed)
-        if odd := next((row for row in rows if row.path.startswith(("/", "../"))), None):
-            raise DataError(f"{odd.place}: image {odd.path} lies outside {folder}")
-        images = images_of(folder, rows)
-    ids = tuple(f"{name}/{row.path}" for row in rows)
-    return Part(name, ids, [row.labels for row in rows], images, lambda number: rows[number].place)
+        rows, images, more = _listed(listing, there, options)
+    ids = tuple(f"{name}/{printable(row.path)}" for row in rows)
+    labels = [row.labels for row in rows]
+    return Part(name, ids, labels, images, lambda number: rows[number].place, notes=(*notes, *more))
 
 
-def _listed(listing: Path, between: str, there: list[str], unlisted_allowed: bool) -> list[Row]:
+def _listed(
+    listing: Path, there: Listing, options: Mapping[str, OptionValue]
+) -> tuple[list[Row], FolderImages, tuple[str, ...]]:
     """Return the images of a labels file, and on request those of the folder that it lacks, without labels."""
+    folder = listing.parent
+    others = [name for name in LABELS_FILES if name != listing.name and (folder / name).is_file()]
+    notes = counted(folder.name, {f"labels files not read, as {listing.name} is": others})
     if listing.suffix == ".jsonl":
-        rows = _read_json_lines(listing, between)
+        rows = _read_json_lines(listing)
     else:
         column = "path" if listing.name == "labels.csv" else "file_name"
-        rows, _ = read_table(listing, Layout(column, "labels", "split", ",", between), f"Expected: {column} and labels")
+        layout = Layout(column, "labels", "split", ",", encoding=str(options["encoding"]))
+        table = read_table(listing, layout, f"Expected: {column} and labels")
+        rows, notes = table.rows, notes + table.notes
+    if odd := next((row for row in rows if row.path.replace("\\", "/").startswith(("/", "../"))), None):
+        raise DataError(f"{odd.place}: image {odd.path} lies outside {folder}")
+    rows, images = images_of(folder, rows)
     known = {row.path for row in rows}
-    unlisted = [path for path in there if path not in known]
-    if unlisted and not unlisted_allowed:
+    unlisted = [path for path in there.images if path not in known]
+    if unlisted and options["unlisted"] != "unlabelled":
         raise DataError(
-            f"{listing}: {len(unlisted)} images of the folder are not listed, as {unlisted[0]}."
+            f"{listing}: {len(unlisted)} images of the folder are not listed, as {printable(unlisted[0])}."
             " Try: --set dataset.unlisted=unlabelled to take them as images without a label"
         )
-    return rows + [Row(str(listing), path, (), "") for path in unlisted]
+    if unlisted:
+        notes += counted(folder.name, {"images taken as unlabelled, in no labels file": unlisted})
+        rows += [Row(str(listing), path, "") for path in unlisted]
+        images = FolderImages(tuple(folder / row.path for row in rows))
+    return rows, images, notes
 
 
-def _by_folder(folder: Path, there: list[str]) -> tuple[list[Row], FolderImages]:
-    """Return labels by the first folder of each path: an image in several of them has several labels."""
-    labels: dict[str, list[str]] = {}
-    files: dict[str, Path] = {}
-    for path in there:
-        label, slash, rest = path.partition("/")
+def _by_folder(folder: Path, part: str, there: Listing) -> tuple[list[Row], FolderImages, tuple[str, ...]]:
+    """Return labels by the first folder of each path: an image in several of them has several labels.
+
+    Files of one name in several labels' folders are one image where their bytes are equal, and else as many as differ.
+    """
+    places: dict[str, list[str]] = {}
+    for path in there.images:
+        _, slash, rest = path.partition("/")
         if not slash:
             raise DataError(
-                f"{folder}: image {path} lies in no label's folder, and there is no labels.csv. Expected: {EXPECTS}"
+                f"{folder}: image {printable(path)} lies in no label's folder, and there is no labels.csv."
+                f" Expected: {EXPECTS}"
             )
-        labels.setdefault(rest, []).append(label)
-        files.setdefault(rest, folder / path)
-    rows = [Row(str(files[image]), image, tuple(names), "") for image, names in labels.items()]
-    return rows, FolderImages(tuple(files.values()))
+        places.setdefault(rest, []).append(path)
+    rows: list[Row] = []
+    files: list[Path] = []
+    differing: list[str] = []
+    for rest, paths in places.items():
+        groups = list(same_content([folder / path for path in paths]))
+        for group in groups:
+            names = tuple(printable(path.relative_to(folder).parts[0]) for path in group)
+            # The name alone does not tell images apart that differ: then the path of the first does.
+            image = rest if len(groups) == 1 else group[0].relative_to(folder).as_posix()
+            rows.append(Row(printable(str(group[0])), image, names))
+            files.append(group[0])
+        if len(groups) > 1:
+            differing.append(rest)
+    if len({row.path for row in rows}) < len(rows):  # a label's folder that lies in another one's
+        rows = [
+            Row(row.place, file.relative_to(folder).as_posix(), row.labels)
+            for row, file in zip(rows, files, strict=True)
+        ]
+    labels = {path.partition("/")[0] for path in there.images}
+    notes = (
+        *counted(part, {"names with other content in each label's folder, so other images": differing}),
+        *counted(
+            part, {"folders without an image, so no label": [name for name in there.folders if name not in labels]}
+        ),
+    )
+    return rows, FolderImages(tuple(files)), notes
 
 
-def _read_json_lines(path: Path, between: str) -> list[Row]:
+def _read_json_lines(path: Path) -> list[Row]:
     """Return the rows of a file of JSON lines, each with ``file_name`` and ``labels``: a list, or one text."""
     rows: dict[str, Row] = {}
     expected = '{"file_name": ..., "labels": [...]} on each line'
@@ -94,15 +152,16 @@ def _read_json_lines(path: Path, between: str) -> list[Row]:
         place = f"{path} line {number}"
         try:
             entry = json.loads(line)
-            image, names = posixpath.normpath(str(entry["file_name"])), entry["labels"]
+            name, names = entry["file_name"], entry["labels"]
+            image = posixpath.normpath(name)
         except (ValueError, KeyError, TypeError, RecursionError):
             raise DataError(f"{place}: found '{line[:60]}', expected {expected}") from None
         if image in rows:
             raise DataError(f"{place}: image {image} stands twice")
-        texts = names.split(between) if isinstance(names, str) else names
-        if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+        texts = names if isinstance(names, list) else None
+        if not isinstance(names, str) and (texts is None or not all(isinstance(text, str) for text in texts)):
             raise DataError(f"{place}: labels are {names!r:.60}, expected a list of names")
-        rows[image] = Row(place, image, tuple(dict.fromkeys(text.strip() for text in texts if text.strip())), "")
+        rows[image] = Row(place, image, names if texts is None else tuple(text for text in texts if text.strip()))
     return list(rows.values())
 
 
@@ -112,7 +171,12 @@ SPEC = DatasetSpec(
     build=build,
     without_absent_labels=DROP_ABSENT,
     options=(
-        Option("separator", ";", "what separates label names in one cell"),
+        SEPARATOR,
+        LABELS_ARE,
+        VALUES,
+        NO_LABEL,
+        ODD_NAMES,
+        ENCODING,
         Option("unlisted", "error", "images that the labels file lacks", choices=("error", "unlabelled")),
         K,
         ABSENT,

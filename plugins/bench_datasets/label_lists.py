@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 import itertools
+import shlex
+import unicodedata
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
@@ -22,19 +25,61 @@ DROP_ABSENT = f"--set dataset.{ABSENT.name}=drop"
 """What a user types so that they are left out."""
 
 
-def read_text(path: Path, expected: str) -> str:
+ENCODING = Option("encoding", "utf-8", "of the tables, as in cp1252 for what Excel writes in western Europe")
+MARKS = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+"""First bytes that are sure to be of another encoding than UTF-8, and which."""
+
+WORDS = {"blank": " ", "tab": "\t", "line": "\n", "comma": ",", "semicolon": ";", "pipe": "|"}
+"""What is typed for a separator that a command line would lose, or that a shell reads otherwise."""
+
+
+def read_text(path: Path, expected: str, encoding: str = "") -> str:
     """Return the text of a file, without its byte-order mark; ``expected`` says what the file should be.
 
-    Raises ``DataError`` where the file is absent or, with the line, not UTF-8.
+    UTF-16 is read where its mark is there. Raises ``DataError`` where the file is absent or, with the line, not text in
+    ``encoding``; an ``encoding`` that is not empty is one that the user can set.
     """
     try:
         content = path.read_bytes()
-        return content.decode("utf-8-sig")
     except FileNotFoundError:
         raise DataError(f"no file {path}. Expected there: {expected}") from None
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}. Expected there: {expected}") from None
+    told = encoding.lower().replace("_", "-") not in {"", "utf-8", "utf8", "utf-8-sig"}
+    chosen = encoding if told else MARKS.get(content[:2], "utf-8-sig")
+    try:
+        text = content.decode(chosen)
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
-        raise DataError(f"{path} line {line}: not UTF-8 text. Expected: {expected}") from None
+        other = "utf-8" if told else _likely(content)
+        remedy = (
+            f"--set dataset.encoding={other}" if encoding else f"iconv -f {other} -t utf-8 {shlex.quote(str(path))}"
+        )
+        name = chosen.upper().removesuffix("-SIG")
+        raise DataError(
+            f"{path} line {line}: not {name} text, perhaps {other}. Expected: {expected}. Try: {remedy}"
+        ) from None
+    except LookupError:
+        raise UsageError(
+            f"option encoding: found '{encoding}', allowed: what Python knows, as utf-8, cp1252, gb18030 or shift_jis."
+            " Try: --set dataset.encoding=cp1252"
+        ) from None
+    if "\0" in text:
+        other = _likely(content)
+        remedy = (
+            f"--set dataset.encoding={other}" if encoding else f"iconv -f {other} -t utf-8 {shlex.quote(str(path))}"
+        )
+        raise DataError(
+            f"{path}: holds zero bytes, so it is no {chosen.upper().removesuffix('-SIG')} text. Try: {remedy}"
+        )
+    return text
+
+
+def _likely(content: bytes) -> str:
+    """Return the encoding that text which is not UTF-8 is most likely in."""
+    if content[:200].count(0) * 3 > len(content[:200]):
+        return "utf-16-be" if content[:1] == b"\0" else "utf-16-le"
+    return "cp1252"
 
 
 def read_lines(path: Path, expected: str) -> list[tuple[int, str]]:
@@ -45,21 +90,22 @@ def read_lines(path: Path, expected: str) -> list[tuple[int, str]]:
 
 
 def separator(options: Mapping[str, OptionValue]) -> str:
-    """Return the option ``separator``, which separates label names; raises ``UsageError`` where it is empty."""
+    """Return the text that separates label names, for the option ``separator``; ``UsageError`` where it is empty."""
     if not (text := str(options["separator"])):
         raise UsageError(
             "option separator: found '', allowed: text of one letter or more. Try: --set dataset.separator=;"
         )
-    return text
+    return WORDS.get(text, text)
 
 
 def read_names(path: Path) -> tuple[str, ...]:
     """Return the label names of a file with one on each line; raises ``DataError`` where one stands twice."""
     lines: dict[str, int] = {}
     for number, line in read_lines(path, "a label name on each line"):
-        first = lines.setdefault(line.strip(), number)
+        name = unicodedata.normalize("NFC", line).strip()
+        first = lines.setdefault(name, number)
         if first != number:
-            raise DataError(f"{path} line {number}: label '{line.strip()}' stands twice, first in line {first}")
+            raise DataError(f"{path} line {number}: label '{name}' stands twice, first in line {first}")
     if not lines:
         raise DataError(f"{path}: no label. Expected: a label name on each line")
     return tuple(lines)

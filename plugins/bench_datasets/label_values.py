@@ -1,4 +1,4 @@
-"""Labels as columns and shards hold them: names, numbers, or 0 and 1 for each label; one value, or a list."""
+"""Labels as columns, cells and shards hold them: names, numbers, or 0 and 1 for each label; one value, or a list."""
 
 from __future__ import annotations
 
@@ -6,17 +6,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from bench import DataError, Option, OptionValue
+from bench_datasets.cells import IGNORE, NUMBER, YES, canonical, looks_like_a_list, meanings, parse_list, truth
 from bench_datasets.label_lists import separator
 from bench_datasets.own_images import Part
 
 LABELS_ARE = Option(
     "labels_are",
     "auto",
-    "what the numbers of a labels column are: each a label's number, or 0 and 1 for each label",
-    choices=("auto", "numbers", "multi-hot"),
+    "what labels hold: names, each a label's number, or 0 and 1 for each label; auto refuses what may be either",
+    choices=("auto", "names", "numbers", "multi-hot"),
 )
-
-SEPARATOR = Option("separator", ";", "what separates label names in one text")
+SEPARATOR = Option("separator", ";", "what separates label names in one text: ; , | or another, or blank, tab, line")
+ASK = "Try: --set dataset.labels_are=multi-hot where they are 0 and 1 for each label, =numbers where each is a label"
 
 Place = Callable[[int], str]
 
@@ -27,26 +28,25 @@ def named(
     """Return ``parts``, whose labels are values as they were read, with the names of each image's labels.
 
     ``names`` are those that numbers stand for; where there are none, a number is its own name. A text is split at
-    the separator; ``None`` and an empty list hold no label. Numbers are multi-hot where all of all parts are 0 or 1, in
-    lists of one length, and one list holds a value twice; not where they are ``sure`` to be labels' numbers. Raises
-    ``DataError`` with the place of a value of another kind and of a number that has no name.
+    the separator, or is a list as Python or JSON writes it; ``None`` and an empty list hold no label. Numbers that
+    may be labels or 0 and 1 for each label are refused, unless the option ``labels_are`` tells, or they are ``sure`` to
+    be labels' numbers. Raises ``DataError`` with the place of a value of another kind and of a number without a name.
     """
-    between, labels_are = separator(options), str(options["labels_are"])
-    lists = {
-        key: [_as_list(value, between, part.place, row) for row, value in enumerate(part.labels)]
-        for key, part in parts.items()
-    }
-    everything = [entries for found in lists.values() for entries in found]
-    if labels_are == "multi-hot" or (labels_are == "auto" and not sure and _is_multi_hot(everything)):
-        called = names or [str(number) for number in range(max(map(len, everything), default=0))]
-        return {
-            key: replace(part, labels=_from_multi_hot(lists[key], called, part.place)) for key, part in parts.items()
-        }
+    between, kind = separator(options), str(options["labels_are"])
+    lists = {key: _lists(part, between) for key, part in parts.items()}
+    rows = [(part.place, row, entries) for key, part in parts.items() for row, entries in enumerate(lists[key])]
+    asked = kind != "auto"
+    if not asked:
+        single = not any(isinstance(value, list | tuple | str) for part in parts.values() for value in part.labels)
+        kind = "numbers" if sure or single else _kind(rows, len(names))
+    if kind == "multi-hot":
+        return {key: _multi_hot(part, lists[key], names, options, told=asked) for key, part in parts.items()}
+    convert: Callable[[object], object] = CONVERT[kind] if asked else lambda entry: entry
     return {
         key: replace(
             part,
             labels=[
-                tuple(dict.fromkeys(_name(entry, names, part.place, row) for entry in entries))
+                tuple(dict.fromkeys(_name(convert(entry), names, part.place, row) for entry in entries))
                 for row, entries in enumerate(lists[key])
             ],
         )
@@ -54,41 +54,128 @@ def named(
     }
 
 
-def _as_list(value: object, between: str, place: Place, row: int) -> list[object]:
+def _lists(part: Part, between: str) -> list[list[object]]:
+    """Return each image's labels as a list. Raises ``DataError`` where some texts are lists, and others are not."""
+    texts = [row for row, value in enumerate(part.labels) if isinstance(value, str) and value.strip()]
+    as_lists = [row for row in texts if looks_like_a_list(part.labels[row])]
+    if as_lists and len(as_lists) < len(texts):
+        other = next(row for row in texts if row not in set(as_lists))
+        raise DataError(
+            f"{part.place(other)}: found '{part.labels[other]:.60}', while other cells are lists as"
+            f" {part.labels[as_lists[0]]:.60} ({part.place(as_lists[0])}). Try: write all of them in one form"
+        )
+    return [_as_list(value, between, part.place, row, bool(as_lists)) for row, value in enumerate(part.labels)]
+
+
+def _as_list(value: object, between: str, place: Place, row: int, as_list: bool) -> list[object]:
     if value is None:
         return []
+    if isinstance(value, str) and as_list and value.strip():
+        entries = parse_list(value)
+        if entries is None:
+            raise DataError(
+                f"{place(row)}: found {value:.60}, a list that cannot be read, allowed: as in ['dog', 'sofa']."
+                " Try: write dog;sofa instead"
+            )
+        return entries
     if isinstance(value, str):
-        return [name.strip() for name in value.split(between) if name.strip()]
+        parts = value.split() if between == " " else value.split(between)
+        return [name.strip() for name in parts if name.strip()]
     if isinstance(value, bool | int):
         return [value]
-    if isinstance(value, list):
-        return value
+    if isinstance(value, list | tuple):
+        return list(value)
     raise DataError(f"{place(row)}: labels are {value!r:.60}, expected names or numbers")
 
 
-def _is_multi_hot(lists: Sequence[list[object]]) -> bool:
-    filled = [entries for entries in lists if entries]
-    if not filled or not all(entry in (0, 1) for entries in filled for entry in entries):
-        return False
-    if isinstance(filled[0][0], bool | float):
-        return True
-    if not any(len(set(entries)) < len(entries) for entries in filled):
-        return False
-    if len({len(entries) for entries in filled}) > 1:
+def _kind(rows: Sequence[tuple[Place, int, list[object]]], names: int) -> str:
+    """Return what lists hold, names or numbers or multi-hot; raises ``DataError`` where that is not certain."""
+    filled = [entries for _, _, entries in rows if entries]
+    everything = [entry for entries in filled for entry in entries]
+    lengths = {len(entries) for entries in filled}
+    if not everything:
+        return "names"
+    if all(isinstance(entry, str) for entry in everything):
+        values = {canonical(entry) for entry in everything}
+        several = [entries for entries in filled if len(set(entries)) < len(entries)]
+        # A number that stands twice in a row of one length is no name.
+        numbers = len(lengths) == 1 and several and all(NUMBER.fullmatch(value) for value in values)
+        if lengths - {1} and (numbers or values <= {"0", "1", "true", "false"}):
+            raise _ask(rows)
+        return "names"
+    if not all(isinstance(entry, bool | int | float) for entry in everything):
+        return "numbers"  # and the first that is none is named
+    if all(isinstance(entry, bool) for entry in everything):
+        return "multi-hot"
+    return _kind_of_numbers(rows, filled, names)
+
+
+def _kind_of_numbers(
+    rows: Sequence[tuple[Place, int, list[object]]], filled: Sequence[list[object]], names: int
+) -> str:
+    everything = [entry for entries in filled for entry in entries]
+    lengths = {len(entries) for entries in filled}
+    repeats = any(len(set(entries)) < len(entries) for entries in filled)
+    one_length = len(lengths) == 1
+    fits = one_length and (not names or lengths == {names})
+    if not all(entry in (0, 1) for entry in everything):
+        if repeats and fits and lengths != {1}:
+            # A count of objects for each label, or a third value beside 0 and 1.
+            raise _ask([next(row for row in rows if any(entry not in (0, 1) for entry in row[2]))])
+        return "numbers"
+    if repeats and not one_length:
         raise DataError(
             "the labels are lists of 0 and 1, of different lengths. Try: --set dataset.labels_are=numbers where each is"
             " a label's number, or =multi-hot to see the row that is too short"
         )
-    return True
+    if repeats:
+        return "multi-hot"
+    if fits and (lengths != {1} or names == 1):
+        raise _ask(rows)
+    return "numbers"
 
 
-def _from_multi_hot(lists: Sequence[list[object]], names: Sequence[str], place: Place) -> list[tuple[str, ...]]:
+def _ask(rows: Sequence[tuple[Place, int, list[object]]]) -> DataError:
+    place, row, entries = next(found for found in rows if found[2])
+    return DataError(
+        f"{place(row)}: found {entries!r:.60}, which may be labels' numbers or a value for each label. {ASK}"
+    )
+
+
+def _multi_hot(
+    part: Part, lists: Sequence[list[object]], names: Sequence[str], options: Mapping[str, OptionValue], *, told: bool
+) -> Part:
+    """Return ``part`` with the names where its lists hold 1, and those that count neither way."""
+    known = meanings({"values": "", **options})
+    called = names or [str(number) for number in range(max(map(len, lists), default=0))]
+    labels, ignored = [], []
     for row, entries in enumerate(lists):
-        if entries and len(entries) != len(names):
-            raise DataError(f"{place(row)}: {len(entries)} values for {len(names)} labels")
-        if strange := [entry for entry in entries if entry not in (0, 1)]:
-            raise DataError(f"{place(row)}: found {strange[0]!r:.40}, allowed: 0 and 1 for each label")
-    return [tuple(name for name, entry in zip(names, entries, strict=False) if entry) for entries in lists]
+        if entries and len(entries) != len(called):
+            raise DataError(f"{part.place(row)}: {len(entries)} values for {len(called)} labels")
+        values = [None if entry is None else truth(entry, known) for entry in entries]
+        if None in values:
+            strange = entries[values.index(None)]
+            raise DataError(
+                f"{part.place(row)}: found {strange!r:.40}, allowed: 0 and 1 for each label."
+                f" Try: --set dataset.values={strange!s:.20}:ignore, or :1 or :0 for what it means"
+            )
+        pairs = list(zip(called, values, strict=False))
+        labels.append(tuple(name for name, value in pairs if value == YES))
+        ignored.append(tuple(name for name, value in pairs if value == IGNORE))
+    note = "" if told else f"{part.name}: labels read as 0 and 1 for each of {len(called)} (multi-hot)"
+    notes = (*part.notes, *filter(None, (note, "" if names else "labels have no names but numbers: no labels.txt")))
+    return replace(part, labels=labels, ignored=ignored if any(ignored) else None, notes=notes)
+
+
+def _as_number(entry: object) -> object:
+    return int(entry) if isinstance(entry, str) and entry.isascii() and entry.strip().isdecimal() else entry
+
+
+def _as_text(entry: object) -> object:
+    return str(entry) if isinstance(entry, int) and not isinstance(entry, bool) else entry
+
+
+CONVERT = {"numbers": _as_number, "names": _as_text}
 
 
 def _name(entry: object, names: Sequence[str], place: Place, row: int) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 from bench import DataError, Dataset, DatasetRequest, Images, Option, OptionValue, Split, narrow
 from bench_datasets.label_lists import labels_kept, matrix, read_names
+from bench_datasets.label_names import cleaned, composed
 
 K = Option("k", 3, "labels that score models give each image", minimum=1)
 
@@ -35,7 +36,8 @@ def part_names(request: DatasetRequest, is_there: Callable[[str], bool]) -> dict
 class Part:
     """One split as read: the labels of each image, and by ``place(row)`` where they stand, for errors.
 
-    Labels are tuples of names, or values that ``label_values.named`` turns into them.
+    Labels are tuples of names, or values that ``label_values.named`` turns into them. ``ignored`` are the names that
+    count neither way for an image. ``notes`` are lines for people on what was passed over.
     """
 
     name: str
@@ -43,6 +45,8 @@ class Part:
     labels: Sequence[Any]
     images: Images
     place: Callable[[int], str]
+    ignored: Sequence[tuple[str, ...]] | None = None
+    notes: tuple[str, ...] = ()
 
 
 def assemble(
@@ -55,12 +59,16 @@ def assemble(
     names: Sequence[str] = (),
     how: str = "",
     remedy: str = "",
+    separator: str | None = None,
 ) -> Dataset:
     """Return the data set of ``parts``: train, test and perhaps validation.
 
-    Labels are in the order of the file ``listed`` where there is one, else of ``names``, else sorted. Raises
-    ``DataError`` for a label that the list lacks, and where no image has a label; ``remedy`` ends that message.
+    Labels are in the order of the file ``listed`` where there is one, else of ``names``, else sorted. ``separator`` is
+    what texts were split at to make names. Raises ``DataError`` for a label that the list lacks, for odd names, and
+    where no image has a label; ``remedy`` ends that message.
     """
+    parts = cleaned(parts, options, separator)
+    names = tuple(map(composed, names))
     found = {label for part in parts.values() for labels in part.labels for label in labels}
     from_file = listed is not None and listed.is_file()
     order = read_names(listed) if listed is not None and from_file else tuple(names) or _in_order(found)
@@ -72,9 +80,16 @@ def assemble(
         for row, labels in enumerate(part.labels):
             if strange := next((label for label in labels if label not in column), None):
                 where = listed if from_file else "the names of the labels"
-                raise DataError(f"{part.place(row)}: unknown label '{strange}', not in {where}")
+                hint = "labels_are" in options and strange.isdecimal() and int(strange) < len(order)
+                raise DataError(
+                    f"{part.place(row)}: unknown label '{strange}', not in {where}"
+                    + (". Try: --set dataset.labels_are=numbers where it is a label's number" if hint else "")
+                )
         truth = matrix([[column[label] for label in labels] for labels in part.labels], len(order))
-        splits[key] = Split(dataset, part.name, part.ids, order, truth, part.images)
+        ignore = None
+        if part.ignored is not None:
+            ignore = matrix([[column[composed(label)] for label in labels] for labels in part.ignored], len(order))
+        splits[key] = Split(dataset, part.name, part.ids, order, truth, part.images, ignore)
     kept = labels_kept(splits["train"].truth, str(options["absent_labels"]))
     if not kept.all():
         splits = {key: narrow(split, kept) for key, split in splits.items()}
@@ -89,7 +104,14 @@ def assemble(
         protocol=f"top{min(int(options['k']), count)}@1",
         validation=splits.get("validation"),
         source="your own images",
+        notes=(*(note for part in parts.values() for note in part.notes), *_on_all_images(splits["train"])),
     )
+
+
+def _on_all_images(train: Split) -> tuple[str, ...]:
+    counts = train.truth.sum(axis=0).tolist()
+    names = [name for name, count in zip(train.labels, counts, strict=True) if count == len(train) > 1]
+    return tuple(f"label '{name}' is on every image of {train.name}" for name in names)
 
 
 def _in_order(names: Collection[str]) -> tuple[str, ...]:

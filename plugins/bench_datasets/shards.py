@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 from bench import DataError, Dataset, DatasetRequest, DatasetSpec, Option
 from bench_datasets.arrow_columns import IMAGE_COLUMN, LABELS_COLUMN, Columns
-from bench_datasets.label_lists import ABSENT, DROP_ABSENT, read_names
+from bench_datasets.cells import VALUES
+from bench_datasets.label_lists import ABSENT, DROP_ABSENT, read_names, separator
+from bench_datasets.label_names import NO_LABEL, ODD_NAMES
 from bench_datasets.label_values import LABELS_ARE, SEPARATOR, named
+from bench_datasets.listing import counted
 from bench_datasets.own_images import NAMES, K, Part, assemble, part_names
 from bench_datasets.parquet_shards import read_parquet
-from bench_datasets.shard_lists import find_shards
+from bench_datasets.shard_lists import SUFFIXES, find_shards
 from bench_datasets.tar_shards import LABELS_FIELD, LABELS_MEMBER, read_tar
 
 EXPECTS = (
@@ -25,8 +31,10 @@ def build(request: DatasetRequest) -> Dataset:
     names = part_names(request, lambda name: bool(find_shards(root, name, "")))
     if options["validation"]:
         names["validation"] = "validation"
+    used: set[Path] = set()
     for part, name in names.items():
         shards = find_shards(root, name, str(options[part]))
+        used.update(shards)
         kinds = {shard.suffix for shard in shards}
         if len(kinds) != 1:
             found = (
@@ -41,6 +49,10 @@ def build(request: DatasetRequest) -> Dataset:
             parts[part] = read_tar(name, shards, member, field, request.cache)
         else:
             parts[part], columns[part] = read_parquet(name, shards, options)
+    there = sorted(root.iterdir()) if root is not None else []
+    unread = [path.name for path in there if path.suffix in SUFFIXES and path not in used]
+    notes = counted("data root", {"shards of no part": unread})
+    parts["train"] = replace(parts["train"], notes=(*notes, *parts["train"].notes))
     classes = {part: found.names for part, found in columns.items() if found.names}
     if len(set(classes.values())) > 1:
         raise DataError(f"shards of {' and '.join(classes)}: their classes differ")
@@ -55,6 +67,7 @@ def build(request: DatasetRequest) -> Dataset:
         listed=listed,
         names=given,
         remedy="Do the samples hold labels? See docs/your-data.md",
+        separator=None if any(found.numbers for found in columns.values()) else separator(options),
     )
 
 
@@ -71,6 +84,9 @@ SPEC = DatasetSpec(
         LABELS_COLUMN,
         LABELS_ARE,
         SEPARATOR,
+        VALUES,
+        NO_LABEL,
+        ODD_NAMES,
         K,
         ABSENT,
     ),

@@ -5,63 +5,94 @@ from __future__ import annotations
 import csv
 import io
 import posixpath
-from collections.abc import Sequence
-from dataclasses import dataclass
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bench import DataError, FolderImages
+from bench_datasets.cells import ALLOWED, IGNORE, NUMBER, YES, canonical, truth
 from bench_datasets.label_lists import read_text
+from bench_datasets.label_names import look
+from bench_datasets.listing import find_file, printable, why_absent
+
+DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t"}
+INDEX = re.compile(r"Unnamed: \d+")
+"""What pandas calls a column without a name, which is most often the rows' numbers."""
+
+EXCEL = re.compile(r"sep=([^\w\s]|\t)\r?\n")
+"""A first line by which Excel is told what separates columns; it is no row."""
+
+LARGEST_CELL = 1 << 24
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
     """How to read a table. ``labels``: the column of label names, or empty where each label is a column of 0 and 1.
 
-    ``delimiter`` separates columns, ``separator`` the label names in one cell.
+    ``delimiter`` separates columns. Where each label is a column, those are ``columns``, or if there are none all but
+    ``others``; ``values`` are meanings of cells beside 0 and 1.
     """
 
     path: str
     labels: str
     split: str
     delimiter: str
-    separator: str
+    columns: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
+    values: Mapping[str, int] = field(default_factory=dict)
+    encoding: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One image as listed: where, which labels, and the split's name if the table has one."""
+    """One image as listed: where, its labels as one text of a cell or as names, and the split's name if there is one.
+
+    ``ignored`` are names of labels that count neither way.
+    """
 
     place: str
     path: str
-    labels: tuple[str, ...]
-    split: str
+    labels: str | tuple[str, ...]
+    split: str = ""
+    ignored: tuple[str, ...] = ()
 
 
-def read_table(path: Path, layout: Layout, remedy: str) -> tuple[list[Row], tuple[str, ...]]:
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table as read; ``columns`` are the names of the labels where each is a column."""
+
+    rows: list[Row]
+    columns: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def read_table(path: Path, layout: Layout, remedy: str) -> Table:
     """Return the rows of the table and, where each label is a column, the label names in the columns' order.
 
     Raises ``DataError`` naming file and line for missing columns (ended by ``remedy``), columns that stand twice, rows
-    of another length, a path that is empty or stands twice, and cells other than 0 and 1 in a label's column.
+    of another length, a path that is empty or stands twice, and cells in a label's column that mean nothing.
     """
-    text = read_text(path, "a table whose first line names its columns")
+    text = read_text(path, "a table whose first line names its columns", layout.encoding)
     if not text.strip():
         raise DataError(f"{path}: empty file. Expected: a first line with column names, then one line for each image")
+    delimiter = layout.delimiter
+    if first := EXCEL.match(text):
+        delimiter, text = first[1], f"\n{text[first.end() :]}"
+    # Texts of lists of labels may be longer than what Python's reader allows by itself.
+    csv.field_size_limit(LARGEST_CELL)
     # A quoted cell may hold line ends, so lines are counted by the reader.
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=layout.delimiter, strict=True)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     rows: list[Row] = []
     seen: dict[str, int] = {}
+    empty: Counter[str] = Counter()
+    ones: Counter[str] = Counter()
     try:
         filled = ([cell.strip() for cell in cells] for cells in reader if any(cell.strip() for cell in cells))
         columns = next(filled, [])
         place = f"{path} line {reader.line_num}"
-        for name in (layout.path, layout.labels)[: 2 if layout.labels else 1]:
-            if name not in columns:
-                raise DataError(f"{place}: no column '{name}', found: {', '.join(columns)}. {remedy}")
-        # Spreadsheets write columns without a name where a cell was once filled.
-        if twice := [name for name in columns if name and columns.count(name) > 1]:
-            raise DataError(f"{place}: column '{twice[0]}' stands twice")
-        others = tuple(name for name in columns if name not in {layout.path, layout.split, ""})
-        known = () if layout.labels else others
+        known, notes = _check_columns(columns, layout, place, remedy)
         for cells in reader:
             place = f"{path} line {reader.line_num}"
             if not any(cell.strip() for cell in cells):
@@ -75,35 +106,103 @@ def read_table(path: Path, layout: Layout, remedy: str) -> tuple[list[Row], tupl
             if image in seen:
                 raise DataError(f"{place}: image {image} stands twice, first in line {seen[image]}")
             seen[image] = reader.line_num
-            rows.append(Row(place, image, _labels(row, layout, known, place), row.get(layout.split, "")))
+            split = row.get(layout.split, "")
+            if layout.labels:
+                rows.append(Row(place, image, row[layout.labels], split))
+                continue
+            values = _values(row, layout, known, place)
+            empty.update(name for name in known if not row[name] and canonical("") not in layout.values)
+            ones.update(name for name, value in values.items() if value == YES)
+            chosen = [tuple(name for name in known if values[name] == wanted) for wanted in (YES, IGNORE)]
+            rows.append(Row(place, image, chosen[0], split, chosen[1]))
     except csv.Error as error:
         raise DataError(f"{path} line {reader.line_num}: {error}") from None
     if not rows:
         raise DataError(f"{path}: no images below the column names")
-    return rows, known
+    if not layout.columns and (always := [name for name in known if ones[name] == len(rows) > 1]):
+        all_of_them = ",".join(known)
+        raise DataError(
+            f"{path}: column '{always[0]}' is 1 for every image. Is it a label? Try:"
+            f" --set 'dataset.not_labels={','.join((*layout.others, always[0]))}', or"
+            f" --set 'dataset.label_columns={all_of_them}' where it is one"
+        )
+    if empty:
+        notes += (f"{path.name}: {empty.total():,} empty cells of {len(empty)} label columns read as 0",)
+    return Table(rows, known, notes)
 
 
-def images_of(folder: Path, rows: Sequence[Row]) -> FolderImages:
-    """Return the images of ``rows``; raises ``DataError`` with the line of the first that is not there."""
-    try:
-        return FolderImages(tuple(folder / row.path for row in rows))
-    except (DataError, OSError):  # of the system: a name too long to be one, where the columns are not those meant
-        absent = next(row for row in rows if not _is_there(folder / row.path))
-        raise DataError(f"{absent.place}: no image file {str(folder / absent.path)[:300]}") from None
-
-
-def _is_there(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except OSError:
-        return False
-
-
-def _labels(row: dict[str, str], layout: Layout, known: tuple[str, ...], place: str) -> tuple[str, ...]:
+def _check_columns(
+    columns: Sequence[str], layout: Layout, place: str, remedy: str
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return which columns are labels (none where one holds their names), and notes on those passed over."""
+    for name in (layout.path, layout.labels)[: 2 if layout.labels else 1]:
+        if name not in columns:
+            alike = next((found for found in columns if look(found) == look(name)), "")
+            option = "path_column" if name == layout.path else "labels_column"
+            hint = f"Try: --set 'dataset.{option}={alike}'" if alike else _other_delimiter(columns, layout) or remedy
+            raise DataError(f"{place}: no column '{name}', found: {', '.join(columns)[:500]}. {hint}")
+    # Spreadsheets write columns without a name where a cell was once filled.
+    if twice := [name for name in columns if name and columns.count(name) > 1]:
+        raise DataError(f"{place}: column '{twice[0]}' stands twice")
     if layout.labels:
-        names = (name.strip() for name in row[layout.labels].split(layout.separator))
-        return tuple(dict.fromkeys(name for name in names if name))
+        return (), ()
+    for name in (*layout.columns, *layout.others):
+        if name not in columns:
+            option = "label_columns" if name in layout.columns else "not_labels"
+            raise DataError(f"{place}: no column '{name}' of --set dataset.{option}, found: {', '.join(columns)}")
+    if layout.columns:
+        return tuple(name for name in columns if name in layout.columns), ()
+    free = [name for name in columns if name not in {layout.path, layout.split, "", *layout.others}]
+    index = [name for name in free if INDEX.fullmatch(name)]
+    note = f"{place}: column '{index[0]}' passed over: it has no name of its own" if index else ""
+    return tuple(name for name in free if name not in index), tuple(filter(None, [note]))
+
+
+def _other_delimiter(columns: Sequence[str], layout: Layout) -> str:
+    """Return what to type where the first line was split at the wrong letter; empty where it was not."""
+    line = layout.delimiter.join(columns)
+    for name, delimiter in DELIMITERS.items():
+        if delimiter != layout.delimiter and len(columns) < len(cells := line.split(delimiter)):
+            found = {cell.strip().strip('"') for cell in cells}
+            if layout.path in found or len(columns) == 1:
+                return f"Try: --set dataset.delimiter={name}"
+    return ""
+
+
+def _values(row: Mapping[str, str], layout: Layout, known: Sequence[str], place: str) -> dict[str, int]:
+    values = {}
     for name in known:
-        if row[name] not in {"0", "1", ""}:
-            raise DataError(f"{place}: column '{name}' holds '{row[name][:40]}', allowed: 0, 1 or nothing")
-    return tuple(name for name in known if row[name] == "1")
+        value = truth(row[name], layout.values)
+        if value is None:
+            cell = row[name][:40]
+            out = f"--set 'dataset.not_labels={','.join((*layout.others, name))}' where it is no label"
+            meaning = f"--set 'dataset.values={cell}:ignore' (or :1 or :0) for what it means"
+            remedies = (meaning, out) if NUMBER.fullmatch(cell) else (out, meaning)
+            raise DataError(
+                f"{place}: column '{name}' holds '{cell}', allowed: {ALLOWED}. Try: {remedies[0]}, or {remedies[1]}"
+            )
+        values[name] = value
+    return values
+
+
+def images_of(folder: Path, rows: Sequence[Row]) -> tuple[list[Row], FolderImages]:
+    """Return the rows and their images, a name being found in another form where it is not there in its own.
+
+    Raises ``DataError`` with the line of the first that is not there, and where two lines are one file.
+    """
+    try:
+        return list(rows), FolderImages(tuple(folder / row.path for row in rows))
+    except (DataError, OSError, ValueError):  # of the system: a name too long to be one, where columns are mistaken
+        pass
+    found: list[Row] = []
+    lines: dict[str, str] = {}
+    for row in rows:
+        name = find_file(folder, row.path)
+        if name is None:
+            path = printable(str(folder / row.path))[:300]
+            raise DataError(f"{row.place}: no image file {path}{why_absent(folder, row.path)}")
+        if name in lines:
+            raise DataError(f"{row.place}: image {printable(name)} stands twice, first in {lines[name]}")
+        lines[name] = row.place
+        found.append(replace(row, path=name))
+    return found, FolderImages(tuple(folder / row.path for row in found))

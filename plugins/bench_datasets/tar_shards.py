@@ -6,7 +6,7 @@ A shard is read once for an index, of where each image lies and what its labels 
 from __future__ import annotations
 
 import json
-import re
+import posixpath
 import tarfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -18,22 +18,42 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench import DataError, EncodedImages, Option, StoreError, canonical_json, digest, progress_bar, write_atomic
-from bench_datasets.image_folder import SUFFIXES as IMAGE_SUFFIXES
+from bench_datasets.listing import (
+    HIDDEN,
+    SIGNATURE_BYTES,
+    Passed,
+    has_image_ending,
+    in_words,
+    is_hidden,
+    starts_as_image,
+)
 from bench_datasets.own_images import Part
 
 MEMBERS = ("json", "cls", "txt")
 LABELS_MEMBER = Option("labels_member", "auto", "which member of a sample holds its labels", choices=("auto", *MEMBERS))
 LABELS_FIELD = Option("labels_field", "labels", "field of a sample's JSON that holds its labels")
-INDEX_VERSION = 1
+INDEX_VERSION = 2
 CHUNK = 1 << 20
 LARGEST_LABELS = 1 << 20
 """Bytes of a labels member; a larger one is no list of labels."""
 
-SAMPLE = re.compile(r"((?:.*/)?[^./][^./]*)\.([^/]+)")
-"""As WebDataset does: the key of a sample ends at the first dot of a member's name."""
-
 Sample = tuple[str, str, int, int, Any]
 """Key, image suffix, where the image starts in the shard, its length, and its labels as they stand there."""
+
+
+ImageMembers = dict[str, tuple[str, int, int]]
+"""Key -> suffix, start, length."""
+
+LabelMembers = dict[str, dict[str, tuple[int, int]]]
+"""Key -> kind -> start, length."""
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """What a shard holds: its samples, and the members that were passed over, by reason."""
+
+    samples: Sequence[Sample]
+    passed: Passed
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,72 +101,115 @@ def read_tar(name: str, shards: Sequence[Path], member: str, field: str, cache: 
     samples: list[Sample] = []
     places: list[tuple[int, int, int]] = []
     seen: dict[str, Path] = {}
+    passed: dict[str, list[str]] = {}
     for number, shard in enumerate(progress_bar(shards, f"index of {name}", unit="shards")):
-        for sample in _index(shard, member, field, cache):
+        index = _index(shard, member, field, cache)
+        for reason, names in index.passed.items():
+            passed.setdefault(reason, []).extend(names)
+        for sample in index.samples:
             first = seen.setdefault(sample[0], shard)
             if first is not shard:
                 raise DataError(f"{shard}: key '{sample[0]}' stands in {first.name} too; keys must be unique")
             samples.append(sample)
             places.append((number, sample[2], sample[3]))
-    images = TarImages(
-        tuple(shards), tuple(f"{key}.{suffix}" for key, suffix, *_ in samples), np.array(places, dtype=np.int64)
-    )
+    members = tuple(f"{key}.{suffix}" if suffix else key for key, suffix, *_ in samples)
+    images = TarImages(tuple(shards), members, np.array(places, dtype=np.int64))
     ids = tuple(f"{name}/{sample[0]}" for sample in samples)
-    return Part(name, ids, [sample[4] for sample in samples], images, images.describe)
+    labels = [sample[4] for sample in samples]
+    return Part(name, ids, labels, images, images.describe, notes=in_words(name, passed))
 
 
-def _index(shard: Path, member: str, field: str, cache: Path | None) -> list[Sample]:
-    """Return the samples of ``shard``, from its kept index or from the shard itself."""
+def _index(shard: Path, member: str, field: str, cache: Path | None) -> Index:
+    """Return the index of ``shard``, from its kept index or from the shard itself."""
     status = shard.stat()
     key = digest(
         canonical_json([INDEX_VERSION, str(shard.resolve()), status.st_size, status.st_mtime_ns, member, field])
     )
     path = None if cache is None else cache / "shards" / f"{key}.json"
     if path is not None and path.is_file():
-        with suppress(ValueError):
-            kept: list[Sample] = json.loads(path.read_bytes())
-            return kept
-    samples = read_index(shard, member, field)
+        with suppress(ValueError, TypeError):
+            return Index(**json.loads(path.read_bytes()))
+    index = read_index(shard, member, field)
     if path is not None:
         # An index only saves time: where it cannot be kept, the next run makes it again.
         with suppress(StoreError):
-            write_atomic(path, json.dumps(samples, separators=(",", ":")))
-    return samples
+            write_atomic(path, json.dumps({"samples": index.samples, "passed": index.passed}, separators=(",", ":")))
+    return index
 
 
-def read_index(shard: Path, member: str = "auto", field: str = "labels") -> list[Sample]:
-    """Return the samples of a shard in its order, read from the headers of its members and the labels members."""
-    images: dict[str, tuple[str, int, int]] = {}
-    others: dict[str, dict[str, tuple[int, int]]] = {}
+def read_index(shard: Path, member: str = "auto", field: str = "labels") -> Index:
+    """Return the samples of a shard in its order, read from the headers of its members and the labels members.
+
+    The key of a member is its name up to the last dot, so keys may hold dots. A member without its partner belongs to
+    the sample whose key it begins with, as WebDataset's ``key.seg.png`` does to ``key``, and is passed over.
+    """
     with shard.open("rb") as file:
-        for name, start, length in _members(shard, file):
-            match = SAMPLE.fullmatch(name)
-            if match is None:
-                continue  # a folder's own note, as .DS_Store
-            key, suffix = match.groups()
-            if f".{suffix.lower()}" in IMAGE_SUFFIXES:
-                if key in images:
-                    raise DataError(f"{shard} member {name}: a second image of key '{key}'")
-                images[key] = suffix, start, length
-            elif suffix.lower() in MEMBERS:
-                if suffix.lower() in others.setdefault(key, {}):
-                    raise DataError(f"{shard} member {name}: stands twice")
-                others[key][suffix.lower()] = start, length
+        images, others, passed = _sorted_members(shard, file)
         if not images:
-            raise DataError(
-                f"{shard}: no image. Expected: members <key>.jpg with <key>.json, .cls or .txt; a key has no dot"
-            )
+            raise DataError(f"{shard}: no image. Expected: members <key>.jpg with <key>.json, .cls or .txt")
         kind = _kind(shard, member, others)
+        whole = {key for key in images if kind in others.get(key, {})}
         samples = []
         for key, (suffix, start, length) in images.items():
-            if kind not in others.get(key, {}):
-                raise DataError(f"{shard} member {key}.{suffix}: no member {key}.{kind} with its labels")
+            name = f"{key}.{suffix}" if suffix else key
+            if key not in whole:
+                if not _is_part_of(key, whole):
+                    raise DataError(f"{shard} member {name}: no member {key}.{kind} with its labels")
+                passed.setdefault("more images of a sample", []).append(name)
+                continue
             place = f"{shard} member {key}.{kind}"
             labels = _labels(place, kind, _text(file, place, *others[key][kind]), field)
             samples.append((key, suffix, start, length, labels))
-    if alone := next((key for key, found in others.items() if kind in found and key not in images), None):
-        raise DataError(f"{shard} member {alone}.{kind}: no image of key '{alone}'")
-    return samples
+    for key, found in others.items():
+        if kind in found and key not in images:
+            if not _is_part_of(key, whole):
+                raise DataError(f"{shard} member {key}.{kind}: no image of key '{key}'")
+            passed.setdefault("more members of a sample", []).append(f"{key}.{kind}")
+        if others_of_it := [f"{key}.{other}" for other in found if other != kind]:
+            passed.setdefault("labels are read from ." + kind, []).extend(others_of_it)
+    return Index(samples, passed)
+
+
+def _sorted_members(shard: Path, file: BinaryIO) -> tuple[ImageMembers, LabelMembers, dict[str, list[str]]]:
+    """Return the members that are images and those that may be labels, by key; and the names of all others."""
+    images: ImageMembers = {}
+    others: LabelMembers = {}
+    passed: dict[str, list[str]] = {}
+    for name, start, length in _members(shard, file):
+        if any(map(is_hidden, name.split("/"))):
+            passed.setdefault(HIDDEN, []).append(name)
+            continue
+        folder, slash, base = name.rpartition("/")
+        stem, _, suffix = base.rpartition(".")
+        key, suffix = (f"{folder}{slash}{stem}", suffix) if stem else (name, "")
+        kind = suffix.lower()
+        if has_image_ending(name) or (kind not in MEMBERS and _starts_as_image(file, start, length)):
+            if key in images:
+                raise DataError(f"{shard} member {name}: a second image of key '{key}'")
+            images[key] = suffix, start, length
+        elif kind in MEMBERS:
+            if kind in others.setdefault(key, {}):
+                raise DataError(f"{shard} member {name}: stands twice")
+            others[key][kind] = start, length
+        else:
+            passed.setdefault(f"no image and no labels: {'.' + kind if kind else 'no ending'}", []).append(name)
+    return images, others, passed
+
+
+def _is_part_of(key: str, whole: set[str]) -> bool:
+    """Return whether a sample's key is the beginning of ``key``, up to one of its dots."""
+    folder, slash, name = key.rpartition("/")
+    places = [place for place, letter in enumerate(name) if letter == "."]
+    return any(f"{folder}{slash}{name[:place]}" in whole for place in places)
+
+
+def _starts_as_image(file: BinaryIO, start: int, length: int) -> bool:
+    """Return whether a member is an image by its first bytes; ``file`` is left where it stood."""
+    place = file.tell()
+    file.seek(start)
+    content = file.read(min(length, SIGNATURE_BYTES))
+    file.seek(place)
+    return starts_as_image(content)
 
 
 def _members(shard: Path, file: BinaryIO) -> Iterator[tuple[str, int, int]]:
@@ -156,7 +219,7 @@ def _members(shard: Path, file: BinaryIO) -> Iterator[tuple[str, int, int]]:
             while (entry := archive.next()) is not None:
                 # tarfile would keep the header of every member: 1 KB each.
                 archive.members.clear()  # type: ignore[attr-defined]
-                name = entry.name.removeprefix("./")
+                name = posixpath.normpath(entry.name) if entry.name else ""
                 place = f"{shard} member {name.encode(errors='backslashreplace').decode()}"
                 if entry.isdir():
                     continue

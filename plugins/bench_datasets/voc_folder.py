@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -10,12 +13,16 @@ import numpy as np
 
 from bench import DataError, Dataset, DatasetRequest, DatasetSpec, Images, Split, UsageError, narrow
 from bench_datasets.label_lists import ABSENT, DROP_ABSENT, labels_kept, read_image_names, read_lines, read_names
+from bench_datasets.label_names import ODD_NAMES, check, composed
+from bench_datasets.listing import has_image_ending, in_words, list_images, printable, same_content
 from bench_datasets.own_images import K
 
 EXPECTS = (
     "ImageSets/Main/<split>.txt, JPEGImages and Annotations as in PASCAL VOC;"
     " ImageSets/Main/<class>_<split>.txt are read instead of Annotations where they are there"
 )
+FLAGGED = re.compile(r"\s*(\S|\S.*\S)\s+(-1|0|1)\s*")
+DECLARED = re.compile(rb"\s*<\?xml[^>]*?encoding\s*=\s*[\"']([\w.:-]+)[\"'][^>]*\?>")
 FLAG_LINE = "'<image> <1, 0 or -1>' on each line"
 
 
@@ -30,7 +37,9 @@ def build(request: DatasetRequest) -> Dataset:
         if not _main(root, name).is_file():
             there = sorted(path.stem for path in (root / "ImageSets" / "Main").glob("*.txt") if "_" not in path.stem)
             raise UsageError(f"voc-folder: no split '{name}', found: {', '.join(there) or 'none'}. Try: --train-split")
-    classes = _classes(root, names)
+    places = _classes(root, names)
+    notes = check(places, (), request.options, separator=None)
+    classes = tuple(places)
     train, test = (read_split("voc-folder", root, name, classes) for name in names)
     kept = labels_kept(train.truth, str(request.options["absent_labels"]))
     if not kept.all():
@@ -43,7 +52,13 @@ def build(request: DatasetRequest) -> Dataset:
         test=test,
         protocol=f"top{min(int(request.options['k']), len(train.labels))}@1",
         source="your own images",
+        notes=(*_passed(root), *notes),
     )
+
+
+def _passed(root: Path) -> tuple[str, ...]:
+    folder = root / "JPEGImages"
+    return in_words("JPEGImages", list_images(folder).passed) if folder.is_dir() else ()
 
 
 def find_root(root: Path, pattern: str, expects: str) -> Path:
@@ -55,18 +70,23 @@ def find_root(root: Path, pattern: str, expects: str) -> Path:
     raise DataError(f"no folder {root / 'ImageSets' / 'Main'}. '--data-root' should hold {expects}")
 
 
-def _classes(root: Path, splits: Sequence[str]) -> tuple[str, ...]:
+def _classes(root: Path, splits: Sequence[str]) -> dict[str, str]:
+    """Return the classes in order, each with a file that names it."""
     listed = root / "labels.txt"
     if listed.is_file():
-        return read_names(listed)
+        return dict.fromkeys(read_names(listed), str(listed))
     ending = f"_{splits[0]}.txt"
-    of_files = sorted(path.name.removesuffix(ending) for path in (root / "ImageSets" / "Main").glob(f"*{ending}"))
+    of_files = sorted((root / "ImageSets" / "Main").glob(f"*{ending}"))
     if of_files:
-        return tuple(of_files)
-    found = {name for split in splits for image in _listed(root, split) for name, *_ in _objects(root, image, split)}
+        return {path.name.removesuffix(ending): str(path) for path in of_files}
+    found: dict[str, str] = {}
+    for split in splits:
+        for image in _listed(root, split):
+            for name, *_ in _objects(root, image, split):
+                found.setdefault(name, str(root / "Annotations" / f"{image}.xml"))
     if not found:
         raise DataError(f"{root / 'Annotations'}: no object in any image of {splits[0]}")
-    return tuple(sorted(found))
+    return dict(sorted(found.items()))
 
 
 def read_split(dataset: str, root: Path, name: str, classes: tuple[str, ...]) -> Split:
@@ -78,16 +98,17 @@ def read_split(dataset: str, root: Path, name: str, classes: tuple[str, ...]) ->
         flags, sizes = [_flags(root, label, name) for label in classes], None
     else:
         flags, sizes = _read_annotations(root, name, classes)
-    ids = tuple(flags[0])
+    images = tuple(flags[0])
+    ids = tuple(map(printable, images))
     lists = {f"{label}_{name}.txt": tuple(of_class) for label, of_class in zip(classes, flags, strict=True)}
     if _main(root, name).is_file():
         lists[f"{name}.txt"] = tuple(_listed(root, name))
-    for file, images in lists.items():
-        if images != ids:
-            odd = min(set(images) ^ set(ids), default="their order")
+    for file, names in lists.items():
+        if names != images:
+            odd = min(set(names) ^ set(images), default="their order")
             raise DataError(f"{root}/ImageSets/Main: {file} and {classes[0]}_{name}.txt list different images: {odd}")
     values = np.array([list(of_class.values()) for of_class in flags], dtype=np.int8).T.reshape(len(ids), len(classes))
-    return Split(dataset, name, ids, classes, values == 1, _images(root, ids, name), values == 0, sizes)
+    return Split(dataset, name, ids, classes, values == 1, _images(root, images, name), values == 0, sizes)
 
 
 def _main(root: Path, name: str) -> Path:
@@ -95,8 +116,54 @@ def _main(root: Path, name: str) -> Path:
 
 
 def _listed(root: Path, split: str) -> list[str]:
-    """Return the images of a split's list, in its order."""
-    return read_image_names(_main(root, split), lambda line: line.split()[0])
+    """Return the images of a split's list, in its order: a line is a whole name, in which blanks may stand.
+
+    Where there is no such image, a line may also be a file's name, with its ending or below JPEGImages, or a name with
+    the flag 1 behind it, if there is an image of that name. Raises ``DataError`` for a line with another flag.
+    """
+    path, there = _main(root, split), _stems(root)
+
+    def name(line: str) -> str:
+        whole = line.strip()
+        if not there or whole in there:
+            return whole
+        file = whole.replace("\\", "/").removeprefix("JPEGImages/")
+        stem = _stem(file)
+        if stem in there:
+            return stem
+        flagged = FLAGGED.fullmatch(line)
+        if flagged and flagged[1] in there:
+            if flagged[2] != "1":
+                raise DataError(
+                    f"{path}: found '{whole}', an image with the flag {flagged[2]}, allowed: an image's name alone."
+                    " Try: leave out the flags, or name the file <class>_<split>.txt"
+                )
+            return flagged[1]
+        same = unicodedata.normalize("NFC", whole)
+        return next((stem for stem in there if unicodedata.normalize("NFC", stem) == same), whole)
+
+    return read_image_names(path, name)
+
+
+def _stems(root: Path) -> frozenset[str]:
+    """Return the names of the images that have an annotation or a file; empty where neither folder is there."""
+    stems: set[str] = set()
+    if (root / "Annotations").is_dir():
+        stems.update(_annotated(str(root / "Annotations"), (root / "Annotations").stat().st_mtime_ns))
+    if (root / "JPEGImages").is_dir():
+        images = list_images(root / "JPEGImages", deep=True).images
+        stems.update(_stem(image) for image in images)
+    return frozenset(stems)
+
+
+def _stem(name: str) -> str:
+    return name.rpartition(".")[0] if has_image_ending(name) else name
+
+
+@lru_cache(maxsize=4)
+def _annotated(folder: str, _changed: int) -> frozenset[str]:
+    found = Path(folder).rglob("*.xml")
+    return frozenset(path.relative_to(folder).with_suffix("").as_posix() for path in found)
 
 
 def _flags(root: Path, label: str, split: str) -> dict[str, int]:
@@ -104,12 +171,13 @@ def _flags(root: Path, label: str, split: str) -> dict[str, int]:
     path = _main(root, f"{label}_{split}")
     flags: dict[str, int] = {}
     for number, line in read_lines(path, FLAG_LINE):
-        words = line.split()
-        if len(words) != 2 or words[1] not in {"1", "0", "-1"}:
+        found = FLAGGED.fullmatch(line)
+        if found is None:
             raise DataError(f"{path} line {number}: found '{line.strip()}', expected {FLAG_LINE}")
-        if words[0] in flags:
-            raise DataError(f"{path} line {number}: image {words[0]} stands twice")
-        flags[words[0]] = int(words[1])
+        image = found[1]
+        if image in flags:
+            raise DataError(f"{path} line {number}: image {image} stands twice")
+        flags[image] = int(found[2])
     return flags
 
 
@@ -138,21 +206,45 @@ def _objects(root: Path, image: str, split: str) -> list[tuple[str, bool, float]
     """Return (name, difficult, box's share of the picture's area) of each object; 0 where sizes are not given."""
     path = root / "Annotations" / f"{image}.xml"
     try:
-        top = ElementTree.parse(path).getroot()
-    except FileNotFoundError:
+        top = _parse(path.read_bytes())
+    except OSError:
         raise DataError(f"no file {path}, listed in ImageSets/Main/{split}.txt") from None
-    except (ElementTree.ParseError, LookupError, ValueError) as error:
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is no XML: not the encoding that it says, {error.encoding}") from None
+    except LookupError as error:
+        raise DataError(f"{path} is no XML: {error}. Try: write it as UTF-8") from None
+    except (ElementTree.ParseError, ValueError) as error:
         raise DataError(f"{path} is no XML: {error}. Is the file whole?") from None
+    if top.tag != "annotation" and top.find(".//annotation") is not None:
+        raise DataError(
+            f"{path}: <annotation> lies in <{top.tag}>, allowed: <annotation> at the top, one for each file"
+        )
     whole = _number(top, "size/width") * _number(top, "size/height")
     objects: list[tuple[str, bool, float]] = []
     for entry in top.findall("object"):
         width, height = (_number(entry, f"bndbox/{axis}max") - _number(entry, f"bndbox/{axis}min") for axis in "xy")
         share = min(max(width * height / whole, 0.0), 1.0) if whole > 0 else 0.0
-        name = entry.findtext("name", "").strip()
+        name = composed(entry.findtext("name", ""))
         if not name:
             raise DataError(f"{path}: object {len(objects) + 1} has no name")
-        objects.append((name, entry.findtext("difficult", "0").strip() == "1", share))
+        difficult = entry.findtext("difficult", "0").strip() or "0"
+        if difficult not in {"0", "1"}:
+            raise DataError(f"{path}: object {len(objects) + 1} has <difficult>{difficult:.40}, allowed: 0, 1")
+        objects.append((name, difficult == "1", share))
     return objects
+
+
+def _parse(content: bytes) -> ElementTree.Element:
+    """Return an annotation's top element, in whatever encoding that Python knows, names without their namespaces."""
+    declared = DECLARED.match(content)
+    if declared and declared[1].lower() not in {b"utf-8", b"utf8", b"utf-16", b"us-ascii"}:
+        # The parser itself knows few encodings; a declaration may not stand before text that is decoded.
+        top = ElementTree.fromstring(content[declared.end() :].decode(declared[1].decode()))
+    else:
+        top = ElementTree.fromstring(content)
+    for element in top.iter():
+        element.tag = str(element.tag).rpartition("}")[2]
+    return top
 
 
 def _number(element: ElementTree.Element, path: str) -> float:
@@ -169,9 +261,17 @@ def _images(root: Path, ids: tuple[str, ...], split: str) -> Images:
     if not folder.is_dir():
         # The label lists alone are enough for 'bench data stats'.
         return MissingImages(tuple(f"{image}.jpg" for image in ids), f"there is no folder {folder}")
-    found = {path.stem: path.name for path in sorted(folder.iterdir(), reverse=True)} if ids else {}
-    paths = tuple(folder / found.get(image, f"{image}.jpg") for image in ids)
-    return FolderImages(paths, f"ImageSets/Main/*_{split}.txt")
+    found: dict[str, list[Path]] = {}
+    for name in list_images(folder).images:
+        found.setdefault(_stem(name), []).append(folder / name)
+    paths = []
+    for image in ids:
+        files = found.get(image, [folder / f"{image}.jpg"])
+        if len(files) > 1 and len(list(same_content(files))) > 1:
+            names = " and ".join(printable(path.name) for path in files[:2])
+            raise DataError(f"{folder}: {names} differ, and ImageSets/Main names '{image}'. Try: keep one of them")
+        paths.append(files[0])
+    return FolderImages(tuple(paths), f"ImageSets/Main/*_{split}.txt")
 
 
 SPEC = DatasetSpec(
@@ -179,7 +279,7 @@ SPEC = DatasetSpec(
     summary="your own images, in PASCAL VOC's folders with any classes",
     build=build,
     without_absent_labels=DROP_ABSENT,
-    options=(K, ABSENT),
+    options=(K, ODD_NAMES, ABSENT),
     expects=EXPECTS,
     splits=("trainval", "train", "val", "test"),
     source="docs/your-data.md",

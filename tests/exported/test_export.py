@@ -112,6 +112,25 @@ def test_the_exported_model_measures_what_the_run_measured(exported):
         assert found == pytest.approx(stored, nan_ok=True)
 
 
+def test_a_run_is_exported_from_any_folder_and_from_data_that_were_moved(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    write_corel(tmp_path / "corel", images=12)
+    options = ("--dataset", "corel5k", "--data-root", "corel", "--protocol", "top2@1", "--cache", "cache")
+    options += ("--backbone", "timm/mobilenetv2_035", "--set", "backbone.size=32", "--out", "runs")
+    assert bench("run", "--model", "bce", *options, *FAST) == 0
+    run = run_of(tmp_path, "bce").path
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert bench("export", run, "--out", "first") == 0
+    (tmp_path / "corel").rename(tmp_path / "moved")
+    capsys.readouterr()
+    assert bench("export", run, "--out", "second") == 2
+    told = capsys.readouterr().err
+    assert f"{tmp_path / 'corel'} is not there, which the run was made from. Try: --data-root DIR" in told
+    assert bench("export", run, "--out", "second", "--data-root", tmp_path / "moved", "--measure") == 0
+    assert (tmp_path / "elsewhere" / "second" / "pixels.onnx").exists()
+
+
 def test_a_run_can_export_itself_and_says_where(exported, capsys):
     options = ("--dataset", "corel5k", "--data-root", exported / "corel", "--protocol", "top2@1")
     options += ("--cache", exported / "cache", "--backbone", "timm/test_resnet", "--set", "backbone.size=32")

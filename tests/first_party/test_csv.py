@@ -137,7 +137,9 @@ def test_other_bad_input_is_one_clear_line(folder):
         opened(folder)
     write(folder, "train.csv", ["path,cat", "photos/0.png,yes"])
     write(folder, "test.csv", ["path,cat", "photos/1.png,1"])
-    with pytest.raises(DataError, match=r"line 2: column 'cat' holds 'yes', allowed: 0, 1 or nothing"):
+    with pytest.raises(
+        DataError, match=r"line 2: column 'cat' holds 'yes', allowed: 0, 1 or nothing.*dataset.not_labels=cat"
+    ):
         opened(folder, labels_column="")
 
 

@@ -77,6 +77,27 @@ def test_multi_hot_columns_are_told_from_numbers(tmp_path):
     assert opened(tmp_path).test.truth.tolist() == [[False, True, False]]
 
 
+@pytest.mark.parametrize("kind", [pa.int64(), pa.uint8(), pa.float32()])
+def test_two_labels_may_be_numbers_or_a_value_for_each(tmp_path, kind):
+    for part in ("train", "test"):
+        write(tmp_path / f"{part}.parquet", pa.array([[1, 0], [0, 1]], pa.list_(kind)), [0, 1])
+    with pytest.raises(
+        DataError, match=r"train.parquet row 0: found \[1.*, 0.*\], which may be .*labels_are=multi-hot"
+    ):
+        opened(tmp_path, labels_column="labels")
+    dataset = opened(tmp_path, labels_column="labels", labels_are="multi-hot")
+    assert dataset.train.truth.tolist() == [[True, False], [False, True]]
+
+
+def test_classes_and_bools_are_sure(tmp_path):
+    for part in ("train", "test"):
+        write(tmp_path / f"{part}.parquet", [[1, 0], [0, 1]], [0, 1], features=CLASSES)
+    assert opened(tmp_path, absent_labels="drop").train.truth.all()
+    for part in ("train", "test"):
+        write(tmp_path / f"{part}.parquet", pa.array([[True, False], [False, True]], pa.list_(pa.bool_())), [0, 1])
+    assert opened(tmp_path).train.truth.tolist() == [[True, False], [False, True]]
+
+
 def test_an_image_without_bytes_or_with_damaged_ones_is_named(tmp_path):
     table = pa.table({"image": [{"bytes": None, "path": "/a.png"}, {"bytes": b"x", "path": ""}], "labels": [["a"]] * 2})
     for part in ("train", "test"):

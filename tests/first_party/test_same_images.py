@@ -35,7 +35,7 @@ def as_csv(root, parts):
             writer.writerow(["path", "labels"])
             for path, labels in rows:
                 writer.writerow([path, ";".join(labels)])
-    return opened("csv", root)
+    return opened("csv", root, outside="allow")
 
 
 def as_image_folder(root, parts):

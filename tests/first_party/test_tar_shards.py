@@ -70,7 +70,8 @@ def test_samples_are_read_where_they_lie(root):
     ("suffix", "content", "options", "expected"),
     [
         ("cls", "1", {}, ["dog"]),
-        ("cls", "0 1\n", {}, ["cat", "dog"]),
+        ("cls", "0 1\n", {"labels_are": "numbers"}, ["cat", "dog"]),
+        ("cls", "0 1\n", {"labels_are": "multi-hot"}, ["dog"]),
         ("cls", "dog\n", {}, ["dog"]),
         ("txt", "\ufeffdog\r\ncat\r\n", {}, ["cat", "dog"]),
         ("txt", "cat;dog", {}, ["cat", "dog"]),

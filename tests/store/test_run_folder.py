@@ -32,7 +32,7 @@ def test_every_record_is_read_as_it_was_written(tmp_path: Path) -> None:
         ids, np.array([[3, -1], [0, 1]], dtype=np.int32), np.array([-0.5, -1.5]), np.array([True, False])
     )
     measures = Measures("top2@1", {"mAP": 0.1 + 0.2}, {"ap": (0.5, float("nan"))}, ("a note",))
-    request = RunRequest("bce", "toy", sets=("epochs=3",), data_root=Path("data"), out=tmp_path, cache=tmp_path)
+    request = RunRequest("bce", "toy", sets=("epochs=3",), data_root=tmp_path / "data", out=tmp_path, cache=tmp_path)
     folder = open_run(tmp_path, CONFIG)
     folder.write_request(request)
     folder.write_environment({"system": "Linux"})

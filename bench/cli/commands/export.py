@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from bench.cli.choose import one_run
-from bench.cli.options import STORE, RunName, RunsFolder
+from bench.cli.options import STORE, DataRoot, RunName, RunsFolder, Weights
 
 EXAMPLES = """Examples:
 
@@ -29,10 +29,13 @@ def export(  # noqa: PLR0917 - the parser passes options by name
     measure: Annotated[
         bool, typer.Option("--measure", help="Also predict the whole test part with the exported model.")
     ] = False,
+    data_root: DataRoot = None,
+    weights: Weights = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the differences from torch as JSON.")] = False,
 ) -> None:
     """Write a run's model as ONNX, with labels, preprocessing and thresholds inside, and check it against torch.
 
+    --data-root and --weights say where these lie now, if they were moved since the run.
     The folder then predicts without torch and without the data set: bench predict DIR image.jpg
     """
     from bench.evaluation.metric_table import HEADLINES, by_name
@@ -41,8 +44,8 @@ def export(  # noqa: PLR0917 - the parser passes options by name
     from bench.store.sealed import to_json
 
     folder = one_run(run, store)
-    differences = export_run(folder, out, precision)
-    measured = measure_exported(folder, out) if measure else {}
+    differences = export_run(folder, out, precision, data_root=data_root, weights=weights)
+    measured = measure_exported(folder, out, data_root=data_root, weights=weights) if measure else {}
     files = {path.name: path.stat().st_size for path in sorted(out.iterdir()) if path.is_file()}
     if as_json:
         print(to_json({"folder": str(out), "files": files, "differences": differences, "measures": measured}), end="")

@@ -111,6 +111,8 @@ def _print(folder: RunFolder, seconds: float, place: str) -> None:
     extraction = timings.get("feature_extraction") or {}
     speed = f" ({extraction['images_per_second']:,.0f} images/s)" if extraction else ""
     print(f"\nrun folder  {folder.path}")
+    for note in folder.summary().about.notes:
+        say(f"note        {note}", indent=12)
     made = stages.replace("features", f"features{speed}", 1)
     say(f"time        {seconds:.1f} s now; when it was made: {made}", indent=12)
     if (folder.path / "onnx").exists():

@@ -49,9 +49,12 @@ def stats(  # noqa: PLR0917 - the parser passes options by name
     if as_json:
         from bench.store.sealed import to_json
 
-        print(to_json({"dataset": dataset.name, "variant": dataset.variant, "splits": counted}), end="")
+        described = {"dataset": dataset.name, "variant": dataset.variant, "notes": dataset.notes}
+        print(to_json(described | {"splits": counted}), end="")
     else:
         _print(dataset, counted)
+        for note in dataset.notes:
+            say(f"note: {note}")
     if plots:
         from bench.show.figures import save
         from bench.show.figures.dataset import of_split

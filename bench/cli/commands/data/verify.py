@@ -6,6 +6,7 @@ import typer
 
 from bench.cli.datasets import NamedDataset, open_named
 from bench.cli.options import AsJson, DataRoot, Sets, TestSplit, TrainSplit
+from bench.show.console import say
 
 
 def verify_images(  # noqa: PLR0917 - the parser passes options by name
@@ -41,6 +42,8 @@ def verify_images(  # noqa: PLR0917 - the parser passes options by name
         if found.known == UNKNOWN:
             for train, test, meaning in variants:
                 print(f"  known with {train:,} / {test:,} images: {meaning}")
+        for note in found.notes:
+            say(f"note: {note}")
         _print_some([f"gone, so in no split: {image}" for image in found.gone])
         for split in found.without_images:
             print(f"no images here for {split}: only its labels were checked")

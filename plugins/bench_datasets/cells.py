@@ -1,0 +1,90 @@
+"""What one cell may hold, exactly: yes or no for a label, or a list; all else is for its reader to refuse."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from collections.abc import Mapping
+
+from bench import Option, OptionValue, UsageError
+
+VALUES = Option(
+    "values", "", "what other values of a label's column mean, as in -1:ignore,yes:1,no:0,empty:ignore; 1, 0 or ignore"
+)
+YES, NO, IGNORE = 1, 0, -1
+MEANINGS = {"1": YES, "0": NO, "ignore": IGNORE}
+EXACT = {"1": YES, "0": NO, "true": YES, "false": NO}
+ALLOWED = "0, 1 or nothing, also as 1.0 or True"
+EMPTY = "empty"
+
+NUMBER = re.compile(r"([+-]?)0*(\d+)(?:\.0*)?")
+ITEM = r"""(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d*)?|None|null|True|False|true|false)"""
+LIST = re.compile(rf"[\[({{]\s*(?:{ITEM}\s*(?:,\s*{ITEM}\s*)*,?\s*)?[\])}}]", re.DOTALL)
+LIST_OF_TEXTS = re.compile(r"""[\[({]\s*['"].*['"]\s*,?\s*[\])}]""", re.DOTALL)
+
+
+def meanings(options: Mapping[str, OptionValue]) -> dict[str, int]:
+    """Return what values mean beside ``EXACT``, by the option ``values``; ``UsageError`` for one of no meaning."""
+    found: dict[str, int] = {}
+    for pair in filter(None, (text.strip() for text in str(options["values"]).split(","))):
+        value, colon, meaning = pair.rpartition(":")
+        if not colon or meaning.strip().lower() not in MEANINGS:
+            raise UsageError(
+                f"option values: found '{pair}', allowed: VALUE:1, VALUE:0 or VALUE:ignore, separated by commas."
+                " Try: --set dataset.values=-1:ignore"
+            )
+        found[canonical(value)] = MEANINGS[meaning.strip().lower()]
+    return found
+
+
+def canonical(value: object) -> str:
+    """Return a value so that equal ones are equal texts.
+
+    >>> [canonical(value) for value in ("1.0", " -1. ", True, "TRUE", 0.0, "01", None, "yes", 0.5)]
+    ['1', '-1', 'true', 'true', '0', '1', 'empty', 'yes', '0.5']
+    """
+    text = "" if value is None else str(value).strip()
+    if match := NUMBER.fullmatch(text):
+        sign = "-" if match[1] == "-" and match[2] != "0" else ""
+        return sign + match[2]
+    return text.lower() or EMPTY
+
+
+def truth(value: object, known: Mapping[str, int]) -> int | None:
+    """Return ``YES``, ``NO`` or ``IGNORE``, or ``None`` for a value that means none; ``known`` as of ``meanings``."""
+    text = canonical(value)
+    return known.get(text, EXACT.get(text, NO if text == EMPTY else None))
+
+
+def looks_like_a_list(text: str) -> bool:
+    """Return whether a cell is sure to be a list and no name: empty, of quoted texts, or of several numbers."""
+    text = text.strip()
+    if text in {"[]", "()", "{}", "set()"} or LIST_OF_TEXTS.fullmatch(text):
+        return True
+    return bool(LIST.fullmatch(text)) and "," in text
+
+
+def parse_list(text: str) -> list[object] | None:
+    """Return the entries of a list as Python or JSON writes it, or ``None`` where it is none.
+
+    Texts side by side without a comma, as NumPy prints them, are no list: Python would join them.
+
+    >>> parse_list("['Action', 'Drama']"), parse_list('["a"]'), parse_list("['a' 'b']"), parse_list("[red]")
+    (['Action', 'Drama'], ['a'], None, None)
+    """
+    text = text.strip()
+    if text in {"{}", "set()"}:
+        return []
+    if not LIST.fullmatch(text):
+        return None
+    for read in (json.loads, ast.literal_eval):
+        try:
+            found = read(text)
+        except (ValueError, SyntaxError, RecursionError, MemoryError):
+            continue
+        if isinstance(found, list | tuple | set):
+            # A set has no order of its own; that of the text is taken.
+            return sorted(found, key=lambda entry: text.find(str(entry))) if isinstance(found, set) else list(found)
+        return [found] if isinstance(found, str | int) else None
+    return None

@@ -1,0 +1,182 @@
+"""Label names looked at before they become columns: what stands for no label, what looks the same, what is no name."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from bench import DataError, Option, OptionValue
+
+if TYPE_CHECKING:
+    from bench_datasets.own_images import Part
+
+ODD_NAMES = Option(
+    "odd_names",
+    "error",
+    "label names that look like a mistake (nan, ['a', a|b, Dog beside dog): refuse, or keep them and say so",
+    choices=("error", "keep"),
+)
+NO_LABEL = Option("no_label", "", "label names that mean that there is none, as in No Finding; several: separated by ;")
+KEEP_ODD = f"--set dataset.{ODD_NAMES.name}=keep"
+
+NOTHING = frozenset(
+    {"nan", "none", "null", "nil", "n/a", "na", "<na>", "#n/a", "undefined", "nat", "-", "?", "[]", "{}"}
+)
+MEANS_NONE = re.compile(r"(no|none|nothing|normal|negative|background|unlabell?ed)\b.*", re.IGNORECASE)
+PIECE_OF_LIST = re.compile(r"""[\[({]\s*['"].*|.*['"]\s*[\])}]|(['"]).*\1""", re.DOTALL)
+SEPARATORS = {"|": "|", ",": ",", ";": ";", "/": "/", "&": "&", "+": "+", "\t": "tab", "\n": "line", " ": "blank"}
+"""What may separate names, and what a user types for it."""
+
+Places = Mapping[str, str]
+
+
+def cleaned(parts: Mapping[str, Part], options: Mapping[str, OptionValue], separator: str | None) -> dict[str, Part]:
+    """Return ``parts`` with label names in one Unicode form, without those that mean none; odd ones are refused.
+
+    ``separator`` is what texts were split at, ``None`` where names were no texts. Raises ``DataError`` with places.
+    """
+    none = {composed(name) for name in str(options.get("no_label", "")).split(";") if name.strip()}
+    result = {key: _without(part, none) for key, part in parts.items()}
+    places: dict[str, str] = {}
+    for part in result.values():
+        for row, labels in enumerate(part.labels):
+            for label in labels:
+                if label not in places:
+                    places[label] = part.place(row)
+    sets = [labels for part in result.values() for labels in part.labels]
+    notes = check(places, sets, options, separator)
+    first = next(iter(result))
+    return {**result, first: replace(result[first], notes=(*result[first].notes, *notes))}
+
+
+def composed(name: str) -> str:
+    """Return a name without blanks around it, in Unicode's composed form: a Mac's and a web form's are one name."""
+    return unicodedata.normalize("NFC", name).strip()
+
+
+def _without(part: Part, none: set[str]) -> Part:
+    labels = []
+    forms = 0
+    for row, names in enumerate(part.labels):
+        found = tuple(dict.fromkeys(map(composed, names)))
+        forms += found != tuple(names)
+        kept = tuple(name for name in found if name not in none)
+        if kept and len(kept) < len(found):
+            odd = next(name for name in found if name in none)
+            raise DataError(f"{part.place(row)}: '{odd}' means no label, and '{kept[0]}' stands beside it")
+        labels.append(kept)
+    note = f"{part.name}: label names of {forms:,} images brought to one Unicode form" if forms else ""
+    return replace(part, labels=labels, notes=(*part.notes, *filter(None, [note])))
+
+
+def check(
+    places: Places, sets: Collection[Sequence[str]], options: Mapping[str, OptionValue], separator: str | None
+) -> tuple[str, ...]:
+    """Return notes on the names ``places``; raise ``DataError`` for the first odd one, unless the options keep them."""
+    counts = Counter(len(labels) for labels in sets if labels)
+    single = set(counts) == {1}
+    odd = [
+        *_nothing(places, options),
+        *_alike(places),
+        *(_pieces(places) if separator is not None else ()),
+        *_unsplit(places, single, separator),
+    ]
+    if odd and str(options.get("odd_names", "error")) == "error":
+        raise DataError(f"{odd[0]} or, if it is as you mean it: {KEEP_ODD}")
+    notes = [message.partition(" Try: ")[0] for message in odd]
+    if single and len(places) > 1:
+        notes.append("no image has more than one label" + _hint(places, separator))
+    notes += [f"label '{name}' holds a character that is not seen: {name!a}" for name in places if _unseen(name)]
+    if "no_label" in options:
+        notes += [
+            f"if label '{name}' means that there is none: --set 'dataset.no_label={name}'"
+            for name in places
+            if MEANS_NONE.fullmatch(name) and not any(name in labels for labels in sets if len(labels) > 1)
+        ]
+    return tuple(notes)
+
+
+def _nothing(places: Places, options: Mapping[str, OptionValue]) -> list[str]:
+    before = f"{options['no_label']};" if options.get("no_label") else ""
+    return [
+        f"{place}: label '{name}' looks like an empty cell. Try:"
+        + (f" --set 'dataset.no_label={before}{name}' for no label," if "no_label" in options else " take it out,")
+        for name, place in places.items()
+        if name.lower() in NOTHING
+    ]
+
+
+def _alike(places: Places) -> list[str]:
+    """Return a message for each pair of names that differ in nothing but case, blanks, or what is not seen."""
+    found: dict[str, str] = {}
+    messages = []
+    for name in places:
+        other = found.setdefault(look(name), name)
+        if other != name:
+            messages.append(
+                f"labels {other!r} ({places[other]}) and {name!r} ({places[name]}) look the same"
+                f"{': ' + ascii(other) + ', ' + ascii(name) if not (other + name).isascii() else ''}."
+                " Try: write them alike,"
+            )
+    return messages
+
+
+def look(name: str) -> str:
+    """Return what a reader sees of a name: no case, no kind of blank, nothing that is not seen."""
+    text = unicodedata.normalize("NFKC", name).casefold()
+    text = "".join(letter for letter in text if unicodedata.category(letter) != "Cf")
+    return " ".join(re.sub(r"[\s_-]+", " ", text).split())
+
+
+def _unseen(name: str) -> bool:
+    return any(unicodedata.category(letter) in {"Cf", "Cc"} or letter == "\xa0" for letter in name)
+
+
+def _pieces(places: Places) -> list[str]:
+    return [
+        f"{place}: label {name} looks like a piece of a list or quoted text."
+        " Try: write dog;sofa, or a whole list as ['dog', 'sofa'],"
+        for name, place in places.items()
+        if PIECE_OF_LIST.fullmatch(name)
+    ]
+
+
+def _unsplit(places: Places, single: bool, separator: str | None) -> list[str]:
+    """Return a message for names that are several names, by a separator that was not asked for."""
+    if separator is None:
+        return []
+    for mark, typed in SEPARATORS.items():
+        if mark == separator:
+            continue
+        parts = {name: _split(name, mark) for name in places}
+        joined = {name: split for name, split in parts.items() if len(split) > 1}
+        uses = Counter(part for split in parts.values() for part in set(split))
+        # All its parts are labels themselves; or no image has two labels, and parts return in other names.
+        whole = [name for name, split in joined.items() if all(part in places for part in split)]
+        shared = [name for name, split in joined.items() if any(uses[part] > 1 for part in split)]
+        if mark == " ":
+            whole = whole if len(uses) < len(places) else []
+            shared = shared if len(uses) < len(places) and 2 * len(joined) >= len(places) else []
+        if name := next(iter(whole or (shared if single else [])), ""):
+            return [
+                f"{places[name]}: label '{name:.80}' looks like {len(joined[name])} labels."
+                f" Try: --set 'dataset.separator={typed}'"
+            ]
+    return []
+
+
+def _split(name: str, mark: str) -> list[str]:
+    return [part.strip() for part in (name.split() if mark == " " else name.split(mark)) if part.strip()]
+
+
+def _hint(places: Places, separator: str | None) -> str:
+    for mark, typed in SEPARATORS.items():
+        if name := next((name for name in places if separator not in {None, mark} and len(_split(name, mark)) > 1), ""):
+            return (
+                f", and names hold '{mark}', as '{name:.60}'. If it separates labels: --set 'dataset.separator={typed}'"
+            )
+    return ""

@@ -1,0 +1,203 @@
+"""Which files of a folder are images: one rule for every reader. What is passed over is named and counted."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import posixpath
+import unicodedata
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path, PurePosixPath
+
+SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".gif", ".bmp", ".dib", ".webp", ".tif", ".tiff"}
+    | {".avif", ".avifs", ".jp2", ".j2k", ".jpc", ".jpf", ".jpx", ".j2c", ".ppm", ".pgm", ".pbm", ".pnm", ".pfm"}
+    | {".tga", ".icb", ".vda", ".vst", ".pcx", ".dcx", ".dds", ".qoi", ".ico", ".icns", ".sgi", ".rgb", ".rgba"}
+    | {".bw", ".ras", ".psd", ".xbm", ".xpm", ".heic", ".heif", ".hif"}
+)
+"""Endings that say image. HEIC is one that is refused when it is read, so that no photograph is passed over."""
+
+SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF8", b"II*\0", b"MM\0*", b"\xff\x4f\xff\x51", b"qoif", b"8BPS")
+SIGNATURE_BYTES = 32
+
+LITTER = frozenset({"__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "@eadir", "$recycle.bin"})
+"""What systems leave in folders, beside all names that begin with a dot."""
+
+NO_IMAGE, HIDDEN, BROKEN, CIRCLE = "no image", "hidden", "a link to nothing", "a link to a folder that it lies in"
+
+Passed = Mapping[str, Sequence[str]]
+"""Reason -> the names that were passed over for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The images below ``folder``, as paths relative to it in the order of their parts; and what else is there.
+
+    ``folders`` are the folders directly in it.
+    """
+
+    images: tuple[str, ...]
+    folders: tuple[str, ...]
+    passed: Passed
+
+
+def list_images(folder: Path, *, deep: bool = True, known: Collection[str] = ()) -> Listing:
+    """Return the images of ``folder``; ``known`` are files in it that are no images and are read otherwise.
+
+    Endings decide, or where one is unknown the file's first bytes. Links are followed, unless in a circle.
+    """
+    images: list[str] = []
+    folders: list[str] = []
+    passed: dict[str, list[str]] = {}
+
+    def look(place: Path, before: str, above: tuple[tuple[int, int], ...]) -> None:
+        for entry in os.scandir(place):
+            name = before + entry.name
+            if is_hidden(entry.name):
+                passed.setdefault(HIDDEN, []).append(name)
+            elif entry.is_dir():
+                if not before:
+                    folders.append(entry.name)
+                status = entry.stat()
+                here = (status.st_dev, status.st_ino)
+                if here in above:
+                    passed.setdefault(CIRCLE, []).append(name)
+                elif deep:
+                    look(Path(entry.path), f"{name}/", (*above, here))
+            elif not entry.is_file():  # a pipe, or a link to nothing
+                passed.setdefault(BROKEN if entry.is_symlink() else NO_IMAGE, []).append(name)
+            elif has_image_ending(entry.name) or _is_image(Path(entry.path)):
+                images.append(name)
+            elif name not in known:
+                passed.setdefault(NO_IMAGE, []).append(name)
+
+    status = folder.stat()
+    look(folder, "", ((status.st_dev, status.st_ino),))
+    return Listing(tuple(sorted(images, key=_parts)), tuple(sorted(folders)), passed)
+
+
+def is_hidden(name: str) -> bool:
+    """Return whether a file's or folder's own name is one that systems write, not people."""
+    return name.startswith(".") or name.lower() in LITTER
+
+
+def has_image_ending(name: str) -> bool:
+    """Return whether a name ends as an image's."""
+    return PurePosixPath(name).suffix.lower() in SUFFIXES
+
+
+def starts_as_image(start: bytes) -> bool:
+    """Return whether a file with these first bytes is an image that is read.
+
+    >>> starts_as_image(b"GIF89a"), starts_as_image(b"GIFT,dog")
+    (True, False)
+    """
+    if start.startswith(SIGNATURES) or (start[:4] == b"RIFF" and start[8:12] == b"WEBP"):
+        return True
+    if start[:2] == b"BM":  # the length of the header that follows
+        return start[14:18] in {size.to_bytes(4, "little") for size in (12, 40, 52, 56, 64, 108, 124)}
+    if start[4:8] == b"ftyp":
+        return start[8:12] in {b"avif", b"avis", b"heic", b"heix", b"mif1", b"msf1"}
+    return start[:1] == b"P" and start[1:2] in {b"1", b"2", b"3", b"4", b"5", b"6"} and start[2:3] in {b"\n", b"\r"}
+
+
+def in_words(where: str, passed: Passed) -> tuple[str, ...]:
+    """Return a note for each reason for which files of ``where`` were passed over."""
+    return counted(where, {f"passed over, {reason}": names for reason, names in passed.items()})
+
+
+def counted(where: str, found: Passed) -> tuple[str, ...]:
+    """Return a note for each of ``found`` that has names: how many, and the first."""
+    return tuple(
+        f"{where}: {len(names):,} {reason}, as {printable(min(names))}" for reason, names in found.items() if names
+    )
+
+
+def printable(name: str) -> str:
+    r"""Return a file's name as text: bytes that are no UTF-8, and control characters, written as ``\xe9``."""
+    text = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return "".join(repr(letter)[1:-1] if unicodedata.category(letter) == "Cc" else letter for letter in text)
+
+
+def find_file(folder: Path, name: str) -> str | None:
+    """Return the path below ``folder`` of the file that a table calls ``name``, or ``None``.
+
+    The name as it is; else with slashes for Windows's backslashes; else in the other Unicode form, as a Mac writes it.
+    """
+    for form in dict.fromkeys((name, posixpath.normpath(name.replace("\\", "/")))):
+        if is_file(folder / form):
+            return form
+        found = Path()
+        for part in PurePosixPath(form).parts:
+            same = _by_form(folder / found).get(unicodedata.normalize("NFC", part), ())
+            found /= same[0] if len(same) == 1 else part
+        if is_file(folder / found):
+            return str(found)
+    return None
+
+
+def why_absent(folder: Path, name: str) -> str:
+    """Return what a user may want to know of a file that is not there, as a sentence; empty where there is nothing."""
+    place = folder
+    try:
+        for part in PurePosixPath(name.replace("\\", "/")).parts:
+            place /= part
+            if place.is_symlink() and not place.exists():
+                return f". {printable(str(place))} is a link to {printable(str(place.readlink()))}, which is not there"
+    except (OSError, ValueError):  # a name too long to be one
+        return ""
+    for other in sorted(name for names in _by_form(place.parent).values() for name in names):
+        if other.casefold() == place.name.casefold():
+            return f". There is {printable(other)}, in other letters"
+        if PurePosixPath(other).stem == place.name and has_image_ending(other):
+            return f". There is {printable(other)}"
+    return ""
+
+
+def is_file(path: Path) -> bool:
+    """Return whether a file is there; a name that is too long to be one is none."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def same_content(paths: Sequence[Path]) -> Iterator[list[Path]]:
+    """Yield ``paths`` in groups of equal bytes, in the order of their first."""
+    files = {(status.st_dev, status.st_ino) for status in (path.stat() for path in paths)}
+    groups: dict[bytes, list[Path]] = {}
+    for path in paths:
+        with path.open("rb") as file:
+            key = hashlib.file_digest(file, "sha256").digest() if len(files) > 1 else b""
+        groups.setdefault(key, []).append(path)
+    yield from groups.values()
+
+
+def _by_form(folder: Path) -> Mapping[str, Sequence[str]]:
+    """Return the names in a folder by their composed Unicode form."""
+    try:
+        return _forms(folder, folder.stat().st_mtime_ns)
+    except (OSError, ValueError):
+        return {}
+
+
+@lru_cache(maxsize=64)
+def _forms(folder: Path, _changed: int) -> Mapping[str, Sequence[str]]:
+    forms: dict[str, list[str]] = {}
+    for name in (path.name for path in folder.iterdir()):
+        forms.setdefault(unicodedata.normalize("NFC", name), []).append(name)
+    return forms
+
+
+def _is_image(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return starts_as_image(file.read(SIGNATURE_BYTES))
+    except OSError:
+        return False
+
+
+def _parts(path: str) -> list[str]:
+    return path.split("/")

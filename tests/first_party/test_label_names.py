@@ -1,0 +1,321 @@
+"""Names of labels that look like a mistake are told with the way to put it right; what is typed then works."""
+
+import os
+import re
+import shlex
+import subprocess
+import unicodedata
+
+import pytest
+from bench_datasets.label_names import NO_LABEL, ODD_NAMES, check
+from PIL import Image
+
+from bench import plugins
+from bench.contracts import DatasetRequest
+from bench.data.open import open_dataset
+from bench.errors import BenchError, DataError, UsageError
+from bench.options import parse_assignments, resolve
+
+
+def opened(root, *typed, name="csv", train=None, **options):
+    """Open a data set; ``typed`` are texts as after ``--set``."""
+    spec = plugins.installed().dataset(name).spec
+    given = {key.removeprefix("dataset."): value for key, value in parse_assignments(typed).items()}
+    return open_dataset(spec, DatasetRequest(resolve(spec.options, given | options, name), root, train))
+
+
+def pictures(root, part, count):
+    for number in range(count):
+        path = root / f"{part}{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (9, 9), (number, 0, 0)).save(path)
+
+
+def write(root, *lines, encoding="utf-8", ending="csv"):
+    """Write train.csv and test.csv of the same lines; {} in them is a picture's name."""
+    for part in ("train", "test"):
+        pictures(root, part, len(lines) - 1)
+        rows = [lines[0], *(line.format(f"{part}{number}.png") for number, line in enumerate(lines[1:]))]
+        (root / f"{part}.{ending}").write_bytes("\r\n".join(rows).encode(encoding))
+    return root
+
+
+def remedies(error):
+    """Return what a message says to type after --set."""
+    words = shlex.split(re.sub(r"[,;.](?=\s|$)", " ", str(error)).replace("(", " ").replace(")", " "))
+    return [words[place + 1] for place, word in enumerate(words) if word == "--set"]
+
+
+def odd(labels, separator=";", **options):
+    resolved = resolve((NO_LABEL, ODD_NAMES), options, "set")
+    places = {name: f"row {row}" for row, names in enumerate(labels) for name in names}
+    return check(places, labels, resolved, separator)
+
+
+@pytest.mark.parametrize(
+    ("labels", "typed"),
+    [
+        ([["a|b"], ["b"], ["c"]], "|"),
+        ([["a, b"], ["b, c"]], ","),
+        ([["a,b"], ["b"], ["a", "c"]], ","),
+        ([["a/b"], ["b/c"], ["c"]], "/"),
+        ([["haze primary"], ["clear primary"], ["clear water"], ["haze water primary"], ["clear water haze"]], "blank"),
+        ([["a\tb"], ["b"]], "tab"),
+    ],
+)
+def test_names_that_are_several_names_say_which_separator(labels, typed):
+    with pytest.raises(
+        DataError, match=r"row \d: label '.*' looks like \d labels. Try: --set 'dataset.separator="
+    ) as told:
+        odd(labels)
+    assert remedies(told.value)[0] == f"dataset.separator={typed}"
+    assert any("looks like" in note for note in odd(labels, odd_names="keep"))
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        [["traffic light", "car"], ["light", "traffic light"]],
+        [["Sword, Long"], ["Bow"]],
+        [["red car"], ["blue car"], ["bus"]],
+        [["and/or", "x"], ["y"]],
+        [["don't know", "5'"], ["rock'n'roll"]],
+        [["person [occluded]"], ["sign [/b]", "[red]"]],
+        [["C", "C++"], ["C#"]],
+        [["No. 5", "none of these"], ["Nancy"]],
+    ],
+)
+def test_names_that_are_names_are_left_alone(labels):
+    assert not any("looks like" in note for note in odd(labels))
+
+
+@pytest.mark.parametrize(
+    "twins",
+    [("dog", "Dog"), ("dog", "dog\u200b"), ("fire truck", "fire\u00a0truck"), ("a  b", "a b"), ("a_b", "a b"),
+     ("straße", "STRASSE"), ("ﬁre", "fire"), ("dog", "dog\u2060")],
+)  # fmt: skip
+def test_names_that_look_the_same_are_refused_with_both_places(twins):
+    with pytest.raises(DataError, match=r"^labels '.*' \(row 0\) and '.*' \(row 1\) look the same") as told:
+        odd([[twins[0]], [twins[1]]])
+    assert remedies(told.value) == ["dataset.odd_names=keep"]
+
+
+@pytest.mark.parametrize("name", ["nan", "NaN", "None", "null", "N/A", "<NA>", "-", "[]"])
+def test_a_label_that_means_nothing_is_refused_until_it_is_said_what_it_is(tmp_path, name):
+    write(tmp_path, "path,labels", "{},dog;cat", "{},dog", f"{{}},{name};") if name != "[]" else None
+    if name == "[]":
+        with pytest.raises(DataError, match=r"label '\[\]' looks like an empty cell"):
+            odd([["[]"], ["dog"]])
+        return
+    with pytest.raises(DataError, match=r"train.csv line 4: label '.*' looks like an empty cell") as told:
+        opened(tmp_path)
+    nothing, kept = remedies(told.value)
+    assert opened(tmp_path, nothing).labels == ("cat", "dog")
+    assert not opened(tmp_path, nothing).train.truth[2].any()
+    assert name in opened(tmp_path, kept).labels
+
+
+@pytest.mark.parametrize("cell", ["['dog'", "'dog'", '""dog""', "{'a'"])
+def test_a_piece_of_a_list_or_quotes_are_no_name(tmp_path, cell):
+    with pytest.raises(DataError, match=r"row 0: label .* looks like a piece of a list or quoted text"):
+        odd([[cell.replace('""', '"')], ["cat"]])
+
+
+def test_a_name_that_means_no_label_is_left_out_where_it_is_named(tmp_path):
+    write(tmp_path, "path,labels", "{},a|b", "{},No Finding", "{},b", "{},normal")
+    dataset = opened(tmp_path, separator="|")
+    hints = [note for note in dataset.notes if "means that there is none" in note]
+    assert len(hints) == 2
+    dataset = opened(tmp_path, separator="|", no_label="No Finding;normal")
+    assert dataset.labels == ("a", "b")
+    assert dataset.train.truth.any(axis=1).tolist() == [True, False, True, False]
+    write(tmp_path, "path,labels", "{},a|No Finding", "{},b")
+    with pytest.raises(DataError, match=r"line 2: 'No Finding' means no label, and 'a' stands beside it"):
+        opened(tmp_path, separator="|", no_label="No Finding")
+
+
+def test_unicode_forms_of_a_name_are_one_label_and_that_is_said(tmp_path):
+    one, other = (unicodedata.normalize(form, "café") for form in ("NFC", "NFD"))
+    write(tmp_path, "path,labels", f"{{}},{one};dog", f"{{}},{other}")
+    (tmp_path / "labels.txt").write_text(f"dog\n{other}\n", encoding="utf-8")
+    dataset = opened(tmp_path)
+    assert dataset.labels == ("dog", one)
+    assert dataset.train.truth.tolist() == [[True, True], [False, True]]
+    assert "train: label names of 1 images brought to one Unicode form" in dataset.notes
+
+
+def test_blanks_around_names_are_no_part_of_them(tmp_path):
+    write(tmp_path, "path,labels", "{},dog\u00a0; cat ", "{},\u00a0dog;\u2003cat")
+    assert opened(tmp_path).labels == ("cat", "dog")
+
+
+def test_a_label_of_every_image_and_one_label_an_image_have_a_word(tmp_path):
+    assert (
+        "label 'dog' is on every image of train" in opened(write(tmp_path, "path,labels", "{},dog;a", "{},dog")).notes
+    )
+    assert "no image has more than one label" in opened(write(tmp_path, "path,labels", "{},dog", "{},a")).notes
+
+
+@pytest.mark.parametrize(
+    ("between", "typed"), [(" ", "blank"), ("|", "|"), ("|", "pipe"), (",", "comma"), ("\n", "line")]
+)
+def test_separators_that_a_command_line_would_lose_have_names(tmp_path, between, typed):
+    write(tmp_path, "path,labels", f'{{}},"dog{between}cat"', "{},dog")
+    assert opened(tmp_path, f"dataset.separator={typed}").train.truth.tolist() == [[True, True], [False, True]]
+
+
+@pytest.mark.parametrize(("delimiter", "typed"), [(";", "semicolon"), ("\t", "tab")])
+def test_a_wrong_delimiter_names_the_right_one(tmp_path, delimiter, typed):
+    root = write(tmp_path, f"path{delimiter}labels", f"{{}}{delimiter}dog,cat", f"{{}}{delimiter}dog")
+    with pytest.raises(DataError, match=r"line 1: no column 'path'") as told:
+        opened(root)
+    assert remedies(told.value) == [f"dataset.delimiter={typed}"]
+    assert opened(root, remedies(told.value)[0], separator=",").labels == ("cat", "dog")
+
+
+def test_the_line_by_which_excel_is_told_the_delimiter_is_followed(tmp_path):
+    root = write(tmp_path, "path;labels", "{};dog", "gone.png;cat")
+    for part in ("train", "test"):
+        path = root / f"{part}.csv"
+        path.write_bytes(b"sep=;\r\n" + path.read_bytes())
+    with pytest.raises(DataError, match=r"train.csv line 4: no image file .*gone.png"):
+        opened(root)
+
+
+def test_columns_that_are_called_almost_so_are_named(tmp_path):
+    root = write(tmp_path, "Path,LABELS", "{},dog", "{},cat")
+    with pytest.raises(DataError, match=r"line 1: no column 'path'") as told:
+        opened(root)
+    first = remedies(told.value)
+    with pytest.raises(DataError, match=r"line 1: no column 'labels'") as told:
+        opened(root, *first)
+    assert opened(root, *first, *remedies(told.value)).labels == ("cat", "dog")
+
+
+def test_tables_with_the_ending_of_tabs_name_the_delimiter(tmp_path):
+    root = write(tmp_path, "path\tlabels", "{}\tdog", "{}\tcat", ending="tsv")
+    with pytest.raises(DataError, match=r"There are .tsv files") as told:
+        opened(root)
+    assert opened(root, *remedies(told.value)).labels == ("cat", "dog")
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "utf-16-le", "utf-16-be"])
+def test_a_wrong_encoding_names_the_right_one(tmp_path, encoding):
+    root = write(tmp_path, "path,labels", "{},café", "{},dog;café", encoding=encoding)
+    with pytest.raises(DataError, match=r"train.csv") as told:
+        opened(root)
+    assert remedies(told.value) == [f"dataset.encoding={encoding}"]
+    assert opened(root, *remedies(told.value)).labels == ("café", "dog")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_an_encoding_with_its_mark_is_read(tmp_path, encoding):
+    root = write(tmp_path, "path,labels", "{},café", "{},dog;café", encoding=encoding)
+    assert opened(root).labels == ("café", "dog")
+
+
+def test_an_encoding_that_is_none_is_one_clear_line(tmp_path):
+    with pytest.raises(UsageError, match="option encoding: found 'cp99', allowed: what Python knows"):
+        opened(write(tmp_path, "path,labels", "{},dog"), encoding="cp99")
+
+
+def test_a_file_that_no_option_reads_names_a_command(tmp_path):
+    root = write(tmp_path, "path,labels", "{},café", "{},café")
+    (root / "labels.txt").write_bytes("café\n".encode("cp1252"))
+    with pytest.raises(DataError, match=r"labels.txt line 1: not UTF-8 text, perhaps cp1252.* Try: iconv") as told:
+        opened(root)
+    command = str(told.value).partition("Try: ")[2]
+    fixed = subprocess.run(shlex.split(command), capture_output=True, check=True).stdout
+    (root / "labels.txt").write_bytes(fixed)
+    assert opened(root).labels == ("café",)
+
+
+def test_a_quoted_cell_may_hold_line_ends_and_lines_are_counted_on(tmp_path):
+    root = write(tmp_path, "path,labels,note", '{},dog,"two\nlines"', '{},"dog\n",x', "gone.png,cat,")
+    with pytest.raises(DataError, match=r"train.csv line 6: no image file .*gone.png"):
+        opened(root)
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_image_names_are_found_in_either_unicode_form(tmp_path, form):
+    root = write(tmp_path, "path,labels", "{},dog", f"{unicodedata.normalize(form, 'Übung.png')},cat")
+    other = unicodedata.normalize("NFD" if form == "NFC" else "NFC", "Übung.png")
+    (root / "train1.png").rename(root / other)
+    (root / "test.csv").write_text("path,labels\ntest0.png,dog\n")
+    train = opened(root).train
+    assert int(train.images.read(1)[0, 0, 0]) == 1
+    assert len({*train.ids}) == 2
+
+
+def test_backslashes_are_read_as_windows_means_them(tmp_path):
+    pictures(tmp_path, "photos/deep/", 2)
+    (tmp_path / "train.csv").write_text("path,labels\nphotos\\deep\\0.png,dog\n.\\photos\\deep\\1.png,cat\n")
+    write(tmp_path / "other", "path,labels", "{},dog")
+    pictures(tmp_path, "test", 1)
+    (tmp_path / "test.csv").write_text("path,labels\ntest0.png,dog\n")
+    assert opened(tmp_path).train.ids == ("photos/deep/0.png", "photos/deep/1.png")
+    (tmp_path / "train.csv").write_text("path,labels\nphotos\\deep\\0.png,dog\nphotos/deep/0.png,cat\n")
+    with pytest.raises(DataError, match=r"train.csv line 3: image photos/deep/0.png stands twice"):
+        opened(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "path", ["../out/0.png", "{root}/../out/0.png", "x/../../out/0.png", "..\\out\\0.png", "C:\\a.png"]
+)
+def test_images_outside_the_data_root_are_refused_unless_allowed(tmp_path, path):
+    root = write(tmp_path / "in", "path,labels", "{},dog")
+    pictures(tmp_path, "out/", 1)
+    (root / "train.csv").write_text(f"path,labels\n{path.format(root=root)},dog\n")
+    with pytest.raises(DataError, match=r"train.csv line 2: image .* lies outside the data root") as told:
+        opened(root)
+    if not path.startswith("C:"):
+        assert len(opened(root, *remedies(told.value)).train) == 1
+
+
+def test_whole_paths_and_links_below_the_data_root_are_read(tmp_path):
+    root = write(tmp_path / "in", "path,labels", "{},dog", "{},cat")
+    pictures(tmp_path, "far/", 1)
+    (root / "photos").symlink_to(tmp_path / "far")
+    (root / "train.csv").write_text(f"path,labels\n{root}/train0.png,dog\nphotos/0.png,cat\n")
+    assert opened(root).train.ids == ("train0.png", "photos/0.png")
+    (root / "photos").unlink()
+    (root / "photos").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(
+        DataError, match=r"line 3: no image file .*0.png. .*photos is a link to .*nowhere, which is not th"
+    ):
+        opened(root)
+
+
+def test_an_image_that_is_there_under_almost_its_name_is_named(tmp_path):
+    root = write(tmp_path, "path,labels", "{},dog")
+    for name, there in (("Train0.PNG", "train0.png, in other letters"), ("train0", "train0.png")):
+        (root / "train.csv").write_text(f"path,labels\n{name},dog\n")
+        with pytest.raises(DataError, match=rf"line 2: no image file .*{name}. There is {there}"):
+            opened(root)
+
+
+def test_images_beside_listed_ones_are_counted(tmp_path):
+    root = write(tmp_path, "path,labels", "{},dog", "{},cat")
+    pictures(root, "more", 3)
+    assert "data root: 3 images beside the listed ones are in no table, as more0.png" in opened(root).notes
+
+
+def test_folders_whose_names_look_the_same_are_refused(tmp_path):
+    for place in ("train/Dog/a", "train/dog/b", "test/dog/c"):
+        pictures(tmp_path, f"{place}/", 1)
+    with pytest.raises(BenchError, match=r"labels 'Dog' \(.*\) and 'dog' \(.*\) look the same"):
+        opened(tmp_path, name="imagefolder")
+
+
+def test_folder_names_are_not_split_nor_taken_for_lists(tmp_path):
+    for part in ("train", "test"):
+        for label in ("a, b", "b", "['x']", "c;d"):
+            pictures(tmp_path, f"{part}/{label}/{label[0]}", 1)
+    assert opened(tmp_path, name="imagefolder").labels == ("['x']", "a, b", "b", "c;d")
+
+
+def test_folder_names_that_are_no_utf_8_are_labels_that_can_be_printed(tmp_path):
+    for part in ("train", "test"):
+        pictures(tmp_path, f"{part}/x/", 1)
+        os.rename(tmp_path / part / "x", os.fsencode(tmp_path / part) + b"/caf\xe9")  # noqa: PTH104 - bytes
+    assert opened(tmp_path, name="imagefolder").labels == ("caf\\xe9",)
