@@ -21,6 +21,7 @@ EMPTY = "empty"
 NUMBER = re.compile(r"([+-]?)0*(\d+)(?:\.0*)?")
 ITEM = r"""(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d*)?|None|null|True|False|true|false)"""
 LIST = re.compile(rf"[\[({{]\s*(?:{ITEM}\s*(?:,\s*{ITEM}\s*)*,?\s*)?[\])}}]", re.DOTALL)
+NUMPY_NUMBERS = re.compile(r"\[\s*-?\d+\.?\d*(\s+-?\d+\.?\d*)+\s*\]")
 LIST_OF_TEXTS = re.compile(r"""[\[({]\s*['"].*['"]\s*,?\s*[\])}]""", re.DOTALL)
 
 
@@ -60,7 +61,7 @@ def truth(value: object, known: Mapping[str, int]) -> int | None:
 def looks_like_a_list(text: str) -> bool:
     """Return whether a cell is sure to be a list and no name: empty, of quoted texts, or of several numbers."""
     text = text.strip()
-    if text in {"[]", "()", "{}", "set()"} or LIST_OF_TEXTS.fullmatch(text):
+    if text in {"[]", "()", "{}", "set()"} or LIST_OF_TEXTS.fullmatch(text) or NUMPY_NUMBERS.fullmatch(text):
         return True
     return bool(LIST.fullmatch(text)) and "," in text
 

@@ -17,7 +17,7 @@ from bench_datasets.label_names import NO_LABEL, ODD_NAMES
 from bench_datasets.label_values import LABELS_ARE, SEPARATOR, named
 from bench_datasets.listing import counted, list_images, printable
 from bench_datasets.own_images import K, Part, assemble, part_names
-from bench_datasets.tables import DELIMITERS, Layout, Row, images_of, read_table
+from bench_datasets.tables import DELIMITERS, Layout, Row, check_label_columns, images_of, read_table
 
 EXPECTS = (
     "train.csv and test.csv, or labels.csv for all, whose columns are path and labels; paths are relative to the folder"
@@ -89,6 +89,7 @@ def _read_parts(
         for part, found in read.items():
             if found.columns != columns:
                 raise DataError(f"{files[part]} line 1: other label columns than {files['train']}")
+        check_label_columns(list(read.values()), layout, files["train"])
         rows = {part: found.rows for part, found in read.items()}
         notes = tuple(note for found in read.values() for note in found.notes)
         unread = [path.name for path in sorted(root.glob("*.[ct]sv")) if path not in files.values()]
@@ -100,6 +101,7 @@ def _read_parts(
         hint = ". There are .tsv files. Try: --set dataset.delimiter=tab" if tabs else ""
         raise DataError(f"no file {files['train']} and no {path}. '--data-root' should hold {EXPECTS}{hint}")
     table = read_table(path, layout, REMEDY)
+    check_label_columns([table], layout, path)
     rows_read, columns, notes = table.rows, table.columns, table.notes
     if any(row.split for row in rows_read):
         return _by_column(rows_read, layout.split), columns, f"split by column '{layout.split}'", notes

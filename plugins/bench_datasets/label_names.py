@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bench import DataError, Option, OptionValue
+from bench_datasets.cells import NUMBER, canonical
 
 if TYPE_CHECKING:
     from bench_datasets.own_images import Part
@@ -28,6 +29,8 @@ NOTHING = frozenset(
 )
 MEANS_NONE = re.compile(r"(no|none|nothing|normal|negative|background|unlabell?ed)\b.*", re.IGNORECASE)
 PIECE_OF_LIST = re.compile(r"""[\[({]\s*['"].*|.*['"]\s*[\])}]|(['"]).*\1""", re.DOTALL)
+ZEROS_AND_ONES = re.compile(r"[01]([ ,|/_-][01])+|[01]{3,}")
+BRACKETED = re.compile(r"\[.*\]|\{.*\}|\(.*\)", re.DOTALL)
 SEPARATORS = {"|": "|", ",": ",", ";": ";", "/": "/", "&": "&", "+": "+", "\t": "tab", "\n": "line", " ": "blank"}
 """What may separate names, and what a user types for it."""
 
@@ -83,6 +86,7 @@ def check(
         *_nothing(places, options),
         *_alike(places),
         *(_pieces(places) if separator is not None else ()),
+        *(_values(places) if separator is not None else ()),
         *_unsplit(places, single, separator),
     ]
     if odd and str(options.get("odd_names", "error")) == "error":
@@ -127,6 +131,8 @@ def _alike(places: Places) -> list[str]:
 
 def look(name: str) -> str:
     """Return what a reader sees of a name: no case, no kind of blank, nothing that is not seen."""
+    if NUMBER.fullmatch(name):
+        return canonical(name)
     text = unicodedata.normalize("NFKC", name).casefold()
     text = "".join(letter for letter in text if unicodedata.category(letter) != "Cf")
     return " ".join(re.sub(r"[\s_-]+", " ", text).split())
@@ -143,6 +149,19 @@ def _pieces(places: Places) -> list[str]:
         for name, place in places.items()
         if PIECE_OF_LIST.fullmatch(name)
     ]
+
+
+def _values(places: Places) -> list[str]:
+    """Return a message where names are zeros and ones only, values for each label, or all in brackets, as lists are."""
+    name, place = next(iter(places.items()), ("", ""))
+    zeros = all(ZEROS_AND_ONES.fullmatch(other) for other in places) and len({len(other) for other in places}) == 1
+    several = any(re.search(r"[,\s]", other) for other in places)
+    bracketed = several and all(BRACKETED.fullmatch(other) for other in places)
+    if not places or not (zeros or bracketed):
+        return []
+    what = "0 and 1 for each label" if zeros else "a list"
+    form = "0;1;1, and --set dataset.labels_are=multi-hot" if zeros else "dog;sofa, or ['dog', 'sofa']"
+    return [f"{place}: label '{name:.60}' looks like {what}. Try: write {form}"]
 
 
 def _unsplit(places: Places, single: bool, separator: str | None) -> list[str]:

@@ -34,6 +34,7 @@ def named(
     """
     between, kind = separator(options), str(options["labels_are"])
     lists = {key: _lists(part, between) for key, part in parts.items()}
+    parts = {key: _nothing_noted(part) for key, part in parts.items()}
     rows = [(part.place, row, entries) for key, part in parts.items() for row, entries in enumerate(lists[key])]
     asked = kind != "auto"
     if not asked:
@@ -58,13 +59,22 @@ def _lists(part: Part, between: str) -> list[list[object]]:
     """Return each image's labels as a list. Raises ``DataError`` where some texts are lists, and others are not."""
     texts = [row for row, value in enumerate(part.labels) if isinstance(value, str) and value.strip()]
     as_lists = [row for row in texts if looks_like_a_list(part.labels[row])]
-    if as_lists and len(as_lists) < len(texts):
-        other = next(row for row in texts if row not in set(as_lists))
+    sure = set(as_lists)
+    # Beside sure lists, [1] is one as well, and not a name.
+    others = [row for row in texts if as_lists and row not in sure and parse_list(part.labels[row]) is None]
+    if others:
+        other = others[0]
         raise DataError(
             f"{part.place(other)}: found '{part.labels[other]:.60}', while other cells are lists as"
             f" {part.labels[as_lists[0]]:.60} ({part.place(as_lists[0])}). Try: write all of them in one form"
         )
     return [_as_list(value, between, part.place, row, bool(as_lists)) for row, value in enumerate(part.labels)]
+
+
+def _nothing_noted(part: Part) -> Part:
+    count = sum(value is None for value in part.labels)
+    note = (f"{part.name}: {count:,} images whose labels are null, read as none",) if count else ()
+    return replace(part, notes=(*part.notes, *note))
 
 
 def _as_list(value: object, between: str, place: Place, row: int, as_list: bool) -> list[object]:

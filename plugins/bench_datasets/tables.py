@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bench import DataError, FolderImages
-from bench_datasets.cells import ALLOWED, IGNORE, NUMBER, YES, canonical, truth
+from bench_datasets.cells import ALLOWED, EMPTY, IGNORE, NUMBER, YES, truth
 from bench_datasets.label_lists import read_text
 from bench_datasets.label_names import look
 from bench_datasets.listing import find_file, printable, why_absent
@@ -21,6 +21,7 @@ DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t"}
 INDEX = re.compile(r"Unnamed: \d+")
 """What pandas calls a column without a name, which is most often the rows' numbers."""
 
+NUMBERING = frozenset({"id", "index", "idx", "level_0", "row", "no", "no.", "#"})
 EXCEL = re.compile(r"sep=([^\w\s]|\t)\r?\n")
 """A first line by which Excel is told what separates columns; it is no row."""
 
@@ -86,8 +87,7 @@ def read_table(path: Path, layout: Layout, remedy: str) -> Table:
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     rows: list[Row] = []
     seen: dict[str, int] = {}
-    empty: Counter[str] = Counter()
-    ones: Counter[str] = Counter()
+    odd: Counter[str] = Counter()
     try:
         filled = ([cell.strip() for cell in cells] for cells in reader if any(cell.strip() for cell in cells))
         columns = next(filled, [])
@@ -111,24 +111,41 @@ def read_table(path: Path, layout: Layout, remedy: str) -> Table:
                 rows.append(Row(place, image, row[layout.labels], split))
                 continue
             values = _values(row, layout, known, place)
-            empty.update(name for name in known if not row[name] and canonical("") not in layout.values)
-            ones.update(name for name, value in values.items() if value == YES)
+            odd["empty cells of label columns read as 0"] += sum(
+                not row[name] for name in known if EMPTY not in layout.values
+            )
+            odd["rows have cells in a column without a name, passed over"] += any(
+                cell.strip() for name, cell in zip(columns, cells, strict=True) if not name
+            )
             chosen = [tuple(name for name in known if values[name] == wanted) for wanted in (YES, IGNORE)]
             rows.append(Row(place, image, chosen[0], split, chosen[1]))
     except csv.Error as error:
         raise DataError(f"{path} line {reader.line_num}: {error}") from None
     if not rows:
         raise DataError(f"{path}: no images below the column names")
-    if not layout.columns and (always := [name for name in known if ones[name] == len(rows) > 1]):
-        all_of_them = ",".join(known)
-        raise DataError(
-            f"{path}: column '{always[0]}' is 1 for every image. Is it a label? Try:"
-            f" --set 'dataset.not_labels={','.join((*layout.others, always[0]))}', or"
-            f" --set 'dataset.label_columns={all_of_them}' where it is one"
-        )
-    if empty:
-        notes += (f"{path.name}: {empty.total():,} empty cells of {len(empty)} label columns read as 0",)
+    notes += tuple(f"{path.name}: {count:,} {what}" for what, count in odd.items() if count)
     return Table(rows, known, notes)
+
+
+def check_label_columns(tables: Sequence[Table], layout: Layout, where: Path) -> None:
+    """Raise ``DataError`` for a column that may be no label, unless the columns of labels were named.
+
+    That is one which is 1 for every image of all tables, and one whose name is usual for rows' numbers.
+    """
+    known = tables[0].columns
+    if layout.columns or not known:
+        return
+    rows = [row for table in tables for row in table.rows]
+    always = [name for name in known if len(tables[0].rows) > 1 and all(name in row.labels for row in rows)]
+    for name, why in (
+        *((name, "is called as one that numbers rows") for name in known if name.lower() in NUMBERING),
+        *((name, "is 1 for every image") for name in always),
+    ):
+        raise DataError(
+            f"{where}: column '{name}' {why}. Is it a label?"
+            f" Try: --set 'dataset.not_labels={','.join((*layout.others, name))}', or"
+            f" --set 'dataset.label_columns={','.join(known)}' where it is one"
+        )
 
 
 def _check_columns(

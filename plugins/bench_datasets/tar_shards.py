@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import posixpath
+import re
 import tarfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -33,6 +34,7 @@ MEMBERS = ("json", "cls", "txt")
 LABELS_MEMBER = Option("labels_member", "auto", "which member of a sample holds its labels", choices=("auto", *MEMBERS))
 LABELS_FIELD = Option("labels_field", "labels", "field of a sample's JSON that holds its labels")
 INDEX_VERSION = 2
+NUMBER = re.compile(r"[+-]?\d+(\.\d*)?", re.ASCII)
 CHUNK = 1 << 20
 LARGEST_LABELS = 1 << 20
 """Bytes of a labels member; a larger one is no list of labels."""
@@ -278,7 +280,8 @@ def _labels(place: str, kind: str, text: str, field: str) -> object:
             raise DataError(f"{place}: no field '{field}', found: {found}. Try: --set dataset.labels_field=NAME")
         return value[field] if isinstance(value, dict) else value
     words = text.split()
-    if kind == "cls" and all(word.isascii() and word.isdigit() for word in words):
-        return [int(word) for word in words]
+    if kind == "cls" and all(NUMBER.fullmatch(word) for word in words):
+        # A number with a point or a sign is no label's, and is refused where its place is known.
+        return [int(word) if word.isascii() and word.lstrip("-").isdigit() else float(word) for word in words]
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return lines[0] if len(lines) == 1 else lines

@@ -127,6 +127,39 @@ def test_names_in_brackets_are_names(name):
     assert sets([name, "dog"]) == [(name,), ("dog",)]
 
 
+def test_beside_lists_of_several_numbers_one_number_is_a_list():
+    assert sets(["[0, 2]", "[1]", "[]"], THREE) == [("cat", "owl"), ("dog",), ()]
+    with pytest.raises(DataError, match=r"found \[0 2\], a list that cannot be read"):
+        sets(["[0 2]", "[1 2]"], THREE)
+
+
+def test_images_whose_labels_are_null_are_counted():
+    options = resolve((LABELS_ARE, SEPARATOR), {}, "set")
+    notes = named({"train": part([["cat"], None, None])}, (), options)["train"].notes
+    assert notes == ("train: 2 images whose labels are null, read as none",)
+
+
+def test_a_column_may_be_1_for_every_image_of_one_table(tmp_path):
+    for part, lines in (("train", "a.png,1,0\nb.png,0,1\n"), ("test", "c.png,1,0\nd.png,1,1\n")):
+        (tmp_path / f"{part}.csv").write_text(f"path,dog,cat\n{lines}")
+    for name in "abcd":
+        Image.new("RGB", (9, 9)).save(tmp_path / f"{name}.png")
+    assert opened("csv", tmp_path, labels_column="").test.truth[:, 0].all()
+
+
+@pytest.mark.parametrize("name", ["id", "Index", "idx"])
+def test_a_column_that_numbers_rows_is_asked_for(table, name):
+    root = table(f"{name},path,dog,cat", "0,{},1,0", "1,{},0,1")
+    with pytest.raises(DataError, match=rf"column '{name}' is called as one that numbers rows"):
+        opened("csv", root, labels_column="")
+    assert opened("csv", root, not_labels=name).labels == ("dog", "cat")
+
+
+def test_a_column_without_a_name_that_is_filled_has_a_word(table):
+    notes = opened("csv", table(",path,dog,cat", "7,{},1,0", "8,{},0,1"), labels_column="").notes
+    assert "train.csv: 2 rows have cells in a column without a name, passed over" in notes
+
+
 def test_cells_that_are_lists_and_others_are_not_mixed():
     with pytest.raises(DataError, match=r"train row 1: found 'dog', while other cells are lists as \['a', 'b'\]"):
         sets(["['a', 'b']", "dog"])
@@ -183,7 +216,7 @@ def test_columns_of_labels_are_named_or_the_others_are(table):
     assert dataset.train.ignore.tolist() == [[False, False], [True, False], [False, False]]
     told = " ".join(dataset.notes)
     assert "column 'Unnamed: 0' passed over" in told
-    assert "train.csv: 1 empty cells of 1 label columns read as 0" in told
+    assert "train.csv: 1 empty cells of label columns read as 0" in told
     assert opened("csv", root, label_columns="is_valid,dog", values="-1:0").labels == ("dog", "is_valid")
 
 

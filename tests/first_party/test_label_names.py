@@ -73,6 +73,20 @@ def test_names_that_are_several_names_say_which_separator(labels, typed):
 
 
 @pytest.mark.parametrize(
+    ("labels", "what"),
+    [
+        ([["0 1 1"], ["1 0 0"]], "0 and 1 for each label"),
+        ([["011"], ["100"]], "0 and 1 for each label"),
+        ([["{a,b}"], ["{b}"]], "a list"),
+        ([["1"], ["1.0"]], "the same"),
+    ],
+)
+def test_names_that_are_values_or_lists_are_refused(labels, what):
+    with pytest.raises(DataError, match=rf"looks? (like )?{what}"):
+        odd(labels)
+
+
+@pytest.mark.parametrize(
     "labels",
     [
         [["traffic light", "car"], ["light", "traffic light"]],

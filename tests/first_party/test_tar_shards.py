@@ -158,6 +158,8 @@ BAD = {
     ),
     "kind": ([PNG, ("0.json", {"labels": {"a": 1}})], r"train.tar member 0.png: labels are {'a': 1}, expected names"),
     "entry": ([PNG, ("0.json", {"labels": [["a"]]})], r"train.tar member 0.png: label \['a'\], expected a name"),
+    "cut": ([PNG, ("0.cls", "1.0")], "train.tar member 0.png: label 1.0, expected a name or a whole number"),
+    "sign": ([PNG, ("0.cls", "-1")], "train.tar member 0.png: label number -1, allowed: 0 or more"),
     "huge": ([PNG, ("0.txt", "x" * 2_000_000)], "member 0.txt: 2,000,000 bytes, allowed for labels: 1,048,576"),
 }
 
