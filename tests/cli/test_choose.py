@@ -18,7 +18,7 @@ from bench.store.run_folder import RunFolder
 Make = Callable[..., RunFolder]
 Capture = pytest.CaptureFixture[str]
 
-READ = {"table", "report", "figures", "track", "validate", "lens", "export", "runs", "speed-metrics"}
+READ = {"config", "table", "report", "figures", "track", "validate", "lens", "export", "runs", "speed-metrics"}
 WRITTEN = {"run", "compare", "export", "report", "figures", "track"}
 
 
