@@ -86,6 +86,7 @@ def commands_that_name_runs(folder: str, tmp_path: Path) -> dict[str, list[str]]
         "report": ["report", folder, "--out", str(tmp_path / "page.html"), "--resamples", "0"],
         "figures": ["figures", folder, "--out", str(tmp_path / "figures")],
         "track": ["track", folder, "--to", "tensorboard", "--out", str(tmp_path / "told")],
+        "config": ["config", folder],
         "lens": ["lens", folder],
         "export": ["export", folder, "--out", str(tmp_path / "model")],
         "speed-metrics": ["speed-metrics", folder],
