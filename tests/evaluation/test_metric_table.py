@@ -19,6 +19,7 @@ from bench.evaluation.measure import measure
 from bench.show import tables, tracking
 from bench.show.rendering import grid
 from bench.store.run_folder import RunFolder
+from bench.store.runs import find
 from bench.store.validate import validate
 
 Make = Callable[..., RunFolder]
@@ -74,7 +75,7 @@ def measure_again(folder: RunFolder) -> None:
 
 
 def verdict(folder: RunFolder) -> Any:
-    (found,) = validate(folder.path.parents[2])
+    (found,) = validate(find(folder.path.parents[2]))
     return found
 
 
@@ -173,7 +174,7 @@ def test_a_metric_added_to_the_table_is_measured_shown_explained_and_tracked(
     value = folder.read_measures().values["hamming_loss"]
     root = str(tmp_path / "runs")
     for name in ("Hamming", "hamming_loss"):
-        assert run_command_line(["table", "--out", root, "--columns", name, "--format", "markdown"]) == 0
+        assert run_command_line(["table", "--runs", root, "--columns", name, "--format", "markdown"]) == 0
         assert f"| bce | {value:.3f} | 1 |" in capsys.readouterr().out
     page = tmp_path / "report.html"
     assert run_command_line(["report", "--runs", root, "--out", str(page), "--resamples", "20"]) == 0
@@ -238,7 +239,7 @@ def test_a_run_older_than_a_metric_is_shown_as_not_measured_then(
     assert "bce seed 1: not measured then, when the run was made: Hamming" in grid(table).remarks
 
     old.write_measures(bench.Measures("top2@1", {"O-F1": 0.5}))
-    arguments = ["table", "--out", str(tmp_path / "runs"), "--columns", "O-F1,Hamming", "--format"]
+    arguments = ["table", "--runs", str(tmp_path / "runs"), "--columns", "O-F1,Hamming", "--format"]
     assert run_command_line([*arguments, "markdown"]) == 0
     printed = capsys.readouterr().out
     assert "| bce | 50.0 ±0.0 | - | 2 |" in printed

@@ -10,6 +10,7 @@ from hypothesis.extra.numpy import arrays
 
 import bench
 from bench.evaluation import protocols
+from bench.evaluation.measure import measure as measure_stored
 
 TRUTH = [[1, 0, 1], [0, 1, 0], [1, 1, 0]]
 SCORES = [[0.9, 0.2, 0.6], [0.1, 0.8, 0.3], [0.7, 0.4, 0.5]]
@@ -34,7 +35,7 @@ def test_measures_are_those_of_a_run(data, images, labels):
     predicted = data.draw(st.none() | arrays(np.bool_, (images, labels)))
     scores = bench.Scores(tuple(map(str, range(images))), values.copy(), "logit")
     names = tuple(map(str, range(labels)))
-    expected = protocols.measure(protocols.get("top2@1"), names, truth, ignore, predicted, scores)
+    expected = measure_stored(protocols.get("top2@1"), names, truth, ignore, predicted, scores)
     assert same(measured(truth, values, predicted=predicted, ignore=ignore, kind="logit"), expected)
     assert same(measured(truth.astype(int), scores, predicted=predicted, ignore=ignore), expected)
 

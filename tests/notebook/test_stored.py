@@ -127,13 +127,13 @@ def test_no_folder_is_an_error_and_no_run_in_it_is_none(tmp_path):
 
 def test_a_table_is_what_the_command_prints(store, capsys):
     shutil.rmtree(store / "toy" / "warp")
-    assert command("table", "--out", store) == 0
+    assert command("table", "--runs", store) == 0
     printed = [line.rstrip() for line in capsys.readouterr().out.rstrip("\n").splitlines()]
     table = bench.runs(store).table()
     assert str(table).splitlines() == printed
     assert repr(table) == str(table)
     for style in ("markdown", "latex", "csv", "json"):
-        assert command("table", "--out", store, "--format", style) == 0
+        assert command("table", "--runs", store, "--format", style) == 0
         assert table.render(style) == capsys.readouterr().out
     with pytest.raises(bench.UsageError, match="found 'html', allowed: markdown"):
         table.render("html")
