@@ -184,6 +184,7 @@ def test_a_full_disk_is_one_clear_line(place, tmp_path, capsys, monkeypatch):
     assert len(error.strip().splitlines()) == 1
 
 
+@pytest.mark.slow  # tests/model/test_train.py breaks the training off in one process
 def test_a_killed_run_continues_and_ends_as_if_it_had_not_been(place, tmp_path):
     options = [*place["data"], *place["backbone"], *place["cache"], "--set", "backbone.init=random"]
     options += ["--set", "epochs=12", "--set", "patience=12", "--set", "hidden=16"]

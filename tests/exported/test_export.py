@@ -140,7 +140,7 @@ def test_a_run_can_export_itself_and_says_where(exported, capsys):
     assert Predictor(folder).description.model == "bce"
 
 
-@pytest.mark.slow
+@pytest.mark.slow  # the same claim as of the smaller backbone above
 def test_a_deep_backbone_of_depthwise_convolutions_scores_as_its_run(exported, tmp_path):
     options = ("--dataset", "corel5k", "--data-root", exported / "corel", "--protocol", "top2@1")
     options += ("--cache", exported / "cache", "--backbone", "timm/mobilenetv2_035", "--set", "backbone.size=32")

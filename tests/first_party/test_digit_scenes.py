@@ -73,6 +73,7 @@ def test_every_label_of_a_scene_is_painted(dataset):
         assert {instance.label for instance in layout} == set(np.flatnonzero(dataset.test.truth[row]))
 
 
+@pytest.mark.slow  # that companions depend on what they accompany is counted above
 def test_an_oracle_that_knows_what_goes_together_beats_one_that_takes_labels_alone():
     from bench_datasets.digit_scenes_oracle import oracle_f1
 
