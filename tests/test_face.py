@@ -53,7 +53,7 @@ def test_public_functions_stay_functions_once_every_module_is_imported():
         "assert all(getattr(bench, name) is function for name, function in functions.items())\n"
         "assert all(callable(function) for function in functions.values())\n"
     )
-    subprocess.run([sys.executable, "-c", code], check=True)
+    subprocess.run([sys.executable, "-P", "-c", code], check=True)
 
 
 @pytest.mark.parametrize(
@@ -63,14 +63,14 @@ def test_public_functions_stay_functions_once_every_module_is_imported():
 def test_nothing_heavy_is_imported_before_it_is_needed(statement):
     heavy = {"numpy", "torch", "typer", "rich", "PIL", "pandas", "onnxruntime", "pluggy", "scipy", "sklearn"}
     code = f"{statement}; import sys; print(*sorted({heavy!r} & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
 
 
 @pytest.mark.parametrize("name", ["run", "compare", "runs", "measure", "beam_search", "predict", "RunTable"])
 def test_naming_a_function_imports_no_torch(name):
     code = f"import bench, sys; bench.{name}; print('torch' in sys.modules, 'typer' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]
 
 

@@ -104,3 +104,11 @@ def test_a_measured_limit_would_be_found():
         'patch("time.perf_counter")',
     ):
         assert not reads_a_clock(line)
+
+
+def test_code_given_to_another_python_never_imports_the_checkout() -> None:
+    """``python -c`` puts the working directory first, where the package lies without its compiled module."""
+    files = [path for path in Path(__file__).parent.rglob("*.py") if path != Path(__file__)]
+    for file in files:
+        lines = [line for line in file.read_text(encoding="utf-8").splitlines() if 'sys.executable, "-c"' in line]
+        assert not lines, f"{file.name}: add -P: {lines}"

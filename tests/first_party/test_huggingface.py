@@ -247,7 +247,7 @@ def hub(tmp_path):
 
     def stats(name="owner/name", **environment):
         address = {"HF_ENDPOINT": f"http://127.0.0.1:{server.server_port}", "HF_HOME": str(tmp_path / "home")}
-        program = [sys.executable, "-c", "import bench.cli; bench.cli.main()"]
+        program = [sys.executable, "-P", "-c", "import bench.cli; bench.cli.main()"]
         return subprocess.run(
             [*program, "data", "stats", "huggingface", "--json", "--set", f"dataset.path={name}"],
             env=os.environ | address | environment,

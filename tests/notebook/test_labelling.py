@@ -157,4 +157,4 @@ def test_prediction_imports_no_torch(model):
         "assert bench.predict(sys.argv[1], sys.argv[2])[0].labels\n"
         "assert not {'torch', 'bench_models', 'typer', 'rich'} & set(sys.modules)\n"
     )
-    subprocess.run([sys.executable, "-c", code, folder, images / "test0.png"], check=True)
+    subprocess.run([sys.executable, "-P", "-c", code, folder, images / "test0.png"], check=True)

@@ -190,7 +190,12 @@ def test_reading_measuring_and_searching_may_go_on_in_threads(tmp_path):
 def test_an_uncaught_error_ends_a_script_with_its_line(tmp_path):
     code = "import bench; bench.run('sofmax', 'digit-scenes')"
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, env=dict(os.environ), capture_output=True, text=True, check=False
+        [sys.executable, "-P", "-c", code],
+        cwd=tmp_path,
+        env=dict(os.environ),
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.stderr.splitlines()[-1].startswith("bench.errors.UsageError: no model 'sofmax'; did you mean")
 
@@ -206,6 +211,6 @@ def test_torch_waits_as_under_the_command_line_unless_the_environment_says_other
         "try: bench.run('sofmax', 'digit-scenes')\n"
         "except bench.UsageError: print(os.environ.get('GOMP_SPINCOUNT'))\n"
     )
-    command = [sys.executable, "-c", code]
+    command = [sys.executable, "-P", "-c", code]
     done = subprocess.run(command, cwd=tmp_path, env=kept | given, capture_output=True, text=True, check=True)
     assert done.stdout.split() == [spins]
