@@ -43,9 +43,12 @@ class Assembly:
         return self.plan.model.spec.kind == "sequence"
 
     @property
-    def search(self) -> SearchOptions:
-        """Return the search as asked for, with the protocol's lengths and class score where nothing was asked."""
-        return SearchOptions(**protocols.searched(self.protocol, self.plan.search))
+    def search(self) -> SearchOptions | None:
+        """Return the search as asked for, with the protocol's lengths and class score where nothing was asked.
+
+        ``None`` for a model that emits no label sequences.
+        """
+        return SearchOptions(**protocols.searched(self.protocol, self.plan.search)) if self.sequence else None
 
     def build_model(self, backbone: Backbone) -> Any:
         """Return the untrained model on the features of ``backbone``, which may have been fine-tuned."""

@@ -78,7 +78,7 @@ def _fill(folder: RunFolder, assembly: Assembly, clock: Stopwatch) -> None:
     model = assembly.build_model(backbone)
     _train(folder, assembly, model, extracted, clock)
     with clock.stage("predict"):
-        prediction = predict(model, extracted.test, protocol, assembly.search if assembly.sequence else None)
+        prediction = predict(model, extracted.test, protocol, assembly.search)
     folder.write_prediction(prediction)
     with clock.stage("inspect"):
         exhibits = inspection.inspect(
@@ -127,7 +127,7 @@ def _train(folder: RunFolder, assembly: Assembly, model: Any, extracted: PartFea
     if folder.has("weights"):
         train.load_weights(model, folder.read_weights())
         return
-    search = assembly.search if assembly.sequence else None
+    search = assembly.search
     with clock.stage("train"):
         record = train.fit(
             model,

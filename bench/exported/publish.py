@@ -80,7 +80,7 @@ def describe(rebuilt: Rebuilt, run: str, precision: Literal["fp32", "fp16"]) -> 
         protocol=protocol.name,
         k=protocol.k,
         threshold=protocols.THRESHOLDS.get(score_kind),
-        search=assembly.search if sequence else None,
+        search=assembly.search,
         activation=model.activation if sequence else None,
         sees_image=model.sees_image if sequence else None,
         precision=precision,

@@ -47,13 +47,13 @@ def inspect(
     features: Features,
     backbone: Backbone,
     *,
-    options: SearchOptions,
+    options: SearchOptions | None,
     label_sets: LabelSets | None,
 ) -> Exhibits:
     """Return the gallery of ``split`` and, of a model with ``label_sets``, trees, label space and attention."""
     rows = gallery_rows(len(split))
     pictures = {row: thumbnail(split, row) for row in rows}
-    if label_sets is None:
+    if options is None or label_sets is None:
         return Exhibits(pictures)
     shown = Features(tuple(features.ids[row] for row in rows), np.ascontiguousarray(features.values[rows]), "")
     terms, starts = image_terms(model, shown)
