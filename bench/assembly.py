@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -11,14 +10,17 @@ from typing import Any
 
 import bench
 from bench import plugins
-from bench.contracts import Backbone, BackboneRequest, DatasetRequest, DatasetSpec, ModelRequest
+from bench.contracts import Backbone, BackboneRequest, BackboneSpec, DatasetRequest, DatasetSpec, ModelRequest
 from bench.data.fingerprint import fingerprint
 from bench.data.open import open_dataset
 from bench.data.splits import hold_out, subset
 from bench.errors import ModelError, NotRun, UsageError
 from bench.evaluation import protocols
+from bench.guard import calling
+from bench.model.checks import check_backbone, check_model
 from bench.origins import origins_of
-from bench.plan import Plan, describe, make_plan
+from bench.plan import Plan, describe, make_plan, whole_name
+from bench.plugins import Found
 from bench.records import Parts, RunRequest, SearchOptions
 from bench.store.run_folder import RunFolder
 from bench.store.stored import About
@@ -55,7 +57,10 @@ class Assembly:
         fit, plan = self.parts.fit, self.plan
         counts = tuple(int(count) for count in fit.truth.sum(axis=0))
         request = ModelRequest(plan.model_options, backbone.dimensions, fit.labels, counts, plan.request.seed)
-        return plan.model.spec.build(request)
+        with calling(plan.model.origin, "build model", f"model '{plan.model.spec.name}'", seed=plan.request.seed):
+            model = plan.model.spec.build(request)
+            check_model(model, plan.model.spec.kind)
+        return model
 
 
 def open_parts(plan: Plan) -> Parts:
@@ -63,14 +68,14 @@ def open_parts(plan: Plan) -> Parts:
     request = plan.request
     splits = (request.train_split, request.test_split)
     options = tuple(plan.dataset_options.items())
-    return _cached_parts(plan.dataset.spec, options, request.data_root, splits, request.cache)
+    return _cached_parts(plan.dataset, options, request.data_root, splits, request.cache)
 
 
 def build_backbone(plan: Plan) -> Backbone:
     """Return the backbone as its plugin builds it; the last two stay built."""
     request = plan.request
     options = tuple(plan.backbone_options.items())
-    return _cached_backbone(plan.backbone.spec.build, options, request.weights, request.cache, plan.variant)
+    return _cached_backbone(plan.backbone, options, request.weights, request.cache, plan.variant)
 
 
 def choose_protocol(plan: Plan, parts: Parts) -> protocols.Protocol:
@@ -167,7 +172,15 @@ def rebuild(folder: RunFolder, data_root: Path | None = None, weights: Path | No
 def _found_again(folder: RunFolder, data_root: Path | None, weights: Path | None) -> RunRequest:
     """Return a stored run's request with the paths given; raise ``ModelError`` for a stored one that is gone."""
     stored = folder.request()
-    request = replace(stored, data_root=data_root or stored.data_root, weights=weights or stored.weights)
+    request = replace(
+        stored,
+        data_root=data_root or stored.data_root,
+        weights=weights or stored.weights,
+        # A plugin that came since may claim the bare name, too.
+        model=whole_name(folder.config["model"]),
+        dataset=whole_name(folder.config["dataset"]),
+        backbone=whole_name(folder.config["backbone"]),
+    )
     for path, option in ((request.data_root, "--data-root DIR"), (request.weights, "--weights FILE")):
         if path is not None and not path.exists():
             raise ModelError(f"{folder.path}: {path} is not there, which the run was made from. Try: {option}")
@@ -188,28 +201,33 @@ def check_device(device: str) -> None:
 
 @lru_cache(maxsize=2)
 def _cached_backbone(
-    build: Callable[[BackboneRequest], Backbone],
+    found: Found[BackboneSpec],
     options: tuple[tuple[str, Any], ...],
     weights: Path | None,
     cache: Path,
     variant: str,
 ) -> Backbone:
-    return build(BackboneRequest(dict(options), weights, cache, variant))
+    with calling(found.origin, "build backbone", f"backbone '{found.spec.name}'", seed=0):
+        backbone = found.spec.build(BackboneRequest(dict(options), weights, cache, variant))
+        check_backbone(backbone)
+    return backbone
 
 
 @lru_cache(maxsize=2)
 def _cached_parts(
-    spec: DatasetSpec,
+    found: Found[DatasetSpec],
     options: tuple[tuple[str, Any], ...],
     root: Path | None,
     splits: tuple[str | None, str | None],
     cache: Path,
 ) -> Parts:
-    dataset = open_dataset(spec, DatasetRequest(dict(options), root, *splits, cache))
+    dataset = open_dataset(found.spec, DatasetRequest(dict(options), root, *splits, cache), found.origin)
     if dataset.validation is None:
         kept, held = hold_out(dataset.train, HOLD_OUT, seed=0)
         fit, validation = subset(dataset.train, kept, "fit"), subset(dataset.train, held, "validation")
     else:
         fit, validation = dataset.train, dataset.validation
     parts = {"train": dataset.train, "validation": validation, "test": dataset.test}
-    return Parts(dataset, fit, validation, {part: fingerprint(split) for part, split in parts.items()})
+    with calling(found.origin, "fingerprint", f"data set '{found.spec.name}'"):
+        fingerprints = {part: fingerprint(split) for part, split in parts.items()}
+    return Parts(dataset, fit, validation, fingerprints)

@@ -98,3 +98,13 @@ def describe(found: Found[Any]) -> dict[str, str]:
         "distribution": found.origin.distribution,
         "version": found.origin.version,
     }
+
+
+def whole_name(described: Mapping[str, Any]) -> str:
+    """Return the name that a user types for what a config describes, whatever else is installed.
+
+    >>> whole_name({"name": "timm", "distribution": "multilabel-bench", "version": "0.1.0", "variant": "resnet18"})
+    'multilabel-bench:timm/resnet18'
+    """
+    variant = described.get("variant", "")
+    return f"{described['distribution']}:{described['name']}{f'/{variant}' if variant else ''}"

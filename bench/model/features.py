@@ -11,13 +11,16 @@ import numpy as np
 
 from bench.contracts import Backbone
 from bench.data.loading import load
-from bench.errors import ModelError
+from bench.errors import ModelError, PluginError
 from bench.records import Features, FloatArray, Parts, Split
 from bench.system.files import atomic_path, canonical_json, digest, write_atomic
 from bench.system.progress import progress_bar
 
 SHARD = 512
 """Images per shard. A process killed at any moment loses at most the shard in flight."""
+
+ALONE = 1e-3
+"""Largest difference of an image's features beside another image, relative to the largest."""
 
 
 def extract(
@@ -34,6 +37,7 @@ def extract(
     path = cache / f"{key}.npy"
     values = _open(path, split, backbone)
     if values is None:
+        check_rows_alone(split, backbone, device)
         _compute(split, backbone, path, batch_size, device)
         values = _open(path, split, backbone)
         assert values is not None, "features were written but cannot be read"
@@ -60,6 +64,24 @@ def of_parts(parts: Parts, backbone: Backbone, cache: Path, *, device: str = "cp
     )
     test = extract(parts.test, parts.fingerprints["test"], backbone, cache, device=device)
     return PartFeatures(_rows(train, parts.fit.ids) if held_out else train, validation, test)
+
+
+def check_rows_alone(split: Split, backbone: Backbone, device: str = "cpu") -> None:
+    """Raise ``PluginError`` where an image's features depend on the other image of its batch, or on chance."""
+    module = backbone.module.to(device).eval()
+    pixels = next(load(split.images, [[0, len(split) - 1]], backbone.preprocessing)).copy()
+    beside, again = forward(backbone, pixels, device)[0], forward(backbone, pixels, device)[0]
+    pixels[1] = 0
+    alone = forward(backbone, pixels, device)[0]
+    module.to("cpu")
+    largest = max(float(np.abs(beside).max()), 1e-6)
+    for other, why in ((again, "change when it is asked again"), (alone, "depend on the other images of its batch")):
+        apart = float(np.abs(beside - other).max()) / largest
+        if apart > ALONE:
+            raise PluginError(
+                f"features of an image {why}: by {apart:.1e} of the largest, allowed: {ALONE:g}."
+                " Is something in train mode?"
+            )
 
 
 def _rows(features: Features, ids: tuple[str, ...]) -> Features:

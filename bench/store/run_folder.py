@@ -15,6 +15,7 @@
     gallery.npz trees.json embedding.npz attention.npz    what figures show, see bench/store/exhibits.py
     measures.json timings.json            what was measured
     status.json        "done" and when, or "failed" with stage and reason; absent while unfinished
+    traceback.txt      of a failed run: where in the code, for the plugin's author
 """
 
 from __future__ import annotations
@@ -38,9 +39,10 @@ from bench.records import BoolArray, Exhibits, FloatArray, LabelSets, Measures, 
 from bench.store.exhibits import StoredExhibits
 from bench.store.sealed import REPAIR, SealedFolder
 from bench.store.stored import About, Masks, RunSummary, Status, Truth
-from bench.system.files import canonical_json, digest
+from bench.system.files import canonical_json, digest, write_atomic
 
 CHECKPOINT = "checkpoint.pt"
+TRACEBACK = "traceback.txt"
 
 RECORDS: dict[str, tuple[str, ...]] = {
     "config": ("config.json",),
@@ -135,6 +137,7 @@ class RunFolder:
                     raise StoreError(f"cannot write {self.path}: {error.strerror}. Try: another --out") from error
             if self._files.lists("status.json") and not self.done:
                 self._files.forget("status.json")
+                (self.path / TRACEBACK).unlink(missing_ok=True)
             yield
 
     def write_config(self, config: Mapping[str, Any]) -> None:
@@ -223,8 +226,10 @@ class RunFolder:
         self._files.write_json("status.json", _values(Status("done", finished=time.time())))
         (self.path / CHECKPOINT).unlink(missing_ok=True)
 
-    def fail(self, stage: str, reason: str) -> None:
+    def fail(self, stage: str, reason: str, traceback: str = "") -> None:
         """Mark the run as failed in ``stage``; it stays in every table as a row with its ``reason``."""
+        if traceback:
+            write_atomic(self.path / TRACEBACK, traceback)
         self._files.write_json("status.json", _values(Status("failed", stage, reason, time.time())))
 
     def request(self) -> RunRequest:
