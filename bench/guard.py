@@ -8,6 +8,9 @@ state is put back where the stage that the threads work for ends. What no proces
 from __future__ import annotations
 
 import contextlib
+import os
+import sys
+import threading
 import traceback
 from collections.abc import Iterator
 from types import FrameType, TracebackType
@@ -17,6 +20,9 @@ from bench.system import global_state
 
 HOST = "multilabel-bench"
 """The distribution of the first-party plugins; what they refuse is a user's mistake, in words of its own."""
+
+DEBUG_VARIABLE = "BENCH_DEBUG"
+"""Environment variable that has tracebacks printed; ``--debug`` sets it."""
 
 LONGEST = 600
 """Letters of an exception's own words that are shown."""
@@ -52,7 +58,9 @@ def naming(origin: object, stage: str, method: str) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        if _goes_on(error) or isinstance(error, KeyboardInterrupt):
+        # A user's Ctrl-C comes to the main thread alone, where the stage's border tells it apart.
+        main = threading.current_thread() is threading.main_thread()
+        if _goes_on(error) or (main and isinstance(error, KeyboardInterrupt)):
             if isinstance(error, BenchError):
                 named(error, origin, stage, method)
             raise
@@ -62,6 +70,8 @@ def naming(origin: object, stage: str, method: str) -> Iterator[None]:
 def named(error: BaseException, origin: object, stage: str, method: str) -> BenchError:
     """Return ``error`` as one line that names plugin, stage and method; one that is named already stays as it is."""
     where = f"{origin}, {stage} of {method}"
+    if not getattr(error, "where", ""):
+        trace_if_asked(error)
     if isinstance(error, BenchError) and _goes_on(error):
         if not error.where and _is_theirs(error, origin, method):
             error.where = where
@@ -106,6 +116,12 @@ def full_traceback(error: BaseException) -> str:
         return "".join(traceback.format_exception(error))
     except Exception as another:
         return f"{type(error).__name__}: its traceback cannot be printed: {type(another).__name__}\n"
+
+
+def trace_if_asked(error: BaseException) -> None:
+    """Print the traceback where ``--debug`` asks for it."""
+    if os.environ.get(DEBUG_VARIABLE):
+        print(full_traceback(error), file=sys.stderr)
 
 
 def _between(frame: FrameType) -> bool:

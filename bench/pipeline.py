@@ -176,7 +176,7 @@ def _train(
         return
     search, labels, checkpoint = assembly.search, len(parts.fit.labels), folder.path / CHECKPOINT
     with clock.stage("train"), _calling(plan.model, "train", "model", plan.request.seed):
-        if plan.training:
+        if plan.training and not hasattr(model, "fit"):
             # What a fit makes of a model cannot be known before; of the others, a wrong shape is known at once.
             checks.check_answers(model, extracted.fit.values, labels, search)
         record = train.fit(
@@ -193,14 +193,11 @@ def _train(
         checks.check_answers(model, extracted.validation.values, labels, search)
         weights = train.save_weights(model)
 
-    def again() -> Any:
+    with clock.stage("train"), _calling(plan.model, "load weights", "model", plan.request.seed):
         fresh = assembly.build_model(backbone)
         train.load_weights(fresh, weights)
-        return fresh.to(plan.request.device)
-
-    with clock.stage("train"), _calling(plan.model, "load weights", "model", plan.request.seed):
         try:
-            checks.check_weights_are_all(model, again, extracted.validation.values, search)
+            checks.check_weights_are_all(model, fresh.to(plan.request.device), extracted.validation.values, search)
         except PluginError:
             # It holds the weights without that state: a training that goes on from it would pass.
             checkpoint.unlink(missing_ok=True)

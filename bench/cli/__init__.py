@@ -12,6 +12,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from bench.errors import BenchError, NotRun
+from bench.guard import DEBUG_VARIABLE, trace_if_asked
 from bench.system.threads import bound_waiting
 
 COMMANDS: dict[str, tuple[str, str, str]] = {
@@ -180,16 +181,19 @@ def run_command_line(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     # Taken out here, so that it may stand behind a command's own options, where a user adds it to what failed.
     own = [argument for argument in given if argument != DEBUG]
+    debugging = os.environ.get(DEBUG_VARIABLE, "")
+    os.environ[DEBUG_VARIABLE] = "1" if len(own) < len(given) else debugging
     try:
         result = typer.main.get_command(app).main(own, prog_name="bench", standalone_mode=False)
     except (BenchError, USAGE_ERROR, OSError) as error:
-        if len(own) < len(given):
-            from bench.guard import full_traceback
-
-            print(full_traceback(error), file=sys.stderr)
+        # What a plugin raised was printed at its border.
+        if not getattr(error, "where", ""):
+            trace_if_asked(error)
         line, code = _as_line(error)
         print(line, file=sys.stderr)
         return code
+    finally:
+        os.environ[DEBUG_VARIABLE] = debugging
     return result if isinstance(result, int) else 0
 
 

@@ -5,7 +5,6 @@ Everything raises ``PluginError``, to which the border adds the plugin's name, t
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -105,14 +104,7 @@ def check_own(model: Any, values: FloatArray, search: SearchOptions | None) -> N
     ``values`` (images, dimensions) are features. Every call has the same number of rows, so that only what the rows
     hold differs: a few images beside others, in another order, and beside zeros.
     """
-    rows = np.linspace(0, len(values) - 1, min(ROWS, len(values))).astype(int)
-    chosen = np.ascontiguousarray(values[rows])
-    together = answers(model, chosen, search)
-    if worst := differing(together, answers(model, chosen, search)):
-        raise PluginError(
-            f"the same images asked again give other {worst}. Is there chance in eval mode, as of a dropout"
-            " that does not look at self.training, or a state that a call changes?"
-        )
+    chosen, together = _said_twice(model, values, search)
     crowd = np.concatenate([chosen, values[: IMAGE_ROWS - len(chosen)]])
     beside = {
         "in another order": answers(model, np.ascontiguousarray(chosen[::-1]), search),
@@ -132,19 +124,15 @@ def check_own(model: Any, values: FloatArray, search: SearchOptions | None) -> N
                 )
 
 
-def check_weights_are_all(
-    model: Any, fresh: Callable[[], Any], values: FloatArray, search: SearchOptions | None
-) -> None:
-    """Raise where a model made anew by ``fresh``, with the trained weights loaded, says something else.
+def check_weights_are_all(model: Any, fresh: Any, values: FloatArray, search: SearchOptions | None) -> None:
+    """Raise where ``fresh``, the model made anew with the trained weights loaded, says something else.
 
     What it lacks is then state that is not stored, so that the run could not be continued, exported or checked.
     """
-    rows = np.linspace(0, len(values) - 1, min(ROWS, len(values))).astype(int)
-    chosen = np.ascontiguousarray(values[rows])
     remedy = "Try: register it as a buffer, self.register_buffer(name, tensor)"
-    expected = answers(model, chosen, search)
+    chosen, expected = _said_twice(model, values, search)
     try:
-        found = answers(fresh(), chosen, search)
+        found = answers(fresh, chosen, search)
     except Exception as error:
         raise PluginError(
             f"built anew with the stored weights it fails: the model keeps state outside its state_dict. {remedy}"
@@ -154,6 +142,21 @@ def check_weights_are_all(
             f"built anew with the stored weights it gives other {worst}: the model keeps state outside its"
             f" state_dict. {remedy}"
         )
+
+
+def _said_twice(
+    model: Any, values: FloatArray, search: SearchOptions | None
+) -> tuple[FloatArray, dict[str, FloatArray]]:
+    """Return a few of ``values`` and what ``model`` says of them; raise where it changes its mind."""
+    rows = np.linspace(0, len(values) - 1, min(ROWS, len(values))).astype(int)
+    chosen = np.ascontiguousarray(values[rows])
+    said = answers(model, chosen, search)
+    if worst := differing(said, answers(model, chosen, search)):
+        raise PluginError(
+            f"the same images asked again give other {worst}. Is there chance in eval mode, as of a dropout"
+            " that does not look at self.training, or a state that a call changes?"
+        )
+    return chosen, said
 
 
 PER_IMAGE = ("scores", "image terms", "start states")
