@@ -166,7 +166,7 @@ def load(
             with calling(origin, "hooks", entry_point.name):
                 offered = _offers(plugin)
         except BenchError as error:  # it may fail in any way, which is one line by now; the others must still work
-            broken[origin] = str(error).removeprefix(f"{error.where}: ")
+            broken[origin] = str(error).removeprefix(f"{origin}, ")
             continue
         for kind, specs in offered:
             claims[kind.plural] += [Found(spec, origin) for spec in specs]
