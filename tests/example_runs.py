@@ -38,7 +38,7 @@ def run_config(model: str = "bce", /, seed: int = 0, **changes: Any) -> dict[str
             "name": "toy",
             "fingerprints": {"train": "aaaa", "validation": "bbbb", "test": "cccc"},
         },
-        "backbone": {"name": "tiny", "weights_hash": "dddd"},
+        "backbone": {"name": "tiny", "weights_hash": "dddd", "preprocessing": {"size": 16, "resize": 20}},
         "protocol": "top2@1",
         "device": "cpu",
         "seed": seed,
@@ -82,7 +82,15 @@ def make_exhibits() -> Exhibits:
     generator = np.random.default_rng(0)
     pictures = {row: picture(value) for row, value in enumerate((30, 90, 150, 210))}
     edges = [[[], 1, 0.6, 0.6, True], [[], 0, 0.3, 0.3, False], [[1], 2, 0.9, 0.54, True], [[1, 2], 3, 0.8, 0.43, True]]
-    tree = {"row": 1, "edges": edges, "best": [1, 2, 3], "end": 3, "beam_width": 2}
+    tree = {
+        "row": 1,
+        "edges": edges,
+        "answer": [1, 2, 3],
+        "beam": [1, 2, 3],
+        "search": "beam",
+        "end": 3,
+        "beam_width": 2,
+    }
     labels, images, start = (generator.normal(size=shape).astype(np.float32) for shape in ((3, 4), (4, 4), (4,)))
     attention = {1: generator.random((2, 2, 8, 8)).astype(np.float32)}
     return Exhibits(pictures, (tree,), LabelSpace(labels, images, start), attention)

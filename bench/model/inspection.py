@@ -15,7 +15,7 @@ import numpy as np
 
 from bench.contracts import Backbone
 from bench.data.preprocess import preprocess
-from bench.decode.search import Conditional, LabelPath, Prefixes, beam_search
+from bench.decode.search import Conditional, LabelPath, NextLabel, Prefixes, beam_search, rank
 from bench.model.networks import TorchStepNetwork, image_terms
 from bench.records import Exhibits, Features, FloatArray, LabelSets, LabelSpace, SearchOptions, Split
 
@@ -65,7 +65,8 @@ def inspect(
     for place in chosen[:TREES].tolist():
         of_image = Prefixes(network, starts[place if network.sees_image else 0])
         prefixes.append(of_image)
-        trees.append({"row": rows[place], **search_tree(Conditional(of_image, terms[place], options))})
+        conditional = Conditional(of_image, terms[place], options)
+        trees.append({"row": rows[place], **search_tree(conditional, _answer(label_sets, rows[place], network))})
     space = LabelSpace(labels=network.output[:-1], images=terms, start=Prefixes(network, starts[0]).term(()))
     attended = chosen[:ATTENDED].tolist()
     maps = {}
@@ -89,42 +90,69 @@ def thumbnail(split: Split, row: int) -> bytes:
     return buffer.getvalue()
 
 
-@dataclass(frozen=True)
-class _Recorded(Conditional):
-    """Remembers the prefixes that the search asked about, with what it was told."""
+@dataclass(frozen=True, slots=True)
+class _Recorded:
+    """A ``NextLabel`` that remembers the prefixes that the search asked about, with what it was told."""
 
+    told: NextLabel
     asked: dict[tuple[int, ...], Any] = field(default_factory=dict)
 
+    @property
+    def options(self) -> SearchOptions:
+        return self.told.options
+
+    @property
+    def end(self) -> int:
+        return self.told.end
+
     def __call__(self, prefix: tuple[int, ...]) -> Any:
-        step = super().__call__(prefix)
-        self.asked[prefix] = step
-        return step
+        self.asked[prefix] = self.told(prefix)
+        return self.asked[prefix]
 
 
-def search_tree(conditional: Conditional) -> dict[str, Any]:
-    """Return the beam search of one image: the labels extended in each round, and the answer.
+def _answer(label_sets: LabelSets, row: int, network: TorchStepNetwork) -> tuple[int, ...]:
+    """Return the path that was the answer for the image in ``row``, END last where it was emitted."""
+    sequence = label_sets.sequences[row]
+    ending = (len(network.output) - 1,) if label_sets.complete[row] else ()
+    return (*map(int, sequence[sequence >= 0]), *ending)
+
+
+def search_tree(conditional: NextLabel, answer: tuple[int, ...]) -> dict[str, Any]:
+    """Return the beam search of one image: the labels extended in each round, its best path, and the answer.
 
     ``edges`` are (prefix, label, probability given the prefix, probability of the whole path, whether the search
-    went on from it or ended there). Label ``conditional.end`` is END.
+    went on from it or ended there). Label ``conditional.end`` is END. ``answer`` is what the run answered: under exact
+    search it may be a path that the beam never saw, and its edges are there too. ``beam`` is the beam's best path.
     """
     width, end = conditional.options.beam_width, conditional.end
-    recorded = _Recorded(conditional.prefixes, conditional.image_term, conditional.options)
+    recorded = _Recorded(conditional)
     candidates, live = beam_search(recorded)
     asked = recorded.asked
     ended = {path.labels for path in candidates}
-    best: LabelPath = min(candidates or live, key=lambda path: -path.log_probability)
+    best: LabelPath = min(candidates or live, key=rank)
+    answered = {answer[:length]: answer[length] for length in range(len(answer))}
     total: dict[tuple[int, ...], float] = {(): 0.0}
     edges = []
-    for prefix in sorted(asked, key=len):
-        step = asked[prefix]
-        for label in np.argsort(-step, kind="stable")[:width].tolist():
+    for prefix in sorted({**asked, **answered}, key=len):
+        step = asked[prefix] if prefix in asked else conditional(prefix)
+        shown = np.argsort(-step, kind="stable")[:width].tolist() if prefix in asked else []
+        if prefix in answered and answered[prefix] not in shown:
+            shown.append(answered[prefix])
+        for label in shown:
             if step[label] == -np.inf:
                 continue
             path = (*prefix, label)
             total[path] = total.get(prefix, 0.0) + float(step[label])
             kept = path in ended or path in asked
             edges.append([prefix, label, math.exp(float(step[label])), math.exp(total[path]), kept])
-    return {"edges": edges, "best": list(best.labels), "end": end, "beam_width": width}
+    return {
+        "edges": edges,
+        "answer": list(answer),
+        "beam": list(best.labels),
+        "search": conditional.options.search,
+        "end": end,
+        "beam_width": width,
+    }
 
 
 def attention(

@@ -9,7 +9,7 @@ import numpy as np
 
 from bench.errors import BenchError
 from bench.evaluation import bootstrap, significance
-from bench.records import BoolArray, FloatArray
+from bench.records import BoolArray, FloatArray, Preprocessing
 from bench.show import figures, tables
 from bench.show.figures import attention, embedding, results, search_tree
 from bench.show.tables import Row, Table
@@ -173,10 +173,11 @@ def _exhibited(folder: RunFolder, truth: Truth, scores: FloatArray) -> list[figu
             shown.append(embedding.image_neighbours(terms, labels, pictures, truth.truth, scores))
     if folder.has("attention"):
         sequences = folder.read_label_sets().sequences
+        preprocessing = Preprocessing(**folder.config["backbone"]["preprocessing"])
         for image, maps in list(exhibits.attention().items())[:MOST_TREES]:
             first = int(sequences[image, 0]) if sequences.shape[1] else -1
             word = labels[first] if first >= 0 else search_tree.END
-            shown.append(attention.attention(pictures[image], maps, word))
+            shown.append(attention.attention(pictures[image], maps, word, preprocessing))
     return shown
 
 
