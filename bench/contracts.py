@@ -85,6 +85,7 @@ class Backbone:
     """A built image network: ``module`` maps (n, 3, size, size) float32 to (n, ``dimensions``) float32.
 
     ``weights_hash`` is over the parameters themselves, so the same file under another name is the same backbone.
+    ``code`` is a hash of the code that its features depend on; the host sets it.
     """
 
     name: str
@@ -93,6 +94,7 @@ class Backbone:
     preprocessing: Preprocessing
     weights_hash: str
     architecture: str = ""
+    code: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bench.code import images_code
 from bench.contracts import Backbone
 from bench.data.loading import load
 from bench.errors import ModelError
@@ -25,12 +26,13 @@ def extract(
 ) -> Features:
     """Return the features of ``split``, from ``cache`` or computed now; ``fingerprint`` is the split's.
 
-    The cache's key is the fingerprint, the backbone's architecture and weights, and the preprocessing.
+    The cache's key is the fingerprint, the backbone's architecture, weights and code, the code that reads the images,
+    and the preprocessing.
     ``batch_size`` changes the speed, and nothing else as far as the backbone's arithmetic allows: batches
     always have that size, the last one padded. Raises ``DataError`` with the path of an image that cannot
     be read; what was computed until then is kept.
     """
-    key = feature_key(fingerprint, backbone)
+    key = feature_key(fingerprint, backbone, images_code(split.images))
     path = cache / f"{key}.npy"
     values = _open(path, split, backbone)
     if values is None:
@@ -68,9 +70,10 @@ def _rows(features: Features, ids: tuple[str, ...]) -> Features:
     return Features(ids, np.ascontiguousarray(features.values[rows]), features.key)
 
 
-def feature_key(fingerprint: str, backbone: Backbone) -> str:
-    """Return the hash of all that the features of a split depend on."""
-    shaped_by = [backbone.name, backbone.architecture, backbone.weights_hash, asdict(backbone.preprocessing)]
+def feature_key(fingerprint: str, backbone: Backbone, images_code: str = "") -> str:
+    """Return the hash of all that the features of a split depend on; ``images_code`` is of a plugin that reads them."""
+    code = [backbone.code, images_code]
+    shaped_by = [backbone.name, backbone.architecture, backbone.weights_hash, asdict(backbone.preprocessing), code]
     return digest(fingerprint, canonical_json(shaped_by))
 
 

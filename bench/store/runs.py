@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -37,6 +38,18 @@ def find(root: Path, dataset: str = "", models: tuple[str, ...] = ()) -> list[Ru
     wanted = {_folder_name(model) for model in models}
     folders = (file.parent for file in root.glob(pattern))
     return [RunFolder(path) for path in sorted(folders) if not wanted or path.parent.name in wanted]
+
+
+def by_other_code(folder: RunFolder) -> list[RunFolder]:
+    """Return the runs beside ``folder`` that differ from it by the code that made them and by nothing else."""
+    own = {**folder.config, "code": None}
+    found = []
+    for file in sorted(folder.path.parent.glob(f"*/{MANIFEST}")):
+        other = RunFolder(file.parent)
+        with contextlib.suppress(StoreError):  # a damaged neighbour says so itself, in every list
+            if other.path != folder.path and {**other.config, "code": None} == own:
+                found.append(other)
+    return found
 
 
 def named(text: str, root: Path) -> RunFolder:
