@@ -1,7 +1,7 @@
 """The run store: one folder per run, named by the hash of its config, whole or plainly unfinished.
 
 <out>/<dataset>/<model>/<key>/
-    manifest.json      layout version, key, and the SHA-256 of every other file
+    manifest.json      layout version, key, and the SHA-256 of every other file; most of them hold the key, too
     config.json        everything that shapes the result; its hash is the key
     about.json         what readers call its parts, and where each value of the config came from
     request.json       what was typed, with the paths of this machine
@@ -10,7 +10,8 @@
     sizes.npz                             shares of the picture's area of the true labels, where they are known
     training.json weights.safetensors     what training gave
     backbone.safetensors                  the fine-tuned backbone; absent where it stayed frozen
-    scores.npy scores.json                (images, labels) float32, memory-mappable; and their kind
+    scores.npy scores.json                (images, labels) float32, memory-mappable; their kind, and the SHA-256 of them
+                                          and of the weights they are of
     predicted.npz label_sets.npz          label sets as packed bits; label sequences, if the model makes them
     gallery.npz trees.json embedding.npz attention.npz    what figures show, see bench/store/exhibits.py
     measures.json timings.json            what was measured
@@ -32,7 +33,7 @@ import numpy as np
 
 from bench.errors import StoreError
 from bench.records import BoolArray, Exhibits, FloatArray, LabelSets, Measures, Prediction, RunRequest, Scores, Split
-from bench.store.run_reader import RECORDS, RunReader
+from bench.store.run_reader import RECORDS, SCORED_BY, RunReader
 from bench.store.stored import About, Status, Truth
 
 __all__ = ["CHECKPOINT", "RECORDS", "RunFolder"]
@@ -112,10 +113,11 @@ class RunFolder(RunReader):
         self._files.write("backbone.safetensors", content)
 
     def write_scores(self, scores: Scores) -> None:
-        """Store the scores of the test part."""
+        """Store the scores of the test part, and which weights they are of: those stored by then."""
         with self._files.replacing("scores.npy") as temporary, temporary.open("wb") as file:
             np.save(file, np.ascontiguousarray(scores.values), allow_pickle=False)
-        self._files.write_json("scores.json", {"kind": scores.kind, "shape": scores.values.shape})
+        seals = {name: seal for name in SCORED_BY if (seal := self._files.seal(name))}
+        self._files.write_json("scores.json", {"kind": scores.kind, "shape": scores.values.shape, "seals": seals})
 
     def write_predicted(self, predicted: BoolArray) -> None:
         """Store the predicted label sets, (images, labels) bool."""

@@ -41,6 +41,9 @@ RECORDS: dict[str, tuple[str, ...]] = {
 }
 """The files of each record."""
 
+SCORED_BY = ("scores.npy", "weights.safetensors", "backbone.safetensors")
+"""Files whose SHA-256 scores.json holds: the scores, and what they were computed with."""
+
 
 @dataclass(frozen=True, slots=True)
 class RunReader:
@@ -88,6 +91,15 @@ class RunReader:
     def has(self, record: str) -> bool:
         """Return whether ``record`` (a name in ``RECORDS``) is stored and intact."""
         return all(self._files.intact(name) for name in RECORDS[record])
+
+    def lists(self, record: str) -> bool:
+        """Return whether ``record`` was written, without reading it."""
+        return self._files.lists(*RECORDS[record])
+
+    def exchanged(self) -> list[str]:
+        """Return the names of scores and weights that are not those which scores.json says it belongs to."""
+        seals = self._files.read_json("scores.json").get("seals", {})
+        return [name for name in SCORED_BY if self._files.seal(name) != seals.get(name, "")]
 
     def verify(self) -> list[str]:
         """Return the names of the files that are absent or not what was written; none in a sound folder."""
@@ -192,6 +204,9 @@ class RunReader:
         """
         try:
             key, config, status = self.key, self.config, self.status
+            if self.path.resolve().name != key:
+                reason = f"{self.path} holds run {key}: it was moved or renamed. {REPAIR}"
+                return RunSummary(self.path, key, config, "damaged", reason)
             if damaged := self.verify():
                 reason = f"{', '.join(damaged)} absent or damaged. {REPAIR}"
                 return RunSummary(self.path, key, config, "damaged", reason)
