@@ -168,7 +168,7 @@ def test_a_folder_of_a_newer_layout_is_refused(stored_run: Make) -> None:
     folder = stored_run()
     manifest = json.loads((folder.path / "manifest.json").read_text())
     (folder.path / "manifest.json").write_text(json.dumps(manifest | {"schema": 99}))
-    with pytest.raises(StoreError, match="written by a newer bench: layout 99, this one reads 2"):
+    with pytest.raises(StoreError, match="written by a newer bench: layout 99, this one reads 3"):
         folder.read_measures()
 
 
