@@ -32,7 +32,7 @@ def recompute(
     Where a run cannot be done again here, its ``level`` stays ``folder`` and a note says why.
     """
     alone = verdict(folder)
-    if alone.state != "done" or folder.verify():
+    if not folder.done:
         return replace(alone, notes=("not recomputed: only a whole and finished run can be",))
     try:
         assembly = assemble_again(folder, data_root, weights)

@@ -38,13 +38,11 @@ def incomplete(folder: RunReader, config: Mapping[str, Any]) -> list[str]:
     return faults + [f"it has {record}, which {kind} does not make" for record in foreign if folder.lists(record)]
 
 
-def unbound(folder: RunReader, config: Mapping[str, Any], masks: Masks, ids: tuple[str, ...]) -> list[str]:
-    """Return whether the test part is another than the config's, and scores or weights were exchanged."""
+def unbound(config: Mapping[str, Any], masks: Masks, ids: tuple[str, ...]) -> list[str]:
+    """Return whether ids, label names, truth and ignore mask are others than those the config is of."""
     ignore = None if masks.ignore is None else masks.ignore.bits
-    faults = []
-    if truth_hash(ids, masks.labels, masks.truth.bits, ignore) != config["dataset"]["truth"]:
-        faults.append("its ids, label names, truth or ignore mask are not those of its config")
-    return faults + [f"{name} is not what its scores were stored with" for name in folder.exchanged()]
+    same = truth_hash(ids, masks.labels, masks.truth.bits, ignore) == config["dataset"]["truth"]
+    return [] if same else ["its ids, label names, truth or ignore mask are not those of its config"]
 
 
 def another_request(folder: RunReader, config: Mapping[str, Any]) -> list[str]:

@@ -61,6 +61,9 @@ class RunFolder(RunReader):
                 # Some network file systems have no locks; a single user on one is better served without.
                 if error.errno not in {errno.ENOLCK, errno.ENOTSUP}:
                     raise StoreError(f"cannot write {self.path}: {error.strerror}. Try: another --out") from error
+            if self.foreign():
+                # Weights do not say whose they are: where one file is another run's, none can be gone on from.
+                self._files.forget(*self._files.manifest()["files"].keys() - {"config.json"})
             if self._files.lists("status.json") and not self.done:
                 self._files.forget("status.json")
             yield

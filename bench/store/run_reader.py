@@ -82,9 +82,9 @@ class RunReader:
 
     @property
     def done(self) -> bool:
-        """Return whether the run is finished and none of its files is absent or damaged."""
+        """Return whether the run is finished and none of its files is absent, damaged or another run's."""
         try:
-            return self.status.state == "done" and not self.verify()
+            return self.status.state == "done" and not self.verify() and not self.foreign()
         except StoreError:
             return False
 
@@ -96,8 +96,11 @@ class RunReader:
         """Return whether ``record`` was written, without reading it."""
         return self._files.lists(*RECORDS[record])
 
-    def exchanged(self) -> list[str]:
-        """Return the names of scores and weights that are not those which scores.json says it belongs to."""
+    def foreign(self) -> list[str]:
+        """Return the names of files that are of another run, and of scores and weights that scores.json is not of."""
+        names = [name for name in sorted(self._files.manifest()["files"]) if not self._files.own(name)]
+        if names or not self._files.intact("scores.json"):
+            return names
         seals = self._files.read_json("scores.json").get("seals", {})
         return [name for name in SCORED_BY if self._files.seal(name) != seals.get(name, "")]
 
@@ -207,9 +210,9 @@ class RunReader:
             if self.path.resolve().name != key:
                 reason = f"{self.path} holds run {key}: it was moved or renamed. {REPAIR}"
                 return RunSummary(self.path, key, config, "damaged", reason)
-            if damaged := self.verify():
-                reason = f"{', '.join(damaged)} absent or damaged. {REPAIR}"
-                return RunSummary(self.path, key, config, "damaged", reason)
+            for wrong, names in (("absent or damaged", self.verify()), ("of another run", self.foreign())):
+                if names:
+                    return RunSummary(self.path, key, config, "damaged", f"{', '.join(names)} {wrong}. {REPAIR}")
             if status.state == "done":
                 return RunSummary(
                     self.path,

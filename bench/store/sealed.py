@@ -32,8 +32,8 @@ SCHEMA = 3
 RUN = "run"
 """Name of the entry by which a file says which run it is of."""
 
-UNNAMED = ("config.json",)
-"""Files that do not hold the key, because the key is the hash of them."""
+UNNAMED = ("config.json", "ids.json", "labels.json")
+"""Files that do not hold the key: the key is a hash over them."""
 
 REPAIR = "Run the same 'bench run' again to make it anew, or delete the folder"
 
@@ -94,6 +94,20 @@ class SealedFolder:
         except OSError:
             return False
 
+    def own(self, name: str) -> bool:
+        """Return whether file ``name`` is of this folder's run, as far as it says; a damaged one says nothing."""
+        try:
+            if name.endswith(".npz"):
+                with np.load(self.path / name, allow_pickle=False) as stored:
+                    return RUN in stored and str(stored[RUN]) == self.key
+            if name.endswith(".json") and name not in UNNAMED:
+                return bool(json.loads((self.path / name).read_bytes())[RUN] == self.key)
+        except KeyError:
+            return False
+        except (ValueError, TypeError, EOFError, OSError):
+            return True
+        return True
+
     def check(self, name: str) -> None:
         """Raise ``StoreError`` unless file ``name`` is what was written."""
         if not self.lists(name):
@@ -112,10 +126,11 @@ class SealedFolder:
         manifest["files"][name] = checksum
         write_atomic(self.path / MANIFEST, to_json(manifest))
 
-    def forget(self, name: str) -> None:
-        """Take file ``name`` out of the manifest: it no longer counts as written."""
+    def forget(self, *names: str) -> None:
+        """Take files out of the manifest: they no longer count as written."""
         manifest = self.manifest()
-        del manifest["files"][name]
+        for name in names:
+            del manifest["files"][name]
         write_atomic(self.path / MANIFEST, to_json(manifest))
 
     def write(self, name: str, content: bytes | str) -> None:

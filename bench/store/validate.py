@@ -54,6 +54,8 @@ def verdict(folder: RunFolder) -> Verdict:
         damaged = folder.verify()
         if damaged:
             return Verdict(folder.path, state, tuple(f"{name} is not what was written" for name in damaged))
+        if foreign := folder.foreign():
+            return Verdict(folder.path, state, tuple(f"{name} is another run's" for name in foreign))
         config = folder.config  # the store refuses one that the run's key is not the hash of
         faults = _understood("config.json", lambda: binding.misplaced(folder, config))
         if state != "done":
@@ -76,7 +78,7 @@ def _lies(folder: RunFolder, config: Mapping[str, Any], stored: Measures) -> lis
     protocol = protocols.get(config["protocol"])
     predicted, labels = masks.predicted, len(masks.labels)
     checks: dict[str, Callable[[], list[str]]] = {
-        "config.json": lambda: binding.unbound(folder, config, masks, scores.ids),
+        "config.json": lambda: binding.unbound(config, masks, scores.ids),
         "request.json": lambda: binding.another_request(folder, config),
         "training.json": lambda: training_curves.faults(
             folder.read_training(), config["training"], folder.read_weights()

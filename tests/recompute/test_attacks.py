@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from example_commands import FAST, bench, write_corel
-from forged_runs import BY_FOLDER, as_sequences, copied, edit, measure_again, renamed
+from forged_runs import BY_FOLDER, as_sequences, copied, edit, measure_again, renamed, results_of_another_model
 
 from bench.data.fingerprint import truth_hash
 from bench.evaluation import protocols
@@ -30,11 +30,14 @@ def made(tmp_path_factory):
     """A store of honest runs: two score models and a sequence model, one seed each."""
     root = tmp_path_factory.mktemp("honest")
     write_corel(root / "corel")
-    where = ("--dataset", "corel5k", "--data-root", root / "corel", "--protocol", "top2@1", "--cache", root / "cache")
-    backbone = ("--backbone", "timm/mobilenetv2_035", "--set", "backbone.size=32")
     for model in MODELS:
-        assert bench("-q", "run", "--model", model, *where, *backbone, *FAST, "--out", root / "runs") == 0
+        assert bench("-q", "run", "--model", model, *options(root), "--out", root / "runs") == 0
     return root
+
+
+def options(root):
+    where = ("--dataset", "corel5k", "--data-root", root / "corel", "--protocol", "top2@1", "--cache", root / "cache")
+    return (*where, "--backbone", "timm/mobilenetv2_035", "--set", "backbone.size=32", *FAST)
 
 
 @pytest.fixture
@@ -200,3 +203,12 @@ def test_a_run_without_a_manifest_is_listed_as_damaged(runs, capsys):
     assert states == {"bce": "damaged", "warp": "done", "cnn-rnn": "done"}
     assert bench("table", *store, "--format", "json") == 0
     assert "has no manifest.json" in capsys.readouterr().out
+
+
+def test_a_run_that_holds_another_ones_results_is_made_anew_by_running_it_again(runs, made):
+    folder, honest = forged(results_of_another_model, runs), runs["bce"].key
+    scores = find(made / "runs", models=("bce",))[0].read_scores().values
+    assert bench("-q", "run", "--model", "bce", *options(made), "--out", folder.path.parents[2]) == 0
+    assert folder.key == honest
+    assert verdict(folder).faults == ()
+    np.testing.assert_array_equal(folder.read_scores().values, scores)
