@@ -16,6 +16,7 @@ from forged_runs import BY_FOLDER, as_sequences, copied, edit, measure_again, re
 
 from bench.data.fingerprint import truth_hash
 from bench.evaluation import protocols
+from bench.recompute.compare import relative_difference
 from bench.recompute.run import recompute
 from bench.records import LabelSpace, Scores
 from bench.store.runs import find
@@ -212,3 +213,34 @@ def test_a_run_that_holds_another_ones_results_is_made_anew_by_running_it_again(
     assert folder.key == honest
     assert verdict(folder).faults == ()
     np.testing.assert_array_equal(folder.read_scores().values, scores)
+
+
+def test_a_sequence_exchanged_under_the_same_probability_is_found(runs):
+    folder = runs["cnn-rnn"]
+    stored = folder.read_label_sets()
+    sequences = stored.sequences.copy()
+    sequences[0, 0] = (sequences[0, 0] + 1) % 3
+    folder.write_label_sets(replace(stored, sequences=sequences))
+    folder.write_predicted(folder.read_label_sets().as_matrix(3))
+    measure_again(folder)
+    assert "the label sequences of 1 images are not those of its weights" in recompute(folder).faults
+
+
+def test_a_run_by_another_version_is_done_again_by_the_code_at_hand_which_is_said(runs):
+    older = renamed(runs["bce"], bench="0.0.9")
+    found = recompute(older)
+    assert (found.faults, found.level) == ((), "recomputed")
+    assert found.notes[0] == "done again by other code: bench differ"
+
+
+@pytest.mark.parametrize(
+    ("stored", "again", "expected"),
+    [
+        ([1.0, 2.0], [1.0, 4.0], 0.5),
+        ([-np.inf, 1.0], [-np.inf, 1.0], 0.0),
+        ([-np.inf, 1.0], [0.0, 1.0], np.inf),
+        ([1.0], [1.0, 1.0], np.inf),
+    ],
+)
+def test_differences_are_relative_to_the_largest_magnitude_and_infinite_scores_must_agree(stored, again, expected):
+    assert relative_difference(np.array(stored), np.array(again)) == expected
