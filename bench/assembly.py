@@ -14,7 +14,7 @@ import bench
 from bench import plugins
 from bench.code import host_code, plugin_code
 from bench.contracts import Backbone, BackboneRequest, DatasetRequest, DatasetSpec, ModelRequest
-from bench.data.fingerprint import fingerprint
+from bench.data.fingerprint import fingerprint, truth_hash_of
 from bench.data.open import open_dataset
 from bench.data.splits import hold_out, subset
 from bench.errors import ModelError, NotRun, UsageError
@@ -107,6 +107,7 @@ def make_config(assembly: Assembly) -> dict[str, Any]:
             "train": parts.train.name,
             "test": parts.test.name,
             "fingerprints": dict(parts.fingerprints),
+            "truth": truth_hash_of(parts.test),
         },
         "backbone": describe(plan.backbone)
         | {
@@ -161,13 +162,23 @@ def rebuild(folder: RunFolder, data_root: Path | None = None, weights: Path | No
     ``data_root`` and ``weights`` say where they lie now, if not where they were. Raises ``BenchError`` where the
     plugins, weights or data that made the run are no longer the same.
     """
-    from bench.model import train
+    assembly = assemble_again(folder, data_root, weights)
+    _check_same(folder, make_config(assembly))
+    return revive(folder, assembly)
 
+
+def assemble_again(folder: RunFolder, data_root: Path | None = None, weights: Path | None = None) -> Assembly:
+    """Return what a stored run's request gives now, with this code and these data. Raises ``BenchError``."""
     plan = make_plan(_found_again(folder, data_root, weights), plugins.installed())
     parts = open_parts(plan)
-    assembly = Assembly(plan, parts, build_backbone(plan), choose_protocol(plan, parts))
-    _check_same(folder, make_config(assembly))
-    tuned = plan.request.finetune > 0
+    return Assembly(plan, parts, build_backbone(plan), choose_protocol(plan, parts))
+
+
+def revive(folder: RunFolder, assembly: Assembly) -> Rebuilt:
+    """Return the model of ``assembly`` with the weights in ``folder``. Raises ``ModelError`` where they do not fit."""
+    from bench.model import train
+
+    tuned = assembly.plan.request.finetune > 0
     backbone = with_weights(assembly.backbone, folder.read_backbone()) if tuned else assembly.backbone
     model = assembly.build_model(backbone)
     train.load_weights(model, folder.read_weights())

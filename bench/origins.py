@@ -56,6 +56,7 @@ def origins_of(plan: Plan, parts: Parts, protocol: str) -> dict[str, str]:
         "device": _typed_or_default(request, "device"),
         "seed": _typed_or_default(request, "seed"),
         "training.hold_out": f"data set '{dataset}' has {has_validation} validation split",
+        "dataset.truth": "computed from the test part's ids, labels and truth",
         **{f"dataset.fingerprints.{part}": "computed from the images and labels" for part in parts.fingerprints},
         **{f"backbone.preprocessing.{field.name}": own_preprocessing for field in fields(Preprocessing)},
         **{

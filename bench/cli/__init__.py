@@ -42,7 +42,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "validate": (
         "bench.cli.commands.validate",
         "validate",
-        "Check stored runs: files, keys, and every measure computed again.",
+        "Check that stored runs are what they claim, from their folders or by predicting again.",
     ),
     "speed": (
         "bench.cli.commands.speed",
@@ -169,8 +169,8 @@ def bench_command(
 def run_command_line(arguments: Sequence[str] | None = None) -> int:
     """Run ``bench`` with ``arguments`` (the process's own if ``None``) and return its exit code.
 
-    0: done. 1: a run of several failed. 2: a mistake in what was asked for, one line on standard error.
-    130: interrupted.
+    0: done. 1: a run of several failed, or is not what it claims. 2: a mistake in what was asked for, one line on
+    standard error. 130: interrupted.
     """
     try:
         result = typer.main.get_command(app).main(arguments, prog_name="bench", standalone_mode=False)

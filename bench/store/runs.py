@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import StoreError
-from bench.store.run_folder import RunFolder
+from bench.store.run_folder import RECORDS, RunFolder
 from bench.store.sealed import MANIFEST, SealedFolder
 from bench.system.files import canonical_json, digest
+
+_KEY = re.compile("[0-9a-f]{16}")
+_FILES = sorted({name for names in RECORDS.values() for name in names})
 
 
 def open_run(root: Path, config: Mapping[str, Any]) -> RunFolder:
@@ -20,7 +23,7 @@ def open_run(root: Path, config: Mapping[str, Any]) -> RunFolder:
     Raises ``StoreError`` where it cannot be written, or was written by a newer version.
     """
     key = digest(canonical_json(config))
-    names = (_folder_name(str(config[part]["name"])) for part in ("dataset", "model"))
+    names = (folder_name(str(config[part]["name"])) for part in ("dataset", "model"))
     folder = RunFolder(root.joinpath(*names, key))
     files = SealedFolder(folder.path)
     if not (folder.path / MANIFEST).exists():
@@ -33,10 +36,12 @@ def open_run(root: Path, config: Mapping[str, Any]) -> RunFolder:
 
 
 def find(root: Path, dataset: str = "", models: tuple[str, ...] = ()) -> list[RunFolder]:
-    """Return the run folders under ``root``, of this data set and these models if given, in order of path."""
-    pattern = f"{_folder_name(dataset) or '*'}/*/*/{MANIFEST}"
-    wanted = {_folder_name(model) for model in models}
-    folders = (file.parent for file in root.glob(pattern))
+    """Return the run folders under ``root``, of this data set and these models if given, in order of path.
+
+    A run that lost its manifest is among them: it is damaged, not gone.
+    """
+    wanted = {folder_name(model) for model in models}
+    folders = filter(is_run, root.glob(f"{folder_name(dataset) or '*'}/*/*"))
     return [RunFolder(path) for path in sorted(folders) if not wanted or path.parent.name in wanted]
 
 
@@ -52,9 +57,16 @@ def by_other_code(folder: RunFolder) -> list[RunFolder]:
     return found
 
 
+def is_run(path: Path) -> bool:
+    """Return whether ``path`` is a run's folder: it has a manifest, a record, or a key as its name."""
+    if (path / MANIFEST).exists():
+        return True
+    return path.is_dir() and (_KEY.fullmatch(path.name) is not None or any((path / name).exists() for name in _FILES))
+
+
 def named(text: str, root: Path) -> RunFolder:
     """Return the run that ``text`` names: the path of its folder, or the first digits of its key under ``root``."""
-    if (Path(text) / MANIFEST).exists():
+    if is_run(Path(text)):
         return RunFolder(Path(text))
     keyed = re.fullmatch("[0-9a-f]+", text) is not None
     matches = [folder for folder in find(root) if keyed and folder.path.name.startswith(text)]
@@ -75,12 +87,13 @@ def all_named(text: str, root: Path) -> list[RunFolder]:
     Such a folder is a whole store, or its part for one data set or one model.
     """
     folder = Path(text)
-    if not (folder / MANIFEST).exists():
+    if not is_run(folder):
         for levels in ("*/*/*", "*/*", "*"):
-            if held := [RunFolder(file.parent) for file in sorted(folder.glob(f"{levels}/{MANIFEST}"))]:
+            if held := [RunFolder(path) for path in sorted(filter(is_run, folder.glob(levels)))]:
                 return held
     return [named(text, root)]
 
 
-def _folder_name(name: str) -> str:
+def folder_name(name: str) -> str:
+    """Return how the folder of a data set or model is called."""
     return re.sub(r"[^A-Za-z0-9._-]", "_", name)
