@@ -46,7 +46,7 @@ def test_other_weights_other_features(tmp_path):
 
 
 def test_one_broken_picture_stops_with_its_path_and_what_was_done_is_kept(tmp_path, monkeypatch):
-    monkeypatch.setattr("bench.model.features.SHARD", 8)
+    monkeypatch.setattr("bench.model.features.BLOCK", 8)
     with pytest.raises(DataError, match=r"/data/17.jpg: truncated"):
         features_of(split_of(30, broken=17), tmp_path, batch_size=4)
     split = split_of(30)
@@ -54,7 +54,7 @@ def test_one_broken_picture_stops_with_its_path_and_what_was_done_is_kept(tmp_pa
     assert min(split.images.read_rows) == 16
     assert sorted(set(split.images.read_rows)) == list(range(16, 30))
     np.testing.assert_allclose(features.values, features_of(split_of(30), tmp_path / "whole").values, atol=1e-6)
-    assert [path.suffix for path in sorted(tmp_path.glob("*.*"))] == [".json", ".npy"]
+    assert [path.suffix for path in sorted(tmp_path.glob("*.*"))] == [".npy", ".speed"]
 
 
 def test_a_damaged_cache_is_made_anew(tmp_path):
