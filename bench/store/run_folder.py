@@ -20,7 +20,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import math
 import time
@@ -39,6 +38,7 @@ from bench.store.exhibits import StoredExhibits
 from bench.store.sealed import REPAIR, SealedFolder
 from bench.store.stored import About, Masks, RunSummary, Status, Truth
 from bench.system.files import canonical_json, digest
+from bench.system.locks import NO_LOCKS
 
 CHECKPOINT = "checkpoint.pt"
 
@@ -123,18 +123,27 @@ class RunFolder:
 
         Raises ``StoreError`` where another process holds it.
         """
+        with self.held():
+            if self._files.lists("status.json") and not self.done:
+                self._files.forget("status.json")
+            yield
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold the folder, made if absent, against other processes. Raises ``StoreError`` where another holds it."""
         with contextlib.ExitStack() as stack:
             try:
+                self.path.mkdir(parents=True, exist_ok=True)
                 handle = stack.enter_context((self.path / ".lock").open("w"))
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise StoreError(f"another process is working on {self.path}. Wait for it, or choose --out") from None
             except OSError as error:
                 # Some network file systems have no locks; a single user on one is better served without.
-                if error.errno not in {errno.ENOLCK, errno.ENOTSUP}:
-                    raise StoreError(f"cannot write {self.path}: {error.strerror}. Try: another --out") from error
-            if self._files.lists("status.json") and not self.done:
-                self._files.forget("status.json")
+                if error.errno not in NO_LOCKS:
+                    raise StoreError(
+                        f"cannot write {self.path}: {error.strerror}. Try: another folder with --out"
+                    ) from error
             yield
 
     def write_config(self, config: Mapping[str, Any]) -> None:
