@@ -78,7 +78,8 @@ class FeatureFile:
         that is too small is told before anything is computed. Raises ``StoreError`` for what cannot be written.
         """
         with self._errors():
-            if self.path.exists():
+            damaged = self.path.exists()
+            if damaged:
                 self.path.replace(part)
             begun = part.exists()
             handle = os.open(part, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
@@ -91,7 +92,7 @@ class FeatureFile:
                         part.unlink(missing_ok=True)
                     raise
                 missing = self._unsound(handle)
-                damaged = sum(self._hash_at(handle, block) != bytes(HASH) for block in missing) if begun else 0
+                damaged |= begun and any(self._hash_at(handle, block) != bytes(HASH) for block in missing)
             yield Writing(self, handle, missing, damaged)
             with self._errors():
                 os.fsync(handle)
@@ -161,12 +162,12 @@ class FeatureFile:
 
 @dataclass(frozen=True, slots=True)
 class Writing:
-    """A feature file under way: the blocks that it lacks, and how many of them were there and are damaged."""
+    """A feature file under way: the blocks that it lacks, and whether what was there of it is damaged."""
 
     file: FeatureFile
     handle: int
     missing: list[int]
-    damaged: int
+    damaged: bool
 
     def write(self, block: int, values: FloatArray) -> None:
         """Put a block in its place, its hash last: what a killed process left half is absent."""

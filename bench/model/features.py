@@ -108,10 +108,8 @@ def _compute(file: FeatureFile, split: Split, backbone: Backbone, batch_size: in
         part = cache / (f"{file.key}.part" if locked else f"{file.key}.{os.getpid()}.part")
         with file.writing(part) as writing:
             if writing.damaged:
-                note(
-                    f"{what}: {writing.damaged:,} of {file.blocks:,} blocks in {file.path} were damaged,"
-                    " and are computed anew"
-                )
+                lost = f"{len(writing.missing):,} of {file.blocks:,} blocks"
+                note(f"{what}: {file.path} was damaged; {lost} are computed anew")
             record = _fill(writing, split, backbone, batch_size, device)
         if record:
             write_sealed(cache / f"{file.key}.speed", file.key, canonical_json(record).encode())
