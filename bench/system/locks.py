@@ -26,7 +26,7 @@ def exclusive(path: Path, what: str, *, wait: bool = True) -> Iterator[bool]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
-        told = False
+        locked, told = True, False
         while True:
             file = stack.enter_context(path.open("a+b"))
             try:
@@ -39,19 +39,18 @@ def exclusive(path: Path, what: str, *, wait: bool = True) -> Iterator[bool]:
                 told = True
                 fcntl.flock(file, fcntl.LOCK_EX)
             except OSError as error:
-                if error.errno in NO_LOCKS:
-                    yield False
-                    return
-                raise
+                if error.errno not in NO_LOCKS:
+                    raise
+                locked = False
             # The one that held it has removed the file: a lock on what is left keeps nobody out.
-            if _is_at(file, path):
+            if not locked or _is_at(file, path):
                 break
             file.close()
         stack.callback(path.unlink, missing_ok=True)
         file.truncate(0)
         file.write(f"process {os.getpid()} on {socket.gethostname()}".encode())
         file.flush()
-        yield True
+        yield locked
 
 
 def _is_at(file: BinaryIO, path: Path) -> bool:

@@ -1,4 +1,5 @@
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -65,6 +66,37 @@ def test_one_broken_picture_stops_with_its_path_and_what_was_done_is_kept(tmp_pa
     assert sorted(set(split.images.read_rows)) == list(range(16, 30))
     np.testing.assert_allclose(features.values, features_of(split_of(30), tmp_path / "whole").values, atol=1e-6)
     assert [path.suffix for path in sorted(tmp_path.glob("*.*"))] == [".npy", ".speed"]
+
+
+def test_a_killed_process_leaves_what_it_finished_and_no_more_is_computed_again(tmp_path):
+    code = """
+        import os, signal, sys
+        from pathlib import Path
+        from bench.data.fingerprint import fingerprint
+        from bench.model import features
+        from example_splits import make_backbone, split_of
+
+        features.BLOCK = 8
+        split = split_of(40)
+        read = split.images.images.read
+        killed = lambda index: os.kill(os.getpid(), signal.SIGKILL) if index == 30 else read(index)
+        object.__setattr__(split.images, "read", killed)
+        features.extract(split, fingerprint(split), make_backbone(), Path(sys.argv[1]), batch_size=4)
+    """
+    assert run_code(code, tmp_path / "cache").returncode == -signal.SIGKILL
+    split = split_of(40)
+    features = features_of(split, tmp_path / "cache", batch_size=4)
+    assert sorted(set(split.images.read_rows)) == list(range(min(split.images.read_rows), 40))
+    assert min(split.images.read_rows) in {16, 24}
+    np.testing.assert_array_equal(features.values, features_of(split_of(40), tmp_path / "other", batch_size=4).values)
+    assert {path.suffix for path in (tmp_path / "cache").iterdir()} == {".npy", ".speed"}
+
+
+def run_code(code, *arguments):
+    """Run ``code`` in a process of its own, which finds what tests share."""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1]), *sys.path])}
+    command = [sys.executable, "-P", "-c", textwrap.dedent(code), *map(str, arguments)]
+    return subprocess.run(command, env=environment, text=True, capture_output=True, check=False)
 
 
 @pytest.fixture
@@ -176,9 +208,7 @@ JOBS = """
 
 
 def test_twelve_jobs_on_one_cold_cache_all_succeed_and_one_of_them_does_the_work(tmp_path):
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1]), *sys.path])}
-    command = [sys.executable, "-P", "-c", textwrap.dedent(JOBS), str(tmp_path / "cache"), "12"]
-    done = subprocess.run(command, env=environment, text=True, capture_output=True, check=False)
+    done = run_code(JOBS, tmp_path / "cache", 12)
     assert done.returncode == 0, done.stderr
     results = [line.split() for line in done.stdout.splitlines()]
     assert sorted(int(read) for read, _ in results) == [0] * 11 + [200]
