@@ -155,7 +155,7 @@ class FeatureFile:
             yield
         except OSError as error:
             raise StoreError(
-                f"cannot write features of {self.size / 1e9:.2f} GB to {self.path}: {error.strerror or error}."
+                f"cannot write {self.size / 1e6:,.1f} MB of features to {self.path}: {error.strerror or error}."
                 " Try: --cache with another folder"
             ) from error
 

@@ -264,7 +264,7 @@ def test_a_full_disk_is_told_before_anything_is_computed(tmp_path, monkeypatch):
     monkeypatch.setattr("bench.model.feature_file.os.posix_fallocate", full)
     split = split_of(10)
     with pytest.raises(
-        StoreError, match=r"cannot write features of .* GB to .*: No space left on device\. Try: --cache"
+        StoreError, match=r"cannot write .* MB of features to .*: No space left on device\. Try: --cache"
     ):
         features_of(split, tmp_path)
     assert split.images.read_rows == []
