@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 class DatasetRequest:
     """What a data set is built from: its resolved options, ``--data-root``, and the splits asked for.
 
-    ``cache`` is a folder for what saves time when the data set is opened again; ``None``: nothing is kept.
+    ``cache`` is a folder for what saves time when the data set is opened again; ``None``: nothing is kept. What is
+    kept there goes through ``bench.kept``, so that damage to it never changes a label.
     """
 
     options: Mapping[str, OptionValue]

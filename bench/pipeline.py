@@ -126,6 +126,8 @@ def _train(folder: RunFolder, assembly: Assembly, model: Any, extracted: PartFea
     plan, parts = assembly.plan, assembly.parts
     if folder.has("weights"):
         train.load_weights(model, folder.read_weights())
+        # As training leaves it: what follows is computed where the config says.
+        model.to(plan.request.device)
         return
     search = assembly.search
     with clock.stage("train"):

@@ -21,7 +21,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import time
 from collections.abc import Iterator, Mapping
@@ -35,6 +34,7 @@ from bench.errors import StoreError
 from bench.records import BoolArray, Exhibits, FloatArray, LabelSets, Measures, Prediction, RunRequest, Scores, Split
 from bench.store.run_reader import RECORDS, SCORED_BY, RunReader
 from bench.store.stored import About, Status, Truth
+from bench.system.locks import NO_LOCKS
 
 __all__ = ["CHECKPOINT", "RECORDS", "RunFolder"]
 
@@ -51,21 +51,30 @@ class RunFolder(RunReader):
 
         Raises ``StoreError`` where another process holds it.
         """
+        with self.held():
+            if self.foreign():
+                # Weights do not say whose they are: where one file is another run's, none can be gone on from.
+                self._files.forget(*self._files.manifest()["files"].keys() - {"config.json"})
+            if self._files.lists("status.json") and not self.done:
+                self._files.forget("status.json")
+            yield
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold the folder, made if absent, against other processes. Raises ``StoreError`` where another holds it."""
         with contextlib.ExitStack() as stack:
             try:
+                self.path.mkdir(parents=True, exist_ok=True)
                 handle = stack.enter_context((self.path / ".lock").open("w"))
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise StoreError(f"another process is working on {self.path}. Wait for it, or choose --out") from None
             except OSError as error:
                 # Some network file systems have no locks; a single user on one is better served without.
-                if error.errno not in {errno.ENOLCK, errno.ENOTSUP}:
-                    raise StoreError(f"cannot write {self.path}: {error.strerror}. Try: another --out") from error
-            if self.foreign():
-                # Weights do not say whose they are: where one file is another run's, none can be gone on from.
-                self._files.forget(*self._files.manifest()["files"].keys() - {"config.json"})
-            if self._files.lists("status.json") and not self.done:
-                self._files.forget("status.json")
+                if error.errno not in NO_LOCKS:
+                    raise StoreError(
+                        f"cannot write {self.path}: {error.strerror}. Try: another folder with --out"
+                    ) from error
             yield
 
     def write_config(self, config: Mapping[str, Any]) -> None:

@@ -26,13 +26,22 @@ def open_run(root: Path, config: Mapping[str, Any]) -> RunFolder:
     names = (folder_name(str(config[part]["name"])) for part in ("dataset", "model"))
     folder = RunFolder(root.joinpath(*names, key))
     files = SealedFolder(folder.path)
-    if not (folder.path / MANIFEST).exists():
-        files.create(key)
-    if files.key != key:
-        raise StoreError(f"{folder.path} holds run {files.key}: it was moved here. Delete it, or choose --out")
-    if not folder.has("config"):
-        folder.write_config(config)
+    if (folder.path / MANIFEST).exists() and _belongs(files, key) and folder.has("config"):
+        return folder
+    # Looked at again under the lock: meanwhile another process may have made the folder, or finished the run in it.
+    with folder.held():
+        if not (folder.path / MANIFEST).exists():
+            files.create(key)
+        if _belongs(files, key) and not folder.has("config"):
+            folder.write_config(config)
     return folder
+
+
+def _belongs(files: SealedFolder, key: str) -> bool:
+    """Return true; raise ``StoreError`` where the folder is another run's."""
+    if files.key != key:
+        raise StoreError(f"{files.path} holds run {files.key}: it was moved here. Delete it, or choose --out")
+    return True
 
 
 def find(root: Path, dataset: str = "", models: tuple[str, ...] = ()) -> list[RunFolder]:
