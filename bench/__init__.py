@@ -77,6 +77,7 @@ if TYPE_CHECKING:
     from bench.system.deterministic import deterministic
     from bench.system.files import canonical_json, digest, write_atomic
     from bench.system.progress import progress_bar, progress_shown
+    from bench.system.sealed_files import kept
 
 __version__ = "0.1.0"
 
@@ -109,6 +110,7 @@ _HOMES = {
     "bench.system.deterministic": "deterministic",
     "bench.system.files": "canonical_json digest write_atomic",
     "bench.system.progress": "progress_bar progress_shown",
+    "bench.system.sealed_files": "kept",
 }
 """Module -> the public names it holds, imported when the first of them is used."""
 
@@ -174,6 +176,7 @@ __all__ = [
     "deterministic",
     "digest",
     "hookimpl",
+    "kept",
     "markdown_table",
     "measure",
     "narrow",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -10,8 +11,9 @@ from typing import Any
 
 import bench
 from bench import plugins
+from bench.code import host_code, plugin_code
 from bench.contracts import Backbone, BackboneRequest, BackboneSpec, DatasetRequest, DatasetSpec, ModelRequest
-from bench.data.fingerprint import fingerprint
+from bench.data.fingerprint import fingerprint, truth_hash_of
 from bench.data.open import open_dataset
 from bench.data.splits import hold_out, subset
 from bench.errors import ModelError, NotRun, UsageError
@@ -22,9 +24,13 @@ from bench.origins import origins_of
 from bench.plan import Plan, describe, make_plan, whole_name
 from bench.plugins import Found
 from bench.records import Parts, RunRequest, SearchOptions
+from bench.show.tables import flatten
 from bench.store.run_folder import RunFolder
 from bench.store.stored import About
 from bench.system.files import canonical_json
+
+TOLD = 4
+"""Most changed values that an error names."""
 
 HOLD_OUT = 0.1
 """Part of train on which learning rate and stopping are chosen, where a data set has no validation split."""
@@ -75,7 +81,8 @@ def build_backbone(plan: Plan) -> Backbone:
     """Return the backbone as its plugin builds it; the last two stay built."""
     request = plan.request
     options = tuple(plan.backbone_options.items())
-    return _cached_backbone(plan.backbone, options, request.weights, request.cache, plan.variant)
+    built = _cached_backbone(plan.backbone, options, request.weights, request.cache, plan.variant)
+    return replace(built, code=f"{host_code()['features']} {plugin_code(plan.backbone)}")
 
 
 def choose_protocol(plan: Plan, parts: Parts) -> protocols.Protocol:
@@ -94,6 +101,7 @@ def make_config(assembly: Assembly) -> dict[str, Any]:
     preprocessing = {name: getattr(backbone.preprocessing, name) for name in backbone.preprocessing.__slots__}
     return {
         "bench": bench.__version__,
+        "code": code_of(plan),
         "model": describe(plan.model) | {"kind": plan.model.spec.kind, "options": plan.model_options},
         "training": plan.training | {"hold_out": 0.0 if parts.dataset.validation else HOLD_OUT},
         "search": plan.search,
@@ -103,6 +111,7 @@ def make_config(assembly: Assembly) -> dict[str, Any]:
             "train": parts.train.name,
             "test": parts.test.name,
             "fingerprints": dict(parts.fingerprints),
+            "truth": truth_hash_of(parts.test),
         },
         "backbone": describe(plan.backbone)
         | {
@@ -118,6 +127,12 @@ def make_config(assembly: Assembly) -> dict[str, Any]:
         "device": plan.request.device,
         "seed": plan.request.seed,
     }
+
+
+def code_of(plan: Plan) -> dict[str, str]:
+    """Return the hashes of the code that shapes the result: the host's parts, and each plugin's."""
+    plugin_parts: dict[str, Found[Any]] = {"model": plan.model, "dataset": plan.dataset, "backbone": plan.backbone}
+    return host_code() | {part: plugin_code(found) for part, found in plugin_parts.items()}
 
 
 def about(assembly: Assembly) -> About:
@@ -151,22 +166,43 @@ def rebuild(folder: RunFolder, data_root: Path | None = None, weights: Path | No
     ``data_root`` and ``weights`` say where they lie now, if not where they were. Raises ``BenchError`` where the
     plugins, weights or data that made the run are no longer the same.
     """
-    from bench.model import train
+    assembly = assemble_again(folder, data_root, weights)
+    _check_same(folder, make_config(assembly))
+    return revive(folder, assembly)
 
+
+def assemble_again(folder: RunFolder, data_root: Path | None = None, weights: Path | None = None) -> Assembly:
+    """Return what a stored run's request gives now, with this code and these data. Raises ``BenchError``."""
     plan = make_plan(_found_again(folder, data_root, weights), plugins.installed())
     parts = open_parts(plan)
-    assembly = Assembly(plan, parts, build_backbone(plan), choose_protocol(plan, parts))
-    if canonical_json(make_config(assembly)) != canonical_json(folder.config):
-        raise ModelError(
-            f"{folder.path}: the code, the data set or the backbone weights are no longer those of this run."
-            " Try: bench run with the same options, then export that run"
-        )
-    tuned = plan.request.finetune > 0
+    return Assembly(plan, parts, build_backbone(plan), choose_protocol(plan, parts))
+
+
+def revive(folder: RunFolder, assembly: Assembly) -> Rebuilt:
+    """Return the model of ``assembly`` with the weights in ``folder``. Raises ``ModelError`` where they do not fit."""
+    from bench.model import train
+
+    tuned = assembly.plan.request.finetune > 0
     backbone = with_weights(assembly.backbone, folder.read_backbone()) if tuned else assembly.backbone
     model = assembly.build_model(backbone)
     train.load_weights(model, folder.read_weights())
     model.eval()
     return Rebuilt(assembly, backbone, model)
+
+
+def _check_same(folder: RunFolder, now: dict[str, Any]) -> None:
+    """Raise ``ModelError`` naming what a stored run's config has otherwise than ``now``, if anything."""
+    stored, now = folder.config, json.loads(canonical_json(now))
+    if now == stored:
+        return
+    was, here = dict(flatten(stored)), dict(flatten(now))
+    changed = [name for name in {**was, **here} if was.get(name) != here.get(name)]
+    told = [f"{name} {was.get(name, 'absent')}, now {here.get(name, 'absent')}" for name in changed[:TOLD]]
+    more = f" and {len(changed) - TOLD} more" if len(changed) > TOLD else ""
+    raise ModelError(
+        f"{folder.path}: what made this run has changed: {'; '.join(told)}{more}."
+        " Try: bench run with the same options, then this command on that run"
+    )
 
 
 def _found_again(folder: RunFolder, data_root: Path | None, weights: Path | None) -> RunRequest:
@@ -176,10 +212,9 @@ def _found_again(folder: RunFolder, data_root: Path | None, weights: Path | None
         stored,
         data_root=data_root or stored.data_root,
         weights=weights or stored.weights,
-        # A plugin that came since may claim the bare name, too.
-        model=whole_name(folder.config["model"]),
-        dataset=whole_name(folder.config["dataset"]),
-        backbone=whole_name(folder.config["backbone"]),
+        model=whole_name(stored.model, folder.config["model"]),
+        dataset=whole_name(stored.dataset, folder.config["dataset"]),
+        backbone=whole_name(stored.backbone, folder.config["backbone"]),
     )
     for path, option in ((request.data_root, "--data-root DIR"), (request.weights, "--weights FILE")):
         if path is not None and not path.exists():

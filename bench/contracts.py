@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 class DatasetRequest:
     """What a data set is built from: its resolved options, ``--data-root``, and the splits asked for.
 
-    ``cache`` is a folder for what saves time when the data set is opened again; ``None``: nothing is kept.
+    ``cache`` is a folder for what saves time when the data set is opened again; ``None``: nothing is kept. What is
+    kept there goes through ``bench.kept``, so that damage to it never changes a label.
     """
 
     options: Mapping[str, OptionValue]
@@ -85,6 +86,7 @@ class Backbone:
     """A built image network: ``module`` maps (n, 3, size, size) float32 to (n, ``dimensions``) float32.
 
     ``weights_hash`` is over the parameters themselves, so the same file under another name is the same backbone.
+    ``code`` is a hash of the code that its features depend on; the host sets it.
     """
 
     name: str
@@ -93,6 +95,7 @@ class Backbone:
     preprocessing: Preprocessing
     weights_hash: str
     architecture: str = ""
+    code: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,6 +70,8 @@ def naming(origin: object, stage: str, method: str) -> Iterator[None]:
 def named(error: BaseException, origin: object, stage: str, method: str) -> BenchError:
     """Return ``error`` as one line that names plugin, stage and method; one that is named already stays as it is."""
     where = f"{origin}, {stage} of {method}"
+    if isinstance(error, RuntimeError) and isinstance(error.__cause__, StopIteration):
+        error = error.__cause__  # what Python makes of one that passes through a generator of ours
     if not getattr(error, "where", ""):
         trace_if_asked(error)
     if isinstance(error, BenchError) and _goes_on(error):

@@ -13,6 +13,12 @@ from bench.contracts import left_to_protocol
 from bench.plan import Plan
 from bench.records import Parts, Preprocessing, RunRequest
 
+HOST_PARTS = {
+    "features": "reads images and computes features",
+    "training": "trains and selects",
+    "decoding": "searches label sequences, the compiled kernel's included",
+}
+
 
 def origins_of(plan: Plan, parts: Parts, protocol: str) -> dict[str, str]:
     """Return in words where each leaf of the config came from; ``protocol`` is the name of the one in force."""
@@ -26,6 +32,15 @@ def origins_of(plan: Plan, parts: Parts, protocol: str) -> dict[str, str]:
     has_validation = "a" if parts.dataset.validation else "no"
     return {
         "bench": "installed distribution",
+        **{f"code.{part}": f"computed from the source of bench that {what}" for part, what in HOST_PARTS.items()},
+        **{
+            f"code.{part}": f"computed from the source of {part} '{name}' in {found.origin.distribution}"
+            for part, name, found in (
+                ("model", model, plan.model),
+                ("dataset", dataset, plan.dataset),
+                ("backbone", backbone, plan.backbone),
+            )
+        },
         "model.name": "--model",
         "model.kind": f"declared by model '{model}'",
         "dataset.name": "--dataset",
@@ -41,6 +56,7 @@ def origins_of(plan: Plan, parts: Parts, protocol: str) -> dict[str, str]:
         "device": _typed_or_default(request, "device"),
         "seed": _typed_or_default(request, "seed"),
         "training.hold_out": f"data set '{dataset}' has {has_validation} validation split",
+        "dataset.truth": "computed from the test part's ids, labels and truth",
         **{f"dataset.fingerprints.{part}": "computed from the images and labels" for part in parts.fingerprints},
         **{f"backbone.preprocessing.{field.name}": own_preprocessing for field in fields(Preprocessing)},
         **{

@@ -90,12 +90,12 @@ def _fill(folder: RunFolder, assembly: Assembly, clock: Stopwatch) -> None:
         checks.check_own(model, extracted.test.values, search)
     folder.write_prediction(prediction)
     with clock.stage("inspect"):
-        notes = (
+        remarks = (
             *checks.notes(prediction.scores),
             *_inspect(folder, assembly, backbone, model, extracted, prediction=prediction),
         )
-    if notes:
-        folder.write_about(replace(about, notes=(*about.notes, *notes)))
+    if remarks:
+        folder.write_about(replace(about, remarks=remarks))
     with clock.stage("measure"):
         test = parts.test
         measures = measure(
@@ -141,7 +141,7 @@ def _inspect(
     except StoreError:
         raise
     except BenchError as error:
-        return (f"no pictures: {reason(error)}",)
+        return (f"no picture of anything: {reason(error)}",)
     return exhibits.notes
 
 
@@ -173,6 +173,8 @@ def _train(
     if folder.has("weights"):
         with _calling(plan.model, "load weights", "model"):
             train.load_weights(model, folder.read_weights())
+            # As training leaves it: what follows is computed where the config says.
+            model.to(plan.request.device)
         return
     search, labels, checkpoint = assembly.search, len(parts.fit.labels), folder.path / CHECKPOINT
     with clock.stage("train"), _calling(plan.model, "train", "model", plan.request.seed):

@@ -100,11 +100,10 @@ def describe(found: Found[Any]) -> dict[str, str]:
     }
 
 
-def whole_name(described: Mapping[str, Any]) -> str:
-    """Return the name that a user types for what a config describes, whatever else is installed.
+def whole_name(typed: str, described: Mapping[str, Any]) -> str:
+    """Return a run's ``typed`` name with the distribution that its config names: another may claim the name since.
 
-    >>> whole_name({"name": "timm", "distribution": "multilabel-bench", "version": "0.1.0", "variant": "resnet18"})
-    'multilabel-bench:timm/resnet18'
+    >>> whole_name("timm/resnet18", {"name": "timm", "distribution": "bench-nets", "variant": "resnet18"})
+    'bench-nets:timm/resnet18'
     """
-    variant = described.get("variant", "")
-    return f"{described['distribution']}:{described['name']}{f'/{variant}' if variant else ''}"
+    return f"{described['distribution']}:{typed}" if typed.partition("/")[0] == described["name"] else typed

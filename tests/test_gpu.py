@@ -62,3 +62,30 @@ def test_an_exported_encoder_on_the_gpu_equals_it_on_the_cpu(tmp_path):
         pytest.skip(str(reason))
     on_cpu = engine.Encoder(tmp_path / "model")(pixels)
     np.testing.assert_allclose(on_gpu, on_cpu, rtol=1e-3, atol=1e-3 * np.abs(on_cpu).max())
+
+
+def test_a_run_resumed_on_the_gpu_predicts_there_what_it_predicted(tmp_path, monkeypatch):
+    from example_commands import FAST, bench, write_corel
+
+    from bench.model import predict
+    from bench.store.runs import find
+
+    write_corel(tmp_path / "corel")
+    options = ("--dataset", "corel5k", "--data-root", tmp_path / "corel", "--protocol", "top2@1", "--device", "cuda")
+    options += ("--backbone", "timm/mobilenetv2_035", "--set", "backbone.size=32", "--cache", tmp_path / "cache")
+    command = ("run", "--model", "bce", *options, *FAST, "--out", tmp_path / "runs")
+    devices = []
+    predicted = predict.predict
+
+    def noted(model, *rest):
+        devices.append(networks.device_of(model).type)
+        return predicted(model, *rest)
+
+    monkeypatch.setattr(predict, "predict", noted)
+    assert bench(*command) == 0
+    (folder,) = find(tmp_path / "runs")
+    first = np.array(folder.read_scores().values)
+    (folder.path / "scores.npy").unlink()
+    assert bench(*command) == 0
+    assert devices == ["cuda", "cuda"]
+    np.testing.assert_allclose(folder.read_scores().values, first, rtol=1e-4, atol=1e-5)

@@ -450,7 +450,7 @@ def test_a_model_that_does_not_see_the_image_gets_a_note(tmp_path):
             return super().forward(torch.zeros_like(features))
 
     folder = run(tmp_path, registry(Blind))
-    assert folder.read_about().notes == ("every test image has the same scores: the model does not see the image",)
+    assert folder.read_about().remarks == ("every test image has the same scores: the model does not see the image",)
 
 
 @pytest.mark.parametrize("error", [ZeroDivisionError("no"), SystemExit(3), KeyboardInterrupt()])
@@ -463,5 +463,5 @@ def test_what_cannot_be_shown_is_a_note_and_the_run_is_done(error, tmp_path, mon
     monkeypatch.setattr(inspection, "search_tree", fails)
     folder = run(tmp_path, registry(Worded, kind="sequence"))
     assert folder.done
-    notes = folder.read_about().notes
+    notes = folder.read_about().remarks
     assert any(note.startswith("no picture") and type(error).__name__ in note for note in notes)

@@ -6,13 +6,16 @@ import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from example_commands import FAST, bench, write_corel
+from example_models import make
 
-from bench import Metric
+from bench import Metric, pipeline
 from bench.evaluation import metric_table
+from bench.model import networks, train
 from bench.store.runs import find
 
 
@@ -218,3 +221,13 @@ def test_compare_prints_one_row_per_model_and_runs_only_what_is_missing(place, c
     assert capsys.readouterr().out == first
     assert [line.split("|")[1].strip() for line in first.splitlines() if line.startswith("| bce")] == ["bce"]
     assert "±" in first
+
+
+def test_a_run_resumed_with_stored_weights_goes_on_on_its_device():
+    """The device without memory stands for a GPU that this machine may not have."""
+    model = make("bce")
+    folder = SimpleNamespace(has=lambda record: record == "weights", read_weights=lambda: train.save_weights(model))
+    plan = SimpleNamespace(request=SimpleNamespace(device="meta"))
+    resumed = make("bce")
+    pipeline._train(folder, SimpleNamespace(plan=plan, parts=None), resumed, None, None)
+    assert networks.device_of(resumed).type == "meta"

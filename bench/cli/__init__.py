@@ -43,7 +43,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "validate": (
         "bench.cli.commands.validate",
         "validate",
-        "Check stored runs: files, keys, and every measure computed again.",
+        "Check that stored runs are what they claim, from their folders or by predicting again.",
     ),
     "speed": (
         "bench.cli.commands.speed",
@@ -175,8 +175,8 @@ def bench_command(
 def run_command_line(arguments: Sequence[str] | None = None) -> int:
     """Run ``bench`` with ``arguments`` (the process's own if ``None``) and return its exit code.
 
-    0: done. 1: a run of several failed. 2: a mistake in what was asked for, one line on standard error.
-    130: interrupted.
+    0: done. 1: a run of several failed, or is not what it claims. 2: a mistake in what was asked for, one line on
+    standard error. 130: interrupted.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     # Taken out here, so that it may stand behind a command's own options, where a user adds it to what failed.

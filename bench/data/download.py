@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import http.client
 import json
+import os
 import shutil
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlparse
 
 from bench.contracts import Archive
-from bench.errors import DataError
+from bench.errors import DataError, StoreError
 from bench.system.files import canonical_json
+from bench.system.notes import note
 from bench.system.progress import progress_bar
+from bench.system.sealed_files import read_sealed, write_sealed
 
 BLOCK = 1 << 20
+
+NOTED_EVERY = 64 * BLOCK
+"""Bytes after which the hash of what came is noted: what a killed process fetched since is fetched again."""
+
 TIMEOUT = 60
 """Seconds without a byte after which a transfer counts as interrupted."""
 
@@ -71,7 +80,8 @@ def checksum(path: Path) -> str:
 
 def _transfer(url: str, part: Path) -> None:
     """Append to ``part`` what the server still has; where it cannot go on, or has another file, begin again."""
-    have, known = (part.stat().st_size, _read_notes(part)) if part.exists() else (0, {})
+    known = _read_notes(part, url)
+    have, hasher = _kept(part, known)
     headers = {"Range": f"bytes={have}-"} if have else {}
     if have and known.get("version"):
         # The server sends the rest if the file is still the one that was begun, and all of it if not.
@@ -93,7 +103,25 @@ def _transfer(url: str, part: Path) -> None:
             part.unlink()
             _transfer(url, part)
             return
-        _receive(response, part, have if continued else 0)
+        _receive(response, _Part(part, url, have, hasher, known) if continued else _Part(part, url))
+
+
+def _kept(part: Path, known: dict[str, Any]) -> tuple[int, hashlib._Hash]:
+    """Return how many bytes of ``part`` are what came, all others cut off, and their hash so far."""
+    hasher = hashlib.sha256()
+    if not part.exists():
+        return 0, hasher
+    noted = known.get("bytes", part.stat().st_size)
+    with part.open("rb") as file:
+        while chunk := file.read(min(BLOCK, noted - file.tell())):
+            hasher.update(chunk)
+        sound = file.tell() == noted and hasher.hexdigest() == known.get("sha256", hasher.hexdigest())
+    if not sound or (not known and _notes(part).exists()):
+        note(f"{part} is damaged: the download begins again")
+        part.unlink()
+        return 0, hashlib.sha256()
+    os.truncate(part, noted)
+    return noted, hasher
 
 
 def _goes_on(headers: Any, have: int, known: dict[str, Any]) -> bool:
@@ -103,25 +131,58 @@ def _goes_on(headers: Any, have: int, known: dict[str, Any]) -> bool:
     return place.partition("-")[0] == str(have) and (begun is None or length in {"*", str(begun)})
 
 
-def _receive(response: Any, part: Path, have: int) -> None:
+@dataclass(slots=True)
+class _Part:
+    """A file on its way: its first ``have`` bytes are noted with their hash, so that no others are built upon."""
+
+    path: Path
+    url: str
+    have: int = 0
+    hasher: hashlib._Hash = field(default_factory=hashlib.sha256)
+    about: dict[str, Any] = field(default_factory=dict)
+
+    def note(self) -> None:
+        """Hash what came since the last note, as it lies on disk, and note it."""
+        if self.path.exists():
+            with self.path.open("rb") as file:
+                file.seek(self.have)
+                while chunk := file.read(BLOCK):
+                    self.hasher.update(chunk)
+                self.have = file.tell()
+        self.about |= {"bytes": self.have, "sha256": self.hasher.hexdigest()}
+        write_sealed(_notes(self.path), self.url, canonical_json(self.about).encode())
+
+
+def _receive(response: Any, part: _Part) -> None:
     left = response.headers.get("Content-Length")
     if left:
-        free = shutil.disk_usage(part.parent).free
+        free = shutil.disk_usage(part.path.parent).free
         if int(left) > free:
             raise DataError(
-                f"{response.url} still takes {int(left) / 1e9:.2f} GB, {part.parent} has {free / 1e9:.2f} GB free."
+                f"{response.url} still takes {int(left) / 1e9:.2f} GB, {part.path.parent} has {free / 1e9:.2f} GB free."
                 " Try: --out DIR on a larger disk"
             )
-    if not have:  # noted first: what is kept of a stopped transfer is of use only with its version
+    mode = "ab" if part.have else "wb"
+    if not part.have:  # noted first: what is kept of a stopped transfer is of use only with its version
         tag = response.headers.get("ETag") or ""
         # A weak tag (W/) does not promise the same bytes.
         version = response.headers.get("Last-Modified", "") if tag.startswith("W/") or not tag else tag
-        _notes(part).write_text(canonical_json({"version": version, "length": int(left) if left else None}))
+        part.about = {"version": version, "length": int(left) if left else None}
+        part.path.unlink(missing_ok=True)
+        part.note()
     total, written = -(-int(left) // BLOCK) if left else None, 0
-    with part.open("ab" if have else "wb") as file:
-        for block in progress_bar(_blocks(response), f"downloading {part.stem}", total=total, unit="MiB"):
-            file.write(block)
-            written += len(block)
+    try:
+        with part.path.open(mode) as file:
+            for block in progress_bar(_blocks(response), f"downloading {part.path.stem}", total=total, unit="MiB"):
+                file.write(block)
+                written += len(block)
+                if written % NOTED_EVERY < BLOCK:
+                    file.flush()
+                    part.note()
+    finally:
+        # On a full disk the last note stands, and what came after it is fetched again.
+        with contextlib.suppress(StoreError):
+            part.note()
     if left and written != int(left):
         raise ConnectionError(f"{written:,} of {int(left):,} bytes came")
 
@@ -136,12 +197,10 @@ def _blocks(response: Any) -> Iterator[bytes]:
 
 
 def _notes(part: Path) -> Path:
-    """Return the file that says which version of the archive ``part`` is of."""
-    return part.with_name(part.name + ".json")
+    """Return the file that says which version of the archive ``part`` is of, and what came of it."""
+    return part.with_name(part.name + ".notes")
 
 
-def _read_notes(part: Path) -> dict[str, Any]:
-    try:
-        return dict(json.loads(_notes(part).read_bytes()))
-    except (OSError, ValueError):
-        return {}
+def _read_notes(part: Path, url: str) -> dict[str, Any]:
+    content = read_sealed(_notes(part), url)
+    return {} if content is None else dict(json.loads(content))

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
+
 import numpy as np
+from numpy.typing import NDArray
 
 from bench.records import Split
 from bench.system.files import digest
@@ -13,6 +17,23 @@ def fingerprint(split: Split) -> str:
     ignore = b"" if split.ignore is None else np.packbits(split.ignore).tobytes()
     truth = np.packbits(split.truth).tobytes()
     return digest("\n".join(split.ids), "\n".join(split.labels), truth, ignore, split.images.content_hash())
+
+
+def truth_hash(
+    ids: Sequence[str], labels: Sequence[str], truth: NDArray[np.uint8], ignore: NDArray[np.uint8] | None
+) -> str:
+    """Return 16 hex digits over ids, labels and masks, packed as ``np.packbits(mask, axis=1)``: all but the pictures.
+
+    A run's config holds it of the test part, so that the truth stored with a run is bound to the run's key.
+    """
+    names = (json.dumps(list(one)) for one in (ids, labels))
+    return digest(*names, truth.tobytes(), b"" if ignore is None else ignore.tobytes())
+
+
+def truth_hash_of(split: Split) -> str:
+    """Return ``truth_hash`` of a split."""
+    ignore = None if split.ignore is None else np.packbits(split.ignore, axis=1)
+    return truth_hash(split.ids, split.labels, np.packbits(split.truth, axis=1), ignore)
 
 
 def fingerprint_over(split: Split) -> str:

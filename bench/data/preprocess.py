@@ -56,3 +56,15 @@ def resize_and_crop(image: NDArray[np.uint8] | Picture, preprocessing: Preproces
     if isinstance(image, np.ndarray):
         return image[top : top + size, left : left + size]
     return np.asarray(image.crop((left, top, left + size, top + size)))
+
+
+def seen_part(height: int, width: int, preprocessing: Preprocessing) -> tuple[float, float, float, float]:
+    """Return left, top, right, bottom of what the backbone sees of a picture, as shares of its width and height.
+
+    >>> seen_part(100, 200, Preprocessing(size=224, resize=224))
+    (0.25, 0.0, 0.75, 1.0)
+    """
+    if preprocessing.crop == "squash":
+        return 0.0, 0.0, 1.0, 1.0
+    across, down = (preprocessing.size / preprocessing.resize * min(height, width) / side for side in (width, height))
+    return (1 - across) / 2, (1 - down) / 2, (1 + across) / 2, (1 + down) / 2

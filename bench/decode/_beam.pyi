@@ -7,6 +7,9 @@ from numpy.typing import NDArray
 
 from bench.records import SearchOptions
 
+source_hash: str
+"""SHA-256 of the sources in csrc/ that the module was built from, 16 hex digits."""
+
 class _PybindType(type):
     """The metaclass of pybind11's classes, which has no name to import."""
 

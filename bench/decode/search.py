@@ -141,7 +141,7 @@ def search(conditional: NextLabel) -> Answer:
     """Return the answer for one image by beam or exact search, as ``conditional.options`` asks."""
     options, end = conditional.options, conditional.end
     candidates, live = beam_search(conditional)
-    best = min(candidates or live, key=_rank)
+    best = min(candidates or live, key=rank)
     if options.search == "beam":
         return _answer(conditional, best, best.labels[-1:] == (end,), candidates or live)
     incumbent = best if candidates else None
@@ -159,9 +159,9 @@ def beam_search(conditional: NextLabel) -> tuple[list[LabelPath], list[LabelPath
     for _ in range(options.max_length):
         extensions = [e for path in live for e in _best_extensions(conditional, path, options.beam_width)]
         if options.end_consumes_slot:
-            extensions = sorted(extensions, key=_rank)[: options.beam_width]
+            extensions = sorted(extensions, key=rank)[: options.beam_width]
         candidates += [e for e in extensions if e.labels[-1] == end]
-        going = sorted((e for e in extensions if e.labels[-1] != end), key=_rank)[: options.beam_width]
+        going = sorted((e for e in extensions if e.labels[-1] != end), key=rank)[: options.beam_width]
         if not going:
             break
         live = going
@@ -200,7 +200,7 @@ def exact_search(conditional: NextLabel, incumbent: LabelPath | None) -> tuple[L
         if len(labels) == options.max_length:
             continue
         if visited == options.node_limit:
-            return min(ended_paths or [deepest], key=_rank), visited, True
+            return min(ended_paths or [deepest], key=rank), visited, True
         visited += 1
         for extension in _best_extensions(conditional, path, end + 1):
             push(extension)
@@ -234,7 +234,7 @@ def _on_grid(path: LabelPath) -> int:
     return -math.floor(path.log_probability * GRID + 0.5)
 
 
-def _rank(path: LabelPath) -> tuple[int, int, tuple[int, ...]]:
+def rank(path: LabelPath) -> tuple[int, int, tuple[int, ...]]:
     """Return the key by which paths are ordered, best first; END is the highest index."""
     return _on_grid(path), len(path.labels), path.labels
 

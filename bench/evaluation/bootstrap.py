@@ -1,4 +1,8 @@
-"""Paired bootstrap over test images: how far a metric, or a difference of two runs, could move with other images."""
+"""Paired bootstrap over test images: how far a metric, or a difference of two runs, could move with other images.
+
+An interval is for the value that test sets of this size, drawn from where this one was, give on average. It is not for
+the value on endlessly many images: class means of a small test set are off that by a bias that no interval repairs.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,7 @@ from numpy.typing import NDArray
 
 from bench.evaluation import metric_table
 from bench.evaluation.metrics import ApKind
+from bench.evaluation.rare_classes import unseen_variance, widen
 from bench.evaluation.resample import Resample, Values, prepare
 from bench.records import BoolArray
 from bench.system.progress import progress_bar
@@ -62,13 +67,20 @@ def distribution(
     seed: int = 0,
     name: str = "bootstrap",
 ) -> dict[str, Values]:
-    """Return each metric's ``resamples`` values, the first of them on the images as they are (weights of one)."""
+    """Return each metric's ``resamples`` values, the first of them on the images as they are (weights of one).
+
+    Those of class means are spread out by what the bootstrap cannot see of rare classes (``rare_classes``).
+    """
     as_they_are = np.ones((1, len(truth)), dtype=np.float32)
     chunk_count = -(-resamples // CHUNK)
     drawn = progress_bar(draw(len(truth), resamples, seed), name, total=chunk_count, unit="resamples", scale=CHUNK)
     resample = prepare(truth, predicted, scores, ignore, ap)
     chunks = [measured(resample(weights)) for weights in chain([as_they_are], drawn)]
-    return {metric: np.concatenate([chunk[metric] for chunk in chunks]) for metric in chunks[0]}
+    unseen = unseen_variance(truth, predicted, scores, ignore)
+    return {
+        metric: widen(np.concatenate([chunk[metric] for chunk in chunks]), unseen.get(metric, 0.0))
+        for metric in chunks[0]
+    }
 
 
 def interval(values: Values) -> Interval:

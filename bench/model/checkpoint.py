@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import io
 import math
@@ -9,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.errors import ModelError
-from bench.system.files import write_atomic
+from bench.system.notes import note
+from bench.system.sealed_files import read_sealed, write_sealed
 
 if TYPE_CHECKING:
     import torch
@@ -46,31 +47,29 @@ class TrainingState:
 
 
 class CheckpointFile:
-    """The file of one training, told apart from others by ``key``; without a path nothing is kept."""
+    """The file of one training, checksummed and bound to its ``key``; without a path nothing is kept."""
 
     def __init__(self, path: Path | None, key: str) -> None:
         self.path = path
         self.key = key
 
     def load(self) -> TrainingState:
-        """Return the state to continue from: a new one where there is no file or it is another training's.
+        """Return the state to continue from: a new one where there is no file, or not one that this training wrote.
 
-        Raises ``ModelError`` for a file that is no checkpoint.
+        A damaged file is told in a word, and nothing of it is used.
         """
         import torch
 
         if self.path is None or not self.path.exists():
             return TrainingState()
-        try:
-            content = torch.load(self.path, map_location="cpu", weights_only=True)
-            if content["key"] != self.key:
-                return TrainingState()
-            return TrainingState(**content["state"])
-        except Exception as error:  # a damaged file fails anywhere in the unpickler
-            raise ModelError(
-                f"cannot read the training checkpoint {self.path}: {type(error).__name__}."
-                " Delete it to train from the start"
-            ) from error
+        content = read_sealed(self.path, self.key)
+        if content is not None:
+            # What was written whole can still be another version's.
+            with contextlib.suppress(Exception):
+                state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+                return TrainingState(**state)
+        note(f"{self.path} is damaged, or of another training: this one starts anew")
+        return TrainingState()
 
     def save(self, state: TrainingState) -> None:
         """Replace the file by ``state``."""
@@ -78,7 +77,6 @@ class CheckpointFile:
 
         if self.path is None:
             return
-        fields = {entry.name: getattr(state, entry.name) for entry in dataclasses.fields(state)}
         buffer = io.BytesIO()
-        torch.save({"key": self.key, "state": fields}, buffer)
-        write_atomic(self.path, buffer.getvalue())
+        torch.save({entry.name: getattr(state, entry.name) for entry in dataclasses.fields(state)}, buffer)
+        write_sealed(self.path, self.key, buffer.getbuffer())

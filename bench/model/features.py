@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -9,15 +12,23 @@ from pathlib import Path
 
 import numpy as np
 
+from bench.code import images_code
 from bench.contracts import Backbone
 from bench.data.loading import load
-from bench.errors import ModelError, PluginError
+from bench.errors import ModelError, PluginError, StoreError
+from bench.model.feature_file import FeatureFile, Writing
 from bench.records import Features, FloatArray, Parts, Split
-from bench.system.files import atomic_path, canonical_json, digest, write_atomic
+from bench.system.files import canonical_json, digest
+from bench.system.locks import exclusive
+from bench.system.notes import note
 from bench.system.progress import progress_bar
+from bench.system.sealed_files import read_sealed, write_sealed
 
-SHARD = 512
-"""Images per shard. A process killed at any moment loses at most the shard in flight."""
+BLOCK = 512
+"""Images in a block of the cached file. A process killed at any moment loses at most the block in flight."""
+
+STALE = 7 * 24 * 3600
+"""Seconds after which what a killed extraction left, and nobody went on with, is removed."""
 
 ALONE = 1e-3
 """Largest difference of an image's features beside another image, relative to the largest."""
@@ -28,19 +39,19 @@ def extract(
 ) -> Features:
     """Return the features of ``split``, from ``cache`` or computed now; ``fingerprint`` is the split's.
 
-    The cache's key is the fingerprint, the backbone's architecture and weights, and the preprocessing.
+    The cache's key is the fingerprint, the backbone's architecture, weights and code, the code that reads the images,
+    and the preprocessing.
     ``batch_size`` changes the speed, and nothing else as far as the backbone's arithmetic allows: batches
     always have that size, the last one padded. Raises ``DataError`` with the path of an image that cannot
-    be read; what was computed until then is kept.
+    be read; what was computed until then is kept. What is read back is what was computed, to the byte: a cached
+    block that is damaged is computed anew, with a word. Processes that need the same features wait for the one that
+    computes them. Raises ``StoreError`` where the cache cannot be written.
     """
-    key = feature_key(fingerprint, backbone)
-    path = cache / f"{key}.npy"
-    values = _open(path, split, backbone)
+    key = feature_key(fingerprint, backbone, images_code(split.images))
+    file = FeatureFile(cache / f"{key}.npy", key, len(split), backbone.dimensions, BLOCK)
+    values = file.open()
     if values is None:
-        check_rows_alone(split, backbone, device)
-        _compute(split, backbone, path, batch_size, device)
-        values = _open(path, split, backbone)
-        assert values is not None, "features were written but cannot be read"
+        values = _compute(file, split, backbone, batch_size, device)
     return Features(split.ids, values, key)
 
 
@@ -66,14 +77,13 @@ def of_parts(parts: Parts, backbone: Backbone, cache: Path, *, device: str = "cp
     return PartFeatures(_rows(train, parts.fit.ids) if held_out else train, validation, test)
 
 
-def check_rows_alone(split: Split, backbone: Backbone, device: str = "cpu") -> None:
-    """Raise ``PluginError`` where an image's features depend on the other image of its batch, or on chance."""
-    module = backbone.module.to(device).eval()
-    pixels = next(load(split.images, [[0, len(split) - 1]], backbone.preprocessing)).copy()
+def check_rows_alone(backbone: Backbone, pixels: FloatArray, device: str = "cpu") -> None:
+    """Raise ``PluginError`` where an image's features depend on the other image of its batch, or on chance.
+
+    ``pixels`` are two preprocessed images; the backbone's module is on ``device`` already.
+    """
     beside, again = forward(backbone, pixels, device)[0], forward(backbone, pixels, device)[0]
-    pixels[1] = 0
-    alone = forward(backbone, pixels, device)[0]
-    module.to("cpu")
+    alone = forward(backbone, np.stack([pixels[0], np.zeros_like(pixels[0])]), device)[0]
     largest = max(float(np.abs(beside).max()), 1e-6)
     for other, why in ((again, "change when it is asked again"), (alone, "depend on the other images of its batch")):
         apart = float(np.abs(beside - other).max()) / largest
@@ -90,91 +100,100 @@ def _rows(features: Features, ids: tuple[str, ...]) -> Features:
     return Features(ids, np.ascontiguousarray(features.values[rows]), features.key)
 
 
-def feature_key(fingerprint: str, backbone: Backbone) -> str:
-    """Return the hash of all that the features of a split depend on."""
-    shaped_by = [backbone.name, backbone.architecture, backbone.weights_hash, asdict(backbone.preprocessing)]
+def feature_key(fingerprint: str, backbone: Backbone, images_code: str = "") -> str:
+    """Return the hash of all that the features of a split depend on; ``images_code`` is of a plugin that reads them."""
+    code = [backbone.code, images_code]
+    shaped_by = [backbone.name, backbone.architecture, backbone.weights_hash, asdict(backbone.preprocessing), code]
     return digest(fingerprint, canonical_json(shaped_by))
 
 
 def speed(cache: Path, key: str) -> dict[str, float]:
     """Return ``images``, ``seconds`` and ``images_per_second`` of the extraction that made features ``key``."""
-    import json
-
-    record = cache / f"{key}.json"
-    return dict(json.loads(record.read_bytes())) if record.is_file() else {}
+    record = read_sealed(cache / f"{key}.speed", key)
+    return {} if record is None else dict(json.loads(record))
 
 
-def _open(path: Path, split: Split, backbone: Backbone) -> FloatArray | None:
-    """Return the cached features, or ``None`` where they are absent or not whole."""
-    if not path.is_file():
-        return None
-    try:
-        values: FloatArray = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError, OSError):
-        return None
-    whole = values.shape == (len(split), backbone.dimensions) and values.dtype == np.float32
-    return values if whole else None
+def _compute(file: FeatureFile, split: Split, backbone: Backbone, batch_size: int, device: str) -> FloatArray:
+    """Return the features of ``file`` once its absent blocks are computed, here or by the process that holds them."""
+    cache, what = file.path.parent, f"features of {split.dataset}/{split.name}"
+    with contextlib.ExitStack() as stack:
+        try:
+            locked = stack.enter_context(exclusive(cache / f"{file.key}.lock", what))
+        except OSError as error:
+            raise StoreError(
+                f"cannot write to the cache {cache}: {error.strerror or error}. Try: --cache with another folder"
+            ) from error
+        values = file.open()
+        if values is not None:
+            return values
+        _remove_stale(cache)
+        # Without locks another process may be at the same work, so each has a file of its own.
+        part = cache / (f"{file.key}.part" if locked else f"{file.key}.{os.getpid()}.part")
+        with file.writing(part) as writing:
+            if writing.damaged:
+                lost = f"{len(writing.missing):,} of {file.blocks:,} blocks"
+                note(f"{what}: {file.path} was damaged; {lost} are computed anew")
+            record = _fill(writing, split, backbone, batch_size, device)
+        if record:
+            write_sealed(cache / f"{file.key}.speed", file.key, canonical_json(record).encode())
+        values = file.open()
+        if values is None:
+            raise StoreError(f"{file.path} does not hold what was just written to it. Is the disk sound?")
+        return values
 
 
-def _compute(split: Split, backbone: Backbone, path: Path, batch_size: int, device: str) -> None:
-    """Compute the shards that are not there yet, then join them into ``path``."""
-    shards = [path.with_suffix(f".{start // SHARD:05d}.npy") for start in range(0, len(split), SHARD)]
-    todo = [index for index, shard in enumerate(shards) if not _is_shard(shard, backbone)]
+def _fill(writing: Writing, split: Split, backbone: Backbone, batch_size: int, device: str) -> dict[str, float]:
+    """Compute and write the blocks that are missing; return how many images took how long, empty if none did."""
+    file = writing.file
+    rows = [row for block in writing.missing for row in file.rows_of(block)]
     started = time.perf_counter()
-    rows = [row for index in todo for row in range(index * SHARD, min((index + 1) * SHARD, len(split)))]
+    unfinished = iter(writing.missing)
     pending: list[FloatArray] = []
-    unfinished = iter(todo)
-    for values in in_batches(split, rows, backbone, batch_size, device):
+    for values in in_batches(split, rows, backbone, batch_size, device, check=True):
         pending.append(values)
-        # Shards are cut from the stream of rows, so the batches need not end where the shards do.
-        while pending and sum(map(len, pending)) >= SHARD:
+        # Blocks are cut from the stream of rows, so the batches need not end where the blocks do.
+        while sum(map(len, pending)) >= file.block:
             joined = np.concatenate(pending)
-            _save(shards[next(unfinished)], joined[:SHARD])
-            pending = [joined[SHARD:]] if len(joined) > SHARD else []
-    if pending:
-        _save(shards[next(unfinished)], np.concatenate(pending))
+            writing.write(next(unfinished), joined[: file.block])
+            pending = [joined[file.block :]]
+    if sum(map(len, pending)):
+        writing.write(next(unfinished), np.concatenate(pending))
     seconds = time.perf_counter() - started
-    with atomic_path(path) as temporary:
-        joined = np.lib.format.open_memmap(
-            temporary, mode="w+", dtype=np.float32, shape=(len(split), backbone.dimensions)
-        )
-        for index, shard in enumerate(shards):
-            joined[index * SHARD : (index + 1) * SHARD] = np.load(shard, allow_pickle=False)
-        joined.flush()
-    if rows:
-        record = {"images": len(rows), "seconds": seconds, "images_per_second": len(rows) / seconds}
-        write_atomic(path.with_suffix(".json"), canonical_json(record))
-    for shard in shards:
-        shard.unlink(missing_ok=True)
+    return {"images": len(rows), "seconds": seconds, "images_per_second": len(rows) / seconds} if rows else {}
 
 
-def _is_shard(path: Path, backbone: Backbone) -> bool:
-    try:
-        values = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError, OSError):
-        return False
-    return bool(values.ndim == 2 and values.shape[1] == backbone.dimensions)
-
-
-def _save(path: Path, values: FloatArray) -> None:
-    with atomic_path(path) as temporary, temporary.open("wb") as file:
-        np.save(file, values)
+def _remove_stale(cache: Path) -> None:
+    """Remove the unfinished files and locks that nobody holds and nobody touched for long."""
+    now = time.time()
+    for path in (*cache.glob("*.part"), *cache.glob("*.lock")):
+        with contextlib.suppress(OSError):
+            if now - path.stat().st_mtime > STALE:
+                with exclusive(path.with_name(path.name.partition(".")[0] + ".lock"), path.name, wait=False):
+                    path.unlink(missing_ok=True)
 
 
 def in_batches(
-    split: Split, rows: list[int], backbone: Backbone, batch_size: int, device: str = "cpu"
+    split: Split, rows: list[int], backbone: Backbone, batch_size: int, device: str = "cpu", *, check: bool = False
 ) -> Iterator[FloatArray]:
-    """Yield the features of ``rows``, a batch at a time, while threads read and preprocess the next batch."""
+    """Yield the features of ``rows``, a batch at a time, while threads read and preprocess the next batch.
+
+    With ``check``, the first two images are looked at again; see ``check_rows_alone``.
+    """
     module = backbone.module.to(device).eval()
     batches = [rows[start : start + batch_size] for start in range(0, len(rows), batch_size)]
-    loaded = load(split.images, batches, backbone.preprocessing)
-    for pixels in progress_bar(
-        loaded, f"features of {split.dataset}/{split.name}", total=len(batches), scale=batch_size
-    ):
-        padding = np.zeros((batch_size - len(pixels), *pixels.shape[1:]), dtype=np.float32)
-        padded = np.concatenate([pixels, padding]) if len(padding) else pixels
-        yield forward(backbone, padded, device)[: len(pixels)]
-    module.to("cpu")
+    loaded, unchecked = load(split.images, batches, backbone.preprocessing), check
+    try:
+        for pixels in progress_bar(
+            loaded, f"features of {split.dataset}/{split.name}", total=len(batches), scale=batch_size
+        ):
+            if unchecked:
+                check_rows_alone(backbone, np.resize(pixels[:2], (2, *pixels.shape[1:])), device)
+                unchecked = False
+            padding = np.zeros((batch_size - len(pixels), *pixels.shape[1:]), dtype=np.float32)
+            padded = np.concatenate([pixels, padding]) if len(padding) else pixels
+            yield forward(backbone, padded, device)[: len(pixels)]
+    finally:
+        module.to("cpu")
 
 
 def forward(backbone: Backbone, pixels: FloatArray, device: str = "cpu") -> FloatArray:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -17,7 +17,7 @@ import numpy as np
 
 from bench.contracts import Backbone
 from bench.data.preprocess import preprocess
-from bench.decode.search import Conditional, LabelPath, Prefixes, beam_search
+from bench.decode.search import Conditional, LabelPath, NextLabel, Prefixes, beam_search, rank
 from bench.guard import reason
 from bench.model.networks import TorchStepNetwork, image_terms
 from bench.records import Exhibits, Features, FloatArray, LabelSets, LabelSpace, SearchOptions, Split
@@ -69,12 +69,13 @@ def inspect(
     lengths = (label_sets.sequences[rows] >= 0).sum(axis=1)
     chosen = np.argsort(np.abs(lengths - READABLE), kind="stable")
     terms_of = partial(image_terms, model, shown)
-    trees = _or_note("search trees", lambda: _trees(model, terms_of(), rows, chosen[:TREES], options), notes) or ()
+    first = {place: rows[place] for place in chosen[:TREES].tolist()}
+    trees = _or_note("search trees", lambda: _trees(model, terms_of(), first, options, label_sets), notes) or ()
     space = _or_note("label space", lambda: _label_space(model, terms_of()), notes)
 
     def attended() -> dict[int, FloatArray]:
-        pairs = [(place, rows[place]) for place in chosen[:ATTENDED].tolist()]
-        return _attention_maps(split, model, backbone, terms_of()[1], chosen=pairs, label_sets=label_sets)
+        shown_rows = {place: rows[place] for place in chosen[:ATTENDED].tolist()}
+        return _attention_maps(split, model, backbone, terms_of()[1], chosen=shown_rows, label_sets=label_sets)
 
     return Exhibits(pictures, trees, space, _or_note("attention", attended, notes) or {}, tuple(notes))
 
@@ -89,15 +90,20 @@ def _or_note(what: str, make: Callable[[], Made], notes: list[str]) -> Made | No
 
 
 def _trees(
-    model: Any, terms: tuple[FloatArray, FloatArray], rows: list[int], places: Any, options: SearchOptions
+    model: Any,
+    terms: tuple[FloatArray, FloatArray],
+    chosen: Mapping[int, int],
+    options: SearchOptions,
+    label_sets: LabelSets,
 ) -> tuple[dict[str, Any], ...]:
-    """Return the search of some of the shown images, step by step; ``places`` are theirs among ``rows``."""
+    """Return the search of each of ``chosen``, a shown image's place and its row of the test part, step by step."""
     network = TorchStepNetwork(model)
     image_term, starts = terms
     trees = []
-    for place in places.tolist():
+    for place, row in chosen.items():
         prefixes = Prefixes(network, starts[place if network.sees_image else 0])
-        trees.append({"row": rows[place], **search_tree(Conditional(prefixes, image_term[place], options))})
+        conditional = Conditional(prefixes, image_term[place], options)
+        trees.append({"row": row, **search_tree(conditional, _answer(label_sets, row, network))})
     return tuple(trees)
 
 
@@ -113,13 +119,13 @@ def _attention_maps(
     backbone: Backbone,
     starts: FloatArray,
     *,
-    chosen: list[tuple[int, int]],
+    chosen: Mapping[int, int],
     label_sets: LabelSets,
 ) -> dict[int, FloatArray]:
-    """Return the attention of each of ``chosen``, pairs of a shown image's place and its row of the test part."""
+    """Return the attention of each of ``chosen``, a shown image's place and its row of the test part."""
     network = TorchStepNetwork(model)
     maps = {}
-    for place, row in chosen:
+    for place, row in chosen.items():
         prefixes = Prefixes(network, starts[place if network.sees_image else 0])
         label = int(label_sets.sequences[row, 0])
         seen = [(), (label,)] if label >= 0 else [()]
@@ -139,42 +145,69 @@ def thumbnail(split: Split, row: int) -> bytes:
     return buffer.getvalue()
 
 
-@dataclass(frozen=True)
-class _Recorded(Conditional):
-    """Remembers the prefixes that the search asked about, with what it was told."""
+@dataclass(frozen=True, slots=True)
+class _Recorded:
+    """A ``NextLabel`` that remembers the prefixes that the search asked about, with what it was told."""
 
+    told: NextLabel
     asked: dict[tuple[int, ...], Any] = field(default_factory=dict)
 
+    @property
+    def options(self) -> SearchOptions:
+        return self.told.options
+
+    @property
+    def end(self) -> int:
+        return self.told.end
+
     def __call__(self, prefix: tuple[int, ...]) -> Any:
-        step = super().__call__(prefix)
-        self.asked[prefix] = step
-        return step
+        self.asked[prefix] = self.told(prefix)
+        return self.asked[prefix]
 
 
-def search_tree(conditional: Conditional) -> dict[str, Any]:
-    """Return the beam search of one image: the labels extended in each round, and the answer.
+def _answer(label_sets: LabelSets, row: int, network: TorchStepNetwork) -> tuple[int, ...]:
+    """Return the path that was the answer for the image in ``row``, END last where it was emitted."""
+    sequence = label_sets.sequences[row]
+    ending = (len(network.output) - 1,) if label_sets.complete[row] else ()
+    return (*map(int, sequence[sequence >= 0]), *ending)
+
+
+def search_tree(conditional: NextLabel, answer: tuple[int, ...]) -> dict[str, Any]:
+    """Return the beam search of one image: the labels extended in each round, its best path, and the answer.
 
     ``edges`` are (prefix, label, probability given the prefix, probability of the whole path, whether the search
-    went on from it or ended there). Label ``conditional.end`` is END.
+    went on from it or ended there). Label ``conditional.end`` is END. ``answer`` is what the run answered: under exact
+    search it may be a path that the beam never saw, and its edges are there too. ``beam`` is the beam's best path.
     """
     width, end = conditional.options.beam_width, conditional.end
-    recorded = _Recorded(conditional.prefixes, conditional.image_term, conditional.options)
+    recorded = _Recorded(conditional)
     candidates, live = beam_search(recorded)
     asked = recorded.asked
     ended = {path.labels for path in candidates}
-    best: LabelPath = min(candidates or live, key=lambda path: -path.log_probability)
+    best: LabelPath = min(candidates or live, key=rank)
+    answered = {answer[:length]: answer[length] for length in range(len(answer))}
     total: dict[tuple[int, ...], float] = {(): 0.0}
     edges = []
-    for prefix in sorted(asked, key=len):
-        step = asked[prefix]
-        for label in np.argsort(-step, kind="stable")[:width].tolist():
+    for prefix in sorted({**asked, **answered}, key=len):
+        step = asked[prefix] if prefix in asked else conditional(prefix)
+        shown = np.argsort(-step, kind="stable")[:width].tolist() if prefix in asked else []
+        if prefix in answered and answered[prefix] not in shown:
+            shown.append(answered[prefix])
+        for label in shown:
             if step[label] == -np.inf:
                 continue
             path = (*prefix, label)
             total[path] = total.get(prefix, 0.0) + float(step[label])
             kept = path in ended or path in asked
             edges.append([prefix, label, math.exp(float(step[label])), math.exp(total[path]), kept])
-    return {"edges": edges, "best": list(best.labels), "end": end, "beam_width": width}
+    return {
+        "edges": edges,
+        "answer": list(answer),
+        "beam": list(best.labels),
+        "search": conditional.options.search,
+        "end": end,
+        "beam_width": width,
+    }
 
 
 def attention(

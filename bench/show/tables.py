@@ -18,6 +18,7 @@ from bench.errors import StoreError, unknown
 from bench.evaluation import metric_table
 from bench.store.stored import RunSummary
 from bench.system.files import canonical_json
+from bench.system.source import UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,11 @@ def usual_columns() -> tuple[Column, ...]:
 
 
 TIE = "≈"
+
+PLUGIN_PARTS = ("model", "dataset", "backbone")
+"""Parts of a config that a plugin gives; each has its hash in ``code``."""
+
+UNKNOWN_CODE = UNKNOWN[:8]
 
 DERIVED = (
     "backbone.weights_hash",
@@ -264,9 +270,14 @@ def _labels(configs: Sequence[Mapping[str, Any]]) -> list[str]:
         differing = [name for name in own if name != "seed" and len({str(peer.get(name)) for peer in peers}) > 1]
         chosen = [name for name in differing if not name.startswith(DERIVED)]
         differing = chosen or differing  # where only what was derived differs, it is all there is to tell them apart
-        options = " ".join(f"{_short(name)}={own[name]}" for name in differing)
+        options = " ".join(f"{_short(name)}={_brief(name, own[name])}" for name in differing)
         labels.append(f"{own['model.name']} ({options})" if options else str(own["model.name"]))
     return labels
+
+
+def _brief(name: str, value: Any) -> str:
+    """Return a value as a label shows it: the first digits of a hash are enough to tell two apart."""
+    return str(value)[:8] if name.startswith("code.") else str(value)
 
 
 def flatten(value: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
@@ -301,7 +312,27 @@ def _notes(runs: Sequence[RunSummary], rows: Sequence[Row]) -> list[str]:
     for row in rows:
         if row.cells:  # a row without numbers shows its reason in their place
             notes += [f"{row.label}: {failure}" for failure in row.failures]
-    return notes + [note for row in rows for note in _unmeasured(row)]
+    return notes + _other_code(runs) + [note for row in rows for note in _unmeasured(row)]
+
+
+def _other_code(runs: Sequence[RunSummary]) -> list[str]:
+    """Return notes on rows that were not made by the same code: of one plugin, or of this benchmark."""
+    found: dict[tuple[str, str], dict[str, None]] = {}
+    for run in runs:
+        for part, value in run.config.get("code", {}).items():
+            owner = run.config[part]["name"] if part in PLUGIN_PARTS else "bench"
+            found.setdefault((part, owner), {})[str(value)[:8]] = None
+    notes = []
+    for (part, owner), hashes in found.items():
+        if len(hashes) > 1:
+            whose = f"{part} '{owner}'" if part in PLUGIN_PARTS else f"bench's own {part}"
+            notes.append(
+                f"rows were made by different code of {whose}: {', '.join(hashes)}."
+                " 'bench config RUN RUN2' tells them apart"
+            )
+        if UNKNOWN_CODE in hashes:
+            notes.append(f"the code of {part} '{owner}' has no file, so an edit of it changes no key")
+    return notes
 
 
 def _unmeasured(row: Row) -> list[str]:

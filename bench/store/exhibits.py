@@ -25,15 +25,16 @@ class StoredExhibits:
     def write(self, exhibits: Exhibits) -> None:
         """Store the gallery and, of a run that has them, trees, label space and attention."""
         pictures = exhibits.pictures
-        ends = np.cumsum([len(picture) for picture in pictures.values()])
-        self._files.write_arrays(
-            "gallery.npz",
-            rows=np.array(list(pictures), dtype=np.int64),
-            ends=ends.astype(np.int64),
-            content=np.frombuffer(b"".join(pictures.values()), dtype=np.uint8),
-        )
+        if pictures:
+            ends = np.cumsum([len(picture) for picture in pictures.values()])
+            self._files.write_arrays(
+                "gallery.npz",
+                rows=np.array(list(pictures), dtype=np.int64),
+                ends=ends.astype(np.int64),
+                content=np.frombuffer(b"".join(pictures.values()), dtype=np.uint8),
+            )
         if exhibits.trees:
-            self._files.write_json("trees.json", exhibits.trees)
+            self._files.write_json("trees.json", {"trees": exhibits.trees})
         if exhibits.label_space:
             self._files.write_arrays("embedding.npz", **asdict(exhibits.label_space))
         if exhibits.attention:
@@ -50,7 +51,7 @@ class StoredExhibits:
 
     def trees(self) -> list[dict[str, Any]]:
         """Return the searches of some test images."""
-        return list(self._files.read_json("trees.json"))
+        return list(self._files.read_json("trees.json")["trees"])
 
     def label_space(self) -> LabelSpace:
         """Return the label embeddings and the shown images' terms."""

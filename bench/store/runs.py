@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from bench.errors import StoreError
-from bench.store.run_folder import RunFolder
+from bench.store.run_folder import RECORDS, RunFolder
 from bench.store.sealed import MANIFEST, SealedFolder
 from bench.system.files import canonical_json, digest
+
+_KEY = re.compile("[0-9a-f]{16}")
+_FILES = sorted({name for names in RECORDS.values() for name in names})
 
 
 def open_run(root: Path, config: Mapping[str, Any]) -> RunFolder:
@@ -19,29 +23,59 @@ def open_run(root: Path, config: Mapping[str, Any]) -> RunFolder:
     Raises ``StoreError`` where it cannot be written, or was written by a newer version.
     """
     key = digest(canonical_json(config))
-    names = (_folder_name(str(config[part]["name"])) for part in ("dataset", "model"))
+    names = (folder_name(str(config[part]["name"])) for part in ("dataset", "model"))
     folder = RunFolder(root.joinpath(*names, key))
     files = SealedFolder(folder.path)
-    if not (folder.path / MANIFEST).exists():
-        files.create(key)
-    if files.key != key:
-        raise StoreError(f"{folder.path} holds run {files.key}: it was moved here. Delete it, or choose --out")
-    if not folder.has("config"):
-        folder.write_config(config)
+    if (folder.path / MANIFEST).exists() and _belongs(files, key) and folder.has("config"):
+        return folder
+    # Looked at again under the lock: meanwhile another process may have made the folder, or finished the run in it.
+    with folder.held():
+        if not (folder.path / MANIFEST).exists():
+            files.create(key)
+        if _belongs(files, key) and not folder.has("config"):
+            folder.write_config(config)
     return folder
 
 
+def _belongs(files: SealedFolder, key: str) -> bool:
+    """Return true; raise ``StoreError`` where the folder is another run's."""
+    if files.key != key:
+        raise StoreError(f"{files.path} holds run {files.key}: it was moved here. Delete it, or choose --out")
+    return True
+
+
 def find(root: Path, dataset: str = "", models: tuple[str, ...] = ()) -> list[RunFolder]:
-    """Return the run folders under ``root``, of this data set and these models if given, in order of path."""
-    pattern = f"{_folder_name(dataset) or '*'}/*/*/{MANIFEST}"
-    wanted = {_folder_name(model) for model in models}
-    folders = (file.parent for file in root.glob(pattern))
+    """Return the run folders under ``root``, of this data set and these models if given, in order of path.
+
+    A run that lost its manifest is among them: it is damaged, not gone.
+    """
+    wanted = {folder_name(model) for model in models}
+    folders = filter(is_run, root.glob(f"{folder_name(dataset) or '*'}/*/*"))
     return [RunFolder(path) for path in sorted(folders) if not wanted or path.parent.name in wanted]
+
+
+def by_other_code(folder: RunFolder) -> list[RunFolder]:
+    """Return the runs beside ``folder`` that differ from it by the code that made them and by nothing else."""
+    own = {**folder.config, "code": None}
+    found = []
+    for file in sorted(folder.path.parent.glob(f"*/{MANIFEST}")):
+        other = RunFolder(file.parent)
+        with contextlib.suppress(StoreError):  # a damaged neighbour says so itself, in every list
+            if other.path != folder.path and {**other.config, "code": None} == own:
+                found.append(other)
+    return found
+
+
+def is_run(path: Path) -> bool:
+    """Return whether ``path`` is a run's folder: it has a manifest, a record, or a key as its name."""
+    if (path / MANIFEST).exists():
+        return True
+    return path.is_dir() and (_KEY.fullmatch(path.name) is not None or any((path / name).exists() for name in _FILES))
 
 
 def named(text: str, root: Path) -> RunFolder:
     """Return the run that ``text`` names: the path of its folder, or the first digits of its key under ``root``."""
-    if (Path(text) / MANIFEST).exists():
+    if is_run(Path(text)):
         return RunFolder(Path(text))
     keyed = re.fullmatch("[0-9a-f]+", text) is not None
     matches = [folder for folder in find(root) if keyed and folder.path.name.startswith(text)]
@@ -62,12 +96,13 @@ def all_named(text: str, root: Path) -> list[RunFolder]:
     Such a folder is a whole store, or its part for one data set or one model.
     """
     folder = Path(text)
-    if not (folder / MANIFEST).exists():
+    if not is_run(folder):
         for levels in ("*/*/*", "*/*", "*"):
-            if held := [RunFolder(file.parent) for file in sorted(folder.glob(f"{levels}/{MANIFEST}"))]:
+            if held := [RunFolder(path) for path in sorted(filter(is_run, folder.glob(levels)))]:
                 return held
     return [named(text, root)]
 
 
-def _folder_name(name: str) -> str:
+def folder_name(name: str) -> str:
+    """Return how the folder of a data set or model is called."""
     return re.sub(r"[^A-Za-z0-9._-]", "_", name)

@@ -2,6 +2,8 @@
 
 A file counts as written once the manifest holds its hash. The manifest is replaced after each file,
 so a process killed at any moment leaves whole files, and at most one that does not count yet.
+JSON objects and npz files also hold, as ``run``, the key of the folder they were written for: one that was copied from
+another folder is refused, whatever the manifest says.
 """
 
 from __future__ import annotations
@@ -24,8 +26,14 @@ from bench.system.files import atomic_path, write_atomic
 
 MANIFEST = "manifest.json"
 
-SCHEMA = 2
+SCHEMA = 3
 """Version of the folder's layout. A folder of another one is refused, never guessed at."""
+
+RUN = "run"
+"""Name of the entry by which a file says which run it is of."""
+
+UNNAMED = ("config.json", "ids.json", "labels.json")
+"""Files that do not hold the key: the key is a hash over them."""
 
 REPAIR = "Run the same 'bench run' again to make it anew, or delete the folder"
 
@@ -52,7 +60,10 @@ class SealedFolder:
             manifest = json.loads(file.read_bytes())
             schema, key, files = int(manifest["schema"]), str(manifest["key"]), dict(manifest["files"])
         except FileNotFoundError:
-            raise StoreError(f"{self.path} is no run folder: {MANIFEST} is absent. See: bench runs") from None
+            raise StoreError(
+                f"{self.path} has no {MANIFEST}, so none of its files counts. Run the same 'bench run' again to make it"
+                " anew, or delete the folder"
+            ) from None
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise StoreError(f"{file} is damaged. Delete the folder {self.path} and run again") from error
         if schema > SCHEMA:
@@ -67,6 +78,10 @@ class SealedFolder:
             )
         return {"schema": schema, "key": key, "files": files}
 
+    def seal(self, name: str) -> str:
+        """Return the SHA-256 that file ``name`` was written with; empty where it was not written."""
+        return str(self.manifest()["files"].get(name, ""))
+
     def lists(self, *names: str) -> bool:
         """Return whether every one of ``names`` was written, without reading it."""
         return set(names) <= set(self.manifest()["files"])
@@ -78,6 +93,20 @@ class SealedFolder:
             return expected is not None and _sha256(self.path / name) == expected
         except OSError:
             return False
+
+    def own(self, name: str) -> bool:
+        """Return whether file ``name`` is of this folder's run, as far as it says; a damaged one says nothing."""
+        try:
+            if name.endswith(".npz"):
+                with np.load(self.path / name, allow_pickle=False) as stored:
+                    return RUN in stored and str(stored[RUN]) == self.key
+            if name.endswith(".json") and name not in UNNAMED:
+                return bool(json.loads((self.path / name).read_bytes())[RUN] == self.key)
+        except KeyError:
+            return False
+        except (ValueError, TypeError, EOFError, OSError):
+            return True
+        return True
 
     def check(self, name: str) -> None:
         """Raise ``StoreError`` unless file ``name`` is what was written."""
@@ -97,10 +126,11 @@ class SealedFolder:
         manifest["files"][name] = checksum
         write_atomic(self.path / MANIFEST, to_json(manifest))
 
-    def forget(self, name: str) -> None:
-        """Take file ``name`` out of the manifest: it no longer counts as written."""
+    def forget(self, *names: str) -> None:
+        """Take files out of the manifest: they no longer count as written."""
         manifest = self.manifest()
-        del manifest["files"][name]
+        for name in names:
+            del manifest["files"][name]
         write_atomic(self.path / MANIFEST, to_json(manifest))
 
     def write(self, name: str, content: bytes | str) -> None:
@@ -110,12 +140,14 @@ class SealedFolder:
 
     def write_json(self, name: str, value: Any) -> None:
         """Write ``value`` as JSON; NaN and infinity become null."""
+        if isinstance(value, Mapping) and name not in UNNAMED:
+            value = {RUN: self.key, **value}
         self.write(name, to_json(value))
 
     def write_arrays(self, name: str, **arrays: NDArray[Any]) -> None:
         """Write named arrays as a compressed npz file."""
         buffer = io.BytesIO()
-        np.savez_compressed(buffer, allow_pickle=False, **arrays)
+        np.savez_compressed(buffer, allow_pickle=False, **arrays, **{RUN: np.array(self.key)})
         self.write(name, buffer.getvalue())
 
     def read(self, name: str) -> bytes:
@@ -126,7 +158,10 @@ class SealedFolder:
     def read_json(self, name: str) -> Any:
         """Return the value in a JSON file."""
         content = self.read(name)
-        return self.parse(name, lambda: json.loads(content))
+        value = self.parse(name, lambda: json.loads(content))
+        if isinstance(value, dict) and name not in UNNAMED:
+            self._check_run(name, value.pop(RUN, None))
+        return value
 
     def read_arrays(self, name: str) -> dict[str, NDArray[Any]]:
         """Return the named arrays of an npz file. Nothing in it is unpickled."""
@@ -134,7 +169,14 @@ class SealedFolder:
         arrays: dict[str, NDArray[Any]] = self.parse(
             name, lambda: dict(np.load(io.BytesIO(content), allow_pickle=False))
         )
+        self._check_run(name, arrays.pop(RUN, None))
         return arrays
+
+    def _check_run(self, name: str, run: Any) -> None:
+        """Raise ``StoreError`` unless ``run``, which file ``name`` says it is of, is the run of this folder."""
+        if str(run) != self.key:
+            of = "does not say which run it is of" if run is None else f"is of run {run}, not of {self.key}"
+            raise StoreError(f"{self.path / name} {of}. {REPAIR}")
 
     def parse(self, name: str, parse: Callable[[], Any]) -> Any:
         """Return ``parse()``; what it cannot make sense of is a ``StoreError`` that names the file."""

@@ -1,21 +1,29 @@
-"""Whether stored runs are what they claim: files, key, and every measure computed again from stored predictions."""
+"""Whether stored runs are what they claim, from their folders alone; docs/reliability.md says against whom.
+
+Files, place and key; truth, weights and request bound to the key; label sets from scores or sequences; every measure,
+row of a class and note computed again; training curves and exhibits held against the rest.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
 from bench.errors import BenchError
 from bench.evaluation import metric_table, protocols
-from bench.evaluation.bits import row_blocks
 from bench.evaluation.measure import measure
 from bench.records import Measures
+from bench.store import binding, predictions, shown, training_curves
 from bench.store.run_folder import RunFolder
 
 TOLERANCE = 1e-9
 """Largest difference between a stored measure and the one computed again; both are float64 of the same arrays."""
+
+Level = Literal["folder", "recomputed", "retrained"]
+"""What a verdict rests on: the folder alone; prediction from weights and data as well; training as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,52 +31,80 @@ class Verdict:
     """One run and what is wrong with it; ``faults`` is empty for an honest one.
 
     ``unmeasured`` are the metrics that it was stored without: it is older than they are, which is no fault.
+    ``notes`` say what a check beyond the folder compared, or why it could not be done.
     """
 
     folder: Path
     state: str
     faults: tuple[str, ...]
     unmeasured: tuple[str, ...] = ()
+    level: Level = "folder"
+    notes: tuple[str, ...] = ()
 
 
 def validate(folders: Iterable[RunFolder]) -> list[Verdict]:
-    """Return a verdict on every run, in their order."""
-    return [_verdict(folder) for folder in folders]
+    """Return a verdict on every run, in their order, each from its folder alone."""
+    return [verdict(folder) for folder in folders]
 
 
-def _verdict(folder: RunFolder) -> Verdict:
+def verdict(folder: RunFolder) -> Verdict:
+    """Return the verdict on one run, from its folder alone."""
     try:
         state = folder.status.state
         damaged = folder.verify()
         if damaged:
             return Verdict(folder.path, state, tuple(f"{name} is not what was written" for name in damaged))
-        _ = folder.config  # the store refuses one that the run's key is not the hash of
+        if foreign := folder.foreign():
+            return Verdict(folder.path, state, tuple(f"{name} is another run's" for name in foreign))
+        config = folder.config  # the store refuses one that the run's key is not the hash of
+        faults = _understood("config.json", lambda: binding.misplaced(folder, config))
         if state != "done":
-            return Verdict(folder.path, state, ())
+            return Verdict(folder.path, state, tuple(faults))
         stored = folder.read_measures()
         unmeasured = tuple(name for name in metric_table.by_name() if name not in stored.values)
         unmeasured += tuple(f"the classes' {name}" for name in metric_table.PER_CLASS if name not in stored.per_class)
-        return Verdict(folder.path, state, tuple(_lies(folder, stored)), unmeasured)
+        return Verdict(folder.path, state, (*faults, *_lies(folder, config, stored)), unmeasured)
     except BenchError as error:
         return Verdict(folder.path, "damaged", (str(error),))
 
 
-def _lies(folder: RunFolder, stored: Measures) -> list[str]:
-    """Return the measures that do not follow from the stored truth, predictions and scores."""
-    masks = folder.read_masks()
-    faults = []
-    if stored.protocol != folder.config["protocol"]:
-        faults.append(f"measured by {stored.protocol}, its config says {folder.config['protocol']}")
-    protocol = protocols.get(stored.protocol)
-    predicted, scores = masks.predicted, folder.read_scores()
+def _lies(folder: RunFolder, config: Mapping[str, Any], stored: Measures) -> list[str]:
+    """Return what of a finished run does not follow from the rest of its folder."""
+    lacking = _understood("config.json", lambda: binding.incomplete(folder, config))
+    if lacking:
+        return lacking
+    masks, scores = folder.read_masks(), folder.read_scores()
     sequences = folder.read_label_sets() if folder.has("label_sets") else None
+    protocol = protocols.get(config["protocol"])
+    predicted, labels = masks.predicted, len(masks.labels)
+    checks: dict[str, Callable[[], list[str]]] = {
+        "config.json": lambda: binding.unbound(config, masks, scores.ids),
+        "request.json": lambda: binding.another_request(folder, config),
+        "training.json": lambda: training_curves.faults(
+            folder.read_training(), config["training"], folder.read_weights()
+        ),
+        "gallery.npz": lambda: shown.of_gallery(folder, len(scores.ids)),
+        "scores.npy": lambda: predictions.of_range(scores),
+    }
+    if sequences is None:
+        checks["predicted.npz"] = lambda: predictions.of_scores(protocol, scores, predicted)
+    else:
+        options = predictions.search_options(protocol, config)
+        checks["label_sets.npz"] = lambda: predictions.of_sequences(protocol, options, scores, sequences, predicted)
+        checks["trees.json"] = lambda: shown.of_sequence_model(folder, options, sequences, labels)
+    faults = [fault for name, check in checks.items() for fault in _understood(name, check)]
+    if stored.protocol != protocol.name:
+        return [*faults, f"measured by {stored.protocol}, its config says {protocol.name}"]
     again = measure(protocol, masks.labels, masks.truth, masks.ignore, predicted, scores, sequences=sequences)
-    if sequences is not None:
-        counted, labels = protocols.cut(protocol, sequences), predicted.labels
-        blocks = row_blocks(*predicted.shape)
-        if any((counted.as_matrix(labels, rows) != predicted[rows]).any() for rows in blocks):
-            faults.append("its predicted label sets are not those of its label sequences")
-    return faults + _different(stored, again)
+    return [*faults, *_different(stored, again)]
+
+
+def _understood(name: str, check: Callable[[], list[str]]) -> list[str]:
+    """Return the faults that ``check`` finds; that it cannot make sense of a record is one."""
+    try:
+        return check()
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+        return [f"{name} is not as a run stores it: {type(error).__name__} {error}"]
 
 
 def _different(stored: Measures, again: Measures) -> list[str]:
@@ -87,6 +123,8 @@ def _different(stored: Measures, again: Measures) -> list[str]:
             unnamed.append(f"the classes' {name} are stored, and nothing that is measured of a class")
         elif len(claimed_row) != len(row) or not all(map(_equal, claimed_row, row)):
             faults.append(f"the classes' {name} are not those of its predictions")
+    if stored.notes != again.notes:
+        faults.append("the notes on its measures are not those of its predictions")
     return [*unnamed, *faults]
 
 

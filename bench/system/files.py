@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import json
 import os
 import tempfile
+import time
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from bench.errors import StoreError
+
+LEFTOVER = ".bench-part"
+"""What the names of temporary files end in."""
+
+SETTLED = 60
+"""Seconds after which a temporary file without a lock has no writer: it is locked at once when it is made."""
 
 
 def default_cache() -> Path:
@@ -25,13 +34,18 @@ def default_cache() -> Path:
 def atomic_path(path: Path) -> Iterator[Path]:
     """Give a temporary path in the same folder; on success it replaces ``path``, on failure it is removed.
 
-    Raises ``StoreError`` where the folder cannot be written or the disk is full.
+    What killed processes left of theirs is removed too. Raises ``StoreError`` where the folder cannot be written or
+    the disk is full.
     """
     temporary: Path | None = None
+    handle = -1
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-        os.close(handle)
+        _remove_leftovers(path.parent)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=LEFTOVER)
+        # Held until it is renamed: the lock says that its writer lives.
+        with contextlib.suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         temporary = Path(name)
         temporary.chmod(0o644)
         yield temporary
@@ -43,6 +57,19 @@ def atomic_path(path: Path) -> Iterator[Path]:
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+        if handle >= 0:
+            os.close(handle)
+
+
+@cache
+def _remove_leftovers(folder: Path) -> None:
+    """Remove, once for each folder, temporary files whose writers are dead: their locks are free and they are old."""
+    now = time.time()
+    for path in folder.glob(f".*{LEFTOVER}"):
+        with contextlib.suppress(OSError), path.open("rb") as file:
+            if now - os.fstat(file.fileno()).st_mtime > SETTLED:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                path.unlink()
 
 
 def write_atomic(path: Path, content: bytes | str) -> None:

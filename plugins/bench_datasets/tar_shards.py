@@ -10,7 +10,6 @@ import posixpath
 import re
 import tarfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -18,7 +17,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from bench import DataError, EncodedImages, Option, StoreError, canonical_json, digest, progress_bar, write_atomic
+from bench import DataError, EncodedImages, Option, canonical_json, digest, kept, progress_bar
 from bench_datasets.listing import (
     HIDDEN,
     SIGNATURE_BYTES,
@@ -33,9 +32,12 @@ from bench_datasets.own_images import Part
 MEMBERS = ("json", "cls", "txt")
 LABELS_MEMBER = Option("labels_member", "auto", "which member of a sample holds its labels", choices=("auto", *MEMBERS))
 LABELS_FIELD = Option("labels_field", "labels", "field of a sample's JSON that holds its labels")
-INDEX_VERSION = 2
+INDEX_VERSION = 3
 NUMBER = re.compile(r"[+-]?\d+(\.\d*)?", re.ASCII)
 CHUNK = 1 << 20
+ENDS = 4096
+"""Bytes at both ends of a shard that its kept index is bound to."""
+
 LARGEST_LABELS = 1 << 20
 """Bytes of a labels member; a larger one is no list of labels."""
 
@@ -123,20 +125,32 @@ def read_tar(name: str, shards: Sequence[Path], member: str, field: str, cache: 
 
 def _index(shard: Path, member: str, field: str, cache: Path | None) -> Index:
     """Return the index of ``shard``, from its kept index or from the shard itself."""
-    status = shard.stat()
-    key = digest(
-        canonical_json([INDEX_VERSION, str(shard.resolve()), status.st_size, status.st_mtime_ns, member, field])
-    )
-    path = None if cache is None else cache / "shards" / f"{key}.json"
-    if path is not None and path.is_file():
-        with suppress(ValueError, TypeError):
-            return Index(**json.loads(path.read_bytes()))
-    index = read_index(shard, member, field)
-    if path is not None:
-        # An index only saves time: where it cannot be kept, the next run makes it again.
-        with suppress(StoreError):
-            write_atomic(path, json.dumps({"samples": index.samples, "passed": index.passed}, separators=(",", ":")))
-    return index
+
+    def make() -> bytes:
+        index = read_index(shard, member, field)
+        return json.dumps({"samples": index.samples, "passed": index.passed}, separators=(",", ":")).encode()
+
+    if cache is None:
+        return read_index(shard, member, field)
+    key = _index_key(shard, member, field)
+    return Index(**json.loads(kept(cache / "shards" / f"{key}.index", key, make, f"index of {shard}")))
+
+
+def _index_key(shard: Path, member: str, field: str) -> str:
+    """Return the hash of all that an index depends on, and of what shows that a shard is another one.
+
+    A copy may keep size and time of modification; the file's number and the time its state changed are the system's.
+    """
+    try:
+        status = shard.stat()
+        with shard.open("rb") as file:
+            start = file.read(ENDS)
+            file.seek(max(status.st_size - ENDS, 0))
+            ends = start + file.read(ENDS)
+    except OSError as error:
+        raise DataError(f"cannot read {shard}: {error.strerror}") from None
+    about = [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
+    return digest(canonical_json([INDEX_VERSION, str(shard.resolve()), *about, member, field]), ends)
 
 
 def read_index(shard: Path, member: str = "auto", field: str = "labels") -> Index:

@@ -9,12 +9,14 @@ import threading
 import zipfile
 
 import pytest
+from damage import DAMAGE
 
 from bench import cli
 from bench.contracts import Archive
 from bench.data.download import fetch
 from bench.data.unpack import extract
 from bench.errors import DataError
+from bench.system.sealed_files import write_sealed
 
 CONTENT = bytes(range(256)) * 20_000
 
@@ -121,6 +123,29 @@ def test_a_part_longer_than_the_servers_file_is_begun_again_and_a_whole_one_is_t
     (tmp_path / "data.zip").unlink()
     part.write_bytes(CONTENT + b"more")
     assert fetch(archive(server), tmp_path).read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("file", ["data.zip.part", "data.zip.part.notes"])
+@pytest.mark.parametrize("kind", DAMAGE)
+def test_a_stopped_download_is_not_continued_upon_damage(server, tmp_path, file, kind, capsys):
+    """No checksum is published: that a part is damaged shows by its notes alone."""
+    folders = tmp_path / "one", tmp_path / "other"
+    for folder, stop in zip(folders, (3_000_000, 2_000_000), strict=True):
+        server.stop_after = stop
+        with pytest.raises(DataError, match="stopped"):
+            fetch(archive(server), folder)
+    one, other = (folder / file for folder in folders)
+    if kind == "another key's" and file.endswith("notes"):
+        other = tmp_path / "notes"
+        write_sealed(other, "http://localhost/other.zip", one.read_bytes()[80:])
+    DAMAGE[kind](one, other)
+    assert fetch(archive(server), folders[0]).read_bytes() == CONTENT
+    # What follows the noted bytes is cut off, and nothing else is lost.
+    longer = kind == "a byte long" and file.endswith("part")
+    told = "" if longer else f"note: {folders[0] / 'data.zip.part'} is damaged: the download begins again\n"
+    assert capsys.readouterr().err == told
+    assert (server.ranges[-1] is not None) == longer
+    assert [path.name for path in folders[0].iterdir()] == ["data.zip"]
 
 
 def test_a_wrong_checksum_is_told_and_the_file_deleted(server, tmp_path):

@@ -4,7 +4,7 @@ import torch
 from PIL import Image
 from torchvision.transforms import v2
 
-from bench.data.preprocess import preprocess
+from bench.data.preprocess import preprocess, resize_and_crop, seen_part
 from bench.records import Preprocessing
 
 
@@ -35,3 +35,18 @@ def test_squash_keeps_the_margins_and_loses_the_aspect_ratio():
     assert squashed.shape == (3, 20, 20)
     assert squashed[:, :, 0].min() > 0.9
     assert squashed[:, :, -1].max() < 0.1
+
+
+@pytest.mark.parametrize("shape", [(100, 200), (333, 250), (64, 64)])
+def test_the_part_seen_is_the_part_cut(shape):
+    """Pixels that hold their own place: the corners of what is cut lie where ``seen_part`` says."""
+    height, width = shape
+    place = np.zeros((height, width, 3), dtype=np.uint8)
+    place[..., 0] = np.linspace(0, 255, height)[:, None]
+    place[..., 1] = np.linspace(0, 255, width)
+    preprocessing = Preprocessing(size=96, resize=128)
+    left, top, right, bottom = seen_part(height, width, preprocessing)
+    cut = resize_and_crop(place, preprocessing).astype(float) / 255
+    assert [cut[0, 0, 1], cut[0, 0, 0], cut[-1, -1, 1], cut[-1, -1, 0]] == pytest.approx(
+        [left, top, right, bottom], abs=0.02
+    )

@@ -1,12 +1,14 @@
 import json
 import math
+import re
+import warnings
 
 import numpy as np
 import pytest
 
 from bench.cli import run_command_line
 from bench.evaluation import protocols
-from bench.evaluation.lens import views
+from bench.evaluation.lens import sources, views
 from bench.evaluation.measure import measure
 from bench.evaluation.outcome import Outcome
 from bench.records import Scores
@@ -78,7 +80,85 @@ def test_the_command_prints_a_table_and_json(stored_run, capsys):
     printed = capsys.readouterr().out
     assert "mean of the classes' F1" in printed
     assert "ML-GCN" in printed
+    assert "util.py:286" not in printed
+    assert run_command_line(["lens", str(folder.path), "--sources"]) == 0
+    assert "util.py:286-288" in capsys.readouterr().out
     assert run_command_line(["lens", str(folder.path), "--json"]) == 0
     assert len(json.loads(capsys.readouterr().out)["views"]) >= 15
     assert run_command_line(["lens", "ffff"]) == 2
     assert "no run 'ffff'" in capsys.readouterr().err
+
+
+def test_a_class_without_a_positive_is_left_out_or_zero_as_scikit_learn_has_it():
+    sklearn_metrics = pytest.importorskip("sklearn.metrics")
+    truth, scores = [[1, 0], [0, 0], [1, 0]], [[0.9, 0.1], [0.8, 0.2], [0.7, 0.3]]
+    found = views(stored(truth, scores), protocols.get("top1@1"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        macro = sklearn_metrics.average_precision_score(np.array(truth), np.array(scores), average="macro")
+    assert value(found, "mAP", "the 1 classes without a positive are 0 and kept") == pytest.approx(macro)
+    assert value(found, "mAP", "the 1 classes without a positive are left out") == pytest.approx(5 / 6)
+
+
+def test_ties_lie_between_the_lowest_and_the_highest_that_a_sort_can_give():
+    rng = np.random.default_rng(0)
+    truth, scores = rng.random((40, 3)) < 0.3, rng.integers(0, 6, (40, 3)) / 8
+    found = views(stored(truth, scores), protocols.get("top1@1"))
+
+    def as_sorted(order):
+        """The common code of ASL, ML-GCN and mmpretrain: precision at each positive of one fixed order."""
+        per_class = []
+        for column, ranked in zip(truth.T, scores.T, strict=True):
+            hits = column[order][np.argsort(-ranked[order], kind="stable")]
+            per_class.append((np.cumsum(hits) / np.arange(1, 41))[hits].mean())
+        return np.mean(per_class)
+
+    lowest, highest = (value(found, "mAP", f"as sorted, the {word}") for word in ("lowest", "highest"))
+    shuffled = [as_sorted(rng.permutation(40)) for _ in range(50)]
+    assert lowest <= min(shuffled) < max(shuffled) <= highest
+    one = stored(truth[:, :1], scores[:, :1])
+    by_truth = np.argsort(~truth[:, 0], kind="stable")
+    ranked = truth[by_truth, 0][np.argsort(-scores[by_truth, 0], kind="stable")]
+    best = (np.cumsum(ranked) / np.arange(1, 41))[ranked].mean()
+    assert value(views(one, protocols.get("top1@1")), "mAP", "the highest") == pytest.approx(best)
+
+
+@pytest.mark.parametrize("positives", [7, 10, 20])
+def test_eleven_points_in_doubles_are_those_of_the_plain_loop(positives):
+    rng = np.random.default_rng(positives)
+    truth = np.zeros((200, 1), dtype=bool)
+    truth[rng.permutation(200)[:positives]] = True
+    scores = truth * 0.251 + rng.permutation(200)[:, None] / 256
+    ranked = truth[np.argsort(-scores[:, 0]), 0]
+    recall, precision = np.cumsum(ranked) / positives, np.cumsum(ranked) / np.arange(1, 201)
+    # py-faster-rcnn's voc_eval and its many copies.
+    loop = sum(np.max(precision[recall >= t], initial=0.0) for t in np.arange(0.0, 1.1, 0.1)) / 11
+    found = views(stored(truth, scores), protocols.get("voc2007@1"))
+    assert value(found, "mAP", "k x 0.1 in doubles") == pytest.approx(loop)
+    exact = next(v.value for v in found if v.definition == "11-point AP")
+    assert (loop < exact) == (positives % 10 == 0)
+
+
+def test_all_labels_above_a_threshold_however_many():
+    truth = [[1, 1, 0], [1, 0, 0]]
+    scores = np.array([[0.9, 0.6, 0.55], [0.7, 0.2, 0.1]])
+    found = views(stored(truth, scores), protocols.get("top1@1"))
+    assert value(found, "O-F1", "above probability 0.5") == pytest.approx(2 * 3 / (4 + 3))
+    assert value(found, "O-F1", "above probability 0.8") == pytest.approx(2 * 1 / (1 + 3))
+    logits = views(stored(truth, np.log(scores / (1 - scores)), kind="logit"), protocols.get("top1@1"))
+    assert value(logits, "O-F1", "above probability 0.5") == pytest.approx(2 * 3 / (4 + 3))
+    assert value(logits, "O-F1", "above probability 0.8") == pytest.approx(2 * 1 / (1 + 3))
+
+
+def test_difficult_pairs_as_negatives_lower_the_overall_precision():
+    case = stored([[1, 0], [1, 0]], [[0.9, 0.8], [0.9, 0.1]], [[1, 1], [1, 0]], ignore=[[0, 1], [0, 0]])
+    found = views(case, protocols.get("top1@1"))
+    assert value(found, "O-F1", "the 1 difficult pairs are left out") == pytest.approx(1.0)
+    assert value(found, "O-F1", "the 1 difficult pairs are negatives") == pytest.approx(2 * 2 / (3 + 2))
+
+
+def test_every_attribution_to_code_names_its_file_and_lines():
+    users = [user for group in vars(sources).values() if isinstance(group, tuple) for user in group]
+    assert len(users) > 25
+    for user in users:
+        assert re.search(r"(@[0-9a-f]{7,8}|\d\.\d+\.\d+) .*\.(py|m):\d+", user.place), user

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from example_runs import make_honest
 
 import bench
 from bench import Evaluation, LabelSets, Metric, Scores, UsageError
@@ -59,19 +60,6 @@ def measured(**changes: Any) -> bench.Measures:
 def add(monkeypatch: pytest.MonkeyPatch, *extra: Metric) -> None:
     """All that a new metric takes."""
     monkeypatch.setattr(metric_table, "METRICS", (*metric_table.METRICS, *extra))
-
-
-def measure_again(folder: RunFolder) -> None:
-    """Store label sequences that are partly wrong, and what they are worth by the metrics there are now."""
-    masks, ids = folder.read_masks(), folder.read_scores().ids
-    emitted = np.array([[0, 1]] * len(ids), dtype=np.int32)
-    sequences = LabelSets(ids, emitted, np.zeros(len(ids)), np.ones(len(ids), dtype=np.bool_))
-    folder.write_label_sets(sequences)
-    folder.write_predicted(sequences.as_matrix(len(masks.labels)))
-    predicted, found = folder.read_masks().predicted, folder.read_scores()
-    folder.write_measures(
-        measure(protocols.get("top2@1"), masks.labels, masks.truth, masks.ignore, predicted, found, sequences=sequences)
-    )
 
 
 def verdict(folder: RunFolder) -> Any:
@@ -160,7 +148,7 @@ def test_a_metric_of_the_order_of_labels_is_given_the_sequences(
     assert measured(sequences=sets).values["first_label"] == 1.5
     assert math.isnan(measured().values["first_label"])
     folder = stored_run()
-    measure_again(folder)
+    make_honest(folder)
     assert verdict(folder).faults == ()
 
 
@@ -170,7 +158,7 @@ def test_a_metric_added_to_the_table_is_measured_shown_explained_and_tracked(
     add(monkeypatch, EXTRA)
     assert measured().values["hamming_loss"] == 2 / 6
     folder = stored_run()
-    measure_again(folder)
+    make_honest(folder)
     value = folder.read_measures().values["hamming_loss"]
     root = str(tmp_path / "runs")
     for name in ("Hamming", "hamming_loss"):
@@ -229,7 +217,7 @@ def test_a_run_older_than_a_metric_is_shown_as_not_measured_then(
     add(monkeypatch, EXTRA)
     new = stored_run("warp")
     for folder in (old, new):
-        measure_again(folder)
+        make_honest(folder)
     older.write_measures(bench.Measures("top2@1", {"O-F1": 0.5}))
     columns = tables.columns_named(["O-F1", "Hamming"])
     table = tables.build([folder.summary() for folder in (old, older, new)], columns)
@@ -262,7 +250,7 @@ def test_a_run_older_than_a_metric_is_no_lie(
     stored_run: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: Capture
 ) -> None:
     folder = stored_run()
-    measure_again(folder)
+    make_honest(folder)
     add(monkeypatch, EXTRA)
     monkeypatch.setitem(metric_table.PER_CLASS, "f1", lambda evaluation: evaluation.class_counts.positives)
     found = verdict(folder)
@@ -276,7 +264,7 @@ def test_a_wrong_value_of_a_metric_that_was_measured_is_a_lie(
 ) -> None:
     folder = stored_run()
     add(monkeypatch, EXTRA)
-    measure_again(folder)
+    make_honest(folder)
     measures = folder.read_measures()
     truly = measures.values["hamming_loss"]
     folder.write_measures(dataclasses.replace(measures, values=measures.values | {"hamming_loss": 0.0}))
@@ -285,7 +273,7 @@ def test_a_wrong_value_of_a_metric_that_was_measured_is_a_lie(
 
 def test_a_stored_name_that_no_metric_has_is_a_lie(stored_run: Make) -> None:
     folder = stored_run()
-    measure_again(folder)
+    make_honest(folder)
     measures = folder.read_measures()
     values, rows = measures.values | {"hamming_loss": 0.0}, measures.per_class | {"f1": (0.0, 0.0, 0.0)}
     folder.write_measures(dataclasses.replace(measures, values=values, per_class=rows))

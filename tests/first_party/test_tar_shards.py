@@ -2,11 +2,13 @@
 
 import io
 import json
+import os
 import tarfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+from damage import DAMAGE
 from PIL import Image
 
 from bench import plugins
@@ -16,6 +18,7 @@ from bench.data.fingerprint import fingerprint
 from bench.data.open import open_dataset
 from bench.errors import DataError, UsageError
 from bench.options import resolve
+from bench.system.sealed_files import read_sealed
 
 
 def opened(root, cache=None, train=None, test=None, **options):
@@ -102,6 +105,46 @@ def test_an_index_is_kept_and_made_again_when_the_shard_changes(root, tmp_path, 
     assert fingerprint(opened(root, cache).train) != first
     for kept in (cache / "shards").iterdir():
         kept.write_text("[")
+    assert opened(root, cache).train.truth[2].tolist() == [False, True]
+
+
+@pytest.mark.parametrize("kind", DAMAGE)
+def test_a_damaged_index_changes_no_label_and_is_told(root, tmp_path, kind, capsys):
+    cache = tmp_path / "cache"
+    first = fingerprint(opened(root, cache).train)
+    indices = sorted((cache / "shards").iterdir())
+    for index, other in zip(indices, [*indices[1:], indices[0]], strict=True):
+        content = index.read_bytes()
+        DAMAGE[kind](index, other)
+        assert capsys.readouterr().err == ""
+        again = opened(root, cache)
+        assert (again.labels, again.train.truth.tolist()) == (("cat", "dog"), [[1, 1], [0, 1], [1, 1]])
+        assert fingerprint(again.train) == first
+        (word,) = capsys.readouterr().err.splitlines()
+        assert word.endswith(f"{index} is damaged, and made anew")
+        assert index.read_bytes() == content
+
+
+def test_no_flipped_byte_of_an_index_changes_a_label(root, tmp_path):
+    cache = tmp_path / "cache"
+    opened(root, cache)
+    for index in (cache / "shards").iterdir():
+        content = index.read_bytes()
+        for place in range(len(content)):
+            index.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+            assert read_sealed(index, index.stem) is None
+        index.write_bytes(content)
+        assert read_sealed(index, index.stem) is not None
+
+
+def test_an_index_is_made_again_for_a_shard_that_keeps_its_length_and_time(root, tmp_path):
+    cache = tmp_path / "cache"
+    shard = root / "train-001.tar"
+    status = shard.stat()
+    assert opened(root, cache).train.truth[2].tolist() == [True, True]
+    shard.write_bytes(shard.read_bytes().replace(b"dog; cat", b"dog; dog"))
+    os.utime(shard, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert shard.stat().st_mtime_ns == status.st_mtime_ns
     assert opened(root, cache).train.truth[2].tolist() == [False, True]
 
 

@@ -1,12 +1,16 @@
+import pickle
+
 import numpy as np
 import pytest
 import torch
+from damage import DAMAGE
 from example_models import as_features, batch, make
 
 from bench.contracts import TRAINING_OPTIONS
 from bench.errors import ModelError, UsageError
 from bench.model import train
 from bench.options import resolve
+from bench.system.sealed_files import write_sealed
 
 
 def options(**given):
@@ -117,11 +121,44 @@ def test_a_checkpoint_of_another_training_is_not_continued(tmp_path):
     assert train.save_weights(model) == train.save_weights(fresh)
 
 
-def test_a_damaged_checkpoint_is_named_with_what_to_do(tmp_path):
+@pytest.mark.parametrize("kind", DAMAGE)
+def test_a_damaged_checkpoint_is_told_and_never_used(tmp_path, kind, capsys):
+    path, other = tmp_path / "checkpoint.pt", tmp_path / "other.pt"
+    whole = make("bce")
+    expected = fit(whole, checkpoint=path)
+    fit(make("bce"), seed=1, checkpoint=other)
+    DAMAGE[kind](path, other)
+    assert capsys.readouterr().err == ""
+    again = make("bce")
+    record = fit(again, checkpoint=path)
+    assert capsys.readouterr().err == f"note: {path} is damaged, or of another training: this one starts anew\n"
+    assert train.save_weights(again) == train.save_weights(whole)
+    assert [entry.loss for entry in record.history] == [entry.loss for entry in expected.history]
+
+
+def test_a_checkpoint_runs_no_code(tmp_path, capsys):
+    """Sealed for this very training, but written by nobody who trains: what it would call is not called."""
     path = tmp_path / "checkpoint.pt"
-    path.write_bytes(b"damaged")
-    with pytest.raises(ModelError, match=r"cannot read the training checkpoint .*Delete it"):
+    fit(make("bce"), checkpoint=path)
+    keys = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("bench.model.checkpoint.read_sealed", lambda path, key: keys.append(key))
         fit(make("bce"), checkpoint=path)
+    write_sealed(path, keys[0], pickle.dumps(Hostile(tmp_path / "called")))
+    capsys.readouterr()
+    fit(make("bce"), checkpoint=path)
+    assert "this one starts anew" in capsys.readouterr().err
+    assert not (tmp_path / "called").exists()
+
+
+class Hostile:
+    """Writes a file when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return self.path.touch, ()
 
 
 def test_the_best_epoch_is_kept_and_patience_ends_the_training():

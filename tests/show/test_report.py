@@ -1,5 +1,6 @@
 """The report page: what it shows of stored runs, and how it behaves in a real browser."""
 
+import io
 import json
 import re
 import shutil
@@ -11,11 +12,12 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 from example_runs import make_run
+from PIL import Image
 
 from bench.cli import run_command_line
-from bench.records import LabelSpace
+from bench.records import LabelSpace, Preprocessing
 from bench.show import figures
-from bench.show.figures import embedding, search_tree
+from bench.show.figures import attention, embedding, search_tree
 from bench.show.report import gather
 from bench.store.runs import find
 
@@ -181,7 +183,7 @@ def test_names_with_dollars_and_other_scripts_are_drawn_as_they_are(three_models
 
 def test_the_tree_has_a_probability_on_each_edge():
     edges = [[[], 1, 0.6, 0.6, True], [[], 0, 0.3, 0.3, False], [[1], 2, 0.9, 0.54, True]]
-    tree = {"edges": edges, "best": [1, 2], "end": 2, "beam_width": 2}
+    tree = {"edges": edges, "answer": [1, 2], "beam": [1, 2], "search": "beam", "end": 2, "beam_width": 2}
     figure = search_tree.beam_tree(tree, ("cat", "dog"), "Search")
     drawn = figures.svg(figure)
     for text in ("0.60", "0.30", "0.90", "END  0.540"):
@@ -289,3 +291,28 @@ def test_the_provenance_is_readable_json(view):
     records = view.locator("details.run pre").all_text_contents()
     assert len(records) == 5
     assert json.loads(records[0])["config"]["protocol"] == "top2@1"
+
+
+def test_the_answer_of_an_exact_search_is_orange_and_the_beams_path_is_not():
+    edges = [[[], 1, 0.6, 0.6, True], [[1], 2, 0.5, 0.3, True], [[], 0, 0.4, 0.4, False], [[0], 2, 0.9, 0.36, False]]
+    tree = {"edges": edges, "answer": [0, 2], "beam": [1, 2], "search": "exact", "end": 2, "beam_width": 1}
+    figure = search_tree.beam_tree(tree, ("cat", "dog"), "Search")
+    assert {row["label"]: row["answer"] for row in figure.numbers if not row["prefix"]} == {"dog": False, "cat": True}
+    assert "found by exact search; green: the best path of the beam" in figure.caption
+
+
+@pytest.mark.parametrize(("shape", "expected"), [((16, 24), (1 / 6, 5 / 6, 0, 1)), ((32, 16), (0, 1, 0.25, 0.75))])
+def test_an_attention_map_lies_on_the_part_of_the_picture_that_the_network_sees(shape, expected):
+    buffer = io.BytesIO()
+    Image.new("RGB", shape[::-1], (90, 90, 90)).save(buffer, format="JPEG")
+    maps = np.ones((2, 1, 4, 4), dtype=np.float32)
+    figure = attention.attention(buffer.getvalue(), maps, "dog", Preprocessing(size=16, resize=16))
+    for axis in figure.drawing.axes[1::2]:
+        under, over = axis.get_images()
+        assert under.get_extent() == [0, 1, 0, 1]
+        assert over.get_extent() == pytest.approx(expected)
+        assert (axis.get_xlim(), axis.get_ylim()) == ((0, 1), (0, 1))
+    assert "sees the middle" in figure.caption
+    squashed = attention.attention(buffer.getvalue(), maps, "dog", Preprocessing(size=16, resize=16, crop="squash"))
+    assert squashed.drawing.axes[1].get_images()[1].get_extent() == pytest.approx([0, 1, 0, 1])
+    assert "sees the middle" not in squashed.caption

@@ -66,7 +66,7 @@ def test_rows_of_one_model_are_named_by_the_options_in_which_they_differ() -> No
     def model(cell: str) -> dict[str, object]:
         return {"name": "cnn-rnn", "options": {"cell": cell, "hidden": 512}}
 
-    backbones = {"name": "wide", "weights_hash": "eeee"}
+    backbones = {"name": "wide", "weights_hash": "eeee", "finetune": 1}
     runs = [
         summary("cnn-rnn", model=model("gru")),
         summary("cnn-rnn", model=model("paper")),

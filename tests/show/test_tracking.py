@@ -56,7 +56,7 @@ def test_a_run_is_told_by_its_key_flat_config_and_defined_measures(stored_run: M
     assert (run.key, run.dataset, run.model, run.seed) == (folder.key, "toy", "warp", 3)
     assert run.finished == folder.status.finished > 0
     assert run.config["model.name"] == "warp"
-    assert run.config["training.epochs"] == 3
+    assert run.config["training.epochs"] == 2
     assert run.config["backbone.preprocessing.mean"] == "[0.5,0.25]"
     assert run.measures == {"O-F1": 0.5}
     assert run.per_class.header == ("label", "ap", "support")

@@ -45,7 +45,7 @@ def test_every_record_is_read_as_it_was_written(tmp_path: Path) -> None:
     folder.write_scores(scores)
     folder.write_predicted(truth)
     folder.write_label_sets(label_sets)
-    tree = {"row": 1, "edges": [[[], 0, 0.75, 0.75, True]], "best": [0], "end": 11, "beam_width": 2}
+    tree = {"row": 1, "edges": [[[], 0, 0.75, 0.75, True]], "answer": [0], "end": 11, "beam_width": 2}
     space = LabelSpace(generator.random((11, 4)), generator.random((2, 4)), np.zeros(4))
     maps = generator.random((2, 2, 5, 5)).astype(np.float16).astype(np.float32)
     folder.write_exhibits(Exhibits({1: b"second", 0: b"first"}, (tree,), space, {1: maps}))
@@ -168,7 +168,7 @@ def test_a_folder_of_a_newer_layout_is_refused(stored_run: Make) -> None:
     folder = stored_run()
     manifest = json.loads((folder.path / "manifest.json").read_text())
     (folder.path / "manifest.json").write_text(json.dumps(manifest | {"schema": 99}))
-    with pytest.raises(StoreError, match="written by a newer bench: layout 99, this one reads 2"):
+    with pytest.raises(StoreError, match="written by a newer bench: layout 99, this one reads 3"):
         folder.read_measures()
 
 

@@ -1,12 +1,14 @@
 """Files are whole or absent, and keys depend on content alone."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from bench import StoreError
-from bench.system.files import atomic_path, canonical_json, digest, write_atomic
+from bench.system.files import _remove_leftovers, atomic_path, canonical_json, digest, write_atomic
 
 
 def names_in(folder: Path) -> list[str]:
@@ -78,3 +80,28 @@ def test_where_one_part_ends_and_the_next_begins_changes_the_digest() -> None:
     assert digest("ab", "c") != digest("a", "bc")
     assert digest("ab") == digest(b"ab")
     assert len(digest()) == 16
+
+
+def test_what_a_killed_process_left_is_removed_and_what_a_living_one_writes_is_not(tmp_path: Path) -> None:
+    code = (
+        "import os, sys\n"
+        "from pathlib import Path\n"
+        "from bench.system.files import atomic_path\n"
+        "with atomic_path(Path(sys.argv[1])) as temporary:\n"
+        "    os.utime(temporary, (0, 0))\n"
+        "    print(temporary, flush=True)\n"
+        "    sys.stdin.read()\n"
+    )
+    command = [sys.executable, "-P", "-c", code, str(tmp_path / "file")]
+    writers = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    killed, living = (Path(writer.stdout.readline().strip()) for writer in writers if writer.stdout)
+    writers[0].kill()
+    writers[0].wait()
+    _remove_leftovers.cache_clear()
+    write_atomic(tmp_path / "other", "")
+    assert not killed.exists()
+    assert living.exists()
+    for writer in writers:
+        writer.communicate()
+    assert writers[1].returncode == 0
+    assert sorted(names_in(tmp_path)) == ["file", "other"]

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+import typer
+
 from bench.cli.choose import one_run
 from bench.cli.options import STORE, AsJson, RunName, RunsFolder
 from bench.show.console import print_table, say
@@ -10,12 +14,15 @@ EXAMPLES = """Examples:
 
   bench lens 9b2fb905
 
+  bench lens 9b2fb905 --sources
+
   bench lens runs/digit-scenes/cnn-rnn/9b2fb9059dedec9a --json"""
 
 
 def lens(
     run: RunName,
     store: RunsFolder = STORE,
+    where: Annotated[bool, typer.Option("--sources", help="List file and line of each source that is named.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Show what one run's stored predictions are worth under every definition in use, and who uses which.
@@ -47,3 +54,9 @@ def lens(
     )
     print()
     say("* the definition of the run's own protocol. Definitions: docs/metrics.md")
+    if where:
+        say("Read in:")
+        for place in dict.fromkeys(place for view in found for place in view.read_in):
+            say(f"  {place}")
+    else:
+        say("File and line of each source: add --sources")

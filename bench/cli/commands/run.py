@@ -103,6 +103,7 @@ def run(  # noqa: PLR0917 - the parser passes options by name
 
 def _print(folder: RunFolder, seconds: float, place: str) -> None:
     from bench.show import tables
+    from bench.store.runs import by_other_code
 
     print_tables([tables.build([folder.summary()])], "terminal")
     timings = folder.read_timings()
@@ -111,9 +112,13 @@ def _print(folder: RunFolder, seconds: float, place: str) -> None:
     extraction = timings.get("feature_extraction") or {}
     speed = f" ({extraction['images_per_second']:,.0f} images/s)" if extraction else ""
     print(f"\nrun folder  {folder.path}")
-    for note in folder.summary().about.notes:
+    about = folder.summary().about
+    for note in (*about.notes, *about.remarks):
         say(f"note        {note}", indent=12)
     made = stages.replace("features", f"features{speed}", 1)
+    for older in by_other_code(folder):
+        compare = f"bench config {older.key} {folder.key}"
+        say(f"note        a run that only the code tells from this one is kept. What differs: {compare}", indent=12)
     say(f"time        {seconds:.1f} s now; when it was made: {made}", indent=12)
     if (folder.path / "onnx").exists():
         print(f"exported    {folder.path / 'onnx'}; bench predict {folder.path / 'onnx'} IMAGE...")

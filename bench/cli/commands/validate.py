@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Annotated
+
 import typer
 
 from bench.cli.choose import run_folders
-from bench.cli.options import STORE, AsJson, RunNames, RunsFolder
+from bench.cli.options import STORE, AsJson, DataRoot, RunNames, RunsFolder, Weights
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bench.store.validate import Verdict
 
 EXAMPLES = """Examples:
 
@@ -13,33 +20,77 @@ EXAMPLES = """Examples:
 
   bench validate --runs elsewhere/runs --json
 
-  bench validate runs/digit-scenes 9b2f"""
+  bench validate runs/digit-scenes 9b2f
+
+  bench validate 9b2f --recompute --data-root /data/voc"""
 
 
-def validate(
+def validate(  # noqa: PLR0917 - the parser passes options by name
     runs: RunNames = None,
     store: RunsFolder = STORE,
+    recompute: Annotated[
+        bool, typer.Option("--recompute", help="Also predict again, from the stored weights and the data set.")
+    ] = False,
+    retrain: Annotated[
+        bool, typer.Option("--retrain", help="Also train again; equal to the bit on the machine that made the run.")
+    ] = False,
+    data_root: DataRoot = None,
+    weights: Weights = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check files and keys, and compute every measure again from what is stored. Exit code 2 if any run lies.
+    """Check that stored runs are what they claim, and say of each by what it was checked.
 
-    A run older than a metric was stored without it, which is no lie. Needs neither torch nor the data sets.
+    By its folder alone, without torch or data set: files, key and place, what is bound to the key, label sets, every
+    measure, training curves. Scores that a model never gave are found by --recompute only. docs/reliability.md says
+    what finds what. A run older than a metric was stored without it, which is no lie.
+
+    Exit code 1: a run is not what it claims. 2: a mistake in what was asked for, or a run that cannot be recomputed.
     """
-    from bench.store.sealed import to_json
-    from bench.store.validate import validate as verdicts
+    from bench.errors import UsageError
+    from bench.store.validate import verdict
 
-    found = verdicts(run_folders(runs, store))
-    if as_json:
-        rows = [
-            {"folder": str(one.folder), "state": one.state, "faults": one.faults, "unmeasured": one.unmeasured}
-            for one in found
-        ]
-        print(to_json({"runs": rows, "sound": not any(one.faults for one in found)}), end="")
+    if (data_root or weights) and not (recompute or retrain):
+        raise UsageError("--data-root and --weights are for --recompute. Try: bench validate --recompute")
+    folders = run_folders(runs, store)
+    if recompute or retrain:
+        from bench.recompute.run import recompute as again
+
+        found = [again(folder, data_root, weights, retrain=retrain) for folder in folders]
     else:
-        for one in found:
-            older = f" (not measured then: {', '.join(one.unmeasured)})" if one.unmeasured else ""
-            print(f"{one.folder}: {one.state}, {'; '.join(one.faults) or 'as it claims'}{older}")
-        lying = sum(bool(one.faults) for one in found)
-        print(f"{len(found)} runs, {lying} not what they claim")
+        found = [verdict(folder) for folder in folders]
+    (_print_json if as_json else _print)(found)
     if any(one.faults for one in found):
+        raise typer.Exit(1)
+    if (recompute or retrain) and any(one.state == "done" and one.level == "folder" for one in found):
         raise typer.Exit(2)
+
+
+def _print_json(found: Sequence[Verdict]) -> None:
+    from bench.store.sealed import to_json
+
+    rows = [
+        {
+            "folder": str(one.folder),
+            "state": one.state,
+            "level": one.level,
+            "faults": one.faults,
+            "unmeasured": one.unmeasured,
+            "notes": one.notes,
+        }
+        for one in found
+    ]
+    print(to_json({"runs": rows, "sound": not any(one.faults for one in found)}), end="")
+
+
+def _print(found: Sequence[Verdict]) -> None:
+    for one in found:
+        older = f" (not measured then: {', '.join(one.unmeasured)})" if one.unmeasured else ""
+        print(f"{one.folder}: {one.state} [{one.level}], {'; '.join(one.faults) or 'as it claims'}{older}")
+        for note in one.notes:
+            print(f"  {note}")
+    lying = sum(bool(one.faults) for one in found)
+    levels = [one.level for one in found]
+    counts = ", ".join(f"{levels.count(level)} {level}" for level in dict.fromkeys(levels))
+    print(f"{len(found)} runs, {lying} not what they claim; checked: {counts}")
+    if levels.count("folder") == len(found) and not lying:
+        print("Scores and weights were taken as they are stored. To predict again: bench validate --recompute")

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import numpy as np
 
-from bench.records import FloatArray
+from bench.data.preprocess import seen_part
+from bench.records import FloatArray, Preprocessing
 from bench.show.figures.base import INK, Figure, canvas, picture_array
 
 METHODS = ("label nodes projected back", "Grad-CAM")
 
 
-def attention(picture: bytes, maps: FloatArray, first_label: str) -> Figure:
+def attention(picture: bytes, maps: FloatArray, first_label: str, preprocessing: Preprocessing) -> Figure:
     """Return the original image and where the label nodes look before and after the first word; as Fig. 10.
 
-    ``maps`` is (2, prefixes, side, side): two methods, each a map per prefix.
+    ``maps`` is (2, prefixes, side, side): two methods, each a map per prefix, of the part of the picture that the
+    backbone sees by ``preprocessing``. The map lies on that part; what the backbone does not see stays grey.
     """
     image = picture_array(picture)
+    left, top, right, bottom = seen_part(image.shape[0], image.shape[1], preprocessing)
     steps = maps.shape[1]
     drawing, axes = canvas(2.2 * (steps + 1), 4.6, rows=2, columns=steps + 1, grid=False)
     titles = ["initial attention", f"attention after '{first_label}'"][:steps]
@@ -30,14 +33,23 @@ def attention(picture: bytes, maps: FloatArray, first_label: str) -> Figure:
             shown = maps[method, step]
             axis.imshow(image.mean(axis=2), cmap="gray", extent=(0, 1, 0, 1), aspect=image.shape[0] / image.shape[1])
             axis.imshow(
-                shown, cmap="inferno", alpha=0.65, extent=(0, 1, 0, 1), aspect=image.shape[0] / image.shape[1], vmin=0
+                shown,
+                cmap="inferno",
+                alpha=0.65,
+                extent=(left, right, 1 - bottom, 1 - top),
+                aspect=image.shape[0] / image.shape[1],
+                vmin=0,
             )
+            # A picture drawn on an axis moves its limits to itself.
+            axis.set(xlim=(0, 1), ylim=(0, 1))
             axis.set_title(titles[step], fontsize=8, color=INK)
             rows.append({"method": name, "seen": moments[step], "entropy_bits": entropy(shown)})
         for axis in line:
             axis.set_xticks([])
             axis.set_yticks([])
-    caption = (
+    share = (right - left) * (bottom - top)
+    cut = "" if share == 1 else f"The network sees the middle {share:.0%} of the picture; the rest is grey. "
+    caption = cut + (
         "The image's features are the same at each step, for the network is frozen: only the weights of the projection"
         " change. Entropy in bits: "
         + ", ".join(f"{row['method']} {row['seen']} {row['entropy_bits']:.2f}" for row in rows)

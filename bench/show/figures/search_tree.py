@@ -16,7 +16,7 @@ def beam_tree(tree: Mapping[str, Any], labels: Sequence[str], title: str) -> Fig
     ``tree`` is what ``bench.model.inspection.search_tree`` returns.
     """
     names = [*labels, END]
-    best = tuple(tree["best"])
+    answer, beam = tuple(tree["answer"]), tuple(tree["beam"])
     edges = [(tuple(prefix), label, p, whole, kept) for prefix, label, p, whole, kept in tree["edges"]]
     children: dict[tuple[int, ...], list[tuple[int, ...]]] = {}
     for prefix, label, *_ in edges:
@@ -43,12 +43,16 @@ def beam_tree(tree: Mapping[str, Any], labels: Sequence[str], title: str) -> Fig
     axis.text(*places[()], "START", ha="center", va="center", fontsize=8, color=INK)
     for prefix, label, probability, whole, kept in edges:
         path = (*prefix, label)
-        chosen = path == best[: len(path)]
-        colour = COLOURS[1] if chosen else COLOURS[0] if kept else INK
+        chosen, of_beam = path == answer[: len(path)], path == beam[: len(path)]
+        colour = COLOURS[1] if chosen else COLOURS[2] if of_beam else COLOURS[0] if kept else INK
         (x0, y0), (x1, y1) = places[prefix], places[path]
         start = x0 + (0.25 if prefix == () else 0.6)
         axis.plot(
-            [start, x1 - 0.05], [y0, y1], color=colour, linewidth=1.8 if chosen else 1.0, alpha=1 if kept else 0.5
+            [start, x1 - 0.05],
+            [y0, y1],
+            color=colour,
+            linewidth=1.8 if chosen else 1.0,
+            alpha=1 if kept or chosen else 0.5,
         )
         axis.text(
             (start + x1) / 2,
@@ -68,12 +72,14 @@ def beam_tree(tree: Mapping[str, Any], labels: Sequence[str], title: str) -> Fig
             "probability": probability,
             "path_probability": whole,
             "kept": bool(kept),
-            "answer": (*prefix, label) == best[: len(prefix) + 1],
+            "answer": (*prefix, label) == answer[: len(prefix) + 1],
         }
         for prefix, label, probability, whole, kept in edges
     )
+    found = "the answer, found by exact search" if tree["search"] == "exact" else "the answer"
+    missed = "; green: the best path of the beam" if beam != answer else ""
     caption = (
         f"Beam width {tree['beam_width']}. On each edge P(label | image, path); after END that of the whole path."
-        " Orange: the answer; blue: kept; grey: dropped."
+        f" Orange: {found}{missed}; blue: kept by the beam; grey: dropped."
     )
     return Figure("beam-tree", title, caption, rows, drawing)

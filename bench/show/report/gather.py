@@ -11,7 +11,7 @@ import numpy as np
 from bench.errors import BenchError
 from bench.evaluation import bootstrap, significance
 from bench.guard import reason
-from bench.records import BoolArray
+from bench.records import BoolArray, Preprocessing
 from bench.show import figures, tables
 from bench.show.figures import attention, embedding, results, search_tree
 from bench.show.tables import Row, Table
@@ -112,10 +112,7 @@ def _group(runs: Sequence[RunSummary], resamples: int | None) -> Group:
         except Exception as error:  # a picture that cannot be drawn must not cost the page
             remarks.append(f"{owner}: no picture of {what}: {reason(error)}")
     remarks += [
-        f"{run.config['model']['name']} seed {run.config['seed']}: {note}"
-        for run in runs
-        for note in run.about.notes
-        if note.startswith("no picture")
+        f"{run.config['model']['name']} seed {run.config['seed']}: {note}" for run in runs for note in run.about.remarks
     ]
     return Group(
         name,
@@ -205,9 +202,11 @@ def _figures_of(
         if not folder.has("attention"):
             return []
         sequences, pictures, shown = folder.read_label_sets().sequences, exhibits.gallery(), []
+        preprocessing = Preprocessing(**folder.config["backbone"]["preprocessing"])
         for image, maps in list(exhibits.attention().items())[:MOST_TREES]:
             first = int(sequences[image, 0]) if sequences.shape[1] else -1
-            shown.append(attention.attention(pictures[image], maps, labels[first] if first >= 0 else search_tree.END))
+            word = labels[first] if first >= 0 else search_tree.END
+            shown.append(attention.attention(pictures[image], maps, word, preprocessing))
         return shown
 
     return [

@@ -1,0 +1,135 @@
+"""The code that a result was made by, as hashes in a run's config: an edited plugin is another run.
+
+A plugin's part is what its ``build`` leads to within its distribution. The host's parts are what features, training and
+decoding lead to within ``bench``; tables, commands and reports are in none of them, so an edit there keeps every row.
+Metrics are in it as far as they choose in training: measures follow from stored predictions, and are checked by
+computing them again.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import inspect
+import sys
+from collections.abc import Iterable, Iterator
+from functools import cache, partial
+from types import ModuleType
+from typing import Any
+
+from bench.plugins import Found
+from bench.system.source import UNKNOWN, code_hash
+
+HOST: dict[str, tuple[str, ...]] = {
+    "features": ("bench.model.features", "bench.data.images", "bench.data.preprocess", "bench.data.loading"),
+    "training": ("bench.model.train", "bench.model.finetune", "bench.model.predict", "bench.data.splits"),
+    "decoding": ("bench.decode.decoder", "bench.decode.search"),
+}
+"""What computes a run's predictions, by part; a part is its modules and all that they lead to within ``bench``."""
+
+NOT_COMPUTING = frozenset(
+    f"bench.{name}"
+    for name in (
+        "code",
+        "errors",
+        "contracts",
+        "options",
+        "plugins",
+        "decode._beam",
+        "records.exhibits",
+        "records.run_request",
+        *(f"system.{name}" for name in ("clock", "environment", "files", "progress", "source", "threads")),
+    )
+)
+"""Modules that say, store or show something and shape no number; the compiled kernel counts by its sources."""
+
+
+def plugin_code(found: Found[Any]) -> str:
+    """Return the hash of the code behind a plugin's part, ``unknown`` where it has no source."""
+    roots = sorted(_modules_of(found.spec.build))
+    packages = frozenset(root.partition(".")[0] for root in roots) | _packages_of(found.origin.distribution)
+    own = packages - {"bench"}
+    return code_hash(roots, lambda name: name.partition(".")[0] in own) if roots else UNKNOWN
+
+
+def images_code(images: object) -> str:
+    """Return the hash of the code that reads a split's images where it is a plugin's; empty where it is the host's."""
+    while hasattr(images, "images"):  # those of a plugin, named or a part of them
+        images = images.images
+    module = type(images).__module__
+    package = module.partition(".")[0]
+    return "" if package == "bench" else code_hash([module], lambda name: name.partition(".")[0] == package)
+
+
+@cache
+def host_code() -> dict[str, str]:
+    """Return the hash of each of the host's parts. That of decoding holds the compiled kernel's sources."""
+    from bench.decode import _beam
+
+    extra = {"decoding": (f"csrc {_beam.source_hash}",)}
+    return {part: code_hash(roots, _computes, extra.get(part, ())) for part, roots in HOST.items()}
+
+
+def _computes(module: str) -> bool:
+    return module.startswith("bench.") and module not in NOT_COMPUTING
+
+
+def _modules_of(build: Any) -> set[str]:
+    """Return the modules of a ``build``: those of all the functions and classes that it is put together from."""
+    found: dict[int, Any] = {}
+    waiting = [build]
+    while waiting:
+        one = waiting.pop()
+        if id(one) in found:
+            continue
+        found[id(one)] = one
+        waiting += _parts_of(one)
+    modules = {_module_of(one) for one in found.values()}
+    return {module for module in modules if module}
+
+
+def _parts_of(one: Any) -> Iterator[Any]:
+    """Yield what a callable is made of: a partial's function, what is wrapped, its closure, defaults, its object."""
+    if isinstance(one, partial):
+        yield one.func
+        yield from filter(_is_code, [*one.args, *one.keywords.values()])
+    if inspect.ismethod(one):
+        yield one.__func__
+        yield type(one.__self__) if not isinstance(one.__self__, type) else one.__self__
+    if hasattr(one, "__wrapped__"):
+        yield one.__wrapped__
+    if inspect.isfunction(one):
+        cells = [cell.cell_contents for cell in one.__closure__ or () if _filled(cell)]
+        defaults: Iterable[Any] = [*(one.__defaults__ or ()), *(one.__kwdefaults__ or {}).values()]
+        yield from filter(_is_code, [*cells, *defaults])
+    elif callable(one) and not isinstance(one, (type, partial)) and not inspect.isroutine(one):
+        yield type(one)
+
+
+def _filled(cell: Any) -> bool:
+    try:
+        cell.cell_contents  # noqa: B018 - asking is the test
+    except ValueError:
+        return False
+    return True
+
+
+def _is_code(value: Any) -> bool:
+    return callable(value) or isinstance(value, ModuleType)
+
+
+def _module_of(one: Any) -> str:
+    name = one.__name__ if isinstance(one, ModuleType) else str(getattr(one, "__module__", "") or "")
+    top = name.partition(".")[0]
+    # A plugin typed at a prompt lives in __main__, which counts as the standard library's.
+    return "" if top == "bench" or (top in sys.stdlib_module_names and top != "__main__") else name
+
+
+@cache
+def _packages_of(distribution: str) -> frozenset[str]:
+    """Return the top-level packages and modules that a distribution installs."""
+    try:
+        files = importlib.metadata.files(distribution) or []
+    except importlib.metadata.PackageNotFoundError:
+        return frozenset()
+    tops = {file.parts[0] for file in files if len(file.parts) > 1 and file.suffix == ".py"}
+    return frozenset(tops | {file.stem for file in files if len(file.parts) == 1 and file.suffix == ".py"})

@@ -1,0 +1,14 @@
+"""One stored run under every disputed definition, side by side: why published numbers cannot be compared."""
+
+from bench.evaluation.lens.counts import count_views
+from bench.evaluation.lens.ranking import ranking_views
+from bench.evaluation.lens.view import View, to_json
+from bench.evaluation.outcome import Outcome
+from bench.evaluation.protocols import Protocol
+
+__all__ = ["View", "to_json", "views"]
+
+
+def views(outcome: Outcome, protocol: Protocol) -> list[View]:
+    """Return every disputed definition with its value on ``outcome``; labels and scores are the same throughout."""
+    return [*count_views(outcome, protocol), *ranking_views(outcome, protocol)]

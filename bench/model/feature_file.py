@@ -1,0 +1,188 @@
+"""Features on disk: one file per key, whose blocks of rows are each bound by a SHA-256 to the key and their place.
+
+    header of the npy format | rows, little-endian float32 | one SHA-256 for each block of rows
+
+A file counts as whole only if its length and header are the expected ones and every hash holds; nothing in it is
+parsed. The same hashes say which blocks an interrupted extraction had finished, and which of a damaged file are lost.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from bench.errors import StoreError
+from bench.records import FloatArray
+from bench.system.threads import in_threads, thread_counts
+
+HASH = 32
+CHUNK = 1 << 18
+"""Bytes read at once for hashing: they stay in the cores' caches, and memory does not follow the size of blocks."""
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureFile:
+    """The features (``rows``, ``dimensions``) of ``key`` at ``path``, in blocks of ``block`` rows."""
+
+    path: Path
+    key: str
+    rows: int
+    dimensions: int
+    block: int
+
+    @property
+    def blocks(self) -> int:
+        """Return how many blocks there are."""
+        return -(-self.rows // self.block)
+
+    @property
+    def size(self) -> int:
+        """Return the length of a whole file in bytes."""
+        return self._place(self.rows) + HASH * self.blocks
+
+    def rows_of(self, block: int) -> range:
+        """Return the rows of a block."""
+        return range(block * self.block, min((block + 1) * self.block, self.rows))
+
+    def open(self) -> FloatArray | None:
+        """Return the features, memory-mapped, or ``None`` where the file is absent or not what was written.
+
+        Every block is hashed once, by a thread for each core.
+        """
+        try:
+            # Hashed and mapped through one descriptor: a file renamed into its place meanwhile changes nothing.
+            with self.path.open("rb") as file:
+                handle = file.fileno()
+                if os.fstat(handle).st_size != self.size or os.pread(handle, len(self._header()), 0) != self._header():
+                    return None
+                if self._unsound(handle):
+                    return None
+                if not self.rows * self.dimensions:
+                    return np.zeros((self.rows, self.dimensions), dtype=np.float32)
+                return np.memmap(file, "<f4", "r", self._place(0), (self.rows, self.dimensions))
+        except OSError:
+            return None
+
+    @contextlib.contextmanager
+    def writing(self, part: Path) -> Iterator[Writing]:
+        """Give the file ``part`` to put the absent blocks into; once all are there, it becomes ``path``.
+
+        What ``path`` or ``part`` hold already and is sound is kept. The whole length is allocated first, so a disk
+        that is too small is told before anything is computed. Raises ``StoreError`` for what cannot be written.
+        """
+        with self._errors():
+            damaged = self.path.exists()
+            if damaged:
+                self.path.replace(part)
+            begun = part.exists()
+            handle = os.open(part, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            with self._errors():
+                try:
+                    self._allocate(handle)
+                except OSError:
+                    if not begun:
+                        part.unlink(missing_ok=True)
+                    raise
+                missing = self._unsound(handle)
+                damaged |= begun and any(self._hash_at(handle, block) != bytes(HASH) for block in missing)
+            yield Writing(self, handle, missing, damaged)
+            with self._errors():
+                os.fsync(handle)
+                part.replace(self.path)
+        finally:
+            os.close(handle)
+
+    def _header(self) -> bytes:
+        """Return the header, 128 bytes, spelt here: NumPy's own differs in its padding between versions."""
+        shape = f"({self.rows}, {self.dimensions})"
+        text = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}"
+        return b"\x93NUMPY\x01\x00\x76\x00" + text.ljust(117).encode() + b"\n"
+
+    def _place(self, row: int) -> int:
+        return len(self._header()) + row * self.dimensions * 4
+
+    def _hash_at(self, handle: int, block: int) -> bytes:
+        return os.pread(handle, HASH, self._place(self.rows) + HASH * block)
+
+    def _hasher(self, block: int) -> hashlib._Hash:
+        return hashlib.sha256(
+            f"bench features 1 {self.key} {self.rows} {self.dimensions} {self.block} {block} ".encode()
+        )
+
+    def _unsound(self, handle: int) -> list[int]:
+        """Return the blocks that are absent or damaged."""
+        sound = in_threads(lambda block: self._sound(handle, block), range(self.blocks), thread_counts()["cores"])
+        return [block for block, fits in enumerate(sound) if not fits]
+
+    def _sound(self, handle: int, block: int) -> bool:
+        expected = self._hash_at(handle, block)
+        if len(expected) < HASH or not any(expected):
+            return False
+        rows = self.rows_of(block)
+        place, end = self._place(rows.start), self._place(rows.stop)
+        hasher = self._hasher(block)
+        while place < end:
+            content = os.pread(handle, min(CHUNK, end - place), place)
+            if not content:
+                return False
+            hasher.update(content)
+            place += len(content)
+        return hasher.digest() == expected
+
+    def _allocate(self, handle: int) -> None:
+        """Give the file header and length, on disk where the file system can: a hole may find no room later."""
+        if os.fstat(handle).st_size > self.size:
+            os.ftruncate(handle, self.size)
+        try:
+            os.posix_fallocate(handle, 0, self.size)
+        except (AttributeError, OSError) as error:
+            if isinstance(error, OSError) and error.errno not in {errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS}:
+                raise
+            os.ftruncate(handle, self.size)
+        _write(handle, self._header(), 0)
+
+    @contextlib.contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise StoreError(
+                f"cannot write {self.size / 1e6:,.1f} MB of features to {self.path}: {error.strerror or error}."
+                " Try: --cache with another folder"
+            ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Writing:
+    """A feature file under way: the blocks that it lacks, and whether what was there of it is damaged."""
+
+    file: FeatureFile
+    handle: int
+    missing: list[int]
+    damaged: bool
+
+    def write(self, block: int, values: FloatArray) -> None:
+        """Put a block in its place, its hash last: what a killed process left half is absent."""
+        file = self.file
+        content = np.ascontiguousarray(values, dtype="<f4").data.cast("B")
+        hasher = file._hasher(block)
+        hasher.update(content)
+        with file._errors():
+            _write(self.handle, content, file._place(file.rows_of(block).start))
+            _write(self.handle, hasher.digest(), file._place(file.rows) + HASH * block)
+
+
+def _write(handle: int, content: bytes | memoryview, place: int) -> None:
+    """Write all of ``content``. Written and not mapped: a full disk is then an error, where a map ends the process."""
+    left = memoryview(content)
+    while left:
+        written = os.pwrite(handle, left, place)
+        left, place = left[written:], place + written

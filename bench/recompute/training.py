@@ -1,0 +1,51 @@
+"""Training done again from the start: equal to the bit on the machine that made a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from bench import assembly as assembling
+from bench.assembly import Assembly
+from bench.guard import calling
+from bench.model import features, finetune, train
+from bench.model.predict import validator
+from bench.store.run_folder import RunFolder
+
+
+def faults(folder: RunFolder, assembly: Assembly, device: str) -> list[str]:
+    """Train from the start on ``device``; return whether backbone, weights or curves are others than are stored."""
+    found = []
+    plan, parts = assembly.plan, assembly.parts
+    request, backbone, name = plan.request, assembly.backbone, f"model '{plan.model.spec.name}'"
+    if request.finetune:
+        head = assembly.build_model(backbone)
+        with calling(plan.model.origin, "fine-tune", name, seed=request.seed):
+            tuned = finetune.tune(backbone, head, parts.fit, epochs=request.finetune, seed=request.seed, device=device)
+        content = train.save_weights(tuned.module)
+        if content != folder.read_backbone():
+            found.append("fine-tuning again gives another backbone")
+        backbone = assembling.with_weights(backbone, content)
+    extracted = features.of_parts(parts, backbone, request.cache / "features", device=device)
+    model = assembly.build_model(backbone)
+    with calling(plan.model.origin, "train", name, seed=request.seed):
+        record = train.fit(
+            model,
+            plan.training,
+            extracted.fit,
+            parts.fit.truth,
+            validator(parts.validation, extracted.validation, assembly.protocol, assembly.search),
+            name=plan.model.spec.name,
+            seed=request.seed,
+            device=device,
+        ).to_json()
+    if train.save_weights(model) != folder.read_weights():
+        found.append("training again gives other weights; to the bit they are equal on the machine that made them")
+    if _without_times(record) != _without_times(folder.read_training()):
+        found.append("training again gives other training curves")
+    return found
+
+
+def _without_times(training: Mapping[str, Any]) -> dict[str, Any]:
+    history = [{name: value for name, value in entry.items() if name != "seconds"} for entry in training["history"]]
+    return {**training, "history": history, "diverged": list(training["diverged"])}

@@ -1,0 +1,64 @@
+"""Whether a run's folder is whole and its own: place, records, truth, weights and request belong to its key."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from bench.data.fingerprint import truth_hash
+from bench.store.run_reader import RunReader
+from bench.store.runs import folder_name
+from bench.store.stored import Masks
+
+REQUIRED = (
+    *("about", "request", "environment", "truth", "training", "weights"),
+    *("scores", "predicted", "measures", "timings"),
+)
+"""What every finished run has stored."""
+
+SEQUENCES_ONLY = ("label_sets", "trees", "embedding", "attention")
+"""What only a model that emits label sequences has."""
+
+
+def misplaced(folder: RunReader, config: Mapping[str, Any]) -> list[str]:
+    """Return what is wrong with the folder's place, which its config and key fix."""
+    names = [folder_name(str(config[part]["name"])) for part in ("dataset", "model")]
+    expected = "/".join([*names, folder.key])
+    found = "/".join(folder.path.resolve().parts[-3:])
+    return [] if found == expected else [f"it lies in {found}, its config belongs in {expected}"]
+
+
+def incomplete(folder: RunReader, config: Mapping[str, Any]) -> list[str]:
+    """Return which records are lacking, and which a run of this config cannot have."""
+    sequence, tuned = config["model"]["kind"] == "sequence", config["backbone"]["finetune"] > 0
+    needed = [*REQUIRED, *(["label_sets"] if sequence else []), *(["backbone"] if tuned else [])]
+    foreign = [*([] if sequence else SEQUENCES_ONLY), *([] if tuned else ["backbone"])]
+    faults = [f"it is done and has no {record}" for record in needed if not folder.lists(record)]
+    kind = f"a model of kind '{config['model']['kind']}', finetune={config['backbone']['finetune']}"
+    return faults + [f"it has {record}, which {kind} does not make" for record in foreign if folder.lists(record)]
+
+
+def unbound(config: Mapping[str, Any], masks: Masks, ids: tuple[str, ...]) -> list[str]:
+    """Return whether ids, label names, truth and ignore mask are others than those the config is of."""
+    ignore = None if masks.ignore is None else masks.ignore.bits
+    same = truth_hash(ids, masks.labels, masks.truth.bits, ignore) == config["dataset"]["truth"]
+    return [] if same else ["its ids, label names, truth or ignore mask are not those of its config"]
+
+
+def another_request(folder: RunReader, config: Mapping[str, Any]) -> list[str]:
+    """Return what was asked for and is not what the config says was run."""
+    request = folder.request()
+    pairs = {
+        # A name can be given with its distribution, as in multilabel-bench:bce.
+        "model": (request.model.rpartition(":")[-1], config["model"]["name"]),
+        "dataset": (request.dataset.rpartition(":")[-1], config["dataset"]["name"]),
+        "protocol": (request.protocol or config["protocol"], config["protocol"]),
+        "finetune": (request.finetune, config["backbone"]["finetune"]),
+        "seed": (request.seed, config["seed"]),
+        "device": (request.device, config["device"]),
+    }
+    return [
+        f"{name} {asked} was asked for, its config says {found}"
+        for name, (asked, found) in pairs.items()
+        if asked != found
+    ]

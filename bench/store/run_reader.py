@@ -1,0 +1,253 @@
+"""A run folder as it is read: whether it stands, what it claims, and every record of it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.errors import StoreError
+from bench.evaluation.bits import BitMatrix
+from bench.evaluation.outcome import Outcome
+from bench.records import BoolArray, FloatArray, LabelSets, Measures, RunRequest, Scores
+from bench.store.exhibits import StoredExhibits
+from bench.store.sealed import REPAIR, SealedFolder
+from bench.store.stored import About, Masks, RunSummary, Status, Truth
+from bench.system.files import canonical_json, digest
+
+RECORDS: dict[str, tuple[str, ...]] = {
+    "config": ("config.json",),
+    "about": ("about.json",),
+    "request": ("request.json",),
+    "environment": ("environment.json",),
+    "truth": ("ids.json", "labels.json", "truth.npz"),
+    "sizes": ("sizes.npz",),
+    "training": ("training.json",),
+    "weights": ("weights.safetensors",),
+    "backbone": ("backbone.safetensors",),
+    "scores": ("ids.json", "scores.npy", "scores.json"),
+    "predicted": ("predicted.npz",),
+    "label_sets": ("label_sets.npz",),
+    "gallery": ("gallery.npz",),
+    "trees": ("trees.json",),
+    "embedding": ("embedding.npz",),
+    "attention": ("attention.npz",),
+    "measures": ("measures.json",),
+    "timings": ("timings.json",),
+    "status": ("status.json",),
+}
+"""The files of each record."""
+
+SCORED_BY = ("scores.npy", "weights.safetensors", "backbone.safetensors")
+"""Files whose SHA-256 scores.json holds: the scores, and what they were computed with."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunReader:
+    """One run's folder. Reads raise ``StoreError`` naming the file that is absent or damaged."""
+
+    path: Path
+
+    @property
+    def _files(self) -> SealedFolder:
+        return SealedFolder(self.path)
+
+    @property
+    def exhibits(self) -> StoredExhibits:
+        """Return what the run shows of some test images, read file by file."""
+        return StoredExhibits(self.path)
+
+    @property
+    def key(self) -> str:
+        """Return the hash of the config, 16 hex digits."""
+        return self._files.key
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """Return everything that shaped the result. Raises ``StoreError`` where the key is not its hash."""
+        config: dict[str, Any] = self._files.read_json("config.json")
+        if digest(canonical_json(config)) != self.key:
+            raise StoreError(f"{self.path}: config.json does not belong to run {self.key}. {REPAIR}")
+        return config
+
+    @property
+    def status(self) -> Status:
+        """Return whether the run is done, failed or unfinished, without checking its other files."""
+        if not self._files.lists("status.json"):
+            return Status("unfinished")
+        return Status(**self._files.read_json("status.json"))
+
+    @property
+    def done(self) -> bool:
+        """Return whether the run is finished and none of its files is absent, damaged or another run's."""
+        try:
+            return self.status.state == "done" and not self.verify() and not self.foreign()
+        except StoreError:
+            return False
+
+    def has(self, record: str) -> bool:
+        """Return whether ``record`` (a name in ``RECORDS``) is stored and intact."""
+        return all(self._files.intact(name) for name in RECORDS[record])
+
+    def lists(self, record: str) -> bool:
+        """Return whether ``record`` was written, without reading it."""
+        return self._files.lists(*RECORDS[record])
+
+    def foreign(self) -> list[str]:
+        """Return the names of files that are of another run, and of scores and weights that scores.json is not of."""
+        names = [name for name in sorted(self._files.manifest()["files"]) if not self._files.own(name)]
+        if names or not self._files.intact("scores.json"):
+            return names
+        seals = self._files.read_json("scores.json").get("seals", {})
+        return [name for name in SCORED_BY if self._files.seal(name) != seals.get(name, "")]
+
+    def verify(self) -> list[str]:
+        """Return the names of the files that are absent or not what was written; none in a sound folder."""
+        return [name for name in sorted(self._files.manifest()["files"]) if not self._files.intact(name)]
+
+    def request(self) -> RunRequest:
+        """Return what was asked for."""
+        values = self._files.read_json("request.json")
+        paths = {name: Path(values[name]) for name in ("data_root", "weights", "out", "cache") if values[name]}
+        request: RunRequest = self._files.parse(
+            "request.json", lambda: RunRequest(**values | paths | {"sets": tuple(values["sets"])})
+        )
+        return request
+
+    def read_about(self) -> About:
+        """Return what readers call the run's parts, and where the values of its config came from."""
+        content = self._files.read_json("about.json")
+        about: About = self._files.parse(
+            "about.json",
+            lambda: About(**content | {name: tuple(content.get(name, ())) for name in ("notes", "remarks")}),
+        )
+        return about
+
+    def read_environment(self) -> dict[str, Any]:
+        """Return the record of the machine."""
+        return dict(self._files.read_json("environment.json"))
+
+    def read_truth(self) -> Truth:
+        """Return ids, labels, truth and ignore mask of the test part."""
+        labels = self._labels()
+        truth, ignore = self._truth(len(labels))
+        return Truth(self._ids(), labels, truth[:], None if ignore is None else ignore[:])
+
+    def read_masks(self) -> Masks:
+        """Return truth, ignore mask and predicted label sets, packed: an eighth of what they take as bool arrays."""
+        labels = self._labels()
+        return Masks(labels, *self._truth(len(labels)), self._predicted(len(labels)))
+
+    def read_outcome(self) -> Outcome:
+        """Return all that the run's numbers follow from: masks packed, scores memory-mapped."""
+        config, masks = self.config, self.read_masks()
+        return Outcome(
+            str(self.path),
+            str(config["dataset"].get("fingerprints", {}).get("test", "")),
+            str(config["protocol"]),
+            masks.labels,
+            masks.truth,
+            masks.ignore,
+            masks.predicted,
+            self.read_scores(),
+        )
+
+    def read_sizes(self) -> FloatArray:
+        """Return the objects' shares of the picture's area, (images, labels); see ``has("sizes")``."""
+        stored = self._files.read_arrays("sizes.npz")
+        sizes = np.zeros((len(self._ids()), len(self._labels())), dtype=np.float32)
+        sizes[stored["rows"], stored["columns"]] = stored["shares"]
+        return sizes
+
+    def read_training(self) -> dict[str, Any]:
+        """Return the history and outcome of the training."""
+        return dict(self._files.read_json("training.json"))
+
+    def read_weights(self) -> bytes:
+        """Return the content of the weights' safetensors file."""
+        return self._files.read("weights.safetensors")
+
+    def read_backbone(self) -> bytes:
+        """Return the content of the fine-tuned backbone's safetensors file."""
+        return self._files.read("backbone.safetensors")
+
+    def read_scores(self) -> Scores:
+        """Return the scores of the test part, memory-mapped, so that they need not fit in memory."""
+        self._files.check("scores.npy")
+        kind = self._files.read_json("scores.json")["kind"]
+        file = self.path / "scores.npy"
+        values = self._files.parse("scores.npy", lambda: np.load(file, mmap_mode="r", allow_pickle=False))
+        return Scores(self._ids(), values, kind)
+
+    def read_predicted(self) -> BoolArray:
+        """Return the predicted label sets, (images, labels) bool."""
+        return self._predicted(len(self._labels()))[:]
+
+    def read_label_sets(self) -> LabelSets:
+        """Return the label sequences; only a sequence model has them, see ``has("label_sets")``."""
+        return LabelSets(self._ids(), **self._files.read_arrays("label_sets.npz"))
+
+    def read_measures(self) -> Measures:
+        """Return what the protocol measured."""
+        content = self._files.read_json("measures.json")
+        values = {name: _number(value) for name, value in content["values"].items()}
+        per_class = {name: tuple(map(_number, row)) for name, row in content["per_class"].items()}
+        return Measures(content["protocol"], values, per_class, tuple(content["notes"]))
+
+    def read_timings(self) -> dict[str, Any]:
+        """Return wall times and thread counts."""
+        return dict(self._files.read_json("timings.json"))
+
+    def summary(self) -> RunSummary:
+        """Return what a table needs of this run; a damaged folder is one more way to have no measures.
+
+        Every file is checked: a number stands in a table only while what it was computed from can be shown.
+        """
+        try:
+            key, config, status = self.key, self.config, self.status
+            if self.path.resolve().name != key:
+                reason = f"{self.path} holds run {key}: it was moved or renamed. {REPAIR}"
+                return RunSummary(self.path, key, config, "damaged", reason)
+            for wrong, names in (("absent or damaged", self.verify()), ("of another run", self.foreign())):
+                if names:
+                    return RunSummary(self.path, key, config, "damaged", f"{', '.join(names)} {wrong}. {REPAIR}")
+            if status.state == "done":
+                return RunSummary(
+                    self.path,
+                    key,
+                    config,
+                    "done",
+                    measures=self.read_measures(),
+                    images=len(self._ids()),
+                    labels=self._labels(),
+                    about=self.read_about(),
+                    finished=status.finished,
+                )
+            reason = f"{status.stage}: {status.reason}" if status.reason else "not finished"
+            about = self.read_about() if self.has("about") else About()
+            return RunSummary(self.path, key, config, status.state, reason, about=about)
+        except StoreError as error:
+            model, dataset = ({"name": part.name} for part in (self.path.parent, self.path.parent.parent))
+            config = {"model": model, "dataset": dataset}
+            return RunSummary(self.path, self.path.name, config, "damaged", str(error))
+
+    def _ids(self) -> tuple[str, ...]:
+        return tuple(self._files.read_json("ids.json"))
+
+    def _labels(self) -> tuple[str, ...]:
+        return tuple(self._files.read_json("labels.json"))
+
+    def _truth(self, labels: int) -> tuple[BitMatrix, BitMatrix | None]:
+        arrays = self._files.read_arrays("truth.npz")
+        ignore = BitMatrix(arrays["ignore"], labels) if "ignore" in arrays else None
+        return BitMatrix(arrays["truth"], labels), ignore
+
+    def _predicted(self, labels: int) -> BitMatrix:
+        return BitMatrix(self._files.read_arrays("predicted.npz")["predicted"], labels)
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else float(value)

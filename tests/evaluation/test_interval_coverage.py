@@ -1,0 +1,93 @@
+"""How often an interval holds what it is for: the value that test sets of this size give on average.
+
+Test sets are drawn from a large population, so that the value is known. The first kind of population is a long tail, in
+which most of 260 classes have one or two test images, as Corel-5k's; the second is like COCO.
+"""
+
+import numpy as np
+import pytest
+
+from bench.evaluation import bootstrap, metrics
+
+NAMES = ("C-P", "C-R", "C-F1", "mAP", "O-F1")
+POPULATION = 20_000
+TEST_SETS = 60
+
+
+def population(labels, cardinality, tail):
+    """Truth and the scores of two models that agree on much."""
+    rng = np.random.default_rng(0)
+    frequency = 1 / np.arange(1, labels + 1) ** tail
+    frequency = np.clip(frequency / frequency.sum() * cardinality, 1e-4, 0.6)
+    truth = rng.random((POPULATION, labels)) < frequency
+    seen = truth * rng.normal(2.4, 1.0, labels) + 0.6 * np.log(frequency / (1 - frequency))
+    noise = rng.normal(size=truth.shape)
+    return truth, [(seen + 0.8 * noise + 0.6 * rng.normal(size=truth.shape)).astype(np.float32) for _ in range(2)]
+
+
+def values(truth, scores, k):
+    counts = metrics.class_counts(truth, metrics.top_k(scores, k))
+    ap = metrics.average_precisions(truth, scores, ("non_interpolated",))["non_interpolated"]
+    return np.array([*metrics.macro(counts), metrics.mean_defined(ap), metrics.micro(counts)[2]])
+
+
+@pytest.mark.parametrize(
+    ("labels", "images", "cardinality", "tail", "k"),
+    [pytest.param(260, 499, 3.5, 1.0, 5, id="long tail"), pytest.param(80, 1500, 2.9, 0.8, 3, id="like COCO")],
+)
+def test_intervals_hold_the_expected_value_and_difference(labels, images, cardinality, tail, k):
+    truth, models = population(labels, cardinality, tail)
+    rng = np.random.default_rng(1)
+    measured, bars, drawn = [], [], [rng.integers(POPULATION, size=images) for _ in range(2 * TEST_SETS)]
+    for number, rows in enumerate(drawn):
+        measured.append([values(truth[rows], scores[rows], k) for scores in models])
+        if number >= TEST_SETS:
+            continue
+        first, second = (
+            bootstrap.distribution(
+                truth[rows], metrics.top_k(scores[rows], k), scores[rows], resamples=150, seed=number
+            )
+            for scores in models
+        )
+        found = [bootstrap.interval(first[name]) for name in NAMES]
+        found += [bootstrap.interval(first[name] - second[name]) for name in NAMES]
+        bars.append([(one.low, one.high) for one in found])
+    expected = np.mean(measured, axis=0)
+    target = np.concatenate([expected[0], expected[0] - expected[1]])
+    low, high = np.moveaxis(np.array(bars), 2, 0)
+    coverage = ((low <= target) & (target <= high)).mean(axis=0)
+    names = [*NAMES, *(f"difference of {name}" for name in NAMES)]
+    shown = {name: f"{100 * share:.0f} %" for name, share in zip(names, coverage, strict=True)}
+    # 60 test sets of 95 %: 0.87 or less happens once in 200 metrics.
+    assert coverage.min() >= 0.85, shown
+    # Wide enough must not mean far too wide: the bars are at most half wider than the values' own spread.
+    spread = np.std(measured, axis=0)[0]
+    assert ((high - low).mean(axis=0)[: len(NAMES)] < 1.5 * 2 * 1.96 * spread).all()
+
+
+def test_the_bootstrap_alone_is_too_narrow_on_a_long_tail():
+    """What the widening is for: take it away, and the test above fails on the same population."""
+    truth, (scores, _) = population(260, 3.5, 1.0)
+    rows = np.random.default_rng(1).integers(POPULATION, size=499)
+    predicted = metrics.top_k(scores[rows], 5)
+    from bench.evaluation.rare_classes import unseen_variance
+
+    unseen = unseen_variance(truth[rows], predicted, scores[rows])
+    found = bootstrap.distribution(truth[rows], predicted, scores[rows], resamples=150)
+    for name in ("C-P", "C-R", "C-F1", "mAP"):
+        assert unseen[name] > 0.2 * np.var(found[name][1:]), name
+
+
+def test_only_class_means_are_widened_and_the_value_stays():
+    truth, (scores, _) = population(260, 3.5, 1.0)
+    rows = slice(0, 499)
+    predicted = metrics.top_k(scores[rows], 5)
+    found = bootstrap.distribution(truth[rows], predicted, scores[rows], resamples=50)
+    assert found["C-R"][0] == pytest.approx(metrics.macro(metrics.class_counts(truth[rows], predicted))[1])
+    weights = np.concatenate(list(bootstrap.draw(499, 50, 0)))
+    from bench.evaluation import resample
+
+    plain = bootstrap.measured(resample.prepare(truth[rows], predicted, scores[rows])(weights))
+    np.testing.assert_array_equal(found["O-F1"][1:], plain["O-F1"])
+    assert found["C-R"][1:].std() > plain["C-R"].std()
+    assert found["C-R"][1:].mean() == pytest.approx(plain["C-R"].mean())

@@ -1,0 +1,35 @@
+"""Search trees: what is drawn of a search is what the run answered."""
+
+import numpy as np
+
+from bench.decode.search import search
+from bench.model.inspection import search_tree
+from bench.records import SearchOptions
+
+
+class Table:
+    """A next-label table in which greedy search is wrong: 'dog' first looks better, 'cat' END is more probable."""
+
+    end = 2
+
+    def __init__(self, options):
+        self.options = options
+
+    def __call__(self, prefix):
+        steps = {(): (0.4, 0.6, 0.0), (0,): (0.0, 0.0, 1.0), (1,): (0.3, 0.3, 0.4)}
+        with np.errstate(divide="ignore"):
+            return np.log(np.array(steps.get(prefix, (0.0, 0.0, 1.0))))
+
+
+def test_under_exact_search_the_tree_holds_the_answer_and_the_beams_own_path():
+    options = SearchOptions(search="exact", beam_width=1, max_length=3)
+    table = Table(options)
+    found = search(table)
+    assert found.labels == (0,)
+    assert found.beam_missed
+    tree = search_tree(table, (*found.labels, 2))
+    assert (tree["answer"], tree["beam"], tree["search"]) == ([0, 2], [1, 2], "exact")
+    edges = {(tuple(prefix), label): (round(p, 6), kept) for prefix, label, p, _, kept in tree["edges"]}
+    assert edges[(), 0] == (0.4, False)
+    assert edges[(0,), 2] == (1.0, False)
+    assert edges[(1,), 2] == (0.4, True)

@@ -1,0 +1,109 @@
+"""The code that a module leads to: what an edit changes, and what it does not."""
+
+import sys
+
+import pytest
+
+from bench.system.source import UNKNOWN, closure, code_hash
+
+FILES = {
+    "__init__.py": "from mine.model import build\nfrom mine.other import other\nEVERYTHING = [build, other]\n",
+    "model.py": "import numpy\nfrom mine import helper\nfrom .deep.inside import value\n"
+    "def build():\n    from mine.late import late\n",
+    "helper.py": "x = 1\n",
+    "late.py": "import mine.later_still\n",
+    "later_still.py": "y = 1\n",
+    "other.py": "z = 1\n",
+    "constants.py": "A = 1\n",
+    "deep/__init__.py": "LISTED = 1\n",
+    "deep/inside.py": "value = 1\n",
+}
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    for name, content in FILES.items():
+        file = tmp_path / "mine" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(content)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield tmp_path / "mine"
+    for name in [name for name in sys.modules if name.partition(".")[0] == "mine"]:
+        del sys.modules[name]
+
+
+def within(name):
+    return name.partition(".")[0] == "mine"
+
+
+def hashed():
+    return code_hash(["mine.model"], within)
+
+
+def edit(file, content):
+    """Write ``content``, and a time of change that is surely another one."""
+    file.write_text(content)
+    import os
+
+    status = file.stat()
+    os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns + 1_000_000_000))
+
+
+def test_the_closure_is_what_is_imported_anywhere_and_no_more(package):
+    found = set(closure(["mine.model"], within))
+    assert found == {
+        "mine.model",
+        "mine.helper",
+        "mine.deep.inside",
+        "mine.late",
+        "mine.later_still",
+    }
+
+
+@pytest.mark.parametrize("name", ["model.py", "helper.py", "deep/inside.py", "late.py", "later_still.py"])
+def test_an_edit_of_anything_imported_changes_the_hash(package, name):
+    before = hashed()
+    edit(package / name, FILES[name] + "\nmore = 2\n")
+    assert hashed() != before
+
+
+@pytest.mark.parametrize("name", ["other.py", "__init__.py", "constants.py", "deep/__init__.py"])
+def test_an_edit_of_anything_else_does_not(package, name):
+    before = hashed()
+    edit(package / name, FILES[name] + "\nmore = 2\n")
+    assert hashed() == before
+
+
+def test_a_package_counts_where_something_is_imported_from_it(package):
+    edit(package / "model.py", FILES["model.py"] + "from mine import EVERYTHING\n")
+    assert {"mine", "mine.other"} <= set(closure(["mine.model"], within))
+
+
+def test_line_ends_and_places_do_not_matter(package):
+    before = hashed()
+    edit(package / "helper.py", "x = 1\r\n")
+    (package / "helper.py").write_bytes(b"x = 1\r\n")
+    assert hashed() == before
+
+
+def test_a_module_without_a_file_is_unknown(package):
+    assert code_hash(["no_such_module_anywhere"], within) == UNKNOWN
+
+
+def test_a_star_and_a_conditional_import_count(package):
+    edit(package / "helper.py", "try:\n    from .constants import *\nexcept ImportError:\n    import mine.other\n")
+    assert {"mine.constants", "mine.other"} <= set(closure(["mine.model"], within))
+
+
+def test_a_file_that_does_not_parse_counts_as_its_bytes(package):
+    before = hashed()
+    edit(package / "helper.py", "this is no Python\n")
+    assert hashed() != before
+
+
+def test_a_folder_without_init_is_searched(package):
+    (package / "space").mkdir()
+    (package / "space" / "leaf.py").write_text("q = 1\n")
+    edit(package / "helper.py", "import mine.space.leaf\n")
+    assert "mine.space.leaf" in closure(["mine.model"], within)
+    assert closure(["mine.model"], within)["mine.space.leaf"] is not None

@@ -1,0 +1,103 @@
+"""The hashes of code in a run's config: an edited plugin is another run, and tables say so."""
+
+import functools
+import sys
+
+import pytest
+from example_runs import make_run
+
+from bench import ModelSpec
+from bench.code import HOST, host_code, plugin_code
+from bench.plugins import Found, Origin, installed
+from bench.show import tables
+from bench.system.source import UNKNOWN, closure
+
+
+def found(build):
+    return Found(ModelSpec("mine", "One line", "scores", build), Origin("mine", "1.0", "mine"))
+
+
+@pytest.fixture
+def plugin(tmp_path, monkeypatch):
+    """A third-party package whose model is built by a function of another module's, with its class in a closure."""
+    folder = tmp_path / "third_party_plugin"
+    folder.mkdir()
+    (folder / "__init__.py").write_text("")
+    (folder / "network.py").write_text("class Network:\n    width = 3\n")
+    (folder / "factory.py").write_text(
+        "def builder(kind):\n    def build(request):\n        return kind()\n    return build\n"
+    )
+    (folder / "unrelated.py").write_text("x = 1\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    yield folder
+    for name in [name for name in sys.modules if name.startswith("third_party_plugin")]:
+        del sys.modules[name]
+
+
+def test_a_class_in_a_closure_counts(plugin):
+    from third_party_plugin.factory import builder
+    from third_party_plugin.network import Network
+
+    for build in (builder(Network), functools.partial(builder, Network), Network):
+        before = plugin_code(found(build))
+        (plugin / "unrelated.py").write_text("x = 22\n")
+        assert plugin_code(found(build)) == before
+        (plugin / "network.py").write_text(f"class Network:\n    width = {id(build)}\n")
+        assert plugin_code(found(build)) != before
+
+
+def test_what_has_no_file_is_unknown_and_no_failure():
+    namespace = {"__name__": "typed_at_a_prompt"}
+    exec("def build(request):\n    return None\n", namespace)
+    assert plugin_code(found(namespace["build"])) == UNKNOWN
+
+
+def test_first_party_models_do_not_share_a_fate():
+    registry = installed()
+    hashes = {name: plugin_code(one) for name, one in registry.offered["models"].items()}
+    assert len(set(hashes.values())) == len(hashes)
+    assert UNKNOWN not in hashes.values()
+
+
+def test_the_hosts_parts_hold_what_computes_and_nothing_that_shows():
+    from bench.code import _computes
+
+    modules = {part: set(closure(roots, _computes)) for part, roots in HOST.items()}
+    assert {"bench.data.preprocess", "bench.data.pictures", "bench.model.features"} <= modules["features"]
+    assert {"bench.model.networks", "bench.evaluation.metrics.counts", "bench.decode.search"} <= modules["training"]
+    rooms = {name.split(".")[1] for found in modules.values() for name in found}
+    assert rooms == {"data", "decode", "evaluation", "model", "records", "system"}
+    assert UNKNOWN not in host_code().values()
+
+
+def test_a_table_tells_rows_of_other_code_apart_and_never_averages_them(tmp_path):
+    code = {"training": "aaaa1111", "model": "bbbb2222", "dataset": "cccc3333", "backbone": "dddd4444"}
+    runs = [
+        make_run(tmp_path, "bce", seed, code=code | {"model": model}).summary()
+        for seed, model in ((0, "bbbb2222"), (1, "bbbb2222"), (0, "eeee5555"))
+    ]
+    table = tables.build(runs)
+    assert [row.label for row in table.rows] == ["bce (code.model=bbbb2222)", "bce (code.model=eeee5555)"]
+    assert [row.seeds for row in table.rows] == [(0, 1), (0,)]
+    (note,) = [note for note in table.notes if "different code" in note]
+    assert note.startswith("rows were made by different code of model 'bce': bbbb2222, eeee5555")
+    assert not [note for note in tables.build(runs[:2]).notes if "different code" in note]
+
+
+def test_a_table_says_where_code_is_unknown(tmp_path):
+    code = {"training": "aaaa1111", "model": UNKNOWN, "dataset": "cccc3333", "backbone": "dddd4444"}
+    table = tables.build([make_run(tmp_path, "bce", code=code).summary()])
+    assert "the code of model 'bce' has no file, so an edit of it changes no key" in table.notes
+
+
+def test_what_changed_since_a_run_is_named_value_by_value(tmp_path):
+    from bench.assembly import _check_same
+    from bench.errors import ModelError
+
+    folder = make_run(tmp_path, "bce", code={"model": "aaaa"})
+    _check_same(folder, dict(folder.config))
+    other = dict(folder.config) | {"code": {"model": "bbbb"}, "device": "cuda"}
+    with pytest.raises(ModelError, match="what made this run has changed: ") as caught:
+        _check_same(folder, other)
+    assert "code.model aaaa, now bbbb" in str(caught.value)
+    assert "device cpu, now cuda" in str(caught.value)
