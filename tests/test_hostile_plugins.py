@@ -17,8 +17,11 @@ import torch
 from hostile import FAILURES, HOSTILE
 from hostile_runs import BAD, Flat, Plain, Worded, flat, registry, run, toy
 
-from bench import BenchError, Images, PluginError
+from bench import BenchError, Images, PluginError, plugins
+from bench.cli import run_command_line
 from bench.guard import calling
+from bench.pipeline import run_one
+from bench.records import RunRequest
 from bench.system import global_state
 
 
@@ -119,6 +122,8 @@ def test_state_of_a_library_that_the_plugin_is_the_first_to_load_is_put_back_too
     program = """
 import sys
 from bench.guard import calling
+from bench.pipeline import run_one
+from bench.records import RunRequest
 assert "torch" not in sys.modules
 with calling("bench-bad", "import", "bad"):
     import torch
@@ -129,13 +134,15 @@ with calling("bench-bad", "import", "bad"):
 assert (torch.get_num_threads(), torch.get_default_dtype()) == (before[0], torch.float32)
 assert torch.equal(torch.get_rng_state(), before[1])
 """
-    subprocess.run([sys.executable, "-c", program], check=True)
+    subprocess.run([sys.executable, "-P", "-c", program], check=True)
 
 
 def test_what_a_plugin_prints_from_python_c_or_a_child_goes_to_standard_error():
     program = """
 import os, sys
 from bench.guard import calling
+from bench.pipeline import run_one
+from bench.records import RunRequest
 print("first")
 with calling("bench-bad", "build", "model"):
     print("from Python")
@@ -144,7 +151,7 @@ with calling("bench-bad", "build", "model"):
     os.system("echo from a child")
 print("last")
 """
-    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-P", "-c", program], check=True, capture_output=True, text=True)
     assert done.stdout == "first\nlast\n"
     assert sorted(done.stderr.splitlines()) == ["from C", "from Python", "from Python", "from a child"]
 
@@ -332,8 +339,6 @@ def test_an_unsound_model_is_a_failing_row_and_no_number(name, tmp_path):
 
 
 def test_a_model_that_lost_state_fails_again_when_it_is_run_again(tmp_path):
-    from bench.pipeline import run_one
-
     plugins = registry(Forgetful)
     with pytest.raises(PluginError) as caught:
         run(tmp_path, plugins)
@@ -465,3 +470,30 @@ def test_what_cannot_be_shown_is_a_note_and_the_run_is_done(error, tmp_path, mon
     assert folder.done
     notes = folder.read_about().remarks
     assert any(note.startswith("no picture") and type(error).__name__ in note for note in notes)
+
+
+def test_debug_before_or_behind_a_command_prints_where_a_plugin_failed(tmp_path, monkeypatch, capsys):
+    class Failing(Plain):
+        def loss(self, features, truth, generator):
+            raise ZeroDivisionError("[/b]")
+
+    monkeypatch.setattr(plugins, "installed", lambda: registry(Failing))
+    command = ["run", "--model", "m", "--dataset", "toy", "--out", str(tmp_path / "runs"), "--cache", str(tmp_path)]
+    assert run_command_line(command) == 2
+    line = capsys.readouterr().err
+    assert line.startswith("error: bench-bad 2.1 (bad), train of model 'm', ")
+    assert line.endswith("ZeroDivisionError: [/b]\n")
+    assert len(line.splitlines()) == 1
+    for given in (["--debug", *command], [*command, "--debug"]):
+        assert run_command_line(given) == 2
+        told = capsys.readouterr().err
+        assert told.count("Traceback (most recent call last)") == 1
+        assert told.endswith(line)
+
+
+def test_a_run_of_a_model_named_with_its_distribution_is_the_run_of_the_bare_name(tmp_path):
+    request = {"out": tmp_path / "runs", "cache": tmp_path / "cache"}
+    bare = run_one(RunRequest("m", "toy", **request), registry())
+    whole = run_one(RunRequest("bench-bad:m", "bench-good:toy", "bench-good:flat", **request), registry())
+    assert whole.path == bare.path
+    assert whole.config["model"]["distribution"] == "bench-bad"
