@@ -85,6 +85,14 @@ def build_backbone(plan: Plan) -> Backbone:
     return replace(built, code=f"{host_code()['features']} {plugin_code(plan.backbone)}")
 
 
+def make_backbone(found: Found[BackboneSpec], request: BackboneRequest) -> Backbone:
+    """Return the backbone that the plugin builds of ``request``, looked at. Raises ``BenchError`` naming the plugin."""
+    with calling(found.origin, "build backbone", f"backbone '{found.spec.name}'", seed=0):
+        backbone = found.spec.build(request)
+        check_backbone(backbone)
+    return backbone
+
+
 def choose_protocol(plan: Plan, parts: Parts) -> protocols.Protocol:
     """Return the protocol asked for, or the data set's. Raises ``UsageError`` where it does not fit the labels."""
     protocol = protocols.get(plan.request.protocol or parts.dataset.protocol)
@@ -242,10 +250,7 @@ def _cached_backbone(
     cache: Path,
     variant: str,
 ) -> Backbone:
-    with calling(found.origin, "build backbone", f"backbone '{found.spec.name}'", seed=0):
-        backbone = found.spec.build(BackboneRequest(dict(options), weights, cache, variant))
-        check_backbone(backbone)
-    return backbone
+    return make_backbone(found, BackboneRequest(dict(options), weights, cache, variant))
 
 
 @lru_cache(maxsize=2)

@@ -497,3 +497,31 @@ def test_a_run_of_a_model_named_with_its_distribution_is_the_run_of_the_bare_nam
     whole = run_one(RunRequest("bench-bad:m", "bench-good:toy", "bench-good:flat", **request), registry())
     assert whole.path == bare.path
     assert whole.config["model"]["distribution"] == "bench-bad"
+
+
+def test_a_plugins_pictures_count_in_the_key_behind_their_name_and_in_part():
+    from bench.code import images_code
+    from bench.data.guarded import named_images
+    from bench.data.splits import subset
+
+    class Pictures(Images):
+        images = ["no pictures of the host"]  # noqa: RUF012 - a plugin's own attribute
+
+        def __len__(self):
+            return 24
+
+        def read(self, index):
+            return np.zeros((4, 4, 3), np.uint8)
+
+        def describe(self, index):
+            return str(index)
+
+        def content_hash(self):
+            return "made up"
+
+    plain = toy(Pictures())
+    own = images_code(plain.test.images)
+    named = named_images(plain, BAD)
+    assert own
+    assert images_code(named.test.images) == images_code(subset(named.test, [0, 1], "part").images) == own
+    assert images_code(named.train.images) == ""
