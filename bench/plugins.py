@@ -21,6 +21,7 @@ from bench import hookspecs
 from bench.contracts import BackboneSpec, DatasetSpec, ModelSpec, TrackerSpec
 from bench.errors import BenchError, PluginError, UsageError, unknown
 from bench.guard import HOST, calling
+from bench.options import Option
 
 BLOCK_VARIABLE = "BENCH_WITHOUT"
 """Environment variable: comma-separated distributions or entry-point names that are not loaded."""
@@ -270,6 +271,21 @@ def _returned(hook: pluggy.HookCaller, kind: type[Any]) -> list[Any]:
     for spec in specs:
         if not isinstance(spec, kind):
             raise PluginError(f"{hook.name} returned a {type(spec).__name__}, must return bench.{kind.__name__}")
-        if not isinstance(spec.name, str) or not NAME.fullmatch(spec.name):
-            raise PluginError(f"{hook.name}: name {spec.name!r}, allowed: letters, digits and _ . + - @, no blanks")
+        if fault := _fault(spec):
+            raise PluginError(f"{hook.name}: {fault}")
     return specs
+
+
+def _fault(spec: Any) -> str:
+    """Return what of a spec cannot be typed, printed or called; empty: nothing."""
+    if not isinstance(spec.name, str) or not NAME.fullmatch(spec.name):
+        return f"name {spec.name!r}, allowed: letters, digits and _ . + - @, no blanks"
+    if not isinstance(getattr(spec, "summary", ""), str):
+        return f"'{spec.name}': summary {spec.summary!r}, must be text"
+    options = getattr(spec, "options", ())
+    if not isinstance(options, tuple) or not all(isinstance(option, Option) for option in options):
+        return f"'{spec.name}': options must be a tuple of bench.Option"
+    for call in ("build", "open"):
+        if hasattr(spec, call) and not callable(getattr(spec, call)):
+            return f"'{spec.name}': {call} is a {type(getattr(spec, call)).__name__}, must be a function"
+    return ""

@@ -22,6 +22,7 @@ from bench.cli import run_command_line
 from bench.guard import calling
 from bench.pipeline import run_one
 from bench.records import RunRequest
+from bench.store.runs import find
 from bench.system import global_state
 
 
@@ -124,6 +125,7 @@ import sys
 from bench.guard import calling
 from bench.pipeline import run_one
 from bench.records import RunRequest
+from bench.store.runs import find
 assert "torch" not in sys.modules
 with calling("bench-bad", "import", "bad"):
     import torch
@@ -143,6 +145,7 @@ import os, sys
 from bench.guard import calling
 from bench.pipeline import run_one
 from bench.records import RunRequest
+from bench.store.runs import find
 print("first")
 with calling("bench-bad", "build", "model"):
     print("from Python")
@@ -525,3 +528,20 @@ def test_a_plugins_pictures_count_in_the_key_behind_their_name_and_in_part():
     assert own
     assert images_code(named.test.images) == images_code(subset(named.test, [0, 1], "part").images) == own
     assert images_code(named.train.images) == ""
+
+
+def test_ctrl_c_while_a_plugin_computes_ends_the_command_and_the_run_is_unfinished_not_failed(
+    tmp_path, monkeypatch, capsys
+):
+    class Interrupted(Plain):
+        def loss(self, features, truth, generator):
+            with contextlib.suppress(BaseException):
+                signal.raise_signal(signal.SIGINT)
+            return super().loss(features, truth, generator)
+
+    monkeypatch.setattr(plugins, "installed", lambda: registry(Interrupted))
+    command = ["run", "--model", "m", "--dataset", "toy", "--out", str(tmp_path / "runs"), "--cache", str(tmp_path)]
+    assert run_command_line(command) == 130
+    assert capsys.readouterr().err.startswith("stopped; what is finished is kept")
+    (folder,) = find(tmp_path / "runs")
+    assert folder.summary().state == "unfinished"

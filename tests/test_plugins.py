@@ -95,6 +95,18 @@ BROKEN: dict[str, tuple[Callable[[], object], str]] = {
         lambda: hook("bench_models", ["asl"]),
         "bench_models returned a str, must return bench.ModelSpec",
     ),
+    "options that are none": (
+        lambda: hook("bench_models", [spec("asl", options=("gamma",))]),
+        "bench_models: 'asl': options must be a tuple of bench.Option",
+    ),
+    "options in a list": (
+        lambda: hook("bench_models", [spec("asl", options=[bench.Option("gamma", 1, "power")])]),
+        "bench_models: 'asl': options must be a tuple of bench.Option",
+    ),
+    "build that is no function": (
+        lambda: hook("bench_models", [bench.ModelSpec("asl", "a loss", "scores", "bench_asl.build")]),  # type: ignore[arg-type]
+        "bench_models: 'asl': build is a str, must be a function",
+    ),
     "spec of another hook": (
         lambda: hook("bench_datasets", [spec("asl")]),
         "bench_datasets returned a ModelSpec, must return bench.DatasetSpec",
