@@ -19,13 +19,18 @@ def run_options(root):
     return (*options, "--backbone", "timm/test_resnet", "--set", "backbone.size=32", "--out", root / "runs")
 
 
+TRAINING = {
+    "knn": ("--set", "backbone.init=random", "--set", "neighbours=5"),
+    "sees-image": ("--set", "backbone.init=random", "--set", "epochs=30", "--set", "learning_rates=3e-2"),
+}
+"""What is not trained as ``FAST`` says."""
+
+
 def export_models(root, models=MODELS):
     """Run each of ``models`` on small pictures and export it to ``root / model``."""
-    if not (root / "corel").exists():
-        write_corel(root / "corel")
+    write_corel(root / "corel")
     for model in models:
-        fast = FAST if model != "knn" else ("--set", "backbone.init=random", "--set", "neighbours=5")
-        assert bench("run", "--model", model, *run_options(root), *fast) == 0
+        assert bench("run", "--model", model, *run_options(root), *TRAINING.get(model, FAST)) == 0
         assert bench("export", run_of(root, model).path, "--out", root / model) == 0
     return root
 

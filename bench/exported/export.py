@@ -89,7 +89,7 @@ def check(encoder: Any, model: Any, description: Description, folder: Path, imag
 
     def add(name: str, found: FloatArray, expected: Any, batch: int) -> None:
         difference = relative(found, expected.float().numpy())
-        checks.append(Check(f"{name} = torch", "relative", allowed, difference, len(found), batch))
+        checks.append(Check(name, "relative", allowed, difference, len(found), batch))
 
     with torch.inference_mode():
         for name, pixels in (("random images", noise), ("real images", images)):
@@ -99,8 +99,8 @@ def check(encoder: Any, model: Any, description: Description, folder: Path, imag
             expected = results if isinstance(results, tuple) else (results,)
             for batch in (*BATCHES, DEFAULT_BATCH):
                 encoded = Encoder(folder, rows=batch).encode(pixels)
-                for what, found, wanted in zip(("encoder", "encoder's start states"), encoded, expected, strict=False):
-                    add(f"{what}, {name},", found, wanted, batch)
+                for what, found, wanted in zip(("encoder", "start states"), encoded, expected, strict=False):
+                    add(f"{what} = torch, {name}", found, wanted, batch)
         if description.kind == "sequence":
             network = OnnxStepNetwork(folder, description)
             for batch in (1, 40):
@@ -109,7 +109,7 @@ def check(encoder: Any, model: Any, description: Description, folder: Path, imag
                 found_step = network.step(labels, states)
                 torch_step = _step(model)(torch.from_numpy(labels), torch.from_numpy(states))
                 for what, one, other in zip(("terms", "states"), found_step, torch_step, strict=True):
-                    add(f"step, {what},", one, other, batch)
+                    add(f"step's {what} = torch", one, other, batch)
     return checks
 
 
@@ -122,8 +122,8 @@ def require_equal(checks: list[Check], description: Description) -> None:
     worst = failed[difference]
     advice = "Try: --precision fp32" if description.precision != "fp32" else "See: bench validate"
     raise ModelError(
-        f"export: {worst.name}{worst.at} does not hold: they differ by {worst.shown(difference)},"
-        f" allowed: {worst.shown(worst.allowed)}; nothing was written. {advice}"
+        f"export: '{worst.name}'{worst.at} does not hold: found {worst.shown(difference)}{worst.of}, allowed:"
+        f" {worst.shown(worst.allowed)}; nothing was written. {advice}"
     )
 
 

@@ -48,9 +48,14 @@ class Check:
         """Return at which batch size, in words."""
         return f" at batch size {self.batch}" if self.batch else ""
 
+    @property
+    def of(self) -> str:
+        """Return what a difference is a part of, in words."""
+        return " of the largest value" if self.unit == "relative" else " of the images"
+
     def shown(self, value: float) -> str:
-        """Return ``value`` in words."""
-        return f"{value:.1e} relative" if self.unit == "relative" else f"{value:.1%} of images"
+        """Return ``value`` as it is printed."""
+        return f"{value:.1e}" if self.unit == "relative" else f"{value:.1%}"
 
 
 @dataclass(frozen=True, slots=True)

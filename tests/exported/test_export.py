@@ -225,7 +225,7 @@ def test_an_export_that_differs_from_torch_is_refused(exported, monkeypatch, tmp
     monkeypatch.setattr("bench.exported.export.TOLERANCE", {"fp32": 0.0})
     assert bench("export", run_of(exported, "bce").path, "--out", tmp_path / "model") == 2
     told = capsys.readouterr().err.strip()
-    assert re.search(r"encoder, .* images, = torch at batch size \d+ does not hold: they differ by .* allowed: 0", told)
+    assert re.search(r"'encoder = torch, .* images' at batch size \d+ does not hold: found .* allowed: 0", told)
     assert len(told.splitlines()) == 1
     assert list(tmp_path.iterdir()) == []
 

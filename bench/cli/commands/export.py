@@ -73,16 +73,14 @@ def export(  # noqa: PLR0917 - the parser passes options by name
 
 def _lines(checks: Sequence[Check]) -> Iterator[str]:
     """Yield a line for each comparison: the largest difference over its batch sizes."""
-    names = dict.fromkeys(check.name for check in checks)
-    for name in names:
+    row = "{:<38} {:>8} {:>8} {:>6}  {}"
+    yield row.format("checked", "found", "allowed", "of", "batch sizes")
+    for name in dict.fromkeys(check.name for check in checks):
         alike = [check for check in checks if check.name == name]
-        if alike[0].difference is None:
-            yield f"not checked {name}: {alike[0].reason}"
-            continue
         worst = max(alike, key=lambda check: check.difference or 0.0)
-        batches = ", ".join(str(check.batch) for check in alike)
-        most = max(check.count for check in alike)
-        yield (
-            f"checked     {name}: {worst.shown(worst.difference or 0.0)}"
-            f" (allowed {worst.shown(worst.allowed)}; {most} at batch sizes {batches})"
-        )
+        if worst.difference is None:
+            yield f"not checked: {name}: {worst.reason}"
+            continue
+        batches, most = ", ".join(str(check.batch) for check in alike), max(check.count for check in alike)
+        yield row.format(name, worst.shown(worst.difference), worst.shown(worst.allowed), most, batches)
+    yield "Differences are parts of the largest value; percent: images with another label set."
