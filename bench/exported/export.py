@@ -115,15 +115,14 @@ def check(encoder: Any, model: Any, description: Description, folder: Path, imag
 
 def require_equal(checks: list[Check], description: Description) -> None:
     """Raise ``ModelError`` naming the worst of the comparisons that found more than is allowed."""
-    failed = {float(check.difference or 0.0): check for check in checks if not check.passed}
+    failed = [check for check in checks if not check.passed]
     if not failed:
         return
-    difference = max(failed, key=lambda value: np.inf if np.isnan(value) else value)
-    worst = failed[difference]
+    worst = max(failed, key=lambda check: check.excess)
     advice = "Try: --precision fp32" if description.precision != "fp32" else "See: bench validate"
     raise ModelError(
-        f"export: '{worst.name}'{worst.at} does not hold: found {worst.shown(difference)}{worst.of}, allowed:"
-        f" {worst.shown(worst.allowed)}; nothing was written. {advice}"
+        f"export: '{worst.name}'{worst.at} does not hold: found {worst.shown(worst.difference or 0.0)}{worst.of},"
+        f" allowed: {worst.shown(worst.allowed)}; nothing was written. {advice}"
     )
 
 

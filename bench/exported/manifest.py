@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -42,6 +43,12 @@ class Check:
     def passed(self) -> bool:
         """Return whether the difference is allowed; a comparison that was not done has not failed."""
         return self.difference is None or self.difference <= self.allowed  # NaN is not
+
+    @property
+    def excess(self) -> float:
+        """Return how many times what is allowed was found; what is not a number is beyond all."""
+        found = self.difference or 0.0
+        return math.inf if math.isnan(found) or not self.allowed else found / self.allowed
 
     @property
     def at(self) -> str:
