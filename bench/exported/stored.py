@@ -17,17 +17,24 @@ from bench.exported.predict import Answers, Predictor
 from bench.records import BoolArray, FloatArray, Images, IntArray, Split
 from bench.store.run_folder import RunFolder
 
-TOLERANCE = {"fp32": 1e-4, "fp16": 2e-2}
-"""Largest difference of a score, relative to the largest magnitude of the stored ones."""
+TOLERANCE = {"fp32": 1e-4, "fp16": 5e-2}
+"""Largest difference of a score, relative to the largest magnitude of the stored ones.
+
+Seen with MobileNetV2 on photographs: 3e-6 in single precision; in half precision 1.5e-2 of logits, and 2.2e-2 of a
+sequence model's probabilities, which a small difference of logits moves further.
+"""
 
 TOLERANCE_OF_CUDA = 1e-2
 """The same where the run was computed by CUDA, whose convolutions round to TF32's 10 bits. An estimate."""
 
-TOLERANCE_OF_PIXELS = 2e-2
+TOLERANCE_OF_PIXELS = 1e-2
 """The least that is allowed of pixels.onnx: Pillow's weights are fixed-point, and a pixel may differ by a level."""
 
-OTHER_SETS = {"fp32": 0.01, "fp16": 0.1}
-"""Largest share of images with another label set; one image is always allowed. Searches turn at near ties."""
+OTHER_SETS = {"fp32": 0.01, "fp16": 0.15}
+"""Largest share of images with another label set; one image is always allowed.
+
+Searches turn at near ties: in half precision 6 % of photographs did, of a sequence model that was hardly trained.
+"""
 
 OTHER_SETS_OF_PIXELS = 0.1
 """The same of pixels.onnx, at least."""

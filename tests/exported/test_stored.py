@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -16,6 +17,20 @@ from bench import plugins
 from bench.exported import export, predict, preprocess_onnx, publish, stored
 from bench.exported.manifest import open_whole
 from bench.exported.predict import Answers, Predictor
+
+
+@pytest.fixture
+def written(exported, monkeypatch):
+    """Files that were exported before stand for a new export of the same model: what follows is what is tested."""
+
+    def copied(backbone, model, description, folder, **_):
+        for path in (exported / description.model).iterdir():
+            if path.name != "manifest.json":
+                shutil.copy(path, folder)
+        return []
+
+    monkeypatch.setattr(export, "export", copied)
+    return exported
 
 
 def refused(exported, out, capsys, pattern, model="bce"):
@@ -44,7 +59,7 @@ def test_another_preprocessing_than_the_runs_is_refused_though_the_network_is_ri
 
 
 @pytest.mark.parametrize("batch", [1, 2, 7, 16])
-def test_a_difference_at_one_batch_size_is_refused_and_named(exported, tmp_path, monkeypatch, capsys, batch):
+def test_a_difference_at_one_batch_size_is_refused_and_named(written, tmp_path, monkeypatch, capsys, batch):
     model = "cnn-rnn" if batch == 7 else "bce"
     answers = Predictor.answers
 
@@ -53,11 +68,11 @@ def test_a_difference_at_one_batch_size_is_refused_and_named(exported, tmp_path,
             yield replace(found, scores=found.scores + 0.5) if self.encoder.rows == batch else found
 
     monkeypatch.setattr(Predictor, "answers", wrong)
-    refused(exported, tmp_path / "model", capsys, rf"'image files = stored scores' at batch size {batch} does", model)
+    refused(written, tmp_path / "model", capsys, rf"'image files = stored scores' at batch size {batch} does", model)
 
 
 @pytest.mark.parametrize("model", ["bce", "cnn-rnn"])
-def test_other_label_sets_of_the_same_scores_are_refused(exported, tmp_path, monkeypatch, capsys, model):
+def test_other_label_sets_of_the_same_scores_are_refused(written, tmp_path, monkeypatch, capsys, model):
     answer = Predictor.answer
 
     def fewer(self, encoded):
@@ -68,7 +83,7 @@ def test_other_label_sets_of_the_same_scores_are_refused(exported, tmp_path, mon
     pattern = (
         r"'(image files|pixels.onnx) = stored label sets' at batch size \d+ does not hold: found 100.0% of the images"
     )
-    refused(exported, tmp_path / "model", capsys, pattern, model)
+    refused(written, tmp_path / "model", capsys, pattern, model)
 
 
 def test_pixels_that_are_preprocessed_in_another_way_are_refused(exported, tmp_path, monkeypatch, capsys):
@@ -131,10 +146,10 @@ def test_every_comparison_is_printed_with_its_value_and_what_is_allowed(exported
     command = ("export", run_of(exported, "cnn-rnn").path, "--out", tmp_path / "model", "--precision", "fp16")
     assert bench(*command) == 0
     told = capsys.readouterr().out
-    for name in ("encoder = torch, real images", "step's terms = torch", "image files = stored scores"):
-        assert re.search(rf"^{name} +\d\.\de-\d\d +2.0e-02 +\d+  1, ", told, re.MULTILINE), told
+    for name, allowed in (("encoder = torch, real images", "2.0e-02"), ("image files = stored scores", "5.0e-02")):
+        assert re.search(rf"^{name} +\d\.\de-\d\d +{allowed} +\d+  1, ", told, re.MULTILINE), told
     for name in ("image files = stored label sets", "pixels.onnx = stored label sets"):
-        assert re.search(rf"^{name} +\d+\.\d% +10.0% +20  1", told, re.MULTILINE), told
+        assert re.search(rf"^{name} +\d+\.\d% +15.0% +20  1", told, re.MULTILINE), told
     assert all(len(line) <= 80 for line in told.splitlines() if " = " in line)
 
 
@@ -236,14 +251,15 @@ def test_a_model_that_onnx_cannot_say_is_one_line_and_leaves_nothing(exported, t
     refused(exported, tmp_path / "model", capsys, pattern, "branches")
 
 
-def test_the_test_images_of_another_part_are_refused(exported, tmp_path, monkeypatch, capsys):
+def test_the_test_images_of_another_part_are_refused(written, tmp_path, monkeypatch, capsys):
     against = publish.against_stored
     monkeypatch.setattr(
         publish, "against_stored", lambda out, run, test: against(out, run, replace(test, ids=test.ids[::-1]))
     )
-    refused(exported, tmp_path / "model", capsys, "the test images are not those of this run. Try: --data-root DIR")
+    refused(written, tmp_path / "model", capsys, "the test images are not those of this run. Try: --data-root DIR")
 
 
 def test_the_tolerances_are_those_that_the_documents_state():
     assert export.TOLERANCE == {"fp32": 1e-4, "fp16": 2e-2}
-    assert stored.OTHER_SETS == {"fp32": 0.01, "fp16": 0.1}
+    assert stored.TOLERANCE == {"fp32": 1e-4, "fp16": 5e-2}
+    assert stored.OTHER_SETS == {"fp32": 0.01, "fp16": 0.15}
