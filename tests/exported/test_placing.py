@@ -94,7 +94,7 @@ CHILD = textwrap.dedent(
 
 
 def child(*arguments):
-    """What a process of its own prints, and what OUT then holds: ``export OUT NAME``, ``kill OUT EARLIER``, ``fill OUT``."""
+    """What a process prints: told ``export OUT NAME``, ``kill OUT EARLIER`` or ``fill OUT``; last, what OUT holds."""
     command = [sys.executable, "-P", "-c", CHILD, *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.stderr == ""
