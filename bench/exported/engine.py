@@ -65,6 +65,7 @@ def describe(session: Any, path: Path) -> Description:
 class Encoder:
     """``encoder.onnx``: preprocessed images (n, 3, size, size) -> scores (n, labels), or image terms (n, D).
 
+    Of a model whose memory sees the image there are also start states, (n, S).
     ``rows`` images are computed at once, the last call padded, so that the number of images changes no result.
     """
 
@@ -73,29 +74,35 @@ class Encoder:
         self._session = open_session(path, device, threads)
         self.description = describe(self._session, path)
         self.device, self.rows = device, rows
-        self._output = self._session.get_outputs()[0].name
+        self._outputs = [output.name for output in self._session.get_outputs()]
+        self._check(path)
 
     def __call__(self, pixels: FloatArray) -> FloatArray:
-        """Return the results for ``pixels``. Raises ``ModelError`` where the device's memory is too small."""
+        """Return scores or image terms of ``pixels``. Raises ``ModelError`` where the device's memory is too small."""
+        return self.encode(pixels)[0]
+
+    def encode(self, pixels: FloatArray) -> list[FloatArray]:
+        """Return every output for ``pixels``, one array each. Raises ``ModelError`` as a call does."""
         results = []
         for start in range(0, len(pixels), self.rows):
             chunk = pixels[start : start + self.rows]
             padded = np.zeros((self.rows, *pixels.shape[1:]), dtype=np.float32)
             padded[: len(chunk)] = chunk
-            results.append(self.run(padded)[: len(chunk)])
-        return np.concatenate(results)
+            results.append([output[: len(chunk)] for output in self.run(padded)])
+        return [np.concatenate(outputs) for outputs in zip(*results, strict=True)]
 
-    def run(self, pixels: FloatArray) -> FloatArray:
-        """Return the results of one call with exactly these images."""
+    def run(self, pixels: FloatArray) -> list[FloatArray]:
+        """Return the outputs of one call with exactly these images."""
         try:
             if self.device == "cpu":
-                result: FloatArray = self._session.run([self._output], {"pixels": pixels})[0]
-                return result
+                results: list[FloatArray] = self._session.run(self._outputs, {"pixels": pixels})
+                return results
             binding = self._session.io_binding()
             binding.bind_cpu_input("pixels", pixels)
-            binding.bind_output(self._output)  # to host memory: it is small, and the features stay on the GPU
+            for name in self._outputs:
+                binding.bind_output(name)  # to host memory: it is small, and the features stay on the GPU
             self._session.run_with_iobinding(binding)
-            bound: FloatArray = binding.copy_outputs_to_cpu()[0]
+            bound: list[FloatArray] = binding.copy_outputs_to_cpu()
             return bound
         except Exception as error:
             if "memory" not in str(error).lower() and "alloc" not in str(error).lower():
@@ -103,6 +110,26 @@ class Encoder:
             raise ModelError(
                 f"out of memory with {len(pixels)} images at once. Try: --batch {self.rows // 2}"
             ) from error
+
+    def _check(self, path: Path) -> None:
+        """Raise ``ModelError`` where inputs and outputs are not those that the description tells of."""
+        described = self.description
+        scores = described.kind == "scores"
+        expected = (
+            ["scores"] if scores else ["image_terms", "start_states"] if described.sees_image else ["image_terms"]
+        )
+        side, labels = described.preprocessing.size, len(described.labels)
+        inputs = {entry.name: entry.shape[1:] for entry in self._session.get_inputs()}
+        width = self._session.get_outputs()[0].shape[-1]
+        for what, found, allowed in (
+            ("takes", inputs, {"pixels": [3, side, side]}),
+            ("gives", self._outputs, expected),
+            ("gives scores of", width if scores else labels, labels),
+        ):
+            if found != allowed:
+                raise ModelError(
+                    f"{path} {what} {found}, its description says {allowed}. Try: bench export RUN --out DIR"
+                )
 
 
 class OnnxStepNetwork:
@@ -116,6 +143,13 @@ class OnnxStepNetwork:
         if describe(self._session, path).weights_hash != description.weights_hash:
             raise ModelError(f"{path} and {folder / ENCODER} are of different models. Try: bench export RUN --out DIR")
         arrays = read_arrays(find(folder, DECODER))
+        for name, dimensions in (("output", 2), ("bias", 1), ("start_states", 2)):
+            array = arrays.get(name)
+            if array is None or array.dtype != np.float32 or array.ndim != dimensions:
+                raise ModelError(
+                    f"{folder / DECODER} lacks {name}, float32 of {dimensions} axes. Try: bench export RUN --out DIR"
+                )
+        # Where the memory sees the image, start states are the encoder's, and these are of no image: (0, S).
         self.output, self.bias, self.start_states = arrays["output"], arrays["bias"], arrays["start_states"]
         if len(self.output) != len(description.labels) + 1:
             raise ModelError(

@@ -1,4 +1,4 @@
-"""A stored run as ONNX files that need neither torch nor the data set, checked against torch."""
+"""A trained model as ONNX files that need neither torch nor the data set, checked against torch."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ import numpy as np
 
 from bench.errors import ModelError
 from bench.exported.engine import Encoder, OnnxStepNetwork
+from bench.exported.manifest import Check
 from bench.exported.model_folder import DECODER, ENCODER, KEY, PIXELS, STEP, Description
 from bench.exported.onnx_files import to_fp16, write_onnx
+from bench.exported.stored import BATCHES, DEFAULT_BATCH, relative
 from bench.records import BoolArray, FloatArray
 from bench.system.files import atomic_path
 
@@ -28,76 +30,103 @@ def export(
     folder: Path,
     *,
     dimensions: int,
-    images: FloatArray,
+    images: FloatArray | None = None,
     sequences: list[tuple[int, ...]] | None = None,
-) -> dict[str, float]:
-    """Write the model to ``folder`` and return the largest relative difference from torch of each file.
+) -> list[Check]:
+    """Write the model's files to ``folder``, which has no manifest yet, and return how far they are from torch.
 
     ``backbone`` gives ``dimensions`` features. ``images`` (n, 3, size, size) are real preprocessed images to check
     on, beside random ones. ``sequences`` are training label sequences, whose prefixes a sequence model's decoder
     then knows from the start.
-    Raises ``ModelError`` where ONNX Runtime differs from torch by more than ``TOLERANCE``.
+    Raises ``ModelError`` where the model cannot be written as ONNX, or differs from torch by more than is allowed.
     """
     import torch
 
     from bench.exported.preprocess_onnx import with_preprocessing
 
-    folder.mkdir(parents=True, exist_ok=True)
     sequence = description.kind == "sequence"
     encoder = _encoder(backbone, model, sequence).eval()
-    batch = torch.from_numpy(np.ascontiguousarray(images[:2].repeat(2, axis=0)[:2]))
-    output = "image_terms" if sequence else "scores"
-    write_onnx(encoder, (batch,), ["pixels"], [output], folder / ENCODER, {KEY: description.to_json()})
+    size = description.preprocessing.size
+    outputs = ["scores"]
+    if sequence:
+        outputs = ["image_terms", "start_states"] if model.sees_image else ["image_terms"]
+    metadata = {KEY: description.to_json()}
+    write_onnx(encoder, (torch.zeros(2, 3, size, size),), ["pixels"], outputs, folder / ENCODER, metadata)
     start_states = export_step(model, description, folder, dimensions) if sequence else None
     if description.precision == "fp16":
         to_fp16(folder / ENCODER)
-    differences = check(encoder, model, description, folder, images)
+    checks = check(encoder, model, description, folder, images)
+    require_equal(checks, description)
     if start_states is not None and not model.sees_image and sequences:
         known = known_prefixes(OnnxStepNetwork(folder, description), sequences)
         _write_decoder(model, folder / DECODER, {"start_states": start_states} | known)
     with atomic_path(folder / PIXELS) as temporary:
         with_preprocessing(folder / ENCODER, temporary, description.preprocessing)
-    return differences
+    return checks
 
 
 def export_step(model: Any, description: Description, folder: Path, dimensions: int) -> FloatArray:
-    """Write a sequence model's step network and decoder arrays to ``folder``; return its start states, (1, S)."""
+    """Write a sequence model's step network and decoder arrays to ``folder``; return its start states.
+
+    They are (1, S), or (0, S) where the memory sees the image: the encoder then gives each image's.
+    """
     import torch
 
-    start_states: FloatArray = model.start_states(torch.zeros(1, dimensions)).float().detach().numpy()
-    inputs = torch.zeros(2, dtype=torch.long), torch.zeros(2, start_states.shape[1])
+    states: FloatArray = model.start_states(torch.zeros(1, dimensions)).float().detach().numpy()
+    inputs = torch.zeros(2, dtype=torch.long), torch.zeros(2, states.shape[1])
     names, outputs = ["labels", "states"], ["terms", "next_states"]
     write_onnx(_step(model), inputs, names, outputs, folder / STEP, {KEY: description.to_json()})
+    start_states = states[:0] if model.sees_image else states
     _write_decoder(model, folder / DECODER, {"start_states": start_states})
     return start_states
 
 
-def check(encoder: Any, model: Any, description: Description, folder: Path, images: FloatArray) -> dict[str, float]:
-    """Return the largest relative difference between the files in ``folder`` and torch, on real and random input."""
+def check(encoder: Any, model: Any, description: Description, folder: Path, images: FloatArray | None) -> list[Check]:
+    """Return how far the files in ``folder`` are from torch, on real and random input and at several batch sizes."""
     import torch
 
     rng = np.random.default_rng(0)
-    noise = rng.standard_normal((3, *images.shape[1:]), dtype=np.float32)
-    differences = {}
+    side, allowed = description.preprocessing.size, TOLERANCE[description.precision]
+    noise = rng.standard_normal((DEFAULT_BATCH, 3, side, side), dtype=np.float32)
+    checks: list[Check] = []
+
+    def add(name: str, found: FloatArray, expected: Any, batch: int) -> None:
+        difference = relative(found, expected.float().numpy())
+        checks.append(Check(name, "relative", allowed, difference, len(found), batch))
+
     with torch.inference_mode():
-        session = Encoder(folder, rows=4)
-        for name, pixels in (("encoder, real images", images), ("encoder, random images", noise)):
-            differences[name] = _difference(session(pixels), encoder(torch.from_numpy(pixels)).numpy())
+        for name, pixels in (("random images", noise), ("real images", images)):
+            if pixels is None:
+                continue
+            results = encoder(torch.from_numpy(pixels))
+            expected = results if isinstance(results, tuple) else (results,)
+            for batch in (*BATCHES, DEFAULT_BATCH):
+                encoded = Encoder(folder, rows=batch).encode(pixels)
+                for what, found, wanted in zip(("encoder", "start states"), encoded, expected, strict=False):
+                    add(f"{what} = torch, {name}", found, wanted, batch)
         if description.kind == "sequence":
             network = OnnxStepNetwork(folder, description)
-            labels = np.arange(40) % (len(description.labels) + 2)
-            states = rng.standard_normal((40, network.start_states.shape[1]), dtype=np.float32)
-            found = network.step(labels, states)
-            expected = _step(model)(torch.from_numpy(labels), torch.from_numpy(states))
-            for name, one, other in zip(("step, terms", "step, states"), found, expected, strict=True):
-                differences[name] = _difference(one, other.numpy())
-    worst = max(differences, key=lambda name: differences[name])
-    if not differences[worst] <= TOLERANCE[description.precision]:
-        raise ModelError(
-            f"export: ONNX Runtime differs from torch by {differences[worst]:.1e} ({worst}),"
-            f" allowed: {TOLERANCE[description.precision]:.0e}. Try: --precision fp32"
-        )
-    return differences
+            for batch in (1, 40):
+                labels = np.arange(batch) % (len(description.labels) + 2)
+                states = rng.standard_normal((batch, network.start_states.shape[1]), dtype=np.float32)
+                found_step = network.step(labels, states)
+                torch_step = _step(model)(torch.from_numpy(labels), torch.from_numpy(states))
+                for what, one, other in zip(("terms", "states"), found_step, torch_step, strict=True):
+                    add(f"step's {what} = torch", one, other, batch)
+    return checks
+
+
+def require_equal(checks: list[Check], description: Description) -> None:
+    """Raise ``ModelError`` naming the worst of the comparisons that found more than is allowed."""
+    failed = [check for check in checks if not check.passed]
+    if not failed:
+        return
+    worst = max(failed, key=lambda check: check.excess)
+    advice = "Try: --precision fp32" if description.precision != "fp32" else "See: bench validate"
+    raise ModelError(
+        f"export: '{worst.name}'{worst.at} does not hold: found {worst.shown(worst.difference or 0.0)}{worst.of},"
+        f" allowed: {worst.shown(worst.allowed)}; nothing was written. {advice}"
+    )
 
 
 def known_prefixes(network: Any, sequences: list[tuple[int, ...]]) -> dict[str, Any]:
@@ -134,7 +163,10 @@ def _encoder(backbone: Any, model: Any, sequence: bool) -> Any:
 
         def forward(self, pixels: Any) -> Any:
             features = self.backbone(pixels)
-            return self.model.image_term(features) if sequence else self.model(features)
+            if not sequence:
+                return self.model(features)
+            terms = self.model.image_term(features)
+            return (terms, self.model.start_states(features)) if self.model.sees_image else terms
 
     return EncoderModule()
 
@@ -165,10 +197,6 @@ def _write_decoder(model: Any, path: Path, more: dict[str, Any]) -> None:
         } | more
     with atomic_path(path) as temporary:
         temporary.write_bytes(save({name: np.ascontiguousarray(array) for name, array in arrays.items()}))
-
-
-def _difference(found: FloatArray, expected: FloatArray) -> float:
-    return float(np.abs(found - expected).max() / max(float(np.abs(expected).max()), 1e-6))
 
 
 def label_sequences(truth: BoolArray, order: Any) -> list[tuple[int, ...]]:

@@ -1,38 +1,49 @@
 """An exported model's folder: which files it has, and what each ONNX file says of itself in its metadata.
 
-encoder.onnx          preprocessed images -> scores, or the image terms of a sequence model
+encoder.onnx          preprocessed images -> scores, or the image terms of a sequence model; where its memory sees the
+                      image, also the state that each image starts from
 pixels.onnx           one raw uint8 image -> the same, its preprocessing inside
 step.onnx             sequence models: previous label and state -> term of the prefix, next state
 decoder.safetensors   sequence models: output embedding, bias, start states, and prefixes known beforehand
+manifest.json         the SHA-256 of every other file, the description, and what was checked: bench/exported/manifest.py
 """
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from bench.errors import ModelError
+from bench.errors import BenchError, ModelError
 from bench.records import Activation, Preprocessing, ScoreKind, SearchOptions
+from bench.records.checks import require
 
-FORMAT = 1
-"""Version of the folder's layout and metadata. A folder of a newer one is refused, never guessed at."""
+FORMAT = 2
+"""Version of the folder's layout and metadata. A folder of another one is refused, never guessed at."""
 
 KEY = "multilabel-bench"
 """The ONNX metadata property that holds the description, as JSON."""
 
 ENCODER, PIXELS, STEP, DECODER = "encoder.onnx", "pixels.onnx", "step.onnx", "decoder.safetensors"
 
+LARGEST = {"beam_width": 1_000_000, "max_length": 1_000_000, "node_limit": 2**31 - 1}
+"""Most that a description may ask of a search: memory is finite."""
+
+LARGEST_SIDE = 16_384
+"""Largest side of a resized image that a description may ask for, in pixels."""
+
 
 @dataclass(frozen=True, slots=True)
 class Description:
     """What a user of an exported model must know; the same in every ONNX file of a folder.
 
-    ``labels`` are in the order of the scores. ``k`` is how many labels the protocol takes from scores, and
-    ``threshold`` the score from which a label is more likely present than not, ``None`` where scores have none.
-    ``search``, ``activation`` and ``sees_image`` belong to sequence models and are ``None`` elsewhere.
+    ``labels`` are in the order of the scores. ``k`` is how many labels the protocol takes from scores, and of a
+    sequence where ``cut_to_k``; ``threshold`` is the score from which a label is more likely present than not,
+    ``None`` where scores have none. ``search``, ``activation`` and ``sees_image`` belong to sequence models and are
+    ``None`` elsewhere. Raises ``DataError`` for a value that is none of what is allowed.
     """
 
     model: str
@@ -42,6 +53,7 @@ class Description:
     preprocessing: Preprocessing
     protocol: str
     k: int
+    cut_to_k: bool
     threshold: float | None
     search: SearchOptions | None
     activation: Activation | None
@@ -51,12 +63,55 @@ class Description:
     run: str
     versions: Mapping[str, str]
 
+    def __post_init__(self) -> None:
+        _check_fields(self, "")
+        _check_fields(self.preprocessing, "preprocessing ")
+        require(len(self.labels) > 0, "labels: there is none")
+        require(1 <= self.k <= len(self.labels), f"k is {self.k}, allowed: 1 to {len(self.labels)}, the labels")
+        sequence = self.kind == "sequence"
+        for name in ("search", "activation", "sees_image"):
+            present = getattr(self, name) is not None
+            require(present == sequence, f"{name} is {'given' if present else 'absent'} of a model of kind {self.kind}")
+        largest = max(self.preprocessing.size, self.preprocessing.resize)
+        require(0 < largest <= LARGEST_SIDE, f"images of {largest} pixels, allowed: 1 to {LARGEST_SIDE}")
+        if self.search is not None:
+            _check_fields(self.search, "search ")
+            for name, most in LARGEST.items():
+                value = getattr(self.search, name)
+                require(value <= most, f"search {name} is {value}, allowed: up to {most:,}")
+
     def to_json(self) -> str:
         """Return the metadata property's value."""
+        return json.dumps({"format": FORMAT, **self.to_values()})
+
+    def to_values(self) -> dict[str, Any]:
+        """Return what JSON holds of the description, for ``from_values``."""
         values = {entry.name: getattr(self, entry.name) for entry in fields(self)}
+        values["labels"], values["versions"] = list(self.labels), dict(self.versions)
         values["preprocessing"] = asdict(self.preprocessing)
+        for name in ("mean", "std"):
+            values["preprocessing"][name] = list(values["preprocessing"][name])
         values["search"] = asdict(self.search) if self.search else None
-        return json.dumps({"format": FORMAT, **values}, ensure_ascii=False)
+        return values
+
+
+def from_values(values: Any, path: Path) -> Description:
+    """Return what ``Description.to_values`` gave; raises ``ModelError`` naming what is wrong with it in ``path``."""
+    try:
+        preprocessing, search = dict(values["preprocessing"]), values["search"]
+        for name in ("mean", "std"):
+            preprocessing[name] = tuple(preprocessing[name])
+        built = {
+            "labels": tuple(values["labels"]) if isinstance(values["labels"], list) else values["labels"],
+            "preprocessing": Preprocessing(**preprocessing),
+            "search": None if search is None else SearchOptions(**search),
+        }
+        return Description(**(values | built))
+    except KeyError as error:
+        reason = f"it lacks {error}"
+    except (BenchError, ValueError, TypeError, AttributeError) as error:
+        reason = str(error)
+    raise ModelError(f"{path}: its description is damaged: {_short(reason)}. Try: bench export RUN --out DIR")
 
 
 def parse(text: str | None, path: Path) -> Description:
@@ -65,28 +120,37 @@ def parse(text: str | None, path: Path) -> Description:
         raise ModelError(
             f"{path} has no '{KEY}' metadata: it was not written by bench. Try: bench export RUN --out DIR"
         )
+    values = parse_json(text, path)
+    check_format(values.pop("format", None), path)
+    return from_values(values, path)
+
+
+def parse_json(text: str | bytes, path: Path) -> dict[str, Any]:
+    """Return the JSON object in ``text``; raises ``ModelError`` where it is none."""
     try:
-        values: dict[str, Any] = json.loads(text)
-        version = int(values.pop("format"))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ModelError(f"{path}: its metadata is damaged. Try: bench export RUN --out DIR") from error
-    if version > FORMAT:
+        values = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
+        raise ModelError(f"{path} is damaged: {_short(reason)}. Try: bench export RUN --out DIR") from error
+    if not isinstance(values, dict):
+        raise ModelError(f"{path} is damaged: found no JSON object. Try: bench export RUN --out DIR")
+    return values
+
+
+def check_format(found: Any, path: Path) -> None:
+    """Raise ``ModelError`` unless ``found`` is the version of the layout that this bench reads."""
+    if isinstance(found, bool) or not isinstance(found, int):
+        raise ModelError(f"{path} is damaged: its format is {_short(repr(found))}. Try: bench export RUN --out DIR")
+    if found > FORMAT:
         raise ModelError(
-            f"{path} was written by a newer bench: format {version}, this one reads up to {FORMAT}."
+            f"{path} was written by a newer bench: format {_short(str(found))}, this one reads {FORMAT}."
             " Try: pip install --upgrade multilabel-bench"
         )
-    try:
-        preprocessing = values["preprocessing"]
-        for name in ("mean", "std"):
-            preprocessing[name] = tuple(preprocessing[name])
-        values |= {
-            "labels": tuple(values["labels"]),
-            "preprocessing": Preprocessing(**preprocessing),
-            "search": SearchOptions(**values["search"]) if values["search"] else None,
-        }
-        return Description(**values)
-    except (ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"{path}: its metadata is incomplete ({error}). Try: bench export RUN --out DIR") from error
+    if found < FORMAT:
+        raise ModelError(
+            f"{path} was written by an older bench: format {_short(str(found))}, this one reads {FORMAT}."
+            " Try: bench export RUN --out DIR"
+        )
 
 
 def find(folder: Path, name: str = ENCODER) -> Path:
@@ -95,3 +159,35 @@ def find(folder: Path, name: str = ENCODER) -> Path:
     if not path.is_file():
         raise ModelError(f"no exported model at {folder}: {name} is absent. Try: bench export RUN --out {folder}")
     return path
+
+
+def _check_fields(record: Any, where: str) -> None:
+    """Raise ``DataError`` for a field of ``record`` whose value is not of the type it was declared with."""
+    for name, kind in get_type_hints(type(record)).items():
+        value = getattr(record, name)
+        words = ", ".join(get_args(kind)) if get_origin(kind) is Literal else getattr(kind, "__name__", str(kind))
+        require(_is_a(value, kind), f"{where}{name}: found {_short(repr(value))}, allowed: {words}")
+
+
+def _is_a(value: Any, kind: Any) -> bool:
+    """Return whether ``value`` is of the annotated type ``kind``; numbers must be finite, and no truth values."""
+    origin, inner = get_origin(kind), get_args(kind)
+    if origin is Literal:
+        return isinstance(value, str) and value in inner
+    if origin is tuple:
+        each = inner[:1] * len(value) if isinstance(value, tuple) and inner[-1] is ... else inner
+        return isinstance(value, tuple) and len(value) == len(each) and all(map(_is_a, value, each))
+    if origin is Mapping:
+        return isinstance(value, Mapping) and all(_is_a(one, inner[0]) for pair in value.items() for one in pair)
+    if inner:  # a union
+        return any(_is_a(value, one) for one in inner)
+    if kind in {int, float}:
+        number = isinstance(value, int if kind is int else int | float)
+        return number and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, kind)
+
+
+def _short(text: str) -> str:
+    """Return ``text`` on one line, of a length that a terminal shows."""
+    line = " ".join(text.split())
+    return line if len(line) <= 120 else f"{line[:117]}..."

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import logging
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from bench.errors import ModelError
 from bench.system.files import atomic_path
 
 
@@ -23,13 +25,13 @@ def write_onnx(  # noqa: PLR0917 - in the order of torch.onnx.export
     """Write ``module`` to ``path``, its first axis free, checked by onnx's own checker, with ``metadata`` in the file.
 
     ``inputs`` are example tensors, (batch, ...) with a batch of at least 2, as many as ``names``; ``outputs`` names
-    what the module returns.
+    what the module returns. Raises ``ModelError`` where ONNX cannot say what ``module`` does.
     """
     import onnx
     import torch
 
     batch = torch.export.Dim("batch")
-    with atomic_path(path) as temporary, _quiet():
+    with atomic_path(path) as temporary, _quiet(), _explained(path):
         program: Any = torch.onnx.export(
             module,
             inputs,
@@ -51,7 +53,7 @@ def to_fp16(path: Path) -> None:
     from onnxruntime.transformers.float16 import convert_float_to_float16
     from onnxruntime.transformers.onnx_model import OnnxModel
 
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _explained(path):
         warnings.simplefilter("ignore")
         half = convert_float_to_float16(onnx.load(path), keep_io_types=True)
         OnnxModel(half).topological_sort()
@@ -60,12 +62,30 @@ def to_fp16(path: Path) -> None:
 
 
 @contextlib.contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Turn whatever torch and onnx raise into one line that names the file; a full disk is none of theirs."""
+    try:
+        yield
+    except OSError:
+        raise
+    except Exception as error:
+        cause: BaseException = error
+        while cause.__cause__ is not None:
+            cause = cause.__cause__
+        lines = [line.strip() for line in str(cause).splitlines() if line.strip()] or ["no reason given"]
+        raise ModelError(
+            f"this model cannot be exported: {path.name} would need what torch.onnx cannot write:"
+            f" {type(cause).__name__}: {lines[0][:200]}"
+        ) from error
+
+
+@contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Silence the exporter, which warns of its own internals."""
+    """Silence the exporter, which warns of its own internals, and prints the whole graph where it fails."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
             warnings.simplefilter("ignore")
             yield
     finally:

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bench.data.images import FolderImages
 from bench.data.loading import load
 from bench.decode.decoder import Decoder, PrefixTree
 from bench.errors import ModelError
 from bench.exported.engine import Encoder, OnnxStepNetwork, choose_device
-from bench.records import FloatArray, Images
+from bench.exported.manifest import open_whole, read_manifest
+from bench.records import FloatArray, Images, IntArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,26 +29,48 @@ class Labelled:
     log_probability: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What a model says of n images: ``scores`` (n, labels), and ``chosen``, label numbers best or first emitted first.
+
+    ``sequences`` (n, longest) padded with -1, ``log_probabilities`` (n,) and ``complete`` (n,) are as in
+    ``bench.LabelSets``; ``None`` of a score model.
+    """
+
+    scores: FloatArray
+    chosen: tuple[tuple[int, ...], ...]
+    sequences: IntArray | None = None
+    log_probabilities: NDArray[np.float64] | None = None
+    complete: NDArray[np.bool_] | None = None
+
+
 class Predictor:
     """An exported model. ``device`` is ``auto``, ``cpu`` or ``cuda``; ``threads`` 0 takes every core.
 
-    Raises ``ModelError`` where a file of the folder is absent, damaged, foreign or from a newer version, and
-    ``NotRun`` where the device is not there.
+    Raises ``ModelError`` where a file of the folder is absent, not the one that was exported, foreign or from another
+    version, and ``NotRun`` where the device is not there.
     """
 
     def __init__(self, folder: Path, device: str = "cpu", threads: int = 0, batch: int = 16) -> None:
         device = choose_device(device)
+        manifest = open_whole(folder)
         self.encoder = Encoder(folder, device, threads, batch)
         self.description = self.encoder.description
+        if self.description != manifest.description:
+            raise ModelError(f"{folder}: its files and its manifest tell of different models. Try: export again")
         self.decoder: Decoder | None = None
-        if self.description.kind == "sequence":
-            if self.description.search is None or self.description.sees_image:
-                raise ModelError(f"{folder}: a sequence model whose memory sees the image cannot be predicted with yet")
+        if self.description.search is not None:
             network = OnnxStepNetwork(folder, self.description, device, threads)
-            tree = PrefixTree(network, network.start_states.shape[1])
-            if network.known:
-                tree.add(network.known)
-            self.decoder = Decoder(network, network.start_states, self.description.search, threads=threads, tree=tree)
+            try:
+                tree = PrefixTree(network, network.start_states.shape[1])
+                if network.known:
+                    tree.add(network.known)
+                options = self.description.search
+                self.decoder = Decoder(network, network.start_states, options, threads=threads, tree=tree)
+            except (ValueError, TypeError, OverflowError) as error:
+                raise ModelError(f"{folder}: its decoder does not fit: {error}. Try: export again") from error
+        if read_manifest(folder).seal != manifest.seal:
+            raise ModelError(f"{folder} was exported anew while it was opened. Try: the same again")
 
     def predict(self, paths: Sequence[Path]) -> Iterator[Labelled]:
         """Yield the labels of each image file, in order. Raises ``DataError`` with the path of an unreadable one."""
@@ -53,32 +78,40 @@ class Predictor:
 
     def predict_images(self, images: Images, names: Sequence[str]) -> Iterator[Labelled]:
         """Yield the labels of each of ``images``, in order, by its name. Raises ``DataError`` for an unreadable one."""
+        remaining = iter(names)
+        for answers in self.answers(images):
+            for row, chosen in enumerate(answers.chosen):
+                probabilities = answers.log_probabilities
+                yield Labelled(
+                    next(remaining),
+                    tuple(self.description.labels[label] for label in chosen),
+                    tuple(float(answers.scores[row, label]) for label in chosen),
+                    None if probabilities is None else float(probabilities[row]),
+                )
+
+    def answers(self, images: Images) -> Iterator[Answers]:
+        """Yield what the model says of ``images``, a batch at a time. Raises ``DataError`` for an unreadable one."""
         size = self.encoder.rows
         batches = [range(start, min(start + size, len(images))) for start in range(0, len(images), size)]
-        for batch, pixels in zip(batches, load(images, batches, self.description.preprocessing), strict=True):
-            yield from self.label([names[row] for row in batch], self.encoder(pixels))
+        for pixels in load(images, batches, self.description.preprocessing):
+            yield self.answer(self.encoder.encode(pixels))
 
-    def label(self, names: Sequence[str], encoded: FloatArray) -> list[Labelled]:
-        """Return the labels of images by what the encoder gave for them."""
+    def answer(self, encoded: Sequence[FloatArray]) -> Answers:
+        """Return what the model says of the images whose encoder's outputs these are.
+
+        Raises ``ModelError`` for scores that are not numbers.
+        """
+        description = self.description
         if self.decoder is None:
-            return [self._best(name, row) for name, row in zip(names, encoded, strict=True)]
-        answers, _ = self.decoder.answers(encoded, self.decoder.start_states)
-        results = []
-        for row, name in enumerate(names):
-            # A repeated label is one label, and counts where it was first emitted.
-            emitted = list(dict.fromkeys(int(label) for label in answers["sequences"][row] if label >= 0))
-            scores = answers["class_scores"][row]
-            probability = float(answers["log_probabilities"][row])
-            results.append(self._labelled(name, emitted, scores, probability))
-        return results
-
-    def _best(self, name: str, scores: FloatArray) -> Labelled:
-        # A stable sort of the negated scores: ties go to the lower label index, as everywhere.
-        best = np.argsort(-scores, kind="stable")[: self.description.k]
-        return self._labelled(name, [int(label) for label in best], scores, None)
-
-    def _labelled(self, name: str, chosen: list[int], scores: FloatArray, log_probability: float | None) -> Labelled:
-        labels = self.description.labels
-        return Labelled(
-            name, tuple(labels[c] for c in chosen), tuple(float(scores[c]) for c in chosen), log_probability
-        )
+            if np.isnan(encoded[0]).any():
+                raise ModelError("the exported model's scores are not numbers. Try: --device cpu, or export as fp32")
+            # A stable sort of the negated scores: ties go to the lower label index, as everywhere.
+            best = np.argsort(-encoded[0], axis=1, kind="stable")[:, : description.k]
+            return Answers(encoded[0], tuple(map(tuple, best.tolist())))
+        starts = encoded[1] if description.sees_image else self.decoder.start_states
+        found: dict[str, Any] = self.decoder.answers(encoded[0], starts)[0]
+        sequences: IntArray = found["sequences"]
+        counted = sequences[:, : description.k] if description.cut_to_k else sequences
+        # A repeated label is one label, and counts where it was first emitted.
+        chosen = tuple(tuple(dict.fromkeys(label for label in row if label >= 0)) for row in counted.tolist())
+        return Answers(found["class_scores"], chosen, sequences, found["log_probabilities"], found["complete"])

@@ -10,22 +10,22 @@ import numpy as np
 
 from bench.assembly import Rebuilt, rebuild
 from bench.data.preprocess import preprocess
-from bench.errors import ModelError
+from bench.errors import DataError, ModelError
 from bench.evaluation import protocols
 from bench.evaluation.measure import measure
 from bench.exported import export
+from bench.exported.manifest import Check, is_whole, write_manifest
 from bench.exported.model_folder import Description
+from bench.exported.placing import placed, replaceable
 from bench.exported.predict import Predictor
+from bench.exported.stored import DEFAULT_BATCH, against_stored
 from bench.guard import calling
 from bench.model import train
-from bench.records import LabelSets, ScoreKind, Scores
+from bench.records import FloatArray, LabelSets, Preprocessing, ScoreKind, Scores, Split
 from bench.store.run_folder import RunFolder
 from bench.system.environment import versions
 from bench.system.files import digest
 from bench.system.progress import progress_bar
-
-CHUNK = 64
-"""Test images read at once when an exported model is measured."""
 
 REAL_IMAGES = 8
 """Test images on which the exported model is compared with torch."""
@@ -38,35 +38,59 @@ def export_run(
     *,
     data_root: Path | None = None,
     weights: Path | None = None,
-) -> dict[str, float]:
-    """Export the finished run in ``folder`` to ``out`` and return each file's largest relative difference from torch.
+) -> tuple[Check, ...]:
+    """Export the finished run in ``folder`` to ``out`` and return the checks: against torch and stored scores.
 
-    ``data_root`` and ``weights`` say where they lie now.
-    Raises ``BenchError`` where the run is not finished, cannot be rebuilt, or the result differs too much.
+    ``data_root`` and ``weights`` say where they lie now. ``out`` then holds the whole model, with the checks in its
+    manifest, or what it held before.
+    Raises ``BenchError`` where the run is not finished, cannot be rebuilt or exported, ``out`` must not be replaced, or
+    the result differs too much.
     """
     if not folder.done:
         raise ModelError(
             f"{folder.path} is {folder.status.state}, only a finished run can be exported. See: bench runs"
         )
+    replaceable(out)
     rebuilt = rebuild(folder, data_root, weights)
     model, parts = rebuilt.model, rebuilt.assembly.parts
     if not hasattr(model, "forward"):
         raise ModelError(f"model '{rebuilt.assembly.plan.model.spec.name}' is no torch module and cannot be exported")
     description = describe(rebuilt, folder.key, precision)
-    images = [parts.test.images.read(row) for row in range(min(REAL_IMAGES, len(parts.test)))]
-    pixels = np.stack([preprocess(image, description.preprocessing) for image in images])
     order = getattr(model, "label_order", None)
     found = rebuilt.assembly.plan.model
-    with calling(found.origin, "export", f"model '{found.spec.name}'"):
-        return export.export(
-            rebuilt.backbone.module.to("cpu"),
-            model.to("cpu"),
-            description,
-            out,
-            dimensions=rebuilt.backbone.dimensions,
-            images=pixels,
-            sequences=None if order is None else export.label_sequences(parts.fit.truth, order),
-        )
+    with placed(out) as place:
+        with calling(found.origin, "export", f"model '{found.spec.name}'"):
+            checks = export.export(
+                rebuilt.backbone.module.to("cpu"),
+                model.to("cpu"),
+                description,
+                place,
+                dimensions=rebuilt.backbone.dimensions,
+                images=_real_images(parts.test, description.preprocessing),
+                sequences=None if order is None else export.label_sequences(parts.fit.truth, order),
+            )
+        write_manifest(place, description, checks)
+        checks += against_stored(place, folder, parts.test)
+        export.require_equal(checks, description)
+        write_manifest(place, description, checks)
+    return tuple(checks)
+
+
+def export_beside(folder: RunFolder) -> Path:
+    """Return the exported model in the run's own folder, written now unless it is there and whole."""
+    out = folder.path / "onnx"
+    if not is_whole(out, folder.key):
+        export_run(folder, out)
+    return out
+
+
+def _real_images(test: Split, preprocessing: Preprocessing) -> FloatArray | None:
+    """Return the first test images, preprocessed; ``None`` where they cannot be read, which ``against_stored`` says."""
+    try:
+        images = [test.images.read(row) for row in range(min(REAL_IMAGES, len(test)))]
+    except DataError:
+        return None
+    return np.stack([preprocess(image, preprocessing) for image in images])
 
 
 def describe(rebuilt: Rebuilt, run: str, precision: Literal["fp32", "fp16"]) -> Description:
@@ -82,6 +106,7 @@ def describe(rebuilt: Rebuilt, run: str, precision: Literal["fp32", "fp16"]) -> 
         preprocessing=rebuilt.backbone.preprocessing,
         protocol=protocol.name,
         k=protocol.k,
+        cut_to_k=protocol.cut_to_k,
         threshold=protocols.THRESHOLDS.get(score_kind),
         search=assembly.search,
         activation=model.activation if sequence else None,
@@ -108,20 +133,21 @@ def measure_exported(
     rebuilt = rebuild(folder, data_root, weights)
     split, protocol = rebuilt.assembly.parts.test, rebuilt.assembly.protocol
     predictor = Predictor(out, device)
-    rows = []
-    for start in progress_bar(range(0, len(split), CHUNK), "measuring the exported model", scale=CHUNK):
-        images = [split.images.read(row) for row in range(start, min(start + CHUNK, len(split)))]
-        rows.append(
-            predictor.encoder(np.stack([preprocess(image, rebuilt.backbone.preprocessing) for image in images]))
-        )
-    encoded = np.concatenate(rows)
-    sequences: LabelSets | None = None
-    if predictor.decoder is None:
-        scores = Scores(split.ids, encoded, predictor.description.score_kind)
-    else:
-        answers, _ = predictor.decoder.answers(encoded, predictor.decoder.start_states)
-        scores = Scores(split.ids, answers["class_scores"], "probability")
-        sequences = LabelSets(split.ids, answers["sequences"], answers["log_probabilities"], answers["complete"])
+    bar = progress_bar(
+        predictor.answers(split.images),
+        "measuring the exported model",
+        len(split) // DEFAULT_BATCH,
+        scale=DEFAULT_BATCH,
+    )
+    answers = list(bar)
+    values = np.concatenate([found.scores for found in answers])
+    scores, sequences = Scores(split.ids, values, predictor.description.score_kind), None
+    if predictor.decoder is not None:
+        joined = [
+            np.concatenate([getattr(found, name) for found in answers])
+            for name in ("sequences", "log_probabilities", "complete")
+        ]
+        sequences = LabelSets(split.ids, *joined)
     predicted = protocols.label_sets(protocol, scores, sequences)
     found = measure(protocol, split.labels, split.truth, split.ignore, predicted, scores, sequences=sequences).values
     stored = folder.read_measures().values

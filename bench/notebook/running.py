@@ -64,10 +64,10 @@ def run(
         from bench.pipeline import run_one
 
         folder = run_one(request)
-        if export and not (folder.path / "onnx" / "pixels.onnx").exists():
-            from bench.exported.publish import export_run
+        if export:
+            from bench.exported.publish import export_beside
 
-            export_run(folder, folder.path / "onnx")
+            export_beside(folder)
     return StoredRun(folder)
 
 

@@ -59,6 +59,7 @@ class DecodeBench:
             preprocessing=Preprocessing(),
             protocol="",
             k=1,
+            cut_to_k=False,
             threshold=None,
             search=options,
             activation=model.activation,

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from bench.cli.choose import one_run
 from bench.cli.options import STORE, DataRoot, RunName, RunsFolder, Weights
+
+if TYPE_CHECKING:
+    from bench.exported.manifest import Check
 
 EXAMPLES = """Examples:
 
@@ -31,29 +35,33 @@ def export(  # noqa: PLR0917 - the parser passes options by name
     ] = False,
     data_root: DataRoot = None,
     weights: Weights = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the differences from torch as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print files and checks as JSON.")] = False,
 ) -> None:
-    """Write a run's model as ONNX, with labels, preprocessing and thresholds inside, and check it against torch.
+    """Write a run's model as ONNX, with labels, preprocessing and thresholds inside, checked before it is put there.
 
+    The files are compared with torch, and from image files on with the scores and label sets stored with the run; a
+    difference, or a folder DIR that holds anything but an earlier export, ends with status 2 and changes nothing.
     --data-root and --weights say where these lie now, if they were moved since the run.
     The folder then predicts without torch and without the data set: bench predict DIR image.jpg
     """
+    from dataclasses import asdict
+
     from bench.evaluation.metric_table import HEADLINES, by_name
-    from bench.exported.export import TOLERANCE
     from bench.exported.publish import export_run, measure_exported
     from bench.store.sealed import to_json
 
     folder = one_run(run, store)
-    differences = export_run(folder, out, precision, data_root=data_root, weights=weights)
+    checks = export_run(folder, out, precision, data_root=data_root, weights=weights)
     measured = measure_exported(folder, out, data_root=data_root, weights=weights) if measure else {}
     files = {path.name: path.stat().st_size for path in sorted(out.iterdir()) if path.is_file()}
     if as_json:
-        print(to_json({"folder": str(out), "files": files, "differences": differences, "measures": measured}), end="")
+        listed = [asdict(check) for check in checks]
+        print(to_json({"folder": str(out), "files": files, "checks": listed, "measures": measured}), end="")
         return
     for name, size in files.items():
         print(f"{out / name}  {size / 1e6:.1f} MB")
-    worst = max(differences.values())
-    print(f"largest difference from torch: {worst:.1e}, relative (allowed: {TOLERANCE[precision]:.0e})")
+    for line in _lines(checks):
+        print(line)
     for name in HEADLINES if measure else ():
         stored, found = measured[name]
         metric = by_name()[name]
@@ -61,3 +69,18 @@ def export(  # noqa: PLR0917 - the parser passes options by name
         change = f"{metric.scale * (found - stored):+.{metric.digits + 1}f}"
         print(f"{name:<7} {before} in the run, {after} exported ({change})")
     print(f"next        bench predict {out} IMAGE...")
+
+
+def _lines(checks: Sequence[Check]) -> Iterator[str]:
+    """Yield a line for each comparison: the largest difference over its batch sizes."""
+    row = "{:<38} {:>8} {:>8} {:>6}  {}"
+    yield row.format("checked", "found", "allowed", "of", "batch sizes")
+    for name in dict.fromkeys(check.name for check in checks):
+        alike = [check for check in checks if check.name == name]
+        worst = max(alike, key=lambda check: check.difference or 0.0)
+        if worst.difference is None:
+            yield f"not checked: {name}: {worst.reason}"
+            continue
+        batches, most = ", ".join(str(check.batch) for check in alike), max(check.count for check in alike)
+        yield row.format(name, worst.shown(worst.difference), worst.shown(worst.allowed), most, batches)
+    yield "Differences are parts of the largest value; percent: images with another label set."

@@ -87,10 +87,10 @@ def run(  # noqa: PLR0917 - the parser passes options by name
     request = run_request(options, own_sets)
     started = time.perf_counter()
     folder = run_one(request)
-    if exports and not (folder.path / "onnx" / "pixels.onnx").exists():
-        from bench.exported.publish import export_run
+    if exports:
+        from bench.exported.publish import export_beside
 
-        export_run(folder, folder.path / "onnx")
+        export_beside(folder)
     if as_json:
         _print_json(folder)
     else:

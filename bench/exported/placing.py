@@ -1,0 +1,117 @@
+"""Where an exported folder is put: made beside its place and renamed into it, so that a place never holds a half."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import glob
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from bench.errors import ModelError, StoreError
+from bench.exported.manifest import MANIFEST
+from bench.exported.model_folder import parse_json
+
+
+@contextlib.contextmanager
+def placed(out: Path) -> Iterator[Path]:
+    """Give an empty folder that takes the place of ``out`` when the body ends, and vanishes when it fails.
+
+    An earlier export at ``out`` stands until then. A process killed at any moment leaves the earlier one, the new one
+    or, between two renames, none; what it leaves beside ``out`` the next export removes.
+    Raises ``StoreError`` where ``out`` must not be replaced, cannot be written, or the disk is full.
+    """
+    target = replaceable(out)
+    work: Path | None = None
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _remove_leftovers(target)
+        work = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part"))
+        with _held(work):
+            new = work / "new"
+            new.mkdir()
+            try:
+                yield new
+            except StoreError as error:
+                raise StoreError(str(error).replace(str(new), str(out))) from error
+            replaceable(out)
+            if target.exists():
+                target.rename(work / "old")
+            try:
+                new.rename(target)
+            except OSError:
+                if (work / "old").exists():
+                    (work / "old").rename(target)
+                raise
+            _flush(target.parent)
+    except OSError as error:
+        raise StoreError(f"cannot write {out}: {error.strerror or error}. Try: another folder with --out") from error
+    finally:
+        if work is not None:
+            shutil.rmtree(work, ignore_errors=True)
+
+
+def replaceable(out: Path) -> Path:
+    """Return the folder that ``out`` is, links followed, if an export may be put there.
+
+    Raises ``StoreError`` unless it is absent, empty, or holds what an export wrote and nothing else.
+    """
+    target = Path(os.path.realpath(out))
+    other = "Try: another --out, or delete it first"
+    if not os.path.lexists(target):
+        return target
+    if not target.is_dir():
+        raise StoreError(f"{out} is a file, and no exported model. {other}")
+    if Path.cwd().is_relative_to(target):
+        raise StoreError(f"{out} is the folder you work in, which cannot be replaced. Try: --out {out / 'model'}")
+    names = sorted(path.name for path in target.iterdir())
+    if not names:
+        return target
+    try:
+        manifest = parse_json((target / MANIFEST).read_bytes(), target / MANIFEST)
+        written = {MANIFEST, *manifest["files"]} if "export" in manifest else set()
+    except (OSError, ModelError, KeyError, TypeError):
+        written = set()
+    if not written:
+        raise StoreError(f"{out} is no exported model and is not overwritten: it holds {names[0]!a}. {other}")
+    for name in names:
+        if name not in written:
+            raise StoreError(f"{out} is not overwritten: it holds {name!a}, which no export wrote. {other}")
+    return target
+
+
+@contextlib.contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    """Hold ``folder`` while its process lives, so that another export takes it for no leftover."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):  # some network file systems have no locks
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _remove_leftovers(target: Path) -> None:
+    """Remove what killed exports to ``target`` left beside it."""
+    for left in target.parent.glob(f".{glob.escape(target.name)}.*.part"):
+        with contextlib.suppress(OSError):
+            handle = os.open(left, os.O_RDONLY)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(left, ignore_errors=True)
+            finally:
+                os.close(handle)
+
+
+def _flush(folder: Path) -> None:
+    """Make the names in ``folder`` outlast a loss of power."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):
+            os.fsync(handle)
+    finally:
+        os.close(handle)
