@@ -112,8 +112,15 @@ def _fine_tune(folder: RunFolder, assembly: Assembly, clock: Stopwatch) -> Backb
             return assembling.with_weights(assembly.backbone, folder.read_backbone())
         # A model of its own: the run's model is then trained on the tuned features from the start, as on frozen ones.
         head = assembly.build_model(assembly.backbone)
-        fit, epochs = assembly.parts.fit, request.finetune
-        tuned = finetune.tune(assembly.backbone, head, fit, epochs=epochs, seed=request.seed, device=request.device)
+        tuned = finetune.tune(
+            assembly.backbone,
+            head,
+            assembly.parts.fit,
+            *assembly.to_train_on,
+            epochs=request.finetune,
+            seed=request.seed,
+            device=request.device,
+        )
     folder.write_backbone(train.save_weights(tuned.module))
     return tuned
 
@@ -129,16 +136,17 @@ def _train(folder: RunFolder, assembly: Assembly, model: Any, extracted: PartFea
         # As training leaves it: what follows is computed where the config says.
         model.to(plan.request.device)
         return
-    search = assembly.search
+    truth, ignore = assembly.to_train_on
     with clock.stage("train"):
         record = train.fit(
             model,
             plan.training,
             extracted.fit,
-            parts.fit.truth,
-            validator(parts.validation, extracted.validation, assembly.protocol, search),
+            truth,
+            validator(parts.validation, extracted.validation, assembly.protocol, assembly.search),
             name=plan.model.spec.name,
             seed=plan.request.seed,
+            ignore=ignore,
             checkpoint=folder.path / CHECKPOINT,
             device=plan.request.device,
         )

@@ -7,6 +7,7 @@ from typing import Any
 
 from bench.decode.decoder import decode
 from bench.evaluation import protocols
+from bench.evaluation.metrics import class_counts
 from bench.evaluation.protocols import Protocol
 from bench.model import networks, train
 from bench.records import Features, Prediction, Scores, SearchOptions, Split
@@ -30,12 +31,16 @@ def predict(model: Any, features: Features, protocol: Protocol, search: SearchOp
 def validator(
     split: Split, features: Features, protocol: Protocol, search: SearchOptions | None
 ) -> Callable[[Any], float]:
-    """Return the score that training maximises: O-F1 on the validation part, decoded as the test part will be."""
+    """Return the score that training maximises: O-F1 on the validation part, decoded as the test part will be.
+
+    Pairs that the protocol leaves out of the reported metric are left out here.
+    """
+    ignore = protocols.left_out(protocol, split.ignore)
 
     def validate(model: Any) -> float:
-        predicted = predict(model, features, protocol, search).predicted
-        hits = int((predicted & split.truth).sum())
+        counts = class_counts(split.truth, predict(model, features, protocol, search).predicted, ignore)
         # O-F1 = 2 TP / (predicted + true), which is the harmonic mean of O-P and O-R.
-        return 2.0 * hits / max(int(predicted.sum()) + int(split.truth.sum()), 1)
+        hits = 2.0 * int(counts.true_positives.sum())
+        return hits / max(int(counts.predicted.sum()) + int(counts.positives.sum()), 1)
 
     return validate

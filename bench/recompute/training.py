@@ -17,9 +17,11 @@ def faults(folder: RunFolder, assembly: Assembly, device: str) -> list[str]:
     found = []
     plan, parts = assembly.plan, assembly.parts
     request, backbone = plan.request, assembly.backbone
+    truth, ignore = assembly.to_train_on
     if request.finetune:
         head = assembly.build_model(backbone)
-        tuned = finetune.tune(backbone, head, parts.fit, epochs=request.finetune, seed=request.seed, device=device)
+        epochs, seed = request.finetune, request.seed
+        tuned = finetune.tune(backbone, head, parts.fit, truth, ignore, epochs=epochs, seed=seed, device=device)
         content = train.save_weights(tuned.module)
         if content != folder.read_backbone():
             found.append("fine-tuning again gives another backbone")
@@ -30,10 +32,11 @@ def faults(folder: RunFolder, assembly: Assembly, device: str) -> list[str]:
         model,
         plan.training,
         extracted.fit,
-        parts.fit.truth,
+        truth,
         validator(parts.validation, extracted.validation, assembly.protocol, assembly.search),
         name=plan.model.spec.name,
         seed=request.seed,
+        ignore=ignore,
         device=device,
     ).to_json()
     if train.save_weights(model) != folder.read_weights():
