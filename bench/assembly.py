@@ -58,6 +58,11 @@ class Assembly:
         return SearchOptions(**protocols.searched(self.protocol, self.plan.search)) if self.sequence else None
 
     @property
+    def select_by(self) -> str:
+        """Return the metric that chooses learning rate and stopping; of no use to a model without gradient training."""
+        return str(self.plan.training.get("select_by", "O-F1"))
+
+    @property
     def to_train_on(self) -> tuple[BoolArray, BoolArray | None]:
         """Return truth and ignore mask of the training part as training sees them, by its option ``ignored``."""
         return to_train_on(self.parts.fit, str(self.plan.training["ignored"]))

@@ -335,6 +335,10 @@ class TrackerSpec:
     source: str = ""
 
 
+SELECTING = ("O-F1", "C-F1", "mAP", "MAP@10")
+"""Metrics, as the protocol defines them, that learning rate and stopping can be chosen by."""
+
+
 FITTING_OPTIONS: tuple[Option, ...] = (
     Option(
         "ignored",
@@ -357,6 +361,7 @@ TRAINING_OPTIONS: tuple[Option, ...] = (
     Option("clip_norm", 5.0, "largest gradient norm; 0 turns clipping off", minimum=0.0),
     Option("patience", 6, "epochs without a better validation score before training stops", minimum=1),
     Option("halve_after", 3, "epochs without a better validation score before the learning rate is halved", minimum=1),
+    Option("select_by", "O-F1", "validation score: the metric that is maximised", choices=SELECTING),
 )
 """Options of gradient training that every gradient-trained model takes; paper.md section 2 marks each as free."""
 

@@ -143,7 +143,7 @@ def _train(folder: RunFolder, assembly: Assembly, model: Any, extracted: PartFea
             plan.training,
             extracted.fit,
             truth,
-            validator(parts.validation, extracted.validation, assembly.protocol, assembly.search),
+            validator(parts.validation, extracted.validation, assembly.protocol, assembly.search, assembly.select_by),
             name=plan.model.spec.name,
             seed=plan.request.seed,
             ignore=ignore,

@@ -11,8 +11,9 @@ from example_splits import make_split
 from test_origins import assembled
 
 from bench.assembly import about, make_config
-from bench.contracts import TRAINING_OPTIONS
+from bench.contracts import SELECTING, TRAINING_OPTIONS
 from bench.data.splits import to_train_on
+from bench.errors import UsageError
 from bench.evaluation import protocols
 from bench.evaluation.measure import measure
 from bench.model import train
@@ -45,8 +46,9 @@ def test_the_three_ways_to_train_on_ignored_pairs():
     assert to_train_on(empty, "leave_out") == (empty.truth, None)
 
 
+@pytest.mark.parametrize("select_by", SELECTING)
 @pytest.mark.parametrize("difficult", ["ignore", "negative"])
-def test_the_score_that_selects_is_the_reported_metric_on_the_validation_part(difficult):
+def test_the_score_that_selects_is_the_reported_metric_on_the_validation_part(difficult, select_by):
     values, truth = batch(50)
     split = part(make_split(truth))
     model, features = make("bce").eval(), as_features(values)
@@ -54,9 +56,9 @@ def test_the_score_that_selects_is_the_reported_metric_on_the_validation_part(di
     prediction = predict(model, features, protocol, None)
     assert (prediction.predicted & split.ignore).any()
     reported = measure(protocol, split.labels, truth, split.ignore, prediction.predicted, prediction.scores)
-    assert validator(split, features, protocol, None)(model) == pytest.approx(reported["O-F1"], abs=1e-15)
-    unmasked = validator(dataclasses.replace(split, ignore=None), features, protocol, None)(model)
-    assert (unmasked == pytest.approx(reported["O-F1"], abs=1e-15)) == (difficult == "negative")
+    assert validator(split, features, protocol, None, select_by)(model) == pytest.approx(reported[select_by], abs=1e-15)
+    unmasked = validator(dataclasses.replace(split, ignore=None), features, protocol, None, select_by)(model)
+    assert (unmasked == pytest.approx(reported[select_by], abs=1e-15)) == (difficult == "negative")
 
 
 class Unaware(torch.nn.Linear):
@@ -102,3 +104,19 @@ def test_the_notes_of_a_run_say_that_a_model_takes_ignored_pairs_as_negatives(ro
     )
     chosen = dataclasses.replace(unaware, plan=dataclasses.replace(unaware.plan, training={"ignored": "negative"}))
     assert about(chosen).notes == run.parts.dataset.notes
+
+
+def test_the_metric_that_selects_stands_in_the_config_and_no_other_is_taken(root):
+    assert make_config(assembled(root, "bce"))["training"]["select_by"] == "O-F1"
+    assert make_config(assembled(root, "bce", sets=("select_by=mAP",)))["training"]["select_by"] == "mAP"
+    with pytest.raises(UsageError, match="select_by: found 'OF1', allowed: O-F1, C-F1, mAP, MAP@10"):
+        assembled(root, "bce", sets=("select_by=OF1",))
+    with pytest.raises(UsageError, match="no option of model 'svm' 'select_by'"):
+        assembled(root, "svm", sets=("select_by=mAP",))
+
+
+def test_an_undefined_score_selects_nothing():
+    values, truth = batch(20)
+    split = make_split(np.zeros_like(truth))
+    for select_by in SELECTING:
+        assert validator(split, as_features(values), protocols.get("top2@1"), None, select_by)(make("bce").eval()) == 0

@@ -33,7 +33,7 @@ def faults(folder: RunFolder, assembly: Assembly, device: str) -> list[str]:
         plan.training,
         extracted.fit,
         truth,
-        validator(parts.validation, extracted.validation, assembly.protocol, assembly.search),
+        validator(parts.validation, extracted.validation, assembly.protocol, assembly.search, assembly.select_by),
         name=plan.model.spec.name,
         seed=request.seed,
         ignore=ignore,
