@@ -7,7 +7,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from bench.decode import _beam
-from bench.decode.decoder import Decoded, PrefixTree, decode
+from bench.decode.decoder import Decoded, Decoder, PrefixTree, decode
 from bench.errors import ModelError
 from bench.records import SearchOptions
 
@@ -242,3 +242,21 @@ def test_a_step_network_that_misbehaves_is_one_clear_error_and_leaves_the_tree_u
     assert_same(
         run(network, random_terms(3, 0), SearchOptions(), tree=tree), run(network, random_terms(3, 0), SearchOptions())
     )
+
+
+def test_a_tree_in_use_is_refused_and_left_to_the_search_that_uses_it():
+    network, terms = random_network(5, 0), random_terms(4, 1)
+    tree = PrefixTree(network, 2, most_bytes=0)
+    start = network.start_states(4)
+    options = SearchOptions(max_length=3)
+    first = _beam.Search(tree.compiled, options, sees_image=False, threads=1)
+    first.begin(terms, start, True)
+    lacking = first.advance()
+    with pytest.raises(ModelError, match="the tree is in use by another search"):
+        Decoder(network, start, options, tree=tree).answers(terms, start)
+    while lacking is not None:
+        first.provide(*network.step(*lacking))
+        lacking = first.advance()
+    expected = run(network, terms, options)
+    longest = expected.label_sets.sequences.shape[1]
+    np.testing.assert_array_equal(first.answers()["sequences"][:, :longest], expected.label_sets.sequences)
