@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -13,14 +12,16 @@ from typing import Any
 import bench
 from bench import plugins
 from bench.code import host_code, plugin_code
-from bench.contracts import Backbone, BackboneRequest, DatasetRequest, DatasetSpec, ModelRequest
+from bench.contracts import Backbone, BackboneRequest, BackboneSpec, DatasetRequest, DatasetSpec, ModelRequest
 from bench.data.fingerprint import fingerprint, truth_hash_of
 from bench.data.open import open_dataset
 from bench.data.splits import hold_out, subset, to_train_on
 from bench.errors import ModelError, NotRun, UsageError
 from bench.evaluation import protocols
+from bench.guard import calling
+from bench.model.checks import check_backbone, check_model
 from bench.origins import origins_of
-from bench.plan import Plan, describe, make_plan
+from bench.plan import Plan, describe, make_plan, whole_name
 from bench.plugins import Found
 from bench.records import BoolArray, Parts, RunRequest, SearchOptions
 from bench.show.tables import flatten
@@ -73,7 +74,10 @@ class Assembly:
         truth, _ = self.to_train_on
         counts = tuple(int(count) for count in truth.sum(axis=0))
         request = ModelRequest(plan.model_options, backbone.dimensions, fit.labels, counts, plan.request.seed)
-        return plan.model.spec.build(request)
+        with calling(plan.model.origin, "build model", f"model '{plan.model.spec.name}'", seed=plan.request.seed):
+            model = plan.model.spec.build(request)
+            check_model(model, plan.model.spec.kind)
+        return model
 
 
 def open_parts(plan: Plan) -> Parts:
@@ -81,15 +85,23 @@ def open_parts(plan: Plan) -> Parts:
     request = plan.request
     splits = (request.train_split, request.test_split)
     options = tuple(plan.dataset_options.items())
-    return _cached_parts(plan.dataset.spec, options, request.data_root, splits, request.cache)
+    return _cached_parts(plan.dataset, options, request.data_root, splits, request.cache)
 
 
 def build_backbone(plan: Plan) -> Backbone:
     """Return the backbone as its plugin builds it; the last two stay built."""
     request = plan.request
     options = tuple(plan.backbone_options.items())
-    built = _cached_backbone(plan.backbone.spec.build, options, request.weights, request.cache, plan.variant)
+    built = _cached_backbone(plan.backbone, options, request.weights, request.cache, plan.variant)
     return replace(built, code=f"{host_code()['features']} {plugin_code(plan.backbone)}")
+
+
+def make_backbone(found: Found[BackboneSpec], request: BackboneRequest) -> Backbone:
+    """Return the backbone that the plugin builds of ``request``, looked at. Raises ``BenchError`` naming the plugin."""
+    with calling(found.origin, "build backbone", f"backbone '{found.spec.name}'", seed=0):
+        backbone = found.spec.build(request)
+        check_backbone(backbone)
+    return backbone
 
 
 def choose_protocol(plan: Plan, parts: Parts) -> protocols.Protocol:
@@ -226,7 +238,14 @@ def _check_same(folder: RunFolder, now: dict[str, Any]) -> None:
 def _found_again(folder: RunFolder, data_root: Path | None, weights: Path | None) -> RunRequest:
     """Return a stored run's request with the paths given; raise ``ModelError`` for a stored one that is gone."""
     stored = folder.request()
-    request = replace(stored, data_root=data_root or stored.data_root, weights=weights or stored.weights)
+    request = replace(
+        stored,
+        data_root=data_root or stored.data_root,
+        weights=weights or stored.weights,
+        model=whole_name(stored.model, folder.config["model"]),
+        dataset=whole_name(stored.dataset, folder.config["dataset"]),
+        backbone=whole_name(stored.backbone, folder.config["backbone"]),
+    )
     for path, option in ((request.data_root, "--data-root DIR"), (request.weights, "--weights FILE")):
         if path is not None and not path.exists():
             raise ModelError(f"{folder.path}: {path} is not there, which the run was made from. Try: {option}")
@@ -247,28 +266,30 @@ def check_device(device: str) -> None:
 
 @lru_cache(maxsize=2)
 def _cached_backbone(
-    build: Callable[[BackboneRequest], Backbone],
+    found: Found[BackboneSpec],
     options: tuple[tuple[str, Any], ...],
     weights: Path | None,
     cache: Path,
     variant: str,
 ) -> Backbone:
-    return build(BackboneRequest(dict(options), weights, cache, variant))
+    return make_backbone(found, BackboneRequest(dict(options), weights, cache, variant))
 
 
 @lru_cache(maxsize=2)
 def _cached_parts(
-    spec: DatasetSpec,
+    found: Found[DatasetSpec],
     options: tuple[tuple[str, Any], ...],
     root: Path | None,
     splits: tuple[str | None, str | None],
     cache: Path,
 ) -> Parts:
-    dataset = open_dataset(spec, DatasetRequest(dict(options), root, *splits, cache))
+    dataset = open_dataset(found.spec, DatasetRequest(dict(options), root, *splits, cache), found.origin)
     if dataset.validation is None:
         kept, held = hold_out(dataset.train, HOLD_OUT, seed=0)
         fit, validation = subset(dataset.train, kept, "fit"), subset(dataset.train, held, "validation")
     else:
         fit, validation = dataset.train, dataset.validation
     parts = {"train": dataset.train, "validation": validation, "test": dataset.test}
-    return Parts(dataset, fit, validation, {part: fingerprint(split) for part, split in parts.items()})
+    with calling(found.origin, "fingerprint", f"data set '{found.spec.name}'"):
+        fingerprints = {part: fingerprint(split) for part, split in parts.items()}
+    return Parts(dataset, fit, validation, fingerprints)

@@ -53,6 +53,8 @@ def plugin_code(found: Found[Any]) -> str:
 
 def images_code(images: object) -> str:
     """Return the hash of the code that reads a split's images where it is a plugin's; empty where it is the host's."""
+    while type(images).__module__.startswith("bench.") and hasattr(images, "images"):
+        images = images.images  # a plugin's, with their names or a part of them
     module = type(images).__module__
     package = module.partition(".")[0]
     return "" if package == "bench" else code_hash([module], lambda name: name.partition(".")[0] == package)

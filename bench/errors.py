@@ -7,9 +7,17 @@ from collections.abc import Iterable
 
 
 class BenchError(Exception):
-    """A mistake in what was asked for or given; the command line prints it and exits with code 2."""
+    """A mistake in what was asked for or given; the command line prints it and exits with code 2.
+
+    ``where`` names the plugin that was called, with stage and method; it is printed before the words.
+    """
 
     exit_code = 2
+    where = ""
+
+    def __str__(self) -> str:
+        words = super().__str__()
+        return f"{self.where}: {words}" if self.where else words
 
 
 class UsageError(BenchError):

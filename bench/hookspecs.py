@@ -13,8 +13,8 @@ A plugin is a module (or object) named by an entry point of group ``multilabel_b
     def bench_models():
         return [bench.ModelSpec(name="asl", summary="asymmetric loss", kind="scores", build=build)]
 
-Each hook returns a list of frozen specs. A name that two plugins return is an error that names both
-distributions; ``bench --without DISTRIBUTION`` leaves one out.
+Each hook returns a list of frozen specs. A name that two plugins return is typed ``DISTRIBUTION:NAME``; a first-party
+plugin keeps its own. ``bench --without DISTRIBUTION`` leaves one out. See docs/plugins.md.
 """
 
 from __future__ import annotations

@@ -8,7 +8,9 @@ continues where it stopped, and everything after the predictions can be computed
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from bench import assembly as assembling
@@ -16,10 +18,12 @@ from bench import plugins
 from bench.assembly import Assembly, build_backbone, check_device, choose_protocol, make_config, open_parts
 from bench.contracts import Backbone
 from bench.data.fingerprint import fingerprint_over
+from bench.errors import BenchError, PluginError, StoreError
 from bench.evaluation.measure import measure
+from bench.guard import calling, full_traceback, reason
 from bench.plan import make_plan
-from bench.plugins import Registry
-from bench.records import RunRequest
+from bench.plugins import Found, Registry
+from bench.records import Prediction, RunRequest
 from bench.store.run_folder import CHECKPOINT, RunFolder
 from bench.store.runs import open_run
 from bench.system.clock import Stopwatch
@@ -55,36 +59,43 @@ def run_one(
             _fill(folder, assembly, clock)
         except Exception as error:
             # Whatever a plugin raises, the failure stays in the store as a row with its reason.
-            folder.fail(clock.current, str(error) or type(error).__name__)
+            folder.fail(clock.current, reason(error), full_traceback(error))
             raise
     return folder
 
 
 def _fill(folder: RunFolder, assembly: Assembly, clock: Stopwatch) -> None:
     """Do what the folder still lacks, in order."""
-    from bench.model import features, inspection
+    from bench.model import checks, features
     from bench.model.predict import predict
 
-    request, parts, protocol = assembly.plan.request, assembly.parts, assembly.protocol
-    folder.write_about(assembling.about(assembly))
+    plan, parts, protocol = assembly.plan, assembly.parts, assembly.protocol
+    request, search = plan.request, assembly.search
+    about = assembling.about(assembly)
+    folder.write_about(about)
     folder.write_environment(environment() | {"fingerprint_over": fingerprint_over(parts.train)})
     folder.write_request(request)
     folder.write_truth(parts.test)
     if parts.test.sizes is not None:
         folder.write_sizes(parts.test.sizes)
     backbone = _fine_tune(folder, assembly, clock) if request.finetune else assembly.backbone
-    with clock.stage("features"):
+    with clock.stage("features"), _calling(plan.backbone, "features", "backbone"):
         extracted = features.of_parts(parts, backbone, request.cache / "features", device=request.device)
-    model = assembly.build_model(backbone)
-    _train(folder, assembly, model, extracted, clock)
-    with clock.stage("predict"):
-        prediction = predict(model, extracted.test, protocol, assembly.search)
+    with clock.stage("build model"):
+        model = assembly.build_model(backbone)
+    _train(folder, assembly, backbone, model, extracted, clock=clock)
+    with clock.stage("predict"), _calling(plan.model, "predict", "model", request.seed):
+        prediction = predict(model, extracted.test, protocol, search)
+        checks.check_scores(prediction.scores.values, len(parts.test), len(parts.test.labels))
+        checks.check_own(model, extracted.test.values, search)
     folder.write_prediction(prediction)
     with clock.stage("inspect"):
-        exhibits = inspection.inspect(
-            parts.test, model, extracted.test, backbone, options=assembly.search, label_sets=prediction.label_sets
+        remarks = (
+            *checks.notes(prediction.scores),
+            *_inspect(folder, assembly, backbone, model, extracted, prediction=prediction),
         )
-    folder.write_exhibits(exhibits)
+    if remarks:
+        folder.write_about(replace(about, remarks=remarks))
     with clock.stage("measure"):
         test = parts.test
         measures = measure(
@@ -102,6 +113,38 @@ def _fill(folder: RunFolder, assembly: Assembly, clock: Stopwatch) -> None:
     folder.finish()
 
 
+def _calling(
+    found: Found[Any], stage: str, kind: str, seed: int | None = None
+) -> contextlib.AbstractContextManager[None]:
+    return calling(found.origin, stage, f"{kind} '{found.spec.name}'", seed=seed)
+
+
+def _inspect(
+    folder: RunFolder,
+    assembly: Assembly,
+    backbone: Backbone,
+    model: Any,
+    extracted: PartFeatures,
+    *,
+    prediction: Prediction,
+) -> tuple[str, ...]:
+    """Store what the run shows of some test images, and return a note of each thing that it cannot show."""
+    from bench.model import inspection
+
+    test = assembly.parts.test
+    try:
+        with _calling(assembly.plan.model, "inspect", "model", assembly.plan.request.seed):
+            exhibits = inspection.inspect(
+                test, model, extracted.test, backbone, options=assembly.search, label_sets=prediction.label_sets
+            )
+            folder.write_exhibits(exhibits)
+    except StoreError:
+        raise
+    except BenchError as error:
+        return (f"no picture of anything: {reason(error)}",)
+    return exhibits.notes
+
+
 def _fine_tune(folder: RunFolder, assembly: Assembly, clock: Stopwatch) -> Backbone:
     """Return the backbone as fine-tuned in this run, now or before."""
     from bench.model import finetune, train
@@ -112,43 +155,63 @@ def _fine_tune(folder: RunFolder, assembly: Assembly, clock: Stopwatch) -> Backb
             return assembling.with_weights(assembly.backbone, folder.read_backbone())
         # A model of its own: the run's model is then trained on the tuned features from the start, as on frozen ones.
         head = assembly.build_model(assembly.backbone)
-        tuned = finetune.tune(
-            assembly.backbone,
-            head,
-            assembly.parts.fit,
-            *assembly.to_train_on,
-            epochs=request.finetune,
-            seed=request.seed,
-            device=request.device,
-        )
+        with _calling(assembly.plan.model, "fine-tune", "model", request.seed):
+            tuned = finetune.tune(
+                assembly.backbone,
+                head,
+                assembly.parts.fit,
+                *assembly.to_train_on,
+                epochs=request.finetune,
+                seed=request.seed,
+                device=request.device,
+            )
     folder.write_backbone(train.save_weights(tuned.module))
     return tuned
 
 
-def _train(folder: RunFolder, assembly: Assembly, model: Any, extracted: PartFeatures, clock: Stopwatch) -> None:
+def _train(
+    folder: RunFolder, assembly: Assembly, backbone: Backbone, model: Any, extracted: PartFeatures, *, clock: Stopwatch
+) -> None:
     """Leave ``model`` with the weights of this run, trained now or before."""
-    from bench.model import train
+    from bench.model import checks, train
     from bench.model.predict import validator
 
     plan, parts = assembly.plan, assembly.parts
     if folder.has("weights"):
-        train.load_weights(model, folder.read_weights())
-        # As training leaves it: what follows is computed where the config says.
-        model.to(plan.request.device)
+        with _calling(plan.model, "load weights", "model"):
+            train.load_weights(model, folder.read_weights())
+            # As training leaves it: what follows is computed where the config says.
+            model.to(plan.request.device)
         return
+    search, labels, checkpoint = assembly.search, len(parts.fit.labels), folder.path / CHECKPOINT
     truth, ignore = assembly.to_train_on
-    with clock.stage("train"):
+    with clock.stage("train"), _calling(plan.model, "train", "model", plan.request.seed):
+        if train.gradient_trained(plan.training) and not hasattr(model, "fit"):
+            # What a fit makes of a model cannot be known before; of the others, a wrong shape is known at once.
+            checks.check_answers(model, extracted.fit.values, labels, search)
         record = train.fit(
             model,
             plan.training,
             extracted.fit,
             truth,
-            validator(parts.validation, extracted.validation, assembly.protocol, assembly.search, assembly.select_by),
+            validator(parts.validation, extracted.validation, assembly.protocol, search, assembly.select_by),
             name=plan.model.spec.name,
             seed=plan.request.seed,
             ignore=ignore,
-            checkpoint=folder.path / CHECKPOINT,
+            checkpoint=checkpoint,
             device=plan.request.device,
         )
+        checks.check_answers(model, extracted.validation.values, labels, search)
+        weights = train.save_weights(model)
+
+    with clock.stage("train"), _calling(plan.model, "load weights", "model", plan.request.seed):
+        fresh = assembly.build_model(backbone)
+        train.load_weights(fresh, weights)
+        try:
+            checks.check_weights_are_all(model, fresh.to(plan.request.device), extracted.validation.values, search)
+        except PluginError:
+            # It holds the weights without that state: a training that goes on from it would pass.
+            checkpoint.unlink(missing_ok=True)
+            raise
     folder.write_training(record.to_json())
-    folder.write_weights(train.save_weights(model))
+    folder.write_weights(weights)

@@ -98,3 +98,12 @@ def describe(found: Found[Any]) -> dict[str, str]:
         "distribution": found.origin.distribution,
         "version": found.origin.version,
     }
+
+
+def whole_name(typed: str, described: Mapping[str, Any]) -> str:
+    """Return a run's ``typed`` name with the distribution that its config names: another may claim the name since.
+
+    >>> whole_name("timm/resnet18", {"name": "timm", "distribution": "bench-nets", "variant": "resnet18"})
+    'bench-nets:timm/resnet18'
+    """
+    return f"{described['distribution']}:{typed}" if typed.partition("/")[0] == described["name"] else typed

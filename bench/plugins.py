@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -18,10 +19,15 @@ import pluggy
 
 from bench import hookspecs
 from bench.contracts import BackboneSpec, DatasetSpec, ModelSpec, TrackerSpec
-from bench.errors import PluginError, unknown
+from bench.errors import BenchError, PluginError, UsageError, unknown
+from bench.guard import HOST, calling
+from bench.options import Option
 
 BLOCK_VARIABLE = "BENCH_WITHOUT"
 """Environment variable: comma-separated distributions or entry-point names that are not loaded."""
+
+NAME = re.compile(r"[\w+@][\w.+@-]*")
+"""What users can type in a list with commas, behind a distribution and a colon, and as a folder of the store."""
 
 
 class Named(Protocol):
@@ -79,25 +85,37 @@ class Found(Generic[Spec]):
 
 @dataclass(frozen=True, slots=True)
 class Registry:
-    """Everything the installed plugins offer, by the plural of its kind and its name.
+    """Everything the installed plugins offer, by the plural of its kind and by what a user types for it.
 
-    ``broken`` maps a plugin to why it was left out.
+    That is its name, or ``distribution:name`` where another plugin has the name. ``contested`` holds by kind and name
+    what to type instead of a name that has no owner, ``clashes`` a line about each name that is offered more than once,
+    and ``broken`` maps a plugin to why it was left out.
     """
 
     offered: dict[str, dict[str, Found[Any]]] = field(default_factory=lambda: {kind.plural: {} for kind in KINDS})
     broken: dict[Origin, str] = field(default_factory=dict)
+    contested: dict[str, dict[str, tuple[str, ...]]] = field(default_factory=dict)
+    clashes: tuple[str, ...] = ()
 
     def all(self, kind: Kind[Spec]) -> dict[str, Found[Spec]]:
-        """Return all of one kind by name, as in ``registry.all(MODELS)``."""
+        """Return all of one kind by what is typed, as in ``registry.all(MODELS)``."""
         return self.offered[kind.plural]
 
     def named(self, kind: Kind[Spec], name: str) -> Found[Spec]:
-        """Return the one of ``kind`` called ``name``, or raise ``UsageError`` with the nearest names."""
+        """Return the one of ``kind`` called ``name``, or ``distribution:name``.
+
+        Raises ``UsageError`` with the nearest names, or with both of a name that two distributions claim.
+        """
         table = self.all(kind)
-        if name not in table:
-            left_out = f" ({len(self.broken)} plugins could not be loaded)" if self.broken else ""
-            raise unknown(kind.singular, name, table, f"See: bench list {kind.plural}{left_out}")
-        return table[name]
+        if name in table:
+            return table[name]
+        distribution, _, own = name.partition(":")
+        if own in table and table[own].origin.distribution == distribution:
+            return table[own]
+        if several := self.contested.get(kind.plural, {}).get(name):
+            raise UsageError(f"{kind.singular} '{name}' is claimed by {len(several)} plugins. Type {_or(several)}")
+        left_out = f" ({len(self.broken)} plugins could not be loaded)" if self.broken else ""
+        raise unknown(kind.singular, name, table, f"See: bench list {kind.plural}{left_out}")
 
     def dataset(self, name: str) -> Found[DatasetSpec]:
         """Return the data set called ``name``, or raise ``UsageError`` with the nearest names."""
@@ -129,28 +147,98 @@ def load(
     """Return everything that the installed plugins offer.
 
     ``entry_points`` defaults to the installed ones of group ``multilabel_bench``; ``without`` to the names
-    in ``BENCH_WITHOUT``. Raises ``PluginError`` where two plugins claim one name.
+    in ``BENCH_WITHOUT``. Where two plugins claim one name, the first-party one has it; of third parties, none has.
     """
     if entry_points is None:
         entry_points = importlib.metadata.entry_points(group=hookspecs.PROJECT)
     if without is None:
         without = frozenset(filter(None, os.environ.get(BLOCK_VARIABLE, "").split(",")))
-    registry = Registry()
-    for entry_point in sorted(set(entry_points), key=lambda e: (e.dist.name if e.dist else "", e.name)):
-        distribution = entry_point.dist.name if entry_point.dist else "unknown distribution"
-        version = entry_point.dist.version if entry_point.dist else "?"
-        origin = Origin(distribution, version, entry_point.name)
-        if {distribution, entry_point.name} & without:
+    broken: dict[Origin, str] = {}
+    claims: dict[str, list[Found[Any]]] = {kind.plural: [] for kind in KINDS}
+    for origin, entry_point in _origins(entry_points):
+        if {origin.distribution, entry_point.name} & without:
+            continue
+        if not origin.version:
+            broken[origin] = "its metadata are not whole: an installation broken off? Try: delete that folder"
             continue
         try:
-            offered = _offers(entry_point.load())
-        except Exception as error:  # a plugin may fail in any way; the others must still work
-            failure = "" if isinstance(error, PluginError) else f"{type(error).__name__}: "
-            registry.broken[origin] = f"{failure}{error}".splitlines()[0]
+            with calling(origin, "import", entry_point.name):
+                plugin = entry_point.load()
+            with calling(origin, "hooks", entry_point.name):
+                offered = _offers(plugin)
+        except BenchError as error:  # it may fail in any way, which is one line by now; the others must still work
+            broken[origin] = str(error).removeprefix(f"{origin}, ")
             continue
         for kind, specs in offered:
-            _add(registry.all(kind), specs, origin)
-    return registry
+            claims[kind.plural] += [Found(spec, origin) for spec in specs]
+    return _settle(claims, broken)
+
+
+def _origins(
+    entry_points: Iterable[importlib.metadata.EntryPoint],
+) -> list[tuple[Origin, importlib.metadata.EntryPoint]]:
+    """Return the entry points with what they come from, in an order that does not depend on that of installation.
+
+    A distribution without a name is called by its folder and has no version; of two entry points with one name in one
+    distribution, what each loads is part of its name.
+    """
+    found: dict[Origin, importlib.metadata.EntryPoint] = {}
+    for entry_point in sorted(set(entry_points), key=lambda e: (_distribution(e), e.name, getattr(e, "value", ""))):
+        distribution, version = _distribution(entry_point)
+        origin = Origin(distribution, version, entry_point.name)
+        if origin in found:
+            origin = Origin(distribution, version, f"{entry_point.name} = {entry_point.value}")
+        found[origin] = entry_point
+    return list(found.items())
+
+
+def _distribution(entry_point: importlib.metadata.EntryPoint) -> tuple[str, str]:
+    """Return name and version of what an entry point comes from, whatever an installer has left of it."""
+    distribution = entry_point.dist
+    if distribution is None:
+        return "unknown distribution", "?"
+    try:
+        name, version = distribution.name, distribution.version
+    except Exception:  # the file is absent or no text: each Python raises something else
+        name, version = "", ""
+    if not name or not version:
+        return str(getattr(distribution, "_path", "") or "unknown distribution"), ""
+    return name, version
+
+
+def _settle(claims: Mapping[str, Iterable[Found[Any]]], broken: dict[Origin, str]) -> Registry:
+    """Return the registry of all that is claimed: each name to its owner, the others by ``distribution:name``."""
+    registry = Registry(broken=broken)
+    clashes: list[str] = []
+    for plural, found in claims.items():
+        rivals: dict[str, dict[str, Found[Any]]] = {}
+        for one in found:
+            name, origin = one.spec.name, one.origin
+            first = rivals.setdefault(name, {}).setdefault(origin.distribution, one)
+            if first is not one:
+                clashes.append(f"'{name}' of {origin} is left out: {first.origin} has it already")
+        for name, by_distribution in rivals.items():
+            owner = by_distribution.get(HOST) or (
+                next(iter(by_distribution.values())) if len(by_distribution) == 1 else None
+            )
+            others = {f"{one.origin.distribution}:{name}": one for one in by_distribution.values() if one is not owner}
+            registry.offered[plural] |= ({name: owner} if owner else {}) | others
+            if others:
+                clashes.append(_clash(name, owner, others))
+            if not owner:
+                registry.contested.setdefault(plural, {})[name] = tuple(others)
+    return replace(registry, clashes=tuple(clashes))
+
+
+def _clash(name: str, owner: Found[Any] | None, others: Mapping[str, Found[Any]]) -> str:
+    claimed = " and ".join(str(one.origin) for one in others.values())
+    rival = list(others.values())[-1].origin.distribution
+    whose = f"is that of {owner.origin}; {claimed} has it too" if owner else f"is claimed by {claimed}"
+    return f"'{name}' {whose}. Type {_or(others)}, or leave one out: {BLOCK_VARIABLE}={rival}"
+
+
+def _or(names: Iterable[str]) -> str:
+    return " or ".join(names)
 
 
 @cache
@@ -183,14 +271,21 @@ def _returned(hook: pluggy.HookCaller, kind: type[Any]) -> list[Any]:
     for spec in specs:
         if not isinstance(spec, kind):
             raise PluginError(f"{hook.name} returned a {type(spec).__name__}, must return bench.{kind.__name__}")
+        if fault := _fault(spec):
+            raise PluginError(f"{hook.name}: {fault}")
     return specs
 
 
-def _add(table: dict[str, Found[Spec]], specs: list[Spec], origin: Origin) -> None:
-    for spec in specs:
-        if spec.name in table:
-            raise PluginError(
-                f"'{spec.name}' is claimed by {table[spec.name].origin} and by {origin}."
-                f" Leave one out: {BLOCK_VARIABLE}={origin.entry_point} bench ..."
-            )
-        table[spec.name] = Found(spec, origin)
+def _fault(spec: Any) -> str:
+    """Return what of a spec cannot be typed, printed or called; empty: nothing."""
+    if not isinstance(spec.name, str) or not NAME.fullmatch(spec.name):
+        return f"name {spec.name!r}, allowed: letters, digits and _ . + - @, no blanks"
+    if not isinstance(getattr(spec, "summary", ""), str):
+        return f"'{spec.name}': summary {spec.summary!r}, must be text"
+    options = getattr(spec, "options", ())
+    if not isinstance(options, tuple) or not all(isinstance(option, Option) for option in options):
+        return f"'{spec.name}': options must be a tuple of bench.Option"
+    for call in ("build", "open"):
+        if hasattr(spec, call) and not callable(getattr(spec, call)):
+            return f"'{spec.name}': {call} is a {type(getattr(spec, call)).__name__}, must be a function"
+    return ""

@@ -8,6 +8,8 @@ from dataclasses import replace
 from bench import plugins
 from bench.contracts import SEARCH_OPTIONS, ModelSpec
 from bench.errors import BenchError, NotRun, UsageError
+from bench.guard import reason as in_one_line
+from bench.guard import trace_if_asked
 from bench.plan import make_plan, training_options
 from bench.plugins import Registry
 from bench.records import RunRequest
@@ -74,7 +76,8 @@ def run_or_record(request: RunRequest, registry: Registry | None = None) -> RunS
     except BenchError as error:
         state, reason = ("not run" if isinstance(error, NotRun) else "failed"), str(error)
     except Exception as error:  # a plugin may fail in any way; the other models must still run
-        state, reason = "failed", f"{type(error).__name__}: {error}".splitlines()[0]
+        state, reason = "failed", in_one_line(error)
+        trace_if_asked(error)
     # A failure that the store knows has its config, and so stands beside the seeds that worked.
     summary = opened[0].summary() if opened else None
     if summary is not None and summary.state == "failed":

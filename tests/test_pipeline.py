@@ -227,7 +227,8 @@ def test_a_run_resumed_with_stored_weights_goes_on_on_its_device():
     """The device without memory stands for a GPU that this machine may not have."""
     model = make("bce")
     folder = SimpleNamespace(has=lambda record: record == "weights", read_weights=lambda: train.save_weights(model))
-    plan = SimpleNamespace(request=SimpleNamespace(device="meta"))
+    found = SimpleNamespace(origin="multilabel-bench 0.1.0 (models)", spec=SimpleNamespace(name="bce"))
+    plan = SimpleNamespace(model=found, request=SimpleNamespace(device="meta"))
     resumed = make("bce")
-    pipeline._train(folder, SimpleNamespace(plan=plan, parts=None), resumed, None, None)
+    pipeline._train(folder, SimpleNamespace(plan=plan, parts=None), None, resumed, None, clock=None)
     assert networks.device_of(resumed).type == "meta"

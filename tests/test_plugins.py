@@ -6,13 +6,16 @@ import sys
 import types
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, get_type_hints
 
 import pytest
 
 import bench
-from bench import PluginError, UsageError, hookspecs, plugins
+from bench import UsageError, hookspecs, plugins
 from bench.cli import run_command_line
+from bench.cli.options import _model_names
+from bench.guard import HOST
 
 
 def spec(name: str, **changes: Any) -> bench.ModelSpec:
@@ -36,13 +39,14 @@ class FakeEntryPoint:
     dist: FakeDistribution
     name: str
     content: Any
+    value: str = "module"
 
     def load(self) -> object:
         return self.content() if isinstance(self.content, types.FunctionType) else self.content
 
 
-def entry(distribution: str, content: Any, name: str = "models") -> Any:
-    return FakeEntryPoint(FakeDistribution(distribution), name, content)
+def entry(distribution: str, content: Any, name: str = "models", value: str = "module") -> Any:
+    return FakeEntryPoint(FakeDistribution(distribution), name, content, value)
 
 
 def hook(name: str, returned: Any) -> object:
@@ -66,8 +70,19 @@ def raising_hook() -> object:
     return types.SimpleNamespace(bench_models=bench.hookimpl(implementation))
 
 
+def raising(error: BaseException) -> Callable[[], object]:
+    def content() -> object:
+        raise error
+
+    return content
+
+
 BROKEN: dict[str, tuple[Callable[[], object], str]] = {
     "failing import": (missing_import, "ModuleNotFoundError: No module named 'torhc'"),
+    "exit at import": (raising(SystemExit("pip said no")), "SystemExit: pip said no"),
+    "exit with status 0": (raising(SystemExit(0)), "SystemExit: 0"),
+    "interrupt at import": (raising(KeyboardInterrupt()), "KeyboardInterrupt without a message"),
+    "odd exception at import": (raising(BaseException("odd")), "BaseException: odd"),
     "misspelt hook": (lambda: hook("bench_modles", []), "unknown hook 'bench_modles'"),
     "no hook": (types.SimpleNamespace, "no hook is implemented. Mark functions with @bench.hookimpl"),
     "hook that raises": (raising_hook, "RuntimeError: no licence"),
@@ -79,6 +94,18 @@ BROKEN: dict[str, tuple[Callable[[], object], str]] = {
     "list of something else": (
         lambda: hook("bench_models", ["asl"]),
         "bench_models returned a str, must return bench.ModelSpec",
+    ),
+    "options that are none": (
+        lambda: hook("bench_models", [spec("asl", options=("gamma",))]),
+        "bench_models: 'asl': options must be a tuple of bench.Option",
+    ),
+    "options in a list": (
+        lambda: hook("bench_models", [spec("asl", options=[bench.Option("gamma", 1, "power")])]),
+        "bench_models: 'asl': options must be a tuple of bench.Option",
+    ),
+    "build that is no function": (
+        lambda: hook("bench_models", [bench.ModelSpec("asl", "a loss", "scores", "bench_asl.build")]),  # type: ignore[arg-type]
+        "bench_models: 'asl': build is a str, must be a function",
     ),
     "spec of another hook": (
         lambda: hook("bench_datasets", [spec("asl")]),
@@ -140,12 +167,83 @@ def test_two_plugins_with_the_same_entry_point_name_are_both_loaded() -> None:
     assert sorted(registry.all(plugins.MODELS)) == ["a", "b"]
 
 
-def test_a_name_clash_names_both_distributions_and_the_way_out() -> None:
-    first, second = entry("bench-a", plugin_of("asl"), "one"), entry("bench-b", plugin_of("asl"), "two")
-    expected = r"'asl' is claimed by bench-a 1.2 \(one\) and by bench-b 1.2 \(two\).*BENCH_WITHOUT=two bench"
-    with pytest.raises(PluginError, match=expected):
-        plugins.load([first, second])
-    assert list(plugins.load([first, second], frozenset({"two"})).all(plugins.MODELS)) == ["asl"]
+def test_two_third_parties_with_one_name_are_both_reached_by_their_distribution_and_neither_by_the_name() -> None:
+    registry = plugins.load(
+        [
+            entry("bench-a", plugin_of("asl", "a")),
+            entry("bench-b", plugin_of("asl", "b")),
+            entry(HOST, plugin_of("bce")),
+        ]
+    )
+    assert sorted(registry.all(plugins.MODELS)) == ["a", "b", "bce", "bench-a:asl", "bench-b:asl"]
+    assert registry.model("bench-b:asl").origin.distribution == "bench-b"
+    with pytest.raises(UsageError, match=r"'asl' is claimed by 2 plugins\. Type bench-a:asl or bench-b:asl"):
+        registry.model("asl")
+    (told,) = registry.clashes
+    assert told == (
+        "'asl' is claimed by bench-a 1.2 (models) and bench-b 1.2 (models). Type bench-a:asl or bench-b:asl, or leave"
+        " one out: BENCH_WITHOUT=bench-b"
+    )
+
+
+def test_a_first_party_name_stays_the_first_partys_and_the_third_party_is_the_one_to_leave_out() -> None:
+    points = [entry("a-bench", plugin_of("bce", "more")), entry(HOST, plugin_of("bce", "softmax"))]
+    registry = plugins.load(points, frozenset())
+    assert registry.model("bce").origin.distribution == HOST
+    assert registry.model("a-bench:bce").origin.distribution == "a-bench"
+    assert {"softmax", "more"} <= set(registry.all(plugins.MODELS))
+    assert "BENCH_WITHOUT=a-bench" in registry.clashes[0]
+    left = plugins.load(points, frozenset({"a-bench"}))
+    assert sorted(left.all(plugins.MODELS)) == ["bce", "softmax"]
+    assert not left.clashes
+
+
+def test_a_name_without_a_rival_can_be_typed_with_its_distribution_too() -> None:
+    registry = plugins.load([entry("bench-a", plugin_of("asl"))])
+    assert registry.model("bench-a:asl") is registry.model("asl")
+    with pytest.raises(UsageError, match="no model 'bench-b:asl'; allowed: asl"):
+        registry.model("bench-b:asl")
+
+
+def test_of_two_entry_points_of_one_distribution_that_give_one_name_the_first_has_it() -> None:
+    registry = plugins.load([entry("bench-a", plugin_of("asl"), "one"), entry("bench-a", plugin_of("asl", "b"), "two")])
+    assert sorted(registry.all(plugins.MODELS)) == ["asl", "b"]
+    assert registry.clashes == ("'asl' of bench-a 1.2 (two) is left out: bench-a 1.2 (one) has it already",)
+
+
+def test_two_entry_points_of_one_name_in_one_distribution_are_told_apart() -> None:
+    points = [entry("bench-a", missing_import, "x", value="gone"), entry("bench-a", raising_hook, "x", value="raises")]
+    assert [str(origin) for origin in plugins.load(points).broken] == ["bench-a 1.2 (x)", "bench-a 1.2 (x = raises)"]
+
+
+def test_a_clash_is_in_the_list_under_the_names_to_type(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    registry = plugins.load([entry("bench-a", plugin_of("asl")), entry("bench-b", plugin_of("asl"))])
+    monkeypatch.setattr(plugins, "installed", lambda: registry)
+    assert run_command_line(["list", "models", "--json"]) == 0
+    listed = json.loads(capsys.readouterr().out)
+    assert [model["name"] for model in listed["models"]] == ["bench-a:asl", "bench-b:asl"]
+    assert listed["clashes"] == list(registry.clashes)
+    assert run_command_line(["list", "models"]) == 0
+    assert "bench-b:asl" in capsys.readouterr().out
+    assert _model_names("bench-") == ["bench-a:asl", "bench-b:asl"]
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a,b", "a:b", "../a", 3])
+def test_a_name_that_cannot_be_typed_or_stored_is_refused(name: Any) -> None:
+    registry = plugins.load([entry("bench-a", hook("bench_models", [spec(name)]))])
+    assert "allowed: letters, digits" in next(iter(registry.broken.values()))
+
+
+def test_a_distribution_whose_metadata_are_gone_is_named_by_its_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "half-1.0.dist-info"
+    folder.mkdir()
+    (folder / "entry_points.txt").write_text("[multilabel_bench]\nhalf = half\n")
+    (point,) = importlib.metadata.Distribution.at(folder).entry_points
+    ((origin, told),) = plugins.load([point]).broken.items()
+    assert origin.distribution == str(folder)
+    assert "an installation broken off" in told
 
 
 @pytest.mark.parametrize("blocked", ["bench-broken", "bad"])

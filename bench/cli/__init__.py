@@ -12,6 +12,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from bench.errors import BenchError, NotRun
+from bench.guard import DEBUG_VARIABLE, trace_if_asked
 from bench.system.threads import bound_waiting
 
 COMMANDS: dict[str, tuple[str, str, str]] = {
@@ -85,6 +86,8 @@ EXAMPLES = """Examples:
 
   bench run --help"""
 
+DEBUG = "--debug"
+
 USAGE_ERROR: Any = typer.BadParameter.__bases__[0]
 """The command-line parser's error for unknown options and values; typer does not name it publicly."""
 
@@ -152,6 +155,9 @@ def bench_command(
     without: Annotated[
         str, typer.Option("--without", metavar="NAMES", help="Comma-separated plugin distributions to leave out.")
     ] = "",
+    debug: Annotated[
+        bool, typer.Option(DEBUG, help="Print where in the code an error arose; before or behind any command.")
+    ] = False,
 ) -> None:
     """Set what holds for every command; without a command, print the help."""
     if quiet:
@@ -172,26 +178,39 @@ def run_command_line(arguments: Sequence[str] | None = None) -> int:
     0: done. 1: a run of several failed, or is not what it claims. 2: a mistake in what was asked for, one line on
     standard error. 130: interrupted.
     """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    # Taken out here, so that it may stand behind a command's own options, where a user adds it to what failed.
+    own = [argument for argument in given if argument != DEBUG]
+    debugging = os.environ.get(DEBUG_VARIABLE, "")
+    os.environ[DEBUG_VARIABLE] = "1" if len(own) < len(given) else debugging
     try:
-        result = typer.main.get_command(app).main(arguments, prog_name="bench", standalone_mode=False)
-    except NotRun as reason:
-        print(f"not run: {reason}", file=sys.stderr)
-        return NotRun.exit_code
-    except BenchError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
-    except USAGE_ERROR as error:
-        command = getattr(getattr(error, "ctx", None), "command_path", "bench")
-        message = " ".join(error.format_message().split())
-        stop = "" if message.endswith((".", "?")) else "."
-        print(f"error: {message}{stop} See: {command} --help", file=sys.stderr)
-        return BenchError.exit_code
-    except OSError as error:
+        result = typer.main.get_command(app).main(own, prog_name="bench", standalone_mode=False)
+    except (BenchError, USAGE_ERROR, OSError) as error:
+        # What a plugin raised was printed at its border.
+        if not getattr(error, "where", ""):
+            trace_if_asked(error)
+        line, code = _as_line(error)
+        print(line, file=sys.stderr)
+        return code
+    finally:
+        os.environ[DEBUG_VARIABLE] = debugging
+    return result if isinstance(result, int) else 0
+
+
+def _as_line(error: Exception) -> tuple[str, int]:
+    """Return what is printed of an error that a user can mend, and the exit code."""
+    if isinstance(error, NotRun):
+        return f"not run: {error}", NotRun.exit_code
+    if isinstance(error, BenchError):
+        return f"error: {error}", error.exit_code
+    if isinstance(error, OSError):
         # A full disk, a folder without permission: the user's to mend, wherever it was met.
         place = f": {error.filename}" if error.filename else ""
-        print(f"error: {error.strerror or error}{place}", file=sys.stderr)
-        return BenchError.exit_code
-    return result if isinstance(result, int) else 0
+        return f"error: {error.strerror or error}{place}", BenchError.exit_code
+    command = getattr(getattr(error, "ctx", None), "command_path", "bench")
+    message = " ".join(error.format_message().split())  # type: ignore[attr-defined]
+    stop = "" if message.endswith((".", "?")) else "."
+    return f"error: {message}{stop} See: {command} --help", BenchError.exit_code
 
 
 def main() -> None:

@@ -23,10 +23,11 @@ def open_named(
     from bench.options import parse_assignments, resolve
     from bench.system.files import default_cache
 
-    spec = plugins.installed().dataset(name).spec
+    found = plugins.installed().dataset(name)
+    spec = found.spec
     given = {key.removeprefix("dataset."): value for key, value in parse_assignments(sets or []).items()}
     options = resolve(spec.options, given, f"dataset '{name}'")
-    return open_dataset(spec, DatasetRequest(options, data_root, *names, default_cache()))
+    return open_dataset(spec, DatasetRequest(options, data_root, *names, default_cache()), found.origin)
 
 
 def splits_of(dataset: Dataset) -> dict[str, Split]:

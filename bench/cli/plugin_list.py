@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from bench.plugins import KINDS
-from bench.show.console import print_table
+from bench.show.console import print_table, say
 
 PLURALS = tuple(kind.plural for kind in KINDS)
 
@@ -30,9 +30,9 @@ def print_plugins(kinds: Iterable[str], options: bool, as_json: bool) -> None:
         {"distribution": origin.distribution, "version": origin.version, "plugin": origin.entry_point, "reason": reason}
         for origin, reason in registry.broken.items()
     ]
-    listed = {kind: [_entry(found, kind) for found in registry.offered[kind].values()] for kind in kinds}
+    listed = {kind: [_entry(found, kind, name) for name, found in registry.offered[kind].items()] for kind in kinds}
     if as_json:
-        print(json.dumps(listed | {"broken": broken}, indent=1))
+        print(json.dumps(listed | {"broken": broken, "clashes": registry.clashes}, indent=1))
         return
     for number, (kind, entries) in enumerate(listed.items()):
         if number:
@@ -45,15 +45,20 @@ def print_plugins(kinds: Iterable[str], options: bool, as_json: bool) -> None:
         rows = [(_from(entry), entry["plugin"], entry["reason"]) for entry in broken]
         header = ("from", "plugin", "reason")
         print_table(header, rows, title="plugins that could not be loaded", texts=header)
+    if registry.clashes:
+        print()
+        say("names that several plugins offer", "bold")
+        for line in registry.clashes:
+            say(line)
 
 
-def _entry(found: Any, kind: str) -> dict[str, Any]:
-    """Return one spec as JSON: its name, summary, origin, options, and what is particular to its kind."""
+def _entry(found: Any, kind: str, name: str) -> dict[str, Any]:
+    """Return one spec as JSON: the ``name`` typed for it, summary, origin, options, and what is its kind's own."""
     from bench.contracts import SEARCH_OPTIONS
     from bench.plan import training_options
 
     spec, origin = found.spec, found.origin
-    entry: dict[str, Any] = {"name": spec.name, "summary": spec.summary}
+    entry: dict[str, Any] = {"name": name, "summary": spec.summary}
     groups = {"": spec.options}
     entry |= {name: getattr(spec, name) for name in SHOWN.get(kind, ())}
     if kind == "models":

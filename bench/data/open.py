@@ -5,16 +5,19 @@ from __future__ import annotations
 import numpy as np
 
 from bench.contracts import DatasetRequest, DatasetSpec
+from bench.data.guarded import named_images
 from bench.data.unpack import unfinished
-from bench.errors import DataError, UsageError
+from bench.errors import DataError, PluginError, UsageError
+from bench.guard import HOST, calling
 from bench.records import Dataset
 
 
-def open_dataset(spec: DatasetSpec, request: DatasetRequest) -> Dataset:
-    """Return the data set, checked for what every run needs.
+def open_dataset(spec: DatasetSpec, request: DatasetRequest, origin: object = "") -> Dataset:
+    """Return the data set, checked for what every run needs; ``origin`` is its plugin, which failures name.
 
-    Raises ``UsageError`` where the data root is missing or was given in vain, ``DataError`` for a folder that was
-    unpacked in part, classes without a positive in train, and images that are in train and in test.
+    Raises ``PluginError`` where the plugin fails or gives something else, ``UsageError`` where the data root is missing
+    or was given in vain, ``DataError`` for a folder that was unpacked in part, classes without a positive in train, and
+    images that are in train and in test.
     """
     if spec.expects and request.root is None and not spec.root_optional:
         raise UsageError(f"dataset '{spec.name}' needs its files. Try: --data-root DIR, where DIR holds {spec.expects}")
@@ -28,9 +31,12 @@ def open_dataset(spec: DatasetSpec, request: DatasetRequest) -> Dataset:
                 f"{request.root}: {part} was not unpacked to its end."
                 f" Try: bench data download {spec.name} --out {request.root}"
             )
-    dataset = spec.build(request)
+    with calling(origin or HOST, "open data set", f"data set '{spec.name}'"):
+        dataset = spec.build(request)
+        if not isinstance(dataset, Dataset):
+            raise PluginError(f"build returned a {type(dataset).__name__}, must return a bench.Dataset")
     _check_splits(dataset, spec.without_absent_labels)
-    return dataset
+    return named_images(dataset, origin) if origin else dataset
 
 
 def _check_splits(dataset: Dataset, remedy: str) -> None:

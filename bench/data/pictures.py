@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import warnings
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +20,9 @@ LARGEST_PIXELS = 100_000_000
 
 LARGEST_RATIO = 200
 """Of a picture's longer side to its shorter: a line of pixels would be resized to a picture of billions."""
+
+PILLOW = r"PIL\."
+"""The modules whose warnings are left out."""
 
 
 def shown(path: object) -> str:
@@ -103,13 +105,14 @@ def _upright_rgb(image: Picture) -> Picture:
     return _to_rgb(image)
 
 
-@cache
 def _silence_pillow() -> None:
     """Leave out Pillow's warnings, of large pictures and odd EXIF blocks: an image is read, or refused by ourselves.
 
-    Once for good: ``warnings.catch_warnings`` around each picture would let threads restore each other's filters.
+    Once for a stage, at whose end all filters are put back: ``warnings.catch_warnings`` around each picture would let
+    threads restore each other's.
     """
-    warnings.filterwarnings("ignore", module=r"PIL\.")
+    if not any(getattr(module, "pattern", "") == PILLOW for _, _, _, module, _ in warnings.filters):
+        warnings.filterwarnings("ignore", module=PILLOW)
 
 
 def _check(image: Picture) -> None:

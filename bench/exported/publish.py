@@ -16,6 +16,7 @@ from bench.evaluation.measure import measure
 from bench.exported import export
 from bench.exported.model_folder import Description
 from bench.exported.predict import Predictor
+from bench.guard import calling
 from bench.model import train
 from bench.records import LabelSets, ScoreKind, Scores
 from bench.store.run_folder import RunFolder
@@ -55,15 +56,17 @@ def export_run(
     images = [parts.test.images.read(row) for row in range(min(REAL_IMAGES, len(parts.test)))]
     pixels = np.stack([preprocess(image, description.preprocessing) for image in images])
     order = getattr(model, "label_order", None)
-    return export.export(
-        rebuilt.backbone.module.to("cpu"),
-        model.to("cpu"),
-        description,
-        out,
-        dimensions=rebuilt.backbone.dimensions,
-        images=pixels,
-        sequences=None if order is None else export.label_sequences(parts.fit.truth, order),
-    )
+    found = rebuilt.assembly.plan.model
+    with calling(found.origin, "export", f"model '{found.spec.name}'"):
+        return export.export(
+            rebuilt.backbone.module.to("cpu"),
+            model.to("cpu"),
+            description,
+            out,
+            dimensions=rebuilt.backbone.dimensions,
+            images=pixels,
+            sequences=None if order is None else export.label_sequences(parts.fit.truth, order),
+        )
 
 
 def describe(rebuilt: Rebuilt, run: str, precision: Literal["fp32", "fp16"]) -> Description:

@@ -15,7 +15,7 @@ import numpy as np
 from bench.code import images_code
 from bench.contracts import Backbone
 from bench.data.loading import load
-from bench.errors import ModelError, StoreError
+from bench.errors import ModelError, PluginError, StoreError
 from bench.model.feature_file import FeatureFile, Writing
 from bench.records import Features, FloatArray, Parts, Split
 from bench.system.files import canonical_json, digest
@@ -29,6 +29,9 @@ BLOCK = 512
 
 STALE = 7 * 24 * 3600
 """Seconds after which what a killed extraction left, and nobody went on with, is removed."""
+
+ALONE = 1e-3
+"""Largest difference of an image's features beside another image, relative to the largest."""
 
 
 def extract(
@@ -72,6 +75,23 @@ def of_parts(parts: Parts, backbone: Backbone, cache: Path, *, device: str = "cp
     )
     test = extract(parts.test, parts.fingerprints["test"], backbone, cache, device=device)
     return PartFeatures(_rows(train, parts.fit.ids) if held_out else train, validation, test)
+
+
+def check_rows_alone(backbone: Backbone, pixels: FloatArray, device: str = "cpu") -> None:
+    """Raise ``PluginError`` where an image's features depend on the other image of its batch, or on chance.
+
+    ``pixels`` are two preprocessed images; the backbone's module is on ``device`` already.
+    """
+    beside, again = forward(backbone, pixels, device)[0], forward(backbone, pixels, device)[0]
+    alone = forward(backbone, np.stack([pixels[0], np.zeros_like(pixels[0])]), device)[0]
+    largest = max(float(np.abs(beside).max()), 1e-6)
+    for other, why in ((again, "change when it is asked again"), (alone, "depend on the other images of its batch")):
+        apart = float(np.abs(beside - other).max()) / largest
+        if apart > ALONE:
+            raise PluginError(
+                f"features of an image {why}: by {apart:.1e} of the largest, allowed: {ALONE:g}."
+                " Is something in train mode?"
+            )
 
 
 def _rows(features: Features, ids: tuple[str, ...]) -> Features:
@@ -129,7 +149,7 @@ def _fill(writing: Writing, split: Split, backbone: Backbone, batch_size: int, d
     started = time.perf_counter()
     unfinished = iter(writing.missing)
     pending: list[FloatArray] = []
-    for values in in_batches(split, rows, backbone, batch_size, device):
+    for values in in_batches(split, rows, backbone, batch_size, device, check=True):
         pending.append(values)
         # Blocks are cut from the stream of rows, so the batches need not end where the blocks do.
         while sum(map(len, pending)) >= file.block:
@@ -153,16 +173,22 @@ def _remove_stale(cache: Path) -> None:
 
 
 def in_batches(
-    split: Split, rows: list[int], backbone: Backbone, batch_size: int, device: str = "cpu"
+    split: Split, rows: list[int], backbone: Backbone, batch_size: int, device: str = "cpu", *, check: bool = False
 ) -> Iterator[FloatArray]:
-    """Yield the features of ``rows``, a batch at a time, while threads read and preprocess the next batch."""
+    """Yield the features of ``rows``, a batch at a time, while threads read and preprocess the next batch.
+
+    With ``check``, the first two images are looked at again; see ``check_rows_alone``.
+    """
     module = backbone.module.to(device).eval()
     batches = [rows[start : start + batch_size] for start in range(0, len(rows), batch_size)]
-    loaded = load(split.images, batches, backbone.preprocessing)
+    loaded, unchecked = load(split.images, batches, backbone.preprocessing), check
     try:
         for pixels in progress_bar(
             loaded, f"features of {split.dataset}/{split.name}", total=len(batches), scale=batch_size
         ):
+            if unchecked:
+                check_rows_alone(backbone, np.resize(pixels[:2], (2, *pixels.shape[1:])), device)
+                unchecked = False
             padding = np.zeros((batch_size - len(pixels), *pixels.shape[1:]), dtype=np.float32)
             padded = np.concatenate([pixels, padding]) if len(padding) else pixels
             yield forward(backbone, padded, device)[: len(pixels)]

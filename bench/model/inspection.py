@@ -8,19 +8,24 @@ from __future__ import annotations
 
 import io
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from bench.contracts import Backbone
 from bench.data.preprocess import preprocess
 from bench.decode.search import Conditional, LabelPath, NextLabel, Prefixes, beam_search, rank
+from bench.guard import reason
 from bench.model.networks import TorchStepNetwork, image_terms
 from bench.records import Exhibits, Features, FloatArray, LabelSets, LabelSpace, SearchOptions, Split
 
 if TYPE_CHECKING:
     import torch
+
+Made = TypeVar("Made")
 
 GALLERY = 60
 """Test images shown, drawn at random."""
@@ -50,33 +55,83 @@ def inspect(
     options: SearchOptions | None,
     label_sets: LabelSets | None,
 ) -> Exhibits:
-    """Return the gallery of ``split`` and, of a model with ``label_sets``, trees, label space and attention."""
+    """Return the gallery of ``split`` and, of a model with ``label_sets``, trees, label space and attention.
+
+    What cannot be made is a note with its reason: a picture must not cost a run its numbers.
+    """
     rows = gallery_rows(len(split))
-    pictures = {row: thumbnail(split, row) for row in rows}
+    notes: list[str] = []
+    pictures = _or_note("gallery", lambda: {row: thumbnail(split, row) for row in rows}, notes) or {}
     if options is None or label_sets is None:
-        return Exhibits(pictures)
+        return Exhibits(pictures, notes=tuple(notes))
     shown = Features(tuple(features.ids[row] for row in rows), np.ascontiguousarray(features.values[rows]), "")
-    terms, starts = image_terms(model, shown)
-    network = TorchStepNetwork(model)
     # A tree of a few labels has something to show and can still be read.
     lengths = (label_sets.sequences[rows] >= 0).sum(axis=1)
     chosen = np.argsort(np.abs(lengths - READABLE), kind="stable")
-    trees, prefixes = [], []
-    for place in chosen[:TREES].tolist():
-        of_image = Prefixes(network, starts[place if network.sees_image else 0])
-        prefixes.append(of_image)
-        conditional = Conditional(of_image, terms[place], options)
-        trees.append({"row": rows[place], **search_tree(conditional, _answer(label_sets, rows[place], network))})
-    space = LabelSpace(labels=network.output[:-1], images=terms, start=Prefixes(network, starts[0]).term(()))
-    attended = chosen[:ATTENDED].tolist()
+    terms_of = partial(image_terms, model, shown)
+    first = {place: rows[place] for place in chosen[:TREES].tolist()}
+    trees = _or_note("search trees", lambda: _trees(model, terms_of(), first, options, label_sets), notes) or ()
+    space = _or_note("label space", lambda: _label_space(model, terms_of()), notes)
+
+    def attended() -> dict[int, FloatArray]:
+        shown_rows = {place: rows[place] for place in chosen[:ATTENDED].tolist()}
+        return _attention_maps(split, model, backbone, terms_of()[1], chosen=shown_rows, label_sets=label_sets)
+
+    return Exhibits(pictures, trees, space, _or_note("attention", attended, notes) or {}, tuple(notes))
+
+
+def _or_note(what: str, make: Callable[[], Made], notes: list[str]) -> Made | None:
+    """Return what ``make`` makes, or ``None`` and a note of why there is none."""
+    try:
+        return make()
+    except Exception as error:
+        notes.append(f"no picture of {what}: {reason(error)}")
+        return None
+
+
+def _trees(
+    model: Any,
+    terms: tuple[FloatArray, FloatArray],
+    chosen: Mapping[int, int],
+    options: SearchOptions,
+    label_sets: LabelSets,
+) -> tuple[dict[str, Any], ...]:
+    """Return the search of each of ``chosen``, a shown image's place and its row of the test part, step by step."""
+    network = TorchStepNetwork(model)
+    image_term, starts = terms
+    trees = []
+    for place, row in chosen.items():
+        prefixes = Prefixes(network, starts[place if network.sees_image else 0])
+        conditional = Conditional(prefixes, image_term[place], options)
+        trees.append({"row": row, **search_tree(conditional, _answer(label_sets, row, network))})
+    return tuple(trees)
+
+
+def _label_space(model: Any, terms: tuple[FloatArray, FloatArray]) -> LabelSpace:
+    network = TorchStepNetwork(model)
+    image_term, starts = terms
+    return LabelSpace(labels=network.output[:-1], images=image_term, start=Prefixes(network, starts[0]).term(()))
+
+
+def _attention_maps(
+    split: Split,
+    model: Any,
+    backbone: Backbone,
+    starts: FloatArray,
+    *,
+    chosen: Mapping[int, int],
+    label_sets: LabelSets,
+) -> dict[int, FloatArray]:
+    """Return the attention of each of ``chosen``, a shown image's place and its row of the test part."""
+    network = TorchStepNetwork(model)
     maps = {}
-    for place, of_image in zip(attended, prefixes, strict=False):
-        label = int(label_sets.sequences[rows[place], 0])
+    for place, row in chosen.items():
+        prefixes = Prefixes(network, starts[place if network.sees_image else 0])
+        label = int(label_sets.sequences[row, 0])
         seen = [(), (label,)] if label >= 0 else [()]
-        pixels = preprocess(split.images.read(rows[place]), backbone.preprocessing)
-        prefix_terms = np.stack([of_image.term(prefix) for prefix in seen])
-        maps[rows[place]] = attention(backbone, model, network, pixels, prefix_terms)
-    return Exhibits(pictures, tuple(trees), space, maps)
+        pixels = preprocess(split.images.read(row), backbone.preprocessing)
+        maps[row] = attention(backbone, model, network, pixels, np.stack([prefixes.term(prefix) for prefix in seen]))
+    return maps
 
 
 def thumbnail(split: Split, row: int) -> bytes:

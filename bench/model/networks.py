@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bench.errors import PluginError
 from bench.records import Activation, Features, FloatArray
 
 if TYPE_CHECKING:
@@ -46,8 +47,15 @@ def by_chunks(
             padded = np.zeros((rows, values.shape[1]), dtype=np.float32)
             padded[: len(chunk)] = chunk
             result = function(torch.from_numpy(padded).to(device))
+            if not isinstance(result, torch.Tensor) or not result.is_floating_point() or result.ndim < 2:
+                raise PluginError(f"{_described(result)} for each batch, must be a tensor of rows of floats")
             results.append(result[: len(chunk)].to("cpu", torch.float32).numpy())
     return np.concatenate(results)
+
+
+def _described(result: Any) -> str:
+    kind = f"{result.dtype} of shape {tuple(result.shape)}" if hasattr(result, "dtype") else type(result).__name__
+    return f"the model gives a {kind}".replace("torch.", "")
 
 
 def image_terms(model: Any, features: Features) -> tuple[FloatArray, FloatArray]:

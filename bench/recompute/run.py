@@ -12,6 +12,7 @@ from typing import Any
 
 from bench.assembly import Assembly, assemble_again, check_device, make_config, revive
 from bench.errors import BenchError, NotRun
+from bench.guard import calling
 from bench.model import features
 from bench.model.predict import predict, validator
 from bench.recompute import exhibits, predictions, training
@@ -42,7 +43,9 @@ def recompute(
             fault = f"what was asked for gives another run here: {', '.join(other)} differ"
             return replace(alone, faults=(*alone.faults, fault), notes=tuple(notes), level="recomputed")
         device = _device(assembly.plan.request.device)
-        difference, faults = _predict_again(folder, assembly, device)
+        found = assembly.plan.model
+        with calling(found.origin, "recompute", f"model '{found.spec.name}'", seed=assembly.plan.request.seed):
+            difference, faults = _predict_again(folder, assembly, device)
         notes.append(f"scores differ by {difference:.1e}, relative")
         if retrain:
             faults += training.faults(folder, assembly, device)

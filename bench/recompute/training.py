@@ -7,6 +7,7 @@ from typing import Any
 
 from bench import assembly as assembling
 from bench.assembly import Assembly
+from bench.guard import calling
 from bench.model import features, finetune, train
 from bench.model.predict import validator
 from bench.store.run_folder import RunFolder
@@ -16,29 +17,31 @@ def faults(folder: RunFolder, assembly: Assembly, device: str) -> list[str]:
     """Train from the start on ``device``; return whether backbone, weights or curves are others than are stored."""
     found = []
     plan, parts = assembly.plan, assembly.parts
-    request, backbone = plan.request, assembly.backbone
+    request, backbone, name = plan.request, assembly.backbone, f"model '{plan.model.spec.name}'"
     truth, ignore = assembly.to_train_on
     if request.finetune:
         head = assembly.build_model(backbone)
         epochs, seed = request.finetune, request.seed
-        tuned = finetune.tune(backbone, head, parts.fit, truth, ignore, epochs=epochs, seed=seed, device=device)
+        with calling(plan.model.origin, "fine-tune", name, seed=seed):
+            tuned = finetune.tune(backbone, head, parts.fit, truth, ignore, epochs=epochs, seed=seed, device=device)
         content = train.save_weights(tuned.module)
         if content != folder.read_backbone():
             found.append("fine-tuning again gives another backbone")
         backbone = assembling.with_weights(backbone, content)
     extracted = features.of_parts(parts, backbone, request.cache / "features", device=device)
     model = assembly.build_model(backbone)
-    record = train.fit(
-        model,
-        plan.training,
-        extracted.fit,
-        truth,
-        validator(parts.validation, extracted.validation, assembly.protocol, assembly.search, assembly.select_by),
-        name=plan.model.spec.name,
-        seed=request.seed,
-        ignore=ignore,
-        device=device,
-    ).to_json()
+    with calling(plan.model.origin, "train", name, seed=request.seed):
+        record = train.fit(
+            model,
+            plan.training,
+            extracted.fit,
+            truth,
+            validator(parts.validation, extracted.validation, assembly.protocol, assembly.search, assembly.select_by),
+            name=plan.model.spec.name,
+            seed=request.seed,
+            ignore=ignore,
+            device=device,
+        ).to_json()
     if train.save_weights(model) != folder.read_weights():
         found.append("training again gives other weights; to the bit they are equal on the machine that made them")
     if _without_times(record) != _without_times(folder.read_training()):

@@ -23,10 +23,11 @@ class Exhibits:
     """Test images by row: small JPEGs of all shown, and of a sequence model searches, label space, attention.
 
     ``trees`` and ``attention`` are as ``bench.model.inspection`` makes them: a search as JSON values with its
-    ``row``, attention maps (2, prefixes, side, side) by row.
+    ``row``, attention maps (2, prefixes, side, side) by row. ``notes`` say what could not be shown, and why.
     """
 
     pictures: Mapping[int, bytes]
     trees: tuple[Mapping[str, Any], ...] = ()
     label_space: LabelSpace | None = None
     attention: Mapping[int, FloatArray] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()

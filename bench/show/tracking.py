@@ -7,9 +7,7 @@ What is sent is a pure function of the store, so a run finished long ago is repo
 
 from __future__ import annotations
 
-import contextlib
 import math
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +15,7 @@ from typing import Any
 
 from bench.contracts import Series, TrackedRun, TrackedTable, TrackerRequest, TrackerSpec
 from bench.errors import BenchError, StoreError, TrackerError, UsageError, unknown
+from bench.guard import calling, reason
 from bench.options import OptionValue, resolve
 from bench.plugins import Found, Registry
 from bench.show import tables
@@ -73,14 +72,15 @@ def send(destination: Destination, runs: Sequence[TrackedRun], compared: Sequenc
     """
     spec = destination.tracker.spec
     try:
-        with contextlib.redirect_stdout(sys.stderr):
+        with calling(destination.tracker.origin, "track", f"tracker '{spec.name}'"):
             tracker = spec.open(destination.request)
             return [*(tracker.run(run) for run in runs), *(tracker.table(table) for table in compared)]
-    except Exception as error:  # a plugin, its package or its server may fail in any way; the run is stored
-        reason = str(error) if isinstance(error, BenchError) else f"{type(error).__name__}: {error}"
-        missing = isinstance(error, ImportError) and spec.requires
+    except BenchError as error:  # a plugin, its package or its server may fail in any way; the run is stored
+        missing = isinstance(error.__cause__, ImportError) and spec.requires
         install = f". Try: pip install '{spec.requires}'" if missing else ""
-        raise TrackerError(" ".join(reason.split()) + install) from error
+        # Who is to blame is said where it is printed.
+        told = TrackerError(reason(error).removeprefix(f"{error.where}: ") + install)
+        raise told from error
 
 
 def tracked_run(run: RunSummary) -> TrackedRun:

@@ -25,13 +25,14 @@ class StoredExhibits:
     def write(self, exhibits: Exhibits) -> None:
         """Store the gallery and, of a run that has them, trees, label space and attention."""
         pictures = exhibits.pictures
-        ends = np.cumsum([len(picture) for picture in pictures.values()])
-        self._files.write_arrays(
-            "gallery.npz",
-            rows=np.array(list(pictures), dtype=np.int64),
-            ends=ends.astype(np.int64),
-            content=np.frombuffer(b"".join(pictures.values()), dtype=np.uint8),
-        )
+        if pictures:
+            ends = np.cumsum([len(picture) for picture in pictures.values()])
+            self._files.write_arrays(
+                "gallery.npz",
+                rows=np.array(list(pictures), dtype=np.int64),
+                ends=ends.astype(np.int64),
+                content=np.frombuffer(b"".join(pictures.values()), dtype=np.uint8),
+            )
         if exhibits.trees:
             self._files.write_json("trees.json", {"trees": exhibits.trees})
         if exhibits.label_space:

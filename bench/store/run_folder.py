@@ -16,6 +16,7 @@
     gallery.npz trees.json embedding.npz attention.npz    what figures show, see bench/store/exhibits.py
     measures.json timings.json            what was measured
     status.json        "done" and when, or "failed" with stage and reason; absent while unfinished
+    traceback.txt      of a failed run: where in the code, for the plugin's author
 """
 
 from __future__ import annotations
@@ -34,11 +35,13 @@ from bench.errors import StoreError
 from bench.records import BoolArray, Exhibits, FloatArray, LabelSets, Measures, Prediction, RunRequest, Scores, Split
 from bench.store.run_reader import RECORDS, SCORED_BY, RunReader
 from bench.store.stored import About, Status, Truth
+from bench.system.files import write_atomic
 from bench.system.locks import NO_LOCKS
 
 __all__ = ["CHECKPOINT", "RECORDS", "RunFolder"]
 
 CHECKPOINT = "checkpoint.pt"
+TRACEBACK = "traceback.txt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,7 @@ class RunFolder(RunReader):
                 self._files.forget(*self._files.manifest()["files"].keys() - {"config.json"})
             if self._files.lists("status.json") and not self.done:
                 self._files.forget("status.json")
+                (self.path / TRACEBACK).unlink(missing_ok=True)
             yield
 
     @contextlib.contextmanager
@@ -164,8 +168,10 @@ class RunFolder(RunReader):
         self._files.write_json("status.json", _values(Status("done", finished=time.time())))
         (self.path / CHECKPOINT).unlink(missing_ok=True)
 
-    def fail(self, stage: str, reason: str) -> None:
+    def fail(self, stage: str, reason: str, traceback: str = "") -> None:
         """Mark the run as failed in ``stage``; it stays in every table as a row with its ``reason``."""
+        if traceback:
+            write_atomic(self.path / TRACEBACK, traceback)
         self._files.write_json("status.json", _values(Status("failed", stage, reason, time.time())))
 
 

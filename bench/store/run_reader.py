@@ -121,7 +121,8 @@ class RunReader:
         """Return what readers call the run's parts, and where the values of its config came from."""
         content = self._files.read_json("about.json")
         about: About = self._files.parse(
-            "about.json", lambda: About(**content | {"notes": tuple(content.get("notes", ()))})
+            "about.json",
+            lambda: About(**content | {name: tuple(content.get(name, ())) for name in ("notes", "remarks")}),
         )
         return about
 

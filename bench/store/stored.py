@@ -37,13 +37,14 @@ class About:
 
     ``row`` is the model's name in the published tables, ``variant`` says which images and labels the data set has.
     ``origins`` says of each value of the config, by its dotted name, where it came from. ``notes`` are the data set's
-    lines on what it passed over and on labels that look odd.
+    lines on what it passed over and on labels that look odd, ``remarks`` the run's own: what it cannot show, and why.
     """
 
     row: str = ""
     variant: str = ""
     origins: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,11 +70,19 @@ def memory_gib() -> float:
 
 def versions() -> dict[str, str]:
     """Return the versions of the installed ``PACKAGES`` and of every distribution that adds a plugin."""
-    plugins = {e.dist.name for e in importlib.metadata.entry_points(group="multilabel_bench") if e.dist}
+    plugins = {e.dist for e in importlib.metadata.entry_points(group="multilabel_bench") if e.dist}
     found = {}
-    for package in sorted({*PACKAGES, *plugins}):
+    for package in sorted({*PACKAGES, *filter(None, map(_name, plugins))}):
         try:
             found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
+        except (importlib.metadata.PackageNotFoundError, ValueError):
             continue
-    return found
+    return {package: version for package, version in found.items() if version}
+
+
+def _name(distribution: importlib.metadata.Distribution) -> str | None:
+    """Return a distribution's name; ``None`` where an installation that was broken off has left it without one."""
+    try:
+        return distribution.name
+    except (KeyError, TypeError, OSError, ValueError):
+        return None

@@ -86,7 +86,7 @@ def test_a_failing_run_is_a_row_and_the_others_go_on(ran: list[RunRequest], tmp_
     failures = [failure for row in table["rows"] for failure in row["failures"]]
     assert failures == [
         "seed 0 failed: train: the loss became NaN",
-        "seed 1 failed: ZeroDivisionError: a bug in the plugin",
+        "seed 1 failed: ZeroDivisionError: a bug in the plugin second line",
     ]
     assert table["rows"][-1]["label"] == "bce"
     assert table["rows"][-1]["cells"]["O-F1"]["n"] == 2

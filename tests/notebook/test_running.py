@@ -70,13 +70,13 @@ def test_compared_runs_come_in_order_and_a_failure_is_a_run_with_its_reason(smal
         ("softmax", 0, "failed"),
         ("softmax", 1, "failed"),
     ]
-    assert [run.reason for run in found[2:]] == ["ValueError: two", "it diverged"]
+    assert [run.reason for run in found[2:]] == ["ValueError: two lines", "it diverged"]
     assert found[2].key == ""
     with pytest.raises(bench.StoreError, match="softmax on corel5k, seed 0, has no folder: failed: ValueError: two"):
         _ = found[2].scores
     table = found.table("O-F1")
     assert table.rows[0]["O-F1"]["n"] == 2
-    assert table.rows[1]["failures"] == ["seed 0 failed: ValueError: two", "seed 1 failed: it diverged"]
+    assert table.rows[1]["failures"] == ["seed 0 failed: ValueError: two lines", "seed 1 failed: it diverged"]
 
 
 REFUSED = {

@@ -112,7 +112,8 @@ def _print(folder: RunFolder, seconds: float, place: str) -> None:
     extraction = timings.get("feature_extraction") or {}
     speed = f" ({extraction['images_per_second']:,.0f} images/s)" if extraction else ""
     print(f"\nrun folder  {folder.path}")
-    for note in folder.summary().about.notes:
+    about = folder.summary().about
+    for note in (*about.notes, *about.remarks):
         say(f"note        {note}", indent=12)
     made = stages.replace("features", f"features{speed}", 1)
     for older in by_other_code(folder):

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
 from bench.errors import BenchError
 from bench.evaluation import bootstrap, significance
-from bench.records import BoolArray, FloatArray, Preprocessing
+from bench.guard import reason
+from bench.records import BoolArray, Preprocessing
 from bench.show import figures, tables
 from bench.show.figures import attention, embedding, results, search_tree
 from bench.show.tables import Row, Table
@@ -101,11 +103,17 @@ def _group(runs: Sequence[RunSummary], resamples: int | None) -> Group:
     firsts = {label: members[0] for label, members in folders.items()}
     predicted = {label: folder.read_predicted() for label, folder in firsts.items()}
     shown: list[tuple[str, figures.Figure]] = []
-    for make in (_figures_of_all, _figures_of_each):
+    for owner, what, make in (
+        *_figures_of_all(table.rows, firsts, truth, predicted),
+        *_figures_of_each(table.rows, firsts, truth, predicted),
+    ):
         try:
-            shown += make(table.rows, firsts, truth, predicted)
-        except BenchError as error:
-            remarks.append(str(error))
+            shown += [(owner, figure) for figure in make()]
+        except Exception as error:  # a picture that cannot be drawn must not cost the page
+            remarks.append(f"{owner}: no picture of {what}: {reason(error)}")
+    remarks += [
+        f"{run.config['model']['name']} seed {run.config['seed']}: {note}" for run in runs for note in run.about.remarks
+    ]
     return Group(
         name,
         tables.with_ties(table, significance.ties(found) if found else frozenset()),
@@ -118,67 +126,96 @@ def _group(runs: Sequence[RunSummary], resamples: int | None) -> Group:
     )
 
 
+_Drawing = tuple[str, str, Callable[[], list[figures.Figure]]]
+"""Whose figures, of what, and what draws them."""
+
+
 def _figures_of_all(
     rows: Sequence[Row], folders: dict[str, RunFolder], truth: Truth, predicted: dict[str, BoolArray]
-) -> list[tuple[str, figures.Figure]]:
+) -> list[_Drawing]:
     """Return the figures that hold all models: recall by size, and what a better number costs."""
-    shown = []
     some = next(iter(folders.values()))
-    if some.has("sizes"):
-        shown.append(("all models", results.object_sizes(some.read_sizes(), truth.truth, predicted)))
-    for measure in ("O-F1", "mAP"):
+
+    def sizes() -> list[figures.Figure]:
+        return [results.object_sizes(some.read_sizes(), truth.truth, predicted)] if some.has("sizes") else []
+
+    def cost(measure: str) -> list[figures.Figure]:
         points: list[dict[str, float | str]] = []
         for row in rows:
             seconds = folders[row.label].read_timings()["seconds"].get("predict") if row.label in folders else None
             if seconds and measure in row.cells:
                 time = 1e6 * float(seconds) / len(truth.ids)
                 points.append({"model": row.label, "microseconds": time, "value": row.cells[measure].mean})
-        if len(points) > 1:
-            shown.append(("all models", results.pareto(points, measure)))
-    return shown
+        return [results.pareto(points, measure)] if len(points) > 1 else []
+
+    costs = [("all models", f"{measure} and its cost", partial(cost, measure)) for measure in ("O-F1", "mAP")]
+    return [("all models", "recall by size", sizes), *costs]
 
 
 def _figures_of_each(
     rows: Sequence[Row], folders: dict[str, RunFolder], truth: Truth, predicted: dict[str, BoolArray]
-) -> list[tuple[str, figures.Figure]]:
+) -> list[_Drawing]:
     """Return each model's own figures, by what its run has stored."""
-    shown: list[tuple[str, figures.Figure]] = []
+    drawings: list[_Drawing] = []
     for row in rows:
         folder = folders.get(row.label)
-        if folder is None:
-            continue
-        shown.append((row.label, results.per_class(truth.labels, truth.truth, predicted[row.label], truth.ignore)))
-        scores = folder.read_scores()
-        values = np.asarray(scores.values)
-        if scores.kind in {"logit", "probability"}:
-            probabilities = 1 / (1 + np.exp(-values.astype(np.float64))) if scores.kind == "logit" else values
-            shown.append((row.label, results.thresholds(truth.truth, probabilities, truth.ignore)))
-        shown += [(row.label, figure) for figure in _exhibited(folder, truth, values)]
-    return shown
+        if folder is not None:
+            drawings += [(row.label, *one) for one in _figures_of(folder, truth, predicted[row.label])]
+    return drawings
 
 
-def _exhibited(folder: RunFolder, truth: Truth, scores: FloatArray) -> list[figures.Figure]:
-    """Return the figures of what was stored beside the numbers: search trees, embeddings, attention."""
+def _figures_of(
+    folder: RunFolder, truth: Truth, predicted: BoolArray
+) -> list[tuple[str, Callable[[], list[figures.Figure]]]]:
+    """Return what of one run can be drawn: labels, thresholds, and what was stored beside the numbers."""
     exhibits, labels = folder.exhibits, truth.labels
-    pictures = exhibits.gallery() if folder.has("gallery") else {}
-    shown: list[figures.Figure] = []
-    if folder.has("trees"):
-        trees = exhibits.trees()[:MOST_TREES]
-        shown += [search_tree.beam_tree(tree, labels, f"Search for {truth.ids[tree['row']]}") for tree in trees]
-    if folder.has("embedding"):
+
+    def of_labels() -> list[figures.Figure]:
+        return [results.per_class(labels, truth.truth, predicted, truth.ignore)]
+
+    def of_thresholds() -> list[figures.Figure]:
+        scores = folder.read_scores()
+        if scores.kind not in {"logit", "probability"}:
+            return []
+        values = np.asarray(scores.values)
+        probabilities = 1 / (1 + np.exp(-values.astype(np.float64))) if scores.kind == "logit" else values
+        return [results.thresholds(truth.truth, probabilities, truth.ignore)]
+
+    def trees() -> list[figures.Figure]:
+        stored = exhibits.trees()[:MOST_TREES] if folder.has("trees") else []
+        return [search_tree.beam_tree(tree, labels, f"Search for {truth.ids[tree['row']]}") for tree in stored]
+
+    def space() -> list[figures.Figure]:
+        if not folder.has("embedding"):
+            return []
         terms = exhibits.label_space()
-        shown.append(embedding.embedding_map(terms, labels))
-        shown.append(embedding.label_neighbours(terms, labels, truth.truth.sum(axis=0)))
-        if pictures:
-            shown.append(embedding.image_neighbours(terms, labels, pictures, truth.truth, scores))
-    if folder.has("attention"):
-        sequences = folder.read_label_sets().sequences
+        shown = [
+            embedding.embedding_map(terms, labels),
+            embedding.label_neighbours(terms, labels, truth.truth.sum(axis=0)),
+        ]
+        if folder.has("gallery"):
+            scores = np.asarray(folder.read_scores().values)
+            shown.append(embedding.image_neighbours(terms, labels, exhibits.gallery(), truth.truth, scores))
+        return shown
+
+    def attended() -> list[figures.Figure]:
+        if not folder.has("attention"):
+            return []
+        sequences, pictures, shown = folder.read_label_sets().sequences, exhibits.gallery(), []
         preprocessing = Preprocessing(**folder.config["backbone"]["preprocessing"])
         for image, maps in list(exhibits.attention().items())[:MOST_TREES]:
             first = int(sequences[image, 0]) if sequences.shape[1] else -1
             word = labels[first] if first >= 0 else search_tree.END
             shown.append(attention.attention(pictures[image], maps, word, preprocessing))
-    return shown
+        return shown
+
+    return [
+        ("labels", of_labels),
+        ("thresholds", of_thresholds),
+        ("search trees", trees),
+        ("label space", space),
+        ("attention", attended),
+    ]
 
 
 def _cards(folders: dict[str, RunFolder], truth: Truth, predicted: dict[str, BoolArray]) -> tuple[Card, ...]:

@@ -36,6 +36,7 @@ def speed(  # noqa: PLR0917 - the parser passes options by name
     from dataclasses import asdict
 
     from bench import plugins
+    from bench.assembly import make_backbone
     from bench.contracts import BackboneRequest
     from bench.options import parse_assignments, resolve
     from bench.speed.loading import compare
@@ -53,7 +54,7 @@ def speed(  # noqa: PLR0917 - the parser passes options by name
     options = resolve(found.spec.options, of_backbone, f"backbone '{found.spec.name}'")
     others = [text for text in sets or [] if not text.startswith(prefix)]
     dataset = open_named(name, data_root, others, (train_split, test_split))
-    built = found.spec.build(BackboneRequest(options, weights, default_cache(), variant))
+    built = make_backbone(found, BackboneRequest(options, weights, default_cache(), variant))
     measured = compare(dataset.train, built, images=images, device=device)
     if as_json:
         print(to_json({"environment": environment(), "loading": asdict(measured)}), end="")

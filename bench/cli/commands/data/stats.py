@@ -42,10 +42,13 @@ def stats(  # noqa: PLR0917 - the parser passes options by name
 
     Runs are compared by the fingerprint; what it is over is printed with it.
     """
+    from bench import plugins
     from bench.data.statistics import statistics
+    from bench.guard import calling
 
     dataset = open_named(name, data_root, sets, (train_split, test_split))
-    counted = {part: statistics(split) for part, split in splits_of(dataset).items()}
+    with calling(plugins.installed().dataset(name).origin, "count", f"data set '{name}'"):
+        counted = {part: statistics(split) for part, split in splits_of(dataset).items()}
     if as_json:
         from bench.store.sealed import to_json
 

@@ -25,10 +25,13 @@ def verify_images(  # noqa: PLR0917 - the parser passes options by name
 
     from bench import plugins
     from bench.data.verify import UNKNOWN, verify
+    from bench.guard import calling
 
     dataset = open_named(name, data_root, sets, (train_split, test_split))
-    variants = plugins.installed().dataset(name).spec.variants
-    found = verify(dataset, variants)
+    plugin = plugins.installed().dataset(name)
+    variants = plugin.spec.variants
+    with calling(plugin.origin, "verify", f"data set '{name}'"):
+        found = verify(dataset, variants)
     if as_json:
         from bench.store.sealed import to_json
 

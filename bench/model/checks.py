@@ -1,0 +1,201 @@
+"""What plugins give, looked at before a row is stored: the right things, and scores that are each image's own.
+
+Everything raises ``PluginError``, to which the border adds the plugin's name, the stage and the method.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from bench.contracts import Backbone
+from bench.errors import PluginError
+from bench.model.networks import IMAGE_ROWS, STEP_ROWS, TorchStepNetwork, by_chunks
+from bench.records import FloatArray, Scores, SearchOptions
+
+ROWS = 8
+"""Images that are looked at again."""
+
+TOLERANCE = 1e-4
+"""Largest difference of an image's scores beside other images, relative to the largest magnitude: rounding is 1e-6."""
+
+NEEDED = {
+    "scores": ("score_kind", "forward"),
+    "sequence": ("activation", "sees_image", "image_term", "start_states", "step", "output_embedding"),
+}
+"""What a model of each kind must have."""
+
+
+def check_model(model: Any, kind: str) -> None:
+    """Raise unless ``model`` is a torch module with what its kind needs."""
+    import torch
+
+    if not isinstance(model, torch.nn.Module):
+        raise PluginError(f"build returned a {type(model).__name__}, must return a torch.nn.Module")
+    lacking = [name for name in NEEDED[kind] if not hasattr(model, name)]
+    if lacking:
+        raise PluginError(f"a model of kind '{kind}' without {', '.join(lacking)}. See: bench.contracts")
+
+
+def check_backbone(backbone: Any) -> None:
+    """Raise unless ``backbone`` is one, with a torch module and a number of dimensions."""
+    import torch
+
+    if not isinstance(backbone, Backbone):
+        raise PluginError(f"build returned a {type(backbone).__name__}, must return a bench.Backbone")
+    if not isinstance(backbone.module, torch.nn.Module):
+        raise PluginError(f"the backbone's module is a {type(backbone.module).__name__}, must be a torch.nn.Module")
+    if not isinstance(backbone.dimensions, int) or backbone.dimensions < 1:
+        raise PluginError(f"the backbone has {backbone.dimensions!r} dimensions, must be a whole number from 1")
+
+
+def check_answers(model: Any, values: FloatArray, labels: int, search: SearchOptions | None) -> None:
+    """Raise unless the model's scores, or terms and states, of features ``values`` have the right shape and are finite.
+
+    A few images are looked at, so this is cheap enough before a training.
+    """
+    few = np.ascontiguousarray(values[:ROWS])
+    found = answers(model, few, search)
+    count = len(few)
+    if search is None:
+        check_scores(found["scores"], count, labels)
+        return
+    width = found["output embedding"].shape[-1]
+    states = found["start states"].shape[-1]
+    extended = len(found["prefix terms"])
+    shapes = {
+        "output embedding": (labels + 1, width),
+        "bias": (labels + 1,),
+        "image terms": (count, width),
+        "start states": (count if model.sees_image else 1, states),
+        "prefix terms": (extended, width),
+        "states": (extended, states),
+    }
+    for name, shape in shapes.items():
+        if found[name].shape != shape:
+            raise PluginError(f"{name} of shape {found[name].shape}, must be {shape}")
+        if not np.isfinite(found[name]).all():
+            raise PluginError(f"{name} are not finite")
+
+
+def check_scores(scores: FloatArray, images: int, labels: int) -> None:
+    """Raise unless there is one finite score for each image and label."""
+    if scores.shape != (images, labels):
+        raise PluginError(f"scores of shape {scores.shape}, must be ({images}, {labels}): images, labels")
+    bad = np.argwhere(~np.isfinite(scores))
+    if len(bad):
+        row, label = bad[0].tolist()
+        raise PluginError(f"{len(bad)} scores are not finite, as {scores[row, label]} of image {row}, label {label}")
+
+
+def notes(scores: Scores) -> tuple[str, ...]:
+    """Return what is allowed and odd of ``scores``, (images, labels)."""
+    values = scores.values
+    same = len(values) > 1 and all(
+        bool((values[start : start + 4096] == values[0]).all()) for start in range(0, len(values), 4096)
+    )
+    return ("every test image has the same scores: the model does not see the image",) if same else ()
+
+
+def check_own(model: Any, values: FloatArray, search: SearchOptions | None) -> None:
+    """Raise where what the model says of an image depends on the images beside it, or on chance.
+
+    ``values`` (images, dimensions) are features. Every call has the same number of rows, so that only what the rows
+    hold differs: a few images beside others, in another order, and beside zeros.
+    """
+    chosen, together = _said_twice(model, values, search)
+    crowd = np.concatenate([chosen, values[: IMAGE_ROWS - len(chosen)]])
+    beside = {
+        "in another order": answers(model, np.ascontiguousarray(chosen[::-1]), search),
+        "beside others": answers(model, crowd, search),
+        "alone": answers(model, chosen[:1], search),
+    }
+    for name, array in together.items():
+        of_images = name in PER_IMAGE and len(array) == len(chosen)
+        for how, found in beside.items():
+            other = found[name][::-1] if of_images and how == "in another order" else found[name]
+            shared = min(len(array), len(other))
+            apart = difference(array[:shared], other[:shared])
+            if apart > TOLERANCE:
+                raise PluginError(
+                    f"{name} of an image depend on the other images of its batch: {how} they differ by {apart:.1e} of"
+                    f" the largest, allowed: {TOLERANCE:g}. Try: statistics of training, as batch norm has in eval mode"
+                )
+
+
+def check_weights_are_all(model: Any, fresh: Any, values: FloatArray, search: SearchOptions | None) -> None:
+    """Raise where ``fresh``, the model made anew with the trained weights loaded, says something else.
+
+    What it lacks is then state that is not stored, so that the run could not be continued, exported or checked.
+    """
+    remedy = "Try: register it as a buffer, self.register_buffer(name, tensor)"
+    chosen, expected = _said_twice(model, values, search)
+    try:
+        found = answers(fresh, chosen, search)
+    except Exception as error:
+        raise PluginError(
+            f"built anew with the stored weights it fails: the model keeps state outside its state_dict. {remedy}"
+        ) from error
+    if worst := differing(expected, found):
+        raise PluginError(
+            f"built anew with the stored weights it gives other {worst}: the model keeps state outside its"
+            f" state_dict. {remedy}"
+        )
+
+
+def _said_twice(
+    model: Any, values: FloatArray, search: SearchOptions | None
+) -> tuple[FloatArray, dict[str, FloatArray]]:
+    """Return a few of ``values`` and what ``model`` says of them; raise where it changes its mind."""
+    rows = np.linspace(0, len(values) - 1, min(ROWS, len(values))).astype(int)
+    chosen = np.ascontiguousarray(values[rows])
+    said = answers(model, chosen, search)
+    if worst := differing(said, answers(model, chosen, search)):
+        raise PluginError(
+            f"the same images asked again give other {worst}. Is there chance in eval mode, as of a dropout"
+            " that does not look at self.training, or a state that a call changes?"
+        )
+    return chosen, said
+
+
+PER_IMAGE = ("scores", "image terms", "start states")
+"""What of a model's answers has a row for each image."""
+
+
+def answers(model: Any, values: FloatArray, search: SearchOptions | None) -> dict[str, FloatArray]:
+    """Return what a trained model says of features ``values`` and, of a sequence model, of prefixes, by name."""
+    if search is None:
+        return {"scores": by_chunks(model, model, values)}
+    network = TorchStepNetwork(model)
+    starts = by_chunks(model, model.start_states, values if model.sees_image else values[:1])
+    if not model.sees_image:
+        starts = starts[:1]
+    end = len(network.output) - 1
+    labels = np.array([end + 1, *range(min(end, STEP_ROWS - 1))], dtype=np.int64)
+    states = np.ascontiguousarray(np.repeat(starts[:1], len(labels), axis=0))
+    terms, following = network.step(labels, states)
+    single = [network.step(labels[row : row + 1], states[:1])[0] for row in range(min(len(labels), 3))]
+    if difference(terms[: len(single)], np.concatenate(single)) > TOLERANCE:
+        raise PluginError("the term of a prefix depends on the other prefixes of its batch; step must not mix rows")
+    return {
+        "image terms": by_chunks(model, model.image_term, values),
+        "start states": starts,
+        "prefix terms": terms,
+        "states": following,
+        "output embedding": network.output,
+        "bias": network.bias,
+    }
+
+
+def differing(one: dict[str, FloatArray], other: dict[str, FloatArray]) -> str:
+    """Return the name of the first answers that differ by more than ``TOLERANCE``; empty: none do."""
+    return next((name for name in one if difference(one[name], other[name]) > TOLERANCE), "")
+
+
+def difference(one: FloatArray, other: FloatArray) -> float:
+    """Return the largest difference relative to the largest magnitude; infinite where the shapes are not the same."""
+    if one.shape != other.shape:
+        return float("inf")
+    largest = max(float(np.abs(one).max(initial=0)), 1e-6)
+    return float(np.nan_to_num(np.abs(one - other), nan=np.inf).max(initial=0) / largest)
