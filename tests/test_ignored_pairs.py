@@ -64,6 +64,8 @@ def test_the_score_that_selects_is_the_reported_metric_on_the_validation_part(di
 class Unaware(torch.nn.Linear):
     """A model of before there was a mask."""
 
+    score_kind = "logit"
+
     def loss(self, features, truth, generator):
         return torch.nn.functional.binary_cross_entropy_with_logits(self(features), truth.float())
 
