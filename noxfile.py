@@ -80,12 +80,13 @@ def extras(session: nox.Session) -> None:
 
 
 @nox.session
-@nox.parametrize("sanitizers", ["address,undefined", "thread"], ids=["memory", "threads"])
+@nox.parametrize("sanitizers", ["address,undefined", "thread", ""], ids=["memory", "threads", "release"])
 def cpp(session: nox.Session, sanitizers: str) -> None:
-    """Run the C++ tests under sanitizers."""
+    """Run the C++ tests under sanitizers, and as released."""
     session.install("cmake", "ninja")
-    build = str(Path(session.create_tmp()) / sanitizers)
-    options = ("-DCMAKE_BUILD_TYPE=Debug", "-DMLB_PYTHON=OFF", "-DMLB_TESTS=ON", f"-DMLB_SANITIZE={sanitizers}")
+    build = str(Path(session.create_tmp()) / (sanitizers or "release"))
+    kind = f"-DCMAKE_BUILD_TYPE={'Debug' if sanitizers else 'Release'}"
+    options = (kind, "-DMLB_PYTHON=OFF", "-DMLB_TESTS=ON", f"-DMLB_SANITIZE={sanitizers}")
     session.run("cmake", "-S", ".", "-B", build, "-G", "Ninja", *options, silent=True)
     session.run("cmake", "--build", build, silent=True)
     session.run("ctest", "--test-dir", build, "--output-on-failure")

@@ -15,7 +15,7 @@ from bench.code import host_code, plugin_code
 from bench.contracts import Backbone, BackboneRequest, BackboneSpec, DatasetRequest, DatasetSpec, ModelRequest
 from bench.data.fingerprint import fingerprint, truth_hash_of
 from bench.data.open import open_dataset
-from bench.data.splits import hold_out, subset
+from bench.data.splits import hold_out, subset, to_train_on
 from bench.errors import ModelError, NotRun, UsageError
 from bench.evaluation import protocols
 from bench.guard import calling
@@ -23,7 +23,7 @@ from bench.model.checks import check_backbone, check_model
 from bench.origins import origins_of
 from bench.plan import Plan, describe, make_plan, whole_name
 from bench.plugins import Found
-from bench.records import Parts, RunRequest, SearchOptions
+from bench.records import BoolArray, Parts, RunRequest, SearchOptions
 from bench.show.tables import flatten
 from bench.store.run_folder import RunFolder
 from bench.store.stored import About
@@ -58,10 +58,21 @@ class Assembly:
         """
         return SearchOptions(**protocols.searched(self.protocol, self.plan.search)) if self.sequence else None
 
+    @property
+    def select_by(self) -> str:
+        """Return the metric that chooses learning rate and stopping; of no use to a model without gradient training."""
+        return str(self.plan.training.get("select_by", "O-F1"))
+
+    @property
+    def to_train_on(self) -> tuple[BoolArray, BoolArray | None]:
+        """Return truth and ignore mask of the training part as training sees them, by its option ``ignored``."""
+        return to_train_on(self.parts.fit, str(self.plan.training["ignored"]))
+
     def build_model(self, backbone: Backbone) -> Any:
         """Return the untrained model on the features of ``backbone``, which may have been fine-tuned."""
         fit, plan = self.parts.fit, self.plan
-        counts = tuple(int(count) for count in fit.truth.sum(axis=0))
+        truth, _ = self.to_train_on
+        counts = tuple(int(count) for count in truth.sum(axis=0))
         request = ModelRequest(plan.model_options, backbone.dimensions, fit.labels, counts, plan.request.seed)
         with calling(plan.model.origin, "build model", f"model '{plan.model.spec.name}'", seed=plan.request.seed):
             model = plan.model.spec.build(request)
@@ -147,7 +158,18 @@ def about(assembly: Assembly) -> About:
     """Return what readers call the parts of the run, where its values came from, and what the data set notes."""
     plan, dataset = assembly.plan, assembly.parts.dataset
     origins = origins_of(plan, assembly.parts, assembly.protocol.name)
-    return About(plan.model.spec.row, dataset.variant, origins, dataset.notes)
+    return About(plan.model.spec.row, dataset.variant, origins, (*dataset.notes, *_training_notes(assembly)))
+
+
+def _training_notes(assembly: Assembly) -> tuple[str, ...]:
+    """Return that the model takes ignored pairs as negatives, where it should leave them out and cannot."""
+    from bench.model.train import trains_as_negatives
+
+    _, ignore = assembly.to_train_on
+    if ignore is None or not trains_as_negatives(assembly.build_model(assembly.backbone), assembly.plan.training):
+        return ()
+    found, name = int(ignore.sum()), assembly.plan.model.spec.name
+    return (f"model '{name}' takes no ignore mask: {found} ignored pairs of the training part count as negatives",)
 
 
 def with_weights(backbone: Backbone, content: bytes) -> Backbone:

@@ -127,7 +127,7 @@ class ModelSpec:
 
     ``kind="scores"``: one score per label, label sets by the protocol's top k. ``kind="sequence"``:
     label sequences, found by beam search. ``training`` overrides defaults of ``TRAINING_OPTIONS``;
-    ``None`` means the model has a ``fit`` of its own and no gradient training.
+    ``None`` means the model has a ``fit`` of its own and no gradient training: it takes ``FITTING_OPTIONS`` alone.
     """
 
     name: str
@@ -152,6 +152,10 @@ class ScoreModel(Protocol):
 
     ``forward``: (n, dimensions) features -> (n, labels) scores of kind ``score_kind``.
     ``loss``: features, (n, labels) bool truth and a seeded generator -> scalar, mean over the batch.
+
+    A ``loss``, and a ``fit(features, truth)`` where a model has one, that also takes ``ignore`` is given the pairs,
+    (n, labels) bool, that are neither positive nor negative, or ``None`` where there is none; whatever truth has there
+    must change nothing. A model without it trains on them as negatives, and its runs say so.
     """
 
     score_kind: ScoreKind
@@ -331,7 +335,23 @@ class TrackerSpec:
     source: str = ""
 
 
+SELECTING = ("O-F1", "C-F1", "mAP", "MAP@10")
+"""Metrics, as the protocol defines them, that learning rate and stopping can be chosen by."""
+
+
+FITTING_OPTIONS: tuple[Option, ...] = (
+    Option(
+        "ignored",
+        "leave_out",
+        "training pairs of a data set's ignore mask, as VOC's difficult: neither positive nor negative, or one of them",
+        choices=("leave_out", "negative", "positive"),
+    ),
+)
+"""Options of every model, whether it is trained by gradients or has a ``fit`` of its own."""
+
+
 TRAINING_OPTIONS: tuple[Option, ...] = (
+    *FITTING_OPTIONS,
     Option("epochs", 60, "largest number of passes over the training part", minimum=1),
     Option("batch_size", 128, "images per update", minimum=1),
     Option("learning_rates", "1e-3", "comma-separated; each is tried, the best on the validation part is kept"),
@@ -341,6 +361,7 @@ TRAINING_OPTIONS: tuple[Option, ...] = (
     Option("clip_norm", 5.0, "largest gradient norm; 0 turns clipping off", minimum=0.0),
     Option("patience", 6, "epochs without a better validation score before training stops", minimum=1),
     Option("halve_after", 3, "epochs without a better validation score before the learning rate is halved", minimum=1),
+    Option("select_by", "O-F1", "validation score: the metric that is maximised", choices=SELECTING),
 )
 """Options of gradient training that every gradient-trained model takes; paper.md section 2 marks each as free."""
 

@@ -90,7 +90,7 @@ def _training(plan: Plan) -> dict[str, str]:
     defaults = {
         f"training.{name}": f"training default of model '{spec.name}'"
         if name in (spec.training or {})
-        else "default of gradient training"
+        else f"default of {'training' if spec.training is None else 'gradient training'}"
         for name in plan.training
     }
     typed = [name for name in plan.training if name in plan.given["model"]]

@@ -155,9 +155,16 @@ def _fine_tune(folder: RunFolder, assembly: Assembly, clock: Stopwatch) -> Backb
             return assembling.with_weights(assembly.backbone, folder.read_backbone())
         # A model of its own: the run's model is then trained on the tuned features from the start, as on frozen ones.
         head = assembly.build_model(assembly.backbone)
-        fit, epochs = assembly.parts.fit, request.finetune
         with _calling(assembly.plan.model, "fine-tune", "model", request.seed):
-            tuned = finetune.tune(assembly.backbone, head, fit, epochs=epochs, seed=request.seed, device=request.device)
+            tuned = finetune.tune(
+                assembly.backbone,
+                head,
+                assembly.parts.fit,
+                *assembly.to_train_on,
+                epochs=request.finetune,
+                seed=request.seed,
+                device=request.device,
+            )
     folder.write_backbone(train.save_weights(tuned.module))
     return tuned
 
@@ -177,18 +184,20 @@ def _train(
             model.to(plan.request.device)
         return
     search, labels, checkpoint = assembly.search, len(parts.fit.labels), folder.path / CHECKPOINT
+    truth, ignore = assembly.to_train_on
     with clock.stage("train"), _calling(plan.model, "train", "model", plan.request.seed):
-        if plan.training and not hasattr(model, "fit"):
+        if train.gradient_trained(plan.training) and not hasattr(model, "fit"):
             # What a fit makes of a model cannot be known before; of the others, a wrong shape is known at once.
             checks.check_answers(model, extracted.fit.values, labels, search)
         record = train.fit(
             model,
             plan.training,
             extracted.fit,
-            parts.fit.truth,
-            validator(parts.validation, extracted.validation, assembly.protocol, search),
+            truth,
+            validator(parts.validation, extracted.validation, assembly.protocol, search, assembly.select_by),
             name=plan.model.spec.name,
             seed=plan.request.seed,
+            ignore=ignore,
             checkpoint=checkpoint,
             device=plan.request.device,
         )

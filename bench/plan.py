@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bench.contracts import SEARCH_OPTIONS, TRAINING_OPTIONS, BackboneSpec, DatasetSpec, ModelSpec
+from bench.contracts import FITTING_OPTIONS, SEARCH_OPTIONS, TRAINING_OPTIONS, BackboneSpec, DatasetSpec, ModelSpec
 from bench.errors import UsageError, unknown
 from bench.options import Option, OptionValue, parse_assignments, resolve
 from bench.plugins import Found, Registry
@@ -82,9 +82,9 @@ def _by_owner(assigned: Mapping[str, str]) -> dict[str, dict[str, str]]:
 
 
 def training_options(spec: ModelSpec) -> tuple[Option, ...]:
-    """Return the options of ``spec``'s gradient training with its own defaults; none where it has a fit of its own."""
+    """Return the options of ``spec``'s training with its own defaults: few where it has a fit of its own."""
     if spec.training is None:
-        return ()
+        return FITTING_OPTIONS
     return tuple(
         Option(o.name, o.check(spec.training.get(o.name, o.default)), o.help, o.choices, o.minimum, o.maximum)
         for o in TRAINING_OPTIONS

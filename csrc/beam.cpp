@@ -19,7 +19,7 @@ constexpr std::size_t kScoresPerThread = 5000;  // starting a thread costs as mu
 Path extended(const Path& path, std::int32_t node, std::int32_t label, double log_probability) {
   const double sum = path.log_probability + log_probability;
   return {.log_probability = sum,
-          .cost = -static_cast<std::int64_t>(std::floor(sum * kGrid + 0.5)),
+          .cost = -std::floor(sum * kGrid + 0.5),
           .parent = node,
           .label = label,
           .length = path.length + 1};
@@ -232,10 +232,10 @@ void BeamSearch::finish_beam(Image& image, Scratch& scratch) {
 }
 
 bool BeamSearch::no_live_path_matters(const Image& image) const {
-  std::int64_t live = std::numeric_limits<std::int64_t>::max();
+  double live = std::numeric_limits<double>::infinity();
   for (const Live& path : image.live) live = std::min(live, path.path.cost);
-  std::int64_t best = std::numeric_limits<std::int64_t>::max();
-  std::int64_t worst = std::numeric_limits<std::int64_t>::min();
+  double best = std::numeric_limits<double>::infinity();
+  double worst = -std::numeric_limits<double>::infinity();
   for (const Path& candidate : image.candidates) {
     best = std::min(best, candidate.cost);
     worst = std::max(worst, candidate.cost);
@@ -299,7 +299,7 @@ void BeamSearch::extend(std::size_t index, const Path& path, std::int32_t node, 
                         Scratch& scratch) const {
   const Normalizer normalizer = score_node(index, node, path.length, scratch);
   for (std::int32_t taken = 0; taken < count; ++taken) {
-    float score = 0.0F;
+    double score = 0.0;
     const std::int32_t label = scorer_.take_best(scratch.rows, score);
     if (label < 0) return;
     const double log_probability = Scorer::log_probability(scratch.rows, normalizer, label, score);

@@ -19,7 +19,7 @@ namespace mlb {
 // A label sequence by its last step: the node of the prefix before it, and the label (or END) that was added.
 struct Path {
   double log_probability = 0.0;
-  std::int64_t cost = 0;     // -log_probability on a grid of 2^-30; lower is better
+  double cost = 0.0;         // -log_probability in steps of 2^-30, a whole number; lower is better
   std::int32_t parent = -1;  // node; negative: the path is empty
   std::int32_t label = -1;
   std::int32_t length = 0;  // labels, END included
@@ -79,7 +79,7 @@ class BeamSearch {
     std::int32_t root = PrefixTree::kAbsent;
     std::int32_t rounds = 0;
     std::int64_t visited = 0;
-    std::int64_t best_cost = std::numeric_limits<std::int64_t>::max();  // of the ended paths
+    double best_cost = std::numeric_limits<double>::infinity();  // of the ended paths
     bool limited = false;
     std::vector<Live> live;
     std::vector<Path> candidates, queue;
@@ -92,7 +92,7 @@ class BeamSearch {
       root = PrefixTree::kAbsent;
       rounds = 0;
       visited = 0;
-      best_cost = std::numeric_limits<std::int64_t>::max();
+      best_cost = std::numeric_limits<double>::infinity();
       limited = has_incumbent = false;
       live.clear();
       candidates.clear();

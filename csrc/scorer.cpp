@@ -9,6 +9,7 @@ namespace mlb {
 
 namespace {
 constexpr float kForbidden = -std::numeric_limits<float>::infinity();
+constexpr double kLowest = std::numeric_limits<float>::lowest();
 constexpr double kSmallestTotal = 1e-200;  // below it, products of weights may have lost their small end
 
 // The part of a row behind its scores. In float, equal sums of other weights would no longer come out equal.
@@ -16,6 +17,21 @@ constexpr double kSmallestTotal = 1e-200;  // below it, products of weights may 
 const double* weights_of(const float* row, std::size_t width) { return reinterpret_cast<const double*>(row + width); }
 double* weights_of(float* row, std::size_t width) { return reinterpret_cast<double*>(row + width); }
 // NOLINTEND(*-reinterpret-cast)
+
+// The length of a vector; in four sums, which do not wait for one another.
+double norm(const float* x, std::size_t count) {
+  double a = 0.0, b = 0.0, c = 0.0, d = 0.0;
+  const auto square = [x](std::size_t i) { return static_cast<double>(x[i]) * static_cast<double>(x[i]); };
+  std::size_t i = 0;
+  for (; i + 4 <= count; i += 4) {
+    a += square(i);
+    b += square(i + 1);
+    c += square(i + 2);
+    d += square(i + 3);
+  }
+  for (; i < count; ++i) a += square(i);
+  return std::sqrt((a + b) + (c + d));
+}
 
 }  // namespace
 
@@ -37,6 +53,8 @@ Scorer::Scorer(std::span<const float> output, std::span<const float> bias, Activ
   }
   std::ranges::copy(bias, bias_.begin());
   for (std::size_t label = 0; label < bias.size(); ++label) {
+    largest_norm_ = std::max(largest_norm_, norm(output.data() + label * depth_, depth_));
+    if (std::isfinite(bias[label])) largest_bias_ = std::max(largest_bias_, std::abs(static_cast<double>(bias[label])));
     for (std::size_t d = 0; d < depth_; ++d) columns_[d * score_width_ + label] = output[label * depth_ + d];
   }
 }
@@ -44,24 +62,51 @@ Scorer::Scorer(std::span<const float> output, std::span<const float> bias, Activ
 ScoreRows Scorer::make_rows() const {
   return {.scores = Floats(score_width_),
           .maxima = Floats((score_width_ + kBlock - 1) / kBlock),
-          .joint = Floats(padded(depth_))};
+          .joint = Floats(padded(depth_)),
+          .exact = std::vector<double>(static_cast<std::size_t>(labels_) + 1)};
 }
 
 void Scorer::prefix_row(const float* term, float* row) const {
   if (folded_) {
-    math_.product(columns_.data(), term, zeros_.data(), row, depth_, score_width_);
-    write_weights(row);
+    folded_row(term, zeros_, 0.0, row);
   } else {
     std::fill(std::copy_n(term, depth_, row), row + row_width(), 0.0F);
+    row[padded(depth_)] = is_wide(term, largest_bias_) ? 1.0F : 0.0F;
   }
 }
 
 void Scorer::image_row(const float* term, float* row) const {
   if (folded_) {
-    math_.product(columns_.data(), term, bias_.data(), row, depth_, score_width_);
-    write_weights(row);
+    folded_row(term, bias_, largest_bias_, row);
   } else {
     prefix_row(term, row);
+  }
+}
+
+// By Cauchy and Schwarz no score is larger, nor is what is summed up on the way to it.
+bool Scorer::is_wide(const float* term, double bias) const {
+  return norm(term, depth_) * largest_norm_ + bias > kLargestInFloat;
+}
+
+void Scorer::folded_row(const float* term, const Floats& initial, double bias, float* row) const {
+  math_.product(columns_.data(), term, initial.data(), row, depth_, score_width_);
+  const bool wide = is_wide(term, bias);
+  double* weights = weights_of(row, score_width_);
+  if (wide) {
+    std::fill_n(weights, score_width_ + 2, 0.0);
+    write_exact(term, initial, weights);
+  } else {
+    write_weights(row);
+  }
+  weights[score_width_ + 2] = wide ? 1.0 : 0.0;
+}
+
+void Scorer::write_exact(const float* term, const Floats& initial, double* exact) const {
+  const auto entries = static_cast<std::size_t>(labels_) + 1;
+  std::copy_n(initial.data(), entries, exact);
+  for (std::size_t d = 0; d < depth_; ++d) {
+    const float* column = columns_.data() + d * score_width_;
+    for (std::size_t k = 0; k < entries; ++k) exact[k] += static_cast<double>(column[k]) * static_cast<double>(term[d]);
   }
 }
 
@@ -86,13 +131,16 @@ void Scorer::score(const float* prefix_row, const float* image_row, ScoreRows& r
     valid = math_.join(prefix_row, image_row, u, v, rows.scores.data(), rows.maxima.data(), &rows.total, score_width_);
     rows.shift = u[score_width_] + v[score_width_];
     rows.end_total = u[score_width_ + 1] * v[score_width_ + 1];
+    rows.wide = u[score_width_ + 2] + v[score_width_ + 2] > 0.0;
   } else {
     float* joint = rows.joint.data();
-    math_.add(prefix_row, image_row, joint, rows.joint.size());
+    const std::size_t joint_width = rows.joint.size();
+    math_.add(prefix_row, image_row, joint, joint_width);
     if (activation_ == Activation::relu) math_.relu(joint, rows.joint.size());
     if (activation_ == Activation::tanh) math_.tanh(joint, rows.joint.size());
     math_.product(columns_.data(), joint, bias_.data(), rows.scores.data(), depth_, score_width_);
     valid = math_.block_maxima(rows.scores.data(), rows.maxima.data(), score_width_);
+    rows.wide = prefix_row[joint_width] + image_row[joint_width] > 0.0F;
   }
   if (!valid) throw std::invalid_argument("scores overflow float32: a prefix term or an image term is too large");
 }
@@ -110,9 +158,50 @@ void Scorer::remove(ScoreRows& rows, std::size_t label) const {
   rows.maxima[label / kBlock] = math_.maximum(rows.scores.data() + first, std::min(kBlock, score_width_ - first));
 }
 
-Normalizer Scorer::normalize(const ScoreRows& rows) const {
+void Scorer::score_exactly(ScoreRows& rows) const {
+  const auto entries = static_cast<std::size_t>(labels_) + 1;
+  std::vector<double>& exact = rows.exact;
+  if (folded_) {
+    const auto of = [&](const float* row, std::size_t k) {
+      const double* weights = weights_of(row, score_width_);
+      return weights[score_width_ + 2] > 0.0 ? weights[k] : static_cast<double>(row[k]);
+    };
+    for (std::size_t k = 0; k < entries; ++k) exact[k] = of(rows.prefix, k) + of(rows.image, k);
+  } else {
+    std::copy_n(bias_.data(), entries, exact.begin());
+    for (std::size_t d = 0; d < depth_; ++d) {
+      double joint = static_cast<double>(rows.prefix[d]) + static_cast<double>(rows.image[d]);
+      if (activation_ == Activation::relu) joint = std::max(joint, 0.0);
+      if (activation_ == Activation::tanh) joint = std::tanh(joint);
+      const float* column = columns_.data() + d * score_width_;
+      for (std::size_t k = 0; k < entries; ++k) exact[k] += static_cast<double>(column[k]) * joint;
+    }
+  }
+  for (std::size_t k = 0; k < entries; ++k) {
+    if (rows.scores[k] == kForbidden) exact[k] = kForbidden;
+  }
+}
+
+Normalizer Scorer::normalize_exactly(ScoreRows& rows) const {
+  score_exactly(rows);
+  const double highest = *std::ranges::max_element(rows.exact);
+  double total = 0.0;
+  for (std::size_t k = 0; k < rows.exact.size(); ++k) {
+    if (rows.scores[k] == kForbidden) continue;
+    rows.exact[k] -= highest;
+    total += std::exp(rows.exact[k]);
+    rows.scores[k] = static_cast<float>(std::max(rows.exact[k], kLowest));
+  }
+  return {.highest = 0.0F, .log_sum = std::log(total), .by_weights = false, .log_total = 0.0};
+}
+
+Normalizer Scorer::normalize(ScoreRows& rows) const {
   const float highest = *std::ranges::max_element(rows.maxima);
-  if (highest == kForbidden) return {.highest = highest, .log_sum = 0.0, .by_weights = false, .log_total = 0.0};
+  if (highest == kForbidden) {
+    rows.wide = false;  // there is nothing to take
+    return {.highest = highest, .log_sum = 0.0, .by_weights = false, .log_total = 0.0};
+  }
+  if (rows.wide) return normalize_exactly(rows);
   const double total = rows.total + rows.end_total;
   if (rows.total > 0.0 && total > kSmallestTotal) {
     const double log_total = std::log(total) + rows.shift;
@@ -125,26 +214,38 @@ Normalizer Scorer::normalize(const ScoreRows& rows) const {
           .log_total = 0.0};
 }
 
-double Scorer::log_probability(const ScoreRows& rows, const Normalizer& normalizer, std::int32_t label, float score) {
+double Scorer::log_probability(const ScoreRows& rows, const Normalizer& normalizer, std::int32_t label, double score) {
+  if (rows.wide) return std::min(0.0, static_cast<double>(score) - normalizer.log_sum);
   // The sum was taken over unrounded scores, so a rounded one could be more probable than certain.
-  const double result = normalizer.by_weights ? static_cast<double>(rows.prefix[label]) +
-                                                    static_cast<double>(rows.image[label]) - normalizer.log_total
-                                              : static_cast<double>(score - normalizer.highest) - normalizer.log_sum;
+  const double result =
+      normalizer.by_weights
+          ? static_cast<double>(rows.prefix[label]) + static_cast<double>(rows.image[label]) - normalizer.log_total
+          : static_cast<double>(static_cast<float>(score) - normalizer.highest) - normalizer.log_sum;
   return std::min(0.0, result);
 }
 
-std::int32_t Scorer::take_best(ScoreRows& rows, float& score) const {
+std::int32_t Scorer::take_best(ScoreRows& rows, double& score) const {
+  if (rows.wide) {
+    const auto best = std::ranges::max_element(rows.exact);  // the first of equals
+    score = *best;
+    if (score == kForbidden) return -1;
+    const auto label = static_cast<std::size_t>(best - rows.exact.begin());
+    rows.scores[label] = kForbidden;
+    *best = kForbidden;
+    return static_cast<std::int32_t>(label);
+  }
   std::size_t block = 0;
   for (std::size_t b = 1; b < rows.maxima.size(); ++b) {
     if (rows.maxima[b] > rows.maxima[block]) block = b;
   }
-  score = rows.maxima[block];
-  if (score == kForbidden) return -1;
+  const float largest = rows.maxima[block];
+  score = largest;
+  if (largest == kForbidden) return -1;
   const std::size_t first = block * kBlock;
   const std::size_t width = std::min(kBlock, score_width_ - first);
   const float* entries = rows.scores.data() + first;
   // Ties go to the lower label index: the first block that holds the maximum, and in it the first entry.
-  const std::int32_t at = math_.first_index(entries, score, width);
+  const std::int32_t at = math_.first_index(entries, largest, width);
   const std::size_t label = first + static_cast<std::size_t>(at);
   remove(rows, label);
   return static_cast<std::int32_t>(label);

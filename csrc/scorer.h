@@ -4,12 +4,17 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <vector>
 
 #include "aligned.h"
 #include "options.h"
 #include "vector_math.h"
 
 namespace mlb {
+
+// A row whose products with the output could be larger than this is wide: its scores are taken in double. Below it,
+// rounding to float moves a score by at most a few times 1e-4; at 1e5 it would be 1e-2.
+inline constexpr double kLargestInFloat = 1024.0;
 
 // What a row of scores amounts to: log P(label) = (score - highest) - log_sum.
 struct Normalizer {
@@ -25,12 +30,16 @@ struct ScoreRows {
   Floats scores, maxima, joint;
   double total = 0.0, end_total = 0.0, shift = 0.0;
   const float *prefix = nullptr, *image = nullptr;  // the rows that were joined
+  // Of wide rows: the scores in double, of which `scores` are what they have less than the highest of those allowed.
+  bool wide = false;
+  std::vector<double> exact;
 };
 
 // Where h is the identity the product is taken once per prefix and once per image, and a step is an addition.
 // Since exp(p + q) = exp(p) exp(q), so are the exponentials, and the normalizer is a scalar product.
 // Prefix and image rows are what that leaves to store: labels + 1 scores, then their weights exp(score - highest)
-// as doubles, then highest and END's weight, which is kept out of the others; without identity, D numbers each.
+// as doubles, then highest, END's weight, which is kept out of the others, and whether the row is wide; in a wide row
+// the doubles are its scores themselves. Without identity: D numbers each, and whether the row is wide.
 class Scorer {
  public:
   // output (labels + 1, depth) row-major and finite; bias (labels + 1), finite, or -infinity to forbid an entry.
@@ -42,7 +51,7 @@ class Scorer {
   std::int32_t start() const { return labels_ + 1; }
   std::size_t depth() const { return depth_; }
   std::size_t score_width() const { return score_width_; }
-  std::size_t row_width() const { return folded_ ? 3 * score_width_ + kLanes : padded(depth_); }
+  std::size_t row_width() const { return (folded_ ? 3 * score_width_ : padded(depth_)) + kLanes; }
 
   ScoreRows make_rows() const;
   // term (depth) -> row (row_width).
@@ -53,16 +62,22 @@ class Scorer {
   void score(const float* prefix_row, const float* image_row, ScoreRows& rows) const;
   // Removes an entry from what rows amount to.
   void forbid(ScoreRows& rows, std::int32_t label) const;
-  Normalizer normalize(const ScoreRows& rows) const;
+  // Comes after the last forbid and before the first take_best.
+  Normalizer normalize(ScoreRows& rows) const;
   // Returns log P(label), never above 0: a path is never more probable than its beginning.
-  static double log_probability(const ScoreRows& rows, const Normalizer& normalizer, std::int32_t label, float score);
+  static double log_probability(const ScoreRows& rows, const Normalizer& normalizer, std::int32_t label, double score);
   // Removes the best entry from rows and returns its index, the lower one of equals; -1: all are -infinity.
-  std::int32_t take_best(ScoreRows& rows, float& score) const;
+  std::int32_t take_best(ScoreRows& rows, double& score) const;
 
   const VectorMath& math() const { return math_; }
 
  private:
+  bool is_wide(const float* term, double bias) const;
+  void folded_row(const float* term, const Floats& initial, double bias, float* row) const;
   void write_weights(float* row) const;
+  void write_exact(const float* term, const Floats& initial, double* exact) const;
+  void score_exactly(ScoreRows& rows) const;
+  Normalizer normalize_exactly(ScoreRows& rows) const;
   void remove(ScoreRows& rows, std::size_t label) const;
 
   const VectorMath& math_;  // NOLINT(*-avoid-const-or-ref-data-members): a table; no scorer is ever assigned to
@@ -70,9 +85,10 @@ class Scorer {
   std::size_t depth_, score_width_;
   bool folded_;
   Activation activation_;
-  Floats columns_;  // output transposed: (depth, score_width), padded with zeros
-  Floats bias_;     // (score_width), padded with -infinity
-  Floats zeros_;    // (score_width)
+  Floats columns_;                                  // output transposed: (depth, score_width), padded with zeros
+  Floats bias_;                                     // (score_width), padded with -infinity
+  Floats zeros_;                                    // (score_width)
+  double largest_norm_ = 0.0, largest_bias_ = 0.0;  // of a row of output; of finite biases, without sign
 };
 
 }  // namespace mlb

@@ -98,7 +98,7 @@ def cases(draw, max_labels=6, max_images=4):
     bias = draw(arrays(np.float32, labels + 1, elements=st.one_of(NUMBERS, st.sampled_from([-np.inf, -200.0, 90.0]))))
     table = draw(arrays(np.float32, (draw(st.integers(1, 12)), width), elements=NUMBERS))
     activation = draw(st.sampled_from(["identity", "relu", "tanh"]))
-    scale = draw(st.sampled_from([1.0, 1.0, 1.0, 2.0**10, 2.0**60]))
+    scale = draw(st.sampled_from([1.0, 1.0, 1.0, 2.0**10, 2.0**30, 2.0**60]))
     image_terms = draw(arrays(np.float32, (images, width), elements=NUMBERS)) * np.float32(scale)
     network = TableNetwork(output, bias, table * np.float32(scale), activation, draw(st.booleans()))
     return network, image_terms

@@ -70,6 +70,20 @@ def narrow(split: Split, kept: BoolArray, *, drop_unlabelled: bool = False) -> S
     return subset(narrowed, np.flatnonzero(truth.any(axis=1)), split.name) if drop_unlabelled else narrowed
 
 
+def to_train_on(split: Split, ignored: str) -> tuple[BoolArray, BoolArray | None]:
+    """Return truth and ignore mask as training sees them, both (images, labels) bool.
+
+    ``ignored`` is the training option: what pairs of the mask are, ``leave_out`` (neither positive nor negative),
+    ``negative`` or ``positive``. The mask is ``None`` where nothing is left out.
+    """
+    mask = split.ignore
+    if mask is None or not mask.any():
+        return split.truth, None
+    if ignored == "leave_out":
+        return split.truth, mask
+    return (split.truth | mask if ignored == "positive" else split.truth), None
+
+
 def hold_out(split: Split, fraction: float, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return (kept, held) indices, each ascending, with about ``fraction`` of the images held out at random.
 

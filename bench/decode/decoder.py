@@ -116,16 +116,18 @@ class Decoder:
             terms = image_terms[start : start + self._chunk]
             states = start_states[start : start + self._chunk] if self.network.sees_image else start_states
             try:
+                # Before the inner try: a tree that another search is using is not this one's to release or trim.
                 self._search.begin(terms, states, class_scores)
-                while (lacking := self._search.advance()) is not None:
-                    self._search.provide(*self.network.step(*lacking))
-                parts.append(self._search.answers())
-                computed += self._search.prefixes_computed
+                try:
+                    while (lacking := self._search.advance()) is not None:
+                        self._search.provide(*self.network.step(*lacking))
+                    parts.append(self._search.answers())
+                    computed += self._search.prefixes_computed
+                finally:
+                    self._search.release()
+                    self.tree.trim()
             except ValueError as error:
                 raise ModelError(f"decoding: {error}. Try: a lower learning rate") from error
-            finally:
-                self._search.release()
-                self.tree.trim()
         if len(parts) == 1:
             return parts[0], {"prefixes": computed}
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}, {"prefixes": computed}

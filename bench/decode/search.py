@@ -1,6 +1,7 @@
 """The search for label sequences in plain Python and float64: slow, and the meaning of every search option.
 
-The compiled kernel (``csrc/``) returns the same; tests hold the two together. After the beam search of Wang
+The compiled kernel (``csrc/``) returns the same, logits above 1,000 included, which it too takes in
+float64; tests hold the two together. After the beam search of Wang
 et al., CVPR 2016, section 3, with the readings that the paper leaves open as options.
 
 * A path is a label sequence, END last where it was emitted. Its log-probability is the sum over its steps of

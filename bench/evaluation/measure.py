@@ -8,9 +8,9 @@ import numpy as np
 
 from bench.errors import DataError
 from bench.evaluation import metric_table
-from bench.evaluation.bits import Mask, count
+from bench.evaluation.bits import Mask
 from bench.evaluation.evaluation import Evaluation
-from bench.evaluation.protocols import Protocol, packed_from_scores
+from bench.evaluation.protocols import Protocol, left_out, packed_from_scores
 from bench.records import LabelSets, Measures, Scores
 
 
@@ -32,10 +32,9 @@ def measure(  # noqa: PLR0917 - the same order everywhere: what is true, what is
     Raises ``DataError`` where shapes differ.
     """
     _check_shapes(labels, truth, ignore, predicted, scores)
-    mask = ignore if ignore is not None and protocol.difficult == "ignore" and count(ignore) else None
     if predicted is None:
         predicted = packed_from_scores(protocol, scores)
-    evaluation = Evaluation(protocol, labels, truth, mask, predicted, scores, sequences)
+    evaluation = Evaluation(protocol, labels, truth, left_out(protocol, ignore), predicted, scores, sequences)
     return Measures(
         protocol.name,
         {name: float(metric.function(evaluation)) for name, metric in metric_table.by_name().items()},

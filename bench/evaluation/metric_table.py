@@ -13,15 +13,14 @@ from numpy.typing import NDArray
 from bench.contracts import Metric
 from bench.errors import UsageError
 from bench.evaluation import metrics
-from bench.evaluation.bits import count
 from bench.evaluation.evaluation import Evaluation
 from bench.evaluation.metrics import ApKind
 from bench.evaluation.protocols import AP_KINDS
 
 
 def labels_per_image(evaluation: Evaluation) -> float:
-    """Return the mean number of labels predicted."""
-    return count(evaluation.predicted) / len(evaluation.scores.ids)
+    """Return the mean number of labels predicted, ignored pairs left out."""
+    return int(evaluation.class_counts.predicted.sum()) / len(evaluation.scores.ids)
 
 
 def map_at_10(evaluation: Evaluation) -> float:

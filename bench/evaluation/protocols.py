@@ -15,7 +15,7 @@ import numpy as np
 from bench.contracts import left_to_protocol
 from bench.errors import UsageError, unknown
 from bench.evaluation import metrics
-from bench.evaluation.bits import BitMatrix
+from bench.evaluation.bits import BitMatrix, Mask, count
 from bench.evaluation.metrics import ApKind, ZeroDivision
 from bench.records import BoolArray, ClassScore, LabelSets, Scores
 
@@ -145,6 +145,11 @@ def searched(protocol: Protocol, chosen: Mapping[str, Any]) -> dict[str, Any]:
     {'beam_width': 5, 'min_length': 3, 'max_length': 4}
     """
     return {name: getattr(protocol, name) if left_to_protocol(name, value) else value for name, value in chosen.items()}
+
+
+def left_out(protocol: Protocol, ignore: Mask | None) -> Mask | None:
+    """Return the pairs that count not at all under ``protocol``; ``None`` where every pair counts."""
+    return ignore if ignore is not None and protocol.difficult == "ignore" and count(ignore) else None
 
 
 def predicted_top_k(scores: Scores, k: int) -> BoolArray:

@@ -14,7 +14,8 @@ from typing import Any
 from bench.contracts import Backbone
 from bench.data.loading import load
 from bench.errors import ModelError
-from bench.records import Split
+from bench.model.train import left_out
+from bench.records import BoolArray, Split
 from bench.system.deterministic import deterministic
 from bench.system.files import digest
 from bench.system.progress import progress_bar
@@ -26,9 +27,20 @@ BATCH_SIZE = 32
 """SGD settings of the VGG-16 fine-tuning in Rezatofighi et al., AAAI 2018."""
 
 
-def tune(backbone: Backbone, model: Any, fit: Split, *, epochs: int, seed: int, device: str = "cpu") -> Backbone:
+def tune(
+    backbone: Backbone,
+    model: Any,
+    fit: Split,
+    truth: BoolArray,
+    ignore: BoolArray | None = None,
+    *,
+    epochs: int,
+    seed: int,
+    device: str = "cpu",
+) -> Backbone:
     """Return a copy of ``backbone`` trained together with ``model`` on the images of ``fit``.
 
+    ``truth`` and ``ignore`` are (images, labels) bool, as in ``bench.model.train.fit``.
     ``model`` is trained in place. Batch-norm statistics stay as pre-trained. Raises ``ModelError`` where
     the loss is not finite.
     """
@@ -50,8 +62,9 @@ def tune(backbone: Backbone, model: Any, fit: Split, *, epochs: int, seed: int, 
             title = f"fine-tuning, epoch {epoch + 1} of {epochs}"
             for batch, pixels in progress_bar(loaded, title, total=len(batches), scale=BATCH_SIZE):
                 features = module.eval()(torch.from_numpy(pixels).to(device))
-                truth = torch.from_numpy(fit.truth[batch]).to(device)
-                loss = model.loss(features, truth, generator)
+                wanted = torch.from_numpy(truth[batch]).to(device)
+                mask = None if ignore is None else torch.from_numpy(ignore[batch]).to(device)
+                loss = model.loss(features, wanted, generator, **left_out(model.loss, mask))
                 if not torch.isfinite(loss):
                     raise ModelError(
                         f"fine-tuning diverged in epoch {epoch + 1}: loss is {loss.item()}. Try: --finetune 0"

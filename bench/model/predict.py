@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 from bench.decode.decoder import decode
-from bench.evaluation import protocols
+from bench.evaluation import metric_table, protocols
+from bench.evaluation.evaluation import Evaluation
+from bench.evaluation.metrics import Counts
 from bench.evaluation.protocols import Protocol
 from bench.model import networks, train
 from bench.records import Features, Prediction, Scores, SearchOptions, Split
@@ -28,14 +31,38 @@ def predict(model: Any, features: Features, protocol: Protocol, search: SearchOp
 
 
 def validator(
-    split: Split, features: Features, protocol: Protocol, search: SearchOptions | None
+    split: Split,
+    features: Features,
+    protocol: Protocol,
+    search: SearchOptions | None,
+    select_by: str = "O-F1",
 ) -> Callable[[Any], float]:
-    """Return the score that training maximises: O-F1 on the validation part, decoded as the test part will be."""
+    """Return the score that training maximises: a metric of the validation part, decoded as the test part will be.
+
+    ``select_by`` is the metric's name, one of ``SELECTING``. Pairs that the protocol leaves out of the reported metric
+    are left out here. An undefined value is 0.
+    """
+    ignore = protocols.left_out(protocol, split.ignore)
 
     def validate(model: Any) -> float:
-        predicted = predict(model, features, protocol, search).predicted
-        hits = int((predicted & split.truth).sum())
-        # O-F1 = 2 TP / (predicted + true), which is the harmonic mean of O-P and O-R.
-        return 2.0 * hits / max(int(predicted.sum()) + int(split.truth.sum()), 1)
+        prediction = predict(model, features, protocol, search)
+        evaluation = Evaluation(
+            protocol,
+            split.labels,
+            split.truth,
+            ignore,
+            prediction.predicted,
+            prediction.scores,
+            prediction.label_sets,
+        )
+        if select_by == "O-F1":
+            return _overall_f1(evaluation.class_counts)
+        score = metric_table.by_name()[select_by].function(evaluation)
+        return 0.0 if math.isnan(score) else float(score)
 
     return validate
+
+
+def _overall_f1(counts: Counts) -> float:
+    """Return 2 TP / (predicted + true): the harmonic mean of O-P and O-R in one rounding, defined without positives."""
+    return 2.0 * int(counts.true_positives.sum()) / max(int(counts.predicted.sum()) + int(counts.positives.sum()), 1)

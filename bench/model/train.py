@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -65,7 +66,7 @@ class TrainingRecord:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """``TRAINING_OPTIONS`` with their values; see there for what each means."""
+    """The ``TRAINING_OPTIONS`` of the optimisation with their values; see there for what each means."""
 
     epochs: int
     batch_size: int
@@ -80,7 +81,7 @@ class Settings:
     @classmethod
     def from_options(cls, options: Mapping[str, OptionValue]) -> Settings:
         """Return the settings; raises ``UsageError`` for learning rates that are not positive numbers."""
-        values: dict[str, Any] = dict(options)
+        values: dict[str, Any] = {entry.name: options[entry.name] for entry in dataclasses.fields(cls)}
         text = str(values["learning_rates"])
         try:
             rates = tuple(float(part) for part in text.split(","))
@@ -119,28 +120,31 @@ def fit(
     *,
     name: str,
     seed: int,
+    ignore: BoolArray | None = None,
     checkpoint: Path | None = None,
     device: str = "cpu",
 ) -> TrainingRecord:
     """Train ``model``, leave it with its best weights and in eval mode, and return how it went.
 
-    ``options`` holds every name of ``TRAINING_OPTIONS``; empty or ``None`` for a model that has only ``fit``.
-    ``name`` is the model's in progress bars and errors.
-    ``truth`` is (images, labels) bool. On one machine the result depends on the arguments alone, to the
-    bit: torch's global random state is neither used nor changed. With ``checkpoint``, a training that
-    was killed continues after its last finished epoch to the same result; the caller removes the file
-    once the weights are stored. Raises ``ModelError`` where the loss of every learning rate diverges.
+    ``options`` holds every name of ``TRAINING_OPTIONS``, or of ``FITTING_OPTIONS`` for a model that has only ``fit``;
+    which pairs are ignored is decided by then. ``name`` is the model's in progress bars and errors.
+    ``truth`` is (images, labels) bool, and so is ``ignore``, the pairs that are neither positive nor negative. On one
+    machine the result depends on the arguments alone, to the bit: torch's global random state is neither used nor
+    changed. With ``checkpoint``, a training that was killed continues after its last finished epoch to the same result;
+    the caller removes the file once the weights are stored. Raises ``ModelError`` where the loss of every learning rate
+    diverges.
     """
     model.to(device)
     if hasattr(model, "fit"):
-        model.fit(train.values, truth)
+        model.fit(train.values, truth, **left_out(model.fit, ignore))
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    if not options:
+    if not gradient_trained(options or {}):
         model.eval()
         return TrainingRecord((), 0, math.nan, math.nan, parameters)
+    assert options is not None, "a model that is trained by gradients has options"
     settings = Settings.from_options(options)
     key = digest(canonical_json([name, dict(options), seed, train.key, list(truth.shape)]), save_weights(model))
-    training = Training(model, settings, train.values, truth, validate=validate, name=name, seed=seed)
+    training = Training(model, settings, train.values, truth, ignore, validate=validate, name=name, seed=seed)
     return training.run(CheckpointFile(checkpoint, key), parameters)
 
 
@@ -153,6 +157,7 @@ class Training:
         settings: Settings,
         values: FloatArray,
         truth: BoolArray,
+        ignore: BoolArray | None,
         *,
         validate: Validate,
         name: str,
@@ -162,6 +167,7 @@ class Training:
         self.settings = settings
         self.values = values
         self.truth = truth
+        self.ignore = ignore if takes_ignore(model.loss) else None
         self.validate = validate
         self.name = name
         self.seed = seed
@@ -250,7 +256,8 @@ class Training:
                 rows = order[start : start + self.settings.batch_size]
                 features = torch.from_numpy(self.values[rows]).to(self.device)
                 truth = torch.from_numpy(self.truth[rows]).to(self.device)
-                loss = self.model.loss(features, truth, generator)
+                mask = None if self.ignore is None else torch.from_numpy(self.ignore[rows]).to(self.device)
+                loss = self.model.loss(features, truth, generator, **left_out(self.model.loss, mask))
                 optimizer.zero_grad()
                 loss.backward()
                 norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip_norm or math.inf)
@@ -261,6 +268,29 @@ class Training:
         if not all(bool(parameter.isfinite().all()) for parameter in self.model.parameters()):
             raise _Diverged
         return total / len(order)
+
+
+def gradient_trained(options: Mapping[str, OptionValue]) -> bool:
+    """Return whether a model with these options of training is trained by gradients."""
+    return "epochs" in options
+
+
+def takes_ignore(method: Callable[..., Any]) -> bool:
+    """Return whether a model's ``loss`` or ``fit`` takes a mask of pairs that are neither positive nor negative."""
+    return "ignore" in inspect.signature(method).parameters
+
+
+def left_out(method: Callable[..., Any], ignore: Any) -> dict[str, Any]:
+    """Return the mask as an argument of ``method``; empty where there is no mask, or ``method`` takes none."""
+    return {} if ignore is None or not takes_ignore(method) else {"ignore": ignore}
+
+
+def trains_as_negatives(model: Any, options: Mapping[str, OptionValue]) -> bool:
+    """Return whether ``model`` cannot leave ignored pairs out of its training, and so takes them as negatives."""
+    methods = [model.loss] if gradient_trained(options) else []
+    if hasattr(model, "fit"):
+        methods.append(model.fit)
+    return not all(map(takes_ignore, methods))
 
 
 def _copy(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

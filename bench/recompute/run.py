@@ -77,7 +77,9 @@ def _predict_again(folder: RunFolder, assembly: Assembly, device: str) -> tuple[
     faults += predictions.of_measures(folder, assembly, prediction)
     claimed = folder.read_training()["score"]
     if claimed is not None:
-        validate = validator(parts.validation, extracted.validation, assembly.protocol, assembly.search)
+        validate = validator(
+            parts.validation, extracted.validation, assembly.protocol, assembly.search, assembly.select_by
+        )
         score = validate(rebuilt.model)
         if not abs(score - claimed) <= MEASURES:
             faults.append(f"its validation score is stored as {claimed:.4f}, its weights give {score:.4f}")

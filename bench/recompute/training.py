@@ -18,10 +18,12 @@ def faults(folder: RunFolder, assembly: Assembly, device: str) -> list[str]:
     found = []
     plan, parts = assembly.plan, assembly.parts
     request, backbone, name = plan.request, assembly.backbone, f"model '{plan.model.spec.name}'"
+    truth, ignore = assembly.to_train_on
     if request.finetune:
         head = assembly.build_model(backbone)
-        with calling(plan.model.origin, "fine-tune", name, seed=request.seed):
-            tuned = finetune.tune(backbone, head, parts.fit, epochs=request.finetune, seed=request.seed, device=device)
+        epochs, seed = request.finetune, request.seed
+        with calling(plan.model.origin, "fine-tune", name, seed=seed):
+            tuned = finetune.tune(backbone, head, parts.fit, truth, ignore, epochs=epochs, seed=seed, device=device)
         content = train.save_weights(tuned.module)
         if content != folder.read_backbone():
             found.append("fine-tuning again gives another backbone")
@@ -33,10 +35,11 @@ def faults(folder: RunFolder, assembly: Assembly, device: str) -> list[str]:
             model,
             plan.training,
             extracted.fit,
-            parts.fit.truth,
-            validator(parts.validation, extracted.validation, assembly.protocol, assembly.search),
+            truth,
+            validator(parts.validation, extracted.validation, assembly.protocol, assembly.search, assembly.select_by),
             name=plan.model.spec.name,
             seed=request.seed,
+            ignore=ignore,
             device=device,
         ).to_json()
     if train.save_weights(model) != folder.read_weights():

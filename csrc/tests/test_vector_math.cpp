@@ -36,7 +36,9 @@ int main() {
     for (const float value : one) highest = std::max(highest, value);
     for (const float value : one) sum += std::exp(static_cast<double>(value) - highest);
     CHECK(std::abs(math.sum_exp(one.data(), highest, width) / sum - 1.0) < 1e-12);
-    CHECK(math.sum_exp(one.data(), highest, width) == portable.sum_exp(one.data(), highest, width));
+    // In Release builds processors with fused multiply-add round once where others round twice.
+    CHECK(std::abs(math.sum_exp(one.data(), highest, width) / portable.sum_exp(one.data(), highest, width) - 1.0) <
+          1e-14);
     mlb::Floats maxima((width + mlb::kBlock - 1) / mlb::kBlock);
     CHECK(math.block_maxima(one.data(), maxima.data(), width));
     CHECK(*std::ranges::max_element(maxima) == highest);

@@ -11,11 +11,15 @@ if TYPE_CHECKING:
     import torch
 
 
-def binary_cross_entropy(logits: torch.Tensor, truth: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Return the mean over images of the sum over labels of the binary cross-entropy."""
+def binary_cross_entropy(
+    logits: torch.Tensor, truth: torch.Tensor, generator: torch.Generator, ignore: torch.Tensor | None = None
+) -> torch.Tensor:
+    """Return the mean over images of the sum over labels, but the ignored, of the binary cross-entropy."""
     from torch.nn import functional
 
     per_pair = functional.binary_cross_entropy_with_logits(logits, truth.float(), reduction="none")
+    if ignore is not None:
+        per_pair = per_pair.masked_fill(ignore, 0.0)
     return per_pair.sum(dim=1).mean()
 
 

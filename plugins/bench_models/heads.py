@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 import torch
 from torch import nn
@@ -11,8 +12,17 @@ import bench
 from bench import BoolArray, FloatArray, ScoreKind
 from bench_models.inputs import FeatureInput, seeded
 
-Loss = Callable[[torch.Tensor, torch.Tensor, torch.Generator], torch.Tensor]
-"""(n, labels) logits, (n, labels) bool truth, generator -> scalar, mean over the images."""
+
+class Loss(Protocol):
+    """(n, labels) logits, bool truth, generator, pairs to ignore or ``None`` -> scalar, mean over the images."""
+
+    def __call__(
+        self,
+        logits: torch.Tensor,
+        truth: torch.Tensor,
+        generator: torch.Generator,
+        ignore: torch.Tensor | None = None,
+    ) -> torch.Tensor: ...
 
 
 class Classifier(nn.Module):
@@ -45,7 +55,7 @@ class Classifier(nn.Module):
                     nn.Linear(request.dimensions, hidden), nn.ReLU(), drop, nn.Linear(hidden, labels)
                 )
 
-    def fit(self, features: FloatArray, truth: BoolArray) -> None:
+    def fit(self, features: FloatArray, truth: BoolArray, ignore: BoolArray | None = None) -> None:
         """Take the input's mean and standard deviation from the training part."""
         self.input.fit(features)
 
@@ -59,9 +69,15 @@ class Classifier(nn.Module):
         logits = self.logits(features)
         return self.to_scores(logits) if self.to_scores else logits
 
-    def loss(self, features: torch.Tensor, truth: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    def loss(
+        self,
+        features: torch.Tensor,
+        truth: torch.Tensor,
+        generator: torch.Generator,
+        ignore: torch.Tensor | None = None,
+    ) -> torch.Tensor:
         """Return the objective on a batch, a scalar."""
-        return self.objective(self.logits(features), truth, generator)
+        return self.objective(self.logits(features), truth, generator, ignore)
 
 
 class LowRank(nn.Module):

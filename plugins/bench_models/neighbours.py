@@ -13,30 +13,38 @@ from bench import BoolArray, FloatArray
 
 
 class Neighbours(nn.Module):
-    """A ``bench.ScoreModel`` that remembers: unit-length features (images, dimensions) and truth (images, labels)."""
+    """A ``bench.ScoreModel`` that remembers: unit-length features (images, dimensions) and truth (images, labels).
+
+    ``votes`` (images, labels) is 0 where a pair is ignored, else 1; it has no rows where none is.
+    """
 
     score_kind = "margin"
     features: torch.Tensor
     truth: torch.Tensor
+    votes: torch.Tensor
 
     def __init__(self, request: bench.ModelRequest) -> None:
         super().__init__()
         self.neighbours = int(request.options["neighbours"])
         self.register_buffer("features", torch.zeros(0, request.dimensions))
         self.register_buffer("truth", torch.zeros(0, len(request.labels)))
+        self.register_buffer("votes", torch.zeros(0, len(request.labels)))
 
-    def fit(self, features: FloatArray, truth: BoolArray) -> None:
+    def fit(self, features: FloatArray, truth: BoolArray, ignore: BoolArray | None = None) -> None:
         """Keep the training part."""
         self.features = nn.functional.normalize(torch.from_numpy(features.copy()), dim=1)
         self.truth = torch.from_numpy(truth.copy()).float()
+        if ignore is not None and ignore.any():
+            self.votes = torch.from_numpy(~ignore).float()
+            self.truth *= self.votes
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
-        """Return the mean over the nearest images of similarity times truth, (n, labels)."""
+        """Return the mean of similarity times truth over the nearest images that vote, (n, labels); 0: none does."""
         similarity = nn.functional.normalize(features, dim=1) @ self.features.T
         count = min(self.neighbours, len(self.features))
         nearest, rows = similarity.topk(count, dim=1)
-        votes: torch.Tensor = (nearest.unsqueeze(2) * self.truth[rows]).sum(dim=1) / count
-        return votes
+        total: torch.Tensor = (nearest.unsqueeze(2) * self.truth[rows]).sum(dim=1)
+        return total / (self.votes[rows].sum(dim=1).clamp(min=1) if len(self.votes) else count)
 
     def loss(self, features: torch.Tensor, truth: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         """Return zero: there is nothing to train."""
@@ -44,7 +52,7 @@ class Neighbours(nn.Module):
 
     def _load_from_state_dict(self, state_dict: Mapping[str, torch.Tensor], prefix: str, *rest: Any) -> None:
         """Take the number of remembered images from the stored weights before the usual loading checks shapes."""
-        for name in ("features", "truth"):
+        for name in ("features", "truth", "votes"):
             stored = state_dict.get(prefix + name)
             own = getattr(self, name)
             if stored is not None and stored.ndim == 2 and stored.shape[1] == own.shape[1]:

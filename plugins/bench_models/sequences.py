@@ -46,7 +46,7 @@ class PrefixModel(nn.Module):
         self.project_memory = nn.Linear(memory.output_size, embedding, bias=False)
         self.register_buffer("label_order", torch.from_numpy(label_order(request)))
 
-    def fit(self, features: FloatArray, truth: BoolArray) -> None:
+    def fit(self, features: FloatArray, truth: BoolArray, ignore: BoolArray | None = None) -> None:
         """Take the input's mean and standard deviation from the training part."""
         self.input.fit(features)
 
@@ -68,13 +68,27 @@ class PrefixModel(nn.Module):
         """Return the rows of U_l that can be emitted: labels, then END. There is no bias."""
         return self.embedding.weight[: self.labels + 1], None
 
-    def loss(self, features: torch.Tensor, truth: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        """Return the cross-entropy of the true sequences under teacher forcing, mean over all their steps."""
+    def loss(
+        self,
+        features: torch.Tensor,
+        truth: torch.Tensor,
+        generator: torch.Generator,
+        ignore: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """Return the cross-entropy of the true sequences under teacher forcing, mean over all their steps.
+
+        An ignored label is in no sequence, and out of the softmax of each of its image's steps.
+        """
+        if ignore is not None:
+            truth = truth & ~ignore
         targets, lengths = target_sequences(truth, self.label_order)
         images, outputs, wanted = self._unroll(targets, lengths)
         terms = self.project_memory(self.dropout(outputs)) + self.image_term(features)[images]
         embedding, _ = self.output_embedding()
         logits = ACTIVATIONS[self.activation](terms) @ embedding.T
+        if ignore is not None:
+            with_end = nn.functional.pad(ignore, (0, 1), value=False)
+            logits = logits.masked_fill(with_end[images], torch.finfo(logits.dtype).min)
         return nn.functional.cross_entropy(logits, wanted)
 
     def _unroll(self, targets: torch.Tensor, lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

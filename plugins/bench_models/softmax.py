@@ -11,11 +11,20 @@ if TYPE_CHECKING:
     import torch
 
 
-def cross_entropy(logits: torch.Tensor, truth: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+def cross_entropy(
+    logits: torch.Tensor, truth: torch.Tensor, generator: torch.Generator, ignore: torch.Tensor | None = None
+) -> torch.Tensor:
     """Return the mean over images of -sum_l p_l log q_l, p_l = 1/c+ on each of an image's c+ labels.
 
-    An image without labels has no target distribution and adds nothing.
+    An image without labels has no target distribution and adds nothing. An ignored label is in neither distribution:
+    q is the softmax over the others.
     """
+    import torch
+
+    if ignore is not None:
+        truth = truth & ~ignore
+        # Not -infinity: times a target of 0 it would be NaN.
+        logits = logits.masked_fill(ignore, torch.finfo(logits.dtype).min)
     counts = truth.sum(dim=1, keepdim=True).clamp(min=1)
     per_image = -((truth / counts) * logits.log_softmax(dim=1)).sum(dim=1)
     return per_image.sum() / truth.any(dim=1).sum().clamp(min=1)

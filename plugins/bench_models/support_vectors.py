@@ -21,17 +21,23 @@ class SupportVectors(nn.Module):
         with seeded(request.seed):
             self.planes = nn.Linear(request.dimensions, len(request.labels)).requires_grad_(False)
 
-    def fit(self, features: FloatArray, truth: BoolArray) -> None:
-        """Find each label's plane. A label that all images or none have gets a constant score, its sign."""
+    def fit(self, features: FloatArray, truth: BoolArray, ignore: BoolArray | None = None) -> None:
+        """Find each label's plane from the images whose pair with it is not ignored.
+
+        A label that all of them or none have gets a constant score, its sign.
+        """
         from sklearn.svm import LinearSVC
 
         unit = nn.functional.normalize(torch.from_numpy(features.copy()), dim=1).double().numpy()
         for label in progress_bar(range(truth.shape[1]), "support vector machines", unit="labels"):
-            positive = truth[:, label]
+            vectors, positive = unit, truth[:, label]
+            if ignore is not None and ignore[:, label].any():
+                vectors, positive = unit[~ignore[:, label]], positive[~ignore[:, label]]
             if positive.all() or not positive.any():
-                self.planes.weight[label], self.planes.bias[label] = 0.0, 1.0 if positive.all() else -1.0
+                self.planes.weight[label], self.planes.bias[label] = 0.0, 1.0 if positive.any() else -1.0
                 continue
-            solved = LinearSVC(C=self.cost, dual="auto", max_iter=10_000, random_state=self.seed).fit(unit, positive)
+            machine = LinearSVC(C=self.cost, dual="auto", max_iter=10_000, random_state=self.seed)
+            solved = machine.fit(vectors, positive)
             self.planes.weight[label] = torch.from_numpy(solved.coef_[0]).float()
             self.planes.bias[label] = float(solved.intercept_[0])
 

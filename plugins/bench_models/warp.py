@@ -13,31 +13,37 @@ if TYPE_CHECKING:
 MARGIN = 1.0
 
 
-def warp_loss(logits: torch.Tensor, truth: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+def warp_loss(
+    logits: torch.Tensor, truth: torch.Tensor, generator: torch.Generator, ignore: torch.Tensor | None = None
+) -> torch.Tensor:
     """Return the mean over images of sum_j L(r_j) max(0, 1 - f_j + f_k), a true label j against a violator k.
 
     Negatives are drawn with replacement until one violates the margin, at most labels - 1 times; after s
     draws the rank is r = floor((labels - 1) / s), and L(r) = 1 + 1/2 + ... + 1/r. The number of draws and
     the violator are sampled from their distributions, geometric and uniform, without drawing one by one.
+    An ignored label is neither j nor k, and is not counted in ``labels``.
     """
     import torch
 
-    labels = logits.shape[1]
+    negative = ~truth
+    if ignore is not None:
+        truth, negative = truth & ~ignore, negative & ~ignore
     image, positive = truth.nonzero(as_tuple=True)
     if not len(image):
         return logits.sum() * 0.0
     with torch.no_grad():
         slack = MARGIN - logits[image, positive].unsqueeze(1) + logits[image]
-        violates = (slack > 0) & ~truth[image]
-        chance = violates.sum(dim=1) / (~truth[image]).sum(dim=1).clamp(min=1)
+        violates = (slack > 0) & negative[image]
+        chance = violates.sum(dim=1) / negative[image].sum(dim=1).clamp(min=1)
+        others = (truth | negative)[image].sum(dim=1) - 1
         uniform = torch.rand(len(image), generator=generator, device=logits.device)
         # P(s > n) = (1 - chance)^n, inverted. A chance of one gives s = 1, of zero s = infinity.
         draws = (torch.log1p(-uniform) / torch.log1p(-chance.clamp(max=1 - 1e-7))).ceil().clamp(min=1)
-        found = violates.any(dim=1) & (draws <= labels - 1)
-        rank = ((labels - 1) / draws[found]).floor().long()
+        found = violates.any(dim=1) & (draws <= others)
+        rank = (others[found] / draws[found]).floor().long()
         lottery = torch.rand(violates.shape, generator=generator, device=logits.device)
         violator = lottery.masked_fill(~violates, -1.0).argmax(dim=1)[found]
-        harmonic = (1.0 / torch.arange(1, labels + 1, device=logits.device)).cumsum(0)
+        harmonic = (1.0 / torch.arange(1, logits.shape[1] + 1, device=logits.device)).cumsum(0)
         weight = harmonic[rank - 1]
     image, positive = image[found], positive[found]
     margin = MARGIN - logits[image, positive] + logits[image, violator]

@@ -7,7 +7,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from bench.decode import _beam
-from bench.decode.decoder import Decoded, PrefixTree, decode
+from bench.decode.decoder import Decoded, Decoder, PrefixTree, decode
 from bench.errors import ModelError
 from bench.records import SearchOptions
 
@@ -63,8 +63,8 @@ def test_the_kernel_equals_the_reference_with_exact_ties(case, options):
     network, image_terms = case
     # tanh rounds, so that exact ties are not representable; the next test covers it.
     assume(network.activation != "tanh")
-    # Beyond 2^24 a float32 sum of prefix and image term cannot hold what float64 can.
-    assume(max(np.abs(network.table).max(), np.abs(image_terms).max()) < 2**14)
+    # Beyond 2^53 a float64 sum of prefix and image term is no longer exact, and its order shows.
+    assume(max(np.abs(network.table).max(), np.abs(image_terms).max()) < 2**40)
     # An exact search over ever shorter remainders of equal probability visits every path.
     assume(options.search == "beam" or len(network.output) <= 4)
     kernel = run(network, image_terms, options)
@@ -89,6 +89,26 @@ def test_the_kernel_equals_the_reference_on_generic_scores(  # noqa: PLR0917
         options = dataclasses.replace(options, node_limit=50)
     kernel = run(network, image_terms, options)
     assert_same(kernel, run(network, image_terms, options, engine="reference"), tolerance=2e-5)
+
+
+@pytest.mark.parametrize("activation", ["identity", "relu", "tanh"])
+@pytest.mark.parametrize("cancels", [False, True])
+@pytest.mark.parametrize(("size", "tolerance"), [(1e2, 1e-4), (1e3, 1e-3), (1e5, 1e-6), (1e7, 1e-6), (1e9, 1e-5)])
+def test_large_logits_that_differ_little_are_scored_as_in_float64(activation, cancels, size, tolerance):
+    """Sizes below and above where the kernel leaves float32; image and prefix add up, or cancel."""
+    for seed in range(10):
+        network = random_network(12, seed, activation)
+        rng = np.random.default_rng(seed)
+        network.table[:, 0] += np.float32(size)
+        network.output[:, 0] = 1.0
+        terms = random_terms(5, seed + 1)
+        terms[:, 0] += np.float32(-size if cancels else size)
+        for search, scored in (("beam", "max_over_steps"), ("beam", "beam_marginal"), ("exact", "first_step")):
+            options = SearchOptions(
+                search=search, max_length=3, class_score=scored, min_length=int(rng.integers(2)), node_limit=50
+            )
+            kernel = run(network, terms, options)
+            assert_same(kernel, run(network, terms, options, engine="reference"), tolerance=tolerance)
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -222,3 +242,21 @@ def test_a_step_network_that_misbehaves_is_one_clear_error_and_leaves_the_tree_u
     assert_same(
         run(network, random_terms(3, 0), SearchOptions(), tree=tree), run(network, random_terms(3, 0), SearchOptions())
     )
+
+
+def test_a_tree_in_use_is_refused_and_left_to_the_search_that_uses_it():
+    network, terms = random_network(5, 0), random_terms(4, 1)
+    tree = PrefixTree(network, 2, most_bytes=0)
+    start = network.start_states(4)
+    options = SearchOptions(max_length=3)
+    first = _beam.Search(tree.compiled, options, sees_image=False, threads=1)
+    first.begin(terms, start, True)
+    lacking = first.advance()
+    with pytest.raises(ModelError, match="the tree is in use by another search"):
+        Decoder(network, start, options, tree=tree).answers(terms, start)
+    while lacking is not None:
+        first.provide(*network.step(*lacking))
+        lacking = first.advance()
+    expected = run(network, terms, options)
+    longest = expected.label_sets.sequences.shape[1]
+    np.testing.assert_array_equal(first.answers()["sequences"][:, :longest], expected.label_sets.sequences)

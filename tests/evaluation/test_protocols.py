@@ -10,6 +10,7 @@ from bench.cli import run_command_line
 from bench.errors import DataError, UsageError
 from bench.evaluation import protocols
 from bench.evaluation.measure import measure
+from bench.system.files import canonical_json, digest
 
 TRUTH = np.array([[1, 0, 1, 0], [0, 1, 0, 0], [0, 0, 1, 1]], dtype=np.bool_)
 VALUES = np.array([[2.0, 1.0, -1.0, -2.0], [0.5, 3.0, -0.5, -1.0], [-1.0, -2.0, 4.0, 1.0]], dtype=np.float32)
@@ -26,6 +27,27 @@ def test_every_registered_protocol_states_its_version_and_cannot_be_changed():
         assert name.rpartition("@")[2].isdigit()
         with pytest.raises(dataclasses.FrozenInstanceError):
             protocol.k = 9
+
+
+FROZEN = {
+    "voc2007@1": "feaae40e24358ad8",
+    "coco-top3@1": "cfe1ec8111811c6d",
+    "nuswide81-top3@1": "bc7be8972393a163",
+    "nuswide1000-top10@1": "828396cfbd818e4e",
+    "corel5k-top5@1": "168a151cb2800f28",
+    "digit-scenes@1": "63644d2baa52c80e",
+    "top3@1": "7872fffe238d9525",
+    "top25@1": "aff04b0725d992a6",
+}
+"""Hashes of every field but the summary. A change of one is a new version beside it, and a new line here."""
+
+
+def test_no_registered_protocol_is_edited_in_place():
+    assert set(protocols.REGISTERED) == {name for name in FROZEN if not name.startswith("top")}
+    for name, frozen in FROZEN.items():
+        fields = dataclasses.asdict(protocols.get(name))
+        del fields["summary"]
+        assert digest(canonical_json(fields)).startswith(frozen), f"{name} was edited: add a new version instead"
 
 
 def test_the_papers_readings_stand_in_the_protocols():

@@ -5,23 +5,29 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.errors import DataError
 from bench.evaluation.bits import BitMatrix, Mask, row_blocks
 from bench.evaluation.metrics.average_precision import from_thresholds, thresholds
 from bench.evaluation.metrics.counts import count_columns
 from bench.records import BoolArray
 
+NOT_RANKED = "scores hold NaN, which cannot be ranked; allowed: numbers, infinite ones included"
+
 
 def top_k(scores: NDArray[np.floating], k: int) -> BoolArray:
     """Return the ``k`` best labels of each image, (images, labels) bool, exactly ``k`` per row.
 
-    Ties go to the lower label index, so results do not depend on the sort. ``k`` is at most the
-    number of labels. Source: Gong et al., 2013 ("annotate each image with the top k").
+    By score, infinite ones included; ties go to the lower label index, so results do not depend on the sort. Where
+    there are no more than ``k`` labels, all. Raises ``DataError`` for NaN, which is no rank.
+    Source: Gong et al., 2013 ("annotate each image with the top k").
 
     >>> top_k(np.array([[0.2, 0.5, 0.5]]), 1).tolist()
     [[False, True, False]]
     """
     images, labels = scores.shape
     if k >= labels:
+        if np.isnan(scores.max(initial=-np.inf)):
+            raise DataError(NOT_RANKED)
         return np.ones((images, labels), dtype=np.bool_)
     chosen = np.empty((images, labels), dtype=np.bool_)
     for rows in row_blocks(images, labels):
@@ -80,7 +86,7 @@ def map_at_k_image(
     images, labels = truth.shape
     result = np.full(images, np.nan)
     for rows in row_blocks(images, labels):
-        true, values, _ = _not_ignored(truth, scores, ignore, rows)
+        true, values, _ = _ranks(truth, scores, ignore, rows)
         hit = np.take_along_axis(true, ranked(values, k), axis=1)
         precision = np.cumsum(hit, axis=1) / np.arange(1, hit.shape[1] + 1)
         positives = np.count_nonzero(true, axis=1)
@@ -105,9 +111,10 @@ def map_at_k_class(
     positives = np.zeros(labels, dtype=np.int64)
     retrieved: list[tuple[NDArray[np.generic], ...]] = []
     for rows in row_blocks(images, labels):
-        true, values, ignored = _not_ignored(truth, scores, ignore, rows)
+        true, ranks, ignored = _ranks(truth, scores, ignore, rows)
+        values = scores[rows]
         positives += count_columns(true)
-        best = top_k(values, k)
+        best = top_k(ranks, k)
         if ignored is not None:
             best &= ~ignored
         # Sixteen bits, where they do, are sorted in linear time.
@@ -125,19 +132,32 @@ def map_at_k_class(
     return result
 
 
-def _not_ignored(
+def _ranks(
     truth: Mask, scores: NDArray[np.floating], ignore: Mask | None, rows: slice
 ) -> tuple[BoolArray, NDArray[np.floating], BoolArray | None]:
-    """Return truth, scores and ignore mask of some images; an ignored pair is not true and ranks last."""
+    """Return truth, what ranks the labels, and ignore mask of some images; an ignored pair is not true and ranks last.
+
+    What ranks them are the scores, but in images that have -inf beside an ignored pair: there, whole numbers.
+    """
     if ignore is None:
         return truth[rows], scores[rows], None
-    ignored = ignore[rows]
-    return truth[rows] & ~ignored, np.where(ignored, -np.inf, scores[rows]), ignored
+    ignored, values = ignore[rows], scores[rows]
+    ranks = np.where(ignored, -np.inf, values)
+    if values.min(initial=np.inf) == -np.inf:
+        beside = ((values == -np.inf) & ~ignored).any(axis=1) & ignored.any(axis=1)
+        for row in np.flatnonzero(beside):
+            _, order = np.unique(values[row], return_inverse=True)
+            ranks[row] = np.where(ignored[row], -np.inf, order)
+    return truth[rows] & ~ignored, ranks, ignored
 
 
 def _top_k_block(scores: NDArray[np.floating], k: int) -> BoolArray:
     labels = scores.shape[1]
-    cut = np.partition(scores, labels - k, axis=1)[:, labels - k, None]
+    best = np.partition(scores, labels - k, axis=1)[:, labels - k :]
+    # NaN is sorted behind all numbers, so it is here if it is anywhere.
+    if np.isnan(best.max(initial=-np.inf)):
+        raise DataError(NOT_RANKED)
+    cut = best[:, :1]
     chosen: BoolArray = scores >= cut
     tied = np.flatnonzero(np.count_nonzero(chosen, axis=1) > k)
     if len(tied):

@@ -24,7 +24,7 @@ class AsymmetricClassifier(nn.Module):
             torch.manual_seed(request.seed)
             self.linear = nn.Linear(request.dimensions, len(request.labels))
 
-    def fit(self, features: Any, truth: Any) -> None:
+    def fit(self, features: Any, truth: Any, ignore: Any = None) -> None:
         """Take mean and deviation from the training part; the benchmark calls this once, before training."""
         values = torch.from_numpy(features)
         self.mean.copy_(values.mean(dim=0))
@@ -35,13 +35,25 @@ class AsymmetricClassifier(nn.Module):
         logits: torch.Tensor = self.linear((features - self.mean) / self.deviation)
         return logits
 
-    def loss(self, features: torch.Tensor, truth: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        """Return the mean over images of the loss summed over labels."""
-        return asymmetric_loss(self(features), truth, **self.options)
+    def loss(
+        self,
+        features: torch.Tensor,
+        truth: torch.Tensor,
+        generator: torch.Generator,
+        ignore: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """Return the mean over images of the loss summed over labels, but the ignored (VOC's difficult)."""
+        return asymmetric_loss(self(features), truth, ignore, **self.options)
 
 
 def asymmetric_loss(
-    logits: torch.Tensor, truth: torch.Tensor, *, gamma_positive: float, gamma_negative: float, margin: float
+    logits: torch.Tensor,
+    truth: torch.Tensor,
+    ignore: torch.Tensor | None = None,
+    *,
+    gamma_positive: float,
+    gamma_negative: float,
+    margin: float,
 ) -> torch.Tensor:
     """Return the asymmetric loss, the mean over images of its sum over labels.
 
@@ -52,4 +64,7 @@ def asymmetric_loss(
     shifted = (probability - margin).clamp(min=0.0)
     positive = (1 - probability) ** gamma_positive * nn.functional.logsigmoid(logits)
     negative = shifted**gamma_negative * torch.log1p(-shifted.clamp(max=1 - 1e-6))
-    return -torch.where(truth, positive, negative).sum(dim=1).mean()
+    per_pair = torch.where(truth, positive, negative)
+    if ignore is not None:
+        per_pair = per_pair.masked_fill(ignore, 0.0)
+    return -per_pair.sum(dim=1).mean()

@@ -80,3 +80,11 @@ def test_the_loss_falls_on_separable_features() -> None:
         losses.append(loss.item())
     assert losses[-1] < losses[0] / 2
     assert np.array_equal((model(features) > 0).numpy(), truth.numpy())
+
+
+def test_ignored_pairs_cost_nothing_whatever_they_are() -> None:
+    model = bench_asl.build(request())
+    features, generator = torch.randn(8, 2, generator=torch.Generator().manual_seed(0)), torch.Generator()
+    ignore = torch.arange(16).reshape(8, 2) % 3 == 0
+    truth = torch.arange(16).reshape(8, 2) % 2 == 0
+    assert torch.equal(*(model.loss(features, seen, generator, ignore) for seen in (truth | ignore, truth & ~ignore)))
