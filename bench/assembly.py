@@ -116,10 +116,10 @@ def make_config(assembly: Assembly) -> dict[str, Any]:
 
 
 def about(assembly: Assembly) -> About:
-    """Return what readers call the parts of the run, where its values came from, and what the data set notes."""
-    plan, dataset = assembly.plan, assembly.parts.dataset
-    origins = origins_of(plan, assembly.parts, assembly.protocol.name)
-    return About(plan.model.spec.row, dataset.variant, origins, dataset.notes)
+    """Return what readers call the parts of the run, where its values came from, what data set and backbone note."""
+    plan, dataset, backbone = assembly.plan, assembly.parts.dataset, assembly.backbone
+    origins = origins_of(plan, assembly.parts, assembly.protocol.name, backbone.preprocessing_origins)
+    return About(plan.model.spec.row, dataset.variant, origins, (*dataset.notes, *backbone.notes))
 
 
 def with_weights(backbone: Backbone, content: bytes) -> Backbone:

@@ -85,6 +85,8 @@ class Backbone:
     """A built image network: ``module`` maps (n, 3, size, size) float32 to (n, ``dimensions``) float32.
 
     ``weights_hash`` is over the parameters themselves, so the same file under another name is the same backbone.
+    ``preprocessing_origins`` says in words, by the fields of ``preprocessing``, which file or option each value is
+    from. ``notes`` are lines for people, stored with the run: above all, what was assumed since no file says it.
     """
 
     name: str
@@ -93,6 +95,8 @@ class Backbone:
     preprocessing: Preprocessing
     weights_hash: str
     architecture: str = ""
+    preprocessing_origins: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
