@@ -51,24 +51,24 @@ def describe(weights: Path) -> Described:
     architectures.
     """
     path = _weights_in(weights)
-    metadata = _from_metadata(path)
+    own = _from_metadata(path)
     # Of a file by another name, one cannot know that the folder's config.json is meant.
     config = _from_config(path) if path.name in HUB_FILES else Described(path)
-    if metadata.architecture and config.architecture and _base(metadata) != _base(config):
+    if own.architecture and config.architecture and _base(own) != _base(config):
         raise ModelError(
-            f"weights {path}: {metadata.named_by} names '{metadata.architecture}', {config.named_by}"
+            f"weights {path}: {own.named_by} names '{own.architecture}', {config.named_by}"
             f" '{config.architecture}'. Try: a copy of the file alone, under another name"
         )
-    named = metadata if metadata.architecture else config
+    named = own if own.architecture else config
     return Described(
         path,
         named.architecture,
         named.family or config.family,
-        metadata.tag or config.tag,
+        own.tag or config.tag,
         named.named_by,
-        {**config.scaling, **metadata.scaling},
-        {name: said for name, said in config.scaling.items() if _differs(name, said, metadata)},
-        {**config.arguments, **metadata.arguments},
+        {**config.scaling, **own.scaling},
+        {name: said for name, said in config.scaling.items() if _differs(name, said, own)},
+        {**config.arguments, **own.arguments},
     )
 
 
@@ -111,18 +111,22 @@ def _weights_in(weights: Path) -> Path:
     )
 
 
-def _from_metadata(path: Path) -> Described:
-    """Return what a safetensors file's metadata say: texts, with numbers as JSON or separated by commas."""
+def metadata(path: Path) -> dict[str, str]:
+    """Return a safetensors file's metadata; none for any other file, or where it cannot be read."""
     from safetensors import SafetensorError, safe_open
 
     if path.suffix != ".safetensors" or not path.is_file():
-        return Described(path)
+        return {}
     try:
         with safe_open(path, "numpy") as file:
-            texts = dict(file.metadata() or {})
+            return dict(file.metadata() or {})
     except (SafetensorError, OSError):
-        return Described(path)  # reading the tensors says what is wrong with it
-    content = {name: _parsed(text) for name, text in texts.items()}
+        return {}  # reading the tensors says what is wrong with it
+
+
+def _from_metadata(path: Path) -> Described:
+    """Return what a safetensors file's metadata say: texts, with numbers as JSON or separated by commas."""
+    content = {name: _parsed(text) for name, text in metadata(path).items()}
     return _described(path, content, content, f"the metadata of {path.name}")
 
 
