@@ -84,17 +84,33 @@ def check_architecture(described: Described, family: str, variant: str, chosen: 
     base, _, tag = said.partition(".")
     tag = tag or described.tag
     own_base, _, own_tag = variant.partition(".")
-    other_tag = bool(tag and own_tag and tag != own_tag)
+    other_tag = base == own_base and bool(tag and own_tag and tag != own_tag)
     if base == own_base and said_family in {"", family} and not other_tag:
         return
-    name = f"{base}.{tag}" if tag and other_tag else base
-    families = [said_family] if said_family else ["timm", "torchvision"]
+    name = f"{base}.{tag}" if other_tag and _knows(f"{base}.{tag}") else base
+    families = [said_family] if said_family else _families(base)
     # A network with a name of its own, such as digits-cnn, is typed as it is.
     typed = name if said_family == name else " or ".join(f"{one}/{name}" for one in families)
     raise ModelError(
         f"weights {described.path} are of {described.architecture}{f' ({tag})' if other_tag else ''}, as"
         f" {described.named_by} says, not of {chosen}. Try: --backbone {typed}"
     )
+
+
+def _families(architecture: str) -> list[str]:
+    """Return who has a network of that name; where nobody does, both."""
+    import timm
+    from torchvision import models
+
+    known = {"timm": timm.list_models(), "torchvision": models.list_models(module=models)}
+    return [family for family, names in known.items() if architecture in names] or list(known)
+
+
+def _knows(name: str) -> bool:
+    """Return whether timm has this training of its network; a user's own may have any tag."""
+    import timm
+
+    return name in timm.list_pretrained()
 
 
 def _weights_in(weights: Path) -> Path:

@@ -2,8 +2,8 @@
 
     python -m bench_backbones.digits_cnn_recipe --out digits-cnn.safetensors
 
-makes the shipped ones anew, in up to a minute on 2 cores, the same on one machine to the bit however often; other
-machines round otherwise. It prints their hash, and how well the features name single digits of test's sources.
+makes the shipped ones anew, in up to a minute on 2 cores; on one machine with the same hash however often, while others
+round otherwise. It prints the hash, and how well the features name single digits of test's sources.
 """
 
 from __future__ import annotations

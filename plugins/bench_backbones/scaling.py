@@ -150,11 +150,10 @@ def _assumed(
     if described is None or usual.known or not names:
         return []
     values = ", ".join(f"{name} {_shown(getattr(preprocessing, name))}" for name in names)
-    typed = dict.fromkeys("crop_pct" if name == "resize" else name for name in names)
-    options = " ".join(f"--set backbone.{name}={name.upper()}" for name in typed)
+    options = ", ".join(dict.fromkeys("crop_pct" if name == "resize" else name for name in names))
     return [
         f"{described.path.name} does not say how its pictures are scaled; assumed: {values}, as in {usual.source}."
-        f" If it was trained otherwise: {options}"
+        f" If it was trained otherwise: --set backbone.NAME=VALUE, of {options}"
     ]
 
 
