@@ -254,3 +254,27 @@ def test_torchvisions_own_file_is_known_by_its_content_under_any_name(tmp_path, 
     assert "IMAGENET1K_V2 is taken, though renamed.pth is ResNet50_Weights.IMAGENET1K_V1" in backbone.notes[0]
     with pytest.raises(UsageError, match=r"no torchvision weights of resnet50 'IMAGENET1K_V3'; did you mean"):
         built("torchvision/resnet50", weights, weights="IMAGENET1K_V3")
+
+
+def test_a_runs_origins_name_the_file_and_its_notes_are_stored_and_printed(tmp_path, tensors, capsys):
+    from example_commands import bench, write_corel
+
+    from bench.store.runs import find
+
+    places = ("--data-root", write_corel(tmp_path / "corel"), "--cache", tmp_path / "cache", "--protocol", "top2@1")
+    options = (*places, "--dataset", "corel5k", "--backbone", f"timm/{NAME}", "--set", "epochs=1")
+    weights = hub(tmp_path / "net", tensors, changed(std=None))
+    known = (*options, "--weights", weights, "--set", "backbone.mean=0.5", "--out", tmp_path / "runs")
+    assert bench("run", "--model", "bce", *known) == 0
+    words = " ".join(capsys.readouterr().out.split())
+    about = find(tmp_path / "runs")[0].read_about()
+    overruled, assumed = about.notes
+    assert overruled == "--set backbone.mean=0.5 is taken, though config.json in net says mean 0.5,0.5,0.4"
+    assert assumed.startswith("model.safetensors does not say how its pictures are scaled; assumed: std 0.229")
+    assert f"note {overruled} note {assumed}" in words
+    assert about.origins["backbone.preprocessing.interpolation"] == "config.json in net"
+    assert about.origins["backbone.preprocessing.mean"] == "--set backbone.mean=0.5"
+    assert about.origins["backbone.preprocessing.std"].startswith("assumed: timm's config of")
+    assert bench("compare", "--models", "bce,softmax", *known) == 0
+    said = " ".join(capsys.readouterr().err.split())
+    assert said.count(f"note: {overruled}") == 1
