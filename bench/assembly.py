@@ -70,7 +70,14 @@ def build_backbone(plan: Plan) -> Backbone:
     """Return the backbone as its plugin builds it; the last two stay built."""
     request = plan.request
     options = tuple(plan.backbone_options.items())
-    return _cached_backbone(plan.backbone.spec.build, options, request.weights, request.cache, plan.variant)
+    written = _written(request.weights)
+    return _cached_backbone(plan.backbone.spec.build, options, request.weights, request.cache, plan.variant, written)
+
+
+def _written(weights: Path | None) -> tuple[tuple[str, int, int], ...]:
+    """Return names, times and sizes of the weights' files, so that one written anew is read anew."""
+    paths = sorted(weights.iterdir()) if weights and weights.is_dir() else [weights] if weights else []
+    return tuple((path.name, path.stat().st_mtime_ns, path.stat().st_size) for path in paths if path.is_file())
 
 
 def choose_protocol(plan: Plan, parts: Parts) -> protocols.Protocol:
@@ -193,6 +200,7 @@ def _cached_backbone(
     weights: Path | None,
     cache: Path,
     variant: str,
+    _: tuple[tuple[str, int, int], ...],
 ) -> Backbone:
     return build(BackboneRequest(dict(options), weights, cache, variant))
 

@@ -278,3 +278,21 @@ def test_a_runs_origins_name_the_file_and_its_notes_are_stored_and_printed(tmp_p
     assert bench("compare", "--models", "bce,softmax", *known) == 0
     said = " ".join(capsys.readouterr().err.split())
     assert said.count(f"note: {overruled}") == 1
+
+
+def test_weights_written_anew_under_the_same_name_are_read_anew(tmp_path, tensors):
+    from bench import plugins
+    from bench.assembly import build_backbone
+    from bench.plan import make_plan
+    from bench.records import RunRequest
+
+    weights = hub(tmp_path / "net", tensors)
+    plan = make_plan(
+        RunRequest("bce", "digit-scenes", backbone=f"timm/{NAME}", weights=weights, cache=tmp_path), plugins.installed()
+    )
+    first = build_backbone(plan)
+    assert build_backbone(plan) is first
+    hub(weights, tensors | {"conv_stem.weight": tensors["conv_stem.weight"] * 2}, changed(mean=[0.25]))
+    second = build_backbone(plan)
+    assert second.weights_hash != first.weights_hash
+    assert second.preprocessing.mean == (0.25, 0.25, 0.25)
