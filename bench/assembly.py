@@ -92,7 +92,8 @@ def build_backbone(plan: Plan) -> Backbone:
     """Return the backbone as its plugin builds it; the last two stay built."""
     request = plan.request
     options = tuple(plan.backbone_options.items())
-    built = _cached_backbone(plan.backbone, options, request.weights, request.cache, plan.variant)
+    written = _written(request.weights)
+    built = _cached_backbone(plan.backbone, options, request.weights, request.cache, plan.variant, written)
     return replace(built, code=f"{host_code()['features']} {plugin_code(plan.backbone)}")
 
 
@@ -102,6 +103,12 @@ def make_backbone(found: Found[BackboneSpec], request: BackboneRequest) -> Backb
         backbone = found.spec.build(request)
         check_backbone(backbone)
     return backbone
+
+
+def _written(weights: Path | None) -> tuple[tuple[str, int, int], ...]:
+    """Return names, times and sizes of the weights' files, so that one written anew is read anew."""
+    paths = sorted(weights.iterdir()) if weights and weights.is_dir() else [weights] if weights else []
+    return tuple((path.name, path.stat().st_mtime_ns, path.stat().st_size) for path in paths if path.is_file())
 
 
 def choose_protocol(plan: Plan, parts: Parts) -> protocols.Protocol:
@@ -155,10 +162,11 @@ def code_of(plan: Plan) -> dict[str, str]:
 
 
 def about(assembly: Assembly) -> About:
-    """Return what readers call the parts of the run, where its values came from, and what the data set notes."""
-    plan, dataset = assembly.plan, assembly.parts.dataset
-    origins = origins_of(plan, assembly.parts, assembly.protocol.name)
-    return About(plan.model.spec.row, dataset.variant, origins, (*dataset.notes, *_training_notes(assembly)))
+    """Return what readers call the parts of the run, where its values came from, what data set and backbone note."""
+    plan, dataset, backbone = assembly.plan, assembly.parts.dataset, assembly.backbone
+    origins = origins_of(plan, assembly.parts, assembly.protocol.name, backbone.preprocessing_origins)
+    notes = (*dataset.notes, *backbone.notes, *_training_notes(assembly))
+    return About(plan.model.spec.row, dataset.variant, origins, notes)
 
 
 def _training_notes(assembly: Assembly) -> tuple[str, ...]:
@@ -271,6 +279,7 @@ def _cached_backbone(
     weights: Path | None,
     cache: Path,
     variant: str,
+    _: tuple[tuple[str, int, int], ...],
 ) -> Backbone:
     return make_backbone(found, BackboneRequest(dict(options), weights, cache, variant))
 

@@ -87,6 +87,8 @@ class Backbone:
 
     ``weights_hash`` is over the parameters themselves, so the same file under another name is the same backbone.
     ``code`` is a hash of the code that its features depend on; the host sets it.
+    ``preprocessing_origins`` says in words, by the fields of ``preprocessing``, which file or option each value is
+    from. ``notes`` are lines for people, stored with the run: above all, what was assumed since no file says it.
     """
 
     name: str
@@ -96,6 +98,8 @@ class Backbone:
     weights_hash: str
     architecture: str = ""
     code: str = ""
+    preprocessing_origins: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,8 +20,13 @@ HOST_PARTS = {
 }
 
 
-def origins_of(plan: Plan, parts: Parts, protocol: str) -> dict[str, str]:
-    """Return in words where each leaf of the config came from; ``protocol`` is the name of the one in force."""
+def origins_of(
+    plan: Plan, parts: Parts, protocol: str, preprocessing: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """Return in words where each leaf of the config came from; ``protocol`` is the name of the one in force.
+
+    ``preprocessing`` is what the built backbone says of its own; what it does not say is its plugin's.
+    """
     request = plan.request
     model, dataset, backbone = (part.spec.name for part in (plan.model, plan.dataset, plan.backbone))
     dataset_default = f"default of data set '{dataset}'"
@@ -58,7 +63,10 @@ def origins_of(plan: Plan, parts: Parts, protocol: str) -> dict[str, str]:
         "training.hold_out": f"data set '{dataset}' has {has_validation} validation split",
         "dataset.truth": "computed from the test part's ids, labels and truth",
         **{f"dataset.fingerprints.{part}": "computed from the images and labels" for part in parts.fingerprints},
-        **{f"backbone.preprocessing.{field.name}": own_preprocessing for field in fields(Preprocessing)},
+        **{
+            f"backbone.preprocessing.{field.name}": (preprocessing or {}).get(field.name) or own_preprocessing
+            for field in fields(Preprocessing)
+        },
         **{
             f"{part}.{name}": "installed distribution"
             for part in ("model", "dataset", "backbone")

@@ -67,8 +67,9 @@ Weights = Annotated[
     Path | None,
     typer.Option(
         "--weights",
-        metavar="FILE",
-        help="Backbone weights: safetensors, or a state dict. Downloaded if not given.",
+        metavar="PATH",
+        help="Backbone weights: safetensors, a state dict, or a folder as the hub lays it out, whose config.json"
+        " says the preprocessing. Downloaded if not given.",
         rich_help_panel=DATA,
     ),
 ]

@@ -37,7 +37,8 @@ class About:
 
     ``row`` is the model's name in the published tables, ``variant`` says which images and labels the data set has.
     ``origins`` says of each value of the config, by its dotted name, where it came from. ``notes`` are the data set's
-    lines on what it passed over and on labels that look odd, ``remarks`` the run's own: what it cannot show, and why.
+    lines on what it passed over and on labels that look odd, and the backbone's on what it assumes; ``remarks`` are the
+    run's own: what it cannot show, and why.
     """
 
     row: str = ""

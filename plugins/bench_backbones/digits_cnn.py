@@ -1,16 +1,15 @@
 """digits-cnn: a small network trained to name single digits, then frozen: the paper's recipe in small.
 
-It is to digit-scenes what a network trained on ImageNet's single labels is to photographs. Only the
-digits that digit-scenes keeps as training sources are used. Training takes seconds and is cached.
+It is to digit-scenes what a network trained on ImageNet's single labels is to photographs. Its weights come with this
+package, so that a run is the same wherever it is made; ``python -m bench_backbones.digits_cnn_recipe`` makes them anew.
+With other options it trains itself, once: that takes up to a minute and is cached.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from bench import (
     Backbone,
@@ -21,20 +20,27 @@ from bench import (
     OptionValue,
     Preprocessing,
     canonical_json,
-    deterministic,
     digest,
-    progress_bar,
     write_atomic,
 )
 
-RECIPE = 1
-"""Raised whenever the code below changes what is trained, so that a cached network is not mistaken for it."""
+RECIPE = 2
+"""Raised whenever the recipe changes what is trained, so that a cached network is not mistaken for it."""
 
-BATCH_SIZE = 64
+SHIPPED = Path(__file__).with_name("digits-cnn.safetensors")
+SHIPPED_HASH = "1d1e8708fa7edc13"
+"""``bench_backbones.weights.weights_hash`` of the weights in ``SHIPPED``, those of the options' defaults."""
+
 DIMENSIONS = 128
 SCALE = Preprocessing(
     size=64, resize=64, crop="squash", interpolation="bilinear", mean=(0.85, 0.85, 0.85), std=(0.2, 0.2, 0.2)
 )
+OPTIONS = (
+    Option("images", 4000, "single digits to train on", minimum=64),
+    Option("epochs", 8, "passes over them", minimum=1),
+    Option("seed", 0, "draws the digits and the initial weights", minimum=0),
+)
+DEFAULTS = {option.name: option.default for option in OPTIONS}
 
 
 def make_network(classes: int) -> Any:
@@ -58,82 +64,87 @@ def make_network(classes: int) -> Any:
     return features, nn.Linear(DIMENSIONS, classes)
 
 
-def single_digits(count: int, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Return ``count`` sheets with one digit each, preprocessed, (count, 3, 64, 64), and their labels."""
-    from bench_datasets.digit_painter import LABELS, SIDE, Instance, blank, paint, to_pixels
-    from bench_datasets.digits import digits
+def train(options: Mapping[str, OptionValue]) -> bytes:
+    """Return the content of a safetensors file with the weights that the recipe gives for ``options``."""
+    from bench_backbones.digits_cnn_recipe import train
 
-    from bench import preprocess
-
-    opacities, classes = digits("train")
-    sheets = np.empty((count, 3, SIDE, SIDE), dtype=np.float32)
-    labels = rng.integers(len(LABELS), size=count)
-    rows = [np.flatnonzero(classes == digit) for digit in range(10)]
-    for index, label in enumerate(labels):
-        side = int(rng.integers(12, 25))
-        top, left = (int(corner) for corner in rng.integers(0, SIDE - side + 1, size=2))
-        source = int(rng.choice(rows[label % 10]))
-        sheet = blank(rng)
-        paint(sheet, opacities[source], Instance(int(label), source, side, top, left, float(rng.uniform(0.5, 1.0))))
-        sheets[index] = preprocess(to_pixels(sheet), SCALE)
-    return sheets, labels
-
-
-def train(options: Mapping[str, OptionValue]) -> Any:
-    """Return the trained feature network."""
-    import torch
-    from bench_datasets.digit_painter import LABELS
-
-    images, epochs, seed = (int(options[name]) for name in ("images", "epochs", "seed"))
-    sheets, labels = (torch.from_numpy(array) for array in single_digits(images, np.random.default_rng([seed, 3])))
-    with deterministic(), torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        features, classifier = make_network(len(LABELS))
-        parameters = [*features.parameters(), *classifier.parameters()]
-        optimizer = torch.optim.Adam(parameters, lr=2e-3)
-        steps = epochs * (images // BATCH_SIZE)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=2e-3, total_steps=steps)
-        for _ in progress_bar(range(epochs), "training digits-cnn", unit="epochs"):
-            order = torch.randperm(images)
-            for start in range(0, images - BATCH_SIZE + 1, BATCH_SIZE):
-                rows = order[start : start + BATCH_SIZE]
-                loss = torch.nn.functional.cross_entropy(classifier(features(sheets[rows])), labels[rows])
-                optimizer.zero_grad()
-                loss.backward()  # type: ignore[no-untyped-call]
-                optimizer.step()
-                schedule.step()
-    return features
+    return train(options)
 
 
 def build(request: BackboneRequest) -> Backbone:
-    """Return the network from ``--weights``, or from the cache, or trained now."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load, save
-
+    """Return the network from ``--weights``, from this package, from the cache, or trained now."""
     from bench_backbones.weights import weights_hash
 
+    notes: tuple[str, ...] = ()
+    if request.weights is not None:
+        network, notes = _from_file(request.weights)
+    elif dict(request.options) == DEFAULTS:
+        network = shipped()
+    else:
+        network, notes = _from_cache(request)
+    return Backbone("digits-cnn", network, DIMENSIONS, SCALE, weights_hash(network), "digits-cnn", notes=notes)
+
+
+def shipped() -> Any:
+    """Return the frozen network with the weights of this package; raise ``ModelError`` where they are damaged."""
+    network, found, _ = read(SHIPPED)
+    if found != SHIPPED_HASH:
+        raise ModelError(
+            f"{SHIPPED} is damaged: its weights have the hash {found}, allowed: {SHIPPED_HASH}."
+            " Try: pip install --force-reinstall --no-deps multilabel-bench"
+        )
+    return network
+
+
+def read(path: Path) -> tuple[Any, str, str]:
+    """Return the frozen network in ``path``, the hash of its weights, and the hash that the file says they have.
+
+    Raises ``ModelError`` for a file that holds no digits-cnn.
+    """
+    from bench_backbones.described import metadata
+    from bench_backbones.weights import load_file, load_into, weights_hash
+
     network, _ = make_network(1)
-    key = digest(canonical_json([RECIPE, dict(request.options)]))
-    path = request.weights or request.cache / "backbones" / f"digits-cnn-{key}.safetensors"
-    if not path.is_file():
-        if request.weights is not None:
-            raise ModelError(f"no weights file {path}. Try: without --weights, digits-cnn trains itself")
-        write_atomic(path, save(train(request.options).state_dict()))
-    try:
-        network.load_state_dict(load(path.read_bytes()))
-    except (SafetensorError, RuntimeError) as error:
-        raise ModelError(f"{path} holds no digits-cnn: {str(error).splitlines()[0]}. Try: delete the file") from error
+    load_into(network, load_file(path), path=path, architecture="digits-cnn")
     network.eval().requires_grad_(False)
-    return Backbone("digits-cnn", network, DIMENSIONS, SCALE, weights_hash(network), "digits-cnn")
+    return network, weights_hash(network), metadata(path).get("weights_hash", "")
+
+
+def _from_file(weights: Path) -> tuple[Any, tuple[str, ...]]:
+    from bench_backbones.described import check_architecture, describe
+
+    described = describe(weights)
+    check_architecture(described, "digits-cnn", "digits-cnn", "digits-cnn")
+    network, found, promised = read(described.path)
+    if promised not in {"", found}:
+        raise ModelError(
+            f"weights {described.path} are damaged: their hash is {found}, the file says {promised}."
+            " Try: without --weights, digits-cnn has its own"
+        )
+    says = ", ".join(described.scaling)
+    return network, (f"{described.path.name} says {says}; not used, digits-cnn has its own",) if says else ()
+
+
+def _from_cache(request: BackboneRequest) -> tuple[Any, tuple[str, ...]]:
+    """Return the network as trained before with these options; one that is damaged is trained again, with a word."""
+    key = digest(canonical_json([RECIPE, dict(request.options)]))
+    path = request.cache / "backbones" / f"digits-cnn-{key}.safetensors"
+    notes: tuple[str, ...] = ()
+    if path.is_file():
+        try:
+            network, found, promised = read(path)
+        except ModelError:
+            found, promised = "", "a network"
+        if found == promised:
+            return network, ()
+        notes = (f"cached weights {path.name} were damaged, and are trained again",)
+    write_atomic(path, train(request.options))
+    return read(path)[0], notes
 
 
 SPEC = BackboneSpec(
     name="digits-cnn",
-    summary="small network trained in seconds to name single digits, then frozen; for digit-scenes",
+    summary="small network that names single digits, frozen, with its weights; for digit-scenes",
     build=build,
-    options=(
-        Option("images", 4000, "single digits to train on", minimum=BATCH_SIZE),
-        Option("epochs", 8, "passes over them", minimum=1),
-        Option("seed", 0, "draws the digits and the initial weights", minimum=0),
-    ),
+    options=OPTIONS,
 )

@@ -1,25 +1,22 @@
-"""Backbones from timm, as ``timm/NAME``: pooled penultimate activations, preprocessing as timm's config says."""
+"""Backbones from timm, as ``timm/NAME``: pooled penultimate activations, preprocessing as the weights' files say."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from bench import Backbone, BackboneRequest, BackboneSpec, ModelError, Option, Preprocessing, UsageError, unknown
+from bench import Backbone, BackboneRequest, BackboneSpec, ModelError, Option, UsageError, canonical_json, unknown
+from bench_backbones import scaling
+from bench_backbones.described import SCALING, Described, check_architecture, describe
+from bench_backbones.downloads import discard_damaged, is_damaged, of_timm
+from bench_backbones.scaling import Usual
 from bench_backbones.torchvision_models import INIT
 from bench_backbones.weights import load_file, load_into, weights_hash
 
 OPTIONS = (
     INIT,
     Option("pad_type", "", "padding of convolutions; 'same' for weights that come from TensorFlow"),
-    Option("size", 0, "input side in pixels; 0: as timm's config says", minimum=0),
-    Option("mean", "", "three numbers or one, comma-separated; empty: as timm's config says"),
-    Option("std", "", "three numbers or one, comma-separated; empty: as timm's config says"),
-    Option(
-        "crop",
-        "center",
-        "resize the short side and cut the centre, or squash to a square",
-        choices=("center", "squash"),
-    ),
+    *scaling.OPTIONS,
 )
 
 
@@ -33,60 +30,100 @@ def build(request: BackboneRequest) -> Backbone:
     if request.variant.partition(".")[0] not in timm.list_models():
         names = timm.list_models()
         raise unknown("timm model", request.variant, _nearest(request.variant, names), "Try: --backbone timm/resnet18")
-    options = request.options
-    extra = {"pad_type": options["pad_type"]} if options["pad_type"] else {}
-    pretrained = request.weights is None and options["init"] == "pretrained"
+    name = f"timm/{request.variant}"
+    described = None if request.weights is None else describe(request.weights)
+    if described is not None:
+        check_architecture(described, "timm", request.variant, name)
+    extra, notes = _arguments(request, described)
+    if described is None and request.options["init"] == "pretrained":
+        module, words = _pretrained(request.variant, extra)
+        notes += words
+    else:
+        module = _made(request.variant, extra, pretrained=False)
+    if described is not None:
+        load_into(module, load_file(described.path), path=described.path, architecture=name)
+    module.eval().requires_grad_(False)
+    scaled = scaling.choose(request.options, described, _usual(module, request.variant, known=described is None))
+    side = scaled.preprocessing.size
+    with torch.inference_mode():
+        dimensions = int(module(torch.zeros(1, 3, side, side)).shape[1])
+    architecture = " ".join(["timm", request.variant, *(f"{key}={_text(value)}" for key, value in extra.items())])
+    return Backbone(
+        name,
+        module,
+        dimensions,
+        scaled.preprocessing,
+        weights_hash(module),
+        architecture,
+        preprocessing_origins=scaled.origins,
+        notes=(*notes, *scaled.notes),
+    )
+
+
+def _arguments(request: BackboneRequest, described: Described | None) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Return what the network is made with besides its name, and a line where a typed value overrules a file's."""
+    said = dict(sorted(described.arguments.items())) if described else {}
+    said.pop("num_classes", None)  # the classifier is left out
+    if not said.get("global_pool"):
+        said.pop("global_pool", None)  # and what led to it is pooled, whatever the file's network ended in
+    if described is not None and said.pop("in_chans", 3) != 3:
+        raise ModelError(f"weights {described.path}: model_args: found in_chans, allowed: 3. Try: other weights")
+    typed = request.options["pad_type"]
+    notes: tuple[str, ...] = ()
+    if typed and "pad_type" in said and said["pad_type"] != typed:
+        notes = (f"--set backbone.pad_type={typed} is taken, though the weights' file says {said['pad_type']}",)
+    return said | ({"pad_type": typed} if typed else {}), notes
+
+
+def _made(variant: str, extra: Mapping[str, Any], *, pretrained: bool) -> Any:
+    import timm
+    import torch
+
     try:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
-            module = timm.create_model(request.variant, pretrained=pretrained, num_classes=0, **extra)
+            return timm.create_model(variant, pretrained=pretrained, num_classes=0, **extra)
     except TypeError as error:
-        raise ModelError(
-            f"timm/{request.variant} does not take {extra}: {error}. Try: without backbone.pad_type"
-        ) from error
+        hint = "without backbone.pad_type" if "pad_type" in extra else "other weights"
+        raise ModelError(f"timm/{variant} does not take {dict(extra)}: {error}. Try: {hint}") from error
+
+
+def _pretrained(variant: str, extra: Mapping[str, Any]) -> tuple[Any, tuple[str, ...]]:
+    """Return the network with timm's weights, whose cached files are checked before and after they are read."""
+    import timm
+
+    config = timm.get_pretrained_cfg(variant)
+    named = config.to_dict() if config else {}
+    notes = discard_damaged(of_timm(named))
+    try:
+        module = _made(variant, extra, pretrained=True)
+    except ModelError:
+        raise
     except Exception as error:
         # timm reports a failed download by many kinds of error, of several libraries below it.
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ModelError(
-            f"cannot make timm/{request.variant} with its pretrained weights: {reason}."
-            " Try: --weights FILE with a safetensors file or a state dict"
+            f"cannot make timm/{variant} with its pretrained weights: {'; '.join((*notes, reason))}."
+            " Try: --weights with a safetensors file, a state dict, or a folder with config.json and model.safetensors"
         ) from error
-    name = f"timm/{request.variant}"
-    if request.weights is not None:
-        load_into(module, load_file(request.weights), path=request.weights, architecture=name)
-    module.eval().requires_grad_(False)
-    scale = preprocessing(timm.data.resolve_data_config(model=module), request)
-    with torch.inference_mode():
-        dimensions = int(module(torch.zeros(1, 3, scale.size, scale.size)).shape[1])
-    architecture = " ".join(["timm", request.variant, *(f"{key}={value}" for key, value in extra.items())])
-    return Backbone(name, module, dimensions, scale, weights_hash(module), architecture)
+    for path in of_timm(named):
+        if is_damaged(path):
+            raise ModelError(f"downloaded weights {path} are not what their name promises. Try: delete the file")
+    return module, notes
 
 
-def preprocessing(config: dict[str, Any], request: BackboneRequest) -> Preprocessing:
-    """Return timm's own evaluation transform, with what the options change."""
-    options = request.options
-    size = int(options["size"]) or int(config["input_size"][-1])
-    return Preprocessing(
-        size=size,
-        resize=int(size / float(config["crop_pct"])),
-        crop="squash" if options["crop"] == "squash" else "center",
-        interpolation=config["interpolation"],
-        mean=_numbers("mean", str(options["mean"])) or tuple(config["mean"]),
-        std=_numbers("std", str(options["std"])) or tuple(config["std"]),
-    )
+def _usual(module: Any, variant: str, *, known: bool) -> Usual:
+    """Return timm's own evaluation transform for ``module``; ``known``: its weights are timm's too."""
+    import timm
+
+    values = timm.data.resolve_data_config(model=module)
+    tag = module.pretrained_cfg.get("tag")
+    name = variant if "." in variant or not tag else f"{variant}.{tag}"
+    return Usual({name: values[name] for name in SCALING}, f"timm's config of {name}", known)
 
 
-def _numbers(name: str, text: str) -> tuple[float, float, float] | None:
-    if not text:
-        return None
-    try:
-        values = [float(part) for part in text.split(",")]
-    except ValueError:
-        values = []
-    if len(values) not in {1, 3}:
-        raise UsageError(f"option {name}: found '{text}', allowed: one number or three. Try: --set backbone.{name}=0.5")
-    first, second, third = values * 3 if len(values) == 1 else values
-    return first, second, third
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else canonical_json(value)
 
 
 def _nearest(name: str, names: list[str]) -> list[str]:

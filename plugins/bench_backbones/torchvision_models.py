@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
-from bench import Backbone, BackboneRequest, BackboneSpec, ModelError, Option, Preprocessing, UsageError, unknown
+from bench import Backbone, BackboneRequest, BackboneSpec, ModelError, Option, UsageError, unknown
+from bench_backbones import scaling
+from bench_backbones.described import check_architecture, describe
+from bench_backbones.downloads import discard_damaged, file_hash, of_url
+from bench_backbones.scaling import Usual, choose
 from bench_backbones.weights import load_file, load_into, weights_hash
 
 INIT = Option(
@@ -12,6 +19,11 @@ INIT = Option(
     "pretrained",
     "pretrained weights, or random ones, which are of use for measuring speed only",
     choices=("pretrained", "random"),
+)
+OPTIONS = (
+    INIT,
+    Option("weights", "DEFAULT", "which of torchvision's weights, as IMAGENET1K_V1; of a file: whose preprocessing"),
+    *scaling.OPTIONS,
 )
 
 
@@ -34,36 +46,82 @@ def _build(request: BackboneRequest, variant: str, name: str) -> Backbone:
         raise UsageError("backbone 'torchvision' needs a model. Try: --backbone torchvision/resnet50")
     if variant not in known:
         raise unknown("torchvision model", variant, known, "Try: --backbone torchvision/resnet50")
-    weights = models.get_model_weights(variant).DEFAULT
-    random = request.options["init"] == "random"
-    if request.weights is not None or random:
+    weights = _weights(variant, str(request.options["weights"]))
+    described = None if request.weights is None else describe(request.weights)
+    if described is not None:
+        check_architecture(described, "torchvision", variant, name)
+    notes: tuple[str, ...] = ()
+    if described is not None or request.options["init"] == "random":
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             network = models.get_model(variant, weights=None)
     else:
-        network = _download(variant, weights)
+        network, notes = _download(variant, weights)
     module, dimensions = cut(network, variant)
-    if request.weights is not None:
-        load_into(module, load_file(request.weights), path=request.weights, architecture=name)
+    known = described is None or request.options["weights"] != "DEFAULT"
+    if described is not None:
+        load_into(module, load_file(described.path), path=described.path, architecture=name)
+        found = _own_weights(described.path, variant)
+        if found is not None and not known:
+            weights, known = found, True
+        elif found is not None and found is not weights:
+            notes = (f"--set backbone.weights={weights.name} is taken, though {described.path.name} is {found}",)
     module.eval().requires_grad_(False)
-    return Backbone(name, module, dimensions, preprocessing(weights), weights_hash(module), f"torchvision {variant}")
+    scaled = choose(request.options, described, usual(weights, known=known))
+    return Backbone(
+        name,
+        module,
+        dimensions,
+        scaled.preprocessing,
+        weights_hash(module),
+        f"torchvision {variant}",
+        preprocessing_origins=scaled.origins,
+        notes=(*notes, *scaled.notes),
+    )
 
 
-def _download(variant: str, weights: Any) -> Any:
-    """Return the pretrained network; torchvision checks the file's hash, which is in its name."""
+def _weights(variant: str, name: str) -> Any:
+    """Return torchvision's weights of ``variant`` that ``name`` names."""
+    from torchvision import models
+
+    entries = models.get_model_weights(variant)
+    if name not in {"DEFAULT", *entries.__members__}:
+        names = ["DEFAULT", *entries.__members__]
+        raise unknown(f"torchvision weights of {variant}", name, names, f"Try: --set backbone.weights={names[1]}")
+    return entries[name]
+
+
+def _own_weights(path: Path, variant: str) -> Any:
+    """Return torchvision's weights that ``path`` holds to the byte, or ``None``; the hash is in their address."""
+    from torchvision import models
+
+    found = file_hash(path)
+    for entry in models.get_model_weights(variant):
+        promised = re.search(r"-([0-9a-f]{8,})\.", entry.url)
+        if promised and found.startswith(promised[1]):
+            return entry
+    return None
+
+
+def _download(variant: str, weights: Any) -> tuple[Any, tuple[str, ...]]:
+    """Return the pretrained network, and a line where its file in the cache was damaged.
+
+    torchvision checks the hash in the file's name when it downloads it, and not when it reads it again.
+    """
     from torchvision import models
     from torchvision._internally_replaced_utils import load_state_dict_from_url
 
     network = models.get_model(variant, weights=None)
+    notes = discard_damaged([of_url(weights.url)])
     try:
         network.load_state_dict(load_state_dict_from_url(weights.url, progress=True, check_hash=True))
     except (OSError, RuntimeError, EOFError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ModelError(
-            f"cannot download the weights of torchvision's {variant}: {reason}."
+            f"cannot download the weights of torchvision's {variant}: {'; '.join((*notes, reason))}."
             " Try: --weights FILE with a state dict or safetensors file"
         ) from error
-    return network
+    return network, notes
 
 
 def cut(network: Any, variant: str) -> tuple[Any, int]:
@@ -96,16 +154,19 @@ def cut(network: Any, variant: str) -> tuple[Any, int]:
     )
 
 
-def preprocessing(weights: Any) -> Preprocessing:
-    """Return what torchvision's own transform for these weights does."""
+def usual(weights: Any, *, known: bool) -> Usual:
+    """Return what torchvision's own transform for these weights does; ``known``: they are the ones that are read."""
     transform = weights.transforms()
-    return Preprocessing(
-        size=int(transform.crop_size[0]),
-        resize=int(transform.resize_size[0]),
-        interpolation=transform.interpolation.value,
-        mean=tuple(transform.mean),
-        std=tuple(transform.std),
-    )
+    size, resize = int(transform.crop_size[0]), int(transform.resize_size[0])
+    values = {
+        "input_size": (3, size, size),
+        "crop_pct": Fraction(size, resize),
+        "crop_mode": "center",
+        "interpolation": transform.interpolation.value,
+        "mean": tuple(transform.mean),
+        "std": tuple(transform.std),
+    }
+    return Usual(values, f"torchvision's {weights}", known)
 
 
 SPECS = [
@@ -113,14 +174,14 @@ SPECS = [
         name="vgg16",
         summary="VGG-16 up to fc7, 4,096 activations: the paper's; ImageNet weights",
         build=build_vgg16,
-        options=(INIT,),
+        options=OPTIONS,
         source="Simonyan & Zisserman, ICLR 2015",
     ),
     BackboneSpec(
         name="torchvision",
         summary="any classification model of torchvision, as in torchvision/resnet50",
         build=build_family,
-        options=(INIT,),
+        options=OPTIONS,
         family=True,
     ),
 ]

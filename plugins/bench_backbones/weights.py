@@ -31,7 +31,10 @@ def load_file(path: Path) -> dict[str, torch.Tensor]:
     from safetensors.torch import load_file as load_safetensors
 
     if not path.is_file():
-        raise ModelError(f"no weights file {path}. Try: --weights with a .safetensors file or a state dict (.pth)")
+        raise ModelError(
+            f"no weights file {path}. Try: --weights with a .safetensors file, a state dict (.pth), or a folder with"
+            " config.json and model.safetensors"
+        )
     try:
         if path.suffix == ".safetensors":
             return dict(load_safetensors(path))

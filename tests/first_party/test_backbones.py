@@ -1,23 +1,9 @@
 import pytest
 import torch
+from example_backbones import built, outputs
 from safetensors.torch import save_file
 
-from bench import plugins
-from bench.contracts import BackboneRequest
 from bench.errors import ModelError, UsageError
-from bench.options import resolve
-
-
-def built(name, weights=None, cache=None, **options):
-    found, variant = plugins.installed().backbone(name)
-    resolved = resolve(found.spec.options, options, name)
-    return found.spec.build(BackboneRequest(resolved, weights, cache, variant))
-
-
-def outputs(backbone):
-    size = backbone.preprocessing.size
-    with torch.inference_mode():
-        return backbone.module(torch.linspace(-1, 1, 3 * size * size).reshape(1, 3, size, size))
 
 
 @pytest.mark.parametrize(
@@ -127,22 +113,9 @@ def test_real_weights_load_and_give_features_that_differ_between_pictures(refere
         std="0.5",
     )
     assert backbone.dimensions == 1280
+    assert "assumed: size 224, resize 256, crop center, interpolation bicubic, as in timm's" in backbone.notes[0]
     generator = torch.Generator().manual_seed(0)
     with torch.inference_mode():
         features = backbone.module(torch.randn(2, 3, 224, 224, generator=generator))
     assert features.isfinite().all()
     assert not torch.allclose(features[0], features[1])
-
-
-def test_digits_cnn_is_trained_once_and_then_cached(tmp_path, monkeypatch):
-    from bench_backbones import digits_cnn
-
-    small = {"images": "640", "epochs": "2"}
-    first = built("digits-cnn", cache=tmp_path, **small)
-    monkeypatch.setattr(digits_cnn, "train", lambda options: pytest.fail("trained twice"))
-    again = built("digits-cnn", cache=tmp_path, **small)
-    assert first.weights_hash == again.weights_hash
-    assert outputs(first).shape == (1, 128)
-    next(tmp_path.rglob("*.safetensors")).write_bytes(b"damaged")
-    with pytest.raises(ModelError, match=r"holds no digits-cnn: .*Try: delete the file"):
-        built("digits-cnn", cache=tmp_path, **small)

@@ -31,7 +31,7 @@ from bench.cli.options import (
 )
 from bench.cli.requests import run_request
 from bench.cli.tracking import destinations, print_failures, split_sets, tell
-from bench.show.console import print_table
+from bench.show.console import print_table, say
 from bench.show.result_tables import print_tables
 
 if TYPE_CHECKING:
@@ -92,6 +92,8 @@ def compare(  # noqa: PLR0917 - the parser passes options by name
             seed, name = summary.config["seed"], summary.config["model"]["name"]
             print(f"{summary.state}: {name} seed {seed}: {summary.reason}", file=sys.stderr)
     _print(summaries, style, significance)
+    for note in dict.fromkeys(note for run in summaries for note in run.about.notes):
+        say(f"note: {note}", file=sys.stderr)
     done = [run for run in summaries if run.measures is not None]
     tell(places, failed, [], [comparison(summaries)] if done else [])
     print_failures(places, failed, done)
