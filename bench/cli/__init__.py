@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import sys
@@ -12,6 +13,8 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from bench.errors import BenchError, NotRun
+from bench.show.console import put, put_raw
+from bench.system.text import one_line, prepare_streams
 from bench.system.threads import bound_waiting
 
 COMMANDS: dict[str, tuple[str, str, str]] = {
@@ -107,10 +110,10 @@ class LazyGroup(TyperGroup):
             result = super().invoke(ctx)
             sys.stdout.flush()
         except KeyboardInterrupt:
-            print("stopped; what is finished is kept. The same command continues it", file=sys.stderr)
+            put("stopped; what is finished is kept. The same command continues it", file=sys.stderr)
             raise typer.Exit(130) from None
         except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _settle_streams()
             raise typer.Exit(141) from None
         return result
 
@@ -138,7 +141,7 @@ def _print_version(asked: bool) -> None:
     if asked:
         import bench
 
-        print(f"multilabel-bench {bench.__version__}")
+        put(f"multilabel-bench {bench.__version__}")
         raise typer.Exit
 
 
@@ -163,7 +166,7 @@ def bench_command(
 
         os.environ[BLOCK_VARIABLE] = without
     if ctx.invoked_subcommand is None:
-        print(ctx.get_help())
+        put_raw(f"{ctx.get_help()}\n")
 
 
 def run_command_line(arguments: Sequence[str] | None = None) -> int:
@@ -175,26 +178,45 @@ def run_command_line(arguments: Sequence[str] | None = None) -> int:
     try:
         result = typer.main.get_command(app).main(arguments, prog_name="bench", standalone_mode=False)
     except NotRun as reason:
-        print(f"not run: {reason}", file=sys.stderr)
+        _tell(f"not run: {reason}")
         return NotRun.exit_code
     except BenchError as error:
-        print(f"error: {error}", file=sys.stderr)
+        _tell(f"error: {error}")
         return error.exit_code
     except USAGE_ERROR as error:
         command = getattr(getattr(error, "ctx", None), "command_path", "bench")
         message = " ".join(error.format_message().split())
         stop = "" if message.endswith((".", "?")) else "."
-        print(f"error: {message}{stop} See: {command} --help", file=sys.stderr)
+        _tell(f"error: {message}{stop} See: {command} --help")
         return BenchError.exit_code
     except OSError as error:
         # A full disk, a folder without permission: the user's to mend, wherever it was met.
         place = f": {error.filename}" if error.filename else ""
-        print(f"error: {error.strerror or error}{place}", file=sys.stderr)
+        _tell(f"error: {error.strerror or error}{place}")
         return BenchError.exit_code
     return result if isinstance(result, int) else 0
+
+
+def _tell(message: str) -> None:
+    """Print one line on standard error; where nobody can hear it, the exit code still says it."""
+    with contextlib.suppress(OSError, ValueError):
+        put(one_line(message), file=sys.stderr)
 
 
 def main() -> None:
     """Run the command line and exit."""
     bound_waiting()
-    sys.exit(run_command_line())
+    prepare_streams()
+    code = run_command_line()
+    _settle_streams()
+    sys.exit(code)
+
+
+def _settle_streams() -> None:
+    """Write out what is waiting; where nobody reads any more, let it go without a word at the end of the process."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            with contextlib.suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -9,6 +9,7 @@ import typer
 
 from bench.cli.choose import one_run
 from bench.cli.options import STORE, DataRoot, RunName, RunsFolder, Weights
+from bench.show.console import put, put_raw
 
 EXAMPLES = """Examples:
 
@@ -48,16 +49,16 @@ def export(  # noqa: PLR0917 - the parser passes options by name
     measured = measure_exported(folder, out, data_root=data_root, weights=weights) if measure else {}
     files = {path.name: path.stat().st_size for path in sorted(out.iterdir()) if path.is_file()}
     if as_json:
-        print(to_json({"folder": str(out), "files": files, "differences": differences, "measures": measured}), end="")
+        put_raw(to_json({"folder": str(out), "files": files, "differences": differences, "measures": measured}))
         return
     for name, size in files.items():
-        print(f"{out / name}  {size / 1e6:.1f} MB")
+        put(f"{out / name}  {size / 1e6:.1f} MB")
     worst = max(differences.values())
-    print(f"largest difference from torch: {worst:.1e}, relative (allowed: {TOLERANCE[precision]:.0e})")
+    put(f"largest difference from torch: {worst:.1e}, relative (allowed: {TOLERANCE[precision]:.0e})")
     for name in HEADLINES if measure else ():
         stored, found = measured[name]
         metric = by_name()[name]
         before, after = metric.shown(stored, 1), metric.shown(found, 1)
         change = f"{metric.scale * (found - stored):+.{metric.digits + 1}f}"
-        print(f"{name:<7} {before} in the run, {after} exported ({change})")
-    print(f"next        bench predict {out} IMAGE...")
+        put(f"{name:<7} {before} in the run, {after} exported ({change})")
+    put(f"next        bench predict {out} IMAGE...")
