@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 import threading
 import traceback
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from types import FrameType, TracebackType
 
 from bench.errors import BenchError, DataError, NotRun, PluginError, StoreError
 from bench.system import global_state
+from bench.system.notes import say_all
 
 HOST = "multilabel-bench"
 """The distribution of the first-party plugins; what they refuse is a user's mistake, in words of its own."""
@@ -123,7 +123,7 @@ def full_traceback(error: BaseException) -> str:
 def trace_if_asked(error: BaseException) -> None:
     """Print the traceback where ``--debug`` asks for it."""
     if os.environ.get(DEBUG_VARIABLE):
-        print(full_traceback(error), file=sys.stderr)
+        say_all(full_traceback(error))
 
 
 def _between(frame: FrameType) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import sys
@@ -13,6 +14,8 @@ from typer.core import TyperCommand, TyperGroup
 
 from bench.errors import BenchError, NotRun
 from bench.guard import DEBUG_VARIABLE, trace_if_asked
+from bench.show.console import put, put_raw
+from bench.system.text import one_line, prepare_streams
 from bench.system.threads import bound_waiting
 
 COMMANDS: dict[str, tuple[str, str, str]] = {
@@ -110,10 +113,10 @@ class LazyGroup(TyperGroup):
             result = super().invoke(ctx)
             sys.stdout.flush()
         except KeyboardInterrupt:
-            print("stopped; what is finished is kept. The same command continues it", file=sys.stderr)
+            put("stopped; what is finished is kept. The same command continues it", file=sys.stderr)
             raise typer.Exit(130) from None
         except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _settle_streams()
             raise typer.Exit(141) from None
         return result
 
@@ -141,7 +144,7 @@ def _print_version(asked: bool) -> None:
     if asked:
         import bench
 
-        print(f"multilabel-bench {bench.__version__}")
+        put(f"multilabel-bench {bench.__version__}")
         raise typer.Exit
 
 
@@ -169,7 +172,7 @@ def bench_command(
 
         os.environ[BLOCK_VARIABLE] = without
     if ctx.invoked_subcommand is None:
-        print(ctx.get_help())
+        put_raw(f"{ctx.get_help()}\n")
 
 
 def run_command_line(arguments: Sequence[str] | None = None) -> int:
@@ -190,7 +193,7 @@ def run_command_line(arguments: Sequence[str] | None = None) -> int:
         if not getattr(error, "where", ""):
             trace_if_asked(error)
         line, code = _as_line(error)
-        print(line, file=sys.stderr)
+        _tell(line)
         return code
     finally:
         os.environ[DEBUG_VARIABLE] = debugging
@@ -213,7 +216,26 @@ def _as_line(error: Exception) -> tuple[str, int]:
     return f"error: {message}{stop} See: {command} --help", BenchError.exit_code
 
 
+def _tell(message: str) -> None:
+    """Print one line on standard error; where nobody can hear it, the exit code still says it."""
+    with contextlib.suppress(OSError, ValueError):
+        put(one_line(message), file=sys.stderr)
+
+
 def main() -> None:
     """Run the command line and exit."""
     bound_waiting()
-    sys.exit(run_command_line())
+    prepare_streams()
+    code = run_command_line()
+    _settle_streams()
+    sys.exit(code)
+
+
+def _settle_streams() -> None:
+    """Write out what is waiting; where nobody reads any more, let it go without a word at the end of the process."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            with contextlib.suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

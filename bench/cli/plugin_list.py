@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from bench.plugins import KINDS
-from bench.show.console import print_table, say
+from bench.show.console import print_table, put, put_raw, say
+from bench.store.sealed import to_json
 
 PLURALS = tuple(kind.plural for kind in KINDS)
 
@@ -21,8 +22,6 @@ SHOWN = {
 
 def print_plugins(kinds: Iterable[str], options: bool, as_json: bool) -> None:
     """Print what is installed of ``kinds`` with its origin, with ``options`` for ``--set`` too, and what failed."""
-    import json
-
     from bench import plugins
 
     registry = plugins.installed()
@@ -32,21 +31,21 @@ def print_plugins(kinds: Iterable[str], options: bool, as_json: bool) -> None:
     ]
     listed = {kind: [_entry(found, kind, name) for name, found in registry.offered[kind].items()] for kind in kinds}
     if as_json:
-        print(json.dumps(listed | {"broken": broken, "clashes": registry.clashes}, indent=1))
+        put_raw(to_json(listed | {"broken": broken, "clashes": registry.clashes}))
         return
     for number, (kind, entries) in enumerate(listed.items()):
         if number:
-            print()
+            put()
         _print_entries(kind, entries)
         if options:
             _print_options(entries)
     if broken:
-        print()
+        put()
         rows = [(_from(entry), entry["plugin"], entry["reason"]) for entry in broken]
         header = ("from", "plugin", "reason")
         print_table(header, rows, title="plugins that could not be loaded", texts=header)
     if registry.clashes:
-        print()
+        put()
         say("names that several plugins offer", "bold")
         for line in registry.clashes:
             say(line)
@@ -90,7 +89,7 @@ def _print_entries(kind: str, entries: Iterable[dict[str, Any]]) -> None:
         origins.setdefault(_from(entry), []).append(row)
     for number, (origin, rows) in enumerate(origins.items()):
         if number:
-            print()
+            put()
         print_table(header, rows, title=f"{kind} of {origin}", texts=header)
 
 
@@ -103,5 +102,5 @@ def _print_options(entries: Iterable[dict[str, Any]]) -> None:
     for entry in entries:
         rows = [(o["name"], str(o["default"]), o["allowed"], o["help"]) for o in entry["options"]]
         if rows:
-            print()
+            put()
             print_table(header, rows, title=f"options of {entry['name']}", texts=header)

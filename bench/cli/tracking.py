@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from bench.cli.options import comma_separated
+from bench.show.console import put
 
 if TYPE_CHECKING:
     from bench.contracts import TrackedTable
@@ -57,7 +58,7 @@ def tell(
             failed[place.name] = str(error)
             continue
         for where in found:
-            print(f"{place.name}: {where}", file=stream or sys.stderr)
+            put(f"{place.name}: {where}", file=stream or sys.stderr)
 
 
 def print_failures(places: Iterable[Destination], failed: dict[str, str], runs: Iterable[RunSummary]) -> None:
@@ -70,7 +71,7 @@ def print_failures(places: Iterable[Destination], failed: dict[str, str], runs: 
             folder = str(place.request.folder.parent)
             words = ["bench", "track", *(str(run.path) for run in runs), "--to", place.name, "--out", folder, *sets]
             reason = failed[place.name].rstrip(".")
-            print(
+            put(
                 f"not tracked: {place.name} ({place.tracker.origin}): {reason}. Then: {shlex.join(words)}",
                 file=sys.stderr,
             )

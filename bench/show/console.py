@@ -6,10 +6,13 @@ The width is the terminal's, or ``COLUMNS``, or 80 where there is neither. Forma
 from __future__ import annotations
 
 import shutil
+import sys
 import textwrap
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TextIO
+
+from bench.system.text import for_stream
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -38,12 +41,24 @@ def console(at_least: int = 0, file: TextIO | None = None) -> Console:
     return Console(width=width, height=height, markup=False, emoji=False, highlight=False, **plain)
 
 
+def put(text: str = "", *, file: TextIO | None = None) -> None:
+    """Print ``text`` as it is, line breaks too: no markup, nothing that steers a terminal, no sign it cannot write."""
+    stream = file or sys.stdout
+    print(for_stream(text, stream), file=stream)
+
+
+def put_raw(text: str) -> None:
+    """Print text for machines, as JSON or CSV, unchanged and without a line break of its own."""
+    print(text, end="")
+
+
 def say(text: str, style: str = "", indent: int = 0, file: TextIO | None = None) -> None:
     """Print a sentence, broken between words, lines after the first with ``indent`` blanks before them.
 
     A path longer than the line stays whole, so that it can be copied.
     """
     one, below = console(file=file), " " * indent
+    text = for_stream(text, file or sys.stdout)
     for line in textwrap.wrap(text, one.width, subsequent_indent=below, break_long_words=False, break_on_hyphens=False):
         one.print(line, style=style or None, soft_wrap=True)
 
@@ -68,7 +83,7 @@ def print_table(
     columns = []
     for position, name in enumerate(header):
         given = [row[position] for row in rows]
-        cells = [cell if isinstance(cell, Text) else Text(cell) for cell in given]
+        cells = [_shown(cell if isinstance(cell, Text) else Text(cell), file or sys.stdout) for cell in given]
         is_text = (position < names or name in texts) and name not in numbers
         columns.append(_Column(Text(name), cells, is_text, "cyan" if position < names else ""))
     if title:
@@ -77,7 +92,7 @@ def print_table(
     least = [column.least(width) for column in columns]
     for number, positions in enumerate(split_columns(least, names, width)):
         if number:
-            print(file=file)
+            put(file=file)
         block = [columns[one] for one in positions]
         widths = share_width([least[one] for one in positions], [column.natural for column in block], width)
         _draw(block, widths, file)
@@ -139,6 +154,13 @@ class _Column:
 
         words = max(cell_len(word) for cell in (self.title, *self.cells) for word in (cell.plain.split() or [""]))
         return min(self.natural, max(min(READABLE, width // 4), min(words, width // 2)))
+
+
+def _shown(cell: Text, stream: TextIO) -> Text:
+    """Return ``cell`` with its style, in signs that ``stream`` can write."""
+    from rich.text import Text
+
+    return Text(for_stream(cell.plain, stream), cell.style) if not cell.spans else cell
 
 
 def _draw(columns: Sequence[_Column], widths: Sequence[int], file: TextIO | None) -> None:

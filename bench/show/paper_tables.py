@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 
+from bench.show.csv_text import csv_text
 from bench.show.published import PublishedRow, PublishedTable, source
 from bench.show.rendering import Grid, Text, latex, markdown, shown
 from bench.show.tables import Cell, Column, Row, rows_of
+from bench.store.sealed import to_json
 from bench.store.stored import RunSummary
 
 TOLERANCE = 2.0
@@ -212,9 +211,5 @@ def render(ledgers: Sequence[Ledger], style: str) -> str:
         return "\n".join({"markdown": markdown, "latex": latex}[style](grid(ledger)) for ledger in ledgers)
     cells = [asdict(cell) for ledger in ledgers for row in ledger.rows for cell in row.cells]
     if style == "json":
-        return json.dumps(cells, indent=1, ensure_ascii=False) + "\n"
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, list(LedgerCell.__slots__), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(cells)
-    return buffer.getvalue()
+        return to_json(cells)
+    return csv_text(LedgerCell.__slots__, (cell.values() for cell in cells))

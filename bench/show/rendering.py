@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench.show.markdown import markdown_table, one_line
+from bench.show.csv_text import csv_text
+from bench.show.markdown import markdown_table, markdown_text
 from bench.show.tables import TIE, Cell, Column, Row, Table
+from bench.store.sealed import to_json
+from bench.system.text import plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Grid:
 def render(tables: Sequence[Table], style: str) -> str:
     """Return ``tables`` as text: ``style`` is markdown, latex, csv or json."""
     if style == "json":
-        return json.dumps([as_json(table) for table in tables], indent=1, ensure_ascii=False) + "\n"
+        return to_json([as_json(table) for table in tables])
     if style == "csv":
         return _csv(tables)
     one: Callable[[Grid], str] = {"markdown": markdown, "latex": latex}[style]
@@ -79,9 +79,10 @@ def shown(cell: Cell | None, column: Column) -> str:
 
 def markdown(printed: Grid) -> str:
     """Return the table in Markdown, its remarks as a list below."""
-    rows = [[f"**{cell.text}**" if cell.bold else cell.text for cell in row] for row in printed.rows]
-    lines = [f"**{one_line(printed.title)}**", "", markdown_table(printed.header, rows)]
-    lines += ["", *(f"* {one_line(remark)}" for remark in printed.remarks)] if printed.remarks else []
+    texts = [[(markdown_text(cell.text), cell.bold) for cell in row] for row in printed.rows]
+    rows = [[f"**{text}**" if bold else text for text, bold in row] for row in texts]
+    lines = [f"**{markdown_text(printed.title)}**", "", markdown_table(printed.header, rows)]
+    lines += ["", *(f"* {markdown_text(remark)}" for remark in printed.remarks)] if printed.remarks else []
     return "\n".join(lines) + "\n"
 
 
@@ -137,19 +138,18 @@ def as_json(table: Table) -> dict[str, Any]:
 
 def _csv(tables: Sequence[Table]) -> str:
     """Return one CSV of all tables, whose title is the first column; a spread is empty for a single seed."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
     columns = list(dict.fromkeys(column.name for table in tables for column in table.columns))
     spreads = [f"{name} sd" for name in columns]
-    writer.writerow(["table", "model", "seeds", *columns, *spreads, "failures"])
+    header = ["table", "model", "seeds", *columns, *spreads, "failures"]
+    lines = []
     for table in tables:
         for row in table.rows:
             cells = [row.cells.get(name) for name in columns]
             means = [cell.mean if cell else "" for cell in cells]
             deviations = [cell.spread if cell and cell.spread is not None else "" for cell in cells]
             seeds = " ".join(map(str, row.seeds))
-            writer.writerow([table.title, row.label, seeds, *means, *deviations, "; ".join(row.failures)])
-    return buffer.getvalue()
+            lines.append([table.title, row.label, seeds, *means, *deviations, "; ".join(row.failures)])
+    return csv_text(header, lines)
 
 
 TEX_SPECIAL = {
@@ -164,4 +164,4 @@ TEX_SPECIAL = {
 
 
 def _tex(text: str) -> str:
-    return "".join(TEX_SPECIAL.get(character, character) for character in text)
+    return "".join(TEX_SPECIAL.get(character, character) for character in plain(text))

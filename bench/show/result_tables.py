@@ -6,6 +6,8 @@ import io
 from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, TextIO
 
+from bench.show.console import put, put_raw
+
 if TYPE_CHECKING:
     from bench.show.rendering import Grid
     from bench.show.tables import Table
@@ -18,7 +20,7 @@ def print_tables(built: Sequence[Table], style: str) -> None:
     if style == "terminal":
         print_grids([rendering.grid(one) for one in built])
     else:
-        print(rendering.render(built, style), end="")
+        put_raw(rendering.render(built, style))
 
 
 def plain_text(printed: Grid) -> str:
@@ -36,10 +38,10 @@ def print_grids(grids: Iterable[Grid], texts: Collection[str] = (), file: TextIO
 
     for number, one in enumerate(grids):
         if number:
-            print(file=file)
+            put(file=file)
         rows = [[Text(cell.text, style="bold" if cell.bold else "") for cell in row] for row in one.rows]
         print_table(one.header, rows, title=one.title, texts=texts, file=file)
         if one.remarks:
-            print(file=file)
+            put(file=file)
         for remark in one.remarks:
             say(remark, "dim", file=file)

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from bench.errors import StoreError
 from bench.system.files import atomic_path, write_atomic
+from bench.system.text import ESCAPE
 
 MANIFEST = "manifest.json"
 
@@ -188,7 +189,8 @@ class SealedFolder:
 
 def to_json(value: Any) -> str:
     """Return ``value`` as indented JSON; NaN and infinity, which JSON lacks, become null."""
-    return json.dumps(_finite(value), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    text = json.dumps(_finite(value), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return text.encode("utf-8", ESCAPE).decode()
 
 
 def _finite(value: Any) -> Any:

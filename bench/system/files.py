@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import StoreError
+from bench.system.text import ESCAPE
 
 LEFTOVER = ".bench-part"
 """What the names of temporary files end in."""
@@ -80,14 +81,15 @@ def write_atomic(path: Path, content: bytes | str) -> None:
 
 def canonical_json(value: Any) -> str:
     """Return ``value`` as JSON with sorted keys and no spaces, so that equal values have equal text."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return text.encode("utf-8", ESCAPE).decode()
 
 
 def digest(*parts: str | bytes) -> str:
     """Return 16 hex digits of SHA-256 over ``parts``, each preceded by its length so that borders count."""
     hasher = hashlib.sha256()
     for part in parts:
-        content = part.encode() if isinstance(part, str) else part
+        content = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part
         hasher.update(len(content).to_bytes(8, "little"))
         hasher.update(content)
     return hasher.hexdigest()[:16]

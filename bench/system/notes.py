@@ -5,10 +5,17 @@ from __future__ import annotations
 import contextlib
 import sys
 
+from bench.system.text import for_stream, one_line
+
 
 def note(text: str) -> None:
     """Print one line, as in ``note: waiting for another process``; signs that are not printable are escaped."""
-    line = "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
     # A word that nobody can hear any more must not end the work.
     with contextlib.suppress(OSError, ValueError):
-        print(f"note: {line}", file=sys.stderr, flush=True)
+        print(for_stream(f"note: {one_line(text)}", sys.stderr), file=sys.stderr, flush=True)
+
+
+def say_all(text: str) -> None:
+    """Print text of several lines, as a traceback, with what steers a terminal escaped."""
+    with contextlib.suppress(OSError, ValueError):
+        print(for_stream(text, sys.stderr), file=sys.stderr, flush=True)

@@ -7,6 +7,8 @@ import sys
 from collections.abc import Iterable, Iterator, Sized
 from typing import TypeVar
 
+from bench.system.text import for_stream
+
 Item = TypeVar("Item")
 
 QUIET_VARIABLE = "BENCH_QUIET"
@@ -31,14 +33,14 @@ def progress_bar(
     if total is None and isinstance(items, Sized):
         total = len(items)
     columns = (
-        TextColumn("{task.description:<28}"),
+        TextColumn("{task.description:<28}", markup=False),
         BarColumn(bar_width=30),
         MofNCompleteColumn(),
         TextColumn("{task.fields[rate]}"),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(description, total=total and total * scale, rate="")
+        task = progress.add_task(for_stream(description, sys.stderr), total=total and total * scale, rate="")
         for item in items:
             yield item
             progress.advance(task, scale)

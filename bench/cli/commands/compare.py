@@ -31,7 +31,7 @@ from bench.cli.options import (
 )
 from bench.cli.requests import run_request
 from bench.cli.tracking import destinations, print_failures, split_sets, tell
-from bench.show.console import print_table, say
+from bench.show.console import print_table, put, say
 from bench.show.result_tables import print_tables
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def compare(  # noqa: PLR0917 - the parser passes options by name
             tell(places, failed, [summary])
         else:
             seed, name = summary.config["seed"], summary.config["model"]["name"]
-            print(f"{summary.state}: {name} seed {seed}: {summary.reason}", file=sys.stderr)
+            put(f"{summary.state}: {name} seed {seed}: {summary.reason}", file=sys.stderr)
     _print(summaries, style, significance)
     for note in dict.fromkeys(note for run in summaries for note in run.about.notes):
         say(f"note: {note}", file=sys.stderr)
@@ -105,7 +105,7 @@ def _tell_start(number: int, total: int, request: RunRequest) -> None:
     from bench.system.progress import QUIET_VARIABLE
 
     if not os.environ.get(QUIET_VARIABLE):
-        print(f"[{number}/{total}] {request.model} seed {request.seed}", file=sys.stderr)
+        put(f"[{number}/{total}] {request.model} seed {request.seed}", file=sys.stderr)
 
 
 def _print(summaries: list[RunSummary], style: str, significance: bool) -> None:
@@ -123,7 +123,7 @@ def _print(summaries: list[RunSummary], style: str, significance: bool) -> None:
     found = distributions({label: outcomes for label, outcomes in rows.items() if outcomes})
     print_tables([tables.with_ties(table, ties(found))], style)
     if style == "terminal":
-        print()
+        put()
         _print_differences(differences(found))
 
 

@@ -9,7 +9,7 @@ import typer
 
 from bench.cli.choose import one_run
 from bench.cli.options import STORE, AsJson, RunName, RunsFolder
-from bench.show.console import print_table, say
+from bench.show.console import print_table, put, put_raw, say
 
 if TYPE_CHECKING:
     from bench.show.settings import Setting
@@ -49,7 +49,7 @@ def config(
         values = {name: [_record(setting) for setting in row] for name, row in rows.items()}
         single = {name: row[0] for name, row in values.items()}
         record = {"runs": runs_found, "differences": values} if other else {**runs_found[0], "config": single}
-        print(to_json(record), end="")
+        put_raw(to_json(record))
     else:
         _print(folders, rows)
 
@@ -68,9 +68,9 @@ def _print(folders: Sequence[RunFolder], rows: Mapping[str, Sequence[Setting | N
     for number, folder in enumerate(folders, 1):
         say(f"{number}  {folder.path}" if several else str(folder.path), indent=3 if several else 0)
     if not rows:
-        print("no difference: the two configs are the same, value for value")
+        put("no difference: the two configs are the same, value for value")
     for group, names in grouped(rows).items():
-        print()
+        put()
         header = (group, *(["run"] if several else []), "value", "from")
         table = [cells for name in names for cells in _cells(name.removeprefix(f"{group}."), rows[name], several)]
         print_table(header, table, texts=header)

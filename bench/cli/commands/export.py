@@ -10,6 +10,7 @@ import typer
 
 from bench.cli.choose import one_run
 from bench.cli.options import STORE, DataRoot, RunName, RunsFolder, Weights
+from bench.show.console import put, put_raw
 
 if TYPE_CHECKING:
     from bench.exported.manifest import Check
@@ -56,19 +57,19 @@ def export(  # noqa: PLR0917 - the parser passes options by name
     files = {path.name: path.stat().st_size for path in sorted(out.iterdir()) if path.is_file()}
     if as_json:
         listed = [asdict(check) for check in checks]
-        print(to_json({"folder": str(out), "files": files, "checks": listed, "measures": measured}), end="")
+        put_raw(to_json({"folder": str(out), "files": files, "checks": listed, "measures": measured}))
         return
     for name, size in files.items():
-        print(f"{out / name}  {size / 1e6:.1f} MB")
+        put(f"{out / name}  {size / 1e6:.1f} MB")
     for line in _lines(checks):
-        print(line)
+        put(line)
     for name in HEADLINES if measure else ():
         stored, found = measured[name]
         metric = by_name()[name]
         before, after = metric.shown(stored, 1), metric.shown(found, 1)
         change = f"{metric.scale * (found - stored):+.{metric.digits + 1}f}"
-        print(f"{name:<7} {before} in the run, {after} exported ({change})")
-    print(f"next        bench predict {out} IMAGE...")
+        put(f"{name:<7} {before} in the run, {after} exported ({change})")
+    put(f"next        bench predict {out} IMAGE...")
 
 
 def _lines(checks: Sequence[Check]) -> Iterator[str]:

@@ -9,6 +9,7 @@ import typer
 
 from bench.cli.choose import run_summaries
 from bench.cli.options import STORE, OneDataset, RunNames, RunsFolder
+from bench.show.console import put
 
 EXAMPLES = """Examples:
 
@@ -36,4 +37,4 @@ def figures(
             name = figure.name if again == 1 else f"{figure.name}-{again}"
             folder = out / group.name / re.sub(r"[^\w.-]+", "-", owner).strip("-")
             picture = save(Figure(name, figure.title, figure.caption, figure.numbers, figure.drawing), folder)[0]
-            print(f"{picture}: {figure.title}")
+            put(f"{picture}: {figure.title}")

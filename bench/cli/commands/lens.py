@@ -8,7 +8,7 @@ import typer
 
 from bench.cli.choose import one_run
 from bench.cli.options import STORE, AsJson, RunName, RunsFolder
-from bench.show.console import print_table, say
+from bench.show.console import print_table, put, put_raw, say
 
 EXAMPLES = """Examples:
 
@@ -38,7 +38,7 @@ def lens(
     found = views(folder.read_outcome(), protocol)
     if as_json:
         record = {"run": str(folder.path), "protocol": protocol.name, "views": [to_json(view) for view in found]}
-        print(render(record), end="")
+        put_raw(render(record))
         return
     model, dataset = folder.config["model"]["name"], folder.config["dataset"]["name"]
     rows = []
@@ -52,7 +52,7 @@ def lens(
         title=f"{model} on {dataset}, {protocol.name}: {folder.path}",
         texts=("", "definition", "used by"),
     )
-    print()
+    put()
     say("* the definition of the run's own protocol. Definitions: docs/metrics.md")
     if where:
         say("Read in:")

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from bench.show.console import put, put_raw
+
 EXAMPLES = """Examples:
 
   bench predict model photo.jpg
@@ -32,8 +34,8 @@ def predict(  # noqa: PLR0917 - the parser passes options by name
     predictor = Predictor(model, device, threads, min(batch, max(len(images), 1)))
     results = list(progress_bar(predictor.predict(images), "labelling", total=len(images)))
     if as_json:
-        print(to_json([asdict(result) for result in results]), end="")
+        put_raw(to_json([asdict(result) for result in results]))
         return
     for result in results:
         words = ", ".join(f"{name} {score:.2f}" for name, score in zip(result.labels, result.scores, strict=True))
-        print(f"{result.image}: {words or 'no label'}")
+        put(f"{result.image}: {words or 'no label'}")

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from bench.show.console import print_table
+from bench.show.console import print_table, put_raw
+from bench.store.sealed import to_json
 
 EXAMPLES = """Examples:
 
@@ -25,7 +26,6 @@ def protocols(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with all choices.")] = False,
 ) -> None:
     """List the evaluation protocols; with names, show their choices. docs/metrics.md explains each."""
-    import json
     from dataclasses import asdict
 
     from bench.evaluation import protocols as known
@@ -33,7 +33,7 @@ def protocols(
     chosen = [known.get(name) for name in names] if names else list(known.REGISTERED.values())
     choices = [asdict(protocol) for protocol in chosen]
     if as_json:
-        print(json.dumps(choices, indent=1))
+        put_raw(to_json(choices))
         return
     if names:
         header = ("choice", *(protocol.name for protocol in chosen))

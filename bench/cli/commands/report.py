@@ -9,6 +9,7 @@ import typer
 
 from bench.cli.choose import run_summaries
 from bench.cli.options import STORE, OneDataset, RunNames, RunsFolder
+from bench.show.console import put
 
 EXAMPLES = """Examples:
 
@@ -46,4 +47,4 @@ def report(  # noqa: PLR0917 - the parser passes options by name
     content = page.render(groups, ledgers, title).encode()
     write_atomic(out, content)
     counts = f"{len(summaries)} runs, {sum(len(group.figures) for group in groups)} figures"
-    print(f"{out}: {counts}, {len(content) / 1e6:.1f} MB")
+    put(f"{out}: {counts}, {len(content) / 1e6:.1f} MB")

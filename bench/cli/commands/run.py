@@ -28,7 +28,7 @@ from bench.cli.options import (
 )
 from bench.cli.requests import run_request, same_place
 from bench.cli.tracking import destinations, print_failures, split_sets, tell
-from bench.show.console import say
+from bench.show.console import put, put_raw, say
 from bench.show.result_tables import print_tables
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def _print(folder: RunFolder, seconds: float, place: str) -> None:
     stages = stages or "every stage under 0.1 s"
     extraction = timings.get("feature_extraction") or {}
     speed = f" ({extraction['images_per_second']:,.0f} images/s)" if extraction else ""
-    print(f"\nrun folder  {folder.path}")
+    put(f"\nrun folder  {folder.path}")
     about = folder.summary().about
     for note in (*about.notes, *about.remarks):
         say(f"note        {note}", indent=12)
@@ -121,8 +121,8 @@ def _print(folder: RunFolder, seconds: float, place: str) -> None:
         say(f"note        a run that only the code tells from this one is kept. What differs: {compare}", indent=12)
     say(f"time        {seconds:.1f} s now; when it was made: {made}", indent=12)
     if (folder.path / "onnx").exists():
-        print(f"exported    {folder.path / 'onnx'}; bench predict {folder.path / 'onnx'} IMAGE...")
-    print(f"next        bench compare {place} --models cnn-rnn,no-rnn,bce,softmax,warp")
+        put(f"exported    {folder.path / 'onnx'}; bench predict {folder.path / 'onnx'} IMAGE...")
+    put(f"next        bench compare {place} --models cnn-rnn,no-rnn,bce,softmax,warp")
 
 
 def _print_json(folder: RunFolder) -> None:
@@ -137,4 +137,4 @@ def _print_json(folder: RunFolder) -> None:
         "measures": asdict(folder.read_measures()),
         "timings": folder.read_timings(),
     }
-    print(to_json(record), end="")
+    put_raw(to_json(record))

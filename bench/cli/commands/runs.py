@@ -8,7 +8,8 @@ import typer
 
 from bench.cli.choose import none_found, run_summaries
 from bench.cli.options import STORE, AsJson, OneDataset, RunNames, RunsFolder
-from bench.show.console import print_table, say
+from bench.show.console import print_table, put, put_raw, say
+from bench.store.sealed import to_json
 
 EXAMPLES = """Examples:
 
@@ -36,8 +37,6 @@ def runs(
 
     The first digits of a key name its run to the other commands.
     """
-    import json
-
     from bench.errors import StoreError, unknown
 
     if state and state not in COLOURS:
@@ -55,7 +54,7 @@ def runs(
         if not state or entry["state"] == state:
             entries.append(entry)
     if as_json:
-        print(json.dumps(entries, indent=1))
+        put_raw(to_json(entries))
         return
     if not entries:
         raise StoreError(none_found(store, dataset, state))
@@ -84,7 +83,7 @@ def _print(entries: list[dict[str, Any]]) -> None:
             for entry in members
         ]
         if number:
-            print()
+            put()
         # Of a run named by a path that does not go through its store, that path is all that is printed.
         place = first.parents[2] if len(first.parents) > 2 else first
         header = ("dataset", "model", "seed", "state", "key")
@@ -92,6 +91,6 @@ def _print(entries: list[dict[str, Any]]) -> None:
         print_table(header, rows, title=title, names=2, texts=("state", "key"))
         reasons = [entry for entry in members if entry["reason"]]
         if reasons:
-            print()
+            put()
         for entry in reasons:
             say(f"{Path(entry['folder']).name}: {entry['reason']}", "dim")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bench.cli.options import whole_numbers
-from bench.show.console import print_table, say
+from bench.show.console import print_table, put, put_raw, say
 
 if TYPE_CHECKING:
     from bench.speed.decode import DecodeBench, DecodeTiming
@@ -80,7 +80,7 @@ def speed(  # noqa: PLR0917 - the parser passes options by name
             if not as_json:
                 _print(bench, timings, details)
     if as_json:
-        print(to_json(record), end="")
+        put_raw(to_json(record))
     else:
         _print_rest(record)
     if plot:
@@ -111,7 +111,7 @@ def _details(bench: DecodeBench, width: int, scaling: bool) -> dict[str, Any]:
 
 def _print(bench: DecodeBench, timings: list[DecodeTiming], details: dict[str, Any]) -> None:
     workload = bench.workload
-    print()
+    put()
     say(
         f"{workload.name}: {workload.labels} labels, beam width {bench.options.beam_width};"
         f" O-F1 of the evidence alone {100 * workload.top_k_f1:.0f}",
@@ -131,7 +131,7 @@ def _print(bench: DecodeBench, timings: list[DecodeTiming], details: dict[str, A
     ]
     header = ("method", "tree", "images", "us/image", "quartiles", "times", "same")
     print_table(header, rows, names=3, numbers=("images",))
-    print()
+    put()
     for method, times in details["latency_us"].items():
         say(f"one by one, {method}: p50 {times['median']:,.1f}, p95 {times['p95']:,.1f}, p99 {times['p99']:,.1f} us")
     floor = details["floor"]

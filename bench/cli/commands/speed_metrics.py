@@ -10,7 +10,7 @@ import typer
 
 from bench.cli.choose import run_folders
 from bench.cli.options import STORE, RunsFolder, whole_numbers
-from bench.show.console import print_table, say
+from bench.show.console import print_table, put, put_raw, say
 
 if TYPE_CHECKING:
     from bench.speed.metric_peers import Case
@@ -85,7 +85,7 @@ def speed_metrics(  # noqa: PLR0917 - the parser passes options by name
         except NotRun as reason:
             record["not_run"].append(str(reason))
     if as_json:
-        print(to_json(record), end="")
+        put_raw(to_json(record))
     else:
         _print_rest(record)
     if different:
@@ -113,7 +113,7 @@ def _case(case: Case, timings: list[MetricTiming], floor: dict[str, float]) -> d
 
 def _print(case: Case, timings: list[MetricTiming], floor: dict[str, float]) -> None:
     images, labels = case.truth.shape
-    print()
+    put()
     say(f"{case.name}: {images:,} images, {labels:,} labels", "bold")
     rows = [
         (
@@ -127,7 +127,7 @@ def _print(case: Case, timings: list[MetricTiming], floor: dict[str, float]) -> 
         for timing in timings
     ]
     print_table(("part", "method", "ms", "quartiles", "times", "difference"), rows, names=2)
-    print()
+    put()
     for part in dict.fromkeys(timing.part for timing in timings):
         ours, *others = [timing for timing in timings if timing.part == part]
         say(
@@ -142,7 +142,7 @@ def _print(case: Case, timings: list[MetricTiming], floor: dict[str, float]) -> 
 
 def _print_rest(record: dict[str, Any]) -> None:
     for row in record["memory"]:
-        print()
+        put()
         say(
             f"{row['images']:,} x {row['labels']:,} from the store: read and checked in {row['read_seconds']:.1f} s,"
             f" every metric in {row['measure_seconds']:.1f} s; at most {row['allocated_mib']:,.0f} MiB allocated,"

@@ -9,6 +9,7 @@ import typer
 
 from bench.cli.choose import run_summaries
 from bench.cli.options import STORE, OneDataset, RunsFolder, TableFormat, comma_separated
+from bench.show.console import put_raw
 from bench.show.result_tables import print_grids, print_tables
 
 EXAMPLES = """Examples:
@@ -77,4 +78,4 @@ def _print_paper_tables(numbers: list[str], store: Path, style: str) -> None:
     if style == "terminal":
         print_grids([paper_tables.grid(ledger) for ledger in ledgers], texts=("status",))
     else:
-        print(paper_tables.render(ledgers, style), end="")
+        put_raw(paper_tables.render(ledgers, style))

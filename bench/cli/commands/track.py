@@ -11,6 +11,7 @@ import typer
 from bench.cli.choose import run_summaries
 from bench.cli.options import STORE, TRACKED, OneDataset, RunNames, RunsFolder, TrackTo
 from bench.cli.tracking import destinations, print_failures, tell
+from bench.show.console import put
 
 EXAMPLES = """Examples:
 
@@ -46,7 +47,7 @@ def track(  # noqa: PLR0917 - the parser passes options by name
     done = [run for run in summaries if run.measures is not None]
     for run in summaries:
         if run.measures is None:
-            print(f"left out: {run.path}: {run.state}: {run.reason}", file=sys.stderr)
+            put(f"left out: {run.path}: {run.state}: {run.reason}", file=sys.stderr)
     if not done:
         raise StoreError(f"none of {len(summaries)} runs is finished. See: bench runs")
     failed: dict[str, str] = {}

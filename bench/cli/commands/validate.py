@@ -8,6 +8,7 @@ import typer
 
 from bench.cli.choose import run_folders
 from bench.cli.options import STORE, AsJson, DataRoot, RunNames, RunsFolder, Weights
+from bench.show.console import put, put_raw
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -79,18 +80,18 @@ def _print_json(found: Sequence[Verdict]) -> None:
         }
         for one in found
     ]
-    print(to_json({"runs": rows, "sound": not any(one.faults for one in found)}), end="")
+    put_raw(to_json({"runs": rows, "sound": not any(one.faults for one in found)}))
 
 
 def _print(found: Sequence[Verdict]) -> None:
     for one in found:
         older = f" (not measured then: {', '.join(one.unmeasured)})" if one.unmeasured else ""
-        print(f"{one.folder}: {one.state} [{one.level}], {'; '.join(one.faults) or 'as it claims'}{older}")
+        put(f"{one.folder}: {one.state} [{one.level}], {'; '.join(one.faults) or 'as it claims'}{older}")
         for note in one.notes:
-            print(f"  {note}")
+            put(f"  {note}")
     lying = sum(bool(one.faults) for one in found)
     levels = [one.level for one in found]
     counts = ", ".join(f"{levels.count(level)} {level}" for level in dict.fromkeys(levels))
-    print(f"{len(found)} runs, {lying} not what they claim; checked: {counts}")
+    put(f"{len(found)} runs, {lying} not what they claim; checked: {counts}")
     if levels.count("folder") == len(found) and not lying:
-        print("Scores and weights were taken as they are stored. To predict again: bench validate --recompute")
+        put("Scores and weights were taken as they are stored. To predict again: bench validate --recompute")

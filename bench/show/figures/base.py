@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import re
 import warnings
@@ -14,11 +13,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.show.csv_text import csv_text
 from bench.system.files import write_atomic
+from bench.system.text import plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Drawing
+
+LONGEST = 60
+"""Letters of a line that are drawn."""
 
 INK = "#777777"
 """Of axes and words: readable on a light page and on a dark one."""
@@ -90,19 +94,25 @@ def _drawn(figure: Figure, style: dict[str, str], **settings: Any) -> bytes:
     with mpl.rc_context({**style, "text.parse_math": False}), warnings.catch_warnings():
         # Names in a script that the font lacks are drawn as boxes in a PNG; an SVG keeps them as words.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        # Names may leave a drawing no room; it is of use all the same.
+        warnings.filterwarnings("ignore", message="constrained_layout not applied")
         for text in figure.drawing.findobj(Text):
             text.set_parse_math(False)
+            text.set_text(fitting(text.get_text()))
         figure.drawing.savefig(buffer, **settings)
     return buffer.getvalue()
 
 
+def fitting(text: str) -> str:
+    """Return what is drawn of ``text``: a name of many letters leaves a drawing no room; the table has it all."""
+    lines = (line if len(line) <= LONGEST else f"{line[: LONGEST - 3]}..." for line in plain(text).split("\n"))
+    return "\n".join(lines)
+
+
 def table(figure: Figure) -> str:
     """Return the figure's numbers as CSV."""
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, list(figure.numbers[0]) if figure.numbers else [], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(figure.numbers)
-    return buffer.getvalue()
+    names = list(figure.numbers[0]) if figure.numbers else []
+    return csv_text(names, ([row[name] for name in names] for row in figure.numbers))
 
 
 def save(figure: Figure, folder: Path) -> list[Path]:

@@ -6,7 +6,7 @@ import numpy as np
 
 from bench.data.statistics import cooccurrence
 from bench.records import Split
-from bench.show.figures.base import COLOURS, INK, Figure, canvas
+from bench.show.figures.base import COLOURS, INK, Figure, canvas, fitting
 
 MOST_NAMED = 40
 """Labels that are named; of more, only the most frequent are drawn in the heat map."""
@@ -50,8 +50,8 @@ def label_cooccurrence(split: Split) -> Figure:
     drawing, (axis,) = canvas(side + 0.8, side, grid=False)
     shown = axis.imshow(share, cmap="viridis", vmin=0)
     names = [split.labels[label] for label in order]
-    axis.set_xticks(range(len(names)), names, rotation=90, fontsize=7)
-    axis.set_yticks(range(len(names)), names, fontsize=7)
+    axis.set_xticks(range(len(names)), list(map(fitting, names)), rotation=90, fontsize=7)
+    axis.set_yticks(range(len(names)), list(map(fitting, names)), fontsize=7)
     bar = drawing.colorbar(shown, ax=axis, fraction=0.04)
     bar.ax.tick_params(colors=INK, labelsize=7)
     rows = tuple(

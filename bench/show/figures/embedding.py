@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.records import BoolArray, FloatArray, LabelSpace
-from bench.show.figures.base import COLOURS, INK, Figure, canvas, legend, picture_array
+from bench.show.figures.base import COLOURS, INK, Figure, canvas, fitting, legend, picture_array
 
 NEIGHBOURS = 5
 MOST_ROWS = 30
@@ -74,7 +74,7 @@ def label_neighbours(space: LabelSpace, labels: Sequence[str], support: NDArray[
             colour = "#ffffff" if cosine > low + 0.6 * (high - low) else "#1d2127"
             words_shown = f"{labels[order[label, rank]]} {cosine:.2f}"
             axis.text(rank, line, words_shown, ha="center", va="center", fontsize=6.5, color=colour)
-    axis.set_yticks(range(len(shown)), [labels[label] for label in shown], fontsize=7)
+    axis.set_yticks(range(len(shown)), [fitting(labels[label]) for label in shown], fontsize=7)
     axis.set_xticks(range(count), [f"nearest {rank + 1}" for rank in range(count)], fontsize=7)
     axis.spines[:].set_visible(False)
     rows = tuple(

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.records import BoolArray, FloatArray
-from bench.show.figures.base import COLOURS, INK, Figure, canvas, legend
+from bench.show.figures.base import COLOURS, INK, Figure, canvas, fitting, legend
 
 MOST_CLASSES = 81
 SIZE_EDGES = (0.0, 0.01, 0.03, 0.1, 0.3, 0.6, 1.0)
@@ -29,7 +29,7 @@ def per_class(labels: Sequence[str], truth: BoolArray, predicted: BoolArray, ign
         axis.bar(range(len(shown)), np.nan_to_num(values[shown]), color=colour, width=0.75)
         axis.set(ylim=(0, 1), ylabel=name, xlim=(-0.7, len(shown) - 0.3))
         axis.set_xticks([])
-    axes[1].set_xticks(range(len(shown)), [labels[label] for label in shown], rotation=90, fontsize=6.5)
+    axes[1].set_xticks(range(len(shown)), [fitting(labels[label]) for label in shown], rotation=90, fontsize=6.5)
     rows = tuple(
         {
             "label": labels[label],

@@ -22,6 +22,7 @@ from bench.show.report.gather import Group
 from bench.show.tables import TIE, Column, Row, Table
 from bench.store.run_folder import RunFolder
 from bench.store.stored import RunSummary
+from bench.system.text import plain
 
 
 def render(groups: Sequence[Group], ledgers: Sequence[Ledger], title: str) -> str:
@@ -29,7 +30,9 @@ def render(groups: Sequence[Group], ledgers: Sequence[Ledger], title: str) -> st
     from jinja2 import Environment, StrictUndefined
 
     here = Path(__file__).parent
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=_plain
+    )
     environment.filters["picture"] = _picture
     template = environment.from_string((here / "page.html.j2").read_text(encoding="utf-8"))
     return template.render(
@@ -122,6 +125,11 @@ def _hover(row: Row, column: Column, interval: Interval | None, tied: bool) -> s
     return "; ".join(parts)
 
 
+def _plain(value: Any) -> Any:
+    """Return what a page shows of ``value``: a user's text without what steers or hides."""
+    return plain(value) if type(value) is str else value
+
+
 def _figure(identity: str, figure: Figure) -> dict[str, Any]:
     # A name of its own for each drawing on the page, or the parts of one would be taken for another's.
     own = Figure(identity, figure.title, figure.caption, figure.numbers, figure.drawing)
@@ -130,7 +138,7 @@ def _figure(identity: str, figure: Figure) -> dict[str, Any]:
     return {
         "title": figure.title,
         "caption": figure.caption,
-        "svg": _raw(drawing),
+        "svg": _raw(plain(drawing)),
         "file": f"{figure.name}.csv",
         "csv": "data:text/csv;charset=utf-8," + quote(numbers(figure)),
     }

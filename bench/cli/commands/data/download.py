@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from bench.cli.datasets import NamedDataset
+from bench.show.console import put
 
 
 def download(
@@ -39,9 +40,9 @@ def download(
             path = fetch(archive, out / "downloads")
             fetched.append(path)
             how = "MD5 as published" if archive.md5 else f"no published checksum; its MD5 is {checksum(path)}"
-            print(f"{path.name}: {path.stat().st_size / 1e6:,.1f} MB, {how}")
-            print(f"{path.name}: {extract(path, out / archive.folder):,} files to {out / archive.folder}")
+            put(f"{path.name}: {path.stat().st_size / 1e6:,.1f} MB, {how}")
+            put(f"{path.name}: {extract(path, out / archive.folder):,} files to {out / archive.folder}")
         if not keep:
             for path in fetched:
                 path.unlink()
-    print(f"next        bench data verify {name} --data-root {out}")
+    put(f"next        bench data verify {name} --data-root {out}")

@@ -9,6 +9,7 @@ import typer
 
 from bench.cli.datasets import NamedDataset, open_named, splits_of
 from bench.cli.options import DataRoot, Sets, TestSplit, TrainSplit
+from bench.show.console import put
 
 
 def show(  # noqa: PLR0917 - the parser passes options by name
@@ -31,4 +32,4 @@ def show(  # noqa: PLR0917 - the parser passes options by name
         raise unknown("split", split, splits, "Try: --split train")
     path = out or Path(f"{name}-{split}.png")
     shown = contact_sheet.draw(splits[split], path, count=count, seed=seed)
-    print(f"{path}: {len(shown)} of {len(splits[split]):,} images of {name}/{splits[split].name}")
+    put(f"{path}: {len(shown)} of {len(splits[split]):,} images of {name}/{splits[split].name}")

@@ -8,7 +8,7 @@ import typer
 
 from bench.cli.datasets import NamedDataset, open_named
 from bench.cli.options import BackboneName, DataRoot, Device, Sets, TestSplit, TrainSplit, Weights
-from bench.show.console import print_table, say
+from bench.show.console import print_table, put, put_raw, say
 
 if TYPE_CHECKING:
     from bench.speed.loading import Loading
@@ -57,7 +57,7 @@ def speed(  # noqa: PLR0917 - the parser passes options by name
     built = make_backbone(found, BackboneRequest(options, weights, default_cache(), variant))
     measured = compare(dataset.train, built, images=images, device=device)
     if as_json:
-        print(to_json({"environment": environment(), "loading": asdict(measured)}), end="")
+        put_raw(to_json({"environment": environment(), "loading": asdict(measured)}))
     else:
         _print(measured)
 
@@ -81,7 +81,7 @@ def _print(measured: Loading) -> None:
         for rate in measured.rates
     ]
     print_table(("way", "images", "images/s", "quartiles", "times ours"), rows)
-    print()
+    put()
     say(
         f"pixels: {measured.equal:,} of {measured.compared:,} images equal torchvision's to the bit;"
         f" largest difference {measured.largest_difference:.2g} levels of 255"

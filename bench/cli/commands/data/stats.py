@@ -9,7 +9,7 @@ import typer
 
 from bench.cli.datasets import NamedDataset, open_named, splits_of
 from bench.cli.options import DataRoot, Sets, TestSplit, TrainSplit
-from bench.show.console import print_table, say
+from bench.show.console import print_table, put, put_raw, say
 
 if TYPE_CHECKING:
     from bench.records import Dataset
@@ -53,7 +53,7 @@ def stats(  # noqa: PLR0917 - the parser passes options by name
         from bench.store.sealed import to_json
 
         described = {"dataset": dataset.name, "variant": dataset.variant, "notes": dataset.notes}
-        print(to_json(described | {"splits": counted}), end="")
+        put_raw(to_json(described | {"splits": counted}))
     else:
         _print(dataset, counted)
         for note in dataset.notes:
@@ -64,14 +64,14 @@ def stats(  # noqa: PLR0917 - the parser passes options by name
 
         written = [path for figure in of_split(dataset.train) for path in save(figure, plots)]
         if not as_json:
-            print(f"drawn of {dataset.train.name}: {', '.join(str(path) for path in written if path.suffix == '.png')}")
+            put(f"drawn of {dataset.train.name}: {', '.join(str(path) for path in written if path.suffix == '.png')}")
 
 
 def _print(dataset: Dataset, counted: dict[str, dict[str, Any]]) -> None:
     say(f"{dataset.name}: {dataset.variant}; protocol {dataset.protocol}", "bold")
     rows = [(title, *(format(entry[key], style) for entry in counted.values())) for title, key, style in ROWS]
     print_table(("", *counted), rows)
-    print()
+    put()
     train = counted["train"]
     say(f"fingerprint over: {train['fingerprint_over']}")
     frequent = sorted(train["label_counts"].items(), key=lambda item: -item[1])

@@ -6,7 +6,7 @@ import typer
 
 from bench.cli.datasets import NamedDataset, open_named
 from bench.cli.options import AsJson, DataRoot, Sets, TestSplit, TrainSplit
-from bench.show.console import say
+from bench.show.console import put, put_raw, say
 
 
 def verify_images(  # noqa: PLR0917 - the parser passes options by name
@@ -35,24 +35,24 @@ def verify_images(  # noqa: PLR0917 - the parser passes options by name
     if as_json:
         from bench.store.sealed import to_json
 
-        print(to_json(asdict(found) | {"sound": found.sound}), end="")
+        put_raw(to_json(asdict(found) | {"sound": found.sound}))
     else:
         for split, count in found.images.items():
-            print(f"{name}/{split}: {count:,} images, fingerprint {found.fingerprints[split]}")
-        print(f"fingerprint over: {found.fingerprint_over}")
-        print(f"variant: {found.variant}")
-        print(f"known as: {found.known}")
+            put(f"{name}/{split}: {count:,} images, fingerprint {found.fingerprints[split]}")
+        put(f"fingerprint over: {found.fingerprint_over}")
+        put(f"variant: {found.variant}")
+        put(f"known as: {found.known}")
         if found.known == UNKNOWN:
             for train, test, meaning in variants:
-                print(f"  known with {train:,} / {test:,} images: {meaning}")
+                put(f"  known with {train:,} / {test:,} images: {meaning}")
         for note in found.notes:
             say(f"note: {note}")
         _print_some([f"gone, so in no split: {image}" for image in found.gone])
         for split in found.without_images:
-            print(f"no images here for {split}: only its labels were checked")
+            put(f"no images here for {split}: only its labels were checked")
         _print_some([f"unreadable: {message}" for message in found.unreadable])
         _print_some([f"in train and in test: {one} = {other}" for one, other in found.duplicates])
-        print(
+        put(
             f"{found.read:,} of {sum(found.images.values()):,} images read: {len(found.unreadable):,} unreadable,"
             f" {len(found.duplicates):,} in train and in test, {len(found.gone):,} listed but gone"
         )
@@ -63,6 +63,7 @@ def verify_images(  # noqa: PLR0917 - the parser passes options by name
 def _print_some(lines: list[str]) -> None:
     from bench.data.verify import MOST_NAMED
 
-    print(*lines[:MOST_NAMED], sep="\n", end="\n" if lines else "")
+    for line in lines[:MOST_NAMED]:
+        put(line)
     if len(lines) > MOST_NAMED:
-        print(f"  and {len(lines) - MOST_NAMED:,} more of these; --json names all")
+        put(f"  and {len(lines) - MOST_NAMED:,} more of these; --json names all")
