@@ -93,8 +93,7 @@ def build_backbone(plan: Plan) -> Backbone:
     request = plan.request
     options = tuple(plan.backbone_options.items())
     written = _written(request.weights)
-    built = _cached_backbone(plan.backbone, options, request.weights, request.cache, plan.variant, written)
-    return replace(built, code=f"{host_code()['features']} {plugin_code(plan.backbone)}")
+    return _cached_backbone(plan.backbone, options, request.weights, request.cache, plan.variant, written)
 
 
 def make_backbone(found: Found[BackboneSpec], request: BackboneRequest) -> Backbone:
@@ -281,7 +280,8 @@ def _cached_backbone(
     variant: str,
     _: tuple[tuple[str, int, int], ...],
 ) -> Backbone:
-    return make_backbone(found, BackboneRequest(dict(options), weights, cache, variant))
+    built = make_backbone(found, BackboneRequest(dict(options), weights, cache, variant))
+    return replace(built, code=f"{host_code()['features']} {plugin_code(found)}")
 
 
 @lru_cache(maxsize=2)

@@ -178,7 +178,7 @@ void Scorer::score_exactly(ScoreRows& rows) const {
     }
   }
   for (std::size_t k = 0; k < entries; ++k) {
-    if (rows.scores[k] == kForbidden) exact[k] = kForbidden;
+    if (rows.scores[k] == kForbidden) exact[k] = static_cast<double>(kForbidden);
   }
 }
 
@@ -215,7 +215,7 @@ Normalizer Scorer::normalize(ScoreRows& rows) const {
 }
 
 double Scorer::log_probability(const ScoreRows& rows, const Normalizer& normalizer, std::int32_t label, double score) {
-  if (rows.wide) return std::min(0.0, static_cast<double>(score) - normalizer.log_sum);
+  if (rows.wide) return std::min(0.0, score - normalizer.log_sum);
   // The sum was taken over unrounded scores, so a rounded one could be more probable than certain.
   const double result =
       normalizer.by_weights
@@ -228,10 +228,10 @@ std::int32_t Scorer::take_best(ScoreRows& rows, double& score) const {
   if (rows.wide) {
     const auto best = std::ranges::max_element(rows.exact);  // the first of equals
     score = *best;
-    if (score == kForbidden) return -1;
+    if (score == static_cast<double>(kForbidden)) return -1;
     const auto label = static_cast<std::size_t>(best - rows.exact.begin());
     rows.scores[label] = kForbidden;
-    *best = kForbidden;
+    *best = static_cast<double>(kForbidden);
     return static_cast<std::int32_t>(label);
   }
   std::size_t block = 0;

@@ -107,7 +107,7 @@ def check_own(model: Any, values: FloatArray, search: SearchOptions | None) -> N
     chosen, together = _said_twice(model, values, search)
     crowd = np.concatenate([chosen, values[: IMAGE_ROWS - len(chosen)]])
     beside = {
-        "in another order": answers(model, np.ascontiguousarray(chosen[::-1]), search),
+        "in another order": answers(model, np.ascontiguousarray(chosen[::-1]), search, image=len(chosen) - 1),
         "beside others": answers(model, crowd, search),
         "alone": answers(model, chosen[:1], search),
     }
@@ -163,8 +163,11 @@ PER_IMAGE = ("scores", "image terms", "start states")
 """What of a model's answers has a row for each image."""
 
 
-def answers(model: Any, values: FloatArray, search: SearchOptions | None) -> dict[str, FloatArray]:
-    """Return what a trained model says of features ``values`` and, of a sequence model, of prefixes, by name."""
+def answers(model: Any, values: FloatArray, search: SearchOptions | None, image: int = 0) -> dict[str, FloatArray]:
+    """Return what a trained model says of features ``values`` and, of a sequence model, of prefixes, by name.
+
+    Where the recurrence sees the image, the prefixes are those of the image in row ``image``.
+    """
     if search is None:
         return {"scores": by_chunks(model, model, values)}
     network = TorchStepNetwork(model)
@@ -173,7 +176,7 @@ def answers(model: Any, values: FloatArray, search: SearchOptions | None) -> dic
         starts = starts[:1]
     end = len(network.output) - 1
     labels = np.array([end + 1, *range(min(end, STEP_ROWS - 1))], dtype=np.int64)
-    states = np.ascontiguousarray(np.repeat(starts[:1], len(labels), axis=0))
+    states = np.ascontiguousarray(np.repeat(starts[[image if model.sees_image else 0]], len(labels), axis=0))
     terms, following = network.step(labels, states)
     single = [network.step(labels[row : row + 1], states[:1])[0] for row in range(min(len(labels), 3))]
     if difference(terms[: len(single)], np.concatenate(single)) > TOLERANCE:
