@@ -172,3 +172,10 @@ def test_shell_completion_offers_commands_and_installed_names() -> None:
     offered = complete("bench compare --dataset x --models y --backbone v")
     assert all(name.startswith("v") for name in offered.split())
     assert set(offered.split()) == {name for name in plugins.installed().offered["backbones"] if name.startswith("v")}
+
+
+def test_python_m_bench_is_the_command():
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "bench", "--version"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith("multilabel-bench ")
