@@ -127,7 +127,7 @@ def _attention_maps(
     maps = {}
     for place, row in chosen.items():
         prefixes = Prefixes(network, starts[place if network.sees_image else 0])
-        label = int(label_sets.sequences[row, 0])
+        label = int(label_sets.sequences[row, 0]) if label_sets.sequences.shape[1] else -1
         seen = [(), (label,)] if label >= 0 else [()]
         pixels = preprocess(split.images.read(row), backbone.preprocessing)
         maps[row] = attention(backbone, model, network, pixels, np.stack([prefixes.term(prefix) for prefix in seen]))

@@ -1,10 +1,12 @@
 """Search trees: what is drawn of a search is what the run answered."""
 
 import numpy as np
+from example_models import as_features, make
+from example_splits import make_backbone, split_of
 
 from bench.decode.search import search
-from bench.model.inspection import search_tree
-from bench.records import SearchOptions
+from bench.model.inspection import inspect, search_tree
+from bench.records import LabelSets, SearchOptions
 
 
 class Table:
@@ -33,3 +35,13 @@ def test_under_exact_search_the_tree_holds_the_answer_and_the_beams_own_path():
     assert edges[(), 0] == (0.4, False)
     assert edges[(0,), 2] == (1.0, False)
     assert edges[(1,), 2] == (0.4, True)
+
+
+def test_a_model_that_answers_nothing_everywhere_has_its_pictures_too():
+    split, backbone = split_of(12), make_backbone()
+    model = make("cnn-rnn", dimensions=7, counts=(5,) * len(split.labels))
+    features = as_features(np.random.default_rng(0).normal(size=(12, 7)).astype(np.float32))
+    empty = LabelSets(features.ids, np.zeros((12, 0), np.int32), np.zeros(12), np.ones(12, np.bool_))
+    shown = inspect(split, model, features, backbone, options=SearchOptions(max_length=3), label_sets=empty)
+    assert shown.notes == ()
+    assert {len(maps[0]) for maps in shown.attention.values()} == {1}
