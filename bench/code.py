@@ -37,10 +37,12 @@ NOT_COMPUTING = frozenset(
         "decode._beam",
         "records.exhibits",
         "records.run_request",
-        *(f"system.{name}" for name in ("clock", "environment", "files", "progress", "source", "threads")),
     )
 )
 """Modules that say, store or show something and shape no number; the compiled kernel counts by its sources."""
+
+COMPUTING_SYSTEM = frozenset({"bench.system.deterministic"})
+"""All that counts of ``bench.system``, whose other modules are files, locks, words and clocks."""
 
 
 def plugin_code(found: Found[Any]) -> str:
@@ -70,6 +72,8 @@ def host_code() -> dict[str, str]:
 
 
 def _computes(module: str) -> bool:
+    if module.startswith("bench.system"):
+        return module in COMPUTING_SYSTEM
     return module.startswith("bench.") and module not in NOT_COMPUTING
 
 
