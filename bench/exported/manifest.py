@@ -17,7 +17,7 @@ from typing import Any
 
 from bench.errors import BenchError, ModelError
 from bench.exported.model_folder import FORMAT, Description, check_format, from_values, parse_json
-from bench.system.files import canonical_json, write_atomic
+from bench.system.files import canonical_json, sha256_of, write_atomic
 
 MANIFEST = "manifest.json"
 
@@ -158,7 +158,6 @@ def _hashes(folder: Path, names: Sequence[str]) -> list[str]:
 
 def _sha256(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return sha256_of(path)
     except OSError as error:
         raise ModelError(f"cannot read {path}: {error.strerror}. Try: bench export RUN --out DIR") from error

@@ -9,7 +9,6 @@ another folder is refused, whatever the manifest says.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import io
 import json
 import math
@@ -22,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import StoreError
-from bench.system.files import atomic_path, write_atomic
+from bench.system.files import atomic_path, sha256_of, write_atomic
 from bench.system.text import ESCAPE
 
 MANIFEST = "manifest.json"
@@ -91,7 +90,7 @@ class SealedFolder:
         """Return whether file ``name`` was written and is still what was written."""
         try:
             expected: str | None = self.manifest()["files"].get(name)
-            return expected is not None and _sha256(self.path / name) == expected
+            return expected is not None and sha256_of(self.path / name) == expected
         except OSError:
             return False
 
@@ -122,7 +121,7 @@ class SealedFolder:
         """Give a temporary path whose content becomes file ``name``."""
         with atomic_path(self.path / name) as temporary:
             yield temporary
-            checksum = _sha256(temporary)
+            checksum = sha256_of(temporary)
         manifest = self.manifest()
         manifest["files"][name] = checksum
         write_atomic(self.path / MANIFEST, to_json(manifest))
@@ -201,8 +200,3 @@ def _finite(value: Any) -> Any:
     if isinstance(value, np.generic):
         value = value.item()
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

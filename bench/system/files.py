@@ -79,6 +79,12 @@ def write_atomic(path: Path, content: bytes | str) -> None:
         temporary.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file's content in hex. Raises ``OSError`` where it cannot be read."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def canonical_json(value: Any) -> str:
     """Return ``value`` as JSON with sorted keys and no spaces, so that equal values have equal text."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
