@@ -89,11 +89,14 @@ def open_parts(plan: Plan) -> Parts:
 
 
 def build_backbone(plan: Plan) -> Backbone:
-    """Return the backbone as its plugin builds it; the last two stay built."""
+    """Return the backbone as its plugin builds it, with the engine of its features; the last two stay built."""
+    from bench.model.engine import choose
+
     request = plan.request
     options = tuple(plan.backbone_options.items())
     written = _written(request.weights)
-    return _cached_backbone(plan.backbone, options, request.weights, request.cache, plan.variant, written)
+    built = _cached_backbone(plan.backbone, options, request.weights, request.cache, plan.variant, written)
+    return choose(built, request.engine, request.device, request.cache / "features")
 
 
 def make_backbone(found: Found[BackboneSpec], request: BackboneRequest) -> Backbone:
@@ -147,6 +150,7 @@ def make_config(assembly: Assembly) -> dict[str, Any]:
             "dimensions": backbone.dimensions,
             "preprocessing": preprocessing,
             "finetune": plan.request.finetune,
+            "engine": backbone.engine,
         },
         "protocol": assembly.protocol.name,
         "device": plan.request.device,

@@ -86,7 +86,7 @@ class Backbone:
     """A built image network: ``module`` maps (n, 3, size, size) float32 to (n, ``dimensions``) float32.
 
     ``weights_hash`` is over the parameters themselves, so the same file under another name is the same backbone.
-    ``code`` is a hash of the code that its features depend on; the host sets it.
+    ``code``, a hash of the code that its features depend on, and ``engine``, ``torch`` or ``onnx``, are the host's.
     ``preprocessing_origins`` says in words, by the fields of ``preprocessing``, which file or option each value is
     from. ``notes`` are lines for people, stored with the run: above all, what was assumed since no file says it.
     """
@@ -100,6 +100,7 @@ class Backbone:
     code: str = ""
     preprocessing_origins: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    engine: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,8 @@ from bench.errors import ModelError
 from bench.exported.engine import Encoder, OnnxStepNetwork
 from bench.exported.manifest import Check
 from bench.exported.model_folder import DECODER, ENCODER, KEY, PIXELS, STEP, Description
-from bench.exported.onnx_files import to_fp16, write_onnx
 from bench.exported.stored import BATCHES, DEFAULT_BATCH, relative
+from bench.onnx.files import to_fp16, write_onnx
 from bench.records import BoolArray, FloatArray
 from bench.system.files import atomic_path
 

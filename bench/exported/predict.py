@@ -14,8 +14,9 @@ from bench.data.images import FolderImages
 from bench.data.loading import load
 from bench.decode.decoder import Decoder, PrefixTree
 from bench.errors import ModelError
-from bench.exported.engine import Encoder, OnnxStepNetwork, choose_device
+from bench.exported.engine import Encoder, OnnxStepNetwork
 from bench.exported.manifest import open_whole, read_manifest
+from bench.onnx.sessions import choose_device
 from bench.records import FloatArray, Images, IntArray
 
 
