@@ -157,5 +157,5 @@ def test_features_that_are_not_finite_are_refused(tmp_path):
     backbone = chosen(tmp_path, module=module)
     with torch.no_grad():
         module.last.bias += float("nan")
-    with pytest.raises(ModelError, match="features differ from torch|not finite|off torch"):
+    with pytest.raises(ModelError, match=r"features differ from torch|not finite|off torch"):
         features_of(dataclasses.replace(backbone, weights_hash="nan"), tmp_path)
