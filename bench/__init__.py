@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         ScoreModel,
         SequenceModel,
         Series,
+        SetModel,
         StepNetwork,
         TrackedRun,
         TrackedTable,
@@ -84,7 +85,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "bench.contracts": (
         "Archive Backbone BackboneRequest BackboneSpec DatasetRequest DatasetSpec Metric ModelRequest ModelSpec "
-        "ScoreModel SequenceModel Series StepNetwork TrackedRun TrackedTable Tracker TrackerRequest "
+        "ScoreModel SequenceModel Series SetModel StepNetwork TrackedRun TrackedTable Tracker TrackerRequest "
         "TrackerSpec"
     ),
     "bench.data.images": "ArrayImages EncodedImages FolderImages MissingImages",
@@ -159,6 +160,7 @@ __all__ = [
     "SearchOptions",
     "SequenceModel",
     "Series",
+    "SetModel",
     "Split",
     "StepNetwork",
     "StoreError",

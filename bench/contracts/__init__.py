@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING
 from bench.contracts.backbones import Backbone, BackboneRequest, BackboneSpec
 from bench.contracts.datasets import Archive, DatasetRequest, DatasetSpec
 from bench.contracts.metrics import Direction, Metric
-from bench.contracts.models import ModelRequest, ModelSpec, ScoreModel, SequenceModel, StepNetwork
+from bench.contracts.models import (
+    ModelKind,
+    ModelRequest,
+    ModelSpec,
+    ScoreModel,
+    SequenceModel,
+    SetModel,
+    StepNetwork,
+)
 from bench.contracts.trackers import Series, TrackedRun, TrackedTable, Tracker, TrackerRequest, TrackerSpec
 from bench.contracts.training_options import FITTING_OPTIONS, SELECTING, TRAINING_OPTIONS
 
@@ -32,11 +40,13 @@ __all__ = [
     "DatasetSpec",
     "Direction",
     "Metric",
+    "ModelKind",
     "ModelRequest",
     "ModelSpec",
     "ScoreModel",
     "SequenceModel",
     "Series",
+    "SetModel",
     "StepNetwork",
     "TrackedRun",
     "TrackedTable",

@@ -27,18 +27,23 @@ class ModelRequest:
     seed: int
 
 
+ModelKind = Literal["scores", "sets", "sequence"]
+"""What a model gives of an image: scores alone, scores and a label set of its own, or a label sequence."""
+
+
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
     """A method. ``row`` is its name in the published tables, if it has one there.
 
-    ``kind="scores"``: one score per label, label sets by the protocol's top k. ``kind="sequence"``:
-    label sequences, found by beam search. ``training`` overrides defaults of ``TRAINING_OPTIONS``;
-    ``None`` means the model has a ``fit`` of its own and no gradient training: it takes ``FITTING_OPTIONS`` alone.
+    ``kind="scores"``: one score per label, label sets by the protocol's top k. ``kind="sets"``: scores, and label sets
+    of its own (``SetModel``). ``kind="sequence"``: label sequences, found by beam search.
+    ``training`` overrides defaults of ``TRAINING_OPTIONS``; ``None`` means the model has a ``fit`` of its own and
+    no gradient training: it takes ``FITTING_OPTIONS`` alone.
     """
 
     name: str
     summary: str
-    kind: Literal["scores", "sequence"]
+    kind: ModelKind
     build: Callable[[ModelRequest], Any]
     options: tuple[Option, ...] = ()
     training: Mapping[str, OptionValue] | None = field(default_factory=dict)
@@ -68,6 +73,17 @@ class ScoreModel(Protocol):
 
     def forward(self, features: torch.Tensor) -> torch.Tensor: ...
     def loss(self, features: torch.Tensor, truth: torch.Tensor, generator: torch.Generator) -> torch.Tensor: ...
+
+
+@runtime_checkable
+class SetModel(ScoreModel, Protocol):
+    """A ``ScoreModel`` that decides for itself which labels an image has: a classifier chain, thresholds, a policy.
+
+    ``label_sets``: (n, dimensions) features and the scores that ``forward`` gave for them -> (n, labels) bool, of any
+    size. They take the place of the protocol's top k in every metric of label sets, and tables say so.
+    """
+
+    def label_sets(self, features: torch.Tensor, scores: torch.Tensor) -> torch.Tensor: ...
 
 
 @runtime_checkable
