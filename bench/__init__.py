@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         Tracker,
         TrackerRequest,
         TrackerSpec,
+        Validation,
     )
     from bench.data.images import ArrayImages, EncodedImages, FolderImages, MissingImages
     from bench.data.preprocess import preprocess
@@ -86,7 +87,7 @@ _HOMES = {
     "bench.contracts": (
         "Archive Backbone BackboneRequest BackboneSpec DatasetRequest DatasetSpec Metric ModelRequest ModelSpec "
         "ScoreModel SequenceModel Series SetModel StepNetwork TrackedRun TrackedTable Tracker TrackerRequest "
-        "TrackerSpec"
+        "TrackerSpec Validation"
     ),
     "bench.data.images": "ArrayImages EncodedImages FolderImages MissingImages",
     "bench.data.preprocess": "preprocess",
@@ -172,6 +173,7 @@ __all__ = [
     "TrackerRequest",
     "TrackerSpec",
     "UsageError",
+    "Validation",
     "beam_search",
     "canonical_json",
     "compare",

@@ -19,6 +19,7 @@ from bench.contracts.models import (
     SequenceModel,
     SetModel,
     StepNetwork,
+    Validation,
 )
 from bench.contracts.trackers import Series, TrackedRun, TrackedTable, Tracker, TrackerRequest, TrackerSpec
 from bench.contracts.training_options import FITTING_OPTIONS, SELECTING, TRAINING_OPTIONS
@@ -53,6 +54,7 @@ __all__ = [
     "Tracker",
     "TrackerRequest",
     "TrackerSpec",
+    "Validation",
     "left_to_protocol",
 ]
 

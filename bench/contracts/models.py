@@ -13,7 +13,7 @@ from bench.options import Option, OptionValue
 if TYPE_CHECKING:
     import torch
 
-    from bench.records import Activation, FloatArray, ScoreKind
+    from bench.records import Activation, BoolArray, FloatArray, ScoreKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,20 @@ class ModelSpec:
                 raise unknown(f"training option in model '{self.name}'", name, known)
 
 
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """The validation part, for a ``fit`` or ``calibrate`` that takes it; nothing of the test part is in it.
+
+    ``features`` (images, dimensions) as in ``fit``, ``truth`` (images, labels) bool, ``ignore`` the pairs that count
+    not at all, or ``None``. ``score(model)`` is the metric that training is chosen by, of the model as it stands.
+    """
+
+    features: FloatArray
+    truth: BoolArray
+    ignore: BoolArray | None
+    score: Callable[[Any], float]
+
+
 @runtime_checkable
 class ScoreModel(Protocol):
     """A ``torch.nn.Module`` that scores every label.
@@ -67,6 +81,9 @@ class ScoreModel(Protocol):
     A ``loss``, and a ``fit(features, truth)`` where a model has one, that also takes ``ignore`` is given the pairs,
     (n, labels) bool, that are neither positive nor negative, or ``None`` where there is none; whatever truth has there
     must change nothing. A model without it trains on them as negatives, and its runs say so.
+    A ``fit`` that takes ``validation`` is given the validation part (``Validation``), to stop early or to choose
+    thresholds by. So is ``calibrate(validation)``, where a model that is trained by gradients has one: it is called
+    after each epoch, before the model is judged, and what it chooses belongs to a buffer.
     """
 
     score_kind: ScoreKind

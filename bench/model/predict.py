@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from bench.contracts import Validation
 from bench.decode.decoder import decode
 from bench.evaluation import metric_table, protocols
 from bench.evaluation.evaluation import Evaluation
@@ -29,6 +30,15 @@ def predict(model: Any, features: Features, protocol: Protocol, search: SearchOp
     decoded = decode(networks.TorchStepNetwork(model), terms, start_states, features.ids, search)
     predicted = protocols.label_sets(protocol, decoded.class_scores, decoded.label_sets)
     return Prediction(decoded.class_scores, predicted, decoded.label_sets, decoded.statistics)
+
+
+def validation_part(
+    split: Split, features: Features, protocol: Protocol, search: SearchOptions | None, select_by: str = "O-F1"
+) -> Validation:
+    """Return what a model may know of the validation part, ``split``, whose images have ``features``."""
+    score = validator(split, features, protocol, search, select_by)
+    ignore = None if protocols.left_out(protocol, split.ignore) is None else split.ignore
+    return Validation(features.values, split.truth, ignore, score)
 
 
 def validator(
