@@ -16,7 +16,7 @@ from bench.contracts import Backbone, BackboneRequest, BackboneSpec, DatasetRequ
 from bench.data.fingerprint import fingerprint, truth_hash_of
 from bench.data.open import open_dataset
 from bench.data.splits import hold_out, subset, to_train_on
-from bench.errors import ModelError, NotRun, UsageError
+from bench.errors import DataError, ModelError, NotRun, UsageError
 from bench.evaluation import protocols
 from bench.guard import calling
 from bench.model.checks import check_backbone, check_model
@@ -305,4 +305,9 @@ def _cached_parts(
     parts = {"train": dataset.train, "validation": validation, "test": dataset.test}
     with calling(found.origin, "fingerprint", f"data set '{found.spec.name}'"):
         fingerprints = {part: fingerprint(split) for part, split in parts.items()}
+        if fingerprints["validation"] == fingerprints["test"]:
+            raise DataError(
+                f"{dataset.name}: its validation part is its test part, on which nothing may be chosen."
+                " Try: another test split, or none for validation"
+            )
     return Parts(dataset, fit, validation, fingerprints)

@@ -24,7 +24,8 @@ def describe(session: Any, path: Path) -> Description:
 class Encoder:
     """``encoder.onnx``: preprocessed images (n, 3, size, size) -> scores (n, labels), or image terms (n, D).
 
-    Of a model whose memory sees the image there are also start states, (n, S).
+    Of a model with label sets of its own there are also these, (n, labels) bool; of one whose memory sees the image
+    start states, (n, S).
     ``rows`` images are computed at once, the last call padded, so that the number of images changes no result.
     """
 
@@ -73,10 +74,8 @@ class Encoder:
     def _check(self, path: Path) -> None:
         """Raise ``ModelError`` where inputs and outputs are not those that the description tells of."""
         described = self.description
-        scores = described.kind == "scores"
-        expected = (
-            ["scores"] if scores else ["image_terms", "start_states"] if described.sees_image else ["image_terms"]
-        )
+        scores = described.kind != "sequence"
+        expected = list(described.outputs)
         side, labels = described.preprocessing.size, len(described.labels)
         inputs = {entry.name: entry.shape[1:] for entry in self._session.get_inputs()}
         width = self._session.get_outputs()[0].shape[-1]
