@@ -68,7 +68,23 @@ class Tags(HTMLParser):
 
 def made(runs, *more):
     page = runs.parent / "report.html"
-    assert run_command_line(["report", "--runs", str(runs), "--out", str(page), "--resamples", "50", *more]) == 0
+    assert (
+        run_command_line(
+            [
+                "report",
+                "--runs",
+                str(runs),
+                "--out",
+                str(page),
+                "--resamples",
+                "50",
+                "--cache",
+                str(page.parent / "cache"),
+                *more,
+            ]
+        )
+        == 0
+    )
     return page.read_text(encoding="utf-8")
 
 
@@ -99,7 +115,16 @@ def test_names_from_data_cannot_become_markup(three_models):
 
 def test_a_report_needs_no_torch(untouched, tmp_path):
     (run,) = find(untouched, "toy", ("cnn-rnn",))  # of which there is every kind of figure
-    command = ["report", str(run.path), "--out", str(tmp_path / "page.html"), "--resamples", "10"]
+    command = [
+        "report",
+        str(run.path),
+        "--out",
+        str(tmp_path / "page.html"),
+        "--resamples",
+        "10",
+        "--cache",
+        str(tmp_path / "cache"),
+    ]
     code = (
         "import sys; from bench.cli import run_command_line;"
         f"assert run_command_line({command!r}) == 0; assert 'torch' not in sys.modules"

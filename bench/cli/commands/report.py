@@ -49,14 +49,15 @@ def report(  # noqa: PLR0917 - the parser passes options by name
     groups = gather.groups(summaries)
     rerunnable = {found.spec.row for found in plugins.installed().all(plugins.MODELS).values()}
     ledgers = [paper_tables.build(table, summaries, rerunnable) for table in published.tables()]
-    content = page.render(groups, ledgers, title).encode()
+    drawn = page.drawings(groups)
+    content = page.render(groups, drawn, ledgers, title).encode()
     write_atomic(out, content)
     if resamples != 0:
         if progress_shown():
             say(f"{out}: tables and figures are there; error bars follow", file=sys.stderr)
         draw = kept_in(cache or default_cache())
         groups = [gather.with_error_bars(group, resamples, draw) for group in groups]
-        content = page.render(groups, ledgers, title).encode()
+        content = page.render(groups, drawn, ledgers, title).encode()
         write_atomic(out, content)
     counts = f"{len(summaries)} runs, {sum(len(group.figures) for group in groups)} figures"
     put(f"{out}: {counts}, {len(content) / 1e6:.1f} MB")
