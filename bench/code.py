@@ -62,6 +62,15 @@ def images_code(images: object) -> str:
     return "" if package == "bench" else code_hash([module], lambda name: name.partition(".")[0] == package)
 
 
+def resampling_code() -> str:
+    """Return the hash of the code that resamples metrics, ``unknown`` where a metric's has no source."""
+    from bench.evaluation import metric_table
+
+    resampled = {name: metric.resampled for name, metric in metric_table.by_name().items() if metric.resampled}
+    roots = {"bench.evaluation.bootstrap", *(function.__module__ for function in resampled.values())}
+    return code_hash(sorted(roots), lambda name: name.startswith("bench.evaluation"), sorted(resampled))
+
+
 @cache
 def host_code() -> dict[str, str]:
     """Return the hash of each of the host's parts. That of decoding holds the compiled kernel's sources."""

@@ -137,7 +137,7 @@ Cache = Annotated[
     typer.Option(
         "--cache",
         metavar="DIR",
-        help="Folder for features; the platform's cache folder if not given.",
+        help="Folder for features and resamples; the platform's cache folder if not given.",
         rich_help_panel=MACHINE,
     ),
 ]

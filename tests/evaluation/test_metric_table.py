@@ -166,7 +166,12 @@ def test_a_metric_added_to_the_table_is_measured_shown_explained_and_tracked(
         assert run_command_line(["table", "--runs", root, "--columns", name, "--format", "markdown"]) == 0
         assert f"| bce | {value:.3f} | 1 |" in capsys.readouterr().out
     page = tmp_path / "report.html"
-    assert run_command_line(["report", "--runs", root, "--out", str(page), "--resamples", "20"]) == 0
+    assert (
+        run_command_line(
+            ["report", "--runs", root, "--out", str(page), "--resamples", "20", "--cache", str(tmp_path / "cache")]
+        )
+        == 0
+    )
     text = page.read_text()
     assert "<dt>Hamming</dt><dd>Share of image-label pairs that are wrong.</dd>" in text
     assert 'title="Share of image-label pairs that are wrong"' in text
