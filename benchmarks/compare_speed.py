@@ -187,7 +187,7 @@ def compare(old: str, new: str, rounds: int, chosen: Sequence[str]) -> tuple[Med
 
 
 def split(arguments: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
-    """Return the arguments before ``--`` and those behind it, which pytest gets; all benchmarks if they name no place."""
+    """Return the arguments before ``--`` and those behind it, which pytest gets; without a place: all of them."""
     cut = arguments.index("--") if "--" in arguments else len(arguments)
     own, chosen = arguments[:cut], list(arguments[cut + 1 :])
     return own, chosen if any(one.startswith("tests/") for one in chosen) else ["tests/benchmarks", *chosen]
