@@ -24,12 +24,14 @@ if TYPE_CHECKING:
         ScoreModel,
         SequenceModel,
         Series,
+        SetModel,
         StepNetwork,
         TrackedRun,
         TrackedTable,
         Tracker,
         TrackerRequest,
         TrackerSpec,
+        Validation,
     )
     from bench.data.images import ArrayImages, EncodedImages, FolderImages, MissingImages
     from bench.data.preprocess import preprocess
@@ -84,8 +86,8 @@ __version__ = "0.1.0"
 _HOMES = {
     "bench.contracts": (
         "Archive Backbone BackboneRequest BackboneSpec DatasetRequest DatasetSpec Metric ModelRequest ModelSpec "
-        "ScoreModel SequenceModel Series StepNetwork TrackedRun TrackedTable Tracker TrackerRequest "
-        "TrackerSpec"
+        "ScoreModel SequenceModel Series SetModel StepNetwork TrackedRun TrackedTable Tracker TrackerRequest "
+        "TrackerSpec Validation"
     ),
     "bench.data.images": "ArrayImages EncodedImages FolderImages MissingImages",
     "bench.data.preprocess": "preprocess",
@@ -159,6 +161,7 @@ __all__ = [
     "SearchOptions",
     "SequenceModel",
     "Series",
+    "SetModel",
     "Split",
     "StepNetwork",
     "StoreError",
@@ -170,6 +173,7 @@ __all__ = [
     "TrackerRequest",
     "TrackerSpec",
     "UsageError",
+    "Validation",
     "beam_search",
     "canonical_json",
     "compare",

@@ -16,7 +16,7 @@ from bench.contracts import Backbone, BackboneRequest, BackboneSpec, DatasetRequ
 from bench.data.fingerprint import fingerprint, truth_hash_of
 from bench.data.open import open_dataset
 from bench.data.splits import hold_out, subset, to_train_on
-from bench.errors import ModelError, NotRun, UsageError
+from bench.errors import DataError, ModelError, NotRun, UsageError
 from bench.evaluation import protocols
 from bench.guard import calling
 from bench.model.checks import check_backbone, check_model
@@ -89,11 +89,14 @@ def open_parts(plan: Plan) -> Parts:
 
 
 def build_backbone(plan: Plan) -> Backbone:
-    """Return the backbone as its plugin builds it; the last two stay built."""
+    """Return the backbone as its plugin builds it, with the engine of its features; the last two stay built."""
+    from bench.model.engine import choose
+
     request = plan.request
     options = tuple(plan.backbone_options.items())
     written = _written(request.weights)
-    return _cached_backbone(plan.backbone, options, request.weights, request.cache, plan.variant, written)
+    built = _cached_backbone(plan.backbone, options, request.weights, request.cache, plan.variant, written)
+    return choose(built, request.engine, request.device, request.cache / "features")
 
 
 def make_backbone(found: Found[BackboneSpec], request: BackboneRequest) -> Backbone:
@@ -147,6 +150,7 @@ def make_config(assembly: Assembly) -> dict[str, Any]:
             "dimensions": backbone.dimensions,
             "preprocessing": preprocessing,
             "finetune": plan.request.finetune,
+            "engine": backbone.engine,
         },
         "protocol": assembly.protocol.name,
         "device": plan.request.device,
@@ -301,4 +305,9 @@ def _cached_parts(
     parts = {"train": dataset.train, "validation": validation, "test": dataset.test}
     with calling(found.origin, "fingerprint", f"data set '{found.spec.name}'"):
         fingerprints = {part: fingerprint(split) for part, split in parts.items()}
+        if fingerprints["validation"] == fingerprints["test"]:
+            raise DataError(
+                f"{dataset.name}: its validation part is its test part, on which nothing may be chosen."
+                " Try: another test split, or none for validation"
+            )
     return Parts(dataset, fit, validation, fingerprints)

@@ -83,7 +83,7 @@ def host_code() -> dict[str, str]:
 def _computes(module: str) -> bool:
     if module.startswith("bench.system"):
         return module in COMPUTING_SYSTEM
-    return module.startswith("bench.") and module not in NOT_COMPUTING
+    return module.startswith("bench.") and module not in NOT_COMPUTING and not module.startswith("bench.contracts.")
 
 
 def _modules_of(build: Any) -> set[str]:

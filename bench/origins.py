@@ -57,6 +57,7 @@ def origins_of(
         "backbone.weights_hash": f"computed from the weights{weights_file}",
         "backbone.dimensions": built,
         "backbone.finetune": _typed_or_default(request, "finetune"),
+        "backbone.engine": "--engine" if request.engine != "auto" else "chosen for this backbone and device",
         "protocol": "--protocol" if request.protocol else dataset_default,
         "device": _typed_or_default(request, "device"),
         "seed": _typed_or_default(request, "seed"),

@@ -23,8 +23,8 @@ import torchvision
 
 from bench import plugins
 from bench.errors import BenchError
-from bench.exported.engine import choose_device, open_session
-from bench.exported.onnx_files import to_fp16, write_onnx
+from bench.onnx.files import to_fp16, write_onnx
+from bench.onnx.sessions import choose_device, open_session
 from bench.speed import workloads
 from bench.speed.decode import DecodeBench
 from bench.speed.spread import summarize

@@ -18,6 +18,7 @@ from bench.cli.options import (
     DataRoot,
     DatasetName,
     Device,
+    Engine,
     Finetune,
     Out,
     ProtocolName,
@@ -64,6 +65,7 @@ def compare(  # noqa: PLR0917 - the parser passes options by name
     out: Out = STORE,
     cache: Cache = None,
     device: Device = "cpu",
+    engine: Engine = "auto",
     track: Track = "",
     track_out: TrackOut = TRACKED,
     significance: Annotated[
