@@ -58,6 +58,12 @@ def speed(session: nox.Session) -> None:
 
 
 @nox.session(venv_backend="none")
+def summary(session: nox.Session) -> None:
+    """Print the table on top of docs/performance.md from what ``nox -s speed`` stored last, or from a named file."""
+    session.run("python", "-P", "benchmarks/summary.py", *session.posargs)
+
+
+@nox.session(venv_backend="none")
 def compare_speed(session: nox.Session) -> None:
     """Compare two commits by interleaved rounds: ``nox -s compare_speed -- OLD NEW``; status 1 where NEW is slower."""
     session.run("python", "benchmarks/compare_speed.py", *session.posargs)

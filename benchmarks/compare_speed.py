@@ -4,6 +4,7 @@ Both are checked out beside each other, each with a kernel built from its own so
 alternately on the one and on the other, in processes of their own. "slower" or "faster" is said of a benchmark only
 where a rank test of the rounds' medians does (Mann-Whitney, two-sided, Holm's correction for the number of benchmarks)
 and the medians lie at least ``--least`` apart. Exit status: 0, nothing is slower; 1, something is; 2, not compared.
+What stands behind a further ``--`` goes to pytest: ``OLD NEW -- tests/benchmarks/test_metrics.py -k bench``.
 """
 
 from __future__ import annotations
@@ -148,7 +149,7 @@ def measure(tree: Path, own: Path, chosen: Sequence[str]) -> dict[str, float]:
     file = own / "round.json"
     file.unlink(missing_ok=True)
     command = [sys.executable, "-P", "-m", "pytest", "-q", "-p", "no:cacheprovider", "--benchmark-only"]
-    options = [f"--benchmark-json={file}", f"--rootdir={tree}", *(chosen or ["tests/benchmarks"])]
+    options = [f"--benchmark-json={file}", f"--rootdir={tree}", *chosen]
     done = subprocess.run([*command, *options], env=variables(tree, own), cwd=tree, capture_output=True, check=False)
     # An empty file, too, is of a round in which nothing ran.
     if not file.exists() or not file.stat().st_size:
@@ -185,6 +186,13 @@ def compare(old: str, new: str, rounds: int, chosen: Sequence[str]) -> tuple[Med
     return found["a"], found["b"]
 
 
+def split(arguments: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
+    """Return the arguments before ``--`` and those behind it, which pytest gets; without a place: all of them."""
+    cut = arguments.index("--") if "--" in arguments else len(arguments)
+    own, chosen = arguments[:cut], list(arguments[cut + 1 :])
+    return own, chosen if any(one.startswith("tests/") for one in chosen) else ["tests/benchmarks", *chosen]
+
+
 def shown(found: Sequence[Verdict]) -> str:
     """Return the table of ``found``."""
     lines = [f"{'OLD ms':>12}{'NEW ms':>12}{'NEW/OLD':>9}{'p':>9}  {'':<7} benchmark"]
@@ -200,13 +208,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("old", help="a commit, as git names it")
     parser.add_argument("new", help="a commit; . is the working tree")
-    parser.add_argument("chosen", nargs="*", help="files, tests or options for pytest, behind --; all if not given")
     parser.add_argument("--rounds", type=int, default=8, help="processes for each commit (default: 8)")
     parser.add_argument("--least", type=float, default=0.02, help="smallest relative difference told (default: 0.02)")
     parser.add_argument("--json", type=Path, default=STORE / "compare_speed.json", help="where all rounds are stored")
-    given = parser.parse_args(arguments)
+    own, chosen = split(sys.argv[1:] if arguments is None else arguments)
+    given = parser.parse_args(own)
     try:
-        old, new = compare(given.old, given.new, given.rounds, given.chosen)
+        old, new = compare(given.old, given.new, given.rounds, chosen)
         found = verdicts(old, new, least=given.least)
         if not found:
             raise NotComparedError("no benchmark ran on both commits")

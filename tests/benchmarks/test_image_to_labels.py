@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 import torchvision
-from bench.exported.onnx_files import write_onnx
 
 from bench import plugins
-from bench.exported.engine import open_session
+from bench.onnx.files import write_onnx
+from bench.onnx.sessions import open_session
 from bench.records import SearchOptions
 from bench.speed import workloads
 from bench.speed.decode import DecodeBench

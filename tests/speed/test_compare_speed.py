@@ -75,6 +75,12 @@ def test_the_exit_status_and_the_stored_rounds_say_what_was_found(tool, tmp_path
     assert len(stored["verdicts"]) == 20
 
 
+def test_what_stands_behind_two_dashes_goes_to_pytest(tool):
+    assert tool.split(["OLD", "NEW"]) == (["OLD", "NEW"], ["tests/benchmarks"])
+    assert tool.split(["OLD", "NEW", "--", "-k", "bench"]) == (["OLD", "NEW"], ["tests/benchmarks", "-k", "bench"])
+    assert tool.split(["OLD", "NEW", "--", "tests/a.py"])[1] == ["tests/a.py"]
+
+
 def test_what_cannot_be_compared_is_one_line_and_status_2(tool, capsys):
     assert tool.main(["no-such-commit", "HEAD"]) == 2
     printed = capsys.readouterr().err

@@ -109,6 +109,14 @@ def test_a_cache_that_cannot_be_written_costs_a_word(stored_run, tmp_path, capsy
     assert "nothing is kept in" in capsys.readouterr().err
 
 
+def test_what_another_version_sealed_in_another_form_is_drawn_anew(stored_run, tmp_path, drawn, monkeypatch):
+    outcome = stored_run("bce").read_outcome()
+    monkeypatch.setattr(resamples, "_packed", lambda _: b"another form")
+    first, again = (kept_in(tmp_path)(outcome, 20) for _ in range(2))
+    assert len(drawn) == 2
+    assert_equal(first, again)
+
+
 def test_a_run_folder_is_left_as_it_is(stored_run, tmp_path):
     folder = stored_run("bce")
     before = {path: path.read_bytes() for path in folder.path.rglob("*") if path.is_file()}
