@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from bench.contracts import (
         Archive,
+        ArrayModel,
         Backbone,
         BackboneRequest,
         BackboneSpec,
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from bench.evaluation.evaluation import Evaluation
     from bench.exported.predict import Labelled
     from bench.hookspecs import hookimpl
+    from bench.model.estimators import estimator_model
     from bench.notebook.labelling import predict
     from bench.notebook.measuring import measure
     from bench.notebook.running import compare, run
@@ -85,8 +87,8 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "bench.contracts": (
-        "Archive Backbone BackboneRequest BackboneSpec DatasetRequest DatasetSpec Metric ModelRequest ModelSpec "
-        "ScoreModel SequenceModel Series SetModel StepNetwork TrackedRun TrackedTable Tracker TrackerRequest "
+        "Archive ArrayModel Backbone BackboneRequest BackboneSpec DatasetRequest DatasetSpec Metric ModelRequest "
+        "ModelSpec ScoreModel SequenceModel Series SetModel StepNetwork TrackedRun TrackedTable Tracker TrackerRequest "
         "TrackerSpec Validation"
     ),
     "bench.data.images": "ArrayImages EncodedImages FolderImages MissingImages",
@@ -97,6 +99,7 @@ _HOMES = {
     "bench.evaluation.evaluation": "Evaluation",
     "bench.exported.predict": "Labelled",
     "bench.hookspecs": "hookimpl",
+    "bench.model.estimators": "estimator_model",
     "bench.notebook.labelling": "predict",
     "bench.notebook.measuring": "measure",
     "bench.notebook.running": "compare run",
@@ -122,6 +125,7 @@ __all__ = [
     "Activation",
     "Archive",
     "ArrayImages",
+    "ArrayModel",
     "Backbone",
     "BackboneRequest",
     "BackboneSpec",
@@ -179,6 +183,7 @@ __all__ = [
     "compare",
     "deterministic",
     "digest",
+    "estimator_model",
     "hookimpl",
     "kept",
     "markdown_table",

@@ -16,7 +16,7 @@ from bench.contracts import Backbone, BackboneRequest, BackboneSpec, DatasetRequ
 from bench.data.fingerprint import fingerprint, truth_hash_of
 from bench.data.open import open_dataset
 from bench.data.splits import hold_out, subset, to_train_on
-from bench.errors import DataError, ModelError, NotRun, UsageError
+from bench.errors import DataError, ModelError, NotRun, PluginError, UsageError
 from bench.evaluation import protocols
 from bench.guard import calling
 from bench.model.checks import check_backbone, check_model
@@ -74,9 +74,13 @@ class Assembly:
         truth, _ = self.to_train_on
         counts = tuple(int(count) for count in truth.sum(axis=0))
         request = ModelRequest(plan.model_options, backbone.dimensions, fit.labels, counts, plan.request.seed)
+        from bench.model.arrays import ArrayModule, as_module
+
         with calling(plan.model.origin, "build model", f"model '{plan.model.spec.name}'", seed=plan.request.seed):
-            model = plan.model.spec.build(request)
+            model = as_module(plan.model.spec.build(request))
             check_model(model, plan.model.spec.kind)
+            if isinstance(model, ArrayModule) and plan.model.spec.training is not None:
+                raise PluginError("a model of arrays has no gradient training. Try: training=None in its ModelSpec")
         return model
 
 

@@ -12,6 +12,7 @@ from bench.contracts.backbones import Backbone, BackboneRequest, BackboneSpec
 from bench.contracts.datasets import Archive, DatasetRequest, DatasetSpec
 from bench.contracts.metrics import Direction, Metric
 from bench.contracts.models import (
+    ArrayModel,
     ModelKind,
     ModelRequest,
     ModelSpec,
@@ -34,6 +35,7 @@ __all__ = [
     "SELECTING",
     "TRAINING_OPTIONS",
     "Archive",
+    "ArrayModel",
     "Backbone",
     "BackboneRequest",
     "BackboneSpec",

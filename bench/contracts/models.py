@@ -12,6 +12,7 @@ from bench.options import Option, OptionValue
 
 if TYPE_CHECKING:
     import torch
+    from numpy.typing import NDArray
 
     from bench.records import Activation, BoolArray, FloatArray, ScoreKind
 
@@ -101,6 +102,28 @@ class SetModel(ScoreModel, Protocol):
     """
 
     def label_sets(self, features: torch.Tensor, scores: torch.Tensor) -> torch.Tensor: ...
+
+
+@runtime_checkable
+class ArrayModel(Protocol):
+    """A model that is no torch module, of kind ``scores`` or ``sets``: arrays in, arrays out.
+
+    ``fit``: (images, dimensions) features, (images, labels) bool truth, and ``ignore`` and ``validation`` where it
+    takes them, as of a ``ScoreModel``; its spec has ``training=None``. ``scores``: (n, dimensions) features ->
+    (n, labels) floats of kind ``score_kind``. ``state`` is all that ``fit`` found, as arrays of numbers, which are
+    stored as safetensors; ``load_state`` takes it into a model just built. For kind ``sets`` there is
+    ``label_sets(features, scores)``, (n, labels) bool.
+    ``to_export(opset)``, where there is one, returns what computes the same: a torch module with the same methods, or
+    an ``onnx.ModelProto`` of that opset from ``features`` to ``scores`` (and ``label_sets``). What it raises, or that
+    there is none, is the reason why the model is not exported.
+    """
+
+    score_kind: ScoreKind
+
+    def fit(self, features: FloatArray, truth: BoolArray) -> None: ...
+    def scores(self, features: FloatArray) -> FloatArray: ...
+    def state(self) -> Mapping[str, NDArray[Any]]: ...
+    def load_state(self, state: Mapping[str, NDArray[Any]]) -> None: ...
 
 
 @runtime_checkable

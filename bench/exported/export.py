@@ -8,17 +8,20 @@ from typing import Any
 import numpy as np
 
 from bench.contracts import ModelKind
-from bench.errors import ModelError
+from bench.errors import ModelError, NotRun
 from bench.exported.engine import Encoder, OnnxStepNetwork
 from bench.exported.manifest import Check
 from bench.exported.model_folder import DECODER, ENCODER, KEY, PIXELS, STEP, Description
-from bench.exported.onnx_files import to_fp16, write_onnx
+from bench.exported.onnx_files import append, to_fp16, write_onnx
 from bench.exported.stored import BATCHES, DEFAULT_BATCH, OTHER_SETS, relative
 from bench.records import BoolArray, FloatArray
 from bench.system.files import atomic_path
 
 TOLERANCE = {"fp32": 1e-4, "fp16": 2e-2}
 """Largest difference between ONNX Runtime and torch, relative to the largest magnitude of the output."""
+
+OPSET = 18
+"""Version of ONNX's operators in what a model of arrays is exported to: it must be that of the network before it."""
 
 MOST_PREFIXES = 20_000
 """Prefixes computed beforehand and stored with the model: the most frequent ones of the training sequences."""
@@ -49,7 +52,13 @@ def export(
     encoder = _encoder(backbone, model, description.kind).eval()
     size, outputs = description.preprocessing.size, description.outputs
     metadata = {KEY: description.to_json()}
-    write_onnx(encoder, (torch.zeros(2, 3, size, size),), ["pixels"], outputs, folder / ENCODER, metadata)
+    pixels, form = (torch.zeros(2, 3, size, size),), exported_form(model)
+    if isinstance(form, torch.nn.Module):
+        written = encoder if form is model else _encoder(backbone, form, description.kind).eval()
+        write_onnx(written, pixels, ["pixels"], outputs, folder / ENCODER, metadata)
+    else:
+        write_onnx(backbone, pixels, ["pixels"], ["features"], folder / ENCODER, opset=OPSET)
+        append(folder / ENCODER, form, metadata)
     start_states = export_step(model, description, folder, dimensions) if sequence else None
     if description.precision == "fp16":
         to_fp16(folder / ENCODER)
@@ -61,6 +70,23 @@ def export(
     with atomic_path(folder / PIXELS) as temporary:
         with_preprocessing(folder / ENCODER, temporary, description.preprocessing)
     return checks
+
+
+def exported_form(model: Any) -> Any:
+    """Return what of ``model`` can be written: a torch module, or ONNX from its features to its scores.
+
+    Raises ``ModelError`` with the reason where there is no such thing.
+    """
+    from bench.model.arrays import ArrayModule
+
+    if not isinstance(model, ArrayModule):
+        return model
+    if not hasattr(model.model, "to_export"):
+        raise ModelError("this model cannot be exported: it has no to_export. See: bench.ArrayModel")
+    try:
+        return model.model.to_export(OPSET)
+    except NotRun as error:
+        raise ModelError(f"this model cannot be exported: {error}") from error
 
 
 def export_step(model: Any, description: Description, folder: Path, dimensions: int) -> FloatArray:

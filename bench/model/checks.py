@@ -40,7 +40,9 @@ def check_model(model: Any, kind: str) -> None:
     import torch
 
     if not isinstance(model, torch.nn.Module):
-        raise PluginError(f"build returned a {type(model).__name__}, must return a torch.nn.Module")
+        raise PluginError(
+            f"build returned a {type(model).__name__}, must return a torch.nn.Module or a bench.ArrayModel"
+        )
     lacking = [name for name in NEEDED[kind] if not hasattr(model, name)]
     if lacking:
         raise PluginError(f"a model of kind '{kind}' without {', '.join(lacking)}. See: bench.contracts")
