@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from bench.contracts import (
+        MAP_OPTION,
         Archive,
         ArrayModel,
         Backbone,
@@ -87,9 +88,9 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "bench.contracts": (
-        "Archive ArrayModel Backbone BackboneRequest BackboneSpec DatasetRequest DatasetSpec Metric ModelRequest "
-        "ModelSpec ScoreModel SequenceModel Series SetModel StepNetwork TrackedRun TrackedTable Tracker TrackerRequest "
-        "TrackerSpec Validation"
+        "Archive ArrayModel Backbone BackboneRequest BackboneSpec DatasetRequest DatasetSpec MAP_OPTION Metric "
+        "ModelRequest ModelSpec ScoreModel SequenceModel Series SetModel StepNetwork TrackedRun TrackedTable Tracker "
+        "TrackerRequest TrackerSpec Validation"
     ),
     "bench.data.images": "ArrayImages EncodedImages FolderImages MissingImages",
     "bench.data.preprocess": "preprocess",
@@ -122,6 +123,7 @@ _HOMES = {
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
 
 __all__ = [
+    "MAP_OPTION",
     "Activation",
     "Archive",
     "ArrayImages",

@@ -12,7 +12,15 @@ from typing import Any
 import bench
 from bench import plugins
 from bench.code import host_code, plugin_code
-from bench.contracts import Backbone, BackboneRequest, BackboneSpec, DatasetRequest, DatasetSpec, ModelRequest
+from bench.contracts import (
+    MAP_OPTION,
+    Backbone,
+    BackboneRequest,
+    BackboneSpec,
+    DatasetRequest,
+    DatasetSpec,
+    ModelRequest,
+)
 from bench.data.fingerprint import fingerprint, truth_hash_of
 from bench.data.open import open_dataset
 from bench.data.splits import hold_out, subset, to_train_on
@@ -73,7 +81,9 @@ class Assembly:
         fit, plan = self.parts.fit, self.plan
         truth, _ = self.to_train_on
         counts = tuple(int(count) for count in truth.sum(axis=0))
-        request = ModelRequest(plan.model_options, backbone.dimensions, fit.labels, counts, plan.request.seed)
+        request = ModelRequest(
+            plan.model_options, backbone.dimensions, fit.labels, counts, plan.request.seed, backbone.feature_map
+        )
         from bench.model.arrays import ArrayModule, as_module
 
         with calling(plan.model.origin, "build model", f"model '{plan.model.spec.name}'", seed=plan.request.seed):
@@ -104,7 +114,7 @@ def make_backbone(found: Found[BackboneSpec], request: BackboneRequest) -> Backb
     """Return the backbone that the plugin builds of ``request``, looked at. Raises ``BenchError`` naming the plugin."""
     with calling(found.origin, "build backbone", f"backbone '{found.spec.name}'", seed=0):
         backbone = found.spec.build(request)
-        check_backbone(backbone)
+        check_backbone(backbone, maps=request.options.get(MAP_OPTION.name) == "map")
     return backbone
 
 
@@ -151,7 +161,8 @@ def make_config(assembly: Assembly) -> dict[str, Any]:
             "dimensions": backbone.dimensions,
             "preprocessing": preprocessing,
             "finetune": plan.request.finetune,
-        },
+        }
+        | ({} if backbone.feature_map is None else {"feature_map": list(backbone.feature_map)}),
         "protocol": assembly.protocol.name,
         "device": plan.request.device,
         "seed": plan.request.seed,

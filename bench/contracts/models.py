@@ -19,13 +19,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ModelRequest:
-    """What a model is built from. ``label_counts`` is how often each label occurs in the training part."""
+    """What a model is built from. ``label_counts`` is how often each label occurs in the training part.
+
+    ``feature_map`` is (channels, height, width) for a model that takes maps, whose ``dimensions`` are the channels.
+    """
 
     options: Mapping[str, OptionValue]
     dimensions: int
     labels: tuple[str, ...]
     label_counts: tuple[int, ...]
     seed: int
+    feature_map: tuple[int, int, int] | None = None
 
 
 ModelKind = Literal["scores", "sets", "sequence"]
@@ -40,6 +44,8 @@ class ModelSpec:
     of its own (``SetModel``). ``kind="sequence"``: label sequences, found by beam search.
     ``training`` overrides defaults of ``TRAINING_OPTIONS``; ``None`` means the model has a ``fit`` of its own and
     no gradient training: it takes ``FITTING_OPTIONS`` alone.
+    ``feature_maps``: wherever others take (n, dimensions) features, this one takes (n, channels, height, width):
+    float32 tensors, and in ``fit`` a float16 array, which is memory-mapped and may be larger than memory.
     """
 
     name: str
@@ -50,6 +56,7 @@ class ModelSpec:
     training: Mapping[str, OptionValue] | None = field(default_factory=dict)
     row: str = ""
     source: str = ""
+    feature_maps: bool = False
 
     def __post_init__(self) -> None:
         known = {option.name for option in TRAINING_OPTIONS}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import time
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ import numpy as np
 from bench.code import images_code
 from bench.contracts import Backbone
 from bench.data.loading import load
-from bench.errors import ModelError, PluginError, StoreError
+from bench.errors import ModelError, PluginError, StoreError, UsageError
 from bench.model.feature_file import FeatureFile, Writing
 from bench.records import Features, FloatArray, Parts, Split
 from bench.system.files import canonical_json, digest
@@ -26,6 +27,15 @@ from bench.system.sealed_files import read_sealed, write_sealed
 
 BLOCK = 512
 """Images in a block of the cached file. A process killed at any moment loses at most the block in flight."""
+
+MAP_BLOCK = 64
+"""The same of feature maps, each a hundred times as large."""
+
+MAP_LIMIT, MAP_GB = "BENCH_MAP_GB", 8.0
+"""Environment variable, and what it is unless set: the most that one part's feature maps may take, in GB."""
+
+LARGEST_HALF = 65504.0
+"""Largest number in half precision, in which maps are kept."""
 
 STALE = 7 * 24 * 3600
 """Seconds after which what a killed extraction left, and nobody went on with, is removed."""
@@ -48,9 +58,13 @@ def extract(
     computes them. Raises ``StoreError`` where the cache cannot be written.
     """
     key = feature_key(fingerprint, backbone, images_code(split.images))
-    file = FeatureFile(cache / f"{key}.npy", key, len(split), backbone.dimensions, BLOCK)
+    file = FeatureFile(
+        cache / f"{key}.npy", key, len(split), backbone.shape, MAP_BLOCK if backbone.feature_map else BLOCK
+    )
     values = file.open()
     if values is None:
+        if backbone.feature_map:
+            check_size(file, f"{split.dataset}/{split.name}", backbone.preprocessing.size)
         values = _compute(file, split, backbone, batch_size, device)
     return Features(split.ids, values, key)
 
@@ -66,8 +80,15 @@ class PartFeatures:
 
 def of_parts(parts: Parts, backbone: Backbone, cache: Path, *, device: str = "cpu") -> PartFeatures:
     """Return the features of a run's parts, from ``cache`` or computed now; a held-out part's are rows of train's."""
-    train = extract(parts.train, parts.fingerprints["train"], backbone, cache, device=device)
     held_out = parts.dataset.validation is None
+    if backbone.feature_map and held_out:
+        # Rows of maps are not copied out of a file, but computed apart: together they may not fit in memory.
+        def of_rows(part: Split) -> Features:
+            return extract(part, digest(parts.fingerprints["train"], *part.ids), backbone, cache, device=device)
+
+        test = extract(parts.test, parts.fingerprints["test"], backbone, cache, device=device)
+        return PartFeatures(of_rows(parts.fit), of_rows(parts.validation), test)
+    train = extract(parts.train, parts.fingerprints["train"], backbone, cache, device=device)
     validation = (
         _rows(train, parts.validation.ids)
         if held_out
@@ -75,6 +96,22 @@ def of_parts(parts: Parts, backbone: Backbone, cache: Path, *, device: str = "cp
     )
     test = extract(parts.test, parts.fingerprints["test"], backbone, cache, device=device)
     return PartFeatures(_rows(train, parts.fit.ids) if held_out else train, validation, test)
+
+
+def check_size(file: FeatureFile, split: str, side: int) -> None:
+    """Raise ``UsageError`` where the feature maps of ``split``, of pictures of ``side`` pixels, are too large."""
+    try:
+        most = float(os.environ.get(MAP_LIMIT, MAP_GB))
+    except ValueError:
+        raise UsageError(f"{MAP_LIMIT}: found '{os.environ[MAP_LIMIT]}', allowed: a number of GB") from None
+    size = file.size / 1e9
+    if size > most:
+        smaller = max(int(side * (most / size) ** 0.5) // 32 * 32, 32)
+        raise UsageError(
+            f"feature maps of {split}: {file.rows:,} of {' x '.join(map(str, file.shape))} in half precision are"
+            f" {size:.3g} GB, allowed: {most:g} GB."
+            f" Try: {MAP_LIMIT}={math.ceil(size)}, or --set backbone.size={smaller}"
+        )
 
 
 def check_rows_alone(backbone: Backbone, pixels: FloatArray, device: str = "cpu") -> None:
@@ -104,7 +141,7 @@ def feature_key(fingerprint: str, backbone: Backbone, images_code: str = "") -> 
     """Return the hash of all that the features of a split depend on; ``images_code`` is of a plugin that reads them."""
     code = [backbone.code, images_code]
     shaped_by = [backbone.name, backbone.architecture, backbone.weights_hash, asdict(backbone.preprocessing), code]
-    return digest(fingerprint, canonical_json(shaped_by))
+    return digest(fingerprint, canonical_json(shaped_by), *map(str, backbone.feature_map or ()))
 
 
 def speed(cache: Path, key: str) -> dict[str, float]:
@@ -206,10 +243,11 @@ def forward(backbone: Backbone, pixels: FloatArray, device: str = "cpu") -> Floa
     with torch.inference_mode():
         tensor = backbone.module(torch.from_numpy(pixels).to(device))
         values: FloatArray = tensor.to("cpu", torch.float32).numpy()
-    if values.shape != (len(pixels), backbone.dimensions):
-        raise ModelError(
-            f"backbone '{backbone.name}' gave features of shape {values.shape}, declared: {backbone.dimensions} each"
-        )
+    if values.shape != (len(pixels), *backbone.shape):
+        declared = backbone.feature_map or backbone.dimensions
+        raise ModelError(f"backbone '{backbone.name}' gave features of shape {values.shape}, declared: {declared} each")
+    if backbone.feature_map and np.abs(values).max(initial=0) > LARGEST_HALF:
+        raise ModelError(f"backbone '{backbone.name}' gave maps beyond half precision. Try: another backbone")
     if not np.isfinite(values).all():
         raise ModelError(
             f"backbone '{backbone.name}' gave features that are not finite. Are the weights the right ones?"
