@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from bench.contracts import (
     DatasetRequest,
     DatasetSpec,
     ModelRequest,
+    Protocol,
 )
 from bench.data.fingerprint import fingerprint, truth_hash_of
 from bench.data.open import open_dataset
@@ -35,7 +36,7 @@ from bench.records import BoolArray, Parts, RunRequest, SearchOptions
 from bench.show.tables import flatten
 from bench.store.run_folder import RunFolder
 from bench.store.stored import About
-from bench.system.files import canonical_json
+from bench.system.files import canonical_json, digest
 
 TOLD = 4
 """Most changed values that an error names."""
@@ -51,7 +52,7 @@ class Assembly:
     plan: Plan
     parts: Parts
     backbone: Backbone
-    protocol: protocols.Protocol
+    protocol: Protocol
 
     @property
     def sequence(self) -> bool:
@@ -127,7 +128,7 @@ def _written(weights: Path | None) -> tuple[tuple[str, int, int], ...]:
     return tuple((path.name, path.stat().st_mtime_ns, path.stat().st_size) for path in paths if path.is_file())
 
 
-def choose_protocol(plan: Plan, parts: Parts) -> protocols.Protocol:
+def choose_protocol(plan: Plan, parts: Parts) -> Protocol:
     """Return the protocol asked for, or the data set's. Raises ``UsageError`` where it does not fit the labels."""
     protocol = protocols.get(plan.request.protocol or parts.dataset.protocol)
     protocols.check(protocol, parts.dataset.labels)
@@ -140,10 +141,13 @@ def make_config(assembly: Assembly) -> dict[str, Any]:
     No path is in it, and no text that is only shown.
     """
     plan, parts, backbone = assembly.plan, assembly.parts, assembly.backbone
+    # Of a plugin's protocol the name says less than its choices, which an edit changes.
+    added = protocols.of_plugin(assembly.protocol)
+    choices = {"protocol": digest(canonical_json(asdict(assembly.protocol)))} if added else {}
     preprocessing = {name: getattr(backbone.preprocessing, name) for name in backbone.preprocessing.__slots__}
     return {
         "bench": bench.__version__,
-        "code": code_of(plan),
+        "code": code_of(plan) | choices,
         "model": describe(plan.model) | {"kind": plan.model.spec.kind, "options": plan.model_options},
         "training": plan.training | {"hold_out": 0.0 if parts.dataset.validation else HOLD_OUT},
         "search": plan.search,

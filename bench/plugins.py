@@ -13,11 +13,12 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
+from typing import Protocol as TypeProtocol
 
 import pluggy
 
-from bench import hookspecs
+from bench import contracts, hookspecs
 from bench.contracts import BackboneSpec, DatasetSpec, ModelSpec, TrackerSpec
 from bench.errors import BenchError, PluginError, UsageError, unknown
 from bench.guard import HOST, calling
@@ -30,7 +31,7 @@ NAME = re.compile(r"[\w+@][\w.+@-]*")
 """What users can type in a list with commas, behind a distribution and a colon, and as a folder of the store."""
 
 
-class Named(Protocol):
+class Named(TypeProtocol):
     """What every spec has: the name that users type."""
 
     @property
@@ -59,7 +60,15 @@ DATASETS = Kind("bench_datasets", DatasetSpec, "dataset")
 BACKBONES = Kind("bench_backbones", BackboneSpec, "backbone")
 TRACKERS = Kind("bench_trackers", TrackerSpec, "tracker")
 
-KINDS: tuple[Kind[Any], ...] = (MODELS, DATASETS, BACKBONES, TRACKERS)
+METRICS = Kind("bench_metrics", contracts.Metric, "metric")
+PROTOCOLS = Kind("bench_protocols", contracts.Protocol, "protocol")
+REPORT_SECTIONS = Kind("bench_report_sections", contracts.ReportSection, "report section")
+TABLE_FORMATS = Kind("bench_table_formats", contracts.TableFormat, "table format")
+
+KINDS: tuple[Kind[Any], ...] = (
+    *(MODELS, DATASETS, BACKBONES, TRACKERS),
+    *(METRICS, PROTOCOLS, REPORT_SECTIONS, TABLE_FORMATS),
+)
 """Every kind, in the order of ``bench list``. A new one is a hook, a spec and a row here."""
 
 
@@ -252,11 +261,6 @@ def _offers(plugin: object) -> list[tuple[Kind[Any], list[Any]]]:
     manager = pluggy.PluginManager(hookspecs.PROJECT)
     manager.add_hookspecs(hookspecs)
     manager.register(plugin)
-    try:
-        manager.check_pending()
-    except pluggy.PluginValidationError as error:
-        hooks = ", ".join(sorted(kind.hook for kind in KINDS))
-        raise PluginError(f"{error}; hooks are: {hooks}") from None
     if not manager.get_hookcallers(plugin):
         raise PluginError(f"no hook is implemented. Mark functions with @bench.hookimpl; see: {hookspecs.__name__}")
     return [(kind, _returned(getattr(manager.hook, kind.hook), kind.spec)) for kind in KINDS]

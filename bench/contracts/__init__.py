@@ -22,6 +22,8 @@ from bench.contracts.models import (
     StepNetwork,
     Validation,
 )
+from bench.contracts.protocols import ApKind, Protocol, ZeroDivision
+from bench.contracts.reports import ReportSection, TableFormat
 from bench.contracts.trackers import Series, TrackedRun, TrackedTable, Tracker, TrackerRequest, TrackerSpec
 from bench.contracts.training_options import FITTING_OPTIONS, SELECTING, TRAINING_OPTIONS
 
@@ -35,6 +37,7 @@ __all__ = [
     "SEARCH_OPTIONS",
     "SELECTING",
     "TRAINING_OPTIONS",
+    "ApKind",
     "Archive",
     "ArrayModel",
     "Backbone",
@@ -47,17 +50,21 @@ __all__ = [
     "ModelKind",
     "ModelRequest",
     "ModelSpec",
+    "Protocol",
+    "ReportSection",
     "ScoreModel",
     "SequenceModel",
     "Series",
     "SetModel",
     "StepNetwork",
+    "TableFormat",
     "TrackedRun",
     "TrackedTable",
     "Tracker",
     "TrackerRequest",
     "TrackerSpec",
     "Validation",
+    "ZeroDivision",
     "left_to_protocol",
 ]
 

@@ -57,6 +57,11 @@ class Metric:
             raise UsageError(f"metric '{self.name}': function and resampled must be callable")
 
     @property
+    def summary(self) -> str:
+        """Return what ``bench list`` says of it."""
+        return self.meaning
+
+    @property
     def heading(self) -> str:
         """Return what stands above its column."""
         return self.column or self.name

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from bench.contracts import Protocol
 from bench.errors import DataError
 from bench.evaluation import metric_table
 from bench.evaluation.bits import Mask
 from bench.evaluation.evaluation import Evaluation
-from bench.evaluation.protocols import Protocol, left_out, packed_from_scores
+from bench.evaluation.protocols import left_out, packed_from_scores
 from bench.records import LabelSets, Measures, Scores
 
 

@@ -6,12 +6,11 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from bench.contracts import Validation
+from bench.contracts import Protocol, Validation
 from bench.decode.decoder import decode
 from bench.evaluation import metric_table, protocols
 from bench.evaluation.evaluation import Evaluation
 from bench.evaluation.metrics import Counts
-from bench.evaluation.protocols import Protocol
 from bench.model import networks
 from bench.records import Features, Prediction, Scores, SearchOptions, Split
 

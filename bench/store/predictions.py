@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.contracts import Protocol
 from bench.decode.search import FIRST_STEP_WEIGHT
 from bench.evaluation import protocols
 from bench.evaluation.bits import BitMatrix, row_blocks
-from bench.evaluation.protocols import Protocol
 from bench.records import BoolArray, FloatArray, LabelSets, Scores, SearchOptions
 
 SLACK = 1e-3
