@@ -64,6 +64,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "list_plugins",
         "List models, data sets, backbones and trackers, and where they come from.",
     ),
+    "plugin": ("bench.cli.commands.plugin", "plugin", "List, check and begin plugins."),
     "protocols": (
         "bench.cli.commands.protocols",
         "protocols",
@@ -151,6 +152,7 @@ def _print_version(asked: bool) -> None:
 @app.callback(invoke_without_command=True)
 def bench_command(
     ctx: typer.Context,
+    *,
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
@@ -158,6 +160,11 @@ def bench_command(
     without: Annotated[
         str, typer.Option("--without", metavar="NAMES", help="Comma-separated plugin distributions to leave out.")
     ] = "",
+    plugin: Annotated[
+        list[str] | None,
+        typer.Option("--plugin", metavar="FILE", help="A plugin that is one Python file; may stand several times."),
+    ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="A plugin that cannot be loaded is an error.")] = False,
     debug: Annotated[
         bool, typer.Option(DEBUG, help="Print where in the code an error arose; before or behind any command.")
     ] = False,
@@ -167,9 +174,18 @@ def bench_command(
         from bench.system.progress import QUIET_VARIABLE
 
         os.environ[QUIET_VARIABLE] = "1"
-    if without:
-        from bench.plugins import BLOCK_VARIABLE
+    if plugin:
+        from bench import plugin_files
 
+        plugin_files.add(plugin)
+    if strict:
+        from bench.plugins import STRICT_VARIABLE
+
+        os.environ[STRICT_VARIABLE] = "1"
+    if without:
+        from bench.plugins import BLOCK_VARIABLE, refuse_unknown
+
+        refuse_unknown(filter(None, without.split(",")))
         os.environ[BLOCK_VARIABLE] = without
     if ctx.invoked_subcommand is None:
         put_raw(f"{ctx.get_help()}\n")
