@@ -50,6 +50,25 @@ def tests(session: nox.Session) -> None:
     session.run("pytest", "-q", "--slow", "--durations=10", *session.posargs)
 
 
+@nox.session(venv_backend="none")
+def speed(session: nox.Session) -> None:
+    """Run the benchmarks, stored under .benchmarks; ``nox -s speed -- tests/benchmarks/test_encode.py`` runs a part."""
+    stored = ("--benchmark-autosave", "--benchmark-columns=median,iqr,rounds")
+    session.run("pytest", "-q", "--benchmark-only", *stored, *(session.posargs or ["tests/benchmarks"]))
+
+
+@nox.session(venv_backend="none")
+def summary(session: nox.Session) -> None:
+    """Print the table on top of docs/performance.md from what ``nox -s speed`` stored last, or from a named file."""
+    session.run("python", "-P", "benchmarks/summary.py", *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def compare_speed(session: nox.Session) -> None:
+    """Compare two commits by interleaved rounds: ``nox -s compare_speed -- OLD NEW``; status 1 where NEW is slower."""
+    session.run("python", "benchmarks/compare_speed.py", *session.posargs)
+
+
 @nox.session
 def lint(session: nox.Session) -> None:
     """Check the style of Python and C++; nothing is changed."""

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from bench.contracts import (
+        MAP_OPTION,
         Archive,
+        ArrayModel,
         Backbone,
         BackboneRequest,
         BackboneSpec,
@@ -24,12 +26,14 @@ if TYPE_CHECKING:
         ScoreModel,
         SequenceModel,
         Series,
+        SetModel,
         StepNetwork,
         TrackedRun,
         TrackedTable,
         Tracker,
         TrackerRequest,
         TrackerSpec,
+        Validation,
     )
     from bench.data.images import ArrayImages, EncodedImages, FolderImages, MissingImages
     from bench.data.preprocess import preprocess
@@ -49,6 +53,7 @@ if TYPE_CHECKING:
     from bench.evaluation.evaluation import Evaluation
     from bench.exported.predict import Labelled
     from bench.hookspecs import hookimpl
+    from bench.model.estimators import estimator_model
     from bench.notebook.labelling import predict
     from bench.notebook.measuring import measure
     from bench.notebook.running import compare, run
@@ -76,6 +81,7 @@ if TYPE_CHECKING:
     from bench.show.markdown import markdown_table
     from bench.system.deterministic import deterministic
     from bench.system.files import canonical_json, digest, write_atomic
+    from bench.system.lazy import lazy_import
     from bench.system.progress import progress_bar, progress_shown
     from bench.system.sealed_files import kept
 
@@ -83,9 +89,9 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "bench.contracts": (
-        "Archive Backbone BackboneRequest BackboneSpec DatasetRequest DatasetSpec Metric ModelRequest ModelSpec "
-        "ScoreModel SequenceModel Series StepNetwork TrackedRun TrackedTable Tracker TrackerRequest "
-        "TrackerSpec"
+        "Archive ArrayModel Backbone BackboneRequest BackboneSpec DatasetRequest DatasetSpec MAP_OPTION Metric "
+        "ModelRequest ModelSpec ScoreModel SequenceModel Series SetModel StepNetwork TrackedRun TrackedTable Tracker "
+        "TrackerRequest TrackerSpec Validation"
     ),
     "bench.data.images": "ArrayImages EncodedImages FolderImages MissingImages",
     "bench.data.preprocess": "preprocess",
@@ -95,6 +101,7 @@ _HOMES = {
     "bench.evaluation.evaluation": "Evaluation",
     "bench.exported.predict": "Labelled",
     "bench.hookspecs": "hookimpl",
+    "bench.model.estimators": "estimator_model",
     "bench.notebook.labelling": "predict",
     "bench.notebook.measuring": "measure",
     "bench.notebook.running": "compare run",
@@ -110,6 +117,7 @@ _HOMES = {
     "bench.system.deterministic": "deterministic",
     "bench.system.files": "canonical_json digest write_atomic",
     "bench.system.progress": "progress_bar progress_shown",
+    "bench.system.lazy": "lazy_import",
     "bench.system.sealed_files": "kept",
 }
 """Module -> the public names it holds, imported when the first of them is used."""
@@ -117,9 +125,11 @@ _HOMES = {
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
 
 __all__ = [
+    "MAP_OPTION",
     "Activation",
     "Archive",
     "ArrayImages",
+    "ArrayModel",
     "Backbone",
     "BackboneRequest",
     "BackboneSpec",
@@ -159,6 +169,7 @@ __all__ = [
     "SearchOptions",
     "SequenceModel",
     "Series",
+    "SetModel",
     "Split",
     "StepNetwork",
     "StoreError",
@@ -170,13 +181,16 @@ __all__ = [
     "TrackerRequest",
     "TrackerSpec",
     "UsageError",
+    "Validation",
     "beam_search",
     "canonical_json",
     "compare",
     "deterministic",
     "digest",
+    "estimator_model",
     "hookimpl",
     "kept",
+    "lazy_import",
     "markdown_table",
     "measure",
     "narrow",

@@ -12,11 +12,19 @@ from typing import Any
 import bench
 from bench import plugins
 from bench.code import host_code, plugin_code
-from bench.contracts import Backbone, BackboneRequest, BackboneSpec, DatasetRequest, DatasetSpec, ModelRequest
+from bench.contracts import (
+    MAP_OPTION,
+    Backbone,
+    BackboneRequest,
+    BackboneSpec,
+    DatasetRequest,
+    DatasetSpec,
+    ModelRequest,
+)
 from bench.data.fingerprint import fingerprint, truth_hash_of
 from bench.data.open import open_dataset
 from bench.data.splits import hold_out, subset, to_train_on
-from bench.errors import ModelError, NotRun, UsageError
+from bench.errors import DataError, ModelError, NotRun, PluginError, UsageError
 from bench.evaluation import protocols
 from bench.guard import calling
 from bench.model.checks import check_backbone, check_model
@@ -73,10 +81,16 @@ class Assembly:
         fit, plan = self.parts.fit, self.plan
         truth, _ = self.to_train_on
         counts = tuple(int(count) for count in truth.sum(axis=0))
-        request = ModelRequest(plan.model_options, backbone.dimensions, fit.labels, counts, plan.request.seed)
+        request = ModelRequest(
+            plan.model_options, backbone.dimensions, fit.labels, counts, plan.request.seed, backbone.feature_map
+        )
+        from bench.model.arrays import ArrayModule, as_module
+
         with calling(plan.model.origin, "build model", f"model '{plan.model.spec.name}'", seed=plan.request.seed):
-            model = plan.model.spec.build(request)
+            model = as_module(plan.model.spec.build(request))
             check_model(model, plan.model.spec.kind)
+            if isinstance(model, ArrayModule) and plan.model.spec.training is not None:
+                raise PluginError("a model of arrays has no gradient training. Try: training=None in its ModelSpec")
         return model
 
 
@@ -89,18 +103,21 @@ def open_parts(plan: Plan) -> Parts:
 
 
 def build_backbone(plan: Plan) -> Backbone:
-    """Return the backbone as its plugin builds it; the last two stay built."""
+    """Return the backbone as its plugin builds it, with the engine of its features; the last two stay built."""
+    from bench.model.engine import choose
+
     request = plan.request
     options = tuple(plan.backbone_options.items())
     written = _written(request.weights)
-    return _cached_backbone(plan.backbone, options, request.weights, request.cache, plan.variant, written)
+    built = _cached_backbone(plan.backbone, options, request.weights, request.cache, plan.variant, written)
+    return choose(built, request.engine, request.device, request.cache / "features")
 
 
 def make_backbone(found: Found[BackboneSpec], request: BackboneRequest) -> Backbone:
     """Return the backbone that the plugin builds of ``request``, looked at. Raises ``BenchError`` naming the plugin."""
     with calling(found.origin, "build backbone", f"backbone '{found.spec.name}'", seed=0):
         backbone = found.spec.build(request)
-        check_backbone(backbone)
+        check_backbone(backbone, maps=request.options.get(MAP_OPTION.name) == "map")
     return backbone
 
 
@@ -147,7 +164,9 @@ def make_config(assembly: Assembly) -> dict[str, Any]:
             "dimensions": backbone.dimensions,
             "preprocessing": preprocessing,
             "finetune": plan.request.finetune,
-        },
+            "engine": backbone.engine,
+        }
+        | ({} if backbone.feature_map is None else {"feature_map": list(backbone.feature_map)}),
         "protocol": assembly.protocol.name,
         "device": plan.request.device,
         "seed": plan.request.seed,
@@ -301,4 +320,9 @@ def _cached_parts(
     parts = {"train": dataset.train, "validation": validation, "test": dataset.test}
     with calling(found.origin, "fingerprint", f"data set '{found.spec.name}'"):
         fingerprints = {part: fingerprint(split) for part, split in parts.items()}
+        if fingerprints["validation"] == fingerprints["test"]:
+            raise DataError(
+                f"{dataset.name}: its validation part is its test part, on which nothing may be chosen."
+                " Try: another test split, or none for validation"
+            )
     return Parts(dataset, fit, validation, fingerprints)

@@ -23,7 +23,14 @@ from bench.system.source import UNKNOWN, code_hash, file_of
 
 HOST: dict[str, tuple[str, ...]] = {
     "features": ("bench.model.features", "bench.data.images", "bench.data.preprocess", "bench.data.loading"),
-    "training": ("bench.model.train", "bench.model.finetune", "bench.model.predict", "bench.data.splits"),
+    "training": (
+        "bench.model.train",
+        "bench.model.arrays",
+        "bench.model.estimators",
+        "bench.model.finetune",
+        "bench.model.predict",
+        "bench.data.splits",
+    ),
     "decoding": ("bench.decode.decoder", "bench.decode.search"),
 }
 """What computes a run's predictions, by part; a part is its modules and all that they lead to within ``bench``."""
@@ -90,6 +97,15 @@ def _lies_in(package: str, folders: Collection[Path]) -> bool:
     return (place.parent.parent if place.name == "__init__.py" else place.parent) in folders
 
 
+def resampling_code() -> str:
+    """Return the hash of the code that resamples metrics, ``unknown`` where a metric's has no source."""
+    from bench.evaluation import metric_table
+
+    resampled = {name: metric.resampled for name, metric in metric_table.by_name().items() if metric.resampled}
+    roots = {"bench.evaluation.bootstrap", *(function.__module__ for function in resampled.values())}
+    return code_hash(sorted(roots), lambda name: name.startswith("bench.evaluation"), sorted(resampled))
+
+
 @cache
 def host_code() -> dict[str, str]:
     """Return the hash of each of the host's parts. That of decoding holds the compiled kernel's sources."""
@@ -102,7 +118,7 @@ def host_code() -> dict[str, str]:
 def _computes(module: str) -> bool:
     if module.startswith("bench.system"):
         return module in COMPUTING_SYSTEM
-    return module.startswith("bench.") and module not in NOT_COMPUTING
+    return module.startswith("bench.") and module not in NOT_COMPUTING and not module.startswith("bench.contracts.")
 
 
 def _modules_of(build: Any) -> set[str]:

@@ -174,7 +174,7 @@ def _train(
 ) -> None:
     """Leave ``model`` with the weights of this run, trained now or before."""
     from bench.model import checks, train
-    from bench.model.predict import validator
+    from bench.model.predict import validation_part
 
     plan, parts = assembly.plan, assembly.parts
     if folder.has("weights"):
@@ -185,6 +185,7 @@ def _train(
         return
     search, labels, checkpoint = assembly.search, len(parts.fit.labels), folder.path / CHECKPOINT
     truth, ignore = assembly.to_train_on
+    held_out = validation_part(parts.validation, extracted.validation, assembly.protocol, search, assembly.select_by)
     with clock.stage("train"), _calling(plan.model, "train", "model", plan.request.seed):
         if train.gradient_trained(plan.training) and not hasattr(model, "fit"):
             # What a fit makes of a model cannot be known before; of the others, a wrong shape is known at once.
@@ -194,10 +195,11 @@ def _train(
             plan.training,
             extracted.fit,
             truth,
-            validator(parts.validation, extracted.validation, assembly.protocol, search, assembly.select_by),
+            held_out.score,
             name=plan.model.spec.name,
             seed=plan.request.seed,
             ignore=ignore,
+            validation=held_out,
             checkpoint=checkpoint,
             device=plan.request.device,
         )

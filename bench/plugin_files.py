@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -71,13 +72,26 @@ def named() -> list[PluginFile]:
     return [PluginFile(name) for name in dict.fromkeys(filter(None, os.environ.get(VARIABLE, "").split(os.pathsep)))]
 
 
-def add(paths: list[str]) -> None:
+def add(paths: Iterable[str]) -> None:
     """Add files to ``BENCH_PLUGINS``, for this process and its children. Raises ``UsageError`` for what is no file."""
+    known = [file.name for file in named()]
     for path in paths:
         if fault := fault_of(path):
             raise UsageError(f"--plugin: {fault}")
-    known = [file.name for file in named()]
-    os.environ[VARIABLE] = os.pathsep.join([*known, *(path for path in paths if path not in known)])
+        known += [path] if path not in known else []
+    os.environ[VARIABLE] = os.pathsep.join(known)
+
+
+def taken_out(arguments: Sequence[str], option: str) -> list[str]:
+    """Return ``arguments`` without each ``option FILE``, wherever it stands, and ``add`` the files."""
+    rest, waiting = [], iter(arguments)
+    for argument in waiting:
+        name, equals, path = argument.partition("=")
+        if name == option:
+            add([path if equals else next(waiting, "")])
+        else:
+            rest.append(argument)
+    return rest
 
 
 def fault_of(name: str) -> str:

@@ -1,147 +1,349 @@
-"""Images/s and latency of backbones on a GPU, and of image-to-labels with decoding beside the next batch.
+"""Speed on a CUDA device, and whether the numbers may be believed: VALID, or INVALID with every reason.
 
-torch eager, torch.compile, ONNX Runtime CUDA in fp32 and fp16; VGG16 and ResNet-50 with random weights, which
-change no time. Batches 1, 64 and 256. Run by benchmarks/gpu.sh. The JSON holds a row for each network, batch and
-method: ``milliseconds`` of a batch (``bench.speed.spread.Spread``), and ``share``, the images a second with decoding
-over those without.
+VGG16 and ResNet-50 with random weights, which change no time, by torch eager, torch.compile and ONNX Runtime in fp32
+and fp16. VALID asks: every node of every ONNX session ran on the device, as ONNX Runtime's own profile tells; each way
+gives the values that ONNX Runtime gives on the CPU; features and image to labels run at 0.95 or more of the backbone
+alone; the tests marked ``gpu`` ran and passed. Run by benchmarks/gpu.sh.
+
+Exit status: 0, VALID; 1, INVALID; 3, not run: no GPU. ``--dry-run`` takes the same way on the CPU, with little work and
+no claim: it is INVALID.
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
 import json
+import sys
 import tempfile
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
+import onnxruntime
 import torch
 import torchvision
 
 from bench import plugins
+from bench.contracts import Backbone
+from bench.data.images import FolderImages
 from bench.errors import BenchError
-from bench.exported.engine import choose_device, open_session
-from bench.exported.onnx_files import to_fp16, write_onnx
-from bench.speed import workloads
+from bench.onnx.files import to_fp16, write_onnx
+from bench.onnx.sessions import PROVIDERS, open_session
+from bench.records import Preprocessing, SearchOptions, Split
+from bench.speed import loading, workloads
 from bench.speed.decode import DecodeBench
-from bench.speed.spread import summarize
-from bench.system.clock import item_times, seconds
+from bench.speed.spread import Spread, summarize
+from bench.system.clock import item_times, turns
+from bench.system.environment import environment
 
-SIZE, BATCHES, TURNS = 224, (1, 64, 256), 60
+NO_GPU = 3
+SHARE = 0.95
+"""Of the backbone's images a second, what features and image to labels must reach."""
+
+APART = {"fp32": 5e-3, "fp16": 3e-2}
+"""Largest difference from the CPU, relative to the largest value; CUDA multiplies fp32 in TF32, of 10 bits."""
+
+BEGIN, END = "<!-- gpu: begin -->", "<!-- gpu: end -->"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What is measured: on which device, by which networks and batches, how often."""
+
+    device: str
+    networks: tuple[str, ...]
+    size: int
+    batches: tuple[int, ...]
+    turns: int
+    compiled: bool
+    photographs: int
+
+
+FULL = Job("cuda", ("vgg16", "resnet50"), 224, (1, 64, 256), 60, compiled=True, photographs=2048)
+DRY = Job("cpu", ("resnet18",), 32, (1, 2), 3, compiled=False, photographs=8)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One way to run one network on batches of ``images``.
+
+    ``milliseconds`` of a batch; ``share``: images a second with each batch decoded beside the next, over those without;
+    ``apart``: the largest difference from the CPU, relative to the largest value.
+    """
+
+    network: str
+    images: int
+    method: str
+    milliseconds: Spread
+    share: float
+    apart: float
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What must hold, whether it does, and what was found."""
+
+    what: str
+    held: bool
+    found: str
+
+
+def nodes(profile: Path) -> dict[str, Counter[str]]:
+    """Return how many nodes of which operator each provider ran, from ONNX Runtime's profile of a session."""
+    found: dict[str, Counter[str]] = {}
+    seen = set()
+    for event in json.loads(profile.read_bytes()):
+        provider = event.get("args", {}).get("provider")
+        if event.get("cat") == "Node" and provider and event["name"] not in seen:
+            seen.add(event["name"])
+            found.setdefault(provider, Counter())[event["args"]["op_name"]] += 1
+    return found
+
+
+def placed(path: Path, pixels: np.ndarray[Any, Any], device: str, name: str) -> Check:
+    """Return the check that a session of ``path`` runs every node on ``device``."""
+    options = onnxruntime.SessionOptions()
+    options.enable_profiling, options.profile_file_prefix = True, str(path.with_suffix(""))
+    session = onnxruntime.InferenceSession(str(path), options, providers=[PROVIDERS[device]])
+    session.run(None, {"pixels": pixels})
+    found = nodes(Path(session.end_profiling()))
+    wanted = PROVIDERS[device]
+    elsewhere = {provider: count for provider, count in found.items() if provider != wanted}
+    held = wanted in session.get_providers() and wanted in found and not elsewhere
+    words = [f"{sum(count.values())} on {provider}" for provider, count in found.items()]
+    words += [f"{provider} has {', '.join(sorted(count))}" for provider, count in elsewhere.items()]
+    return Check(f"{name}: every node on {wanted}", held, "; ".join(words) or "no node ran")
 
 
 def network(name: str, depth: int) -> Any:
     """Return the torchvision network with a projection to the joint space as its last layer."""
+    torch.manual_seed(0)
     module = torchvision.models.get_model(name, weights=None)
-    if name == "vgg16":
-        module.classifier[-1] = torch.nn.Linear(4096, depth)
-    else:
+    if hasattr(module, "fc"):
         module.fc = torch.nn.Linear(module.fc.in_features, depth)
+    else:
+        module.classifier[-1] = torch.nn.Linear(module.classifier[-1].in_features, depth)
     return module.eval()
 
 
-def torch_call(module: Any, pixels: torch.Tensor) -> Callable[[Any], Any]:
+def torch_call(module: Any, pixels: torch.Tensor) -> Callable[[], Any]:
     """Return a call that runs the module and waits for its result on the host."""
 
-    def call(_: Any) -> Any:
+    def call() -> Any:
         with torch.inference_mode():
             return module(pixels).float().cpu().numpy()
 
     return call
 
 
-def onnx_call(session: Any, pixels: torch.Tensor) -> Callable[[Any], Any]:
-    """Return a call on pixels that already lie on the GPU, its small result bound to host memory."""
+def onnx_call(session: Any, pixels: torch.Tensor) -> Callable[[], Any]:
+    """Return a call on pixels that already lie on the device, its small result bound to host memory."""
     binding = session.io_binding()
-    binding.bind_input("pixels", "cuda", 0, np.float32, tuple(pixels.shape), pixels.data_ptr())
+    binding.bind_input("pixels", pixels.device.type, 0, np.float32, tuple(pixels.shape), pixels.data_ptr())
     binding.bind_output(session.get_outputs()[0].name)
 
-    def call(_: Any) -> Any:
+    def call() -> Any:
         session.run_with_iobinding(binding)
         return binding.copy_outputs_to_cpu()[0]
 
     return call
 
 
-def methods(name: str, depth: int, pixels: torch.Tensor, folder: Path) -> dict[str, Callable[[Any], Any]]:
-    """Return every way to run the network on ``pixels``; one that fails is printed as not run."""
-    module = network(name, depth)
-    calls: dict[str, Callable[[Any], Any]] = {}
-    for precision in ("fp32", "fp16"):
-        path = folder / f"{name}-{precision}.onnx"
-        if not path.exists():
-            write_onnx(module, (torch.zeros(2, 3, SIZE, SIZE),), ["pixels"], ["terms"], path)
-            if precision == "fp16":
-                to_fp16(path)
-        try:
-            calls[f"ONNX Runtime {precision}"] = onnx_call(open_session(path, choose_device("cuda")), pixels)
-        except BenchError as error:
-            print(f"not run: ONNX Runtime {precision}: {error}")
-    on_gpu = module.to("cuda")
-    calls["torch eager"] = torch_call(on_gpu, pixels)
-    calls["torch.compile"] = torch_call(torch.compile(on_gpu), pixels)
-    return calls
+def onnx_files(module: Any, job: Job, folder: Path, name: str) -> dict[str, Path]:
+    """Return the network as ONNX files, by precision."""
+    paths = {precision: folder / f"{name}-{precision}.onnx" for precision in APART}
+    for precision, path in paths.items():
+        write_onnx(module, (torch.zeros(2, 3, job.size, job.size),), ["pixels"], ["terms"], path)
+        if precision == "fp16":
+            to_fp16(path)
+    return paths
 
 
-def overlapped(call: Callable[[Any], Any], bench: DecodeBench, images: int) -> tuple[float, float]:
-    """Return images/s of the network alone, and with each batch decoded while the next is on the GPU."""
+def methods(module: Any, files: dict[str, Path], pixels: torch.Tensor, job: Job) -> dict[str, Callable[[], Any]]:
+    """Return every way to run the network on ``pixels``: what opens it, and gives the call."""
+
+    def by_onnx(path: Path) -> Callable[[], Any]:
+        return lambda: onnx_call(open_session(path, job.device), pixels)
+
+    opened = {f"ONNX Runtime {precision}": by_onnx(path) for precision, path in files.items()}
+    opened["torch eager"] = lambda: torch_call(module, pixels)
+    if job.compiled:
+        opened["torch.compile"] = lambda: torch_call(torch.compile(module), pixels)
+    return opened
+
+
+def with_decoding(call: Callable[[], Any], bench: DecodeBench, images: int, job: Job) -> float:
+    """Return images a second with each batch decoded while the next is on the device, over those of the network."""
     terms = np.ascontiguousarray(np.resize(bench.terms, (images, bench.terms.shape[1])))
 
     def all_turns(decodes: bool) -> None:
         with ThreadPoolExecutor(1) as pool:
             pending = None
-            for _ in range(TURNS):
-                call(None)
+            for _ in range(max(3, job.turns // 4)):
+                call()
                 if pending is not None:
                     pending.result()
                 pending = pool.submit(bench.decoder.sequences, terms) if decodes else None
             if pending is not None:
                 pending.result()
 
-    all_turns(decodes=True)
-    alone, together = seconds(lambda: all_turns(decodes=False)), seconds(lambda: all_turns(decodes=True))
-    return TURNS * images / alone, TURNS * images / together
+    times = turns({"alone": lambda: all_turns(False), "together": lambda: all_turns(True)}, 3)
+    return summarize(times["alone"]).median / summarize(times["together"]).median
 
 
-def main() -> None:
-    """Print the table and write it as JSON."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", type=Path, default=Path("gpu.json"))
-    arguments = parser.parse_args()
-    if not torch.cuda.is_available():
-        print("not run: torch sees no CUDA device")
-        return
-    bench = DecodeBench(
-        workloads.from_digit_scenes(plugins.installed().model("cnn-rnn").spec), workloads.SearchOptions()
+def measured(name: str, job: Job, bench: DecodeBench, folder: Path) -> Iterator[Row | Check]:
+    """Yield a row for each batch and way of one network, and the checks of its sessions."""
+    module = network(name, bench.terms.shape[1])
+    files = onnx_files(module, job, folder, name)
+    on_device = copy.deepcopy(module).to(job.device)
+    for images in job.batches:
+        generator = np.random.default_rng(images)
+        pixels = generator.standard_normal((images, 3, job.size, job.size), dtype=np.float32)
+        if images == job.batches[0]:
+            for precision, path in files.items():
+                yield placed(path, pixels, job.device, f"{name}, ONNX Runtime {precision}")
+        expected = open_session(files["fp32"]).run(None, {"pixels": pixels})[0]
+        for method, opened in methods(on_device, files, torch.from_numpy(pixels).to(job.device), job).items():
+            try:
+                call = opened()
+                apart = float(np.abs(call() - expected).max() / np.abs(expected).max())
+            except (BenchError, RuntimeError) as error:
+                yield Check(f"{name}, {images} images, {method}: ran", False, str(error).splitlines()[0])
+                continue
+            spent = summarize(item_times(lambda _, call=call: call(), [None] * job.turns), per_item=True).times(1e3)
+            yield Row(name, images, method, spent, with_decoding(call, bench, images, job), apart)
+
+
+def features(job: Job, folder: Path) -> tuple[float, float]:
+    """Return images a second of features from JPEG files, as a run extracts them, and of the backbone alone."""
+    from PIL import Image
+
+    paths, generator = [], np.random.default_rng(0)
+    for number in range(min(job.photographs, 256)):
+        coarse = Image.fromarray(generator.integers(0, 256, (24, 32, 3), dtype=np.uint8))
+        paths.append(folder / f"{number}.jpg")
+        coarse.resize((640, 480), Image.Resampling.BICUBIC).save(paths[-1], quality=90)
+    truth = np.ones((len(paths), 1), dtype=np.bool_)
+    split = Split(
+        "photographs", "train", tuple(path.name for path in paths), ("label",), truth, FolderImages(tuple(paths))
     )
-    rows = []
-    print(torch.cuda.get_device_name(), "torch", torch.__version__)
-    print(f"{'network':<10}{'batch':>6}  {'method':<20}{'images/s':>10}{'p50 ms':>9}{'p99 ms':>9}{'with decoding':>15}")
-    with tempfile.TemporaryDirectory() as folder:
-        for name in ("vgg16", "resnet50"):
-            for images in BATCHES:
-                pixels = torch.randn(images, 3, SIZE, SIZE, device="cuda")
-                for method, call in methods(name, bench.terms.shape[1], pixels, Path(folder)).items():
-                    spent = summarize(item_times(call, [None] * TURNS), per_item=True).times(1e3)
-                    alone, together = overlapped(call, bench, images)
-                    rows.append(
-                        {
-                            "network": name,
-                            "images": images,
-                            "method": method,
-                            "milliseconds": asdict(spent),
-                            "share": together / alone,
-                        }
-                    )
-                    print(
-                        f"{name:<10}{images:>6}  {method:<20}{images / spent.median * 1e3:>10,.0f}{spent.median:>9.2f}"
-                        f"{spent.p99:>9.2f}{100 * together / alone:>13.1f} %"
-                    )
-    arguments.json.write_text(json.dumps(rows, indent=1))
+    module = network(job.networks[0], 64)
+    scale = Preprocessing(size=job.size, resize=job.size)
+    backbone = Backbone(job.networks[0], module, 64, scale, "random", job.networks[0], engine="torch")
+    found = loading.compare(split, backbone, folder / "cache", images=job.photographs, device=job.device)
+    return found.rate(loading.WHOLE), found.network
+
+
+def tests_passed(report: Path | None) -> Check:
+    """Return the check of pytest's junit file: tests ran, and none failed or was skipped."""
+    what = "the tests marked gpu ran and passed"
+    if report is None or not report.exists():
+        return Check(what, False, "they were not run")
+    suite = next(ElementTree.parse(report).iter("testsuite"))
+    ran, bad, skipped = (
+        sum(int(suite.get(name, "0")) for name in names) for names in (["tests"], ["failures", "errors"], ["skipped"])
+    )
+    return Check(what, ran > 0 and not bad and not skipped, f"{ran} tests, {bad} failed, {skipped} skipped")
+
+
+def checks_of(rows: Sequence[Row], device: str, rates: tuple[float, float]) -> list[Check]:
+    """Return what the measured values must be."""
+    found = [Check("the device is a GPU", device == "cuda", "CUDA" if device == "cuda" else "a dry run on the CPU")]
+    for row in rows:
+        name = f"{row.network}, {row.images} images, {row.method}"
+        allowed = APART["fp16" if row.method.endswith("fp16") else "fp32"]
+        found.append(Check(f"{name}: equal to the CPU within {allowed:g}", row.apart <= allowed, f"{row.apart:.1e}"))
+        share = f"{row.share:.3f}"
+        found.append(Check(f"{name}: image to labels over the backbone >= {SHARE}", row.share >= SHARE, share))
+    whole, alone = rates
+    share = f"{whole / alone:.3f} ({whole:,.0f} of {alone:,.0f} images/s)"
+    return [*found, Check(f"features over the backbone alone >= {SHARE}", whole / alone >= SHARE, share)]
+
+
+def verdict(checks: Sequence[Check]) -> str:
+    """Return VALID, or INVALID with every check that does not hold."""
+    reasons = [f"{check.what}: {check.found}" for check in checks if not check.held]
+    return "VALID" if not reasons else "INVALID\n" + "\n".join(f"* {reason}" for reason in reasons)
+
+
+def markdown(title: str, rows: Sequence[Row], checks: Sequence[Check]) -> str:
+    """Return the verdict and the table as they stand in docs/performance.md."""
+    lines = [f"{title}: {verdict(checks)}", ""]
+    lines += ["| network | batch | method | images/s | p50 ms | p99 ms | with decoding | apart from the CPU |"]
+    lines += ["| --- | ---: | --- | ---: | ---: | ---: | ---: | ---: |"]
+    for row in rows:
+        spent = row.milliseconds
+        rate = f"{row.images / spent.median * 1e3:,.0f} | {spent.median:.2f} | {spent.p99:.2f}"
+        lines.append(f"| {row.network} | {row.images} | {row.method} | {rate} | {row.share:.3f} | {row.apart:.1e} |")
+    features_check = checks[-1] if checks and checks[-1].what.startswith("features") else None
+    return "\n".join(
+        [*lines, "", f"Features over the backbone alone: {features_check.found}." if features_check else ""]
+    )
+
+
+def into_page(page: str, content: str) -> str:
+    """Return ``page`` with ``content`` between its two marks. Raises ``ValueError`` where it has none."""
+    before, _, rest = page.partition(BEGIN)
+    _, mark, after = rest.partition(END)
+    if not mark:
+        raise ValueError(f"the page lacks {BEGIN} and {END}")
+    return f"{before}{BEGIN}\n{content.strip()}\n{END}{after}"
+
+
+def workload(job: Job) -> DecodeBench:
+    """Return what is decoded: digit-scenes' label sets; in a dry run a few generated ones."""
+    spec = plugins.installed().model("cnn-rnn").spec
+    if job.device == "cuda":
+        return DecodeBench(workloads.from_digit_scenes(spec), SearchOptions())
+    truth = workloads.generated_label_sets(20, 600, cardinality=2.0)
+    trained = workloads.train("20", truth, separation=2.5, k=2, options=SearchOptions(), spec=spec, epochs=1)
+    return DecodeBench(trained, SearchOptions())
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure, print the verdict, store JSON and Markdown, and return the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=Path("gpu-results"), help="folder of gpu.json and gpu.md")
+    parser.add_argument("--tests", type=Path, help="pytest's --junit-xml of the tests marked gpu")
+    parser.add_argument("--page", type=Path, help="a page to put VALID results into, as docs/performance.md")
+    parser.add_argument("--dry-run", action="store_true", help="the same way on the CPU; always INVALID")
+    given = parser.parse_args(arguments)
+    if not given.dry_run and not torch.cuda.is_available():
+        print("not run: no GPU")
+        return NO_GPU
+    job = DRY if given.dry_run else FULL
+    rows: list[Row] = []
+    checks = [tests_passed(given.tests)]
+    rates = (0.0, 1.0)
+    try:
+        bench = workload(job)
+        with tempfile.TemporaryDirectory() as folder:
+            for name in job.networks:
+                for one in measured(name, job, bench, Path(folder)):
+                    (rows if isinstance(one, Row) else checks).append(one)  # type: ignore[arg-type]
+            rates = features(job, Path(folder))
+    except (BenchError, RuntimeError) as error:
+        checks.append(Check("everything ran", False, str(error).splitlines()[0]))
+    checks += checks_of(rows, job.device, rates)
+    title = torch.cuda.get_device_name() if job.device == "cuda" else environment()["processor"]
+    text = markdown(f"{title}, torch {torch.__version__}, ONNX Runtime {onnxruntime.__version__}", rows, checks)
+    given.out.mkdir(parents=True, exist_ok=True)
+    content = {"verdict": verdict(checks).split("\n")[0], "device": title, "environment": environment()}
+    content |= {"checks": [asdict(one) for one in checks], "rows": [asdict(one) for one in rows], "features": rates}
+    (given.out / "gpu.json").write_text(json.dumps(content, indent=1))
+    (given.out / "gpu.md").write_text(text)
+    print(text)
+    valid = all(one.held for one in checks)
+    if valid and given.page:
+        given.page.write_text(into_page(given.page.read_text(), text))
+    return 0 if valid else 1
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

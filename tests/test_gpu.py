@@ -47,7 +47,9 @@ def test_prefix_terms_on_the_gpu_equal_those_on_the_cpu():
 def test_an_exported_encoder_on_the_gpu_equals_it_on_the_cpu(tmp_path):
     from example_commands import FAST, bench, write_corel
 
+    from bench.errors import NotRun
     from bench.exported import engine
+    from bench.onnx import sessions
     from bench.store.runs import find
 
     write_corel(tmp_path / "corel")
@@ -57,8 +59,8 @@ def test_an_exported_encoder_on_the_gpu_equals_it_on_the_cpu(tmp_path):
     assert bench("export", find(tmp_path / "runs")[0].path, "--out", tmp_path / "model") == 0
     pixels = np.random.default_rng(0).normal(size=(20, 3, 32, 32)).astype(np.float32)
     try:
-        on_gpu = engine.Encoder(tmp_path / "model", engine.choose_device("cuda"))(pixels)
-    except engine.NotRun as reason:
+        on_gpu = engine.Encoder(tmp_path / "model", sessions.choose_device("cuda"))(pixels)
+    except NotRun as reason:
         pytest.skip(str(reason))
     on_cpu = engine.Encoder(tmp_path / "model")(pixels)
     np.testing.assert_allclose(on_gpu, on_cpu, rtol=1e-3, atol=1e-3 * np.abs(on_cpu).max())

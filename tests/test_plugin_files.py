@@ -59,10 +59,12 @@ def test_a_file_is_a_plugin_named_after_it_with_its_path(write):
     assert plugins.load().model("own_file:own-model") == found
 
 
-def test_the_command_line_takes_a_file_for_one_command(write, capsys):
+@pytest.mark.parametrize("where", ["before", "behind"])
+def test_the_command_line_takes_a_file_before_and_behind_a_command(write, capsys, where):
     file = write()
     os.environ[plugin_files.VARIABLE] = ""
-    assert run_command_line(["--plugin", str(file), "plugin", "list", "--json"]) == 0
+    arguments = {"before": ["--plugin", str(file), "plugin", "list"], "behind": ["plugin", "list", f"--plugin={file}"]}
+    assert run_command_line([*arguments[where], "--json"]) == 0
     listed = {one["distribution"]: one for one in json.loads(capsys.readouterr().out)["plugins"]}
     assert listed["own_file"]["adds"] == {"models": ["own-model"]}
     assert listed["own_file"]["plugin"] == str(file)

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from bench.cli.plain_values import take_as_it_is
 from bench.errors import BenchError, NotRun
 from bench.guard import DEBUG_VARIABLE, trace_if_asked
 from bench.show.console import put, put_raw
@@ -90,7 +91,7 @@ EXAMPLES = """Examples:
 
   bench run --help"""
 
-DEBUG = "--debug"
+DEBUG, PLUGIN = "--debug", "--plugin"
 
 USAGE_ERROR: Any = typer.BadParameter.__bases__[0]
 """The command-line parser's error for unknown options and values; typer does not name it publicly."""
@@ -131,7 +132,7 @@ def load_command(name: str) -> Any:
         app = typer.Typer(add_completion=False)
         app.command(name, epilog=getattr(module, "EXAMPLES", None))(target)
         target = app
-    return typer.main.get_command(target)
+    return take_as_it_is(typer.main.get_command(target))
 
 
 SUMMARY = "Benchmark of multi-label image classification: every method on the same data, features and protocol."
@@ -160,10 +161,11 @@ def bench_command(
     without: Annotated[
         str, typer.Option("--without", metavar="NAMES", help="Comma-separated plugin distributions to leave out.")
     ] = "",
-    plugin: Annotated[
-        list[str] | None,
-        typer.Option("--plugin", metavar="FILE", help="A plugin that is one Python file; may stand several times."),
-    ] = None,
+    _plugin: Annotated[
+        str,
+        # Taken out of the arguments before they are parsed, as a list here would load pydantic for every command.
+        typer.Option(PLUGIN, metavar="FILE", help="Load a plugin that is one Python file; may stand several times."),
+    ] = "",
     strict: Annotated[bool, typer.Option("--strict", help="A plugin that cannot be loaded is an error.")] = False,
     debug: Annotated[
         bool, typer.Option(DEBUG, help="Print where in the code an error arose; before or behind any command.")
@@ -174,10 +176,6 @@ def bench_command(
         from bench.system.progress import QUIET_VARIABLE
 
         os.environ[QUIET_VARIABLE] = "1"
-    if plugin:
-        from bench import plugin_files
-
-        plugin_files.add(plugin)
     if strict:
         from bench.plugins import STRICT_VARIABLE
 
@@ -203,7 +201,11 @@ def run_command_line(arguments: Sequence[str] | None = None) -> int:
     debugging = os.environ.get(DEBUG_VARIABLE, "")
     os.environ[DEBUG_VARIABLE] = "1" if len(own) < len(given) else debugging
     try:
-        result = typer.main.get_command(app).main(own, prog_name="bench", standalone_mode=False)
+        if any(argument.partition("=")[0] == PLUGIN for argument in own):
+            from bench import plugin_files
+
+            own = plugin_files.taken_out(own, PLUGIN)
+        result = take_as_it_is(typer.main.get_command(app)).main(own, prog_name="bench", standalone_mode=False)
     except (BenchError, USAGE_ERROR, OSError) as error:
         # What a plugin raised was printed at its border.
         if not getattr(error, "where", ""):

@@ -101,6 +101,16 @@ ProtocolName = Annotated[
 ]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of everything random.", rich_help_panel=MODEL)]
 Device = Annotated[str, typer.Option("--device", metavar="NAME", help="As in cpu or cuda.", rich_help_panel=MACHINE)]
+Engine = Annotated[
+    str,
+    typer.Option(
+        "--engine",
+        metavar="NAME",
+        help="What computes a frozen backbone's features: auto, onnx, onnx-fp16 or torch. auto: ONNX Runtime on the"
+        " CPU where it gives torch's features, else torch.",
+        rich_help_panel=MACHINE,
+    ),
+]
 Track = Annotated[
     str,
     typer.Option(
@@ -127,7 +137,7 @@ Cache = Annotated[
     typer.Option(
         "--cache",
         metavar="DIR",
-        help="Folder for features; the platform's cache folder if not given.",
+        help="Folder for features and resamples; the platform's cache folder if not given.",
         rich_help_panel=MACHINE,
     ),
 ]

@@ -33,6 +33,7 @@ def same_place(request: RunRequest) -> str:
         "--test-split": request.test_split,
         "--backbone": request.backbone,
         "--weights": request.weights,
+        "--engine": request.engine if request.engine != "auto" else None,
         "--out": request.out if request.out != STORE else None,
     }
     words = [f"{option} {shlex.quote(str(value))}" for option, value in given.items() if value]

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import chain
+from functools import lru_cache
+from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,10 +19,14 @@ from bench.evaluation.metrics import ApKind
 from bench.evaluation.rare_classes import unseen_variance, widen
 from bench.evaluation.resample import Resample, Values, prepare
 from bench.records import BoolArray
-from bench.system.progress import progress_bar
 
-CHUNK = 50
+CHUNK = 64
 """Resamples worked on at once; bounds the working memory to a few times this by images, in float32."""
+
+SHARED = 2**26
+"""Weights kept for the next run on the same images, two bytes each: a thousand resamples of 65,000 images."""
+
+_one_draws = Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,22 +43,79 @@ class Interval:
         return self.low <= 0.0 <= self.high
 
 
-def draw(images: int, resamples: int, seed: int) -> Iterator[NDArray[np.float32]]:
-    """Yield weights, (at most ``CHUNK``, images): how often each image was drawn with replacement.
+def weightings(images: int, resamples: int, seed: int) -> Iterator[NDArray[np.float32]]:
+    """Yield weights, (``CHUNK``, images), of which the first row of the first are ones: the images as they are.
 
-    Runs on the same images with the same seed get the same weights: the comparison is paired.
+    The others say how often each image was drawn with replacement; at least ``resamples`` rows are of those. Runs on
+    the same images with the same seed get the same weights: the comparison is paired. Fewer resamples are the first of
+    more.
     """
+    chunks = -(-(1 + resamples) // CHUNK)
+    if chunks * CHUNK * images <= SHARED:
+        with _one_draws:
+            shared = _shared(images, chunks, seed)
+        yield from (chunk.astype(np.float32) for chunk in shared)
+    else:
+        yield from (chunk.astype(np.float32) for chunk in _drawn(images, chunks, seed))
+
+
+def _drawn(images: int, chunks: int, seed: int) -> Iterator[NDArray[np.uint16]]:
     rng = np.random.default_rng(seed)
-    for start in range(0, resamples, CHUNK):
-        count = min(CHUNK, resamples - start)
-        drawn = (np.bincount(rng.integers(images, size=images), minlength=images) for _ in range(count))
-        yield np.stack(list(drawn)).astype(np.float32)
+    for number in range(chunks):
+        weights = np.ones((CHUNK, images), dtype=np.uint16)
+        for row in weights[number == 0 :]:
+            row[:] = np.bincount(rng.integers(images, size=images), minlength=images)
+        yield weights
+
+
+@lru_cache(maxsize=1)
+def _shared(images: int, chunks: int, seed: int) -> tuple[NDArray[np.uint16], ...]:
+    """Return all weights at once, for the next run on the same images."""
+    return tuple(_drawn(images, chunks, seed))
 
 
 def measured(resample: Resample) -> dict[str, Values]:
     """Return every metric that can be resampled, (resamples,) each; without scores the rankings' are absent."""
     found = {name: metric.resampled(resample) for name, metric in metric_table.by_name().items() if metric.resampled}
     return {name: values for name, values in found.items() if values is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """Each metric's values on the images as they are and then in each resample, (1 + resamples,), as they came out.
+
+    ``unseen`` is the variance of class means that resampling leaves out, by metric (``rare_classes``).
+    """
+
+    values: dict[str, Values]
+    unseen: dict[str, float]
+
+    def distribution(self, resamples: int) -> dict[str, Values]:
+        """Return the first ``resamples`` of each metric, behind its value, spread out by what they cannot show."""
+        return {
+            metric: widen(values[: 1 + resamples], self.unseen.get(metric, 0.0))
+            for metric, values in self.values.items()
+        }
+
+
+def drawn(
+    truth: BoolArray,
+    predicted: BoolArray,
+    scores: NDArray[np.float32] | None,
+    ignore: BoolArray | None = None,
+    *,
+    ap: ApKind = "non_interpolated",
+    resamples: int = 1000,
+    seed: int = 0,
+) -> Drawn:
+    """Return each metric's ``resamples`` values; the first n of them do not depend on how many more are drawn."""
+    resample = prepare(truth, predicted, scores, ignore, ap)
+    chunks = [measured(resample(weights)) for weights in weightings(len(truth), resamples, seed)]
+    values = {
+        metric: np.concatenate([chunk[metric] for chunk in chunks])[: 1 + resamples].astype(np.float64)
+        for metric in chunks[0]
+    }
+    return Drawn(values, unseen_variance(truth, predicted, scores, ignore))
 
 
 def distribution(
@@ -65,22 +127,13 @@ def distribution(
     ap: ApKind = "non_interpolated",
     resamples: int = 1000,
     seed: int = 0,
-    name: str = "bootstrap",
 ) -> dict[str, Values]:
     """Return each metric's ``resamples`` values, the first of them on the images as they are (weights of one).
 
     Those of class means are spread out by what the bootstrap cannot see of rare classes (``rare_classes``).
     """
-    as_they_are = np.ones((1, len(truth)), dtype=np.float32)
-    chunk_count = -(-resamples // CHUNK)
-    drawn = progress_bar(draw(len(truth), resamples, seed), name, total=chunk_count, unit="resamples", scale=CHUNK)
-    resample = prepare(truth, predicted, scores, ignore, ap)
-    chunks = [measured(resample(weights)) for weights in chain([as_they_are], drawn)]
-    unseen = unseen_variance(truth, predicted, scores, ignore)
-    return {
-        metric: widen(np.concatenate([chunk[metric] for chunk in chunks]), unseen.get(metric, 0.0))
-        for metric in chunks[0]
-    }
+    found = drawn(truth, predicted, scores, ignore, ap=ap, resamples=resamples, seed=seed)
+    return found.distribution(resamples)
 
 
 def interval(values: Values) -> Interval:

@@ -13,7 +13,8 @@ class Outcome:
     """Truth, ignore mask and predicted label sets, all (images, labels), and the scores of one run's test part.
 
     ``name`` says for people whose they are. Two outcomes of one ``fingerprint`` are of the same images and labels.
-    ``protocol`` is the name of the one that the label sets were read by.
+    ``protocol`` is the name of the one that the label sets were read by. ``seal`` are hashes of the files that truth,
+    label sets and scores were read from; empty where they are from no file.
     """
 
     name: str
@@ -24,3 +25,4 @@ class Outcome:
     ignore: Mask | None
     predicted: Mask
     scores: Scores
+    seal: str = ""

@@ -31,13 +31,12 @@ class Resampler:
     """One run's predictions, prepared so that each further resample is cheap; see ``prepare``.
 
     ``counted`` is (3 x labels, images): right predictions, predictions and true labels, of which an image has few.
-    ``precision``, ``recall`` and ``ap_at_10`` are each image's, (images,), NaN for an image without a label.
+    ``of_images`` are each image's precision, recall and, with scores, average precision of its ten best labels,
+    (images, 2 or 3), NaN for an image without a label.
     """
 
     counted: csr_matrix
-    precision: Values
-    recall: Values
-    ap_at_10: Values | None
+    of_images: Values
     ranking: WeightedRanking | None
     ap: ApKind
 
@@ -84,13 +83,13 @@ class Resample:
     @cached_property
     def image_means(self) -> Means[Values]:
         """Return I-P, I-R and I-F1."""
-        precision, recall = self.mean_over_images(self.run.precision), self.mean_over_images(self.run.recall)
+        precision, recall = self._of_images[0], self._of_images[1]
         return Means(precision, recall, harmonic_means(precision, recall))
 
     @property
     def map_at_10_image(self) -> Values | None:
         """Return the mean over images of the average precision of the ten best labels; ``None`` without scores."""
-        return None if self.run.ap_at_10 is None else self.mean_over_images(self.run.ap_at_10)
+        return self._of_images[2] if len(self._of_images) > 2 else None
 
     @property
     def mean_average_precision(self) -> Values | None:
@@ -99,12 +98,19 @@ class Resample:
         return None if ranking is None else ranking.mean_average_precision(self._by_image, self.run.ap)
 
     def mean_over_images(self, values: Values) -> Values:
-        """Return the mean of ``values``, (images,), over the images drawn for which it is not NaN."""
+        """Return the means of ``values``, (images, some), over the images drawn for which they are not NaN.
+
+        They are (some, resamples).
+        """
         there = ~np.isnan(values)
-        drawn = self.weights @ there.astype(np.float32)
-        total = self.weights.astype(np.float64) @ np.where(there, values, 0.0)
-        mean: Values = np.divide(total, drawn, out=np.full(len(self.weights), np.nan), where=drawn > 0)
+        both = np.concatenate([there, np.where(there, values, 0.0)], axis=1)
+        drawn, total = np.split((self.weights.astype(np.float64) @ both).T, 2)
+        mean: Values = np.divide(total, drawn, out=np.full_like(total, np.nan), where=drawn > 0)
         return mean
+
+    @cached_property
+    def _of_images(self) -> Values:
+        return self.mean_over_images(self.run.of_images)
 
     @cached_property
     def _by_image(self) -> NDArray[np.float32]:
@@ -129,12 +135,14 @@ def prepare(
     counts = metrics.image_counts(truth, predicted, ignore)
     recall = metrics.recall(counts)
     precision = np.where(np.isnan(recall), np.nan, metrics.precision(counts))
-    ap_at_10 = None if scores is None else metrics.map_at_k_image(truth, scores, 10, ignore)
+    of_images = [precision, recall]
+    if scores is not None:
+        of_images.append(metrics.map_at_k_image(truth, scores, 10, ignore))
     ranking = None if scores is None else weighted_ranking.build(truth, scores, ignore)
     if ignore is not None:
         truth, predicted = truth & ~ignore, predicted & ~ignore
     counted = np.concatenate([(truth & predicted).T, predicted.T, truth.T])
-    return Resampler(csr_matrix(counted, dtype=np.float32), precision, recall, ap_at_10, ranking, ap)
+    return Resampler(csr_matrix(counted, dtype=np.float32), np.stack(of_images, axis=1), ranking, ap)
 
 
 def harmonic_means(first: Values, second: Values) -> Values:

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, islice
 
 import numpy as np
 
 from bench.errors import DataError
 from bench.evaluation import bootstrap, metric_table, protocols
+from bench.evaluation.bootstrap import Drawn
 from bench.evaluation.outcome import Outcome
 from bench.evaluation.resample import Values
+from bench.system.progress import progress_bar
+from bench.system.threads import in_threads, thread_counts
 
 Distributions = Mapping[str, Mapping[str, Values]]
 """Row -> metric -> its resamples, the first of them on the images as they are."""
+
+Draw = Callable[[Outcome, int], Drawn]
+"""Gives that many resamples of a run, or more, kept or drawn anew. Called by several threads at once."""
+
+PAIRS_AT_ONCE = 2**26
+"""Image-label pairs of the runs that are drawn at once, of which each takes some tens of bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,36 +45,44 @@ class Difference:
         return not self.low <= 0.0 <= self.high
 
 
-def distributions(groups: Mapping[str, Sequence[Outcome]], resamples: int = 1000) -> Distributions:
+def draw(outcome: Outcome, resamples: int) -> Drawn:
+    """Return a run's resampled metrics."""
+    return bootstrap.drawn(
+        outcome.truth[:],
+        outcome.predicted[:],
+        np.asarray(outcome.scores.values),
+        None if outcome.ignore is None else outcome.ignore[:],
+        ap=protocols.get(outcome.protocol).ap,
+        resamples=resamples,
+    )
+
+
+def distributions(groups: Mapping[str, Sequence[Outcome]], resamples: int = 1000, draw: Draw = draw) -> Distributions:
     """Return every row's resampled metrics; ``groups`` maps a row's label to the outcomes of its seeds.
 
     A row's value is the mean over its seeds; all runs see the same resamples of the same test images.
     Raises ``DataError`` where runs were measured on different images or labels.
     """
-    result: dict[str, dict[str, Values]] = {}
-    first: Outcome | None = None
-    for label, outcomes in groups.items():
-        runs = []
-        for outcome in outcomes:
-            first = first or outcome
-            if outcome.fingerprint != first.fingerprint:
-                raise DataError(
-                    f"{outcome.name} was measured on other test images than {first.name}; their difference has no"
-                    " meaning. Try: runs of one data set, with the same options"
-                )
-            runs.append(
-                bootstrap.distribution(
-                    outcome.truth[:],
-                    outcome.predicted[:],
-                    np.asarray(outcome.scores.values),
-                    None if outcome.ignore is None else outcome.ignore[:],
-                    ap=protocols.get(outcome.protocol).ap,
-                    resamples=resamples,
-                    name=f"bootstrap of {label}",
-                )
+    outcomes = [outcome for members in groups.values() for outcome in members]
+    for outcome in outcomes:
+        if outcome.fingerprint != outcomes[0].fingerprint:
+            raise DataError(
+                f"{outcome.name} was measured on other test images than {outcomes[0].name}; their difference has no"
+                " meaning. Try: runs of one data set, with the same options"
             )
-        if runs:
+    pairs = max((math.prod(outcome.truth.shape) for outcome in outcomes), default=0)
+    threads = max(1, min(thread_counts()["cores"], PAIRS_AT_ONCE // max(pairs, 1)))
+    drawn = progress_bar(
+        in_threads(lambda outcome: draw(outcome, resamples).distribution(resamples), outcomes, threads),
+        "bootstrap of test images",
+        total=len(outcomes),
+        unit="runs",
+    )
+    result: dict[str, dict[str, Values]] = {}
+    for label, members in groups.items():
+        if runs := list(islice(drawn, len(members))):
             result[label] = {metric: np.mean([run[metric] for run in runs], axis=0) for metric in runs[0]}
+    deque(drawn, maxlen=0)  # so that the bar ends
     return result
 
 

@@ -1,4 +1,4 @@
-"""ONNX Runtime sessions: the device that was asked for or an error, never a silent other one."""
+"""The two networks of an exported model, each an ONNX Runtime session: the encoder, and one step of a memory."""
 
 from __future__ import annotations
 
@@ -7,54 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from bench.errors import ModelError, NotRun, UsageError
+from bench.errors import ModelError
 from bench.exported.model_folder import DECODER, ENCODER, KEY, STEP, Description, find, parse
+from bench.onnx.sessions import open_session
 from bench.records import Activation, FloatArray
 
 KNOWN = ("parents", "labels", "terms", "states")
 """Arrays of the prefixes that ``bench.exported.export`` stores with a model."""
-
-PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
-
-
-def choose_device(asked: str) -> str:
-    """Return ``cpu`` or ``cuda``; ``auto`` takes CUDA where ONNX Runtime was built with it and finds a device.
-
-    Raises ``UsageError`` for another word, ``NotRun`` where CUDA was asked for and is not there.
-    """
-    import onnxruntime
-
-    if asked not in {"auto", *PROVIDERS}:
-        raise UsageError(f"--device: found '{asked}', allowed: auto, cpu, cuda. Try: --device auto")
-    built_with = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
-    # The GPU package lists its provider on machines without a device too.
-    usable = built_with and Path("/dev/nvidiactl").exists()
-    if asked == "cuda" and not usable:
-        reason = "onnxruntime has no CUDA provider" if not built_with else "no CUDA device is visible"
-        raise NotRun(f"--device cuda: {reason}. Try: pip install onnxruntime-gpu, or --device cpu")
-    return "cuda" if asked == "cuda" or (asked == "auto" and usable) else "cpu"
-
-
-def open_session(path: Path, device: str = "cpu", threads: int = 0) -> Any:
-    """Return an ONNX Runtime session of ``path`` on ``device``, ``cpu`` or ``cuda``; ``threads`` 0: all cores.
-
-    Raises ``ModelError`` for a file that is not ONNX or damaged, ``NotRun`` where the device's provider fails.
-    """
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    # Threads that spin while they wait take the cores from whatever else the process does, such as decoding.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = 3
-    try:
-        session = onnxruntime.InferenceSession(str(path), options, providers=[PROVIDERS[device]])
-    except Exception as error:  # onnxruntime raises a dozen unrelated classes
-        reason = str(error).splitlines()[0][:200]
-        raise ModelError(f"cannot load {path}: {reason}. Is it an ONNX file, and whole?") from error
-    if session.get_providers()[0] != PROVIDERS[device]:
-        raise NotRun(f"--device {device}: ONNX Runtime fell back to {session.get_providers()[0]}. Try: --device cpu")
-    return session
 
 
 def describe(session: Any, path: Path) -> Description:
@@ -65,7 +24,8 @@ def describe(session: Any, path: Path) -> Description:
 class Encoder:
     """``encoder.onnx``: preprocessed images (n, 3, size, size) -> scores (n, labels), or image terms (n, D).
 
-    Of a model whose memory sees the image there are also start states, (n, S).
+    Of a model with label sets of its own there are also these, (n, labels) bool; of one whose memory sees the image
+    start states, (n, S).
     ``rows`` images are computed at once, the last call padded, so that the number of images changes no result.
     """
 
@@ -114,10 +74,8 @@ class Encoder:
     def _check(self, path: Path) -> None:
         """Raise ``ModelError`` where inputs and outputs are not those that the description tells of."""
         described = self.description
-        scores = described.kind == "scores"
-        expected = (
-            ["scores"] if scores else ["image_terms", "start_states"] if described.sees_image else ["image_terms"]
-        )
+        scores = described.kind != "sequence"
+        expected = list(described.outputs)
         side, labels = described.preprocessing.size, len(described.labels)
         inputs = {entry.name: entry.shape[1:] for entry in self._session.get_inputs()}
         width = self._session.get_outputs()[0].shape[-1]

@@ -1,7 +1,7 @@
 """An exported model's folder: which files it has, and what each ONNX file says of itself in its metadata.
 
-encoder.onnx          preprocessed images -> scores, or the image terms of a sequence model; where its memory sees the
-                      image, also the state that each image starts from
+encoder.onnx          preprocessed images -> scores, and label sets where the model has its own; or the image terms of
+                      a sequence model, and where its memory sees the image, also the state that each image starts from
 pixels.onnx           one raw uint8 image -> the same, its preprocessing inside
 step.onnx             sequence models: previous label and state -> term of the prefix, next state
 decoder.safetensors   sequence models: output embedding, bias, start states, and prefixes known beforehand
@@ -17,11 +17,12 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+from bench.contracts import ModelKind
 from bench.errors import BenchError, ModelError
 from bench.records import Activation, Preprocessing, ScoreKind, SearchOptions
 from bench.records.checks import require
 
-FORMAT = 2
+FORMAT = 3
 """Version of the folder's layout and metadata. A folder of another one is refused, never guessed at."""
 
 KEY = "multilabel-bench"
@@ -47,7 +48,7 @@ class Description:
     """
 
     model: str
-    kind: Literal["scores", "sequence"]
+    kind: ModelKind
     labels: tuple[str, ...]
     score_kind: ScoreKind
     preprocessing: Preprocessing
@@ -79,6 +80,13 @@ class Description:
             for name, most in LARGEST.items():
                 value = getattr(self.search, name)
                 require(value <= most, f"search {name} is {value}, allowed: up to {most:,}")
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Return the names of what ``encoder.onnx`` gives, in order."""
+        if self.kind == "sequence":
+            return ("image_terms", "start_states") if self.sees_image else ("image_terms",)
+        return ("scores", "label_sets") if self.kind == "sets" else ("scores",)
 
     def to_json(self) -> str:
         """Return the metadata property's value."""

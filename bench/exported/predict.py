@@ -14,8 +14,9 @@ from bench.data.images import FolderImages
 from bench.data.loading import load
 from bench.decode.decoder import Decoder, PrefixTree
 from bench.errors import ModelError
-from bench.exported.engine import Encoder, OnnxStepNetwork, choose_device
+from bench.exported.engine import Encoder, OnnxStepNetwork
 from bench.exported.manifest import open_whole, read_manifest
+from bench.onnx.sessions import choose_device
 from bench.records import FloatArray, Images, IntArray
 
 
@@ -106,8 +107,11 @@ class Predictor:
             if np.isnan(encoded[0]).any():
                 raise ModelError("the exported model's scores are not numbers. Try: --device cpu, or export as fp32")
             # A stable sort of the negated scores: ties go to the lower label index, as everywhere.
-            best = np.argsort(-encoded[0], axis=1, kind="stable")[:, : description.k]
-            return Answers(encoded[0], tuple(map(tuple, best.tolist())))
+            best = np.argsort(-encoded[0], axis=1, kind="stable")
+            if description.kind == "sets":
+                own = zip(best.tolist(), encoded[1], strict=True)
+                return Answers(encoded[0], tuple(tuple(label for label in row if sets[label]) for row, sets in own))
+            return Answers(encoded[0], tuple(map(tuple, best[:, : description.k].tolist())))
         starts = encoded[1] if description.sees_image else self.decoder.start_states
         found: dict[str, Any] = self.decoder.answers(encoded[0], starts)[0]
         sequences: IntArray = found["sequences"]

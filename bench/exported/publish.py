@@ -65,7 +65,7 @@ def export_run(
                 model.to("cpu"),
                 description,
                 place,
-                dimensions=rebuilt.backbone.dimensions,
+                shape=rebuilt.backbone.shape,
                 images=_real_images(parts.test, description.preprocessing),
                 sequences=None if order is None else export.label_sequences(parts.fit.truth, order),
             )
@@ -148,7 +148,11 @@ def measure_exported(
             for name in ("sequences", "log_probabilities", "complete")
         ]
         sequences = LabelSets(split.ids, *joined)
-    predicted = protocols.label_sets(protocol, scores, sequences)
+    if predictor.description.kind == "sets":
+        chosen = [labels for found in answers for labels in found.chosen]
+        predicted = np.array([np.isin(np.arange(values.shape[1]), labels) for labels in chosen])
+    else:
+        predicted = protocols.label_sets(protocol, scores, sequences)
     found = measure(protocol, split.labels, split.truth, split.ignore, predicted, scores, sequences=sequences).values
     stored = folder.read_measures().values
     return {name: (stored.get(name, math.nan), value) for name, value in found.items()}

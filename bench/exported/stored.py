@@ -10,10 +10,10 @@ import numpy as np
 
 from bench.data.splits import subset
 from bench.errors import DataError, ModelError
-from bench.exported.engine import open_session
 from bench.exported.manifest import Check
 from bench.exported.model_folder import PIXELS, Description
 from bench.exported.predict import Answers, Predictor
+from bench.onnx.sessions import open_session
 from bench.records import BoolArray, FloatArray, Images, IntArray, Split
 from bench.store.run_folder import RunFolder
 

@@ -11,7 +11,14 @@ import numpy as np
 
 from bench.contracts import Backbone
 from bench.errors import PluginError
-from bench.model.networks import IMAGE_ROWS, STEP_ROWS, TorchStepNetwork, by_chunks
+from bench.model.networks import (
+    IMAGE_ROWS,
+    STEP_ROWS,
+    TorchStepNetwork,
+    by_chunks,
+    has_own_sets,
+    scores_and_sets,
+)
 from bench.records import FloatArray, Scores, SearchOptions
 
 ROWS = 8
@@ -22,6 +29,7 @@ TOLERANCE = 1e-4
 
 NEEDED = {
     "scores": ("score_kind", "forward"),
+    "sets": ("score_kind", "forward", "label_sets"),
     "sequence": ("activation", "sees_image", "image_term", "start_states", "step", "output_embedding"),
 }
 """What a model of each kind must have."""
@@ -32,14 +40,18 @@ def check_model(model: Any, kind: str) -> None:
     import torch
 
     if not isinstance(model, torch.nn.Module):
-        raise PluginError(f"build returned a {type(model).__name__}, must return a torch.nn.Module")
+        raise PluginError(
+            f"build returned a {type(model).__name__}, must return a torch.nn.Module or a bench.ArrayModel"
+        )
     lacking = [name for name in NEEDED[kind] if not hasattr(model, name)]
     if lacking:
         raise PluginError(f"a model of kind '{kind}' without {', '.join(lacking)}. See: bench.contracts")
+    if kind == "scores" and has_own_sets(model):
+        raise PluginError("a model of kind 'scores' with label_sets. Try: kind='sets', or without the method")
 
 
-def check_backbone(backbone: Any) -> None:
-    """Raise unless ``backbone`` is one, with a torch module and a number of dimensions."""
+def check_backbone(backbone: Any, maps: bool = False) -> None:
+    """Raise unless ``backbone`` is one, with a torch module, a number of dimensions and, for ``maps``, their shape."""
     import torch
 
     if not isinstance(backbone, Backbone):
@@ -48,6 +60,16 @@ def check_backbone(backbone: Any) -> None:
         raise PluginError(f"the backbone's module is a {type(backbone.module).__name__}, must be a torch.nn.Module")
     if not isinstance(backbone.dimensions, int) or backbone.dimensions < 1:
         raise PluginError(f"the backbone has {backbone.dimensions!r} dimensions, must be a whole number from 1")
+    shape = backbone.feature_map
+    if maps != (shape is not None):
+        raise PluginError(f"the backbone's feature_map is {shape}, and {'maps' if maps else 'vectors'} were asked for")
+    sides = shape or (backbone.dimensions, 1, 1)
+    if (
+        len(sides) != 3
+        or not all(isinstance(side, int) and side > 0 for side in sides)
+        or sides[0] != backbone.dimensions
+    ):
+        raise PluginError(f"feature_map {shape}, must be ({backbone.dimensions}, height, width): the dimensions first")
 
 
 def check_answers(model: Any, values: FloatArray, labels: int, search: SearchOptions | None) -> None:
@@ -159,7 +181,7 @@ def _said_twice(
     return chosen, said
 
 
-PER_IMAGE = ("scores", "image terms", "start states")
+PER_IMAGE = ("scores", "label sets", "image terms", "start states")
 """What of a model's answers has a row for each image."""
 
 
@@ -169,7 +191,8 @@ def answers(model: Any, values: FloatArray, search: SearchOptions | None, image:
     Where the recurrence sees the image, the prefixes are those of the image in row ``image``.
     """
     if search is None:
-        return {"scores": by_chunks(model, model, values)}
+        scores, sets = scores_and_sets(model, values)
+        return {"scores": scores} | ({} if sets is None else {"label sets": sets.astype(np.float32)})
     network = TorchStepNetwork(model)
     starts = by_chunks(model, model.start_states, values if model.sees_image else values[:1])
     if not model.sees_image:

@@ -4,34 +4,38 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import time
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from bench.code import images_code
 from bench.contracts import Backbone
-from bench.data.loading import load
-from bench.errors import ModelError, PluginError, StoreError
+from bench.errors import StoreError, UsageError
+from bench.model.encoding import Work, in_batches
+from bench.model.engine import TORCH
 from bench.model.feature_file import FeatureFile, Writing
 from bench.records import Features, FloatArray, Parts, Split
 from bench.system.files import canonical_json, digest
 from bench.system.locks import exclusive
 from bench.system.notes import note
-from bench.system.progress import progress_bar
 from bench.system.sealed_files import read_sealed, write_sealed
 
 BLOCK = 512
 """Images in a block of the cached file. A process killed at any moment loses at most the block in flight."""
 
+MAP_BLOCK = 64
+"""The same of feature maps, each a hundred times as large."""
+
+MAP_LIMIT, MAP_GB = "BENCH_MAP_GB", 8.0
+"""Environment variable, and what it is unless set: the most that one part's feature maps may take, in GB."""
+
 STALE = 7 * 24 * 3600
 """Seconds after which what a killed extraction left, and nobody went on with, is removed."""
-
-ALONE = 1e-3
-"""Largest difference of an image's features beside another image, relative to the largest."""
 
 
 def extract(
@@ -39,18 +43,22 @@ def extract(
 ) -> Features:
     """Return the features of ``split``, from ``cache`` or computed now; ``fingerprint`` is the split's.
 
-    The cache's key is the fingerprint, the backbone's architecture, weights and code, the code that reads the images,
-    and the preprocessing.
+    The cache's key is the fingerprint, the backbone's architecture, weights, code and engine, the code that reads the
+    images, and the preprocessing.
     ``batch_size`` changes the speed, and nothing else as far as the backbone's arithmetic allows: batches
-    always have that size, the last one padded. Raises ``DataError`` with the path of an image that cannot
+    always have the same size, the last one padded. Raises ``DataError`` with the path of an image that cannot
     be read; what was computed until then is kept. What is read back is what was computed, to the byte: a cached
     block that is damaged is computed anew, with a word. Processes that need the same features wait for the one that
     computes them. Raises ``StoreError`` where the cache cannot be written.
     """
     key = feature_key(fingerprint, backbone, images_code(split.images))
-    file = FeatureFile(cache / f"{key}.npy", key, len(split), backbone.dimensions, BLOCK)
+    file = FeatureFile(
+        cache / f"{key}.npy", key, len(split), backbone.shape, MAP_BLOCK if backbone.feature_map else BLOCK
+    )
     values = file.open()
     if values is None:
+        if backbone.feature_map:
+            check_size(file, f"{split.dataset}/{split.name}", backbone.preprocessing.size)
         values = _compute(file, split, backbone, batch_size, device)
     return Features(split.ids, values, key)
 
@@ -66,8 +74,15 @@ class PartFeatures:
 
 def of_parts(parts: Parts, backbone: Backbone, cache: Path, *, device: str = "cpu") -> PartFeatures:
     """Return the features of a run's parts, from ``cache`` or computed now; a held-out part's are rows of train's."""
-    train = extract(parts.train, parts.fingerprints["train"], backbone, cache, device=device)
     held_out = parts.dataset.validation is None
+    if backbone.feature_map and held_out:
+        # Rows of maps are not copied out of a file, but computed apart: together they may not fit in memory.
+        def of_rows(part: Split) -> Features:
+            return extract(part, digest(parts.fingerprints["train"], *part.ids), backbone, cache, device=device)
+
+        test = extract(parts.test, parts.fingerprints["test"], backbone, cache, device=device)
+        return PartFeatures(of_rows(parts.fit), of_rows(parts.validation), test)
+    train = extract(parts.train, parts.fingerprints["train"], backbone, cache, device=device)
     validation = (
         _rows(train, parts.validation.ids)
         if held_out
@@ -77,21 +92,20 @@ def of_parts(parts: Parts, backbone: Backbone, cache: Path, *, device: str = "cp
     return PartFeatures(_rows(train, parts.fit.ids) if held_out else train, validation, test)
 
 
-def check_rows_alone(backbone: Backbone, pixels: FloatArray, device: str = "cpu") -> None:
-    """Raise ``PluginError`` where an image's features depend on the other image of its batch, or on chance.
-
-    ``pixels`` are two preprocessed images; the backbone's module is on ``device`` already.
-    """
-    beside, again = forward(backbone, pixels, device)[0], forward(backbone, pixels, device)[0]
-    alone = forward(backbone, np.stack([pixels[0], np.zeros_like(pixels[0])]), device)[0]
-    largest = max(float(np.abs(beside).max()), 1e-6)
-    for other, why in ((again, "change when it is asked again"), (alone, "depend on the other images of its batch")):
-        apart = float(np.abs(beside - other).max()) / largest
-        if apart > ALONE:
-            raise PluginError(
-                f"features of an image {why}: by {apart:.1e} of the largest, allowed: {ALONE:g}."
-                " Is something in train mode?"
-            )
+def check_size(file: FeatureFile, split: str, side: int) -> None:
+    """Raise ``UsageError`` where the feature maps of ``split``, of pictures of ``side`` pixels, are too large."""
+    try:
+        most = float(os.environ.get(MAP_LIMIT, MAP_GB))
+    except ValueError:
+        raise UsageError(f"{MAP_LIMIT}: found '{os.environ[MAP_LIMIT]}', allowed: a number of GB") from None
+    size = file.size / 1e9
+    if size > most:
+        smaller = max(int(side * (most / size) ** 0.5) // 32 * 32, 32)
+        raise UsageError(
+            f"feature maps of {split}: {file.rows:,} of {' x '.join(map(str, file.shape))} in half precision are"
+            f" {size:.3g} GB, allowed: {most:g} GB."
+            f" Try: {MAP_LIMIT}={math.ceil(size)}, or --set backbone.size={smaller}"
+        )
 
 
 def _rows(features: Features, ids: tuple[str, ...]) -> Features:
@@ -102,13 +116,17 @@ def _rows(features: Features, ids: tuple[str, ...]) -> Features:
 
 def feature_key(fingerprint: str, backbone: Backbone, images_code: str = "") -> str:
     """Return the hash of all that the features of a split depend on; ``images_code`` is of a plugin that reads them."""
-    code = [backbone.code, images_code]
+    code = [backbone.code, images_code, backbone.engine]
     shaped_by = [backbone.name, backbone.architecture, backbone.weights_hash, asdict(backbone.preprocessing), code]
-    return digest(fingerprint, canonical_json(shaped_by))
+    return digest(fingerprint, canonical_json(shaped_by), *map(str, backbone.feature_map or ()))
 
 
-def speed(cache: Path, key: str) -> dict[str, float]:
-    """Return ``images``, ``seconds`` and ``images_per_second`` of the extraction that made features ``key``."""
+def speed(cache: Path, key: str) -> dict[str, Any]:
+    """Return how the extraction that made features ``key`` went, empty where that is not known.
+
+    ``images``, ``seconds`` and ``images_per_second``; ``engine``, and ``difference`` of its features from torch's,
+    relative to the largest; ``reading_seconds`` and ``network_seconds`` of all threads together.
+    """
     record = read_sealed(cache / f"{key}.speed", key)
     return {} if record is None else dict(json.loads(record))
 
@@ -142,14 +160,15 @@ def _compute(file: FeatureFile, split: Split, backbone: Backbone, batch_size: in
         return values
 
 
-def _fill(writing: Writing, split: Split, backbone: Backbone, batch_size: int, device: str) -> dict[str, float]:
-    """Compute and write the blocks that are missing; return how many images took how long, empty if none did."""
+def _fill(writing: Writing, split: Split, backbone: Backbone, batch_size: int, device: str) -> dict[str, Any]:
+    """Compute and write the blocks that are missing; return what ``speed`` tells, empty if there were none."""
     file = writing.file
     rows = [row for block in writing.missing for row in file.rows_of(block)]
     started = time.perf_counter()
     unfinished = iter(writing.missing)
     pending: list[FloatArray] = []
-    for values in in_batches(split, rows, backbone, batch_size, device, check=True):
+    work = Work()
+    for values in in_batches(split, rows, backbone, batch_size, device, cache=file.path.parent, work=work):
         pending.append(values)
         # Blocks are cut from the stream of rows, so the batches need not end where the blocks do.
         while sum(map(len, pending)) >= file.block:
@@ -159,7 +178,17 @@ def _fill(writing: Writing, split: Split, backbone: Backbone, batch_size: int, d
     if sum(map(len, pending)):
         writing.write(next(unfinished), np.concatenate(pending))
     seconds = time.perf_counter() - started
-    return {"images": len(rows), "seconds": seconds, "images_per_second": len(rows) / seconds} if rows else {}
+    if not rows:
+        return {}
+    return {
+        "images": len(rows),
+        "seconds": seconds,
+        "images_per_second": len(rows) / seconds,
+        "engine": backbone.engine or TORCH,
+        "difference": work.difference,
+        "reading_seconds": work.reading,
+        "network_seconds": work.network,
+    }
 
 
 def _remove_stale(cache: Path) -> None:
@@ -170,48 +199,3 @@ def _remove_stale(cache: Path) -> None:
             if now - path.stat().st_mtime > STALE:
                 with exclusive(path.with_name(path.name.partition(".")[0] + ".lock"), path.name, wait=False):
                     path.unlink(missing_ok=True)
-
-
-def in_batches(
-    split: Split, rows: list[int], backbone: Backbone, batch_size: int, device: str = "cpu", *, check: bool = False
-) -> Iterator[FloatArray]:
-    """Yield the features of ``rows``, a batch at a time, while threads read and preprocess the next batch.
-
-    With ``check``, the first two images are looked at again; see ``check_rows_alone``.
-    """
-    module = backbone.module.to(device).eval()
-    batches = [rows[start : start + batch_size] for start in range(0, len(rows), batch_size)]
-    loaded, unchecked = load(split.images, batches, backbone.preprocessing), check
-    try:
-        for pixels in progress_bar(
-            loaded, f"features of {split.dataset}/{split.name}", total=len(batches), scale=batch_size
-        ):
-            if unchecked:
-                check_rows_alone(backbone, np.resize(pixels[:2], (2, *pixels.shape[1:])), device)
-                unchecked = False
-            padding = np.zeros((batch_size - len(pixels), *pixels.shape[1:]), dtype=np.float32)
-            padded = np.concatenate([pixels, padding]) if len(padding) else pixels
-            yield forward(backbone, padded, device)[: len(pixels)]
-    finally:
-        module.to("cpu")
-
-
-def forward(backbone: Backbone, pixels: FloatArray, device: str = "cpu") -> FloatArray:
-    """Return the features of preprocessed ``pixels``; the backbone's module is on ``device`` already.
-
-    Raises ``ModelError`` for features of another shape than declared, or that are not finite.
-    """
-    import torch
-
-    with torch.inference_mode():
-        tensor = backbone.module(torch.from_numpy(pixels).to(device))
-        values: FloatArray = tensor.to("cpu", torch.float32).numpy()
-    if values.shape != (len(pixels), backbone.dimensions):
-        raise ModelError(
-            f"backbone '{backbone.name}' gave features of shape {values.shape}, declared: {backbone.dimensions} each"
-        )
-    if not np.isfinite(values).all():
-        raise ModelError(
-            f"backbone '{backbone.name}' gave features that are not finite. Are the weights the right ones?"
-        )
-    return values

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bench.errors import PluginError
-from bench.records import Activation, Features, FloatArray
+from bench.records import Activation, BoolArray, Features, FloatArray
 
 if TYPE_CHECKING:
     import torch
@@ -32,7 +32,7 @@ def device_of(model: Any) -> torch.device:
 def by_chunks(
     model: Any, function: Callable[[torch.Tensor], torch.Tensor], values: FloatArray, rows: int = IMAGE_ROWS
 ) -> FloatArray:
-    """Return ``function`` of (n, dimensions) ``values``, ``rows`` at a time, without gradients and in eval mode.
+    """Return ``function`` of ``values``, (n, dimensions) or maps, ``rows`` at a time, in eval mode, without gradients.
 
     The last chunk is padded with zeros, so an image's result does not depend on how many others follow it.
     """
@@ -44,13 +44,43 @@ def by_chunks(
     with torch.inference_mode():
         for start in range(0, len(values), rows):
             chunk = values[start : start + rows]
-            padded = np.zeros((rows, values.shape[1]), dtype=np.float32)
+            padded = np.zeros((rows, *values.shape[1:]), dtype=np.float32)
             padded[: len(chunk)] = chunk
             result = function(torch.from_numpy(padded).to(device))
             if not isinstance(result, torch.Tensor) or not result.is_floating_point() or result.ndim < 2:
                 raise PluginError(f"{_described(result)} for each batch, must be a tensor of rows of floats")
             results.append(result[: len(chunk)].to("cpu", torch.float32).numpy())
     return np.concatenate(results)
+
+
+def scores_and_sets(model: Any, values: FloatArray) -> tuple[FloatArray, BoolArray | None]:
+    """Return a model's scores (n, labels) and, of a model of kind ``sets``, its label sets (n, labels) bool.
+
+    Raises ``PluginError`` for label sets that are no bool tensor of the scores' shape.
+    """
+    import torch
+
+    if not has_own_sets(model):
+        return by_chunks(model, model, values), None
+
+    def both(features: torch.Tensor) -> torch.Tensor:
+        scores: torch.Tensor = model(features)
+        if not isinstance(scores, torch.Tensor) or scores.ndim != 2:
+            return scores  # refused by ``by_chunks`` or, by its shape, where the scores are looked at
+        sets = model.label_sets(features, scores)
+        if not isinstance(sets, torch.Tensor) or sets.dtype != torch.bool or sets.shape != scores.shape:
+            found = _described(sets).removeprefix("the model gives ")
+            raise PluginError(f"label_sets gives {found}, must be a bool tensor of the scores' shape")
+        return torch.cat([scores, sets.to(scores.dtype)], dim=1)
+
+    joined = by_chunks(model, both, values)
+    labels = joined.shape[1] // 2
+    return np.ascontiguousarray(joined[:, :labels]), joined[:, labels:] > 0
+
+
+def has_own_sets(model: Any) -> bool:
+    """Return whether ``model`` decides for itself which labels an image has."""
+    return hasattr(model, "label_sets")
 
 
 def _described(result: Any) -> str:

@@ -1,4 +1,4 @@
-"""From features to scores and label sets: by the protocol's policy, or by the model's own search."""
+"""From features to scores and label sets: by the protocol's policy, the model's own, or its search."""
 
 from __future__ import annotations
 
@@ -6,28 +6,39 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from bench.contracts import Validation
 from bench.decode.decoder import decode
 from bench.evaluation import metric_table, protocols
 from bench.evaluation.evaluation import Evaluation
 from bench.evaluation.metrics import Counts
 from bench.evaluation.protocols import Protocol
-from bench.model import networks, train
+from bench.model import networks
 from bench.records import Features, Prediction, Scores, SearchOptions, Split
 
 
 def predict(model: Any, features: Features, protocol: Protocol, search: SearchOptions | None) -> Prediction:
     """Return what ``model`` says of the images.
 
-    ``search`` is how a sequence model searches, ``None`` for a score model. Raises ``ModelError`` where its scores are
+    ``search`` is how a sequence model searches, ``None`` for any other. Raises ``ModelError`` where its scores are
     not finite.
     """
     if search is None:
-        scores = Scores(features.ids, train.scores(model, features), model.score_kind)
-        return Prediction(scores, protocols.label_sets(protocol, scores))
+        values, own = networks.scores_and_sets(model, features.values)
+        scores = Scores(features.ids, values, model.score_kind)
+        return Prediction(scores, protocols.label_sets(protocol, scores) if own is None else own)
     terms, start_states = networks.image_terms(model, features)
     decoded = decode(networks.TorchStepNetwork(model), terms, start_states, features.ids, search)
     predicted = protocols.label_sets(protocol, decoded.class_scores, decoded.label_sets)
     return Prediction(decoded.class_scores, predicted, decoded.label_sets, decoded.statistics)
+
+
+def validation_part(
+    split: Split, features: Features, protocol: Protocol, search: SearchOptions | None, select_by: str = "O-F1"
+) -> Validation:
+    """Return what a model may know of the validation part, ``split``, whose images have ``features``."""
+    score = validator(split, features, protocol, search, select_by)
+    ignore = None if protocols.left_out(protocol, split.ignore) is None else split.ignore
+    return Validation(features.values, split.truth, ignore, score)
 
 
 def validator(

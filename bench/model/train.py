@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bench.contracts import Validation
 from bench.errors import ModelError, UsageError
 from bench.model.checkpoint import CheckpointFile, TrainingState
 from bench.model.networks import by_chunks, device_of
@@ -121,6 +122,7 @@ def fit(
     name: str,
     seed: int,
     ignore: BoolArray | None = None,
+    validation: Validation | None = None,
     checkpoint: Path | None = None,
     device: str = "cpu",
 ) -> TrainingRecord:
@@ -128,7 +130,8 @@ def fit(
 
     ``options`` holds every name of ``TRAINING_OPTIONS``, or of ``FITTING_OPTIONS`` for a model that has only ``fit``;
     which pairs are ignored is decided by then. ``name`` is the model's in progress bars and errors.
-    ``truth`` is (images, labels) bool, and so is ``ignore``, the pairs that are neither positive nor negative. On one
+    ``truth`` is (images, labels) bool, and so is ``ignore``, the pairs that are neither positive nor negative.
+    ``validation`` is for models whose ``fit`` or ``calibrate`` takes it. On one
     machine the result depends on the arguments alone, to the bit: torch's global random state is neither used nor
     changed. With ``checkpoint``, a training that was killed continues after its last finished epoch to the same result;
     the caller removes the file once the weights are stored. Raises ``ModelError`` where the loss of every learning rate
@@ -136,13 +139,16 @@ def fit(
     """
     model.to(device)
     if hasattr(model, "fit"):
-        model.fit(train.values, truth, **left_out(model.fit, ignore))
+        wanted = {"validation": validation} if validation and takes(model.fit, "validation") else {}
+        model.fit(train.values, truth, **left_out(model.fit, ignore), **wanted)
     parameters = sum(parameter.numel() for parameter in model.parameters())
     if not gradient_trained(options or {}):
         model.eval()
         return TrainingRecord((), 0, math.nan, math.nan, parameters)
     assert options is not None, "a model that is trained by gradients has options"
     settings = Settings.from_options(options)
+    if validation and hasattr(model, "calibrate"):
+        validate = _calibrated(validation)
     key = digest(canonical_json([name, dict(options), seed, train.key, list(truth.shape)]), save_weights(model))
     training = Training(model, settings, train.values, truth, ignore, validate=validate, name=name, seed=seed)
     return training.run(CheckpointFile(checkpoint, key), parameters)
@@ -254,7 +260,7 @@ class Training:
             torch.manual_seed(noise_seed)
             for start in range(0, len(order), self.settings.batch_size):
                 rows = order[start : start + self.settings.batch_size]
-                features = torch.from_numpy(self.values[rows]).to(self.device)
+                features = torch.from_numpy(self.values[rows]).to(self.device, torch.float32)
                 truth = torch.from_numpy(self.truth[rows]).to(self.device)
                 mask = None if self.ignore is None else torch.from_numpy(self.ignore[rows]).to(self.device)
                 loss = self.model.loss(features, truth, generator, **left_out(self.model.loss, mask))
@@ -275,9 +281,24 @@ def gradient_trained(options: Mapping[str, OptionValue]) -> bool:
     return "epochs" in options
 
 
+def _calibrated(validation: Validation) -> Validate:
+    """Return the validation score of a model once it has calibrated itself, as it then is stored and used."""
+
+    def validate(model: Any) -> float:
+        model.calibrate(validation)
+        return validation.score(model)
+
+    return validate
+
+
+def takes(method: Callable[..., Any], name: str) -> bool:
+    """Return whether a model's ``loss`` or ``fit`` takes an argument of that name, and so asks for it."""
+    return name in inspect.signature(method).parameters
+
+
 def takes_ignore(method: Callable[..., Any]) -> bool:
     """Return whether a model's ``loss`` or ``fit`` takes a mask of pairs that are neither positive nor negative."""
-    return "ignore" in inspect.signature(method).parameters
+    return takes(method, "ignore")
 
 
 def left_out(method: Callable[..., Any], ignore: Any) -> dict[str, Any]:

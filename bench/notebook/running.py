@@ -35,6 +35,7 @@ def run(
     out: str | Path = "runs",
     cache: str | Path | None = None,
     device: str = "cpu",
+    engine: str = "auto",
     export: bool = False,
 ) -> StoredRun:
     """Return the run of one model on one data set, made now, continued, or found done under ``out``.
@@ -59,6 +60,7 @@ def run(
         out=out,
         cache=cache,
         device=device,
+        engine=engine,
     )
     with _alone():
         from bench.pipeline import run_one
@@ -87,6 +89,7 @@ def compare(
     out: str | Path = "runs",
     cache: str | Path | None = None,
     device: str = "cpu",
+    engine: str = "auto",
 ) -> Runs:
     """Return the runs of each model with seeds 0, 1, ..., ``seeds`` of them; what is stored already is not made again.
 
@@ -109,6 +112,7 @@ def compare(
         out=out,
         cache=cache,
         device=device,
+        engine=engine,
     )
     names, count = as_names("models", models), _whole("seeds", seeds, 1)
     with _alone():
@@ -135,7 +139,7 @@ def _alone() -> Iterator[None]:
 def _request(**given: Any) -> RunRequest:
     """Return what was asked for, each value of its type. Raises ``UsageError`` naming the keyword."""
     values = dict(given)
-    for name in ("model", "dataset", "backbone", "protocol", "device"):
+    for name in ("model", "dataset", "backbone", "protocol", "device", "engine"):
         if not isinstance(values[name], str):
             raise UsageError(f"{name}: found {values[name]!r}, allowed: text")
     for name in ("train_split", "test_split"):

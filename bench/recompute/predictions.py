@@ -29,6 +29,14 @@ def of_scores(folder: RunFolder, prediction: Prediction, tolerance: float) -> tu
     return difference, faults
 
 
+def of_own_sets(folder: RunFolder, prediction: Prediction, tolerance: float) -> list[str]:
+    """Return whether the model decides on other label sets; a share ``tolerance`` of the images may lie at a tie."""
+    wrong = int((folder.read_predicted() != prediction.predicted).any(axis=1).sum())
+    if wrong <= tolerance * len(prediction.predicted):
+        return []
+    return [f"the label sets of {wrong} images are not those that its weights decide on"]
+
+
 def of_sequences(folder: RunFolder, rebuilt: Rebuilt, test: Features, again: LabelSets, tolerance: float) -> list[str]:
     """Return whether the model gives other label sequences; of two equally probable ones it may give either."""
     stored = folder.read_label_sets()

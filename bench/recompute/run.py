@@ -72,6 +72,8 @@ def _predict_again(folder: RunFolder, assembly: Assembly, device: str) -> tuple[
     rebuilt.model.to(device)
     prediction = predict(rebuilt.model, extracted.test, assembly.protocol, assembly.search)
     difference, faults = predictions.of_scores(folder, prediction, tolerance)
+    if assembly.plan.model.spec.kind == "sets":
+        faults += predictions.of_own_sets(folder, prediction, tolerance)
     if prediction.label_sets is not None:
         faults += predictions.of_sequences(folder, rebuilt, extracted.test, prediction.label_sets, tolerance)
     faults += predictions.of_measures(folder, assembly, prediction)

@@ -9,7 +9,7 @@ from bench import assembly as assembling
 from bench.assembly import Assembly
 from bench.guard import calling
 from bench.model import features, finetune, train
-from bench.model.predict import validator
+from bench.model.predict import validation_part
 from bench.store.run_folder import RunFolder
 
 
@@ -30,16 +30,20 @@ def faults(folder: RunFolder, assembly: Assembly, device: str) -> list[str]:
         backbone = assembling.with_weights(backbone, content)
     extracted = features.of_parts(parts, backbone, request.cache / "features", device=device)
     model = assembly.build_model(backbone)
+    held_out = validation_part(
+        parts.validation, extracted.validation, assembly.protocol, assembly.search, assembly.select_by
+    )
     with calling(plan.model.origin, "train", name, seed=request.seed):
         record = train.fit(
             model,
             plan.training,
             extracted.fit,
             truth,
-            validator(parts.validation, extracted.validation, assembly.protocol, assembly.search, assembly.select_by),
+            held_out.score,
             name=plan.model.spec.name,
             seed=request.seed,
             ignore=ignore,
+            validation=held_out,
             device=device,
         ).to_json()
     if train.save_weights(model) != folder.read_weights():

@@ -26,3 +26,4 @@ class RunRequest:
     out: Path = Path("runs")
     cache: Path = field(default_factory=default_cache)
     device: str = "cpu"
+    engine: str = "auto"

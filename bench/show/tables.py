@@ -60,6 +60,7 @@ UNKNOWN_CODE = UNKNOWN[:8]
 DERIVED = (
     "backbone.weights_hash",
     "backbone.dimensions",
+    "backbone.feature_map",
     "backbone.architecture",
     "backbone.preprocessing.",
     "dataset.fingerprints.",
@@ -309,6 +310,9 @@ def _notes(runs: Sequence[RunSummary], rows: Sequence[Row]) -> list[str]:
     if any(cell.spread is not None for row in rows for cell in row.cells.values()):
         notes.append("± is the sample standard deviation over seeds")
     notes += dict.fromkeys(note for run in runs if run.measures for note in run.measures.notes)
+    own = {run.key for run in runs if run.measures and run.config["model"].get("kind") == "sets"}
+    if names := [row.label for row in rows if own.intersection(row.keys)]:
+        notes.append(f"label sets are the model's own, of any length, and no protocol's: {', '.join(names)}")
     for row in rows:
         if row.cells:  # a row without numbers shows its reason in their place
             notes += [f"{row.label}: {failure}" for failure in row.failures]

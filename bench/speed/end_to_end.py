@@ -37,8 +37,8 @@ def image_to_labels(bench: DecodeBench, architecture: str = "resnet18", size: in
     import torch
     import torchvision
 
-    from bench.exported.engine import open_session
-    from bench.exported.onnx_files import write_onnx
+    from bench.onnx.files import write_onnx
+    from bench.onnx.sessions import open_session
 
     depth = bench.terms.shape[1]
     network = torchvision.models.get_model(architecture, weights=None)

@@ -16,11 +16,13 @@ import numpy as np
 from bench.contracts import Backbone
 from bench.data.loading import load
 from bench.errors import NotRun
-from bench.model import features
-from bench.records import Preprocessing, Split
+from bench.model.encoding import ROWS, in_batches
+from bench.model.engine import forward, has_onnx_form, onnx_form, open_engine
+from bench.onnx.sessions import open_session
+from bench.records import FloatArray, Preprocessing, Split
 from bench.speed.spread import Spread, summarize
 from bench.system.clock import seconds, turns
-from bench.system.threads import thread_counts
+from bench.system.threads import in_threads, thread_counts
 
 BATCH_SIZE = 64
 """Images in a batch, as features are extracted."""
@@ -29,7 +31,8 @@ SECONDS_OF_EXTRACTION = 4.0
 """The backbone and the whole extraction are timed on as many batches as the backbone does in this time."""
 
 LOADER, TORCHVISION = "our loader", "torchvision DataLoader, {} worker{}"
-BACKBONE, WHOLE = "backbone alone", "features: reading and backbone"
+BACKBONE, WHOLE = "backbone alone, torch", "features: reading and backbone"
+RUNTIME, ENGINE = "backbone alone, ONNX Runtime", "backbone alone, our engine"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +68,13 @@ class Loading:
         """Return the median images a second of ``method``."""
         return next(rate.per_second.median for rate in self.rates if rate.method == method)
 
+    @property
+    def network(self) -> float:
+        """Return the median images a second of the backbone alone, by the engine that features are computed with."""
+        return self.rate(ENGINE if any(rate.method == ENGINE for rate in self.rates) else BACKBONE)
 
-def compare(split: Split, backbone: Backbone, *, images: int = 0, device: str = "cpu") -> Loading:
+
+def compare(split: Split, backbone: Backbone, cache: Path, *, images: int = 0, device: str = "cpu") -> Loading:
     """Time every way on ``images`` of ``split``, repeated where it has fewer; 0: some batches for each core.
 
     Everything is read once before it is timed, so the files come from the operating system's cache. Workers of the
@@ -82,7 +90,7 @@ def compare(split: Split, backbone: Backbone, *, images: int = 0, device: str = 
     _exhaust(load(split.images, batches, backbone.preprocessing))
     differences = _differences(split, rows[: len(split)], paths[: len(split)], backbone.preprocessing)
     sides = np.median([split.images.read(row).shape[:2] for row in rows[:BATCH_SIZE]], axis=0)
-    ways = _ways(split, backbone, batches, paths, device)
+    ways = _ways(split, backbone, batches, paths, device, cache=cache)
     times = turns({name: call for name, (_, call) in ways.items()})
     rates = {name: summarize(each).per_second(ways[name][0]) for name, each in times.items()}
     return Loading(
@@ -103,7 +111,7 @@ def compare(split: Split, backbone: Backbone, *, images: int = 0, device: str = 
 
 
 def _ways(
-    split: Split, backbone: Backbone, batches: list[list[int]], paths: list[Path], device: str
+    split: Split, backbone: Backbone, batches: list[list[int]], paths: list[Path], device: str, *, cache: Path
 ) -> dict[str, tuple[int, Callable[[], object]]]:
     """Return by name how many images a call handles, and the call."""
     scale, rows = backbone.preprocessing, list(itertools.chain.from_iterable(batches))
@@ -116,11 +124,28 @@ def _ways(
     # A copy, for the extraction moves the module back to the processor when it is done.
     alone = dataclasses.replace(backbone, module=copy.deepcopy(backbone.module).to(device))
     pixels = next(load(split.images, batches[:1], scale))
-    ways[BACKBONE] = (len(pixels), lambda: features.forward(alone, pixels, device))
+    ways[BACKBONE] = (len(pixels), lambda: forward(alone, pixels, device))
     ways[BACKBONE][1]()  # the first call also sets things up
     batch_seconds = seconds(ways[BACKBONE][1])
+    if has_onnx_form(backbone) and device == "cpu":
+        ways |= _onnx_ways(backbone, pixels, cache)
+        batch_seconds = min(batch_seconds, seconds(ways[ENGINE][1]))
     some = rows[: max(int(SECONDS_OF_EXTRACTION / batch_seconds), 1) * len(pixels)]
-    ways[WHOLE] = (len(some), lambda: _exhaust(features.in_batches(split, some, backbone, BATCH_SIZE, device)))
+    ways[WHOLE] = (len(some), lambda: _exhaust(in_batches(split, some, backbone, BATCH_SIZE, device, cache=cache)))
+    return ways
+
+
+def _onnx_ways(backbone: Backbone, pixels: FloatArray, cache: Path) -> dict[str, tuple[int, Callable[[], object]]]:
+    """Return ONNX Runtime as its own documentation uses it, and as features are computed, both on a ready batch."""
+    plain = open_session(onnx_form(backbone, cache))
+    compute, cores = open_engine(backbone, "cpu", cache), thread_counts()["cores"]
+    parts = [pixels[start : start + ROWS] for start in range(0, len(pixels), ROWS)]
+    ways: dict[str, tuple[int, Callable[[], object]]] = {
+        RUNTIME: (len(pixels), lambda: plain.run(None, {"pixels": pixels})),
+        ENGINE: (len(pixels), lambda: _exhaust(in_threads(compute, parts, cores))),
+    }
+    for _, call in ways.values():
+        call()
     return ways
 
 

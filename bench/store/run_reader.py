@@ -153,6 +153,7 @@ class RunReader:
             masks.ignore,
             masks.predicted,
             self.read_scores(),
+            " ".join(map(self._files.seal, ("truth.npz", "predicted.npz", "scores.npy"))),
         )
 
     def read_sizes(self) -> FloatArray:

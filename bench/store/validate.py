@@ -22,6 +22,8 @@ from bench.store.run_folder import RunFolder
 TOLERANCE = 1e-9
 """Largest difference between a stored measure and the one computed again; both are float64 of the same arrays."""
 
+OWN_SETS = "its label sets are the model's own: that its weights give them is seen by --recompute alone"
+
 Level = Literal["folder", "recomputed", "retrained"]
 """What a verdict rests on: the folder alone; prediction from weights and data as well; training as well."""
 
@@ -63,7 +65,8 @@ def verdict(folder: RunFolder) -> Verdict:
         stored = folder.read_measures()
         unmeasured = tuple(name for name in metric_table.by_name() if name not in stored.values)
         unmeasured += tuple(f"the classes' {name}" for name in metric_table.PER_CLASS if name not in stored.per_class)
-        return Verdict(folder.path, state, (*faults, *_lies(folder, config, stored)), unmeasured)
+        notes = (OWN_SETS,) if config["model"]["kind"] == "sets" else ()
+        return Verdict(folder.path, state, (*faults, *_lies(folder, config, stored)), unmeasured, notes=notes)
     except BenchError as error:
         return Verdict(folder.path, "damaged", (str(error),))
 
@@ -86,9 +89,9 @@ def _lies(folder: RunFolder, config: Mapping[str, Any], stored: Measures) -> lis
         "gallery.npz": lambda: shown.of_gallery(folder, len(scores.ids)),
         "scores.npy": lambda: predictions.of_range(scores),
     }
-    if sequences is None:
+    if sequences is None and config["model"]["kind"] == "scores":
         checks["predicted.npz"] = lambda: predictions.of_scores(protocol, scores, predicted)
-    else:
+    elif sequences is not None:
         options = predictions.search_options(protocol, config)
         checks["label_sets.npz"] = lambda: predictions.of_sequences(protocol, options, scores, sequences, predicted)
         checks["trees.json"] = lambda: shown.of_sequence_model(folder, options, sequences, labels)

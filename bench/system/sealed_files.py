@@ -65,11 +65,16 @@ def kept(path: Path, key: str, make: Callable[[], bytes], what: str) -> bytes:
             if path.exists():
                 note(f"{what}: {path} is damaged, and made anew")
             content = make()
-            try:
-                write_sealed(path, key, content)
-            except StoreError as error:
-                _say_not_kept(path.parent, getattr(error.__cause__, "strerror", None) or str(error))
+            keep(path, key, content)
     return content
+
+
+def keep(path: Path, key: str, content: bytes) -> None:
+    """Write ``content`` as ``write_sealed`` does; where that cannot be, a word of it is enough."""
+    try:
+        write_sealed(path, key, content)
+    except StoreError as error:
+        _say_not_kept(path.parent, getattr(error.__cause__, "strerror", None) or str(error))
 
 
 @cache

@@ -8,7 +8,8 @@ from sklearn.metrics import average_precision_score, f1_score
 
 from bench.evaluation import bootstrap, metrics
 
-RESAMPLES = 20
+RESAMPLES = bootstrap.CHUNK - 1
+"""With the images as they are, as many as are worked on at once."""
 
 
 @functools.cache

@@ -89,16 +89,16 @@ def toy_backbone():
     return Backbone("toy", module.eval(), 7, SCALE, "w", "toy")
 
 
-def test_a_comparison_times_every_way_and_finds_torchvisions_pixels(photographs, monkeypatch):
+def test_a_comparison_times_every_way_and_finds_torchvisions_pixels(photographs, monkeypatch, tmp_path):
     monkeypatch.setattr("bench.system.clock.SECONDS", 0.0)
     monkeypatch.setattr("bench.speed.loading.thread_counts", lambda: {"cores": 1})
     split = dataclasses.replace(make_split(random_truth(12)), images=FolderImages(photographs))
-    found = compare(split, toy_backbone(), images=20)
+    found = compare(split, toy_backbone(), tmp_path, images=20)
     assert [rate.method for rate in found.rates] == [
         "our loader",
         "torchvision DataLoader, 1 worker",
         "torchvision DataLoader, no workers",
-        "backbone alone",
+        "backbone alone, torch",
         "features: reading and backbone",
     ]
     assert all(0 < rate.per_second.q1 <= rate.per_second.median <= rate.per_second.q3 for rate in found.rates)
@@ -107,28 +107,28 @@ def test_a_comparison_times_every_way_and_finds_torchvisions_pixels(photographs,
     assert (found.compared, found.equal, found.largest_difference) == (12, 12, 0.0)
 
 
-def test_a_turned_photograph_is_counted_as_different_from_torchvisions(photographs, monkeypatch):
+def test_a_turned_photograph_is_counted_as_different_from_torchvisions(photographs, monkeypatch, tmp_path):
     monkeypatch.setattr("bench.system.clock.SECONDS", 0.0)
     monkeypatch.setattr("bench.speed.loading.thread_counts", lambda: {"cores": 1})
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.open(photographs[3]).copy().save(photographs[3], exif=exif)
     split = dataclasses.replace(make_split(random_truth(12)), images=FolderImages(photographs))
-    found = compare(split, toy_backbone(), images=12)
+    found = compare(split, toy_backbone(), tmp_path, images=12)
     assert found.equal == 11
     assert found.largest_difference > 1
 
 
-def test_a_bad_image_is_named_before_anything_is_timed(photographs):
+def test_a_bad_image_is_named_before_anything_is_timed(photographs, tmp_path):
     photographs[6].write_bytes(b"no picture")
     split = dataclasses.replace(make_split(random_truth(12)), images=FolderImages(photographs))
     with pytest.raises(DataError, match=r"cannot read image .*6.jpg: no known image format"):
-        compare(split, toy_backbone(), images=12)
+        compare(split, toy_backbone(), tmp_path, images=12)
 
 
-def test_pictures_that_are_no_files_cannot_be_compared():
+def test_pictures_that_are_no_files_cannot_be_compared(tmp_path):
     with pytest.raises(NotRun, match="has no image files that a DataLoader could read"):
-        compare(make_split(random_truth(8)), toy_backbone())
+        compare(make_split(random_truth(8)), toy_backbone(), tmp_path)
 
 
 def test_the_command_prints_a_table_and_json(photographs, monkeypatch, capsys):

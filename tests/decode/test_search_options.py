@@ -6,11 +6,10 @@ from typing import get_args, get_type_hints
 import numpy as np
 import pytest
 
-from bench.contracts import StepNetwork
 from bench.decode import _beam
-from bench.records import SearchOptions
+from bench.records import Activation, SearchOptions
 
-HINTS = get_type_hints(SearchOptions) | {"activation": get_type_hints(StepNetwork)["activation"]}
+HINTS = get_type_hints(SearchOptions) | {"activation": Activation}
 WORDS = {name: get_args(hint) for name, hint in HINTS.items() if get_args(hint)}
 
 

@@ -34,7 +34,7 @@ def direct(truth, predicted, scores, ignore, kind="non_interpolated"):
 def test_weights_give_what_repeating_the_images_gives(ties, masked, kind):
     truth, predicted, scores, ignore = example(ties=ties)
     mask = ignore if masked else None
-    (weights,) = bootstrap.draw(len(truth), 5, seed=3)
+    (weights,) = bootstrap.weightings(len(truth), 5, seed=3)
     found = bootstrap.measured(resample.prepare(truth, predicted, scores, mask, kind)(weights))
     for row, weight in enumerate(weights):
         rows = np.repeat(np.arange(len(truth)), weight.astype(int))
@@ -53,10 +53,11 @@ def test_the_first_value_is_that_of_the_images_as_they_are():
 
 
 def test_the_seed_decides_and_every_image_count_is_drawn():
-    weights = [np.concatenate(list(bootstrap.draw(40, 70, seed))) for seed in (1, 1, 2)]
+    weights = [np.concatenate(list(bootstrap.weightings(40, 70, seed))) for seed in (1, 1, 2)]
     np.testing.assert_array_equal(weights[0], weights[1])
     assert not np.array_equal(weights[0], weights[2])
-    assert weights[0].shape == (70, 40)
+    assert weights[0].shape == (2 * bootstrap.CHUNK, 40)
+    np.testing.assert_array_equal(weights[0][0], 1)
     np.testing.assert_array_equal(weights[0].sum(axis=1), 40)
 
 

@@ -18,6 +18,7 @@ from bench.errors import ModelError, NotRun, UsageError
 from bench.exported import engine, model_folder
 from bench.exported.predict import Predictor
 from bench.exported.publish import measure_exported
+from bench.onnx import sessions
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -61,7 +62,7 @@ def test_the_files_say_labels_preprocessing_and_search(exported):
 
 def test_raw_pixels_give_what_preprocessed_ones_give(exported):
     predictor = Predictor(exported / "bce")
-    session = engine.open_session(exported / "bce" / model_folder.PIXELS)
+    session = sessions.open_session(exported / "bce" / model_folder.PIXELS)
     for path in images_of(exported)[:5]:
         scores = session.run(None, {"image": read_rgb(path)})[0]
         np.testing.assert_allclose(scores[0], predictor.encoder(pixels_of(predictor, [path]))[0], atol=0.02)
@@ -165,7 +166,7 @@ BAD_FOLDERS = {
         "written by a newer bench: format 99",
     ),
     "incomplete": (
-        lambda folder: set_metadata(folder / "encoder.onnx", lambda _: {"format": 2, "labels": []}),
+        lambda folder: set_metadata(folder / "encoder.onnx", lambda _: {"format": 3, "labels": []}),
         "its description is damaged: it lacks 'preprocessing'",
     ),
     "labels": (
@@ -196,10 +197,10 @@ def test_a_bad_model_folder_is_one_clear_line(exported, tmp_path, case, capsys):
 def test_a_device_that_is_not_there_is_an_error_and_never_another_device(monkeypatch):
     monkeypatch.setattr("onnxruntime.get_available_providers", lambda: ["CPUExecutionProvider"])
     with pytest.raises(NotRun, match="no CUDA provider"):
-        engine.choose_device("cuda")
-    assert engine.choose_device("auto") == "cpu"
+        sessions.choose_device("cuda")
+    assert sessions.choose_device("auto") == "cpu"
     with pytest.raises(UsageError, match="found 'tpu', allowed: auto, cpu, cuda"):
-        engine.choose_device("tpu")
+        sessions.choose_device("tpu")
 
 
 def test_too_little_memory_suggests_a_smaller_batch(exported):

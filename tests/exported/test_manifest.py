@@ -102,7 +102,7 @@ OTHER_MANIFESTS = {
     "newer": ('{"export": 99}', "written by a newer bench: format 99"),
     "older": ('{"export": 1}', "written by an older bench: format 1"),
     "infinite": ('{"export": 1e999}', "its format is inf"),
-    "unsealed": ('{"export": 2, "files": {}}', "not as it was written"),
+    "unsealed": ('{"export": 3, "files": {}}', "not as it was written"),
 }
 
 
@@ -145,7 +145,7 @@ def test_a_run_that_exports_itself_writes_a_damaged_folder_again(exported):
 
 DESCRIPTIONS = {
     "format": (lambda values: values | {"format": float("inf")}, "its format is inf"),
-    "kind": (lambda values: values | {"kind": {}}, "kind: found {}, allowed: scores, sequence"),
+    "kind": (lambda values: values | {"kind": {}}, "kind: found {}, allowed: scores, sets, sequence"),
     "labels": (lambda values: values | {"labels": "abc", "k": 1}, "labels: found 'abc'"),
     "a label": (lambda values: values | {"labels": ["a", 3, None]}, "labels: found"),
     "no label": (lambda values: values | {"labels": []}, "labels: there is none"),

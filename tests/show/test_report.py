@@ -68,7 +68,23 @@ class Tags(HTMLParser):
 
 def made(runs, *more):
     page = runs.parent / "report.html"
-    assert run_command_line(["report", "--runs", str(runs), "--out", str(page), "--resamples", "50", *more]) == 0
+    assert (
+        run_command_line(
+            [
+                "report",
+                "--runs",
+                str(runs),
+                "--out",
+                str(page),
+                "--resamples",
+                "50",
+                "--cache",
+                str(page.parent / "cache"),
+                *more,
+            ]
+        )
+        == 0
+    )
     return page.read_text(encoding="utf-8")
 
 
@@ -99,7 +115,16 @@ def test_names_from_data_cannot_become_markup(three_models):
 
 def test_a_report_needs_no_torch(untouched, tmp_path):
     (run,) = find(untouched, "toy", ("cnn-rnn",))  # of which there is every kind of figure
-    command = ["report", str(run.path), "--out", str(tmp_path / "page.html"), "--resamples", "10"]
+    command = [
+        "report",
+        str(run.path),
+        "--out",
+        str(tmp_path / "page.html"),
+        "--resamples",
+        "10",
+        "--cache",
+        str(tmp_path / "cache"),
+    ]
     code = (
         "import sys; from bench.cli import run_command_line;"
         f"assert run_command_line({command!r}) == 0; assert 'torch' not in sys.modules"
@@ -111,7 +136,7 @@ def test_runs_on_other_images_stand_in_a_table_of_their_own(three_models, stored
     other = {"name": "toy", "variant": "others", "fingerprints": {"train": "a", "validation": "b", "test": "other"}}
     stored_run("bce", dataset=other)
     stored_run("bce", protocol="top1@1")
-    groups = gather.groups([folder.summary() for folder in find(three_models)], resamples=10)
+    groups = gather.groups([folder.summary() for folder in find(three_models)])
     assert sorted((len(group.runs), len(group.table.rows)) for group in groups) == [(1, 1), (1, 1), (5, 4)]
 
 
@@ -129,6 +154,7 @@ def test_damage_is_told_and_the_other_runs_are_shown(three_models):
 def test_a_protocol_of_a_newer_version_costs_the_error_bars_and_no_more(tmp_path):
     make_run(tmp_path / "runs", "bce", protocol="voc2007@9")
     (group,) = gather.groups([folder.summary() for folder in find(tmp_path / "runs")])
+    group = gather.with_error_bars(group, None)
     assert group.remarks[0].startswith("no error bars: no protocol 'voc2007@9'")
     assert (group.resamples, group.intervals) == (0, {})
     assert group.figures
@@ -151,7 +177,8 @@ def test_without_runs_there_is_one_line(tmp_path, capsys):
 
 
 def test_the_table_marks_what_the_images_cannot_tell_apart(untouched):
-    (group,) = gather.groups([folder.summary() for folder in find(untouched)], resamples=50)
+    (group,) = gather.groups([folder.summary() for folder in find(untouched)])
+    group = gather.with_error_bars(group, 50)
     assert group.resamples == 50
     assert ("cnn-rnn", "O-F1") in group.table.ties
     interval = group.intervals["bce"]["O-F1"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -17,6 +18,7 @@ from bench.cli.options import (
     DataRoot,
     DatasetName,
     Device,
+    Engine,
     Finetune,
     Out,
     ProtocolName,
@@ -63,6 +65,7 @@ def compare(  # noqa: PLR0917 - the parser passes options by name
     out: Out = STORE,
     cache: Cache = None,
     device: Device = "cpu",
+    engine: Engine = "auto",
     track: Track = "",
     track_out: TrackOut = TRACKED,
     significance: Annotated[
@@ -91,7 +94,7 @@ def compare(  # noqa: PLR0917 - the parser passes options by name
         else:
             seed, name = summary.config["seed"], summary.config["model"]["name"]
             put(f"{summary.state}: {name} seed {seed}: {summary.reason}", file=sys.stderr)
-    _print(summaries, style, significance)
+    _print(summaries, style, significance, cache)
     for note in dict.fromkeys(note for run in summaries for note in run.about.notes):
         say(f"note: {note}", file=sys.stderr)
     done = [run for run in summaries if run.measures is not None]
@@ -108,7 +111,7 @@ def _tell_start(number: int, total: int, request: RunRequest) -> None:
         put(f"[{number}/{total}] {request.model} seed {request.seed}", file=sys.stderr)
 
 
-def _print(summaries: list[RunSummary], style: str, significance: bool) -> None:
+def _print(summaries: list[RunSummary], style: str, significance: bool, cache: Path | None) -> None:
     from bench.show import tables
 
     table = tables.build(summaries)
@@ -116,11 +119,14 @@ def _print(summaries: list[RunSummary], style: str, significance: bool) -> None:
         print_tables([table], style)
         return
     from bench.evaluation.significance import differences, distributions, ties
+    from bench.store.resamples import kept_in
     from bench.store.run_folder import RunFolder
+    from bench.system.files import default_cache
 
     paths = {run.key: run.path for run in summaries if run.measures is not None}
     rows = {row.label: [RunFolder(paths[key]).read_outcome() for key in row.keys if key in paths] for row in table.rows}
-    found = distributions({label: outcomes for label, outcomes in rows.items() if outcomes})
+    finished = {label: outcomes for label, outcomes in rows.items() if outcomes}
+    found = distributions(finished, draw=kept_in(cache or default_cache()))
     print_tables([tables.with_ties(table, ties(found))], style)
     if style == "terminal":
         put()

@@ -30,7 +30,7 @@ def figures(
     from bench.show.figures import Figure, save
     from bench.show.report import gather
 
-    for group in gather.groups(run_summaries(runs, store, dataset), resamples=0):
+    for group in gather.groups(run_summaries(runs, store, dataset)):
         seen: dict[tuple[str, str], int] = {}
         for owner, figure in group.figures:
             again = seen[owner, figure.name] = seen.get((owner, figure.name), 0) + 1

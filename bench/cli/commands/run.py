@@ -14,6 +14,7 @@ from bench.cli.options import (
     DataRoot,
     DatasetName,
     Device,
+    Engine,
     Finetune,
     ModelName,
     Out,
@@ -62,6 +63,7 @@ def run(  # noqa: PLR0917 - the parser passes options by name
     out: Out = STORE,
     cache: Cache = None,
     device: Device = "cpu",
+    engine: Engine = "auto",
     track: Track = "",
     track_out: TrackOut = TRACKED,
     exports: Annotated[

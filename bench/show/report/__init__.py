@@ -1,4 +1,4 @@
 """The report: one self-contained page made from stored runs alone.
 
-RunSummary, ... -> gather.groups() -> Group, ... -> page.render() -> report.html
+RunSummary, ... -> gather.groups() -> Group, ... -> page.drawings(), page.render() -> report.html
 """

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
@@ -19,7 +20,7 @@ from bench.store.run_folder import RunFolder
 from bench.store.stored import RunSummary, Truth
 
 PAIR_BUDGET = 1.2e10
-"""Image-label pairs times resamples spent on error bars: about 20 seconds."""
+"""Image-label pairs times resamples spent on error bars: about 12 seconds of two cores, once."""
 FEWEST, MOST = 100, 1000
 MOST_TREES = 2
 
@@ -68,38 +69,49 @@ class Group:
     remarks: tuple[str, ...] = ()
 
 
-def groups(summaries: Sequence[RunSummary], resamples: int | None = None) -> list[Group]:
-    """Return the runs in groups that compare. ``resamples`` 0: no error bars; ``None``: as many as time allows."""
-    return [_group(runs, resamples) for runs in tables.by_comparison(summaries)]
+def groups(summaries: Sequence[RunSummary]) -> list[Group]:
+    """Return the runs in groups that compare, without error bars."""
+    return [_group(runs) for runs in tables.by_comparison(summaries)]
 
 
-def _group(runs: Sequence[RunSummary], resamples: int | None) -> Group:
-    table = tables.build(runs)
+def with_error_bars(group: Group, resamples: int | None, draw: significance.Draw = significance.draw) -> Group:
+    """Return ``group`` with error bars and marks of what cannot be told apart; ``None``: as many as time allows."""
+    folders = _finished(group.table, group.runs)
+    if not folders or resamples == 0:
+        return group
+    try:
+        outcomes = {label: [folder.read_outcome() for folder in members] for label, members in folders.items()}
+        if resamples is None:
+            pairs = math.prod(next(iter(outcomes.values()))[0].truth.shape) * sum(map(len, outcomes.values()))
+            resamples = max(FEWEST, min(MOST, int(PAIR_BUDGET / max(pairs, 1))))
+        found = significance.distributions(outcomes, resamples, draw)
+    except BenchError as error:
+        return replace(group, remarks=(f"no error bars: {error}", *group.remarks))
+    intervals = {
+        label: {metric: bootstrap.interval(values) for metric, values in row.items()} for label, row in found.items()
+    }
+    table = tables.with_ties(group.table, significance.ties(found))
+    return replace(group, table=table, resamples=resamples, intervals=intervals)
+
+
+def _finished(table: Table, runs: Sequence[RunSummary]) -> dict[str, list[RunFolder]]:
+    """Return the folders of the finished runs of each row that has one, by its label."""
     by_key = {run.key: run for run in runs}
-    name = str(runs[0].config["dataset"]["name"])
     folders = {
         row.label: [RunFolder(by_key[key].path) for key in row.keys if by_key[key].measures is not None]
         for row in table.rows
     }
-    folders = {label: members for label, members in folders.items() if members}
+    return {label: members for label, members in folders.items() if members}
+
+
+def _group(runs: Sequence[RunSummary]) -> Group:
+    table = tables.build(runs)
+    name = str(runs[0].config["dataset"]["name"])
+    folders = _finished(table, runs)
     if not folders:
         return Group(name, table, tuple(runs))
     truth = next(iter(folders.values()))[0].read_truth()
-    count = sum(len(members) for members in folders.values())
-    if resamples is None:
-        affordable = int(PAIR_BUDGET / max(truth.truth.size * count, 1))
-        resamples = max(FEWEST, min(MOST, affordable))
     remarks: list[str] = []
-    found: significance.Distributions = {}
-    try:
-        if resamples:
-            outcomes = {label: [folder.read_outcome() for folder in members] for label, members in folders.items()}
-            found = significance.distributions(outcomes, resamples)
-    except BenchError as error:
-        remarks.append(f"no error bars: {error}")
-    intervals = {
-        label: {metric: bootstrap.interval(values) for metric, values in row.items()} for label, row in found.items()
-    }
     firsts = {label: members[0] for label, members in folders.items()}
     predicted = {label: folder.read_predicted() for label, folder in firsts.items()}
     shown: list[tuple[str, figures.Figure]] = []
@@ -116,13 +128,11 @@ def _group(runs: Sequence[RunSummary], resamples: int | None) -> Group:
     ]
     return Group(
         name,
-        tables.with_ties(table, significance.ties(found) if found else frozenset()),
+        table,
         tuple(runs),
-        resamples if found else 0,
-        intervals,
-        tuple(shown),
-        _cards(firsts, truth, predicted),
-        tuple(remarks),
+        figures=tuple(shown),
+        cards=_cards(firsts, truth, predicted),
+        remarks=tuple(remarks),
     )
 
 

@@ -24,8 +24,21 @@ from bench.store.run_folder import RunFolder
 from bench.store.stored import RunSummary
 from bench.system.text import plain
 
+Drawings = Sequence[Mapping[str, Sequence[Mapping[str, Any]]]]
+"""The figures of each group by their owner, as the page holds them."""
 
-def render(groups: Sequence[Group], ledgers: Sequence[Ledger], title: str) -> str:
+
+def drawings(groups: Sequence[Group]) -> Drawings:
+    """Return the figures of ``groups``, drawn: most of a page's time."""
+    drawn: list[dict[str, list[dict[str, Any]]]] = []
+    for number, group in enumerate(groups):
+        drawn.append({})
+        for place, (owner, figure) in enumerate(group.figures):
+            drawn[-1].setdefault(owner, []).append(_figure(f"g{number}f{place}", figure))
+    return drawn
+
+
+def render(groups: Sequence[Group], drawn: Drawings, ledgers: Sequence[Ledger], title: str) -> str:
     """Return the page. The same runs give the same page, byte for byte."""
     from jinja2 import Environment, StrictUndefined
 
@@ -40,7 +53,7 @@ def render(groups: Sequence[Group], ledgers: Sequence[Ledger], title: str) -> st
         version=__version__,
         style=_raw((here / "page.css").read_text(encoding="utf-8")),
         script=_raw((here / "page.js").read_text(encoding="utf-8")),
-        groups=[_group(number, group) for number, group in enumerate(groups)],
+        groups=[_group(number, group, drawn[number]) for number, group in enumerate(groups)],
         ledgers=[grid(ledger, cited=False) for ledger in ledgers],
         source=source(),
         meanings={metric.heading: metric.meaning for metric in metric_table.with_columns()},
@@ -57,10 +70,7 @@ def _picture(content: bytes) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(content).decode()
 
 
-def _group(number: int, group: Group) -> dict[str, Any]:
-    by_model: dict[str, list[dict[str, Any]]] = {}
-    for place, (owner, figure) in enumerate(group.figures):
-        by_model.setdefault(owner, []).append(_figure(f"g{number}f{place}", figure))
+def _group(number: int, group: Group, figures: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, Any]:
     used = sorted({label for card in group.cards for label in card.truth})
     return {
         "id": f"group{number}",
@@ -68,7 +78,7 @@ def _group(number: int, group: Group) -> dict[str, Any]:
         "table": _table(group.table, group.intervals),
         "notes": group.table.notes,
         "resamples": group.resamples,
-        "figures": by_model,
+        "figures": figures,
         "cards": group.cards,
         "labels": used,
         "remarks": group.remarks,

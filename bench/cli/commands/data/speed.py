@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bench.cli.datasets import NamedDataset, open_named
-from bench.cli.options import BackboneName, DataRoot, Device, Sets, TestSplit, TrainSplit, Weights
+from bench.cli.options import BackboneName, DataRoot, Device, Engine, Sets, TestSplit, TrainSplit, Weights
 from bench.show.console import print_table, put, put_raw, say
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ def speed(  # noqa: PLR0917 - the parser passes options by name
         int, typer.Option("--images", min=0, help="Images of train read in each turn; 0: two batches for each core.")
     ] = 0,
     device: Device = "cpu",
+    engine: Engine = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
     """Time our loader, torchvision's DataLoader, the backbone, and all of it together, turn by turn on train's images.
@@ -38,6 +39,7 @@ def speed(  # noqa: PLR0917 - the parser passes options by name
     from bench import plugins
     from bench.assembly import make_backbone
     from bench.contracts import BackboneRequest
+    from bench.model.engine import choose
     from bench.options import parse_assignments, resolve
     from bench.speed.loading import compare
     from bench.store.sealed import to_json
@@ -55,7 +57,8 @@ def speed(  # noqa: PLR0917 - the parser passes options by name
     others = [text for text in sets or [] if not text.startswith(prefix)]
     dataset = open_named(name, data_root, others, (train_split, test_split))
     built = make_backbone(found, BackboneRequest(options, weights, default_cache(), variant))
-    measured = compare(dataset.train, built, images=images, device=device)
+    cache = default_cache() / "features"
+    measured = compare(dataset.train, choose(built, engine, device, cache), cache, images=images, device=device)
     if as_json:
         put_raw(to_json({"environment": environment(), "loading": asdict(measured)}))
     else:
@@ -63,7 +66,7 @@ def speed(  # noqa: PLR0917 - the parser passes options by name
 
 
 def _print(measured: Loading) -> None:
-    from bench.speed.loading import BACKBONE, LOADER, WHOLE
+    from bench.speed.loading import LOADER, WHOLE
 
     say(
         f"{measured.split}: pictures of {measured.width}x{measured.height}, to {measured.size} pixels for"
@@ -86,7 +89,7 @@ def _print(measured: Loading) -> None:
         f"pixels: {measured.equal:,} of {measured.compared:,} images equal torchvision's to the bit;"
         f" largest difference {measured.largest_difference:.2g} levels of 255"
     )
-    loader, backbone, whole = (measured.rate(way) for way in (LOADER, BACKBONE, WHOLE))
+    loader, whole, backbone = measured.rate(LOADER), measured.rate(WHOLE), measured.network
     slower = "the backbone" if loader > backbone else "reading the images"
     say(
         f"bottleneck: {slower}; the loader is {loader / backbone:.2g} times as fast as the backbone,"

@@ -1,0 +1,71 @@
+"""What a plugin returns: light frozen specs, whose ``build`` makes the heavy thing.
+
+A spec's module must import neither torch nor onnxruntime at its top: ``bench list`` reads every
+spec in under half a second. Import them inside ``build``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bench.contracts.backbones import MAP_OPTION, Backbone, BackboneRequest, BackboneSpec
+from bench.contracts.datasets import Archive, DatasetRequest, DatasetSpec
+from bench.contracts.metrics import Direction, Metric
+from bench.contracts.models import (
+    ArrayModel,
+    ModelKind,
+    ModelRequest,
+    ModelSpec,
+    ScoreModel,
+    SequenceModel,
+    SetModel,
+    StepNetwork,
+    Validation,
+)
+from bench.contracts.trackers import Series, TrackedRun, TrackedTable, Tracker, TrackerRequest, TrackerSpec
+from bench.contracts.training_options import FITTING_OPTIONS, SELECTING, TRAINING_OPTIONS
+
+if TYPE_CHECKING:
+    from bench.contracts.search_options import BY_PROTOCOL, SEARCH_OPTIONS, left_to_protocol
+
+__all__ = [
+    "BY_PROTOCOL",
+    "FITTING_OPTIONS",
+    "MAP_OPTION",
+    "SEARCH_OPTIONS",
+    "SELECTING",
+    "TRAINING_OPTIONS",
+    "Archive",
+    "ArrayModel",
+    "Backbone",
+    "BackboneRequest",
+    "BackboneSpec",
+    "DatasetRequest",
+    "DatasetSpec",
+    "Direction",
+    "Metric",
+    "ModelKind",
+    "ModelRequest",
+    "ModelSpec",
+    "ScoreModel",
+    "SequenceModel",
+    "Series",
+    "SetModel",
+    "StepNetwork",
+    "TrackedRun",
+    "TrackedTable",
+    "Tracker",
+    "TrackerRequest",
+    "TrackerSpec",
+    "Validation",
+    "left_to_protocol",
+]
+
+
+def __getattr__(name: str) -> object:
+    # The search's options follow from a record, and records import numpy, which specs must not wait for.
+    if name not in {"BY_PROTOCOL", "SEARCH_OPTIONS", "left_to_protocol"}:
+        raise AttributeError(f"module 'bench.contracts' has no attribute '{name}'")
+    from bench.contracts import search_options
+
+    return getattr(search_options, name)

@@ -1,0 +1,61 @@
+"""Data sets as plugins give them: a light spec, whose ``build`` returns the images and their truth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.options import Option, OptionValue
+
+if TYPE_CHECKING:
+    from bench.records import Dataset
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetRequest:
+    """What a data set is built from: its resolved options, ``--data-root``, and the splits asked for.
+
+    ``cache`` is a folder for what saves time when the data set is opened again; ``None``: nothing is kept. What is
+    kept there goes through ``bench.kept``, so that damage to it never changes a label.
+    """
+
+    options: Mapping[str, OptionValue]
+    root: Path | None = None
+    train_split: str | None = None
+    test_split: str | None = None
+    cache: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """An official archive, unpacked to ``folder`` below the data root. ``md5`` is empty where none is published."""
+
+    url: str
+    md5: str = ""
+    folder: str = "."
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetSpec:
+    """A data set. ``expects`` says in one line what lies in the data root; empty: no root is needed.
+
+    ``root_optional``: options may say where the data are instead, and ``build`` refuses a request without either.
+    ``backbone`` is the one taken where ``--backbone`` names none. ``variants`` are known sizes: images of train and
+    of test, and which published rows such a copy may be compared with. ``without_absent_labels`` is what a user types
+    so that labels that have no training image are left out, as in ``--set dataset.absent_labels=drop``.
+    """
+
+    name: str
+    summary: str
+    build: Callable[[DatasetRequest], Dataset]
+    options: tuple[Option, ...] = ()
+    expects: str = ""
+    root_optional: bool = False
+    splits: tuple[str, ...] = ()
+    backbone: str = "vgg16"
+    source: str = ""
+    archives: tuple[Archive, ...] = ()
+    variants: tuple[tuple[int, int, str], ...] = ()
+    without_absent_labels: str = "another train split"

@@ -1,0 +1,171 @@
+"""Methods as plugins give them: a light spec, and what the model that its ``build`` returns must have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+
+from bench.contracts.training_options import TRAINING_OPTIONS
+from bench.errors import unknown
+from bench.options import Option, OptionValue
+
+if TYPE_CHECKING:
+    import torch
+    from numpy.typing import NDArray
+
+    from bench.records import Activation, BoolArray, FloatArray, ScoreKind
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRequest:
+    """What a model is built from. ``label_counts`` is how often each label occurs in the training part.
+
+    ``feature_map`` is (channels, height, width) for a model that takes maps, whose ``dimensions`` are the channels.
+    """
+
+    options: Mapping[str, OptionValue]
+    dimensions: int
+    labels: tuple[str, ...]
+    label_counts: tuple[int, ...]
+    seed: int
+    feature_map: tuple[int, int, int] | None = None
+
+
+ModelKind = Literal["scores", "sets", "sequence"]
+"""What a model gives of an image: scores alone, scores and a label set of its own, or a label sequence."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """A method. ``row`` is its name in the published tables, if it has one there.
+
+    ``kind="scores"``: one score per label, label sets by the protocol's top k. ``kind="sets"``: scores, and label sets
+    of its own (``SetModel``). ``kind="sequence"``: label sequences, found by beam search.
+    ``training`` overrides defaults of ``TRAINING_OPTIONS``; ``None`` means the model has a ``fit`` of its own and
+    no gradient training: it takes ``FITTING_OPTIONS`` alone.
+    ``feature_maps``: wherever others take (n, dimensions) features, this one takes (n, channels, height, width):
+    float32 tensors, and in ``fit`` a float16 array, which is memory-mapped and may be larger than memory.
+    """
+
+    name: str
+    summary: str
+    kind: ModelKind
+    build: Callable[[ModelRequest], Any]
+    options: tuple[Option, ...] = ()
+    training: Mapping[str, OptionValue] | None = field(default_factory=dict)
+    row: str = ""
+    source: str = ""
+    feature_maps: bool = False
+
+    def __post_init__(self) -> None:
+        known = {option.name for option in TRAINING_OPTIONS}
+        for name in self.training or ():
+            if name not in known:
+                raise unknown(f"training option in model '{self.name}'", name, known)
+
+
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """The validation part, for a ``fit`` or ``calibrate`` that takes it; nothing of the test part is in it.
+
+    ``features`` (images, dimensions) as in ``fit``, ``truth`` (images, labels) bool, ``ignore`` the pairs that count
+    not at all, or ``None``. ``score(model)`` is the metric that training is chosen by, of the model as it stands.
+    """
+
+    features: FloatArray
+    truth: BoolArray
+    ignore: BoolArray | None
+    score: Callable[[Any], float]
+
+
+@runtime_checkable
+class ScoreModel(Protocol):
+    """A ``torch.nn.Module`` that scores every label.
+
+    ``forward``: (n, dimensions) features -> (n, labels) scores of kind ``score_kind``.
+    ``loss``: features, (n, labels) bool truth and a seeded generator -> scalar, mean over the batch.
+
+    A ``loss``, and a ``fit(features, truth)`` where a model has one, that also takes ``ignore`` is given the pairs,
+    (n, labels) bool, that are neither positive nor negative, or ``None`` where there is none; whatever truth has there
+    must change nothing. A model without it trains on them as negatives, and its runs say so.
+    A ``fit`` that takes ``validation`` is given the validation part (``Validation``), to stop early or to choose
+    thresholds by. So is ``calibrate(validation)``, where a model that is trained by gradients has one: it is called
+    after each epoch, before the model is judged, and what it chooses belongs to a buffer.
+    """
+
+    score_kind: ScoreKind
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor: ...
+    def loss(self, features: torch.Tensor, truth: torch.Tensor, generator: torch.Generator) -> torch.Tensor: ...
+
+
+@runtime_checkable
+class SetModel(ScoreModel, Protocol):
+    """A ``ScoreModel`` that decides for itself which labels an image has: a classifier chain, thresholds, a policy.
+
+    ``label_sets``: (n, dimensions) features and the scores that ``forward`` gave for them -> (n, labels) bool, of any
+    size. They take the place of the protocol's top k in every metric of label sets, and tables say so.
+    """
+
+    def label_sets(self, features: torch.Tensor, scores: torch.Tensor) -> torch.Tensor: ...
+
+
+@runtime_checkable
+class ArrayModel(Protocol):
+    """A model that is no torch module, of kind ``scores`` or ``sets``: arrays in, arrays out.
+
+    ``fit``: (images, dimensions) features, (images, labels) bool truth, and ``ignore`` and ``validation`` where it
+    takes them, as of a ``ScoreModel``; its spec has ``training=None``. ``scores``: (n, dimensions) features ->
+    (n, labels) floats of kind ``score_kind``. ``state`` is all that ``fit`` found, as arrays of numbers, which are
+    stored as safetensors; ``load_state`` takes it into a model just built. For kind ``sets`` there is
+    ``label_sets(features, scores)``, (n, labels) bool.
+    ``to_export(opset)``, where there is one, returns what computes the same: a torch module with the same methods, or
+    an ``onnx.ModelProto`` of that opset from ``features`` to ``scores`` (and ``label_sets``). What it raises, or that
+    there is none, is the reason why the model is not exported.
+    """
+
+    score_kind: ScoreKind
+
+    def fit(self, features: FloatArray, truth: BoolArray) -> None: ...
+    def scores(self, features: FloatArray) -> FloatArray: ...
+    def state(self) -> Mapping[str, NDArray[Any]]: ...
+    def load_state(self, state: Mapping[str, NDArray[Any]]) -> None: ...
+
+
+@runtime_checkable
+class SequenceModel(Protocol):
+    """A ``torch.nn.Module`` that emits labels one after another; index ``labels`` is END, ``labels + 1`` START.
+
+    The logits after a prefix p for image I are ``output @ h(prefix_term(p) + image_term(I)) + bias``.
+    ``step`` extends prefixes: previous label (b,) int64 and state (b, S) -> prefix term (b, D), state (b, S).
+    ``start_states(features)``: (1, S) where the recurrence never sees the image, else (n, S), ``sees_image``.
+    ``output_embedding()``: (labels + 1, D) with END last, and a bias (labels + 1,) or ``None``.
+    """
+
+    activation: Activation
+    sees_image: bool
+
+    def image_term(self, features: torch.Tensor) -> torch.Tensor: ...
+    def start_states(self, features: torch.Tensor) -> torch.Tensor: ...
+    def step(self, labels: torch.Tensor, states: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]: ...
+    def output_embedding(self) -> tuple[torch.Tensor, torch.Tensor | None]: ...
+    def loss(self, features: torch.Tensor, truth: torch.Tensor, generator: torch.Generator) -> torch.Tensor: ...
+
+
+class StepNetwork(Protocol):
+    """The recurrent part of a trained sequence model as arrays, whoever computes it (torch, ONNX Runtime).
+
+    The decoders know a model only through this: no torch, no plugin.
+    """
+
+    activation: Activation
+    sees_image: bool
+    output: FloatArray
+    """(labels + 1, D): the output embedding, END last."""
+    bias: FloatArray
+    """(labels + 1,); zeros where the model has none."""
+
+    def step(self, labels: Any, states: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return prefix terms (b, D) and states (b, S) after ``labels`` (b,) int64 from ``states`` (b, S)."""
+        ...

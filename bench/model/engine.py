@@ -1,0 +1,161 @@
+"""What computes a frozen backbone's features: ONNX Runtime where it gives the same ones, at several times the speed.
+
+The choice follows from what was asked for, the device and the backbone alone, never from a timing: two machines choose
+alike. It stands in the run's key, and the difference from torch that was measured stands in the run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from bench.contracts import Backbone
+from bench.errors import BenchError, ModelError, UsageError
+from bench.onnx.files import to_fp16, write_onnx
+from bench.onnx.sessions import open_session
+from bench.records import FloatArray
+from bench.system.files import canonical_json, digest
+from bench.system.sealed_files import kept
+
+TORCH, ONNX, HALF, AUTO = "torch", "onnx", "onnx-fp16", "auto"
+ENGINES = (AUTO, ONNX, HALF, TORCH)
+
+SMALL = 1_000_000
+"""Parameters below which ``auto`` stays with torch: such a network is done before its ONNX form is made."""
+
+TOLERANCE = {ONNX: 1e-5, HALF: 2e-2, TORCH: 0.0}
+"""Largest difference from torch's features that an engine may have, relative to the largest feature."""
+
+LARGEST_HALF = 65504.0
+"""Largest number in half precision, in which maps are kept."""
+
+REASON = b"no ONNX form: "
+"""Before the reason, where that is kept in the place of an ONNX file."""
+
+
+def choose(backbone: Backbone, asked: str, device: str, cache: Path) -> Backbone:
+    """Return ``backbone`` with the engine that ``asked`` leads to, and a note where that is not the fast one.
+
+    ``auto`` is ONNX Runtime on the CPU, for backbones of ``SMALL`` parameters or more that it computes within
+    ``TOLERANCE`` of torch, and else torch. Raises ``UsageError`` for an unknown word, ``ModelError`` where ONNX was
+    asked for by name and cannot be had.
+    """
+    if asked not in ENGINES:
+        raise UsageError(f"--engine: found '{asked}', allowed: {', '.join(ENGINES)}. Try: --engine auto")
+    if asked == TORCH or (asked == AUTO and (device != "cpu" or _parameters(backbone) < SMALL)):
+        return replace(backbone, engine=TORCH)
+    chosen = replace(backbone, engine=ONNX if asked == AUTO else asked)
+    content = onnx_form(chosen, cache)
+    if not content.startswith(REASON):
+        return chosen
+    why = content.removeprefix(REASON).decode()
+    if asked != AUTO:
+        raise ModelError(f"--engine {asked}: {why}. Try: --engine torch")
+    return replace(backbone, engine=TORCH, notes=(*backbone.notes, f"features through torch, the slow way: {why}"))
+
+
+def open_engine(backbone: Backbone, device: str, cache: Path) -> Callable[[FloatArray], FloatArray]:
+    """Return what maps preprocessed pixels (n, 3, size, size) to features (n, dimensions) by the backbone's engine.
+
+    On the CPU an ONNX engine works with one thread and may be called from several, so that the number of threads
+    changes no feature. torch's needs the backbone's module on ``device``. Each raises ``ModelError`` for features of
+    another shape than declared, or that are not finite.
+    """
+    if not has_onnx_form(backbone):
+        return lambda pixels: forward(backbone, pixels, device)
+    content = onnx_form(backbone, cache)
+    if content.startswith(REASON):
+        raise ModelError(f"engine {backbone.engine}: {content.removeprefix(REASON).decode()}. Try: --engine torch")
+    session = open_session(content, "cpu" if device == "cpu" else "cuda", threads=1 if device == "cpu" else 0)
+    return lambda pixels: _sound(backbone, session.run(None, {"pixels": pixels})[0], len(pixels))
+
+
+def has_onnx_form(backbone: Backbone) -> bool:
+    """Return whether an ONNX engine computes the features of ``backbone``."""
+    return backbone.engine in {ONNX, HALF}
+
+
+def forward(backbone: Backbone, pixels: FloatArray, device: str = "cpu") -> FloatArray:
+    """Return the features of preprocessed ``pixels`` by torch; the backbone's module is on ``device`` already.
+
+    Raises ``ModelError`` for features of another shape than declared, not finite, or maps too large for halves.
+    """
+    import torch
+
+    with torch.inference_mode():
+        given = torch.from_numpy(pixels)
+        # From pinned memory the copy runs beside the last batch's work.
+        on_device = given if device == "cpu" else given.pin_memory().to(device, non_blocking=True)
+        values: FloatArray = backbone.module(on_device).to("cpu", torch.float32).numpy()
+    return _sound(backbone, values, len(pixels))
+
+
+def difference(values: FloatArray, expected: FloatArray) -> float:
+    """Return the largest difference between two arrays of features, relative to the largest expected."""
+    return float(np.abs(values - expected).max() / max(float(np.abs(expected).max()), 1e-6))
+
+
+def _sound(backbone: Backbone, values: FloatArray, images: int) -> FloatArray:
+    if values.shape != (images, *backbone.shape):
+        declared = backbone.feature_map or backbone.dimensions
+        raise ModelError(f"backbone '{backbone.name}' gave features of shape {values.shape}, declared: {declared} each")
+    if backbone.feature_map and np.abs(values).max(initial=0) > LARGEST_HALF:
+        raise ModelError(f"backbone '{backbone.name}' gave maps beyond half precision. Try: another backbone")
+    if not np.isfinite(values).all():
+        raise ModelError(
+            f"backbone '{backbone.name}' gave features that are not finite. Are the weights the right ones?"
+        )
+    return values
+
+
+def _parameters(backbone: Backbone) -> int:
+    return sum(parameter.numel() for parameter in backbone.module.parameters())
+
+
+def onnx_form(backbone: Backbone, cache: Path) -> bytes:
+    """Return the backbone as its engine's ONNX file, or ``REASON`` and why it has none; ``cache`` keeps it."""
+    import torch
+
+    made_of = [
+        backbone.architecture,
+        backbone.weights_hash,
+        backbone.code,
+        backbone.preprocessing.size,
+        backbone.engine,
+    ]
+    key = digest(canonical_json([*made_of, torch.__version__]))
+    path = cache / "engines" / f"{key}.onnx"
+    return kept(path, key, lambda: _make(backbone), f"the ONNX form of backbone '{backbone.name}'")
+
+
+def _make(backbone: Backbone) -> bytes:
+    import tempfile
+
+    import torch
+
+    module, side = backbone.module.to("cpu").eval(), backbone.preprocessing.size
+    noise = torch.randn(5, 3, side, side, generator=torch.Generator().manual_seed(0))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "backbone.onnx"
+        try:
+            write_onnx(module, (noise[:2],), ["pixels"], ["features"], path)
+            if backbone.engine == HALF:
+                to_fp16(path)
+            content = path.read_bytes()
+            # Another batch than the exported one, so what holds for that one only is found.
+            values = open_session(content, threads=1).run(None, {"pixels": noise[2:].numpy()})[0]
+        except BenchError as error:
+            return REASON + str(error).encode()
+        except Exception as error:  # onnxruntime raises a dozen unrelated classes
+            return REASON + f"ONNX Runtime cannot run it: {str(error).splitlines()[0][:200]}".encode()
+    expected = forward(backbone, noise[2:].numpy())
+    apart = difference(values, expected) if values.shape == expected.shape else float("inf")
+    if not apart <= TOLERANCE[backbone.engine]:
+        return (
+            REASON
+            + f"its features differ from torch's by {apart:.1e}, allowed: {TOLERANCE[backbone.engine]:g}".encode()
+        )
+    return content

@@ -1,0 +1,1 @@
+"""ONNX files and the sessions that run them: for frozen backbones, and for exported models."""

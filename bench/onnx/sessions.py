@@ -1,0 +1,52 @@
+"""ONNX Runtime sessions: the device that was asked for or an error, never a silent other one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from bench.errors import ModelError, NotRun, UsageError
+
+PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+
+
+def choose_device(asked: str) -> str:
+    """Return ``cpu`` or ``cuda``; ``auto`` takes CUDA where ONNX Runtime was built with it and finds a device.
+
+    Raises ``UsageError`` for another word, ``NotRun`` where CUDA was asked for and is not there.
+    """
+    import onnxruntime
+
+    if asked not in {"auto", *PROVIDERS}:
+        raise UsageError(f"--device: found '{asked}', allowed: auto, cpu, cuda. Try: --device auto")
+    built_with = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
+    # The GPU package lists its provider on machines without a device too.
+    usable = built_with and Path("/dev/nvidiactl").exists()
+    if asked == "cuda" and not usable:
+        reason = "onnxruntime has no CUDA provider" if not built_with else "no CUDA device is visible"
+        raise NotRun(f"--device cuda: {reason}. Try: pip install onnxruntime-gpu, or --device cpu")
+    return "cuda" if asked == "cuda" or (asked == "auto" and usable) else "cpu"
+
+
+def open_session(model: Path | bytes, device: str = "cpu", threads: int = 0) -> Any:
+    """Return an ONNX Runtime session of ``model``, a file or its content, on ``device``, ``cpu`` or ``cuda``.
+
+    ``threads`` is how many work on one call, 0: one for each core.
+    Raises ``ModelError`` for a file that is not ONNX or damaged, ``NotRun`` where the device's provider fails.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    # Threads that spin while they wait take the cores from whatever else the process does, such as decoding.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 3
+    try:
+        source = model if isinstance(model, bytes) else str(model)
+        session = onnxruntime.InferenceSession(source, options, providers=[PROVIDERS[device]])
+    except Exception as error:  # onnxruntime raises a dozen unrelated classes
+        reason, what = str(error).splitlines()[0][:200], "an ONNX model" if isinstance(model, bytes) else model
+        raise ModelError(f"cannot load {what}: {reason}. Is it an ONNX file, and whole?") from error
+    if session.get_providers()[0] != PROVIDERS[device]:
+        raise NotRun(f"--device {device}: ONNX Runtime fell back to {session.get_providers()[0]}. Try: --device cpu")
+    return session

@@ -1,0 +1,161 @@
+"""Features through ONNX Runtime: those of torch, by a rule, whatever the threads, and never from a damaged file."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from damage import DAMAGE, HOSTILE
+from example_splits import make_backbone, split_of
+
+from bench.data.fingerprint import fingerprint
+from bench.errors import DataError, ModelError, UsageError
+from bench.model import encoding, engine
+from bench.model import features as extraction
+from bench.model.features import extract, speed
+
+
+class Convolutions(torch.nn.Module):
+    def __init__(self, width=24):
+        super().__init__()
+        self.first = torch.nn.Conv2d(3, width, 3, padding=1)
+        self.norm = torch.nn.BatchNorm2d(width)
+        self.last = torch.nn.Conv2d(width, 7, 3, stride=2)
+
+    def forward(self, pixels):
+        return self.last(torch.relu(self.norm(self.first(pixels)))).mean(dim=(2, 3))
+
+
+class Answering(torch.nn.Module):
+    """Gives ``answer`` of the pixels' means; what ``answer`` does, ONNX may not be able to say."""
+
+    def __init__(self, answer):
+        super().__init__()
+        self.answer = answer
+
+    def forward(self, pixels):
+        return self.answer(pixels.mean(dim=(2, 3)).repeat(1, 3)[:, :7])
+
+
+def backbone_of(module=None, **changes):
+    torch.manual_seed(0)
+    return dataclasses.replace(make_backbone(), module=(module or Convolutions()).eval(), **changes)
+
+
+@pytest.fixture(autouse=True)
+def any_size_is_worth_it(monkeypatch):
+    monkeypatch.setattr(engine, "SMALL", 0)
+
+
+def chosen(cache, asked="auto", device="cpu", **given):
+    return engine.choose(backbone_of(**given), asked, device, cache)
+
+
+def features_of(backbone, cache, images=30, **settings):
+    split = split_of(images)
+    return extract(split, fingerprint(split), backbone, cache, **settings)
+
+
+def test_features_through_onnx_runtime_are_torchs(tmp_path):
+    onnx, plain = chosen(tmp_path), chosen(tmp_path, "torch")
+    assert (onnx.engine, plain.engine) == ("onnx", "torch")
+    ours, theirs = features_of(onnx, tmp_path), features_of(plain, tmp_path)
+    assert engine.difference(ours.values, theirs.values) <= 1e-5
+    assert ours.ids == theirs.ids
+    assert ours.key != theirs.key
+    record = speed(tmp_path, ours.key)
+    assert record["engine"] == "onnx"
+    assert 0 <= record["difference"] <= 1e-5
+    assert record["reading_seconds"] > 0 < record["network_seconds"]
+
+
+@pytest.mark.parametrize("images", [7, 8, 9, 17])
+def test_threads_and_batch_size_change_no_bit_of_a_feature(tmp_path, monkeypatch, images):
+    found = []
+    for cores, size in ((1, 64), (2, 4), (5, 3)):
+        monkeypatch.setattr(encoding, "thread_counts", lambda cores=cores: {"cores": cores})
+        backbone = chosen(tmp_path)
+        found.append(features_of(backbone, tmp_path / str(cores), images, batch_size=size).values)
+    np.testing.assert_array_equal(found[0], found[1])
+    np.testing.assert_array_equal(found[0], found[2])
+
+
+def test_the_rule_knows_size_and_device_and_no_clock(tmp_path, monkeypatch):
+    assert chosen(tmp_path, device="cuda").engine == "torch"
+    monkeypatch.setattr(engine, "SMALL", 10**6)
+    assert chosen(tmp_path).engine == "torch"
+    assert chosen(tmp_path).notes == ()
+    assert chosen(tmp_path, module=Convolutions(40_000)).engine == "onnx"
+
+
+UNSAYABLE = {
+    "python decides by the values": lambda means: means if float(means.sum()) > 0 else -means,
+    "numpy in between": lambda means: torch.from_numpy(np.sort(means.numpy(), axis=1)),
+    "the batch's number is frozen": lambda means: means * len(means.tolist()),
+    "chance": lambda means: means + torch.rand(()) * 100,
+}
+
+
+@pytest.mark.parametrize("kind", UNSAYABLE)
+def test_a_backbone_without_an_onnx_form_goes_through_torch_with_the_reason(tmp_path, kind):
+    module = Answering(UNSAYABLE[kind])
+    auto = chosen(tmp_path, module=module)
+    assert auto.engine == "torch"
+    (note,) = auto.notes
+    assert note.startswith("features through torch, the slow way: ")
+    with pytest.raises(ModelError, match=r"--engine onnx: .* Try: --engine torch"):
+        chosen(tmp_path, "onnx", module=module)
+
+
+def test_an_unknown_engine_is_refused_with_those_there_are(tmp_path):
+    with pytest.raises(UsageError, match="--engine: found 'fast', allowed: auto, onnx, onnx-fp16, torch"):
+        chosen(tmp_path, "fast")
+
+
+def test_half_precision_is_taken_only_by_name_and_its_difference_is_on_record(tmp_path):
+    half = chosen(tmp_path, "onnx-fp16")
+    values = features_of(half, tmp_path)
+    difference = speed(tmp_path, values.key)["difference"]
+    assert 1e-5 < difference <= engine.TOLERANCE["onnx-fp16"]
+
+
+@pytest.mark.parametrize("kind", [*DAMAGE, *HOSTILE])
+def test_a_damaged_onnx_form_is_made_anew_with_a_word(tmp_path, capsys, kind):
+    whole = features_of(chosen(tmp_path), tmp_path / "a")
+    (path,) = (tmp_path / "engines").glob("*.onnx")
+    other = tmp_path / "other.onnx"
+    other.write_bytes(path.read_bytes()[::-1])
+    (DAMAGE | HOSTILE)[kind](path, other)
+    again = features_of(chosen(tmp_path), tmp_path / "b")
+    np.testing.assert_array_equal(whole.values, again.values)
+    words = capsys.readouterr().err.splitlines()
+    assert all("the ONNX form of backbone 'toy'" in word for word in words)
+
+
+def test_an_onnx_form_of_other_weights_is_found_by_its_features(tmp_path, monkeypatch):
+    backbone = chosen(tmp_path)
+    foreign = engine.onnx_form(backbone_of(Convolutions(9), engine="onnx", weights_hash="other"), tmp_path)
+    monkeypatch.setattr(engine, "onnx_form", lambda *_: foreign)
+    with pytest.raises(ModelError, match=r"features of engine onnx differ from torch's by .* Try: --engine torch"):
+        features_of(backbone, tmp_path)
+
+
+def test_a_broken_picture_stops_with_its_path_and_what_was_done_is_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr(extraction, "BLOCK", 8)
+    backbone = chosen(tmp_path)
+    split = split_of(40, broken=17)
+    with pytest.raises(DataError, match=r"/data/17.jpg: truncated"):
+        extract(split, fingerprint(split), backbone, tmp_path)
+    split = split_of(40)
+    values = extract(split, fingerprint(split), backbone, tmp_path).values
+    assert min(split.images.read_rows) >= 8
+    np.testing.assert_array_equal(values, features_of(backbone, tmp_path / "other", 40).values)
+
+
+def test_features_that_are_not_finite_are_refused(tmp_path):
+    module = Convolutions()
+    backbone = chosen(tmp_path, module=module)
+    with torch.no_grad():
+        module.last.bias += float("nan")
+    with pytest.raises(ModelError, match=r"features differ from torch|not finite|off torch"):
+        features_of(dataclasses.replace(backbone, weights_hash="nan"), tmp_path)
