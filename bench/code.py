@@ -11,13 +11,15 @@ from __future__ import annotations
 import importlib.metadata
 import inspect
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import cache, partial
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from bench.plugin_files import VERSION, within_folder
 from bench.plugins import Found
-from bench.system.source import UNKNOWN, code_hash
+from bench.system.source import UNKNOWN, code_hash, file_of
 
 HOST: dict[str, tuple[str, ...]] = {
     "features": ("bench.model.features", "bench.data.images", "bench.data.preprocess", "bench.data.loading"),
@@ -40,6 +42,7 @@ NOT_COMPUTING = frozenset(
         "errors",
         "contracts",
         "options",
+        "plugin_files",
         "plugins",
         "decode._beam",
         "records.exhibits",
@@ -54,10 +57,15 @@ COMPUTING_SYSTEM = frozenset({"bench.system.deterministic"})
 
 def plugin_code(found: Found[Any]) -> str:
     """Return the hash of the code behind a plugin's part, ``unknown`` where it has no source."""
-    roots = sorted(_modules_of(found.spec.build))
+    roots = sorted(_modules_of(found.spec.build) | _plugin_file(found))
     packages = frozenset(root.partition(".")[0] for root in roots) | _packages_of(found.origin.distribution)
-    own = packages - {"bench"}
-    return code_hash(roots, lambda name: name.partition(".")[0] in own) if roots else UNKNOWN
+    return code_hash(roots, _of(packages)) if roots else UNKNOWN
+
+
+def _plugin_file(found: Found[Any]) -> set[str]:
+    """Return the module of a plugin that is one file: what its options and hooks say counts, wherever its build is."""
+    module = found.origin.distribution
+    return {module} if found.origin.version == VERSION and within_folder(module) else set()
 
 
 def images_code(images: object) -> str:
@@ -66,7 +74,27 @@ def images_code(images: object) -> str:
         images = images.images  # a plugin's, with their names or a part of them
     module = type(images).__module__
     package = module.partition(".")[0]
-    return "" if package == "bench" else code_hash([module], lambda name: name.partition(".")[0] == package)
+    return "" if package == "bench" else code_hash([module], _of({package}))
+
+
+def _of(packages: Collection[str]) -> Callable[[str], bool]:
+    """Return what says of a module whether it is in ``packages``, or beside one of them that is a plugin file."""
+    folders = {folder for package in packages if (folder := within_folder(package))}
+
+    def counts(module: str) -> bool:
+        top = module.partition(".")[0]
+        return top != "bench" and (top in packages or _lies_in(top, folders))
+
+    return counts
+
+
+def _lies_in(package: str, folders: Collection[Path]) -> bool:
+    """Return whether a top-level module or package, with or without ``__init__``, lies in one of ``folders``."""
+    found = file_of(package) if folders else None
+    if found is None:
+        return any((folder / package).is_dir() for folder in folders) and package not in sys.stdlib_module_names
+    place = found.resolve()
+    return (place.parent.parent if place.name == "__init__.py" else place.parent) in folders
 
 
 def resampling_code() -> str:

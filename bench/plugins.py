@@ -10,6 +10,8 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import re
+import sys
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -18,7 +20,7 @@ from typing import Protocol as TypeProtocol
 
 import pluggy
 
-from bench import contracts, hookspecs
+from bench import contracts, hookspecs, plugin_files
 from bench.contracts import BackboneSpec, DatasetSpec, ModelSpec, TrackerSpec
 from bench.errors import BenchError, PluginError, UsageError, unknown
 from bench.guard import HOST, calling
@@ -26,6 +28,15 @@ from bench.options import Option
 
 BLOCK_VARIABLE = "BENCH_WITHOUT"
 """Environment variable: comma-separated distributions or entry-point names that are not loaded."""
+
+STRICT_VARIABLE = "BENCH_STRICT"
+"""Environment variable that makes a plugin that cannot be loaded an error of every command; ``--strict`` sets it."""
+
+SLOW = 0.5
+"""Seconds of import from which a plugin is called slow: every command waits for it."""
+
+HEAVY = ("torch", "onnxruntime", "sklearn", "pandas", "tensorflow", "jax", "transformers")
+"""Modules that belong inside ``build``; which of them a plugin's import was the first to load is said."""
 
 NAME = re.compile(r"[\w+@][\w.+@-]*")
 """What users can type in a list with commas, behind a distribution and a colon, and as a folder of the store."""
@@ -85,6 +96,14 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True)
+class Loading:
+    """How long a plugin's import and hooks took, and which of ``HEAVY`` it was the first to load."""
+
+    seconds: float
+    heavy: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Found(Generic[Spec]):
     """A spec and the plugin it comes from."""
 
@@ -98,13 +117,16 @@ class Registry:
 
     That is its name, or ``distribution:name`` where another plugin has the name. ``contested`` holds by kind and name
     what to type instead of a name that has no owner, ``clashes`` a line about each name that is offered more than once,
-    and ``broken`` maps a plugin to why it was left out.
+    and ``broken`` maps a plugin to why it was left out. ``loading`` says of each plugin what its import cost,
+    ``unknown_hooks`` which hooks it has that this host does not call.
     """
 
     offered: dict[str, dict[str, Found[Any]]] = field(default_factory=lambda: {kind.plural: {} for kind in KINDS})
     broken: dict[Origin, str] = field(default_factory=dict)
     contested: dict[str, dict[str, tuple[str, ...]]] = field(default_factory=dict)
     clashes: tuple[str, ...] = ()
+    loading: dict[Origin, Loading] = field(default_factory=dict)
+    unknown_hooks: dict[Origin, tuple[str, ...]] = field(default_factory=dict)
 
     def all(self, kind: Kind[Spec]) -> dict[str, Found[Spec]]:
         """Return all of one kind by what is typed, as in ``registry.all(MODELS)``."""
@@ -123,8 +145,13 @@ class Registry:
             return table[own]
         if several := self.contested.get(kind.plural, {}).get(name):
             raise UsageError(f"{kind.singular} '{name}' is claimed by {len(several)} plugins. Type {_or(several)}")
-        left_out = f" ({len(self.broken)} plugins could not be loaded)" if self.broken else ""
-        raise unknown(kind.singular, name, table, f"See: bench list {kind.plural}{left_out}")
+        raise unknown(kind.singular, name, table, f"See: bench list {kind.plural}{self.left_out()}")
+
+    def left_out(self) -> str:
+        """Return in brackets which plugin could not be loaded, and why; empty: all could."""
+        told = [f"{origin}: {reason}" for origin, reason in self.broken.items()]
+        more = f", and {len(told) - 1} more: bench plugin list --errors" if len(told) > 1 else ""
+        return f" (could not be loaded: {told[0]}{more})" if told else ""
 
     def dataset(self, name: str) -> Found[DatasetSpec]:
         """Return the data set called ``name``, or raise ``UsageError`` with the nearest names."""
@@ -155,14 +182,17 @@ def load(
 ) -> Registry:
     """Return everything that the installed plugins offer.
 
-    ``entry_points`` defaults to the installed ones of group ``multilabel_bench``; ``without`` to the names
-    in ``BENCH_WITHOUT``. Where two plugins claim one name, the first-party one has it; of third parties, none has.
+    ``entry_points`` defaults to the installed ones of group ``multilabel_bench`` and the files in ``BENCH_PLUGINS``;
+    ``without`` to the names in ``BENCH_WITHOUT``. Where two plugins claim one name, the first-party one has it; of
+    third parties, none has.
     """
     if entry_points is None:
-        entry_points = importlib.metadata.entry_points(group=hookspecs.PROJECT)
+        entry_points = _entry_points()
     if without is None:
         without = frozenset(filter(None, os.environ.get(BLOCK_VARIABLE, "").split(",")))
     broken: dict[Origin, str] = {}
+    loading: dict[Origin, Loading] = {}
+    strange: dict[Origin, tuple[str, ...]] = {}
     claims: dict[str, list[Found[Any]]] = {kind.plural: [] for kind in KINDS}
     for origin, entry_point in _origins(entry_points):
         if {origin.distribution, entry_point.name} & without:
@@ -170,17 +200,45 @@ def load(
         if not origin.version:
             broken[origin] = "its metadata are not whole: an installation broken off? Try: delete that folder"
             continue
+        started, before = time.perf_counter(), [name for name in HEAVY if name in sys.modules]
         try:
             with calling(origin, "import", entry_point.name):
                 plugin = entry_point.load()
             with calling(origin, "hooks", entry_point.name):
-                offered = _offers(plugin)
+                offered, unknown_hooks = _offers(plugin)
         except BenchError as error:  # it may fail in any way, which is one line by now; the others must still work
             broken[origin] = str(error).removeprefix(f"{origin}, ")
             continue
+        finally:
+            heavy = tuple(name for name in HEAVY if name in sys.modules and name not in before)
+            loading[origin] = Loading(time.perf_counter() - started, heavy)
         for kind, specs in offered:
             claims[kind.plural] += [Found(spec, origin) for spec in specs]
-    return _settle(claims, broken)
+        if unknown_hooks:
+            strange[origin] = unknown_hooks
+    return replace(_settle(claims, broken), loading=loading, unknown_hooks=strange)
+
+
+def slowness(loading: Loading) -> str:
+    """Return in words that a plugin is slow to import, and what to do; empty: it is not."""
+    if loading.seconds < SLOW:
+        return ""
+    which = f": it loads {', '.join(loading.heavy)}. Try: import inside build" if loading.heavy else ""
+    return f"slow to import, {loading.seconds:.1f} s for every command{which}"
+
+
+def _entry_points() -> list[Any]:
+    """Return the installed entry points, and the plugin files that stand for one."""
+    return [*importlib.metadata.entry_points(group=hookspecs.PROJECT), *plugin_files.named()]
+
+
+def refuse_unknown(without: Iterable[str]) -> None:
+    """Raise ``UsageError`` for a name in ``without`` that is neither a distribution with plugins nor an entry point."""
+    points = list(_origins(_entry_points()))
+    known = {origin.distribution for origin, _ in points} | {point.name for _, point in points}
+    for name in without:
+        if name not in known:
+            raise unknown("plugin for --without", name, known, "See: bench plugin list")
 
 
 def _origins(
@@ -251,19 +309,36 @@ def _or(names: Iterable[str]) -> str:
 
 
 @cache
-def installed() -> Registry:
+def loaded() -> Registry:
     """Return ``load()``, once per process."""
     return load()
 
 
-def _offers(plugin: object) -> list[tuple[Kind[Any], list[Any]]]:
-    """Return what one plugin adds of each kind. A manager per plugin keeps one plugin's failure its own."""
+def installed() -> Registry:
+    """Return what is loaded. With ``BENCH_STRICT``, raises ``PluginError`` for the first plugin that could not be."""
+    registry = loaded()
+    if os.environ.get(STRICT_VARIABLE) and registry.broken:
+        raise PluginError(f"a plugin cannot be used{registry.left_out()}. See: bench plugin list --errors")
+    return registry
+
+
+def _offers(plugin: object) -> tuple[list[tuple[Kind[Any], list[Any]]], tuple[str, ...]]:
+    """Return what one plugin adds of each kind, and the hooks it has that this host does not know.
+
+    A manager per plugin keeps one plugin's failure its own. A plugin written for a later host still gives what this
+    one understands; one of which nothing is understood is broken.
+    """
     manager = pluggy.PluginManager(hookspecs.PROJECT)
     manager.add_hookspecs(hookspecs)
     manager.register(plugin)
-    if not manager.get_hookcallers(plugin):
+    callers = manager.get_hookcallers(plugin)
+    if not callers:
         raise PluginError(f"no hook is implemented. Mark functions with @bench.hookimpl; see: {hookspecs.__name__}")
-    return [(kind, _returned(getattr(manager.hook, kind.hook), kind.spec)) for kind in KINDS]
+    strange = tuple(sorted(caller.name for caller in callers if not caller.has_spec()))
+    if len(strange) == len(callers):
+        hooks = ", ".join(sorted(kind.hook for kind in KINDS))
+        raise PluginError(f"unknown hook '{strange[0]}'; hooks are: {hooks}")
+    return [(kind, _returned(getattr(manager.hook, kind.hook), kind.spec)) for kind in KINDS], strange
 
 
 def _returned(hook: pluggy.HookCaller, kind: type[Any]) -> list[Any]:
@@ -281,7 +356,13 @@ def _returned(hook: pluggy.HookCaller, kind: type[Any]) -> list[Any]:
 
 
 def _fault(spec: Any) -> str:
-    """Return what of a spec cannot be typed, printed or called; empty: nothing."""
+    """Return what of a spec cannot be typed, printed or called, or is of a later host; empty: nothing."""
+    version = getattr(spec, "api_version", contracts.API_VERSION)
+    if version != contracts.API_VERSION:
+        return (
+            f"'{spec.name}' is made for version {version} of the plugin interface, this host has"
+            f" {contracts.API_VERSION}. Try: pip install --upgrade multilabel-bench, or another version of the plugin"
+        )
     if not isinstance(spec.name, str) or not NAME.fullmatch(spec.name):
         return f"name {spec.name!r}, allowed: letters, digits and _ . + - @, no blanks"
     if not isinstance(getattr(spec, "summary", ""), str):
@@ -289,7 +370,7 @@ def _fault(spec: Any) -> str:
     options = getattr(spec, "options", ())
     if not isinstance(options, tuple) or not all(isinstance(option, Option) for option in options):
         return f"'{spec.name}': options must be a tuple of bench.Option"
-    for call in ("build", "open"):
+    for call in ("build", "open", "tables", "render"):
         if hasattr(spec, call) and not callable(getattr(spec, call)):
             return f"'{spec.name}': {call} is a {type(getattr(spec, call)).__name__}, must be a function"
     return ""

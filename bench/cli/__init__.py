@@ -65,6 +65,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "list_plugins",
         "List models, data sets, backbones and trackers, and where they come from.",
     ),
+    "plugin": ("bench.cli.commands.plugin", "plugin", "List, check and begin plugins."),
     "protocols": (
         "bench.cli.commands.protocols",
         "protocols",
@@ -90,7 +91,7 @@ EXAMPLES = """Examples:
 
   bench run --help"""
 
-DEBUG = "--debug"
+DEBUG, PLUGIN = "--debug", "--plugin"
 
 USAGE_ERROR: Any = typer.BadParameter.__bases__[0]
 """The command-line parser's error for unknown options and values; typer does not name it publicly."""
@@ -152,6 +153,7 @@ def _print_version(asked: bool) -> None:
 @app.callback(invoke_without_command=True)
 def bench_command(
     ctx: typer.Context,
+    *,
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
@@ -159,6 +161,12 @@ def bench_command(
     without: Annotated[
         str, typer.Option("--without", metavar="NAMES", help="Comma-separated plugin distributions to leave out.")
     ] = "",
+    _plugin: Annotated[
+        str,
+        # Taken out of the arguments before they are parsed, as a list here would load pydantic for every command.
+        typer.Option(PLUGIN, metavar="FILE", help="Load a plugin that is one Python file; may stand several times."),
+    ] = "",
+    strict: Annotated[bool, typer.Option("--strict", help="A plugin that cannot be loaded is an error.")] = False,
     debug: Annotated[
         bool, typer.Option(DEBUG, help="Print where in the code an error arose; before or behind any command.")
     ] = False,
@@ -168,9 +176,14 @@ def bench_command(
         from bench.system.progress import QUIET_VARIABLE
 
         os.environ[QUIET_VARIABLE] = "1"
-    if without:
-        from bench.plugins import BLOCK_VARIABLE
+    if strict:
+        from bench.plugins import STRICT_VARIABLE
 
+        os.environ[STRICT_VARIABLE] = "1"
+    if without:
+        from bench.plugins import BLOCK_VARIABLE, refuse_unknown
+
+        refuse_unknown(filter(None, without.split(",")))
         os.environ[BLOCK_VARIABLE] = without
     if ctx.invoked_subcommand is None:
         put_raw(f"{ctx.get_help()}\n")
@@ -188,6 +201,10 @@ def run_command_line(arguments: Sequence[str] | None = None) -> int:
     debugging = os.environ.get(DEBUG_VARIABLE, "")
     os.environ[DEBUG_VARIABLE] = "1" if len(own) < len(given) else debugging
     try:
+        if any(argument.partition("=")[0] == PLUGIN for argument in own):
+            from bench import plugin_files
+
+            own = plugin_files.taken_out(own, PLUGIN)
         result = take_as_it_is(typer.main.get_command(app)).main(own, prog_name="bench", standalone_mode=False)
     except (BenchError, USAGE_ERROR, OSError) as error:
         # What a plugin raised was printed at its border.

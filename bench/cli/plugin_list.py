@@ -1,12 +1,14 @@
-"""What is installed, printed for people and as JSON: a section for each kind and distribution, a name a line."""
+"""What is installed, printed for people and as JSON: a section for each kind, a name a line."""
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from bench.guard import HOST
 from bench.plugins import KINDS
-from bench.show.console import print_table, put, put_raw, say
+from bench.show.console import console, print_table, put, put_raw, say
 from bench.store.sealed import to_json
 
 PLURALS = tuple(kind.plural for kind in KINDS)
@@ -20,8 +22,11 @@ SHOWN = {
 """What is particular to the specs of a kind, beside what all have."""
 
 
-def print_plugins(kinds: Iterable[str], options: bool, as_json: bool) -> None:
-    """Print what is installed of ``kinds`` with its origin, with ``options`` for ``--set`` too, and what failed."""
+def print_plugins(kinds: Iterable[str], options: bool, as_json: bool, verbose: bool = False) -> None:
+    """Print what is installed of ``kinds``, a line a name, and what failed.
+
+    With ``options``, what ``--set`` takes too; with ``verbose``, whole summaries, origins and sources.
+    """
     from bench import plugins
 
     registry = plugins.installed()
@@ -33,22 +38,32 @@ def print_plugins(kinds: Iterable[str], options: bool, as_json: bool) -> None:
     if as_json:
         put_raw(to_json(listed | {"broken": broken, "clashes": registry.clashes}))
         return
-    for number, (kind, entries) in enumerate(listed.items()):
+    shown = {kind: entries for kind, entries in listed.items() if entries or len(listed) == 1}
+    for number, (kind, entries) in enumerate(shown.items()):
         if number:
             put()
-        _print_entries(kind, entries)
+        (_print_whole if verbose else _print_lines)(kind, entries)
         if options:
             _print_options(entries)
-    if broken:
+    slow = {origin: plugins.slowness(loading) for origin, loading in registry.loading.items()}
+    _say_all(
+        "plugins that could not be loaded",
+        [f"{_from(entry)} ({entry['plugin']}): {entry['reason']}" for entry in broken],
+    )
+    _say_all("slow plugins", [f"{origin}: {words}" for origin, words in slow.items() if words])
+    _say_all("names that several plugins offer", registry.clashes)
+    _say_all(
+        "hooks that this version does not know",
+        [f"{origin}: {', '.join(hooks)} is not called" for origin, hooks in registry.unknown_hooks.items()],
+    )
+
+
+def _say_all(title: str, lines: Sequence[str]) -> None:
+    if lines:
         put()
-        rows = [(_from(entry), entry["plugin"], entry["reason"]) for entry in broken]
-        header = ("from", "plugin", "reason")
-        print_table(header, rows, title="plugins that could not be loaded", texts=header)
-    if registry.clashes:
-        put()
-        say("names that several plugins offer", "bold")
-        for line in registry.clashes:
-            say(line)
+        say(title, "bold")
+    for line in lines:
+        say(line, indent=2)
 
 
 def _entry(found: Any, kind: str, name: str) -> dict[str, Any]:
@@ -58,7 +73,7 @@ def _entry(found: Any, kind: str, name: str) -> dict[str, Any]:
 
     spec, origin = found.spec, found.origin
     entry: dict[str, Any] = {"name": name, "summary": spec.summary}
-    groups = {"": spec.options}
+    groups = {"": getattr(spec, "options", ())}
     entry |= {name: getattr(spec, name) for name in SHOWN.get(kind, ())}
     if kind == "models":
         groups |= {"training": training_options(spec), "search": SEARCH_OPTIONS if spec.kind == "sequence" else ()}
@@ -68,7 +83,7 @@ def _entry(found: Any, kind: str, name: str) -> dict[str, Any]:
         for o in table
     ]
     return entry | {
-        "source": spec.source,
+        "source": getattr(spec, "source", ""),
         "options": described,
         "distribution": origin.distribution,
         "version": origin.version,
@@ -79,18 +94,27 @@ def _from(entry: dict[str, Any]) -> str:
     return f"{entry['distribution']} {entry['version']}"
 
 
-def _print_entries(kind: str, entries: Iterable[dict[str, Any]]) -> None:
-    """Print a table for each distribution: said once, above it, a name and its summary have room in one line."""
-    extra = [name for name in ({"models": "kind", "datasets": "backbone"}.get(kind),) if name]
-    header = ("name", *extra, "summary")
-    origins: dict[str, list[Sequence[str]]] = {}
+def _print_lines(kind: str, entries: Sequence[dict[str, Any]]) -> None:
+    """Print a line for each name: the name, who offers it where that is a third party, and what of its summary fits."""
+    say(kind.replace("_", " "), "bold")
+    wide = max((len(_shown_name(entry)) for entry in entries), default=0)
+    room = console().width - wide - 4
     for entry in sorted(entries, key=lambda entry: str(entry["name"])):
-        row = (_shown_name(entry), *(entry[name] for name in extra), entry["summary"])
-        origins.setdefault(_from(entry), []).append(row)
-    for number, (origin, rows) in enumerate(origins.items()):
-        if number:
-            put()
-        print_table(header, rows, title=f"{kind} of {origin}", texts=header)
+        whose = "" if entry["distribution"] == HOST else f" [{_from(entry)}]"
+        summary = textwrap.shorten(entry["summary"], max(room - len(whose), 8), placeholder=" ...")
+        put(f"  {_shown_name(entry):<{wide}}  {summary}{whose}")
+
+
+def _print_whole(kind: str, entries: Iterable[dict[str, Any]]) -> None:
+    """Print a paragraph for each name: its whole summary, what is its kind's own, its source and its origin."""
+    say(kind.replace("_", " "), "bold")
+    for entry in sorted(entries, key=lambda entry: str(entry["name"])):
+        own = {name: entry[name] for name in (*SHOWN.get(kind, ()), "source") if entry[name]}
+        put(f"  {_shown_name(entry)}")
+        say(f"      {entry['summary']}", indent=6)
+        for name, value in (own | {"from": _from(entry)}).items():
+            shown = ", ".join(map(str, value)) if isinstance(value, list | tuple) else value
+            say(f"      {name}: {shown}", indent=8)
 
 
 def _shown_name(entry: dict[str, Any]) -> str:

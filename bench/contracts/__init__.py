@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bench.contracts.api import API_VERSION
 from bench.contracts.backbones import MAP_OPTION, Backbone, BackboneRequest, BackboneSpec
 from bench.contracts.datasets import Archive, DatasetRequest, DatasetSpec
 from bench.contracts.metrics import Direction, Metric
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from bench.contracts.search_options import BY_PROTOCOL, SEARCH_OPTIONS, left_to_protocol
 
 __all__ = [
+    "API_VERSION",
     "BY_PROTOCOL",
     "FITTING_OPTIONS",
     "MAP_OPTION",

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
+from bench.contracts.api import API_VERSION
 from bench.contracts.training_options import TRAINING_OPTIONS
 from bench.errors import unknown
 from bench.options import Option, OptionValue
@@ -57,6 +58,7 @@ class ModelSpec:
     row: str = ""
     source: str = ""
     feature_maps: bool = False
+    api_version: int = API_VERSION
 
     def __post_init__(self) -> None:
         known = {option.name for option in TRAINING_OPTIONS}

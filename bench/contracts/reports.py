@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.contracts.api import API_VERSION
+
 if TYPE_CHECKING:
     from bench.contracts.trackers import TrackedTable
 
@@ -24,6 +26,7 @@ class ReportSection:
     summary: str
     tables: Callable[[Sequence[Path]], Sequence[TrackedTable]]
     source: str = ""
+    api_version: int = API_VERSION
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,3 +40,4 @@ class TableFormat:
     summary: str
     render: Callable[[Sequence[Mapping[str, Any]]], str]
     source: str = ""
+    api_version: int = API_VERSION

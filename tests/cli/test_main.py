@@ -133,6 +133,20 @@ HEAVY = {"torch", "torchvision", "timm", "onnx", "onnxruntime", "sklearn", "scip
 HEAVY |= {"numpy", "pydantic"}
 
 
+def test_a_list_is_one_line_of_80_columns_for_each_name_and_v_tells_all(capsys: Capture) -> None:
+    assert run_command_line(["list", "models"]) == 0
+    title, *lines = capsys.readouterr().out.splitlines()
+    models = plugins.installed().all(plugins.MODELS)
+    assert title == "models"
+    assert [line.split()[0] for line in lines] == sorted(models)
+    assert max(map(len, lines)) <= 80
+    assert run_command_line(["list", "models", "-v"]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    for found in models.values():
+        assert found.spec.summary in told
+        assert found.spec.source in told
+
+
 @pytest.mark.parametrize("arguments", [["list"], ["list", "--options"], ["list", "--json"], []])
 def test_list_imports_nothing_heavy_and_few_modules(arguments: list[str]) -> None:
     """What it imports is nearly all of its time, which ``tests/benchmarks/test_start.py`` measures."""

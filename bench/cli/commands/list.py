@@ -13,6 +13,8 @@ EXAMPLES = """Examples:
 
   bench list
 
+  bench list models -v
+
   bench list models --options
 
   bench list datasets --json
@@ -31,11 +33,14 @@ def list_plugins(
         ),
     ] = None,
     options: Annotated[bool, typer.Option("--options", help="Also each one's options for --set.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Whole summaries, sources and the distribution of each.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """List what is installed with the distribution that each comes from, and plugins that failed."""
+    """List what is installed, a line a name, and plugins that failed or are slow. See also: bench plugin list."""
     if kind and kind not in PLURALS:
         from bench.errors import unknown
 
         raise unknown("kind of plugin", kind, PLURALS, "Try: bench list models")
-    print_plugins([kind] if kind else PLURALS, options, as_json)
+    print_plugins([kind] if kind else PLURALS, options, as_json, verbose)

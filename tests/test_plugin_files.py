@@ -1,0 +1,162 @@
+"""Plugins that are one file: found, named, hashed and refused as installed ones are."""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench import UsageError, plugin_files, plugins
+from bench.cli import run_command_line
+from bench.code import plugin_code
+
+FILE = """
+import bench
+from {helper} import build
+
+@bench.hookimpl
+def bench_models():
+    return [bench.ModelSpec("{model}", "one file", "scores", build)]
+"""
+
+
+@pytest.fixture
+def write(tmp_path, monkeypatch):
+    """Write a plugin file with a helper beside it, name it in ``BENCH_PLUGINS``, and forget both afterwards."""
+    before, path, folders = set(sys.modules), list(sys.path), set(plugin_files._folders)
+    monkeypatch.setenv(plugin_files.VARIABLE, "")
+    monkeypatch.setenv(plugins.BLOCK_VARIABLE, "")
+    monkeypatch.setenv(plugins.STRICT_VARIABLE, "")
+
+    def one(name="own_file", content=None, model="own-model"):
+        helper = f"{name}_helper"
+        (tmp_path / f"{helper}.py").write_text("def build(request):\n    return None\n")
+        file = tmp_path / f"{name}.py"
+        file.write_text(FILE.format(helper=helper, model=model) if content is None else content)
+        plugin_files.add([str(file)])
+        return file
+
+    plugins.loaded.cache_clear()
+    yield one
+    plugins.loaded.cache_clear()
+    sys.path[:], plugin_files._folders = path, folders
+    for name in set(sys.modules) - before:
+        if str(tmp_path) in str(getattr(sys.modules[name], "__file__", "")):
+            del sys.modules[name]
+
+
+def rewrite(file: Path, content: str) -> None:
+    time = file.stat().st_mtime_ns + 1_000_000_000
+    file.write_text(content)
+    os.utime(file, ns=(time, time))
+
+
+def test_a_file_is_a_plugin_named_after_it_with_its_path(write):
+    file = write()
+    found = plugins.load().model("own-model")
+    assert str(found.origin) == f"own_file file ({file})"
+    assert plugins.load().model("own_file:own-model") == found
+
+
+@pytest.mark.parametrize("where", ["before", "behind"])
+def test_the_command_line_takes_a_file_before_and_behind_a_command(write, capsys, where):
+    file = write()
+    os.environ[plugin_files.VARIABLE] = ""
+    arguments = {"before": ["--plugin", str(file), "plugin", "list"], "behind": ["plugin", "list", f"--plugin={file}"]}
+    assert run_command_line([*arguments[where], "--json"]) == 0
+    listed = {one["distribution"]: one for one in json.loads(capsys.readouterr().out)["plugins"]}
+    assert listed["own_file"]["adds"] == {"models": ["own-model"]}
+    assert listed["own_file"]["plugin"] == str(file)
+
+
+@pytest.mark.parametrize("edited", ["own_file.py", "own_file_helper.py"])
+def test_an_edit_of_the_file_or_of_what_it_imports_beside_it_is_another_key(write, edited):
+    file = write()
+    found = plugins.load().model("own-model")
+    before = plugin_code(found)
+    (file.parent / "unrelated.py").write_text("x = 1\n")
+    assert plugin_code(found) == before
+    place = file.parent / edited
+    rewrite(place, place.read_text() + "\nmore = 2\n")
+    assert plugin_code(found) != before
+
+
+def test_a_name_of_the_first_party_stays_its_own_and_a_tie_of_files_has_no_owner(write):
+    write(model="bce")
+    write("other_file", model="shared")
+    write("third_file", model="shared")
+    registry = plugins.load()
+    assert registry.model("bce").origin.distribution == "multilabel-bench"
+    assert registry.model("own_file:bce").origin.distribution == "own_file"
+    with pytest.raises(UsageError, match="Type other_file:shared or third_file:shared"):
+        registry.model("shared")
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("nowhere.py", "no file 'nowhere.py'"),
+        ("mine.txt", "allowed: a file called as a Python module"),
+        ("my-plugin.py", "allowed: a file called as a Python module"),
+        ("bench.py", "allowed: a file called as a Python module"),
+    ],
+)
+def test_what_is_no_plugin_file_is_refused_at_once(name, words, capsys):
+    assert run_command_line(["--plugin", name, "list"]) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_a_file_called_as_an_installed_module_is_left_out_and_hides_nothing(write):
+    write("statistics", content="raise SystemExit('was run')\n")
+    (told,) = plugins.load().broken.values()
+    assert "there is a module 'statistics' already" in told
+    import statistics
+
+    assert statistics.mean([1, 3]) == 2
+
+
+def test_a_broken_file_is_named_with_its_line_where_its_model_is_asked_for(write, capsys):
+    write(content="import bench\n1 / 0\n")
+    assert run_command_line(["run", "--model", "own-model", "--dataset", "digit-scenes"]) == 2
+    told = capsys.readouterr().err
+    assert "could not be loaded: own_file file" in told
+    assert "own_file.py:2: ZeroDivisionError" in told
+
+
+def test_strict_makes_a_broken_plugin_an_error_and_lists_it_first(write, capsys):
+    write(content="1 / 0\n")
+    assert run_command_line(["plugin", "list", "--errors"]) == 0
+    capsys.readouterr()
+    assert run_command_line(["--strict", "list"]) == 2
+    assert "own_file file" in capsys.readouterr().err
+    assert run_command_line(["--strict", "plugin", "list", "--errors", "--json"]) == 2
+    captured = capsys.readouterr()
+    assert [one["distribution"] for one in json.loads(captured.out)["plugins"]] == ["own_file"]
+    assert captured.err.count("\n") == 1
+
+
+def test_the_list_works_where_every_plugin_is_broken(write, capsys, monkeypatch):
+    write(content="1 / 0\n")
+    monkeypatch.setattr(plugins.importlib.metadata, "entry_points", lambda group: [])
+    for arguments in (["plugin", "list"], ["plugin", "list", "--errors"], ["list"]):
+        assert run_command_line(arguments) == 0
+        assert "ZeroDivisionError" in capsys.readouterr().out
+
+
+def test_a_slow_import_is_told_with_what_it_loads(write, capsys, monkeypatch):
+    write()
+    monkeypatch.setattr(plugins, "SLOW", 0.0)
+    assert run_command_line(["plugin", "list"]) == 0
+    assert "own_file: slow to import" in capsys.readouterr().out.replace("\n", " ").replace("    ", " ")
+    assert "Try: import inside build" in plugins.slowness(plugins.Loading(2.0, ("torch",)))
+    monkeypatch.setattr(plugins, "SLOW", 3.0)
+    assert plugins.slowness(plugins.Loading(2.0)) == ""
+
+
+def test_without_refuses_what_is_not_there(write, capsys):
+    write()
+    assert run_command_line(["--without", "own_fiel", "list"]) == 2
+    assert "did you mean 'own_file'" in capsys.readouterr().err
+    assert run_command_line(["--without", "own_file", "list", "models"]) == 0
+    assert "own-model" not in capsys.readouterr().out
