@@ -141,6 +141,11 @@ class SequenceModel(Protocol):
     ``step`` extends prefixes: previous label (b,) int64 and state (b, S) -> prefix term (b, D), state (b, S).
     ``start_states(features)``: (1, S) where the recurrence never sees the image, else (n, S), ``sees_image``.
     ``output_embedding()``: (labels + 1, D) with END last, and a bias (labels + 1,) or ``None``.
+
+    A recurrence that sees the image at every step has ``annotations(features)`` -> (n, ...), what it sees of each
+    image, and ``step(labels, states, annotations)``, whose last argument is (b, ...), of the image of each prefix;
+    ``sees_image`` is then true. The prefix term may depend on the image too, so that any logits can be had: with D of
+    labels + 1, the identity as ``output_embedding`` and zeros as ``image_term``, the prefix term is the logits.
     """
 
     activation: Activation

@@ -115,6 +115,8 @@ def describe(rebuilt: Rebuilt, run: str, precision: Literal["fp32", "fp16"]) -> 
         weights_hash=digest(train.save_weights(model).hex(), rebuilt.backbone.weights_hash),
         run=run,
         versions=versions(),
+        annotations=export.annotations_of(model, rebuilt.backbone.shape),
+        feature_map=rebuilt.backbone.feature_map,
     )
 
 
@@ -142,7 +144,7 @@ def measure_exported(
     answers = list(bar)
     values = np.concatenate([found.scores for found in answers])
     scores, sequences = Scores(split.ids, values, predictor.description.score_kind), None
-    if predictor.decoder is not None:
+    if predictor.description.kind == "sequence":
         joined = [
             np.concatenate([getattr(found, name) for found in answers])
             for name in ("sequences", "log_probabilities", "complete")

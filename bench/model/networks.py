@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bench.contracts import StepNetwork
+from bench.decode.annotated import SeeingImages, numbered
 from bench.errors import PluginError
 from bench.records import Activation, BoolArray, Features, FloatArray
 
@@ -96,8 +98,25 @@ def image_terms(model: Any, features: Features) -> tuple[FloatArray, FloatArray]
     return terms, by_chunks(model, model.start_states, features.values[:1], 1)
 
 
+def sees_every_step(model: Any) -> bool:
+    """Return whether a sequence model's recurrence sees the image at every step."""
+    return hasattr(model, "annotations")
+
+
+def searchable(model: Any, features: Features) -> tuple[StepNetwork, FloatArray, FloatArray]:
+    """Return a sequence model's step network, image terms and start states as the searches take them together."""
+    terms, starts = image_terms(model, features)
+    network = TorchStepNetwork(model)
+    if not sees_every_step(model):
+        return network, terms, starts
+    return SeeingImages(network, by_chunks(model, model.annotations, features.values)), terms, numbered(starts)
+
+
 class TorchStepNetwork:
-    """A ``bench.contracts.StepNetwork`` computed by torch, on the device where the model lies."""
+    """A ``bench.contracts.StepNetwork`` computed by torch, on the device where the model lies.
+
+    Where every step sees the image it is a ``bench.decode.annotated.AnnotatedNetwork`` instead.
+    """
 
     activation: Activation
 
@@ -117,6 +136,13 @@ class TorchStepNetwork:
 
     def step(self, labels: Any, states: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return prefix terms (b, D) and states (b, S) after ``labels`` (b,) int64 from ``states`` (b, S)."""
+        return self._steps(labels, states)
+
+    def step_seeing(self, labels: Any, states: FloatArray, annotations: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return the same of a model whose every step sees the image; ``annotations`` (b, ...) of each prefix's."""
+        return self._steps(labels, states, annotations)
+
+    def _steps(self, labels: Any, *rows: FloatArray) -> tuple[FloatArray, FloatArray]:
         import torch
 
         terms: list[FloatArray] = []
@@ -126,13 +152,13 @@ class TorchStepNetwork:
                 count = min(STEP_ROWS, len(labels) - start)
                 padded_labels = np.zeros(STEP_ROWS, dtype=np.int64)
                 padded_labels[:count] = labels[start : start + count]
-                padded_states = np.zeros((STEP_ROWS, states.shape[1]), dtype=np.float32)
-                padded_states[:count] = states[start : start + count]
-                term, state = self._model.step(
-                    torch.from_numpy(padded_labels).to(self._device), torch.from_numpy(padded_states).to(self._device)
-                )
+                padded = [np.zeros((STEP_ROWS, *array.shape[1:]), dtype=np.float32) for array in rows]
+                for whole, array in zip(padded, rows, strict=True):
+                    whole[:count] = array[start : start + count]
+                inputs = [torch.from_numpy(array).to(self._device) for array in (padded_labels, *padded)]
+                term, state = self._model.step(*inputs)
                 terms.append(term[:count].float().cpu().numpy())
                 following.append(state[:count].float().cpu().numpy())
         if not terms:
-            return np.zeros((0, self.output.shape[1]), dtype=np.float32), np.zeros_like(states)
+            return np.zeros((0, self.output.shape[1]), dtype=np.float32), np.zeros_like(rows[0])
         return np.concatenate(terms), np.concatenate(following)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from bench.contracts import Validation
-from bench.decode.decoder import decode
+from bench.decode.decoder import decode, joined
 from bench.evaluation import metric_table, protocols
 from bench.evaluation.evaluation import Evaluation
 from bench.evaluation.metrics import Counts
@@ -26,8 +26,14 @@ def predict(model: Any, features: Features, protocol: Protocol, search: SearchOp
         values, own = networks.scores_and_sets(model, features.values)
         scores = Scores(features.ids, values, model.score_kind)
         return Prediction(scores, protocols.label_sets(protocol, scores) if own is None else own)
-    terms, start_states = networks.image_terms(model, features)
-    decoded = decode(networks.TorchStepNetwork(model), terms, start_states, features.ids, search)
+    # What every step sees of an image may be a whole map: few images at once are in memory.
+    size = networks.IMAGE_ROWS if networks.sees_every_step(model) else max(len(features.ids), 1)
+    parts = []
+    for start in range(0, len(features.ids), size):
+        some = Features(features.ids[start : start + size], features.values[start : start + size], features.key)
+        network, terms, start_states = networks.searchable(model, some)
+        parts.append(decode(network, terms, start_states, some.ids, search))
+    decoded = joined(parts)
     predicted = protocols.label_sets(protocol, decoded.class_scores, decoded.label_sets)
     return Prediction(decoded.class_scores, predicted, decoded.label_sets, decoded.statistics)
 
