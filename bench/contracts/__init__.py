@@ -23,7 +23,7 @@ from bench.contracts.models import (
     Validation,
 )
 from bench.contracts.trackers import Series, TrackedRun, TrackedTable, Tracker, TrackerRequest, TrackerSpec
-from bench.contracts.training_options import FITTING_OPTIONS, SELECTING, TRAINING_OPTIONS
+from bench.contracts.training_options import FITTING_OPTIONS, KNOWN_SHARE, SELECTING, TRAINING_OPTIONS
 
 if TYPE_CHECKING:
     from bench.contracts.search_options import BY_PROTOCOL, SEARCH_OPTIONS, left_to_protocol
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BY_PROTOCOL",
     "FITTING_OPTIONS",
+    "KNOWN_SHARE",
     "MAP_OPTION",
     "SEARCH_OPTIONS",
     "SELECTING",

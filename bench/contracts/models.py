@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from bench.contracts.training_options import TRAINING_OPTIONS
-from bench.errors import unknown
+from bench.errors import UsageError, unknown
 from bench.options import Option, OptionValue
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ class ModelSpec:
     no gradient training: it takes ``FITTING_OPTIONS`` alone.
     ``feature_maps``: wherever others take (n, dimensions) features, this one takes (n, channels, height, width):
     float32 tensors, and in ``fit`` a float16 array, which is memory-mapped and may be larger than memory.
+    ``known_tags``: it is told some labels of each image before it predicts (``ScoreModel``).
     """
 
     name: str
@@ -57,8 +58,11 @@ class ModelSpec:
     row: str = ""
     source: str = ""
     feature_maps: bool = False
+    known_tags: bool = False
 
     def __post_init__(self) -> None:
+        if self.known_tags and self.kind == "sequence":
+            raise UsageError(f"model '{self.name}': known_tags of kind 'sequence', allowed: of 'scores' and 'sets'")
         known = {option.name for option in TRAINING_OPTIONS}
         for name in self.training or ():
             if name not in known:
@@ -70,13 +74,15 @@ class Validation:
     """The validation part, for a ``fit`` or ``calibrate`` that takes it; nothing of the test part is in it.
 
     ``features`` (images, dimensions) as in ``fit``, ``truth`` (images, labels) bool, ``ignore`` the pairs that count
-    not at all, or ``None``. ``score(model)`` is the metric that training is chosen by, of the model as it stands.
+    not at all, or ``None``; ``known`` what a model of known tags is told. ``score(model)`` is the metric that training
+    is chosen by, of the model as it stands.
     """
 
     features: FloatArray
     truth: BoolArray
     ignore: BoolArray | None
     score: Callable[[Any], float]
+    known: BoolArray | None = None
 
 
 @runtime_checkable
@@ -92,6 +98,11 @@ class ScoreModel(Protocol):
     A ``fit`` that takes ``validation`` is given the validation part (``Validation``), to stop early or to choose
     thresholds by. So is ``calibrate(validation)``, where a model that is trained by gradients has one: it is called
     after each epoch, before the model is judged, and what it chooses belongs to a buffer.
+
+    Where the spec says ``known_tags``, it is ``forward(features, known=None)``: (n, labels) bool, true labels of each
+    image that are known beforehand, a share of them by option ``known_share``; ``None``: nothing is known. (Of a model
+    of arrays, ``scores(features, known=None)``.) Known pairs are in no label set and in no metric. In ``loss`` and
+    ``fit`` it is told all of truth, and hides what it likes.
     """
 
     score_kind: ScoreKind

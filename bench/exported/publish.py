@@ -55,6 +55,10 @@ def export_run(
     model, parts = rebuilt.model, rebuilt.assembly.parts
     if not hasattr(model, "forward"):
         raise ModelError(f"model '{rebuilt.assembly.plan.model.spec.name}' is no torch module and cannot be exported")
+    if rebuilt.assembly.plan.model.spec.known_tags:
+        raise ModelError(
+            "this model cannot be exported: it takes known tags of an image, which a picture does not have"
+        )
     description = describe(rebuilt, folder.key, precision)
     order = getattr(model, "label_order", None)
     found = rebuilt.assembly.plan.model

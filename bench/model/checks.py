@@ -20,6 +20,7 @@ from bench.model.networks import (
     has_own_sets,
     scores_and_sets,
     sees_every_step,
+    takes_known,
 )
 from bench.records import FloatArray, Scores, SearchOptions
 
@@ -37,8 +38,8 @@ NEEDED = {
 """What a model of each kind must have."""
 
 
-def check_model(model: Any, kind: str) -> None:
-    """Raise unless ``model`` is a torch module with what its kind needs."""
+def check_model(model: Any, kind: str, known_tags: bool = False) -> None:
+    """Raise unless ``model`` is a torch module with what its kind needs, and takes known tags only as declared."""
     import torch
 
     if not isinstance(model, torch.nn.Module):
@@ -50,6 +51,11 @@ def check_model(model: Any, kind: str) -> None:
         raise PluginError(f"a model of kind '{kind}' without {', '.join(lacking)}. See: bench.contracts")
     if kind == "scores" and has_own_sets(model):
         raise PluginError("a model of kind 'scores' with label_sets. Try: kind='sets', or without the method")
+    if kind != "sequence" and takes_known(model) != known_tags:
+        said = "declares known_tags and takes no argument known" if known_tags else "takes known tags undeclared"
+        raise PluginError(
+            f"the model {said}. Try: known_tags=True in its spec and forward(features, known=None), or neither"
+        )
     if kind == "sequence" and sees_every_step(model) and not model.sees_image:
         raise PluginError("a sequence model with annotations whose sees_image is false. Try: sees_image = True")
 

@@ -80,6 +80,7 @@ def of_measures(folder: RunFolder, assembly: Assembly, prediction: Prediction) -
         prediction.predicted,
         prediction.scores,
         sequences=prediction.label_sets,
+        known=assembly.known,
     ).values
     return [
         f"{name} is stored as {claimed:.4f}, its weights give {again.get(name, math.nan):.4f}"
