@@ -107,7 +107,7 @@ def test_its_run_is_sound_predicted_and_trained_again(run):
 
 
 def test_other_tags_than_every_model_is_told_are_found(run):
-    stored = run.read_masks().known[:]
+    stored = run.read_known()
     with run.held():
         run.write_known(run.read_masks().truth[:])
     try:

@@ -160,6 +160,10 @@ class RunReader:
             self.read_scores(),
         )
 
+    def read_known(self) -> BoolArray:
+        """Return the true labels that the model was told, (images, labels) bool; see ``lists("known")``."""
+        return BitMatrix(self._files.read_arrays("known.npz")["known"], len(self._labels()))[:]
+
     def read_sizes(self) -> FloatArray:
         """Return the objects' shares of the picture's area, (images, labels); see ``has("sizes")``."""
         stored = self._files.read_arrays("sizes.npz")
