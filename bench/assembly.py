@@ -13,6 +13,7 @@ import bench
 from bench import plugins
 from bench.code import host_code, plugin_code
 from bench.contracts import (
+    KNOWN_SHARE,
     MAP_OPTION,
     Backbone,
     BackboneRequest,
@@ -26,13 +27,13 @@ from bench.data.fingerprint import fingerprint, truth_hash_of
 from bench.data.open import open_dataset
 from bench.data.splits import hold_out, subset, to_train_on
 from bench.errors import DataError, ModelError, NotRun, PluginError, UsageError
-from bench.evaluation import protocols
+from bench.evaluation import known_tags, protocols
 from bench.guard import calling
 from bench.model.checks import check_backbone, check_model
 from bench.origins import origins_of
 from bench.plan import Plan, describe, make_plan, whole_name
 from bench.plugins import Found
-from bench.records import BoolArray, Parts, RunRequest, SearchOptions
+from bench.records import BoolArray, Parts, RunRequest, SearchOptions, Split
 from bench.show.tables import flatten
 from bench.store.run_folder import RunFolder
 from bench.store.stored import About
@@ -73,6 +74,20 @@ class Assembly:
         return str(self.plan.training.get("select_by", "O-F1"))
 
     @property
+    def known(self) -> BoolArray | None:
+        """Return the test images' labels that the model is told, (images, labels) bool; ``None``: it is told none."""
+        return self.known_of(self.parts.test)
+
+    def known_of(self, split: Split) -> BoolArray | None:
+        """Return the labels of the images of ``split`` that the model is told."""
+        return known_tags.draw(split.truth, self.known_share) if self.plan.model.spec.known_tags else None
+
+    @property
+    def known_share(self) -> float:
+        """Return the share of each image's labels that the model is told; 0 where it declares no known tags."""
+        return float(self.plan.training.get(KNOWN_SHARE.name, 0.0))
+
+    @property
     def to_train_on(self) -> tuple[BoolArray, BoolArray | None]:
         """Return truth and ignore mask of the training part as training sees them, by its option ``ignored``."""
         return to_train_on(self.parts.fit, str(self.plan.training["ignored"]))
@@ -89,7 +104,7 @@ class Assembly:
 
         with calling(plan.model.origin, "build model", f"model '{plan.model.spec.name}'", seed=plan.request.seed):
             model = as_module(plan.model.spec.build(request))
-            check_model(model, plan.model.spec.kind)
+            check_model(model, plan.model.spec.kind, known_tags=plan.model.spec.known_tags)
             if isinstance(model, ArrayModule) and plan.model.spec.training is not None:
                 raise PluginError("a model of arrays has no gradient training. Try: training=None in its ModelSpec")
         return model

@@ -26,7 +26,7 @@ from bench.contracts.models import (
 from bench.contracts.protocols import ApKind, Protocol, ZeroDivision
 from bench.contracts.reports import ReportSection, TableFormat
 from bench.contracts.trackers import Series, TrackedRun, TrackedTable, Tracker, TrackerRequest, TrackerSpec
-from bench.contracts.training_options import FITTING_OPTIONS, SELECTING, TRAINING_OPTIONS
+from bench.contracts.training_options import FITTING_OPTIONS, KNOWN_SHARE, SELECTING, TRAINING_OPTIONS
 
 if TYPE_CHECKING:
     from bench.contracts.search_options import BY_PROTOCOL, SEARCH_OPTIONS, left_to_protocol
@@ -35,6 +35,7 @@ __all__ = [
     "API_VERSION",
     "BY_PROTOCOL",
     "FITTING_OPTIONS",
+    "KNOWN_SHARE",
     "MAP_OPTION",
     "SEARCH_OPTIONS",
     "SELECTING",

@@ -15,7 +15,7 @@ import numpy as np
 from bench import plugins
 from bench.contracts import ApKind, Protocol, left_to_protocol
 from bench.errors import UsageError, unknown
-from bench.evaluation import metrics
+from bench.evaluation import known_tags, metrics
 from bench.evaluation.bits import BitMatrix, Mask, count
 from bench.records import BoolArray, LabelSets, Scores
 
@@ -128,6 +128,14 @@ def left_out(protocol: Protocol, ignore: Mask | None) -> Mask | None:
     return ignore if ignore is not None and protocol.difficult == "ignore" and count(ignore) else None
 
 
+def counted(
+    protocol: Protocol, truth: Mask, ignore: Mask | None, known: Mask | None = None
+) -> tuple[Mask, Mask | None]:
+    """Return truth and the pairs that count not at all: those that ``protocol`` leaves out, and known tags always."""
+    ignore = left_out(protocol, ignore)
+    return (truth, ignore) if known is None else known_tags.left_out(truth, ignore, known)
+
+
 def predicted_top_k(scores: Scores, k: int) -> BoolArray:
     """Return the ``k`` best labels of each image, (images, labels) bool; ties go to the lower label index.
 
@@ -147,8 +155,8 @@ def predicted_from_scores(protocol: Protocol, scores: Scores) -> BoolArray:
     return packed_from_scores(protocol, scores)[:]
 
 
-def packed_from_scores(protocol: Protocol, scores: Scores) -> BitMatrix:
-    """Return the label sets that ``protocol`` reads off scores, packed."""
+def packed_from_scores(protocol: Protocol, scores: Scores, known: Mask | None = None) -> BitMatrix:
+    """Return the label sets that ``protocol`` reads off scores, packed; of the labels that are not ``known`` before."""
     _check_k(scores, protocol.k)
     if protocol.selection == "topk_threshold" and scores.kind not in THRESHOLDS:
         raise UsageError(
@@ -156,7 +164,12 @@ def packed_from_scores(protocol: Protocol, scores: Scores) -> BitMatrix:
             f" allowed: {', '.join(THRESHOLDS)}. Try: a protocol with selection topk_exact"
         )
     threshold = THRESHOLDS[scores.kind] if protocol.selection == "topk_threshold" else -np.inf
-    return metrics.packed_top_k(scores.values, protocol.k, threshold)
+    if known is None:
+        return metrics.packed_top_k(scores.values, protocol.k, threshold)
+    # Where fewer than k are unknown, known ones fill up, and are taken out again.
+    values = np.where(known[:], np.float32(-np.inf), scores.values)
+    found = metrics.packed_top_k(values, protocol.k, threshold)
+    return BitMatrix(np.packbits(found[:] & ~known[:], axis=1), found.labels)
 
 
 def predicted_from_sequences(protocol: Protocol, label_sets: LabelSets, class_scores: Scores) -> BoolArray:

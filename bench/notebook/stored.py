@@ -227,8 +227,8 @@ def runs(
 ) -> Runs:
     """Return the runs stored under ``folder``: all, or those of a data set, of models in this order, of a protocol.
 
-    ``folder`` may be a run's own. Failed and damaged runs are among them, with their ``state`` and ``reason``; where damage hides the protocol, a run
-    counts as of any. Raises ``StoreError`` where there is no such folder.
+    ``folder`` may be a run's own. Failed and damaged runs are among them, with their ``state`` and ``reason``; where
+    damage hides the protocol, a run counts as of any. Raises ``StoreError`` where there is no such folder.
     """
     root, order = Path(folder), as_names("models", models)
     if not root.is_dir():

@@ -49,10 +49,10 @@ def _measured(run: RunSummary, wanted: dict[str, Found[Metric]]) -> RunSummary:
     masks, scores = folder.read_masks(), folder.read_scores()
     sequences = folder.read_label_sets() if folder.has("label_sets") else None
     protocol = protocols.get(run.config["protocol"])
-    ignore = protocols.left_out(protocol, masks.ignore)
+    truth, ignore = protocols.counted(protocol, masks.truth, masks.ignore, masks.known)
     values = dict(run.measures.values)
     for name, one in wanted.items():
-        evaluation = Evaluation(protocol, masks.labels, masks.truth, ignore, masks.predicted, scores, sequences)
+        evaluation = Evaluation(protocol, masks.labels, truth, ignore, masks.predicted, scores, sequences)
         values[name] = math.nan
         try:
             with calling(one.origin, "measure", f"metric '{name}'"):

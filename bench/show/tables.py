@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from bench.contracts import Direction, Metric
+from bench.contracts import KNOWN_SHARE, Direction, Metric
 from bench.errors import StoreError, unknown
 from bench.evaluation import metric_table
 from bench.show import plugin_metrics
@@ -184,9 +184,15 @@ def by_dataset(runs: Iterable[RunSummary]) -> dict[str, list[RunSummary]]:
 
 
 def comparison_key(run: RunSummary) -> str:
-    """Return what two runs must share for their numbers to compare: data set, fingerprints and protocol."""
+    """Return what two runs must share for their numbers to compare: data set, fingerprints, protocol, known tags."""
     dataset = run.config["dataset"]
-    return canonical_json([dataset["name"], dataset.get("fingerprints"), run.config.get("protocol")])
+    return canonical_json([dataset["name"], dataset.get("fingerprints"), run.config.get("protocol"), known(run)])
+
+
+def known(run: RunSummary) -> str:
+    """Return in words what share of the test images' labels the model was told; empty: none."""
+    share = run.config.get("training", {}).get(KNOWN_SHARE.name)
+    return "" if share is None else f"{share:g} of each test image's labels known beforehand"
 
 
 def by_comparison(runs: Iterable[RunSummary]) -> list[list[RunSummary]]:
@@ -221,6 +227,7 @@ def _check_comparable(runs: Sequence[RunSummary], mix: bool) -> tuple[str, ...]:
         ("data sets", _dataset_name),
         ("data set fingerprints", _fingerprints),
         ("protocols", _protocol),
+        ("known tags", lambda run: known(run) or ("none" if "training" in run.config else "")),
     ):
         found = sorted({value(run) for run in runs} - {""})
         if len(found) > 1:
@@ -306,6 +313,7 @@ def _title(runs: Sequence[RunSummary]) -> str:
     variants = sorted({run.about.variant for run in runs} - {""})
     images = sorted({run.images for run in runs if run.measures})
     parts = [", ".join(names), *variants[:1]] + [f"{count:,} test images" for count in images[:1]]
+    parts += sorted({known(run) for run in runs} - {""})
     return f"{'; '.join(parts)} ({', '.join(protocols)})" if protocols else "; ".join(parts)
 
 

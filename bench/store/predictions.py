@@ -28,9 +28,9 @@ UPPER = {"probability": 1.0 + TINY, "log_probability": TINY}
 """Largest score of the kinds that have one."""
 
 
-def of_scores(protocol: Protocol, scores: Scores, predicted: BitMatrix) -> list[str]:
+def of_scores(protocol: Protocol, scores: Scores, predicted: BitMatrix, known: BitMatrix | None = None) -> list[str]:
     """Return what is wrong with a score model's label sets: they are its protocol's reading of the scores."""
-    expected = protocols.packed_from_scores(protocol, scores)
+    expected = protocols.packed_from_scores(protocol, scores, known)
     wrong = int(np.count_nonzero((expected.bits != predicted.bits).any(axis=1)))
     return [f"the label sets of {wrong} images are not {protocol.name} of their scores"] if wrong else []
 
