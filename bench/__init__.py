@@ -78,6 +78,7 @@ if TYPE_CHECKING:
     from bench.show.markdown import markdown_table
     from bench.system.deterministic import deterministic
     from bench.system.files import canonical_json, digest, write_atomic
+    from bench.system.lazy import lazy_import
     from bench.system.progress import progress_bar, progress_shown
     from bench.system.sealed_files import kept
 
@@ -112,6 +113,7 @@ _HOMES = {
     "bench.system.deterministic": "deterministic",
     "bench.system.files": "canonical_json digest write_atomic",
     "bench.system.progress": "progress_bar progress_shown",
+    "bench.system.lazy": "lazy_import",
     "bench.system.sealed_files": "kept",
 }
 """Module -> the public names it holds, imported when the first of them is used."""
@@ -181,6 +183,7 @@ __all__ = [
     "digest",
     "hookimpl",
     "kept",
+    "lazy_import",
     "markdown_table",
     "measure",
     "narrow",

@@ -66,7 +66,7 @@ def test_the_hosts_parts_hold_what_computes_and_nothing_that_shows():
     assert {"bench.data.preprocess", "bench.data.pictures", "bench.model.features"} <= modules["features"]
     assert {"bench.model.networks", "bench.evaluation.metrics.counts", "bench.decode.search"} <= modules["training"]
     rooms = {name.split(".")[1] for found in modules.values() for name in found}
-    assert rooms == {"data", "decode", "evaluation", "model", "records", "system"}
+    assert rooms == {"data", "decode", "evaluation", "model", "onnx", "records", "system"}
     system = {name for found in modules.values() for name in found if ".system" in name}
     assert system == {"bench.system.deterministic"}
     assert UNKNOWN not in host_code().values()

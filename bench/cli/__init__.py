@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from bench.cli.plain_values import take_as_it_is
 from bench.errors import BenchError, NotRun
 from bench.guard import DEBUG_VARIABLE, trace_if_asked
 from bench.show.console import put, put_raw
@@ -130,7 +131,7 @@ def load_command(name: str) -> Any:
         app = typer.Typer(add_completion=False)
         app.command(name, epilog=getattr(module, "EXAMPLES", None))(target)
         target = app
-    return typer.main.get_command(target)
+    return take_as_it_is(typer.main.get_command(target))
 
 
 SUMMARY = "Benchmark of multi-label image classification: every method on the same data, features and protocol."
@@ -187,7 +188,7 @@ def run_command_line(arguments: Sequence[str] | None = None) -> int:
     debugging = os.environ.get(DEBUG_VARIABLE, "")
     os.environ[DEBUG_VARIABLE] = "1" if len(own) < len(given) else debugging
     try:
-        result = typer.main.get_command(app).main(own, prog_name="bench", standalone_mode=False)
+        result = take_as_it_is(typer.main.get_command(app)).main(own, prog_name="bench", standalone_mode=False)
     except (BenchError, USAGE_ERROR, OSError) as error:
         # What a plugin raised was printed at its border.
         if not getattr(error, "where", ""):

@@ -10,14 +10,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-import numpy as np
-from numpy.typing import NDArray
-
 from bench.data.pictures import ImageBytes, open_rgb, read_rgb, shown
 from bench.errors import DataError
 from bench.records import Images
 from bench.system.files import digest
+from bench.system.lazy import lazy_import
 from bench.system.threads import in_threads
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+else:
+    np = lazy_import("numpy")
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture

@@ -7,10 +7,14 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
 from bench.errors import DataError
+from bench.system.lazy import lazy_import
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+else:
+    np = lazy_import("numpy")
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture

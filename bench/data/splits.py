@@ -6,12 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from bench.errors import DataError
-from bench.records import BoolArray, Images, Split
+from bench.records import Images, Split
 from bench.system.files import digest
+from bench.system.lazy import lazy_import
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from bench.records import BoolArray
+else:
+    np = lazy_import("numpy")
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture

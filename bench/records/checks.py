@@ -3,15 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from bench.errors import DataError
 
-BoolArray = NDArray[np.bool_]
-FloatArray = NDArray[np.float32]
-IntArray = NDArray[np.int32]
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    BoolArray = NDArray[np.bool_]
+    FloatArray = NDArray[np.float32]
+    IntArray = NDArray[np.int32]
+
+ARRAYS = {"BoolArray": "bool_", "FloatArray": "float32", "IntArray": "int32"}
+"""The array types by NumPy's names of their elements."""
+
+
+def __getattr__(name: str) -> Any:
+    """Return an array type, made when it is first asked for: most only stand in annotations."""
+    if name not in ARRAYS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import numpy as np
+    from numpy.typing import NDArray
+
+    element: Any = getattr(np, ARRAYS[name])
+    return globals().setdefault(name, NDArray[element])
 
 
 def require(condition: bool, message: str) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from bench.records.checks import FloatArray
+if TYPE_CHECKING:
+    from bench.records.checks import FloatArray
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,13 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from html import escape
 from math import isnan
-from typing import Literal, get_args
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Literal, get_args
 
 from bench.errors import unknown
-from bench.records.checks import BoolArray, FloatArray, IntArray, freeze, require
+from bench.records.checks import freeze, require
+from bench.system.lazy import lazy_import
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from bench.records.checks import BoolArray, FloatArray, IntArray
+else:
+    np = lazy_import("numpy")
 
 ScoreKind = Literal["logit", "log_probability", "probability", "margin"]
 """What a score means. Only ``logit`` and ``probability`` have a natural threshold (0 and 0.5)."""

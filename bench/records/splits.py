@@ -6,10 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
+from bench.records.checks import check_ids, freeze, require
+from bench.system.lazy import lazy_import
 
-from bench.records.checks import BoolArray, FloatArray, check_ids, freeze, require
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from bench.records.checks import BoolArray, FloatArray
+else:
+    np = lazy_import("numpy")
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture

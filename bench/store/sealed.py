@@ -15,14 +15,18 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from bench.errors import StoreError
 from bench.system.files import atomic_path, sha256_of, write_atomic
+from bench.system.lazy import lazy_import
 from bench.system.text import ESCAPE
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+else:
+    np = lazy_import("numpy")
 
 MANIFEST = "manifest.json"
 
@@ -197,6 +201,6 @@ def _finite(value: Any) -> Any:
         return {str(name): _finite(item) for name, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_finite(item) for item in value]
-    if isinstance(value, np.generic):
+    if type(value).__module__ == "numpy":  # a number of NumPy's, which is then imported already
         value = value.item()
     return None if isinstance(value, float) and not math.isfinite(value) else value

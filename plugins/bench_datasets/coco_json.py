@@ -7,26 +7,21 @@ import json
 import posixpath
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from bench import (
-    DataError,
-    Dataset,
-    DatasetRequest,
-    DatasetSpec,
-    FloatArray,
-    FolderImages,
-    MissingImages,
-    Option,
-    Split,
-    narrow,
-)
+import bench
+from bench import DataError, Dataset, DatasetRequest, DatasetSpec, FolderImages, MissingImages, Option, Split, narrow
 from bench_datasets.label_lists import ABSENT, DROP_ABSENT, labels_kept, matrix, read_text
 from bench_datasets.label_names import ODD_NAMES, check, composed
 from bench_datasets.listing import counted, find_file, printable
 from bench_datasets.own_images import K, part_names
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from bench import FloatArray
+else:
+    np = bench.lazy_import("numpy")
 
 EXPECTS = (
     "train.json and test.json in COCO's format (also annotations/train.json or train/_annotations.coco.json),"

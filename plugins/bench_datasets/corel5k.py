@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
-
+import bench
 from bench import DataError, Dataset, DatasetRequest, DatasetSpec, FolderImages, MissingImages, Option, Split
 from bench_datasets.label_lists import matrix, read_lines
+
+if TYPE_CHECKING:
+    import numpy as np
+else:
+    np = bench.lazy_import("numpy")
 
 EXPECTS = "train.tsv and test.tsv ('<file><tab><word>,<word>' on each line) and a folder images"
 

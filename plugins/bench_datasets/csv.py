@@ -7,9 +7,9 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
-
+import bench
 from bench import DataError, Dataset, DatasetRequest, DatasetSpec, Option, OptionValue
 from bench_datasets.cells import VALUES, meanings
 from bench_datasets.label_lists import ABSENT, DROP_ABSENT, ENCODING, read_names, separator
@@ -18,6 +18,11 @@ from bench_datasets.label_values import LABELS_ARE, SEPARATOR, named
 from bench_datasets.listing import counted, list_images, printable
 from bench_datasets.own_images import K, Part, assemble, part_names
 from bench_datasets.tables import DELIMITERS, Layout, Row, check_label_columns, images_of, read_table
+
+if TYPE_CHECKING:
+    import numpy as np
+else:
+    np = bench.lazy_import("numpy")
 
 EXPECTS = (
     "train.csv and test.csv, or labels.csv for all, whose columns are path and labels; paths are relative to the folder"

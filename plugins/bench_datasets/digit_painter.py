@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
+import bench
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+else:
+    np = bench.lazy_import("numpy")
 
 SIDE = 64
 """Height and width of a sheet in pixels."""
 
 INKS = ("red", "green", "blue")
-COLOURS = np.array([(190, 30, 40), (20, 130, 50), (30, 60, 190)], dtype=np.float32)
+COLOURS = ((190, 30, 40), (20, 130, 50), (30, 60, 190))
 LABELS = tuple(f"{ink} {digit}" for ink in INKS for digit in range(10))
 """Label ``10 * ink + digit``."""
 
@@ -53,7 +59,7 @@ def paint(sheet: NDArray[np.float32], opacity: NDArray[np.float32], instance: In
         alpha = alpha.copy()
         alpha[side // 2 :] = 0  # the lower half lies under something
     place = sheet[top : top + side, left : left + side]
-    place += alpha * (COLOURS[instance.label // 10] - place)
+    place += alpha * (np.array(COLOURS[instance.label // 10], dtype=np.float32) - place)
 
 
 def to_pixels(sheet: NDArray[np.float32]) -> NDArray[np.uint8]:

@@ -18,13 +18,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
-from bench import Dataset, DatasetRequest, DatasetSpec, FloatArray, Images, Option, Split
+import bench
+from bench import Dataset, DatasetRequest, DatasetSpec, Images, Option, Split
 from bench_datasets.digit_painter import LABELS, SIDE, Instance
 from bench_datasets.digits import Part, digits
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from bench import FloatArray
+else:
+    np = bench.lazy_import("numpy")
 
 ZIPF = 0.75
 CONTEXTS = 6

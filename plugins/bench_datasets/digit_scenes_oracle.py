@@ -6,11 +6,17 @@ their own, never from the data set's splits, and are compared on further scenes.
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
+import bench
 from bench_datasets.digit_painter import LABELS
 from bench_datasets.digit_scenes import World, draw_labels, make_world
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+else:
+    np = bench.lazy_import("numpy")
 
 LEARNING_SCENES = 60_000
 

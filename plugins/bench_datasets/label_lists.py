@@ -9,10 +9,17 @@ import shlex
 import unicodedata
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
+import bench
+from bench import DataError, Option, OptionValue, UsageError
 
-from bench import BoolArray, DataError, Option, OptionValue, UsageError
+if TYPE_CHECKING:
+    import numpy as np
+
+    from bench import BoolArray
+else:
+    np = bench.lazy_import("numpy")
 
 ABSENT = Option(
     "absent_labels",

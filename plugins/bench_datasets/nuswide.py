@@ -6,30 +6,26 @@ from codecs import BOM_UTF8
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
-import numpy as np
-
-from bench import (
-    BoolArray,
-    DataError,
-    Dataset,
-    DatasetRequest,
-    DatasetSpec,
-    FolderImages,
-    Images,
-    MissingImages,
-    Option,
-    Split,
-)
+import bench
+from bench import DataError, Dataset, DatasetRequest, DatasetSpec, FolderImages, Images, MissingImages, Option, Split
 from bench_datasets.label_lists import ABSENT, DROP_ABSENT, labels_kept, read_image_names, read_names
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from bench import BoolArray
+
+    Ids: TypeAlias = np.ndarray[tuple[int], np.dtype[np.str_]]
+else:
+    np = bench.lazy_import("numpy")
 
 EXPECTS = (
     "the official ImageList/{,Train,Test}Imagelist.txt, with Concepts81.txt and Groundtruth/ for the concepts, or"
     " TagList1k.txt and AllTags1k.txt for the tags; images in a folder Flickr or images, if they are there"
 )
 IMAGE_FOLDERS = ("Flickr", "images")
-Ids: TypeAlias = np.ndarray[tuple[int], np.dtype[np.str_]]
 CHUNK = 1 << 25
 """Bytes of a matrix file held at once: the tags' file has 540 MB."""
 

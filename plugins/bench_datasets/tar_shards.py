@@ -12,11 +12,9 @@ import tarfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
-import numpy as np
-from numpy.typing import NDArray
-
+import bench
 from bench import DataError, EncodedImages, Option, canonical_json, digest, kept, progress_bar
 from bench_datasets.listing import (
     HIDDEN,
@@ -28,6 +26,12 @@ from bench_datasets.listing import (
     starts_as_image,
 )
 from bench_datasets.own_images import Part
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+else:
+    np = bench.lazy_import("numpy")
 
 MEMBERS = ("json", "cls", "txt")
 LABELS_MEMBER = Option("labels_member", "auto", "which member of a sample holds its labels", choices=("auto", *MEMBERS))

@@ -7,15 +7,20 @@ import unicodedata
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
-import numpy as np
-
+import bench
 from bench import DataError, Dataset, DatasetRequest, DatasetSpec, Images, Split, UsageError, narrow
 from bench_datasets.label_lists import ABSENT, DROP_ABSENT, labels_kept, read_image_names, read_lines, read_names
 from bench_datasets.label_names import ODD_NAMES, check, composed
 from bench_datasets.listing import has_image_ending, in_words, list_images, printable, same_content
 from bench_datasets.own_images import K
+
+if TYPE_CHECKING:
+    import numpy as np
+else:
+    np = bench.lazy_import("numpy")
 
 EXPECTS = (
     "ImageSets/Main/<split>.txt, JPEGImages and Annotations as in PASCAL VOC;"
