@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from bench.contracts import (
+        MAP_OPTION,
         Archive,
+        ArrayModel,
         Backbone,
         BackboneRequest,
         BackboneSpec,
@@ -51,6 +53,7 @@ if TYPE_CHECKING:
     from bench.evaluation.evaluation import Evaluation
     from bench.exported.predict import Labelled
     from bench.hookspecs import hookimpl
+    from bench.model.estimators import estimator_model
     from bench.notebook.labelling import predict
     from bench.notebook.measuring import measure
     from bench.notebook.running import compare, run
@@ -86,9 +89,9 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "bench.contracts": (
-        "Archive Backbone BackboneRequest BackboneSpec DatasetRequest DatasetSpec Metric ModelRequest ModelSpec "
-        "ScoreModel SequenceModel Series SetModel StepNetwork TrackedRun TrackedTable Tracker TrackerRequest "
-        "TrackerSpec Validation"
+        "Archive ArrayModel Backbone BackboneRequest BackboneSpec DatasetRequest DatasetSpec MAP_OPTION Metric "
+        "ModelRequest ModelSpec ScoreModel SequenceModel Series SetModel StepNetwork TrackedRun TrackedTable Tracker "
+        "TrackerRequest TrackerSpec Validation"
     ),
     "bench.data.images": "ArrayImages EncodedImages FolderImages MissingImages",
     "bench.data.preprocess": "preprocess",
@@ -98,6 +101,7 @@ _HOMES = {
     "bench.evaluation.evaluation": "Evaluation",
     "bench.exported.predict": "Labelled",
     "bench.hookspecs": "hookimpl",
+    "bench.model.estimators": "estimator_model",
     "bench.notebook.labelling": "predict",
     "bench.notebook.measuring": "measure",
     "bench.notebook.running": "compare run",
@@ -121,9 +125,11 @@ _HOMES = {
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
 
 __all__ = [
+    "MAP_OPTION",
     "Activation",
     "Archive",
     "ArrayImages",
+    "ArrayModel",
     "Backbone",
     "BackboneRequest",
     "BackboneSpec",
@@ -181,6 +187,7 @@ __all__ = [
     "compare",
     "deterministic",
     "digest",
+    "estimator_model",
     "hookimpl",
     "kept",
     "lazy_import",

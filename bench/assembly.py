@@ -12,11 +12,19 @@ from typing import Any
 import bench
 from bench import plugins
 from bench.code import host_code, plugin_code
-from bench.contracts import Backbone, BackboneRequest, BackboneSpec, DatasetRequest, DatasetSpec, ModelRequest
+from bench.contracts import (
+    MAP_OPTION,
+    Backbone,
+    BackboneRequest,
+    BackboneSpec,
+    DatasetRequest,
+    DatasetSpec,
+    ModelRequest,
+)
 from bench.data.fingerprint import fingerprint, truth_hash_of
 from bench.data.open import open_dataset
 from bench.data.splits import hold_out, subset, to_train_on
-from bench.errors import DataError, ModelError, NotRun, UsageError
+from bench.errors import DataError, ModelError, NotRun, PluginError, UsageError
 from bench.evaluation import protocols
 from bench.guard import calling
 from bench.model.checks import check_backbone, check_model
@@ -73,10 +81,16 @@ class Assembly:
         fit, plan = self.parts.fit, self.plan
         truth, _ = self.to_train_on
         counts = tuple(int(count) for count in truth.sum(axis=0))
-        request = ModelRequest(plan.model_options, backbone.dimensions, fit.labels, counts, plan.request.seed)
+        request = ModelRequest(
+            plan.model_options, backbone.dimensions, fit.labels, counts, plan.request.seed, backbone.feature_map
+        )
+        from bench.model.arrays import ArrayModule, as_module
+
         with calling(plan.model.origin, "build model", f"model '{plan.model.spec.name}'", seed=plan.request.seed):
-            model = plan.model.spec.build(request)
+            model = as_module(plan.model.spec.build(request))
             check_model(model, plan.model.spec.kind)
+            if isinstance(model, ArrayModule) and plan.model.spec.training is not None:
+                raise PluginError("a model of arrays has no gradient training. Try: training=None in its ModelSpec")
         return model
 
 
@@ -103,7 +117,7 @@ def make_backbone(found: Found[BackboneSpec], request: BackboneRequest) -> Backb
     """Return the backbone that the plugin builds of ``request``, looked at. Raises ``BenchError`` naming the plugin."""
     with calling(found.origin, "build backbone", f"backbone '{found.spec.name}'", seed=0):
         backbone = found.spec.build(request)
-        check_backbone(backbone)
+        check_backbone(backbone, maps=request.options.get(MAP_OPTION.name) == "map")
     return backbone
 
 
@@ -151,7 +165,8 @@ def make_config(assembly: Assembly) -> dict[str, Any]:
             "preprocessing": preprocessing,
             "finetune": plan.request.finetune,
             "engine": backbone.engine,
-        },
+        }
+        | ({} if backbone.feature_map is None else {"feature_map": list(backbone.feature_map)}),
         "protocol": assembly.protocol.name,
         "device": plan.request.device,
         "seed": plan.request.seed,

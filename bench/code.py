@@ -21,7 +21,14 @@ from bench.system.source import UNKNOWN, code_hash
 
 HOST: dict[str, tuple[str, ...]] = {
     "features": ("bench.model.features", "bench.data.images", "bench.data.preprocess", "bench.data.loading"),
-    "training": ("bench.model.train", "bench.model.finetune", "bench.model.predict", "bench.data.splits"),
+    "training": (
+        "bench.model.train",
+        "bench.model.arrays",
+        "bench.model.estimators",
+        "bench.model.finetune",
+        "bench.model.predict",
+        "bench.data.splits",
+    ),
     "decoding": ("bench.decode.decoder", "bench.decode.search"),
 }
 """What computes a run's predictions, by part; a part is its modules and all that they lead to within ``bench``."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
 
-from bench.contracts import left_to_protocol
+from bench.contracts import MAP_OPTION, left_to_protocol
 from bench.plan import Plan
 from bench.records import Parts, Preprocessing, RunRequest
 
@@ -84,6 +84,7 @@ def origins_of(
             f"default of backbone '{backbone}'",
             "backbone.",
         ),
+        **_map(plan),
     }
 
 
@@ -91,6 +92,17 @@ def _options(
     part: str, names: Iterable[str], given: Mapping[str, str], default: str, owner: str = ""
 ) -> dict[str, str]:
     return {f"{part}.{name}": f"--set {owner}{name}={given[name]}" if name in given else default for name in names}
+
+
+def _map(plan: Plan) -> dict[str, str]:
+    """Return the origins of a feature map's option and shape, where the model takes maps."""
+    name = plan.model.spec.name
+    if not plan.model.spec.feature_maps:
+        return {}
+    return {
+        f"backbone.options.{MAP_OPTION.name}": f"model '{name}' takes feature maps",
+        "backbone.feature_map": f"backbone '{plan.backbone.spec.name}' as built",
+    }
 
 
 def _training(plan: Plan) -> dict[str, str]:

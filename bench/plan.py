@@ -6,7 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bench.contracts import FITTING_OPTIONS, SEARCH_OPTIONS, TRAINING_OPTIONS, BackboneSpec, DatasetSpec, ModelSpec
+from bench.contracts import (
+    FITTING_OPTIONS,
+    MAP_OPTION,
+    SEARCH_OPTIONS,
+    TRAINING_OPTIONS,
+    BackboneSpec,
+    DatasetSpec,
+    ModelSpec,
+)
 from bench.errors import UsageError, unknown
 from bench.options import Option, OptionValue, parse_assignments, resolve
 from bench.plugins import Found, Registry
@@ -66,9 +74,27 @@ def make_plan(request: RunRequest, registry: Registry) -> Plan:
         training=of("training"),
         search=of("search"),
         dataset_options=resolve(dataset.spec.options, given["dataset"], f"dataset '{dataset.spec.name}'"),
-        backbone_options=resolve(backbone.spec.options, given["backbone"], f"backbone '{backbone.spec.name}'"),
+        backbone_options=_backbone_options(model.spec, backbone.spec, given["backbone"]),
         given=given,
     )
+
+
+def _backbone_options(model: ModelSpec, backbone: BackboneSpec, given: Mapping[str, str]) -> dict[str, OptionValue]:
+    """Return the backbone's options, maps or vectors as the model takes them, or raise ``UsageError``."""
+    options, wanted = dict(given), "map" if model.feature_maps else "vector"
+    if model.feature_maps and MAP_OPTION.name not in {option.name for option in backbone.options}:
+        raise UsageError(
+            f"model '{model.name}' takes feature maps, backbone '{backbone.name}' gives none."
+            " Try: --backbone timm/resnet18"
+        )
+    if MAP_OPTION.name in {option.name for option in backbone.options}:
+        found = options.setdefault(MAP_OPTION.name, wanted)
+        if found in MAP_OPTION.choices and found != wanted:
+            raise UsageError(
+                f"--set backbone.features={found}: model '{model.name}' takes a {wanted}. Try: without it, the model is"
+                " given what it takes"
+            )
+    return resolve(backbone.options, options, f"backbone '{backbone.name}'")
 
 
 def _by_owner(assigned: Mapping[str, str]) -> dict[str, dict[str, str]]:

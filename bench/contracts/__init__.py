@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bench.contracts.backbones import Backbone, BackboneRequest, BackboneSpec
+from bench.contracts.backbones import MAP_OPTION, Backbone, BackboneRequest, BackboneSpec
 from bench.contracts.datasets import Archive, DatasetRequest, DatasetSpec
 from bench.contracts.metrics import Direction, Metric
 from bench.contracts.models import (
+    ArrayModel,
     ModelKind,
     ModelRequest,
     ModelSpec,
@@ -30,10 +31,12 @@ if TYPE_CHECKING:
 __all__ = [
     "BY_PROTOCOL",
     "FITTING_OPTIONS",
+    "MAP_OPTION",
     "SEARCH_OPTIONS",
     "SELECTING",
     "TRAINING_OPTIONS",
     "Archive",
+    "ArrayModel",
     "Backbone",
     "BackboneRequest",
     "BackboneSpec",

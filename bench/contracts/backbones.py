@@ -29,6 +29,8 @@ class BackboneRequest:
 class Backbone:
     """A built image network: ``module`` maps (n, 3, size, size) float32 to (n, ``dimensions``) float32.
 
+    With ``feature_map``, (channels, height, width), it gives maps of that shape instead, a vector for each place;
+    ``dimensions`` are then the channels. A backbone that can give both has ``MAP_OPTION`` among its options.
     ``weights_hash`` is over the parameters themselves, so the same file under another name is the same backbone.
     ``code``, a hash of the code that its features depend on, and ``engine``, what computes them (``torch``, ``onnx`` or
     ``onnx-fp16``), are set by the host.
@@ -45,7 +47,22 @@ class Backbone:
     code: str = ""
     preprocessing_origins: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    feature_map: tuple[int, int, int] | None = None
     engine: str = ""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Return the shape of one image's features."""
+        return self.feature_map or (self.dimensions,)
+
+
+MAP_OPTION = Option(
+    "features",
+    "vector",
+    "a vector for each image, or the last feature map, a vector for each place; a model that takes maps is given them",
+    choices=("vector", "map"),
+)
+"""The option of backbones that can give their last feature map; the host sets it as the model needs."""
 
 
 @dataclass(frozen=True, slots=True)

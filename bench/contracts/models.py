@@ -12,19 +12,24 @@ from bench.options import Option, OptionValue
 
 if TYPE_CHECKING:
     import torch
+    from numpy.typing import NDArray
 
     from bench.records import Activation, BoolArray, FloatArray, ScoreKind
 
 
 @dataclass(frozen=True, slots=True)
 class ModelRequest:
-    """What a model is built from. ``label_counts`` is how often each label occurs in the training part."""
+    """What a model is built from. ``label_counts`` is how often each label occurs in the training part.
+
+    ``feature_map`` is (channels, height, width) for a model that takes maps, whose ``dimensions`` are the channels.
+    """
 
     options: Mapping[str, OptionValue]
     dimensions: int
     labels: tuple[str, ...]
     label_counts: tuple[int, ...]
     seed: int
+    feature_map: tuple[int, int, int] | None = None
 
 
 ModelKind = Literal["scores", "sets", "sequence"]
@@ -39,6 +44,8 @@ class ModelSpec:
     of its own (``SetModel``). ``kind="sequence"``: label sequences, found by beam search.
     ``training`` overrides defaults of ``TRAINING_OPTIONS``; ``None`` means the model has a ``fit`` of its own and
     no gradient training: it takes ``FITTING_OPTIONS`` alone.
+    ``feature_maps``: wherever others take (n, dimensions) features, this one takes (n, channels, height, width):
+    float32 tensors, and in ``fit`` a float16 array, which is memory-mapped and may be larger than memory.
     """
 
     name: str
@@ -49,6 +56,7 @@ class ModelSpec:
     training: Mapping[str, OptionValue] | None = field(default_factory=dict)
     row: str = ""
     source: str = ""
+    feature_maps: bool = False
 
     def __post_init__(self) -> None:
         known = {option.name for option in TRAINING_OPTIONS}
@@ -101,6 +109,28 @@ class SetModel(ScoreModel, Protocol):
     """
 
     def label_sets(self, features: torch.Tensor, scores: torch.Tensor) -> torch.Tensor: ...
+
+
+@runtime_checkable
+class ArrayModel(Protocol):
+    """A model that is no torch module, of kind ``scores`` or ``sets``: arrays in, arrays out.
+
+    ``fit``: (images, dimensions) features, (images, labels) bool truth, and ``ignore`` and ``validation`` where it
+    takes them, as of a ``ScoreModel``; its spec has ``training=None``. ``scores``: (n, dimensions) features ->
+    (n, labels) floats of kind ``score_kind``. ``state`` is all that ``fit`` found, as arrays of numbers, which are
+    stored as safetensors; ``load_state`` takes it into a model just built. For kind ``sets`` there is
+    ``label_sets(features, scores)``, (n, labels) bool.
+    ``to_export(opset)``, where there is one, returns what computes the same: a torch module with the same methods, or
+    an ``onnx.ModelProto`` of that opset from ``features`` to ``scores`` (and ``label_sets``). What it raises, or that
+    there is none, is the reason why the model is not exported.
+    """
+
+    score_kind: ScoreKind
+
+    def fit(self, features: FloatArray, truth: BoolArray) -> None: ...
+    def scores(self, features: FloatArray) -> FloatArray: ...
+    def state(self) -> Mapping[str, NDArray[Any]]: ...
+    def load_state(self, state: Mapping[str, NDArray[Any]]) -> None: ...
 
 
 @runtime_checkable

@@ -8,17 +8,20 @@ from typing import Any
 import numpy as np
 
 from bench.contracts import ModelKind
-from bench.errors import ModelError
+from bench.errors import ModelError, NotRun
 from bench.exported.engine import Encoder, OnnxStepNetwork
 from bench.exported.manifest import Check
 from bench.exported.model_folder import DECODER, ENCODER, KEY, PIXELS, STEP, Description
 from bench.exported.stored import BATCHES, DEFAULT_BATCH, OTHER_SETS, relative
-from bench.onnx.files import to_fp16, write_onnx
+from bench.onnx.files import append, to_fp16, write_onnx
 from bench.records import BoolArray, FloatArray
 from bench.system.files import atomic_path
 
 TOLERANCE = {"fp32": 1e-4, "fp16": 2e-2}
 """Largest difference between ONNX Runtime and torch, relative to the largest magnitude of the output."""
+
+OPSET = 18
+"""Version of ONNX's operators in what a model of arrays is exported to: it must be that of the network before it."""
 
 MOST_PREFIXES = 20_000
 """Prefixes computed beforehand and stored with the model: the most frequent ones of the training sequences."""
@@ -30,15 +33,15 @@ def export(
     description: Description,
     folder: Path,
     *,
-    dimensions: int,
+    shape: tuple[int, ...],
     images: FloatArray | None = None,
     sequences: list[tuple[int, ...]] | None = None,
 ) -> list[Check]:
     """Write the model's files to ``folder``, which has no manifest yet, and return how far they are from torch.
 
-    ``backbone`` gives ``dimensions`` features. ``images`` (n, 3, size, size) are real preprocessed images to check
-    on, beside random ones. ``sequences`` are training label sequences, whose prefixes a sequence model's decoder
-    then knows from the start.
+    ``backbone`` gives each image features of ``shape``, (dimensions,) or a map's. ``images`` (n, 3, size, size) are
+    real preprocessed images to check on, beside random ones. ``sequences`` are training label sequences, whose prefixes
+    a sequence model's decoder then knows from the start.
     Raises ``ModelError`` where the model cannot be written as ONNX, or differs from torch by more than is allowed.
     """
     import torch
@@ -46,11 +49,19 @@ def export(
     from bench.exported.preprocess_onnx import with_preprocessing
 
     sequence = description.kind == "sequence"
+    if len(shape) > 1:
+        backbone = _in_half_precision(backbone)
     encoder = _encoder(backbone, model, description.kind).eval()
     size, outputs = description.preprocessing.size, description.outputs
     metadata = {KEY: description.to_json()}
-    write_onnx(encoder, (torch.zeros(2, 3, size, size),), ["pixels"], outputs, folder / ENCODER, metadata)
-    start_states = export_step(model, description, folder, dimensions) if sequence else None
+    pixels, form = (torch.zeros(2, 3, size, size),), exported_form(model)
+    if isinstance(form, torch.nn.Module):
+        written = encoder if form is model else _encoder(backbone, form, description.kind).eval()
+        write_onnx(written, pixels, ["pixels"], outputs, folder / ENCODER, metadata)
+    else:
+        write_onnx(backbone, pixels, ["pixels"], ["features"], folder / ENCODER, opset=OPSET)
+        append(folder / ENCODER, form, metadata)
+    start_states = export_step(model, description, folder, shape) if sequence else None
     if description.precision == "fp16":
         to_fp16(folder / ENCODER)
     checks = check(encoder, model, description, folder, images)
@@ -63,14 +74,31 @@ def export(
     return checks
 
 
-def export_step(model: Any, description: Description, folder: Path, dimensions: int) -> FloatArray:
+def exported_form(model: Any) -> Any:
+    """Return what of ``model`` can be written: a torch module, or ONNX from its features to its scores.
+
+    Raises ``ModelError`` with the reason where there is no such thing.
+    """
+    from bench.model.arrays import ArrayModule
+
+    if not isinstance(model, ArrayModule):
+        return model
+    if not hasattr(model.model, "to_export"):
+        raise ModelError("this model cannot be exported: it has no to_export. See: bench.ArrayModel")
+    try:
+        return model.model.to_export(OPSET)
+    except NotRun as error:
+        raise ModelError(f"this model cannot be exported: {error}") from error
+
+
+def export_step(model: Any, description: Description, folder: Path, shape: tuple[int, ...]) -> FloatArray:
     """Write a sequence model's step network and decoder arrays to ``folder``; return its start states.
 
     They are (1, S), or (0, S) where the memory sees the image: the encoder then gives each image's.
     """
     import torch
 
-    states: FloatArray = model.start_states(torch.zeros(1, dimensions)).float().detach().numpy()
+    states: FloatArray = model.start_states(torch.zeros(1, *shape)).float().detach().numpy()
     inputs = torch.zeros(2, dtype=torch.long), torch.zeros(2, states.shape[1])
     names, outputs = ["labels", "states"], ["terms", "next_states"]
     write_onnx(_step(model), inputs, names, outputs, folder / STEP, {KEY: description.to_json()})
@@ -173,6 +201,21 @@ def _encoder(backbone: Any, model: Any, kind: ModelKind) -> Any:
             return (terms, self.model.start_states(features)) if self.model.sees_image else terms
 
     return EncoderModule()
+
+
+def _in_half_precision(backbone: Any) -> Any:
+    """Return ``backbone`` with maps rounded to half precision, as a run's cache keeps them."""
+    from torch import nn
+
+    class Rounded(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.backbone = backbone
+
+        def forward(self, pixels: Any) -> Any:
+            return self.backbone(pixels).half().float()
+
+    return Rounded().eval()
 
 
 def _step(model: Any) -> Any:

@@ -65,7 +65,7 @@ def export_run(
                 model.to("cpu"),
                 description,
                 place,
-                dimensions=rebuilt.backbone.dimensions,
+                shape=rebuilt.backbone.shape,
                 images=_real_images(parts.test, description.preprocessing),
                 sequences=None if order is None else export.label_sequences(parts.fit.truth, order),
             )

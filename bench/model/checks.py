@@ -40,7 +40,9 @@ def check_model(model: Any, kind: str) -> None:
     import torch
 
     if not isinstance(model, torch.nn.Module):
-        raise PluginError(f"build returned a {type(model).__name__}, must return a torch.nn.Module")
+        raise PluginError(
+            f"build returned a {type(model).__name__}, must return a torch.nn.Module or a bench.ArrayModel"
+        )
     lacking = [name for name in NEEDED[kind] if not hasattr(model, name)]
     if lacking:
         raise PluginError(f"a model of kind '{kind}' without {', '.join(lacking)}. See: bench.contracts")
@@ -48,8 +50,8 @@ def check_model(model: Any, kind: str) -> None:
         raise PluginError("a model of kind 'scores' with label_sets. Try: kind='sets', or without the method")
 
 
-def check_backbone(backbone: Any) -> None:
-    """Raise unless ``backbone`` is one, with a torch module and a number of dimensions."""
+def check_backbone(backbone: Any, maps: bool = False) -> None:
+    """Raise unless ``backbone`` is one, with a torch module, a number of dimensions and, for ``maps``, their shape."""
     import torch
 
     if not isinstance(backbone, Backbone):
@@ -58,6 +60,16 @@ def check_backbone(backbone: Any) -> None:
         raise PluginError(f"the backbone's module is a {type(backbone.module).__name__}, must be a torch.nn.Module")
     if not isinstance(backbone.dimensions, int) or backbone.dimensions < 1:
         raise PluginError(f"the backbone has {backbone.dimensions!r} dimensions, must be a whole number from 1")
+    shape = backbone.feature_map
+    if maps != (shape is not None):
+        raise PluginError(f"the backbone's feature_map is {shape}, and {'maps' if maps else 'vectors'} were asked for")
+    sides = shape or (backbone.dimensions, 1, 1)
+    if (
+        len(sides) != 3
+        or not all(isinstance(side, int) and side > 0 for side in sides)
+        or sides[0] != backbone.dimensions
+    ):
+        raise PluginError(f"feature_map {shape}, must be ({backbone.dimensions}, height, width): the dimensions first")
 
 
 def check_answers(model: Any, values: FloatArray, labels: int, search: SearchOptions | None) -> None:

@@ -29,6 +29,9 @@ SMALL = 1_000_000
 TOLERANCE = {ONNX: 1e-5, HALF: 2e-2, TORCH: 0.0}
 """Largest difference from torch's features that an engine may have, relative to the largest feature."""
 
+LARGEST_HALF = 65504.0
+"""Largest number in half precision, in which maps are kept."""
+
 REASON = b"no ONNX form: "
 """Before the reason, where that is kept in the place of an ONNX file."""
 
@@ -78,7 +81,7 @@ def has_onnx_form(backbone: Backbone) -> bool:
 def forward(backbone: Backbone, pixels: FloatArray, device: str = "cpu") -> FloatArray:
     """Return the features of preprocessed ``pixels`` by torch; the backbone's module is on ``device`` already.
 
-    Raises ``ModelError`` for features of another shape than declared, or that are not finite.
+    Raises ``ModelError`` for features of another shape than declared, not finite, or maps too large for halves.
     """
     import torch
 
@@ -96,10 +99,11 @@ def difference(values: FloatArray, expected: FloatArray) -> float:
 
 
 def _sound(backbone: Backbone, values: FloatArray, images: int) -> FloatArray:
-    if values.shape != (images, backbone.dimensions):
-        raise ModelError(
-            f"backbone '{backbone.name}' gave features of shape {values.shape}, declared: {backbone.dimensions} each"
-        )
+    if values.shape != (images, *backbone.shape):
+        declared = backbone.feature_map or backbone.dimensions
+        raise ModelError(f"backbone '{backbone.name}' gave features of shape {values.shape}, declared: {declared} each")
+    if backbone.feature_map and np.abs(values).max(initial=0) > LARGEST_HALF:
+        raise ModelError(f"backbone '{backbone.name}' gave maps beyond half precision. Try: another backbone")
     if not np.isfinite(values).all():
         raise ModelError(
             f"backbone '{backbone.name}' gave features that are not finite. Are the weights the right ones?"

@@ -1,6 +1,6 @@
 """Features on disk: one file per key, whose blocks of rows are each bound by a SHA-256 to the key and their place.
 
-    header of the npy format | rows, little-endian float32 | one SHA-256 for each block of rows
+    header of the npy format | rows, little-endian float32, or float16 of maps | one SHA-256 for each block of rows
 
 A file counts as whole only if its length and header are the expected ones and every hash holds; nothing in it is
 parsed. The same hashes say which blocks an interrupted extraction had finished, and which of a damaged file are lost.
@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import math
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -29,13 +30,26 @@ CHUNK = 1 << 18
 
 @dataclass(frozen=True, slots=True)
 class FeatureFile:
-    """The features (``rows``, ``dimensions``) of ``key`` at ``path``, in blocks of ``block`` rows."""
+    """The features of ``key`` at ``path``: ``rows`` of ``shape``, a vector's or a map's, in blocks of ``block``.
+
+    Maps are kept in half precision: they are a hundred times as large as vectors.
+    """
 
     path: Path
     key: str
     rows: int
-    dimensions: int
+    shape: tuple[int, ...]
     block: int
+
+    @property
+    def kind(self) -> str:
+        """Return NumPy's name of the type of the numbers."""
+        return "<f4" if len(self.shape) == 1 else "<f2"
+
+    @property
+    def _row(self) -> int:
+        """Return the bytes of one row."""
+        return math.prod(self.shape) * np.dtype(self.kind).itemsize
 
     @property
     def blocks(self) -> int:
@@ -64,9 +78,9 @@ class FeatureFile:
                     return None
                 if self._unsound(handle):
                     return None
-                if not self.rows * self.dimensions:
-                    return np.zeros((self.rows, self.dimensions), dtype=np.float32)
-                return np.memmap(file, "<f4", "r", self._place(0), (self.rows, self.dimensions))
+                if not self.rows * self._row:
+                    return np.zeros((self.rows, *self.shape), dtype=self.kind)
+                return np.memmap(file, self.kind, "r", self._place(0), (self.rows, *self.shape))
         except OSError:
             return None
 
@@ -102,20 +116,19 @@ class FeatureFile:
 
     def _header(self) -> bytes:
         """Return the header, 128 bytes, spelt here: NumPy's own differs in its padding between versions."""
-        shape = f"({self.rows}, {self.dimensions})"
-        text = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}"
+        shape = str((self.rows, *self.shape))
+        text = f"{{'descr': '{self.kind}', 'fortran_order': False, 'shape': {shape}, }}"
         return b"\x93NUMPY\x01\x00\x76\x00" + text.ljust(117).encode() + b"\n"
 
     def _place(self, row: int) -> int:
-        return len(self._header()) + row * self.dimensions * 4
+        return len(self._header()) + row * self._row
 
     def _hash_at(self, handle: int, block: int) -> bytes:
         return os.pread(handle, HASH, self._place(self.rows) + HASH * block)
 
     def _hasher(self, block: int) -> hashlib._Hash:
-        return hashlib.sha256(
-            f"bench features 1 {self.key} {self.rows} {self.dimensions} {self.block} {block} ".encode()
-        )
+        shape = "x".join(map(str, self.shape))
+        return hashlib.sha256(f"bench features 1 {self.key} {self.rows} {shape} {self.block} {block} ".encode())
 
     def _unsound(self, handle: int) -> list[int]:
         """Return the blocks that are absent or damaged."""
@@ -172,7 +185,7 @@ class Writing:
     def write(self, block: int, values: FloatArray) -> None:
         """Put a block in its place, its hash last: what a killed process left half is absent."""
         file = self.file
-        content = np.ascontiguousarray(values, dtype="<f4").data.cast("B")
+        content = np.ascontiguousarray(values, dtype=file.kind).data.cast("B")
         hasher = file._hasher(block)
         hasher.update(content)
         with file._errors():

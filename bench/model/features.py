@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import time
 from dataclasses import asdict, dataclass
@@ -14,7 +15,7 @@ import numpy as np
 
 from bench.code import images_code
 from bench.contracts import Backbone
-from bench.errors import StoreError
+from bench.errors import StoreError, UsageError
 from bench.model.encoding import Work, in_batches
 from bench.model.engine import TORCH
 from bench.model.feature_file import FeatureFile, Writing
@@ -26,6 +27,12 @@ from bench.system.sealed_files import read_sealed, write_sealed
 
 BLOCK = 512
 """Images in a block of the cached file. A process killed at any moment loses at most the block in flight."""
+
+MAP_BLOCK = 64
+"""The same of feature maps, each a hundred times as large."""
+
+MAP_LIMIT, MAP_GB = "BENCH_MAP_GB", 8.0
+"""Environment variable, and what it is unless set: the most that one part's feature maps may take, in GB."""
 
 STALE = 7 * 24 * 3600
 """Seconds after which what a killed extraction left, and nobody went on with, is removed."""
@@ -45,9 +52,13 @@ def extract(
     computes them. Raises ``StoreError`` where the cache cannot be written.
     """
     key = feature_key(fingerprint, backbone, images_code(split.images))
-    file = FeatureFile(cache / f"{key}.npy", key, len(split), backbone.dimensions, BLOCK)
+    file = FeatureFile(
+        cache / f"{key}.npy", key, len(split), backbone.shape, MAP_BLOCK if backbone.feature_map else BLOCK
+    )
     values = file.open()
     if values is None:
+        if backbone.feature_map:
+            check_size(file, f"{split.dataset}/{split.name}", backbone.preprocessing.size)
         values = _compute(file, split, backbone, batch_size, device)
     return Features(split.ids, values, key)
 
@@ -63,8 +74,15 @@ class PartFeatures:
 
 def of_parts(parts: Parts, backbone: Backbone, cache: Path, *, device: str = "cpu") -> PartFeatures:
     """Return the features of a run's parts, from ``cache`` or computed now; a held-out part's are rows of train's."""
-    train = extract(parts.train, parts.fingerprints["train"], backbone, cache, device=device)
     held_out = parts.dataset.validation is None
+    if backbone.feature_map and held_out:
+        # Rows of maps are not copied out of a file, but computed apart: together they may not fit in memory.
+        def of_rows(part: Split) -> Features:
+            return extract(part, digest(parts.fingerprints["train"], *part.ids), backbone, cache, device=device)
+
+        test = extract(parts.test, parts.fingerprints["test"], backbone, cache, device=device)
+        return PartFeatures(of_rows(parts.fit), of_rows(parts.validation), test)
+    train = extract(parts.train, parts.fingerprints["train"], backbone, cache, device=device)
     validation = (
         _rows(train, parts.validation.ids)
         if held_out
@@ -72,6 +90,22 @@ def of_parts(parts: Parts, backbone: Backbone, cache: Path, *, device: str = "cp
     )
     test = extract(parts.test, parts.fingerprints["test"], backbone, cache, device=device)
     return PartFeatures(_rows(train, parts.fit.ids) if held_out else train, validation, test)
+
+
+def check_size(file: FeatureFile, split: str, side: int) -> None:
+    """Raise ``UsageError`` where the feature maps of ``split``, of pictures of ``side`` pixels, are too large."""
+    try:
+        most = float(os.environ.get(MAP_LIMIT, MAP_GB))
+    except ValueError:
+        raise UsageError(f"{MAP_LIMIT}: found '{os.environ[MAP_LIMIT]}', allowed: a number of GB") from None
+    size = file.size / 1e9
+    if size > most:
+        smaller = max(int(side * (most / size) ** 0.5) // 32 * 32, 32)
+        raise UsageError(
+            f"feature maps of {split}: {file.rows:,} of {' x '.join(map(str, file.shape))} in half precision are"
+            f" {size:.3g} GB, allowed: {most:g} GB."
+            f" Try: {MAP_LIMIT}={math.ceil(size)}, or --set backbone.size={smaller}"
+        )
 
 
 def _rows(features: Features, ids: tuple[str, ...]) -> Features:
@@ -84,7 +118,7 @@ def feature_key(fingerprint: str, backbone: Backbone, images_code: str = "") -> 
     """Return the hash of all that the features of a split depend on; ``images_code`` is of a plugin that reads them."""
     code = [backbone.code, images_code, backbone.engine]
     shaped_by = [backbone.name, backbone.architecture, backbone.weights_hash, asdict(backbone.preprocessing), code]
-    return digest(fingerprint, canonical_json(shaped_by))
+    return digest(fingerprint, canonical_json(shaped_by), *map(str, backbone.feature_map or ()))
 
 
 def speed(cache: Path, key: str) -> dict[str, Any]:

@@ -32,7 +32,7 @@ def device_of(model: Any) -> torch.device:
 def by_chunks(
     model: Any, function: Callable[[torch.Tensor], torch.Tensor], values: FloatArray, rows: int = IMAGE_ROWS
 ) -> FloatArray:
-    """Return ``function`` of (n, dimensions) ``values``, ``rows`` at a time, without gradients and in eval mode.
+    """Return ``function`` of ``values``, (n, dimensions) or maps, ``rows`` at a time, in eval mode, without gradients.
 
     The last chunk is padded with zeros, so an image's result does not depend on how many others follow it.
     """
@@ -44,7 +44,7 @@ def by_chunks(
     with torch.inference_mode():
         for start in range(0, len(values), rows):
             chunk = values[start : start + rows]
-            padded = np.zeros((rows, values.shape[1]), dtype=np.float32)
+            padded = np.zeros((rows, *values.shape[1:]), dtype=np.float32)
             padded[: len(chunk)] = chunk
             result = function(torch.from_numpy(padded).to(device))
             if not isinstance(result, torch.Tensor) or not result.is_floating_point() or result.ndim < 2:

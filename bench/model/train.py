@@ -260,7 +260,7 @@ class Training:
             torch.manual_seed(noise_seed)
             for start in range(0, len(order), self.settings.batch_size):
                 rows = order[start : start + self.settings.batch_size]
-                features = torch.from_numpy(self.values[rows]).to(self.device)
+                features = torch.from_numpy(self.values[rows]).to(self.device, torch.float32)
                 truth = torch.from_numpy(self.truth[rows]).to(self.device)
                 mask = None if self.ignore is None else torch.from_numpy(self.ignore[rows]).to(self.device)
                 loss = self.model.loss(features, truth, generator, **left_out(self.model.loss, mask))

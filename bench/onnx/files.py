@@ -21,11 +21,13 @@ def write_onnx(  # noqa: PLR0917 - in the order of torch.onnx.export
     outputs: Sequence[str],
     path: Path,
     metadata: Mapping[str, str] | None = None,
+    opset: int | None = None,
 ) -> None:
     """Write ``module`` to ``path``, its first axis free, checked by onnx's own checker, with ``metadata`` in the file.
 
     ``inputs`` are example tensors, (batch, ...) with a batch of at least 2, as many as ``names``; ``outputs`` names
-    what the module returns. Raises ``ModelError`` where ONNX cannot say what ``module`` does.
+    what the module returns; ``opset`` is torch's choice where none is given.
+    Raises ``ModelError`` where ONNX cannot say what ``module`` does.
     """
     import onnx
     import torch
@@ -39,12 +41,32 @@ def write_onnx(  # noqa: PLR0917 - in the order of torch.onnx.export
             output_names=list(outputs),
             dynamic_shapes=({0: batch},) * len(inputs),
             dynamo=True,
+            opset_version=opset,
             verbose=False,
         )
         proto = program.model_proto
         onnx.helper.set_model_props(proto, dict(metadata or {}))
         onnx.checker.check_model(proto)
         onnx.save(proto, temporary)
+
+
+def append(path: Path, graph: Any, metadata: Mapping[str, str]) -> None:
+    """Put ``graph``, ONNX with input ``features``, behind the network at ``path`` whose output that is.
+
+    Both must be of one opset. Raises ``ModelError`` where the two do not fit.
+    """
+    import onnx
+    from onnx import compose
+
+    with _explained(path):
+        first = onnx.load(path)
+        second = compose.add_prefix(graph, "model_", rename_inputs=False, rename_outputs=False)
+        second.ir_version = first.ir_version
+        joined = compose.merge_models(first, second, io_map=[("features", "features")])
+        onnx.helper.set_model_props(joined, dict(metadata))
+        onnx.checker.check_model(joined)
+    with atomic_path(path) as temporary:
+        onnx.save(joined, temporary)
 
 
 def to_fp16(path: Path) -> None:

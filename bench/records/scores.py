@@ -27,6 +27,7 @@ ScoreKind = Literal["logit", "log_probability", "probability", "margin"]
 class Features:
     """Image features from a frozen backbone: ``values`` is (images, dimensions) float32, often memory-mapped.
 
+    Feature maps are (images, channels, height, width) float16, and their dimensions are the channels.
     ``key`` is the hash of all they depend on: the split they were computed of, backbone and preprocessing.
     """
 
@@ -35,9 +36,13 @@ class Features:
     key: str
 
     def __post_init__(self) -> None:
-        require(self.values.dtype == np.float32, f"features are {self.values.dtype}, must be float32")
+        kinds = {2: np.float32, 4: np.float16}
         require(
-            self.values.ndim == 2 and len(self.values) == len(self.ids),
+            self.values.dtype == kinds.get(self.values.ndim, np.float32),
+            f"features are {self.values.dtype}, must be float32, or float16 for maps",
+        )
+        require(
+            self.values.ndim in kinds and len(self.values) == len(self.ids),
             f"features are {self.values.shape} for {len(self.ids)} images",
         )
 

@@ -60,6 +60,7 @@ UNKNOWN_CODE = UNKNOWN[:8]
 DERIVED = (
     "backbone.weights_hash",
     "backbone.dimensions",
+    "backbone.feature_map",
     "backbone.architecture",
     "backbone.preprocessing.",
     "dataset.fingerprints.",

@@ -70,7 +70,7 @@ class DecodeBench:
             versions={},
         )
         with tempfile.TemporaryDirectory() as folder:
-            export_step(model, description, Path(folder), workload.features.shape[1])
+            export_step(model, description, Path(folder), workload.features.shape[1:])
             self.network = OnnxStepNetwork(Path(folder), description)
         self.terms = by_chunks(model, model.image_term, workload.features)
         self.warm = PrefixTree(self.network, self.network.start_states.shape[1])

@@ -47,7 +47,8 @@ def unbound(config: Mapping[str, Any], masks: Masks, ids: tuple[str, ...]) -> li
 
 def another_request(folder: RunReader, config: Mapping[str, Any]) -> list[str]:
     """Return what was asked for and is not what the config says was run."""
-    request, engine = folder.request(), config["backbone"]["engine"]
+    # Runs of before there were engines are torch's.
+    request, engine = folder.request(), config["backbone"].get("engine", "torch")
     pairs = {
         # A name can be given with its distribution, as in multilabel-bench:bce.
         "model": (request.model.rpartition(":")[-1], config["model"]["name"]),

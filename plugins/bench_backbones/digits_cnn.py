@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import (
+    MAP_OPTION,
     Backbone,
     BackboneRequest,
     BackboneSpec,
@@ -41,6 +42,8 @@ OPTIONS = (
     Option("seed", 0, "draws the digits and the initial weights", minimum=0),
 )
 DEFAULTS = {option.name: option.default for option in OPTIONS}
+BEFORE_POOLING = 7
+"""Layers up to the last feature map."""
 
 
 def make_network(classes: int) -> Any:
@@ -78,11 +81,25 @@ def build(request: BackboneRequest) -> Backbone:
     notes: tuple[str, ...] = ()
     if request.weights is not None:
         network, notes = _from_file(request.weights)
-    elif dict(request.options) == DEFAULTS:
+    elif _recipe(request) == DEFAULTS:
         network = shipped()
     else:
         network, notes = _from_cache(request)
-    return Backbone("digits-cnn", network, DIMENSIONS, SCALE, weights_hash(network), "digits-cnn", notes=notes)
+    hashed, dimensions, feature_map = weights_hash(network), DIMENSIONS, None
+    if request.options["features"] == "map":
+        from bench_backbones.maps import shape_of
+
+        network = network[:BEFORE_POOLING]
+        feature_map = shape_of(network, SCALE.size)
+        dimensions = feature_map[0]
+    return Backbone(
+        "digits-cnn", network, dimensions, SCALE, hashed, "digits-cnn", notes=notes, feature_map=feature_map
+    )
+
+
+def _recipe(request: BackboneRequest) -> dict[str, OptionValue]:
+    """Return the options that shape the weights."""
+    return {name: request.options[name] for name in DEFAULTS}
 
 
 def shipped() -> Any:
@@ -127,7 +144,7 @@ def _from_file(weights: Path) -> tuple[Any, tuple[str, ...]]:
 
 def _from_cache(request: BackboneRequest) -> tuple[Any, tuple[str, ...]]:
     """Return the network as trained before with these options; one that is damaged is trained again, with a word."""
-    key = digest(canonical_json([RECIPE, dict(request.options)]))
+    key = digest(canonical_json([RECIPE, _recipe(request)]))
     path = request.cache / "backbones" / f"digits-cnn-{key}.safetensors"
     notes: tuple[str, ...] = ()
     if path.is_file():
@@ -138,7 +155,7 @@ def _from_cache(request: BackboneRequest) -> tuple[Any, tuple[str, ...]]:
         if found == promised:
             return network, ()
         notes = (f"cached weights {path.name} were damaged, and are trained again",)
-    write_atomic(path, train(request.options))
+    write_atomic(path, train(_recipe(request)))
     return read(path)[0], notes
 
 
@@ -146,5 +163,5 @@ SPEC = BackboneSpec(
     name="digits-cnn",
     summary="small network that names single digits, frozen, with its weights; for digit-scenes",
     build=build,
-    options=OPTIONS,
+    options=(*OPTIONS, MAP_OPTION),
 )

@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from bench import Backbone, BackboneRequest, BackboneSpec, ModelError, Option, UsageError, canonical_json, unknown
+from bench import (
+    MAP_OPTION,
+    Backbone,
+    BackboneRequest,
+    BackboneSpec,
+    ModelError,
+    Option,
+    UsageError,
+    canonical_json,
+    unknown,
+)
 from bench_backbones import scaling
 from bench_backbones.described import SCALING, Described, check_architecture, describe
 from bench_backbones.downloads import discard_damaged, is_damaged, of_timm
@@ -17,6 +27,7 @@ OPTIONS = (
     INIT,
     Option("pad_type", "", "padding of convolutions; 'same' for weights that come from TensorFlow"),
     *scaling.OPTIONS,
+    MAP_OPTION,
 )
 
 
@@ -45,6 +56,12 @@ def build(request: BackboneRequest) -> Backbone:
     module.eval().requires_grad_(False)
     scaled = scaling.choose(request.options, described, _usual(module, request.variant, known=described is None))
     side = scaled.preprocessing.size
+    hashed, feature_map = weights_hash(module), None
+    if request.options["features"] == "map":
+        from bench_backbones.maps import TimmMaps, shape_of
+
+        module = TimmMaps(module)
+        feature_map = shape_of(module, side)
     with torch.inference_mode():
         dimensions = int(module(torch.zeros(1, 3, side, side)).shape[1])
     architecture = " ".join(["timm", request.variant, *(f"{key}={_text(value)}" for key, value in extra.items())])
@@ -53,10 +70,11 @@ def build(request: BackboneRequest) -> Backbone:
         module,
         dimensions,
         scaled.preprocessing,
-        weights_hash(module),
+        hashed,
         architecture,
         preprocessing_origins=scaled.origins,
         notes=(*notes, *scaled.notes),
+        feature_map=feature_map,
     )
 
 

@@ -7,7 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from bench import Backbone, BackboneRequest, BackboneSpec, ModelError, Option, UsageError, unknown
+from bench import MAP_OPTION, Backbone, BackboneRequest, BackboneSpec, ModelError, Option, UsageError, unknown
 from bench_backbones import scaling
 from bench_backbones.described import check_architecture, describe
 from bench_backbones.downloads import discard_damaged, file_hash, of_url
@@ -24,6 +24,7 @@ OPTIONS = (
     INIT,
     Option("weights", "DEFAULT", "which of torchvision's weights, as IMAGENET1K_V1; of a file: whose preprocessing"),
     *scaling.OPTIONS,
+    MAP_OPTION,
 )
 
 
@@ -68,15 +69,23 @@ def _build(request: BackboneRequest, variant: str, name: str) -> Backbone:
             notes = (f"--set backbone.weights={weights.name} is taken, though {described.path.name} is {found}",)
     module.eval().requires_grad_(False)
     scaled = choose(request.options, described, usual(weights, known=known))
+    hashed, feature_map = weights_hash(module), None
+    if request.options["features"] == "map":
+        from bench_backbones.maps import shape_of, torchvision_maps
+
+        module = torchvision_maps(module, variant, scaled.preprocessing.size)
+        feature_map = shape_of(module, scaled.preprocessing.size)
+        dimensions = feature_map[0]
     return Backbone(
         name,
         module,
         dimensions,
         scaled.preprocessing,
-        weights_hash(module),
+        hashed,
         f"torchvision {variant}",
         preprocessing_origins=scaled.origins,
         notes=(*notes, *scaled.notes),
+        feature_map=feature_map,
     )
 
 
