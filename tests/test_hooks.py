@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from documented import documented
 from test_plugins import entry, hook, spec
 
 import bench
@@ -265,3 +266,18 @@ def test_scores_are_not_changed_by_a_metric_that_writes_on_them(
     own = table_of(capsys, "--columns", "empty,mAP")["rows"][0]["cells"]
     assert "empty" not in own or np.isnan(own["empty"]["mean"])
     np.testing.assert_array_equal(before, RunFolder(folder.path).read_scores().values)
+
+
+def test_the_documented_hooks_do_what_the_page_says(
+    stored_run: Stored, installed: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = stored_run()
+    names = ("bench_metrics", "bench_protocols", "bench_report_sections", "bench_table_formats")
+    installed(bench_page=types.SimpleNamespace(**{name: getattr(documented(), name) for name in names}))
+    assert run_command_line(["table", "--runs", "runs", "--format", "org", "--columns", "hit-rate,mAP"]) == 0
+    masks = folder.read_masks()
+    hits = 100 * (masks.truth[:] & masks.predicted[:]).any(axis=1).mean()
+    assert capsys.readouterr().out.splitlines()[1].startswith(f"| bce | {hits:.1f} |")
+    assert protocols.get("pairs@1").k == 2
+    assert run_command_line(["report", "--runs", "runs", "--resamples", "0"]) == 0
+    assert "Labels that bce misses most" in Path("report.html").read_text(encoding="utf-8")
