@@ -172,7 +172,9 @@ def main() -> None:
     files = parser.parse_args().files or newest
     if not files:
         parser.error(f"no stored run under {STORE}. Try: nox -s speed")
-    limits = machine_limits()
+    # The best of many: what the machine can do, however busy it is at the moment.
+    flops, transfers = zip(*(machine_limits() for _ in range(20)), strict=True)
+    limits = max(flops), max(transfers)
     print(table(medians_of(files), limits))
     print(f"\nLimits at {limits[0] / 1e9:.0f} GFLOP/s and {limits[1] / 1e9:.1f} GB/s.")
 
