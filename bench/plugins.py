@@ -130,7 +130,7 @@ class Registry:
 
     def all(self, kind: Kind[Spec]) -> dict[str, Found[Spec]]:
         """Return all of one kind by what is typed, as in ``registry.all(MODELS)``."""
-        return self.offered[kind.plural]
+        return self.offered.get(kind.plural, {})
 
     def named(self, kind: Kind[Spec], name: str) -> Found[Spec]:
         """Return the one of ``kind`` called ``name``, or ``distribution:name``.
