@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import inspect
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bench.contracts import Validation
 from bench.errors import ModelError, UsageError
@@ -25,6 +27,13 @@ from bench.system.progress import progress_bar
 
 if TYPE_CHECKING:
     import torch
+
+SMALL = 200_000
+"""Parameters below which training is done by one thread: for such products, several wait for one another longer than
+they work, and on a busy machine twenty times as long."""
+
+AT_ONCE = 2**31
+"""Bytes of features up to which training holds them whole, where the model lies."""
 
 Validate = Callable[[Any], float]
 """The trained model so far -> its score on images held out of training; higher is better."""
@@ -171,13 +180,15 @@ class Training:
     ) -> None:
         self.model = model
         self.settings = settings
-        self.values = values
-        self.truth = truth
-        self.ignore = ignore if takes_ignore(model.loss) else None
+        self.images = len(values)
+        ignored = ignore if takes_ignore(model.loss) else None
+        self.device = device_of(model)
+        self.rows_of = [
+            _rows_of(array, self.device) for array in (values, truth, *([] if ignored is None else [ignored]))
+        ]
         self.validate = validate
         self.name = name
         self.seed = seed
-        self.device = device_of(model)
 
     def run(self, checkpoint: CheckpointFile, parameters: int) -> TrainingRecord:
         """Try every learning rate from the same initial weights, load the best weights, return the record."""
@@ -189,7 +200,7 @@ class Training:
             if state.epoch == 0:
                 state.model, state.optimizer, state.rate = initial, {}, rate
             try:
-                with deterministic():
+                with deterministic(), threads_for(parameters):
                     self._attempt(state, checkpoint, rate)
             except _Diverged:
                 state.diverged.append(state.attempt)
@@ -252,7 +263,7 @@ class Training:
         shuffle_seed, noise_seed, loss_seed = (
             int(word) for word in np.random.SeedSequence([self.seed, epoch]).generate_state(3)
         )
-        order = torch.randperm(len(self.values), generator=torch.Generator().manual_seed(shuffle_seed)).numpy()
+        order = torch.randperm(self.images, generator=torch.Generator().manual_seed(shuffle_seed))
         generator = torch.Generator(device=self.device).manual_seed(loss_seed)
         total = 0.0
         self.model.train()
@@ -260,10 +271,8 @@ class Training:
             torch.manual_seed(noise_seed)
             for start in range(0, len(order), self.settings.batch_size):
                 rows = order[start : start + self.settings.batch_size]
-                features = torch.from_numpy(self.values[rows]).to(self.device, torch.float32)
-                truth = torch.from_numpy(self.truth[rows]).to(self.device)
-                mask = None if self.ignore is None else torch.from_numpy(self.ignore[rows]).to(self.device)
-                loss = self.model.loss(features, truth, generator, **left_out(self.model.loss, mask))
+                features, truth, *mask = (rows_of(rows) for rows_of in self.rows_of)
+                loss = self.model.loss(features, truth, generator, **({"ignore": mask[0]} if mask else {}))
                 optimizer.zero_grad()
                 loss.backward()
                 norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip_norm or math.inf)
@@ -274,6 +283,37 @@ class Training:
         if not all(bool(parameter.isfinite().all()) for parameter in self.model.parameters()):
             raise _Diverged
         return total / len(order)
+
+
+@contextlib.contextmanager
+def threads_for(parameters: int) -> Iterator[None]:
+    """Let torch work with one thread in the body where there are few ``parameters``, and leave it as it was."""
+    import torch
+
+    before = torch.get_num_threads()
+    if parameters < SMALL:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _rows_of(array: NDArray[Any], device: torch.device) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Return what gives rows of ``array`` on ``device``, floats as float32: it lies there whole where it is small.
+
+    Feature maps are float16 and may be larger than memory: their rows are read when they are asked for.
+    """
+    import torch
+
+    def as_tensor(rows: Any) -> torch.Tensor:
+        tensor = torch.from_numpy(np.array(rows))
+        return tensor.to(device, torch.float32) if tensor.is_floating_point() else tensor.to(device)
+
+    if array.nbytes > AT_ONCE or array.ndim > 2:
+        return lambda rows: as_tensor(array[rows.numpy()])
+    whole = as_tensor(array)
+    return lambda rows: whole[rows.to(device)]
 
 
 def gradient_trained(options: Mapping[str, OptionValue]) -> bool:
