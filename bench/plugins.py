@@ -25,6 +25,7 @@ from bench.contracts import BackboneSpec, DatasetSpec, ModelSpec, TrackerSpec
 from bench.errors import BenchError, PluginError, UsageError, unknown
 from bench.guard import HOST, calling
 from bench.options import Option
+from bench.system.collection import uncollected
 
 BLOCK_VARIABLE = "BENCH_WITHOUT"
 """Environment variable: comma-separated distributions or entry-point names that are not loaded."""
@@ -186,8 +187,11 @@ def load(
     ``without`` to the names in ``BENCH_WITHOUT``. Where two plugins claim one name, the first-party one has it; of
     third parties, none has.
     """
-    if entry_points is None:
-        entry_points = _entry_points()
+    with uncollected():
+        return _load(_entry_points() if entry_points is None else entry_points, without)
+
+
+def _load(entry_points: Iterable[importlib.metadata.EntryPoint], without: frozenset[str] | None) -> Registry:
     if without is None:
         without = frozenset(filter(None, os.environ.get(BLOCK_VARIABLE, "").split(",")))
     broken: dict[Origin, str] = {}
@@ -250,8 +254,14 @@ def _origins(
     distribution, what each loads is part of its name.
     """
     found: dict[Origin, importlib.metadata.EntryPoint] = {}
-    for entry_point in sorted(set(entry_points), key=lambda e: (_distribution(e), e.name, getattr(e, "value", ""))):
-        distribution, version = _distribution(entry_point)
+    read: dict[int, tuple[object, tuple[str, str]]] = {}  # a name costs the parsing of all metadata, README included
+    named = []
+    for entry_point in set(entry_points):
+        dist = entry_point.dist
+        if id(dist) not in read:
+            read[id(dist)] = dist, _distribution(dist)
+        named.append((read[id(dist)][1], entry_point.name, getattr(entry_point, "value", ""), entry_point))
+    for (distribution, version), _, _, entry_point in sorted(named, key=lambda one: one[:3]):
         origin = Origin(distribution, version, entry_point.name)
         if origin in found:
             origin = Origin(distribution, version, f"{entry_point.name} = {entry_point.value}")
@@ -259,9 +269,8 @@ def _origins(
     return list(found.items())
 
 
-def _distribution(entry_point: importlib.metadata.EntryPoint) -> tuple[str, str]:
+def _distribution(distribution: importlib.metadata.Distribution | None) -> tuple[str, str]:
     """Return name and version of what an entry point comes from, whatever an installer has left of it."""
-    distribution = entry_point.dist
     if distribution is None:
         return "unknown distribution", "?"
     try:

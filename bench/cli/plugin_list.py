@@ -8,8 +8,7 @@ from typing import Any
 
 from bench.guard import HOST
 from bench.plugins import KINDS
-from bench.show.console import console, print_table, put, put_raw, say
-from bench.store.sealed import to_json
+from bench.show.console import print_table, put, put_raw, say, window
 
 PLURALS = tuple(kind.plural for kind in KINDS)
 
@@ -34,8 +33,13 @@ def print_plugins(kinds: Iterable[str], options: bool, as_json: bool, verbose: b
         {"distribution": origin.distribution, "version": origin.version, "plugin": origin.entry_point, "reason": reason}
         for origin, reason in registry.broken.items()
     ]
-    listed = {kind: [_entry(found, kind, name) for name, found in registry.offered[kind].items()] for kind in kinds}
+    told = options or as_json
+    listed = {
+        kind: [_entry(found, kind, name, told) for name, found in registry.offered[kind].items()] for kind in kinds
+    }
     if as_json:
+        from bench.store.sealed import to_json
+
         put_raw(to_json(listed | {"broken": broken, "clashes": registry.clashes}))
         return
     shown = {kind: entries for kind, entries in listed.items() if entries or len(listed) == 1}
@@ -66,28 +70,32 @@ def _say_all(title: str, lines: Sequence[str]) -> None:
         say(line, indent=2)
 
 
-def _entry(found: Any, kind: str, name: str) -> dict[str, Any]:
-    """Return one spec as JSON: the ``name`` typed for it, summary, origin, options, and what is its kind's own."""
-    from bench.contracts import SEARCH_OPTIONS
-    from bench.plan import training_options
-
+def _entry(found: Any, kind: str, name: str, options: bool) -> dict[str, Any]:
+    """Return one spec as JSON: the ``name`` typed for it, summary, origin, what is its kind's own, and ``options``."""
     spec, origin = found.spec, found.origin
     entry: dict[str, Any] = {"name": name, "summary": spec.summary}
-    groups = {"": getattr(spec, "options", ())}
     entry |= {name: getattr(spec, name) for name in SHOWN.get(kind, ())}
+    return entry | {
+        "source": getattr(spec, "source", ""),
+        "options": _described(spec, kind) if options else [],
+        "distribution": origin.distribution,
+        "version": origin.version,
+    }
+
+
+def _described(spec: Any, kind: str) -> list[dict[str, Any]]:
+    """Return each option that ``--set`` takes of a spec as JSON; of a model's training and search, which of the two."""
+    groups = {"": getattr(spec, "options", ())}
     if kind == "models":
+        from bench.contracts import SEARCH_OPTIONS
+        from bench.plan import training_options
+
         groups |= {"training": training_options(spec), "search": SEARCH_OPTIONS if spec.kind == "sequence" else ()}
-    described = [
+    return [
         {"name": o.name, "default": o.default, "allowed": o.allowed, "help": o.help} | ({"of": of} if of else {})
         for of, table in groups.items()
         for o in table
     ]
-    return entry | {
-        "source": getattr(spec, "source", ""),
-        "options": described,
-        "distribution": origin.distribution,
-        "version": origin.version,
-    }
 
 
 def _from(entry: dict[str, Any]) -> str:
@@ -98,7 +106,7 @@ def _print_lines(kind: str, entries: Sequence[dict[str, Any]]) -> None:
     """Print a line for each name: the name, who offers it where that is a third party, and what of its summary fits."""
     say(kind.replace("_", " "), "bold")
     wide = max((len(_shown_name(entry)) for entry in entries), default=0)
-    room = console().width - wide - 4
+    room = window() - wide - 4
     for entry in sorted(entries, key=lambda entry: str(entry["name"])):
         whose = "" if entry["distribution"] == HOST else f" [{_from(entry)}]"
         summary = textwrap.shorten(entry["summary"], max(room - len(whose), 8), placeholder=" ...")

@@ -73,7 +73,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    # The search's options follow from a record, and records import numpy, which specs must not wait for.
+    # The search's options follow from a record, which specs do not wait for.
     if name not in {"BY_PROTOCOL", "SEARCH_OPTIONS", "left_to_protocol"}:
         raise AttributeError(f"module 'bench.contracts' has no attribute '{name}'")
     from bench.contracts import search_options

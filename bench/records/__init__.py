@@ -4,17 +4,28 @@ Arrays follow one convention everywhere: the first axis is the image, the second
 order of ``ids`` and ``labels``. A record never changes after it is built; its arrays are read-only.
 """
 
+import importlib
 from typing import TYPE_CHECKING, Any
-
-from bench.records import checks
-from bench.records.exhibits import Exhibits, LabelSpace
-from bench.records.run_request import RunRequest
-from bench.records.scores import Features, LabelSets, Measures, Prediction, ScoreKind, Scores
-from bench.records.search_options import Activation, ClassScore, SearchMethod, SearchOptions, StopRule
-from bench.records.splits import Dataset, Images, Parts, Preprocessing, Split
 
 if TYPE_CHECKING:
     from bench.records.checks import BoolArray, FloatArray, IntArray
+    from bench.records.exhibits import Exhibits, LabelSpace
+    from bench.records.run_request import RunRequest
+    from bench.records.scores import Features, LabelSets, Measures, Prediction, ScoreKind, Scores
+    from bench.records.search_options import Activation, ClassScore, SearchMethod, SearchOptions, StopRule
+    from bench.records.splits import Dataset, Images, Parts, Preprocessing, Split
+
+_HOMES = {
+    "checks": "BoolArray FloatArray IntArray",
+    "exhibits": "Exhibits LabelSpace",
+    "run_request": "RunRequest",
+    "scores": "Features LabelSets Measures Prediction ScoreKind Scores",
+    "search_options": "Activation ClassScore SearchMethod SearchOptions StopRule",
+    "splits": "Dataset Images Parts Preprocessing Split",
+}
+"""File -> the names it holds, imported when the first of them is used: a spec needs one record or none."""
+
+_HOME_OF = {name: file for file, names in _HOMES.items() for name in names.split()}
 
 __all__ = [
     "Activation",
@@ -43,7 +54,6 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Return an array type; see ``bench.records.checks``."""
-    if name in checks.ARRAYS:
-        return getattr(checks, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return globals().setdefault(name, getattr(importlib.import_module(f"{__name__}.{_HOME_OF[name]}"), name))

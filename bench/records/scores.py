@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from html import escape
 from math import isnan
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -145,6 +144,8 @@ class Measures:
         return "\n".join([f"{self.protocol}, fractions in percent", *lines, *(f"* {note}" for note in self.notes)])
 
     def _repr_html_(self) -> str:
+        from html import escape
+
         cells = [f'<th style="text-align:left">{escape(name)}</th><td>{text}</td>' for name, text in self._shown()]
         rows = "".join(f"<tr>{''.join(cells[start : start + 3])}</tr>" for start in range(0, len(cells), 3))
         notes = "".join(f"<li>{escape(note)}</li>" for note in self.notes)

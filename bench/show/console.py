@@ -5,6 +5,7 @@ The width is the terminal's, or ``COLUMNS``, or 80 where there is neither. Forma
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import textwrap
@@ -41,6 +42,11 @@ def console(at_least: int = 0, file: TextIO | None = None) -> Console:
     return Console(width=width, height=height, markup=False, emoji=False, highlight=False, **plain)
 
 
+def window() -> int:
+    """Return the width of standard output in columns, as it is now."""
+    return shutil.get_terminal_size(NO_TERMINAL).columns
+
+
 def put(text: str = "", *, file: TextIO | None = None) -> None:
     """Print ``text`` as it is, line breaks too: no markup, nothing that steers a terminal, no sign it cannot write."""
     stream = file or sys.stdout
@@ -57,10 +63,22 @@ def say(text: str, style: str = "", indent: int = 0, file: TextIO | None = None)
 
     A path longer than the line stays whole, so that it can be copied.
     """
-    one, below = console(file=file), " " * indent
-    text = for_stream(text, file or sys.stdout)
-    for line in textwrap.wrap(text, one.width, subsequent_indent=below, break_long_words=False, break_on_hyphens=False):
+    stream, below = file or sys.stdout, " " * indent
+    text = for_stream(text, stream)
+    lines = textwrap.wrap(text, window(), subsequent_indent=below, break_long_words=False, break_on_hyphens=False)
+    if _shows_no_style(stream):
+        for line in lines:
+            print(line, file=stream)
+        return
+    one = console(file=file)
+    for line in lines:
         one.print(line, style=style or None, soft_wrap=True)
+
+
+def _shows_no_style(stream: TextIO) -> bool:
+    """Return whether Rich would write the text alone: then it is not imported, which takes longer than most tables."""
+    asked = any(os.environ.get(name) for name in ("FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"))
+    return not (stream.isatty() or asked or "IPython" in sys.modules)
 
 
 def print_table(

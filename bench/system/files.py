@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import hashlib
 import json
 import os
 import tempfile
@@ -81,6 +80,8 @@ def write_atomic(path: Path, content: bytes | str) -> None:
 
 def sha256_of(path: Path) -> str:
     """Return the SHA-256 of a file's content in hex. Raises ``OSError`` where it cannot be read."""
+    import hashlib
+
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -93,6 +94,8 @@ def canonical_json(value: Any) -> str:
 
 def digest(*parts: str | bytes) -> str:
     """Return 16 hex digits of SHA-256 over ``parts``, each preceded by its length so that borders count."""
+    import hashlib
+
     hasher = hashlib.sha256()
     for part in parts:
         content = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part

@@ -6,9 +6,11 @@ import os
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -58,6 +60,8 @@ def in_threads(function: Callable[[Item], Result], items: Iterable[Item], thread
 
     At most ``2 * threads`` results wait, where ``ThreadPoolExecutor.map`` would take up every item at once.
     """
+    from concurrent.futures import ThreadPoolExecutor
+
     pending: deque[Future[Result]] = deque()
     pool = ThreadPoolExecutor(threads)
     try:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench import ModelError, Option, OptionValue, Preprocessing, UsageError
 from bench_backbones.described import SCALING, Described
+
+if TYPE_CHECKING:
+    from fractions import Fraction
 
 AUTO = "auto"
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic")
@@ -189,6 +191,8 @@ def _side(value: Any) -> int:
 
 
 def _share(value: Any) -> float | Fraction:
+    from fractions import Fraction
+
     number = value if isinstance(value, Fraction) else float(_alone(value))
     if not 0 < number <= 1:
         raise ValueError
@@ -218,4 +222,6 @@ def _alone(value: Any) -> Any:
 def _shown(value: Any) -> str:
     if isinstance(value, list | tuple):
         return ",".join(_shown(part) for part in value)
+    from fractions import Fraction
+
     return f"{float(value):.6g}" if isinstance(value, float | Fraction) else str(value)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -165,6 +164,8 @@ def cut(network: Any, variant: str) -> tuple[Any, int]:
 
 def usual(weights: Any, *, known: bool) -> Usual:
     """Return what torchvision's own transform for these weights does; ``known``: they are the ones that are read."""
+    from fractions import Fraction
+
     transform = weights.transforms()
     size, resize = int(transform.crop_size[0]), int(transform.resize_size[0])
     values = {

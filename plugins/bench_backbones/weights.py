@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +25,8 @@ def load_file(path: Path) -> dict[str, torch.Tensor]:
 
     Raises ``ModelError`` with one line for a file that is absent, damaged or something else.
     """
+    from pickle import UnpicklingError
+
     import torch
     from safetensors import SafetensorError
     from safetensors.torch import load_file as load_safetensors
@@ -41,7 +42,7 @@ def load_file(path: Path) -> dict[str, torch.Tensor]:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (SafetensorError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
         raise ModelError(f"cannot read weights {path}: {_first_line(error)}. Is the file whole?") from error
-    except pickle.UnpicklingError as error:
+    except UnpicklingError as error:
         raise ModelError(
             f"cannot read weights {path}: it holds more than tensors, or is damaged; only state dicts are read."
             " Try: torch.save(model.state_dict(), FILE), or safetensors"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import posixpath
 import unicodedata
@@ -166,6 +165,8 @@ def is_file(path: Path) -> bool:
 
 def same_content(paths: Sequence[Path]) -> Iterator[list[Path]]:
     """Yield ``paths`` in groups of equal bytes, in the order of their first."""
+    import hashlib
+
     files = {(status.st_dev, status.st_ino) for status in (path.stat() for path in paths)}
     groups: dict[bytes, list[Path]] = {}
     for path in paths:

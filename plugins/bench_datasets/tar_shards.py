@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import posixpath
 import re
-import tarfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -234,6 +233,8 @@ def _starts_as_image(file: BinaryIO, start: int, length: int) -> bool:
 
 def _members(shard: Path, file: BinaryIO) -> Iterator[tuple[str, int, int]]:
     """Yield name, start and length of each file in the archive; raise ``DataError`` for one not whole or not safe."""
+    import tarfile
+
     try:
         with tarfile.open(fileobj=file, mode="r:", encoding="utf-8", errors="surrogateescape") as archive:
             while (entry := archive.next()) is not None:

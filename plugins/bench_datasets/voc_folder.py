@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
-from xml.etree import ElementTree
 
 import bench
 from bench import DataError, Dataset, DatasetRequest, DatasetSpec, Images, Split, UsageError, narrow
@@ -18,6 +17,8 @@ from bench_datasets.listing import has_image_ending, in_words, list_images, prin
 from bench_datasets.own_images import K
 
 if TYPE_CHECKING:
+    from xml.etree import ElementTree
+
     import numpy as np
 else:
     np = bench.lazy_import("numpy")
@@ -209,6 +210,8 @@ def _read_annotations(
 
 def _objects(root: Path, image: str, split: str) -> list[tuple[str, bool, float]]:
     """Return (name, difficult, box's share of the picture's area) of each object; 0 where sizes are not given."""
+    from xml.etree.ElementTree import ParseError
+
     path = root / "Annotations" / f"{image}.xml"
     try:
         top = _parse(path.read_bytes())
@@ -218,7 +221,7 @@ def _objects(root: Path, image: str, split: str) -> list[tuple[str, bool, float]
         raise DataError(f"{path} is no XML: not the encoding that it says, {error.encoding}") from None
     except LookupError as error:
         raise DataError(f"{path} is no XML: {error}. Try: write it as UTF-8") from None
-    except (ElementTree.ParseError, ValueError) as error:
+    except (ParseError, ValueError) as error:
         raise DataError(f"{path} is no XML: {error}. Is the file whole?") from None
     if top.tag != "annotation" and top.find(".//annotation") is not None:
         raise DataError(
@@ -241,6 +244,8 @@ def _objects(root: Path, image: str, split: str) -> list[tuple[str, bool, float]
 
 def _parse(content: bytes) -> ElementTree.Element:
     """Return an annotation's top element, in whatever encoding that Python knows, names without their namespaces."""
+    from xml.etree import ElementTree
+
     declared = DECLARED.match(content)
     if declared and declared[1].lower() not in {b"utf-8", b"utf8", b"utf-16", b"us-ascii"}:
         # The parser itself knows few encodings; a declaration may not stand before text that is decoded.

@@ -147,8 +147,8 @@ def test_a_list_is_one_line_of_80_columns_for_each_name_and_v_tells_all(capsys: 
         assert found.spec.source in told
 
 
-@pytest.mark.parametrize("arguments", [["list"], ["list", "--options"], ["list", "--json"], []])
-def test_list_imports_nothing_heavy_and_few_modules(arguments: list[str]) -> None:
+@pytest.mark.parametrize("arguments", [["list"], ["list", "--options"], ["list", "--json"], ["run", "--help"], []])
+def test_list_and_help_import_nothing_heavy_and_few_modules(arguments: list[str]) -> None:
     """What it imports is nearly all of its time, which ``tests/benchmarks/test_start.py`` measures."""
     code = (
         f"import sys; from bench.cli import run_command_line; assert run_command_line({arguments}) == 0;"
@@ -159,6 +159,23 @@ def test_list_imports_nothing_heavy_and_few_modules(arguments: list[str]) -> Non
     imported = done.stderr.split()
     assert not HEAVY & set(imported)
     assert len(imported) < 600  # about 430 of the standard library, Typer, Rich and ours; torch alone brings 1,500
+
+
+def test_a_list_that_no_terminal_shows_imports_no_rich() -> None:
+    code = (
+        "import sys; from bench.cli import run_command_line; run_command_line(['list']); print('rich' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines()[-1] == "False"
+
+
+def test_garbage_is_collected_again_once_a_command_is_loaded() -> None:
+    code = (
+        "import gc, sys; sys.argv = ['bench', 'list']; from bench import __main__, plugins; load = plugins.load;"
+        "plugins.load = lambda: print('collects:', gc.isenabled()) or load(); __main__.main()"
+    )
+    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines()[0] == "collects: True"
 
 
 def test_a_left_out_distribution_is_not_in_the_list() -> None:

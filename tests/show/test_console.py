@@ -170,6 +170,17 @@ def test_the_width_is_that_of_columns_and_80_without_a_terminal(monkeypatch: pyt
     assert console().width == 97
 
 
+def test_a_title_is_bold_where_colours_are_asked_for_and_bare_elsewhere(
+    monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    say("models [all]", "bold")
+    assert capsys.readouterr().out == "models [all]\n"
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    say("models [all]", "bold")
+    assert capsys.readouterr().out == "\x1b[1mmodels [all]\x1b[0m\n"
+
+
 def test_text_is_never_read_as_markup(capsys: Capture) -> None:
     text = "[red]a[/red] :smile: [/nothing]"
     say(text)
