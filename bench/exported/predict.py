@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from bench.data.images import FolderImages
 from bench.data.loading import load
+from bench.data.preprocess import preprocess
 from bench.decode.annotated import SeeingImages, numbered
 from bench.decode.decoder import Decoder, PrefixTree
 from bench.errors import ModelError
@@ -19,6 +20,10 @@ from bench.exported.engine import Encoder, OnnxStepNetwork
 from bench.exported.manifest import open_whole, read_manifest
 from bench.onnx.sessions import choose_device
 from bench.records import FloatArray, Images, IntArray
+from bench.system.threads import in_threads, thread_counts
+
+MOST_WORKERS = 8
+"""Up to so many threads take a batch each, from its files to its scores; more would hold too many in memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +54,9 @@ class Answers:
 class Predictor:
     """An exported model. ``device`` is ``auto``, ``cpu`` or ``cuda``; ``threads`` 0 takes every core.
 
+    Of many images on a CPU, up to ``MOST_WORKERS`` threads take a batch each, from files to scores; otherwise threads
+    read the next batch while all of them compute this one.
+
     Raises ``ModelError`` where a file of the folder is absent, not the one that was exported, foreign or from another
     version, and ``NotRun`` where the device is not there.
     """
@@ -56,6 +64,9 @@ class Predictor:
     def __init__(self, folder: Path, device: str = "cpu", threads: int = 0, batch: int = 16) -> None:
         device = choose_device(device)
         manifest = open_whole(folder)
+        self._folder, self._seal = folder, manifest.seal
+        self._threads = threads or thread_counts()["cores"]
+        self._alone: Encoder | None = None
         self.encoder = Encoder(folder, device, threads, batch)
         self.description = self.encoder.description
         if self.description != manifest.description:
@@ -72,8 +83,7 @@ class Predictor:
                 self.decoder = Decoder(network, network.start_states, options, threads=threads, tree=tree)
             except (ValueError, TypeError, OverflowError) as error:
                 raise ModelError(f"{folder}: its decoder does not fit: {error}. Try: export again") from error
-        if read_manifest(folder).seal != manifest.seal:
-            raise ModelError(f"{folder} was exported anew while it was opened. Try: the same again")
+        self._require_the_same()
 
     def predict(self, paths: Sequence[Path]) -> Iterator[Labelled]:
         """Yield the labels of each image file, in order. Raises ``DataError`` with the path of an unreadable one."""
@@ -96,8 +106,35 @@ class Predictor:
         """Yield what the model says of ``images``, a batch at a time. Raises ``DataError`` for an unreadable one."""
         size = self.encoder.rows
         batches = [range(start, min(start + size, len(images))) for start in range(0, len(images), size)]
+        threads = self._threads
+        if self.encoder.device == "cpu" and 1 < threads <= MOST_WORKERS and len(batches) >= 2 * threads:
+            # A thread that reads, scales and computes a batch alone waits for no other, as two of one product would.
+            encoder = self._encoder_of_one_thread()
+            for encoded in in_threads(lambda rows: self._encode(encoder, images, rows), batches, threads):
+                yield self.answer(encoded)
+            return
         for pixels in load(images, batches, self.description.preprocessing):
             yield self.answer(self.encoder.encode(pixels))
+
+    def _encode(self, encoder: Encoder, images: Images, rows: range) -> list[FloatArray]:
+        """Return the outputs of ``encoder`` for these rows of ``images``, padded as every other batch."""
+        preprocessing = self.description.preprocessing
+        pixels = np.empty((len(rows), 3, preprocessing.size, preprocessing.size), dtype=np.float32)
+        for row, out in zip(rows, pixels, strict=True):
+            preprocess(images.picture(row), preprocessing, out)
+        return encoder.encode(pixels)
+
+    def _encoder_of_one_thread(self) -> Encoder:
+        """Return the encoder in a session that several threads call at once, opened when it is first asked for."""
+        if self._alone is None:
+            self._alone = Encoder(self._folder, "cpu", 1, self.encoder.rows)
+            self._require_the_same()
+        return self._alone
+
+    def _require_the_same(self) -> None:
+        """Raise ``ModelError`` where the folder holds another export than the one that was opened."""
+        if read_manifest(self._folder).seal != self._seal:
+            raise ModelError(f"{self._folder} was exported anew while it was opened. Try: the same again")
 
     def answer(self, encoded: Sequence[FloatArray]) -> Answers:
         """Return what the model says of the images whose encoder's outputs these are.

@@ -1,4 +1,7 @@
-"""The resize inside pixels.onnx beside Pillow's own, from file size to network size: ``--benchmark-only``."""
+"""``pixels.onnx``'s resize beside Pillow's.
+
+``pytest tests/benchmarks/test_pixels.py --benchmark-only``; one thread, as Pillow has, for the resize.
+"""
 
 import numpy as np
 import onnx
@@ -6,41 +9,38 @@ import pytest
 from onnx import TensorProto, helper
 from PIL import Image
 
-from bench.data.preprocess import preprocess
 from bench.exported.preprocess_onnx import with_preprocessing
 from bench.onnx.sessions import open_session
 from bench.records import Preprocessing
 
-SIZES = {"375x500": (375, 500), "3000x4000": (3000, 4000)}
 
-
-@pytest.fixture(params=SIZES)
+@pytest.fixture(params=[(375, 500), (3000, 4000)], ids=lambda sides: f"{sides[0]}x{sides[1]}")
 def image(request):
-    pixels = np.random.default_rng(0).integers(0, 256, (*SIZES[request.param], 3), dtype=np.uint8)
-    return request.param, pixels
+    return np.random.default_rng(0).integers(0, 256, (*request.param, 3), dtype=np.uint8)
 
 
 @pytest.fixture(params=["bilinear", "bicubic"])
 def preprocessing(request):
-    return Preprocessing(interpolation=request.param)
+    return Preprocessing(size=224, resize=256, interpolation=request.param)
 
 
-def test_pillow(benchmark, image, preprocessing):
-    name, pixels = image
-    benchmark.group = f"{name} to 224 pixels, {preprocessing.interpolation}"
-    picture = Image.fromarray(pixels)
-    benchmark(preprocess, picture, preprocessing)
+def test_pillows_resize_alone(benchmark, image, preprocessing):
+    picture, resample = Image.fromarray(image), Image.Resampling[preprocessing.interpolation.upper()]
+    benchmark.group = f"resize {image.shape[0]}x{image.shape[1]}, {preprocessing.interpolation}"
+    assert benchmark(picture.resize, (341, 256), resample).size == (341, 256)
 
 
-def test_pixels_onnx(benchmark, image, preprocessing, tmp_path):
-    name, pixels = image
-    benchmark.group = f"{name} to 224 pixels, {preprocessing.interpolation}"
-    shape = ["batch", 3, preprocessing.size, preprocessing.size]
-    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in ("pixels", "scores")]
-    graph = helper.make_graph([helper.make_node("Identity", ["pixels"], ["scores"])], "nothing", ends[:1], ends[1:])
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10), tmp_path / "n.onnx")
-    with_preprocessing(tmp_path / "n.onnx", tmp_path / "p.onnx", preprocessing)
-    session = open_session(tmp_path / "p.onnx", threads=1)
-    found = benchmark(session.run, None, {"image": pixels})[0][0]
-    levels = np.array(preprocessing.std, np.float32).reshape(3, 1, 1) * 255
-    assert np.abs((found - preprocess(pixels, preprocessing)) * levels).max() < 1.1
+def test_pixels_onnx_without_an_encoder(benchmark, image, preprocessing, tmp_path):
+    shape = ["batch", 3, 224, 224]
+    graph = helper.make_graph(
+        [helper.make_node("Identity", ["pixels"], ["scores"])],
+        "nothing",
+        [helper.make_tensor_value_info("pixels", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info("scores", TensorProto.FLOAT, shape)],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    onnx.save(model, tmp_path / "nothing.onnx")
+    with_preprocessing(tmp_path / "nothing.onnx", tmp_path / "pixels.onnx", preprocessing)
+    session = open_session(tmp_path / "pixels.onnx", threads=1)
+    benchmark.group = f"resize {image.shape[0]}x{image.shape[1]}, {preprocessing.interpolation}"
+    assert benchmark(session.run, None, {"image": image})[0].shape == (1, 3, 224, 224)

@@ -1,0 +1,52 @@
+"""Many images: each thread takes whole batches, and nothing of the answers shows it."""
+
+import numpy as np
+import pytest
+from example_exports import images_of
+
+from bench.errors import DataError, ModelError
+from bench.exported import predict
+from bench.exported.predict import Predictor
+
+
+def answered(predictor, paths):
+    """Names, labels and scores of the images, best or first emitted first."""
+    results = list(predictor.predict(paths))
+    return [(result.image, result.labels) for result in results], [
+        score for result in results for score in result.scores
+    ]
+
+
+@pytest.mark.parametrize("model", ["bce", "cnn-rnn"])
+def test_batches_in_threads_answer_as_one_batch_after_another(exported, model):
+    paths = images_of(exported) * 3
+    threaded, plain = (Predictor(exported / model, threads=threads, batch=2) for threads in (2, 1))
+    (found, scores), (expected, expected_scores) = (answered(predictor, paths) for predictor in (threaded, plain))
+    assert threaded._alone is not None, "there were too few batches for threads of their own"
+    assert plain._alone is None
+    assert found == expected
+    np.testing.assert_allclose(scores, expected_scores, rtol=1e-5, atol=1e-6)
+
+
+def test_a_few_images_are_one_session_for_all_threads(exported):
+    predictor = Predictor(exported / "bce", threads=2, batch=16)
+    assert len(list(predictor.predict(images_of(exported)[:5]))) == 5
+    assert predictor._alone is None
+
+
+def test_the_first_unreadable_image_of_many_is_named(exported, tmp_path):
+    paths = images_of(exported) * 3
+    for place in (7, 12):
+        paths[place] = tmp_path / f"{place}.png"
+        paths[place].write_bytes(b"no picture")
+    results = Predictor(exported / "bce", threads=2, batch=1).predict(paths)
+    with pytest.raises(DataError, match=r"7\.png"):
+        list(results)
+
+
+def test_a_folder_exported_anew_before_the_second_session_is_refused(exported, monkeypatch):
+    predictor = Predictor(exported / "bce", threads=2, batch=1)
+    other = predict.read_manifest(exported / "cnn-rnn")
+    monkeypatch.setattr(predict, "read_manifest", lambda folder: other)
+    with pytest.raises(ModelError, match="exported anew"):
+        list(predictor.predict(images_of(exported)))
