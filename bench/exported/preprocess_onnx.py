@@ -1,12 +1,14 @@
 """``bench.data.preprocess`` as ONNX operators, put in front of an encoder: one raw uint8 image in.
 
-Pillow resizes rows, rounds to whole levels, then resizes columns, and so does this, as products with filter
-matrices built inside the graph: ONNX Runtime's own antialiased Resize differed by up to 14 levels where the ratios
-of the sides differ. Pillow's weights are fixed-point, so a pixel may still differ by one level of 255.
+ONNX's antialiased Resize is Pillow's resize where it leaves out what lies beyond the image (``exclude_outside``) and
+its cubic has Pillow's coefficient: of uint8, ONNX Runtime sums fixed-point weights and rounds to whole levels after
+each pass, as Pillow does. Its weights come from single precision, Pillow's from double, so a pixel may still differ by
+one level of 255. Beside the image there is one copy of it in memory, a plane for each channel, and never one as floats.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,12 @@ from bench.records import Preprocessing
 
 FLOAT, INT64, DOUBLE = 1, 7, 11
 """ONNX's numbers of the element types."""
+
+FILTERS: dict[str, dict[str, Any]] = {
+    "bilinear": {"mode": "linear"},
+    "bicubic": {"mode": "cubic", "cubic_coeff_a": -0.5},
+}
+"""Attributes of ONNX's Resize that make it Pillow's filter."""
 
 
 def with_preprocessing(encoder: Path, path: Path, preprocessing: Preprocessing) -> None:
@@ -49,6 +57,7 @@ class _Graph:
     def __init__(self) -> None:
         self.nodes: list[Any] = []
         self.constants: dict[str, NDArray[Any]] = {}
+        self.results = 0
 
     def constant(self, value: Any, dtype: Any = np.float64) -> str:
         array = np.asarray(value, dtype=dtype)
@@ -56,10 +65,20 @@ class _Graph:
         self.constants[name] = array
         return name
 
+    def branch(self, build: Callable[[], str]) -> Any:
+        """Return the operators that ``build`` adds as a graph of their own, for If; its result is what they give."""
+        from onnx import helper
+
+        outside, self.nodes = self.nodes, []
+        value = helper.make_empty_tensor_value_info(build())
+        inside, self.nodes = self.nodes, outside
+        return helper.make_graph(inside, f"branch_{value.name}", [], [value])
+
     def __call__(self, operator: str, *inputs: str, name: str = "", **attributes: Any) -> str:
         from onnx import helper
 
-        result = name or f"{operator.lower()}_{len(self.nodes)}"
+        self.results += 1
+        result = name or f"{operator.lower()}_{self.results}"
         self.nodes.append(helper.make_node(operator, list(inputs), [result], **attributes))
         return result
 
@@ -77,19 +96,18 @@ def _build(preprocessing: Preprocessing) -> _Graph:
         short = graph("Min", *old)
         scaled = [graph("Mul", side, graph.constant([preprocessing.resize])) for side in old]
         targets = [graph("Cast", graph("Floor", graph("Div", side, short)), to=INT64) for side in scaled]
-    planes = graph("Transpose", graph("Cast", "image", to=FLOAT), perm=[2, 0, 1])
-    # Pillow resizes rows first, rounds to whole levels, then resizes columns.
-    filters = [_filter(graph, *pair, preprocessing.interpolation) for pair in zip(sides, targets, strict=True)]
-    wide = _levels(graph, graph("MatMul", planes, graph("Transpose", filters[1], perm=[1, 0])))
-    whole = _levels(graph, graph("MatMul", filters[0], wide))
+    if preprocessing.interpolation == "nearest":
+        whole = _nearest(graph, sides, targets)
+    else:
+        whole = _filtered(graph, sides, targets, FILTERS[preprocessing.interpolation])
     starts = []
     for target in targets:
         margin = graph("Cast", graph("Sub", target, size), to=DOUBLE)
         # ONNX's Round takes halves to the even number, as Python's does.
         starts.append(graph("Cast", graph("Round", graph("Mul", margin, graph.constant([0.5]))), to=INT64))
     start = graph("Concat", *starts, axis=0)
-    cropped = graph("Slice", whole, start, graph("Add", start, size), graph.constant([1, 2], np.int64))
-    unit = graph("Div", graph("Unsqueeze", cropped, graph.constant([0], np.int64)), graph.constant(255, np.float32))
+    cropped = graph("Slice", whole, start, graph("Add", start, size), graph.constant([2, 3], np.int64))
+    unit = graph("Div", graph("Cast", cropped, to=FLOAT), graph.constant(255, np.float32))
     mean, std = (
         graph.constant(np.reshape(values, (1, 3, 1, 1)), np.float32)
         for values in (preprocessing.mean, preprocessing.std)
@@ -98,46 +116,56 @@ def _build(preprocessing: Preprocessing) -> _Graph:
     return graph
 
 
-def _levels(graph: _Graph, values: str) -> str:
-    """Return ``values`` rounded to whole levels from 0 to 255."""
-    # Halves go up, as in Pillow; ONNX's Round would take them to the even level.
-    rounded = graph("Floor", graph("Add", values, graph.constant(0.5, np.float32)))
-    return graph("Clip", rounded, graph.constant(0, np.float32), graph.constant(255, np.float32))
+def _filtered(graph: _Graph, sides: list[str], targets: list[str], kind: dict[str, Any]) -> str:
+    """Return ``image`` resized to ``targets`` by a filter that widens where it shrinks: (1, 3, height, width) uint8."""
+
+    def resize(image: str, channels: int, height: str, width: str) -> str:
+        shape = graph("Concat", graph.constant([1, channels], np.int64), height, width, axis=0)
+        return graph("Resize", image, "", "", shape, antialias=1, exclude_outside=1, **kind)
+
+    def rows_first() -> str:
+        return resize(_planes(graph, "image"), 3, *targets)
+
+    def columns_first() -> str:
+        # To a filter of columns, the three channels of a row are so many more columns: no plane of each is needed yet.
+        wide = graph("Mul", sides[1], graph.constant([3], np.int64))
+        flat = graph("Reshape", "image", graph("Concat", graph.constant([1, 1], np.int64), sides[0], wide, axis=0))
+        low = resize(flat, 1, targets[0], wide)
+        image = graph("Reshape", low, graph("Concat", targets[0], sides[1], graph.constant([3], np.int64), axis=0))
+        return resize(_planes(graph, image), 3, *targets)
+
+    if not pillow_may_resize_columns_first():
+        return rows_first()
+    condition = _shrinks_much_more_in_height(graph, sides, targets)
+    return graph("If", condition, then_branch=graph.branch(columns_first), else_branch=graph.branch(rows_first))
 
 
-def _filter(graph: _Graph, side: str, target: str, interpolation: str) -> str:
-    """Return the (target, side) matrix that resizes one axis as Pillow does, widened where it shrinks."""
-    one, half = graph.constant([1.0]), graph.constant([0.5])
-    ratio = graph("Div", graph("Cast", side, to=DOUBLE), graph("Cast", target, to=DOUBLE))
-    rows, columns = (graph("Add", graph("Cast", _count(graph, length), to=DOUBLE), half) for length in (target, side))
-    centres = graph("Unsqueeze", graph("Mul", rows, ratio), graph.constant([1], np.int64))
-    if interpolation == "nearest":
-        hit = graph("Equal", graph("Floor", centres), graph("Sub", columns, half))
-        return graph("Cast", hit, to=FLOAT)
-    distance = graph("Abs", graph("Div", graph("Sub", columns, centres), graph("Max", ratio, one)))
-    weight = _triangle(graph, distance) if interpolation == "bilinear" else _cubic(graph, distance)
-    total = graph("ReduceSum", weight, graph.constant([1], np.int64), keepdims=1)
-    return graph("Cast", graph("Div", weight, total), to=FLOAT)
+def pillow_may_resize_columns_first() -> bool:
+    """Return whether the installed Pillow resizes columns before rows in some images: from version 13 on."""
+    import PIL
+
+    return int(PIL.__version__.split(".")[0]) >= 13
 
 
-def _count(graph: _Graph, length: str) -> str:
-    scalar = graph("Squeeze", length, graph.constant([0], np.int64))
-    return graph("Range", graph.constant(0, np.int64), scalar, graph.constant(1, np.int64))
+def _shrinks_much_more_in_height(graph: _Graph, sides: list[str], targets: list[str]) -> str:
+    """Return whether the height loses pixels, and more than twice as many as the width: then columns come first."""
+    lost = [graph("Sub", side, target) for side, target in zip(sides, targets, strict=True)]
+    twice = graph("Mul", lost[1], graph.constant([2], np.int64))
+    return graph("Greater", lost[0], graph("Max", twice, graph.constant([0], np.int64)))
 
 
-def _triangle(graph: _Graph, distance: str) -> str:
-    return graph("Max", graph("Sub", graph.constant([1.0]), distance), graph.constant([0.0]))
+def _nearest(graph: _Graph, sides: list[str], targets: list[str]) -> str:
+    """Return ``image`` with the pixel nearest to each of ``targets``' centres: (1, 3, height, width) uint8."""
+    image, zero, zeros = "image", graph.constant(0, np.int64), graph.constant([0], np.int64)
+    for axis, (side, target) in enumerate(zip(sides, targets, strict=True)):
+        step = graph("Div", graph("Cast", side, to=DOUBLE), graph("Cast", target, to=DOUBLE))
+        # Step added to step, as Pillow does it: a product would round differently where a centre meets a border.
+        steps = graph("Concat", graph("Mul", step, graph.constant([0.5])), graph("Expand", step, target), axis=0)
+        centres = graph("Slice", graph("CumSum", steps, zero), zeros, target)
+        image = graph("Gather", image, graph("Cast", centres, to=INT64), axis=axis)
+    return _planes(graph, image)
 
 
-def _cubic(graph: _Graph, distance: str) -> str:
-    """Return Keys' cubic with a = -1/2: 1.5 d^3 - 2.5 d^2 + 1 below 1, -0.5 d^3 + 2.5 d^2 - 4 d + 2 below 2."""
-
-    def polynomial(*coefficients: float) -> str:
-        result = graph.constant([coefficients[0]])
-        for coefficient in coefficients[1:]:
-            result = graph("Add", graph("Mul", result, distance), graph.constant([coefficient]))
-        return result
-
-    near, far = polynomial(1.5, -2.5, 0.0, 1.0), polynomial(-0.5, 2.5, -4.0, 2.0)
-    outer = graph("Where", graph("Less", distance, graph.constant([2.0])), far, graph.constant([0.0]))
-    return graph("Where", graph("Less", distance, graph.constant([1.0])), near, outer)
+def _planes(graph: _Graph, image: str) -> str:
+    """Return (height, width, 3) as (1, 3, height, width)."""
+    return graph("Unsqueeze", graph("Transpose", image, perm=[2, 0, 1]), graph.constant([0], np.int64))

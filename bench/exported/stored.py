@@ -31,7 +31,7 @@ TOLERANCE_OF_CUDA = 1e-2
 """The same where the run was computed by CUDA, whose convolutions round to TF32's 10 bits. An estimate."""
 
 TOLERANCE_OF_PIXELS = 1e-2
-"""The least that is allowed of pixels.onnx: Pillow's weights are fixed-point, and a pixel may differ by a level."""
+"""The least that is allowed of pixels.onnx: from its filters in single precision a pixel may differ by a level."""
 
 OTHER_SETS = {"fp32": 0.01, "fp16": 0.15}
 """Largest share of images with another label set; one image is always allowed.

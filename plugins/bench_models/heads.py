@@ -10,7 +10,7 @@ from torch import nn
 
 import bench
 from bench import BoolArray, FloatArray, ScoreKind
-from bench_models.inputs import FeatureInput, seeded
+from bench_models.inputs import Dropout, FeatureInput, seeded
 
 
 class Loss(Protocol):
@@ -50,7 +50,7 @@ class Classifier(nn.Module):
             self.input = FeatureInput(request)
             self.layers: nn.Module = (layers or nn.Linear)(request.dimensions, labels)
             if hidden:
-                drop = nn.Dropout(float(request.options["dropout"]))
+                drop = Dropout(float(request.options["dropout"]))
                 self.layers = nn.Sequential(
                     nn.Linear(request.dimensions, hidden), nn.ReLU(), drop, nn.Linear(hidden, labels)
                 )

@@ -24,6 +24,25 @@ def seeded(seed: int) -> Iterator[None]:
         yield
 
 
+class Dropout(nn.Module):
+    """``nn.Dropout`` with sixteen random bits a number, where torch draws a double: several times faster on the CPU.
+
+    ``share`` is rounded to a multiple of 2^-16, and what is left scaled by the share that is.
+    """
+
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        self.kept = round((1.0 - share) * 65536)
+
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        """Return ``values``; while training, some of them 0 and the others larger, so that their mean stays."""
+        if not self.training or self.kept == 65536:
+            return values
+        words = torch.empty((values.numel() + 3) // 4, dtype=torch.int64, device=values.device)
+        bits = words.random_(-(2**63), None).view(torch.int16)[: values.numel()].view(values.shape)
+        return values * (bits < self.kept - 32768) * (65536 / self.kept)
+
+
 class FeatureInput(nn.Module):
     """Normalises (n, dimensions) features, then applies dropout to them while training.
 
@@ -38,7 +57,7 @@ class FeatureInput(nn.Module):
     def __init__(self, request: bench.ModelRequest) -> None:
         super().__init__()
         self.normalize = str(request.options["normalize"])
-        self.dropout = nn.Dropout(float(request.options["dropout"]))
+        self.dropout = Dropout(float(request.options["dropout"]))
         self.register_buffer("mean", torch.zeros(request.dimensions))
         self.register_buffer("scale", torch.ones(request.dimensions))
 

@@ -14,7 +14,7 @@ from torch import nn
 
 import bench
 from bench import BoolArray, FloatArray
-from bench_models.inputs import FeatureInput, seeded
+from bench_models.inputs import Dropout, FeatureInput, seeded
 from bench_models.memories import GruCell, LastMemory, LstmCell, Memory, PaperCell, SumMemory
 
 Activation = Literal["identity", "relu", "tanh"]
@@ -41,7 +41,7 @@ class PrefixModel(nn.Module):
         self.embedding = nn.Embedding(self.labels + 2, embedding)
         nn.init.normal_(self.embedding.weight, std=embedding**-0.5)
         self.input = FeatureInput(request)
-        self.dropout = nn.Dropout(float(request.options["dropout"]))
+        self.dropout = Dropout(float(request.options["dropout"]))
         self.project_image = nn.Linear(request.dimensions, embedding, bias=False)
         self.project_memory = nn.Linear(memory.output_size, embedding, bias=False)
         self.register_buffer("label_order", torch.from_numpy(label_order(request)))

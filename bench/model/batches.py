@@ -1,0 +1,45 @@
+"""The training part on the device, laid there once, and its batches."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bench.records import BoolArray, FloatArray
+
+if TYPE_CHECKING:
+    import torch
+
+IN_MEMORY = 2**30
+"""Bytes of training features up to which they are laid on the device once; larger ones are read batch by batch."""
+
+
+class Batches:
+    """The training part as tensors, from which batches are taken by their rows."""
+
+    def __init__(self, values: FloatArray, truth: BoolArray, ignore: BoolArray | None, device: torch.device) -> None:
+        import torch
+
+        self.device = device
+        # A view without the checks that a memory map makes at every access.
+        self._values = np.asarray(values)
+        fits = self._values.size * np.dtype(np.float32).itemsize <= IN_MEMORY
+        self._features = torch.from_numpy(self._values.astype(np.float32)).to(device) if fits else None
+        self._truth = torch.from_numpy(truth.copy()).to(device)
+        self._ignore = None if ignore is None else torch.from_numpy(ignore.copy()).to(device)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def take(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+        """Return features (n, ...) float32, truth and the ignored pairs (n, labels) of ``rows`` (n,) int64."""
+        import torch
+
+        there = rows.to(self.device)
+        if self._features is None:
+            features = torch.from_numpy(self._values[rows.numpy()]).to(self.device, torch.float32)
+        else:
+            features = self._features.index_select(0, there)
+        ignore = None if self._ignore is None else self._ignore.index_select(0, there)
+        return features, self._truth.index_select(0, there), ignore
