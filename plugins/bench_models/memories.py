@@ -10,6 +10,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from bench_models.unrolled import StepLinear
+
 
 class Memory(nn.Module):
     """The interface of every memory."""
@@ -32,8 +34,8 @@ class PaperCell(Memory):
         super().__init__()
         self.literal = literal
         self.state_size = self.output_size = hidden
-        self.from_label = nn.Linear(embedding, 4 * hidden, bias=False)
-        self.from_state = nn.Linear(hidden, 4 * hidden, bias=False)
+        self.from_label = StepLinear(embedding, 4 * hidden, bias=False)
+        self.from_state = StepLinear(hidden, 4 * hidden, bias=False)
         for block in self.from_state.weight.detach().chunk(4):
             # Unbounded gates multiply from step to step: start where products shrink.
             nn.init.orthogonal_(block, gain=0.25 if literal else 0.5)
@@ -56,8 +58,8 @@ class LstmCell(Memory):
         super().__init__()
         self.state_size, self.output_size = 2 * hidden, hidden
         cell = nn.LSTMCell(embedding, hidden)
-        self.from_label = nn.Linear(embedding, 4 * hidden)
-        self.from_state = nn.Linear(hidden, 4 * hidden)
+        self.from_label = StepLinear(embedding, 4 * hidden)
+        self.from_state = StepLinear(hidden, 4 * hidden)
         # Written out because the exporter keeps a fused cell's batch size fixed; weights start as torch's do.
         self.from_label.weight, self.from_label.bias = cell.weight_ih, cell.bias_ih
         self.from_state.weight, self.from_state.bias = cell.weight_hh, cell.bias_hh
@@ -77,9 +79,9 @@ class GruCell(Memory):
     def __init__(self, embedding: int, hidden: int) -> None:
         super().__init__()
         self.state_size = self.output_size = hidden
-        self.from_label = nn.Linear(embedding, 3 * hidden, bias=False)
-        self.gates_from_state = nn.Linear(hidden, 2 * hidden, bias=False)
-        self.candidate_from_state = nn.Linear(hidden, hidden, bias=False)
+        self.from_label = StepLinear(embedding, 3 * hidden, bias=False)
+        self.gates_from_state = StepLinear(hidden, 2 * hidden, bias=False)
+        self.candidate_from_state = StepLinear(hidden, hidden, bias=False)
         for block in (*self.gates_from_state.weight.detach().chunk(2), self.candidate_from_state.weight):
             nn.init.orthogonal_(block)
 

@@ -16,6 +16,7 @@ import bench
 from bench import BoolArray, FloatArray
 from bench_models.inputs import Dropout, FeatureInput, seeded
 from bench_models.memories import GruCell, LastMemory, LstmCell, Memory, PaperCell, SumMemory
+from bench_models.unrolled import unrolled
 
 Activation = Literal["identity", "relu", "tanh"]
 ACTIVATIONS: dict[Activation, Callable[[torch.Tensor], torch.Tensor]] = {
@@ -82,7 +83,8 @@ class PrefixModel(nn.Module):
         if ignore is not None:
             truth = truth & ~ignore
         targets, lengths = target_sequences(truth, self.label_order)
-        images, outputs, wanted = self._unroll(targets, lengths)
+        with unrolled(self.memory):
+            images, outputs, wanted = self._unroll(targets, lengths)
         terms = self.project_memory(self.dropout(outputs)) + self.image_term(features)[images]
         embedding, _ = self.output_embedding()
         logits = ACTIVATIONS[self.activation](terms) @ embedding.T
