@@ -8,8 +8,8 @@ from onnx import TensorProto, helper
 from bench.data.pictures import read_rgb
 from bench.data.preprocess import preprocess
 from bench.exported import preprocess_onnx
-from bench.exported.engine import open_session
 from bench.exported.preprocess_onnx import with_preprocessing
+from bench.onnx.sessions import open_session
 from bench.records import Preprocessing
 
 LEVELS = 0.226 * 255
