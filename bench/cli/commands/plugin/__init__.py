@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import typer
 
+from bench.cli.commands.plugin.check import check
 from bench.cli.commands.plugin.list import list_installed
 
 plugin = typer.Typer(help="List, check and begin plugins.", no_args_is_help=True, add_completion=False)
 plugin.command("list")(list_installed)
+plugin.command("check")(check)
 
 
 @plugin.callback()
