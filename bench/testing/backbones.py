@@ -45,7 +45,12 @@ class BackbonePart:
     def build(self) -> Backbone:
         """Return the backbone, built anew."""
         found: Any = Found(self.spec, self.origin)  # type: ignore[arg-type]
-        return make_backbone(found, BackboneRequest(self.options, self.weights, Path("cache").absolute(), self.variant))
+        return make_backbone(found, self.request)
+
+    @property
+    def request(self) -> BackboneRequest:
+        """Return what the backbone is built from."""
+        return BackboneRequest(self.options, self.weights, Path("cache").absolute(), self.variant)
 
     @property
     def backbone(self) -> Backbone:
@@ -115,7 +120,7 @@ def built_again_it_is_the_same(part: BackbonePart) -> None:  # noqa: D103
 @check(
     "what it says of an image depends on neither chance nor the other images of its batch",
     remedy="everything in eval mode: batch norm takes the statistics of training, dropout is off",
-    needs=["features_have_their_shape"],
+    needs=["flat_pictures"],
 )
 def images_stand_alone(part: BackbonePart) -> None:  # noqa: D103
     encoding.check_rows_alone(part.features, part.pixels(2))
@@ -155,7 +160,8 @@ def state_survives_a_copy(part: BackbonePart) -> None:  # noqa: D103
 
 
 def _used(part: BackbonePart) -> None:
-    built = part.build()
+    # By its own build: the border of the host's would put back what is looked for.
+    built = part.spec.build(part.request)
     built.module.eval()
     engine.forward(built, part.pixels(2))
 
@@ -180,7 +186,7 @@ def pickles(part: BackbonePart) -> None:  # noqa: D103
 @check(
     "exported to ONNX it says what torch says, at several batch sizes",
     remedy="no Python numbers of tensors (item, int, len of a batch) in forward; see torch.onnx",
-    needs=["images_stand_alone"],
+    needs=["border_of_a_batch"],
 )
 def exports(part: BackbonePart) -> None:  # noqa: D103
     import torch

@@ -1,0 +1,70 @@
+"""Each check of data sets, backbones and trackers passes on sound ones, and fails alone on the one that breaks it."""
+
+import bad_parts
+import pytest
+from bad_parts import BAD_BACKBONES, BAD_DATASETS, BAD_TRACKERS, dataset
+
+import bench
+from bench.testing import check_backbone, check_dataset, check_tracker, examinations, examine, parametrize_with_checks
+from bench.testing.backbones import BACKBONE_CHECKS
+from bench.testing.datasets import DATASET_CHECKS
+from bench.testing.trackers import TRACKER_CHECKS
+
+
+def backbone(build):
+    return bench.BackboneSpec("net", "made up", lambda request: build())
+
+
+def tracker(open_tracker):
+    return bench.TrackerSpec("files", "made up", open_tracker)
+
+
+BAD = [
+    *((dataset(build), name, words) for name, (build, words) in BAD_DATASETS.items()),
+    *((backbone(build), name, words) for name, (build, words) in BAD_BACKBONES.items()),
+    *((tracker(opened), name, words) for name, (opened, words) in BAD_TRACKERS.items()),
+]
+
+
+@pytest.mark.parametrize(("spec", "name", "words"), BAD, ids=[f"{spec.name}-{name}" for spec, name, _ in BAD])
+def test_a_part_that_breaks_one_rule_fails_that_check_alone(spec, name, words):
+    found = {outcome.check.name: outcome.told for outcome in examine(spec) if outcome.state == "failed"}
+    assert list(found) == [name]
+    assert words in found[name]
+
+
+@pytest.mark.parametrize(
+    ("table", "bad"),
+    [(DATASET_CHECKS, BAD_DATASETS), (BACKBONE_CHECKS, BAD_BACKBONES), (TRACKER_CHECKS, BAD_TRACKERS)],
+)
+def test_every_check_that_judges_has_a_part_that_fails_it(table, bad):
+    assert {check.name for check in table} - {"cost"} == set(bad)
+
+
+def test_sound_parts_pass_every_check():
+    outcomes = [
+        *check_dataset(dataset(bad_parts.toy)),
+        *check_backbone(backbone(lambda: bad_parts.backbone(bad_parts.Net()))),
+        *check_tracker(tracker(bad_parts.Files)),
+    ]
+    assert {outcome.state for outcome in outcomes} == {"passed"}
+
+
+FIRST_PARTY = [
+    *examinations("digit-scenes", {"train_images": "1000"}),
+    *examinations("digits-cnn"),
+    *examinations("timm/test_resnet", {"init": "random", "size": "32"}),
+    *examinations("torchvision/squeezenet1_1", {"init": "random", "size": "64"}),
+    *(one for name in ("tensorboard", "mlflow", "wandb") for one in examinations(name)),
+]
+
+
+@parametrize_with_checks(FIRST_PARTY)
+def test_first_party_parts_keep_their_contract(check):
+    check()
+
+
+def test_a_data_set_without_its_files_is_not_run_and_says_what_to_type():
+    (outcome, *_) = examine("coco")
+    assert outcome.state == "not run"
+    assert "--data-root DIR, where DIR holds annotations" in outcome.told
