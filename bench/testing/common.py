@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bench.data.pictures import silence_pillow
 from bench.system.deterministic import deterministic
 from bench.system.global_state import changes
 from bench.testing.checks import Table, require
@@ -64,7 +65,9 @@ def _require_none(found: Sequence[str], did: str) -> None:
 
 
 def _left(part: Any, use: Use) -> Left:
-    with deterministic():  # what the host itself sets for a training is no change of the plugin's
+    # What the host itself sets, for a training and for pictures, is no change of the plugin's.
+    silence_pillow()
+    with deterministic():
         pass
     with sandboxed() as heard:
         with changes() as changed:

@@ -3,8 +3,10 @@
 import bad_parts
 import pytest
 from bad_parts import BAD_BACKBONES, BAD_DATASETS, BAD_TRACKERS, dataset
+from example_roots import ROOTS
 
 import bench
+from bench import plugins
 from bench.testing import check_backbone, check_dataset, check_tracker, examinations, examine, parametrize_with_checks
 from bench.testing.backbones import BACKBONE_CHECKS
 from bench.testing.datasets import DATASET_CHECKS
@@ -62,6 +64,19 @@ FIRST_PARTY = [
 @parametrize_with_checks(FIRST_PARTY)
 def test_first_party_parts_keep_their_contract(check):
     check()
+
+
+@pytest.mark.parametrize("name", ROOTS)
+def test_first_party_data_sets_that_read_files_keep_their_contract(name, tmp_path):
+    ROOTS[name](tmp_path)
+    outcomes = check_dataset(name, tmp_path)
+    assert {outcome.state for outcome in outcomes} == {"passed"}
+
+
+def test_every_first_party_data_set_is_checked():
+    known = set(plugins.load(without=frozenset()).all(plugins.DATASETS))
+    elsewhere = {"digit-scenes", "huggingface"}  # above; and test_huggingface.py, where its library is installed
+    assert known == set(ROOTS) | elsewhere
 
 
 def test_a_data_set_without_its_files_is_not_run_and_says_what_to_type():
