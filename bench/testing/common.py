@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.data.pictures import silence_pillow
+from bench.errors import NotRun
 from bench.system.deterministic import deterministic
 from bench.system.global_state import changes
 from bench.testing.checks import Table, require
@@ -81,5 +82,7 @@ def _left(part: Any, use: Use) -> Left:
 
 
 def pickled(thing: Any) -> Any:
-    """Return ``thing`` as a worker process gets it."""
+    """Return ``thing`` as a worker process gets it. Raises ``NotRun`` for a class that stands inside a function."""
+    if "<locals>" in (name := type(thing).__qualname__):
+        raise NotRun(f"{name} stands inside a function; at the top of a module that build imports it can be pickled")
     return pickle.loads(pickle.dumps(thing))

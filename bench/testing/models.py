@@ -13,7 +13,6 @@ from bench.contracts import FITTING_OPTIONS, ModelRequest, ModelSpec, Validation
 from bench.errors import NotRun, PluginError
 from bench.model import checks, train
 from bench.model.arrays import ArrayModule, as_module
-from bench.model.networks import scores_and_sets
 from bench.options import OptionValue, resolve
 from bench.plan import training_options
 from bench.plugins import Origin
@@ -41,9 +40,9 @@ class Data:
         return Features(tuple(map(str, range(len(self.values)))), self.values, "made up")
 
 
-def made_up(images: int = 24, dimensions: int = 6, labels: int = 4, *, maps: bool = False) -> Data:
+def made_up(images: int = 24, dimensions: int = 6, labels: int = 4, *, maps: bool = False, seed: int = 0) -> Data:
     """Return data in which each label occurs, each image has one, and features tell of the labels."""
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     truth = rng.random((images, labels)) < 0.4
     truth[np.arange(images), np.arange(images) % labels] = True
     values = truth @ rng.normal(size=(labels, dimensions)) + 0.5 * rng.normal(size=(images, dimensions))
@@ -97,7 +96,9 @@ class ModelPart:
         options = resolve(table, given, self.name)
         # Each epoch is better than the last one, so that the weights kept are the last ones.
         score = itertools.count(1)
-        validation = Validation(data.values, data.truth, data.ignore, lambda _: float(next(score)))
+        # Other images: what is chosen by it, such as a threshold, is then no tie on those that are looked at.
+        held = self.data(dimensions=data.values.shape[1], labels=data.truth.shape[1], seed=1)
+        validation = Validation(held.values, held.truth, None, lambda _: float(next(score)))
         seed_all(seed)
         train.fit(
             model,
@@ -121,12 +122,9 @@ class ModelPart:
             self._trained = self.train(self.build(plain), plain)
         return self._trained
 
-    def answers(self, model: Any, values: FloatArray) -> dict[str, Any]:
+    def answers(self, model: Any, values: FloatArray) -> dict[str, FloatArray]:
         """Return what the model says of features: scores and sets, or terms and states of images and prefixes."""
-        found: dict[str, Any] = checks.answers(model, values, self.search)
-        if self.spec.kind == "sets":
-            found["label sets"] = scores_and_sets(model, values)[1]
-        return found
+        return checks.answers(model, values, self.search)
 
     def sound(self, data: Data) -> None:
         """Raise unless a model trained on ``data`` gives answers of the right shape, all finite."""

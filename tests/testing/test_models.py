@@ -5,6 +5,7 @@ import json
 import bad_models
 import pytest
 from bad_models import BAD_MODELS, BAD_SEQUENCES, HEAD
+from documented import documented
 
 import bench
 from bench import plugins
@@ -84,6 +85,14 @@ FIRST_PARTY = tuple(plugins.load(without=frozenset()).all(plugins.MODELS))
 
 @parametrize_with_checks(FIRST_PARTY)
 def test_first_party_models_keep_their_contract(check):
+    check()
+
+
+DOCUMENTED = [spec for spec in vars(documented()).values() if isinstance(spec, bench.ModelSpec)]
+
+
+@parametrize_with_checks(DOCUMENTED)
+def test_the_models_in_docs_plugins_keep_their_contract(check):
     check()
 
 
