@@ -13,6 +13,7 @@ import numpy as np
 
 from bench.assembly import make_backbone
 from bench.contracts import Backbone, BackboneRequest, BackboneSpec
+from bench.errors import NotRun
 from bench.model import encoding, engine, train
 from bench.options import OptionValue
 from bench.plugins import Found, Origin
@@ -44,6 +45,8 @@ class BackbonePart:
 
     def build(self) -> Backbone:
         """Return the backbone, built anew."""
+        if self.spec.family and not self.variant:
+            raise NotRun(f"it is a family, of which one is checked. Try: bench plugin check {self.spec.name}/NAME")
         found: Any = Found(self.spec, self.origin)  # type: ignore[arg-type]
         return make_backbone(found, self.request)
 

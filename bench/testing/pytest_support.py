@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.testing.checks import Examination, must_hold
-from bench.testing.examine import examinations
+from bench.testing.parts import examinations
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,6 +79,10 @@ def test_every_first_party_data_set_is_checked():
     assert known == set(ROOTS) | elsewhere
 
 
+def test_a_family_is_not_run_and_says_what_to_type():
+    assert examine("timm")[0].told == "it is a family, of which one is checked. Try: bench plugin check timm/NAME"
+
+
 def test_a_data_set_without_its_files_is_not_run_and_says_what_to_type():
     (outcome, *_) = examine("coco")
     assert outcome.state == "not run"
