@@ -59,7 +59,7 @@ def speed(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def summary(session: nox.Session) -> None:
-    """Print the table on top of docs/performance.md from what ``nox -s speed`` stored last, or from a named file."""
+    """Print the table on top of docs/performance.md from what ``nox -s speed`` stored last, or from named files."""
     session.run("python", "-P", "benchmarks/summary.py", *session.posargs)
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from bench.contracts import (
+        API_VERSION,
         MAP_OPTION,
         Archive,
         ArrayModel,
@@ -23,11 +24,14 @@ if TYPE_CHECKING:
         Metric,
         ModelRequest,
         ModelSpec,
+        Protocol,
+        ReportSection,
         ScoreModel,
         SequenceModel,
         Series,
         SetModel,
         StepNetwork,
+        TableFormat,
         TrackedRun,
         TrackedTable,
         Tracker,
@@ -91,7 +95,7 @@ _HOMES = {
     "bench.contracts": (
         "Archive ArrayModel Backbone BackboneRequest BackboneSpec DatasetRequest DatasetSpec MAP_OPTION Metric "
         "ModelRequest ModelSpec ScoreModel SequenceModel Series SetModel StepNetwork TrackedRun TrackedTable Tracker "
-        "TrackerRequest TrackerSpec Validation"
+        "TrackerRequest TrackerSpec Validation API_VERSION Protocol ReportSection TableFormat"
     ),
     "bench.data.images": "ArrayImages EncodedImages FolderImages MissingImages",
     "bench.data.preprocess": "preprocess",
@@ -125,6 +129,7 @@ _HOMES = {
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
 
 __all__ = [
+    "API_VERSION",
     "MAP_OPTION",
     "Activation",
     "Archive",
@@ -161,6 +166,8 @@ __all__ = [
     "OptionValue",
     "PluginError",
     "Preprocessing",
+    "Protocol",
+    "ReportSection",
     "RunTable",
     "Runs",
     "ScoreKind",
@@ -174,6 +181,7 @@ __all__ = [
     "StepNetwork",
     "StoreError",
     "StoredRun",
+    "TableFormat",
     "TrackedRun",
     "TrackedTable",
     "Tracker",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import bench
 from bench import plugins
 from bench.code import host_code, plugin_code
 from bench.contracts import (
+    KNOWN_SHARE,
     MAP_OPTION,
     Backbone,
     BackboneRequest,
@@ -20,22 +21,23 @@ from bench.contracts import (
     DatasetRequest,
     DatasetSpec,
     ModelRequest,
+    Protocol,
 )
 from bench.data.fingerprint import fingerprint, truth_hash_of
 from bench.data.open import open_dataset
 from bench.data.splits import hold_out, subset, to_train_on
 from bench.errors import DataError, ModelError, NotRun, PluginError, UsageError
-from bench.evaluation import protocols
+from bench.evaluation import known_tags, protocols
 from bench.guard import calling
 from bench.model.checks import check_backbone, check_model
 from bench.origins import origins_of
 from bench.plan import Plan, describe, make_plan, whole_name
 from bench.plugins import Found
-from bench.records import BoolArray, Parts, RunRequest, SearchOptions
+from bench.records import BoolArray, Parts, RunRequest, SearchOptions, Split
 from bench.show.tables import flatten
 from bench.store.run_folder import RunFolder
 from bench.store.stored import About
-from bench.system.files import canonical_json
+from bench.system.files import canonical_json, digest
 
 TOLD = 4
 """Most changed values that an error names."""
@@ -51,7 +53,7 @@ class Assembly:
     plan: Plan
     parts: Parts
     backbone: Backbone
-    protocol: protocols.Protocol
+    protocol: Protocol
 
     @property
     def sequence(self) -> bool:
@@ -72,6 +74,20 @@ class Assembly:
         return str(self.plan.training.get("select_by", "O-F1"))
 
     @property
+    def known(self) -> BoolArray | None:
+        """Return the test images' labels that the model is told, (images, labels) bool; ``None``: it is told none."""
+        return self.known_of(self.parts.test)
+
+    def known_of(self, split: Split) -> BoolArray | None:
+        """Return the labels of the images of ``split`` that the model is told."""
+        return known_tags.draw(split.truth, self.known_share) if self.plan.model.spec.known_tags else None
+
+    @property
+    def known_share(self) -> float:
+        """Return the share of each image's labels that the model is told; 0 where it declares no known tags."""
+        return float(self.plan.training.get(KNOWN_SHARE.name, 0.0))
+
+    @property
     def to_train_on(self) -> tuple[BoolArray, BoolArray | None]:
         """Return truth and ignore mask of the training part as training sees them, by its option ``ignored``."""
         return to_train_on(self.parts.fit, str(self.plan.training["ignored"]))
@@ -88,7 +104,7 @@ class Assembly:
 
         with calling(plan.model.origin, "build model", f"model '{plan.model.spec.name}'", seed=plan.request.seed):
             model = as_module(plan.model.spec.build(request))
-            check_model(model, plan.model.spec.kind)
+            check_model(model, plan.model.spec.kind, known_tags=plan.model.spec.known_tags)
             if isinstance(model, ArrayModule) and plan.model.spec.training is not None:
                 raise PluginError("a model of arrays has no gradient training. Try: training=None in its ModelSpec")
         return model
@@ -127,7 +143,7 @@ def _written(weights: Path | None) -> tuple[tuple[str, int, int], ...]:
     return tuple((path.name, path.stat().st_mtime_ns, path.stat().st_size) for path in paths if path.is_file())
 
 
-def choose_protocol(plan: Plan, parts: Parts) -> protocols.Protocol:
+def choose_protocol(plan: Plan, parts: Parts) -> Protocol:
     """Return the protocol asked for, or the data set's. Raises ``UsageError`` where it does not fit the labels."""
     protocol = protocols.get(plan.request.protocol or parts.dataset.protocol)
     protocols.check(protocol, parts.dataset.labels)
@@ -140,10 +156,13 @@ def make_config(assembly: Assembly) -> dict[str, Any]:
     No path is in it, and no text that is only shown.
     """
     plan, parts, backbone = assembly.plan, assembly.parts, assembly.backbone
+    # Of a plugin's protocol the name says less than its choices, which an edit changes.
+    added = protocols.of_plugin(assembly.protocol)
+    choices = {"protocol": digest(canonical_json(asdict(assembly.protocol)))} if added else {}
     preprocessing = {name: getattr(backbone.preprocessing, name) for name in backbone.preprocessing.__slots__}
     return {
         "bench": bench.__version__,
-        "code": code_of(plan),
+        "code": code_of(plan) | choices,
         "model": describe(plan.model) | {"kind": plan.model.spec.kind, "options": plan.model_options},
         "training": plan.training | {"hold_out": 0.0 if parts.dataset.validation else HOLD_OUT},
         "search": plan.search,

@@ -31,7 +31,7 @@ HOST: dict[str, tuple[str, ...]] = {
         "bench.model.predict",
         "bench.data.splits",
     ),
-    "decoding": ("bench.decode.decoder", "bench.decode.search"),
+    "decoding": ("bench.decode.decoder", "bench.decode.search", "bench.decode.annotated"),
 }
 """What computes a run's predictions, by part; a part is its modules and all that they lead to within ``bench``."""
 

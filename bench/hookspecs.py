@@ -22,7 +22,16 @@ from __future__ import annotations
 
 import pluggy
 
-from bench.contracts import BackboneSpec, DatasetSpec, ModelSpec, TrackerSpec
+from bench.contracts import (
+    BackboneSpec,
+    DatasetSpec,
+    Metric,
+    ModelSpec,
+    Protocol,
+    ReportSection,
+    TableFormat,
+    TrackerSpec,
+)
 
 PROJECT = "multilabel_bench"
 """The pluggy project name and the entry-point group."""
@@ -49,3 +58,23 @@ def bench_models() -> list[ModelSpec]:  # type: ignore[empty-body]
 @hookspec
 def bench_trackers() -> list[TrackerSpec]:  # type: ignore[empty-body]
     """Return the trackers this plugin adds, found by ``bench track --to NAME`` and ``bench run --track NAME``."""
+
+
+@hookspec
+def bench_metrics() -> list[Metric]:  # type: ignore[empty-body]
+    """Return the metrics this plugin adds, computed from stored predictions whenever a table shows them."""
+
+
+@hookspec
+def bench_protocols() -> list[Protocol]:  # type: ignore[empty-body]
+    """Return the evaluation protocols this plugin adds, found by ``--protocol NAME`` and named by its data sets."""
+
+
+@hookspec
+def bench_report_sections() -> list[ReportSection]:  # type: ignore[empty-body]
+    """Return the sections this plugin adds to ``bench report``."""
+
+
+@hookspec
+def bench_table_formats() -> list[TableFormat]:  # type: ignore[empty-body]
+    """Return the formats this plugin adds to ``bench table --format NAME``."""

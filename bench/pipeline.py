@@ -78,6 +78,8 @@ def _fill(folder: RunFolder, assembly: Assembly, clock: Stopwatch) -> None:
     folder.write_truth(parts.test)
     if parts.test.sizes is not None:
         folder.write_sizes(parts.test.sizes)
+    if assembly.known is not None:
+        folder.write_known(assembly.known)
     backbone = _fine_tune(folder, assembly, clock) if request.finetune else assembly.backbone
     with clock.stage("features"), _calling(plan.backbone, "features", "backbone"):
         extracted = features.of_parts(parts, backbone, request.cache / "features", device=request.device)
@@ -85,7 +87,7 @@ def _fill(folder: RunFolder, assembly: Assembly, clock: Stopwatch) -> None:
         model = assembly.build_model(backbone)
     _train(folder, assembly, backbone, model, extracted, clock=clock)
     with clock.stage("predict"), _calling(plan.model, "predict", "model", request.seed):
-        prediction = predict(model, extracted.test, protocol, search)
+        prediction = predict(model, extracted.test, protocol, search, assembly.known)
         checks.check_scores(prediction.scores.values, len(parts.test), len(parts.test.labels))
         checks.check_own(model, extracted.test.values, search)
     folder.write_prediction(prediction)
@@ -106,6 +108,7 @@ def _fill(folder: RunFolder, assembly: Assembly, clock: Stopwatch) -> None:
             prediction.predicted,
             prediction.scores,
             sequences=prediction.label_sets,
+            known=assembly.known,
         )
     folder.write_measures(measures)
     extraction = features.speed(request.cache / "features", extracted.test.key)
@@ -185,7 +188,14 @@ def _train(
         return
     search, labels, checkpoint = assembly.search, len(parts.fit.labels), folder.path / CHECKPOINT
     truth, ignore = assembly.to_train_on
-    held_out = validation_part(parts.validation, extracted.validation, assembly.protocol, search, assembly.select_by)
+    held_out = validation_part(
+        parts.validation,
+        extracted.validation,
+        assembly.protocol,
+        search,
+        assembly.select_by,
+        assembly.known_of(parts.validation),
+    )
     with clock.stage("train"), _calling(plan.model, "train", "model", plan.request.seed):
         if train.gradient_trained(plan.training) and not hasattr(model, "fit"):
             # What a fit makes of a model cannot be known before; of the others, a wrong shape is known at once.

@@ -8,6 +8,7 @@ from typing import Any
 
 from bench.contracts import (
     FITTING_OPTIONS,
+    KNOWN_SHARE,
     MAP_OPTION,
     SEARCH_OPTIONS,
     TRAINING_OPTIONS,
@@ -109,12 +110,14 @@ def _by_owner(assigned: Mapping[str, str]) -> dict[str, dict[str, str]]:
 
 def training_options(spec: ModelSpec) -> tuple[Option, ...]:
     """Return the options of ``spec``'s training with its own defaults: few where it has a fit of its own."""
+    known = (KNOWN_SHARE,) if spec.known_tags else ()
     if spec.training is None:
-        return FITTING_OPTIONS
-    return tuple(
+        return (*FITTING_OPTIONS, *known)
+    own = tuple(
         Option(o.name, o.check(spec.training.get(o.name, o.default)), o.help, o.choices, o.minimum, o.maximum)
         for o in TRAINING_OPTIONS
     )
+    return (*own, *known)
 
 
 def describe(found: Found[Any]) -> dict[str, str]:

@@ -15,11 +15,12 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
+from typing import Protocol as TypeProtocol
 
 import pluggy
 
-from bench import hookspecs, plugin_files
+from bench import contracts, hookspecs, plugin_files
 from bench.contracts import BackboneSpec, DatasetSpec, ModelSpec, TrackerSpec
 from bench.errors import BenchError, PluginError, UsageError, unknown
 from bench.guard import HOST, calling
@@ -41,7 +42,7 @@ NAME = re.compile(r"[\w+@][\w.+@-]*")
 """What users can type in a list with commas, behind a distribution and a colon, and as a folder of the store."""
 
 
-class Named(Protocol):
+class Named(TypeProtocol):
     """What every spec has: the name that users type."""
 
     @property
@@ -70,7 +71,15 @@ DATASETS = Kind("bench_datasets", DatasetSpec, "dataset")
 BACKBONES = Kind("bench_backbones", BackboneSpec, "backbone")
 TRACKERS = Kind("bench_trackers", TrackerSpec, "tracker")
 
-KINDS: tuple[Kind[Any], ...] = (MODELS, DATASETS, BACKBONES, TRACKERS)
+METRICS = Kind("bench_metrics", contracts.Metric, "metric")
+PROTOCOLS = Kind("bench_protocols", contracts.Protocol, "protocol")
+REPORT_SECTIONS = Kind("bench_report_sections", contracts.ReportSection, "report section")
+TABLE_FORMATS = Kind("bench_table_formats", contracts.TableFormat, "table format")
+
+KINDS: tuple[Kind[Any], ...] = (
+    *(MODELS, DATASETS, BACKBONES, TRACKERS),
+    *(METRICS, PROTOCOLS, REPORT_SECTIONS, TABLE_FORMATS),
+)
 """Every kind, in the order of ``bench list``. A new one is a hook, a spec and a row here."""
 
 
@@ -108,7 +117,8 @@ class Registry:
 
     That is its name, or ``distribution:name`` where another plugin has the name. ``contested`` holds by kind and name
     what to type instead of a name that has no owner, ``clashes`` a line about each name that is offered more than once,
-    and ``broken`` maps a plugin to why it was left out. ``loading`` says of each plugin what its import cost.
+    and ``broken`` maps a plugin to why it was left out. ``loading`` says of each plugin what its import cost,
+    ``unknown_hooks`` which hooks it has that this host does not call.
     """
 
     offered: dict[str, dict[str, Found[Any]]] = field(default_factory=lambda: {kind.plural: {} for kind in KINDS})
@@ -116,10 +126,11 @@ class Registry:
     contested: dict[str, dict[str, tuple[str, ...]]] = field(default_factory=dict)
     clashes: tuple[str, ...] = ()
     loading: dict[Origin, Loading] = field(default_factory=dict)
+    unknown_hooks: dict[Origin, tuple[str, ...]] = field(default_factory=dict)
 
     def all(self, kind: Kind[Spec]) -> dict[str, Found[Spec]]:
         """Return all of one kind by what is typed, as in ``registry.all(MODELS)``."""
-        return self.offered[kind.plural]
+        return self.offered.get(kind.plural, {})
 
     def named(self, kind: Kind[Spec], name: str) -> Found[Spec]:
         """Return the one of ``kind`` called ``name``, or ``distribution:name``.
@@ -181,6 +192,7 @@ def load(
         without = frozenset(filter(None, os.environ.get(BLOCK_VARIABLE, "").split(",")))
     broken: dict[Origin, str] = {}
     loading: dict[Origin, Loading] = {}
+    strange: dict[Origin, tuple[str, ...]] = {}
     claims: dict[str, list[Found[Any]]] = {kind.plural: [] for kind in KINDS}
     for origin, entry_point in _origins(entry_points):
         if {origin.distribution, entry_point.name} & without:
@@ -193,7 +205,7 @@ def load(
             with calling(origin, "import", entry_point.name):
                 plugin = entry_point.load()
             with calling(origin, "hooks", entry_point.name):
-                offered = _offers(plugin)
+                offered, unknown_hooks = _offers(plugin)
         except BenchError as error:  # it may fail in any way, which is one line by now; the others must still work
             broken[origin] = str(error).removeprefix(f"{origin}, ")
             continue
@@ -202,7 +214,9 @@ def load(
             loading[origin] = Loading(time.perf_counter() - started, heavy)
         for kind, specs in offered:
             claims[kind.plural] += [Found(spec, origin) for spec in specs]
-    return replace(_settle(claims, broken), loading=loading)
+        if unknown_hooks:
+            strange[origin] = unknown_hooks
+    return replace(_settle(claims, broken), loading=loading, unknown_hooks=strange)
 
 
 def slowness(loading: Loading) -> str:
@@ -308,19 +322,23 @@ def installed() -> Registry:
     return registry
 
 
-def _offers(plugin: object) -> list[tuple[Kind[Any], list[Any]]]:
-    """Return what one plugin adds of each kind. A manager per plugin keeps one plugin's failure its own."""
+def _offers(plugin: object) -> tuple[list[tuple[Kind[Any], list[Any]]], tuple[str, ...]]:
+    """Return what one plugin adds of each kind, and the hooks it has that this host does not know.
+
+    A manager per plugin keeps one plugin's failure its own. A plugin written for a later host still gives what this
+    one understands; one of which nothing is understood is broken.
+    """
     manager = pluggy.PluginManager(hookspecs.PROJECT)
     manager.add_hookspecs(hookspecs)
     manager.register(plugin)
-    try:
-        manager.check_pending()
-    except pluggy.PluginValidationError as error:
-        hooks = ", ".join(sorted(kind.hook for kind in KINDS))
-        raise PluginError(f"{error}; hooks are: {hooks}") from None
-    if not manager.get_hookcallers(plugin):
+    callers = manager.get_hookcallers(plugin)
+    if not callers:
         raise PluginError(f"no hook is implemented. Mark functions with @bench.hookimpl; see: {hookspecs.__name__}")
-    return [(kind, _returned(getattr(manager.hook, kind.hook), kind.spec)) for kind in KINDS]
+    strange = tuple(sorted(caller.name for caller in callers if not caller.has_spec()))
+    if len(strange) == len(callers):
+        hooks = ", ".join(sorted(kind.hook for kind in KINDS))
+        raise PluginError(f"unknown hook '{strange[0]}'; hooks are: {hooks}")
+    return [(kind, _returned(getattr(manager.hook, kind.hook), kind.spec)) for kind in KINDS], strange
 
 
 def _returned(hook: pluggy.HookCaller, kind: type[Any]) -> list[Any]:
@@ -338,7 +356,13 @@ def _returned(hook: pluggy.HookCaller, kind: type[Any]) -> list[Any]:
 
 
 def _fault(spec: Any) -> str:
-    """Return what of a spec cannot be typed, printed or called; empty: nothing."""
+    """Return what of a spec cannot be typed, printed or called, or is of a later host; empty: nothing."""
+    version = getattr(spec, "api_version", contracts.API_VERSION)
+    if version != contracts.API_VERSION:
+        return (
+            f"'{spec.name}' is made for version {version} of the plugin interface, this host has"
+            f" {contracts.API_VERSION}. Try: pip install --upgrade multilabel-bench, or another version of the plugin"
+        )
     if not isinstance(spec.name, str) or not NAME.fullmatch(spec.name):
         return f"name {spec.name!r}, allowed: letters, digits and _ . + - @, no blanks"
     if not isinstance(getattr(spec, "summary", ""), str):
@@ -346,7 +370,7 @@ def _fault(spec: Any) -> str:
     options = getattr(spec, "options", ())
     if not isinstance(options, tuple) or not all(isinstance(option, Option) for option in options):
         return f"'{spec.name}': options must be a tuple of bench.Option"
-    for call in ("build", "open"):
+    for call in ("build", "open", "tables", "render"):
         if hasattr(spec, call) and not callable(getattr(spec, call)):
             return f"'{spec.name}': {call} is a {type(getattr(spec, call)).__name__}, must be a function"
     return ""

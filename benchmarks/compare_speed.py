@@ -2,9 +2,11 @@
 
 Both are checked out beside each other, each with a kernel built from its own sources, and the benchmarks of NEW run
 alternately on the one and on the other, in processes of their own. "slower" or "faster" is said of a benchmark only
-where a rank test of the rounds' medians does (Mann-Whitney, two-sided, Holm's correction for the number of benchmarks)
-and the medians lie at least ``--least`` apart. Exit status: 0, nothing is slower; 1, something is; 2, not compared.
-What stands behind a further ``--`` goes to pytest: ``OLD NEW -- tests/benchmarks/test_metrics.py -k bench``.
+where a rank test of the rounds does (Wilcoxon's of the ratios of both in a round, two-sided, with Holm's correction for
+the number of benchmarks) and their median is at least ``--least`` from 1. What slows a round slows both.
+
+Exit status: 0, nothing is slower; 1, something is; 2, not compared. What stands behind a further ``--`` goes to pytest:
+``OLD NEW -- tests/benchmarks/test_metrics.py -k test_metrics``.
 """
 
 from __future__ import annotations
@@ -22,13 +24,16 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
+from scipy.stats import wilcoxon
+
 ROOT = Path(__file__).resolve().parents[1]
 STORE = ROOT / ".benchmarks"
 OTHER_COPIES = "import sys\nsys.meta_path[:] = [f for f in sys.meta_path if 'ScikitBuild' not in type(f).__name__]\n"
 """An editable install would hide both trees; this stands in sitecustomize.py."""
 
 Medians = Mapping[str, Sequence[float]]
-"""Seconds of each benchmark by its name: the median of every round."""
+"""Seconds of each benchmark by its name: the median of every round, in the order of rounds."""
 
 
 class NotComparedError(Exception):
@@ -37,7 +42,10 @@ class NotComparedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """One benchmark: seconds of both, their ratio NEW / OLD, the corrected p, and "slower", "faster" or nothing."""
+    """One benchmark: median seconds of both, the median of the rounds' ratios NEW / OLD, the corrected p.
+
+    ``said`` is "slower", "faster" or nothing.
+    """
 
     name: str
     old: float
@@ -53,28 +61,29 @@ def verdicts(old: Medians, new: Medians, level: float = 0.05, least: float = 0.0
     The chance that any is called slower or faster where none is, is at most ``level``: by Holm's steps the smallest p
     is multiplied by the number of benchmarks, the next by one less, and no p is below one before it.
     """
-    from scipy.stats import mannwhitneyu
-
-    names = [name for name in new if name in old]
-    chances = {name: float(mannwhitneyu(old[name], new[name], method="exact").pvalue) for name in names}
+    ratios = {name: np.divide(new[name], old[name]) for name in new if len(old.get(name, ())) == len(new[name])}
+    names = list(ratios)
+    chances = {
+        name: float(wilcoxon(np.log(each)).pvalue) if (each != 1).any() else 1.0 for name, each in ratios.items()
+    }
     corrected, largest = {}, 0.0
     for rank, name in enumerate(sorted(names, key=chances.__getitem__)):
         largest = max(largest, min(1.0, chances[name] * (len(names) - rank)))
         corrected[name] = largest
     found = []
     for name in names:
-        before, after = statistics.median(old[name]), statistics.median(new[name])
-        sure = corrected[name] <= level and abs(after / before - 1) >= least
-        said = ("slower" if after > before else "faster") if sure else ""
-        found.append(Verdict(name, before, after, after / before, corrected[name], said))
+        ratio = float(np.median(ratios[name]))
+        sure = corrected[name] <= level and abs(ratio - 1) >= least
+        said = ("slower" if ratio > 1 else "faster") if sure else ""
+        found.append(
+            Verdict(name, statistics.median(old[name]), statistics.median(new[name]), ratio, corrected[name], said)
+        )
     return sorted(found, key=lambda one: -one.ratio)
 
 
 def enough(rounds: int, benchmarks: int, level: float = 0.05) -> bool:
-    """Return whether the rank test can say anything: whether rounds that do not overlap at all reach ``level``."""
-    from math import comb
-
-    return 2 / comb(2 * rounds, rounds) * benchmarks <= level
+    """Return whether the rank test can say anything: whether rounds that all say the same reach ``level``."""
+    return 2 / 2**rounds * benchmarks <= level
 
 
 def medians_of(file: Path) -> dict[str, float]:
@@ -208,7 +217,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("old", help="a commit, as git names it")
     parser.add_argument("new", help="a commit; . is the working tree")
-    parser.add_argument("--rounds", type=int, default=8, help="processes for each commit (default: 8)")
+    parser.add_argument("--rounds", type=int, default=12, help="processes for each commit (default: 12)")
     parser.add_argument("--least", type=float, default=0.02, help="smallest relative difference told (default: 0.02)")
     parser.add_argument("--json", type=Path, default=STORE / "compare_speed.json", help="where all rounds are stored")
     own, chosen = split(sys.argv[1:] if arguments is None else arguments)

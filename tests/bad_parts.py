@@ -289,3 +289,36 @@ BAD_TRACKERS = {
     "writes-nothing-elsewhere": (tracker(lambda: Path("log.txt").write_text("x")), "it wrote log.txt in the working"),
     "asks-no-network": (tracker(phone), "it asked for example.org"),
 }
+
+
+def hit_rate(evaluation):
+    """A sound metric: the share of images of which one predicted label is right."""
+    return float((evaluation.image_counts.true_positives > 0).mean())
+
+
+def place(evaluation):
+    right = evaluation.image_counts.true_positives > 0
+    return float(right @ np.arange(1, len(right) + 1)) / len(right) ** 2
+
+
+def after(action):
+    def function(evaluation):
+        action()
+        return hit_rate(evaluation)
+
+    return function
+
+
+BAD_METRICS = {
+    "gives-a-number": (lambda evaluation: "good", "it gives a str, must be a number"),
+    "says-the-same-again": (lambda evaluation: hit_rate(evaluation) + next(COUNT), "it says "),
+    "order-changes-nothing": (place, "it says "),
+    "right-is-better": (lambda evaluation: 1 - hit_rate(evaluation), "better: higher"),
+    "empty-and-single": (
+        lambda evaluation: 1 / (len(evaluation.labels) - 1) + hit_rate(evaluation),
+        "ZeroDivisionError",
+    ),
+    "leaves-global-state": (after(be_loud), "it changed environment, warnings"),
+    "writes-nothing-elsewhere": (after(touch_elsewhere), "it wrote "),
+    "asks-no-network": (after(phone), "it asked for example.org"),
+}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -24,6 +24,13 @@ def _tracker_names(incomplete: str) -> list[str]:
     """Return completions of the last of several names, those before it kept."""
     before, comma, last = incomplete.rpartition(",")
     return [f"{before}{comma}{name}" for name in _names("trackers", last)]
+
+
+def _table_formats(incomplete: str) -> list[str]:
+    """Return the formats that begin with what was typed, the host's own and plugins'."""
+    from bench.show.rendering import FORMATS
+
+    return [name for name in (*FORMATS, *_names("table_formats", "")) if name.startswith(incomplete)]
 
 
 def _names(kind: str, incomplete: str) -> list[str]:
@@ -152,7 +159,13 @@ RunNames = Annotated[
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run's folder, or the first digits of its key.")]
 OneDataset = Annotated[str, typer.Option("--dataset", metavar="NAME", help="Only runs on this data set.")]
 TableFormat = Annotated[
-    Literal["terminal", "markdown", "latex", "csv", "json"], typer.Option("--format", help="How to print it.")
+    str,
+    typer.Option(
+        "--format",
+        metavar="NAME",
+        help="How to print it: terminal, markdown, latex, csv, json, or a plugin's (bench list table_formats).",
+        autocompletion=_table_formats,
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 

@@ -38,7 +38,8 @@ def print_plugins(kinds: Iterable[str], options: bool, as_json: bool, verbose: b
     if as_json:
         put_raw(to_json(listed | {"broken": broken, "clashes": registry.clashes}))
         return
-    for number, (kind, entries) in enumerate(listed.items()):
+    shown = {kind: entries for kind, entries in listed.items() if entries or len(listed) == 1}
+    for number, (kind, entries) in enumerate(shown.items()):
         if number:
             put()
         (_print_whole if verbose else _print_lines)(kind, entries)
@@ -51,6 +52,10 @@ def print_plugins(kinds: Iterable[str], options: bool, as_json: bool, verbose: b
     )
     _say_all("slow plugins", [f"{origin}: {words}" for origin, words in slow.items() if words])
     _say_all("names that several plugins offer", registry.clashes)
+    _say_all(
+        "hooks that this version does not know",
+        [f"{origin}: {', '.join(hooks)} is not called" for origin, hooks in registry.unknown_hooks.items()],
+    )
 
 
 def _say_all(title: str, lines: Sequence[str]) -> None:
@@ -68,7 +73,7 @@ def _entry(found: Any, kind: str, name: str) -> dict[str, Any]:
 
     spec, origin = found.spec, found.origin
     entry: dict[str, Any] = {"name": name, "summary": spec.summary}
-    groups = {"": spec.options}
+    groups = {"": getattr(spec, "options", ())}
     entry |= {name: getattr(spec, name) for name in SHOWN.get(kind, ())}
     if kind == "models":
         groups |= {"training": training_options(spec), "search": SEARCH_OPTIONS if spec.kind == "sequence" else ()}
@@ -78,7 +83,7 @@ def _entry(found: Any, kind: str, name: str) -> dict[str, Any]:
         for o in table
     ]
     return entry | {
-        "source": spec.source,
+        "source": getattr(spec, "source", ""),
         "options": described,
         "distribution": origin.distribution,
         "version": origin.version,
@@ -91,7 +96,7 @@ def _from(entry: dict[str, Any]) -> str:
 
 def _print_lines(kind: str, entries: Sequence[dict[str, Any]]) -> None:
     """Print a line for each name: the name, who offers it where that is a third party, and what of its summary fits."""
-    say(kind, "bold")
+    say(kind.replace("_", " "), "bold")
     wide = max((len(_shown_name(entry)) for entry in entries), default=0)
     room = console().width - wide - 4
     for entry in sorted(entries, key=lambda entry: str(entry["name"])):
@@ -102,7 +107,7 @@ def _print_lines(kind: str, entries: Sequence[dict[str, Any]]) -> None:
 
 def _print_whole(kind: str, entries: Iterable[dict[str, Any]]) -> None:
     """Print a paragraph for each name: its whole summary, what is its kind's own, its source and its origin."""
-    say(kind, "bold")
+    say(kind.replace("_", " "), "bold")
     for entry in sorted(entries, key=lambda entry: str(entry["name"])):
         own = {name: entry[name] for name in (*SHOWN.get(kind, ()), "source") if entry[name]}
         put(f"  {_shown_name(entry)}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bench.contracts.api import API_VERSION
 from bench.contracts.backbones import MAP_OPTION, Backbone, BackboneRequest, BackboneSpec
 from bench.contracts.datasets import Archive, DatasetRequest, DatasetSpec
 from bench.contracts.metrics import Direction, Metric
@@ -22,19 +23,24 @@ from bench.contracts.models import (
     StepNetwork,
     Validation,
 )
+from bench.contracts.protocols import ApKind, Protocol, ZeroDivision
+from bench.contracts.reports import ReportSection, TableFormat
 from bench.contracts.trackers import Series, TrackedRun, TrackedTable, Tracker, TrackerRequest, TrackerSpec
-from bench.contracts.training_options import FITTING_OPTIONS, SELECTING, TRAINING_OPTIONS
+from bench.contracts.training_options import FITTING_OPTIONS, KNOWN_SHARE, SELECTING, TRAINING_OPTIONS
 
 if TYPE_CHECKING:
     from bench.contracts.search_options import BY_PROTOCOL, SEARCH_OPTIONS, left_to_protocol
 
 __all__ = [
+    "API_VERSION",
     "BY_PROTOCOL",
     "FITTING_OPTIONS",
+    "KNOWN_SHARE",
     "MAP_OPTION",
     "SEARCH_OPTIONS",
     "SELECTING",
     "TRAINING_OPTIONS",
+    "ApKind",
     "Archive",
     "ArrayModel",
     "Backbone",
@@ -47,17 +53,21 @@ __all__ = [
     "ModelKind",
     "ModelRequest",
     "ModelSpec",
+    "Protocol",
+    "ReportSection",
     "ScoreModel",
     "SequenceModel",
     "Series",
     "SetModel",
     "StepNetwork",
+    "TableFormat",
     "TrackedRun",
     "TrackedTable",
     "Tracker",
     "TrackerRequest",
     "TrackerSpec",
     "Validation",
+    "ZeroDivision",
     "left_to_protocol",
 ]
 

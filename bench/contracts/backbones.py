@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench.contracts.api import API_VERSION
 from bench.options import Option, OptionValue
 
 if TYPE_CHECKING:
@@ -75,3 +76,4 @@ class BackboneSpec:
     options: tuple[Option, ...] = ()
     family: bool = False
     source: str = ""
+    api_version: int = API_VERSION

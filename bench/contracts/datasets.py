@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench.contracts.api import API_VERSION
 from bench.options import Option, OptionValue
 
 if TYPE_CHECKING:
@@ -59,3 +60,4 @@ class DatasetSpec:
     archives: tuple[Archive, ...] = ()
     variants: tuple[tuple[int, int, str], ...] = ()
     without_absent_labels: str = "another train split"
+    api_version: int = API_VERSION

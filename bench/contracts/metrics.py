@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from bench.contracts.api import API_VERSION
 from bench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class Metric:
     scale: float = 100.0
     column: str = ""
     resampled: Callable[[Any], NDArray[np.float64] | None] | None = None
+    api_version: int = API_VERSION
 
     def __post_init__(self) -> None:
         for what, name in (("name", self.name), ("column", self.column or self.name)):
@@ -55,6 +57,11 @@ class Metric:
             raise UsageError(f"metric '{self.name}': scale {self.scale!r}, allowed: above 0, as 100 for percent")
         if not callable(self.function) or not (self.resampled is None or callable(self.resampled)):
             raise UsageError(f"metric '{self.name}': function and resampled must be callable")
+
+    @property
+    def summary(self) -> str:
+        """Return what ``bench list`` says of it."""
+        return self.meaning
 
     @property
     def heading(self) -> str:

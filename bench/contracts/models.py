@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
+from bench.contracts.api import API_VERSION
 from bench.contracts.training_options import TRAINING_OPTIONS
-from bench.errors import unknown
+from bench.errors import UsageError, unknown
 from bench.options import Option, OptionValue
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class ModelSpec:
     no gradient training: it takes ``FITTING_OPTIONS`` alone.
     ``feature_maps``: wherever others take (n, dimensions) features, this one takes (n, channels, height, width):
     float32 tensors, and in ``fit`` a float16 array, which is memory-mapped and may be larger than memory.
+    ``known_tags``: it is told some labels of each image before it predicts (``ScoreModel``).
     """
 
     name: str
@@ -57,8 +59,12 @@ class ModelSpec:
     row: str = ""
     source: str = ""
     feature_maps: bool = False
+    known_tags: bool = False
+    api_version: int = API_VERSION
 
     def __post_init__(self) -> None:
+        if self.known_tags and self.kind == "sequence":
+            raise UsageError(f"model '{self.name}': known_tags of kind 'sequence', allowed: of 'scores' and 'sets'")
         known = {option.name for option in TRAINING_OPTIONS}
         for name in self.training or ():
             if name not in known:
@@ -70,13 +76,15 @@ class Validation:
     """The validation part, for a ``fit`` or ``calibrate`` that takes it; nothing of the test part is in it.
 
     ``features`` (images, dimensions) as in ``fit``, ``truth`` (images, labels) bool, ``ignore`` the pairs that count
-    not at all, or ``None``. ``score(model)`` is the metric that training is chosen by, of the model as it stands.
+    not at all, or ``None``; ``known`` what a model of known tags is told. ``score(model)`` is the metric that training
+    is chosen by, of the model as it stands.
     """
 
     features: FloatArray
     truth: BoolArray
     ignore: BoolArray | None
     score: Callable[[Any], float]
+    known: BoolArray | None = None
 
 
 @runtime_checkable
@@ -92,6 +100,11 @@ class ScoreModel(Protocol):
     A ``fit`` that takes ``validation`` is given the validation part (``Validation``), to stop early or to choose
     thresholds by. So is ``calibrate(validation)``, where a model that is trained by gradients has one: it is called
     after each epoch, before the model is judged, and what it chooses belongs to a buffer.
+
+    Where the spec says ``known_tags``, it is ``forward(features, known=None)``: (n, labels) bool, true labels of each
+    image that are known beforehand, a share of them by option ``known_share``; ``None``: nothing is known. (Of a model
+    of arrays, ``scores(features, known=None)``.) Known pairs are in no label set and in no metric. In ``loss`` and
+    ``fit`` it is told all of truth, and hides what it likes.
     """
 
     score_kind: ScoreKind
@@ -141,6 +154,11 @@ class SequenceModel(Protocol):
     ``step`` extends prefixes: previous label (b,) int64 and state (b, S) -> prefix term (b, D), state (b, S).
     ``start_states(features)``: (1, S) where the recurrence never sees the image, else (n, S), ``sees_image``.
     ``output_embedding()``: (labels + 1, D) with END last, and a bias (labels + 1,) or ``None``.
+
+    A recurrence that sees the image at every step has ``annotations(features)`` -> (n, ...), what it sees of each
+    image, and ``step(labels, states, annotations)``, whose last argument is (b, ...), of the image of each prefix;
+    ``sees_image`` is then true. The prefix term may depend on the image too, so that any logits can be had: with D of
+    labels + 1, the identity as ``output_embedding`` and zeros as ``image_term``, the prefix term is the logits.
     """
 
     activation: Activation

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from bench.contracts.api import API_VERSION
 from bench.options import Option, OptionValue
 
 
@@ -84,3 +85,4 @@ class TrackerSpec:
     options: tuple[Option, ...] = ()
     requires: str = ""
     source: str = ""
+    api_version: int = API_VERSION

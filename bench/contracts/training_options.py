@@ -19,6 +19,12 @@ FITTING_OPTIONS: tuple[Option, ...] = (
 """Options of every model, whether it is trained by gradients or has a ``fit`` of its own."""
 
 
+KNOWN_SHARE = Option(
+    "known_share", 0.5, "share of each image's labels that are known beforehand, rounded down", minimum=0.0, maximum=0.9
+)
+"""The option of models with ``known_tags``, which are told labels of the images that they predict."""
+
+
 TRAINING_OPTIONS: tuple[Option, ...] = (
     *FITTING_OPTIONS,
     Option("epochs", 60, "largest number of passes over the training part", minimum=1),

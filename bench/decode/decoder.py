@@ -85,6 +85,7 @@ class Decoder:
     ) -> None:
         self.network = network
         self.start_states = start_states
+        self.options = options
         # An empty tree is false, so it must be compared with None.
         self.tree = PrefixTree(network, start_states.shape[1]) if tree is None else tree
         self._chunk = EXACT_CHUNK if options.search == "exact" else CHUNK
@@ -156,6 +157,27 @@ def decode(
         decoder = Decoder(network, start_states, options, threads=threads, tree=tree)
         answers, statistics = decoder.answers(image_terms, start_states)
     return _decoded(tuple(ids), answers, statistics)
+
+
+def joined(parts: Sequence[Decoded]) -> Decoded:
+    """Return what was decoded in parts, of images one after another, as one."""
+    if len(parts) == 1:
+        return parts[0]
+    longest = max(part.label_sets.sequences.shape[1] for part in parts)
+    sets = [part.label_sets for part in parts]
+    widened = [
+        np.pad(one.sequences, ((0, 0), (0, longest - one.sequences.shape[1])), constant_values=-1) for one in sets
+    ]
+    ids = tuple(name for one in sets for name in one.ids)
+    log_probabilities, complete = (
+        np.concatenate([getattr(one, name) for one in sets]) for name in ("log_probabilities", "complete")
+    )
+    scores = np.concatenate([part.class_scores.values for part in parts])
+    return Decoded(
+        LabelSets(ids, np.concatenate(widened), log_probabilities, complete),
+        Scores(ids, scores, "probability"),
+        {name: sum(part.statistics[name] for part in parts) for name in parts[0].statistics},
+    )
 
 
 def decode_each(images: Iterable[NextLabel], ids: Sequence[str], labels: int, options: SearchOptions) -> Decoded:

@@ -14,8 +14,8 @@ from threading import Lock
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.contracts import ApKind
 from bench.evaluation import metric_table
-from bench.evaluation.metrics import ApKind
 from bench.evaluation.rare_classes import unseen_variance, widen
 from bench.evaluation.resample import Resample, Values, prepare
 from bench.records import BoolArray

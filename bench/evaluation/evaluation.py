@@ -10,10 +10,11 @@ from typing import Generic, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.contracts import ApKind, Protocol
 from bench.evaluation import metrics
 from bench.evaluation.bits import Mask
-from bench.evaluation.metrics import ApKind, Counts
-from bench.evaluation.protocols import AP_KINDS, Protocol
+from bench.evaluation.metrics import Counts
+from bench.evaluation.protocols import AP_KINDS
 from bench.records import LabelSets, Scores
 
 Number = TypeVar("Number")

@@ -6,12 +6,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from bench.contracts import Protocol
 from bench.errors import DataError
 from bench.evaluation import metric_table
-from bench.evaluation.bits import Mask
+from bench.evaluation.bits import Mask, count
 from bench.evaluation.evaluation import Evaluation
-from bench.evaluation.protocols import Protocol, left_out, packed_from_scores
+from bench.evaluation.protocols import counted, packed_from_scores
 from bench.records import LabelSets, Measures, Scores
+
+KNOWN = "{:,} true labels were known beforehand to the model, and are left out of every metric"
 
 
 def measure(  # noqa: PLR0917 - the same order everywhere: what is true, what is predicted
@@ -23,23 +26,26 @@ def measure(  # noqa: PLR0917 - the same order everywhere: what is true, what is
     scores: Scores,
     *,
     sequences: LabelSets | None = None,
+    known: Mask | None = None,
 ) -> Measures:
     """Return every metric under ``protocol``; ``predicted=None`` reads the label sets off the scores.
 
     ``values`` are those of ``metric_table.METRICS``, ``per_class`` those of ``metric_table.PER_CLASS``. ``sequences``
-    are a sequence model's labels in the order emitted, for metrics of that order.
+    are a sequence model's labels in the order emitted, for metrics of that order. ``known`` are true labels that the
+    model was told beforehand: they count not at all.
     With packed masks and memory-mapped scores, a million images of 1,000 labels take less than 1 GiB of memory.
     Raises ``DataError`` where shapes differ.
     """
     _check_shapes(labels, truth, ignore, predicted, scores)
     if predicted is None:
-        predicted = packed_from_scores(protocol, scores)
-    evaluation = Evaluation(protocol, labels, truth, left_out(protocol, ignore), predicted, scores, sequences)
+        predicted = packed_from_scores(protocol, scores, known)
+    truth, counting_not = counted(protocol, truth, ignore, known)
+    evaluation = Evaluation(protocol, labels, truth, counting_not, predicted, scores, sequences)
     return Measures(
         protocol.name,
         {name: float(metric.function(evaluation)) for name, metric in metric_table.by_name().items()},
         {name: tuple(map(float, row(evaluation))) for name, row in metric_table.PER_CLASS.items()},
-        _notes(evaluation),
+        (*_notes(evaluation), *(() if known is None else (KNOWN.format(count(known)),))),
     )
 
 

@@ -10,11 +10,10 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.contracts import Metric
+from bench.contracts import ApKind, Metric
 from bench.errors import UsageError
 from bench.evaluation import metrics
 from bench.evaluation.evaluation import Evaluation
-from bench.evaluation.metrics import ApKind
 from bench.evaluation.protocols import AP_KINDS
 
 

@@ -7,58 +7,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
-from bench.contracts import left_to_protocol
+from bench import plugins
+from bench.contracts import ApKind, Protocol, left_to_protocol
 from bench.errors import UsageError, unknown
-from bench.evaluation import metrics
+from bench.evaluation import known_tags, metrics
 from bench.evaluation.bits import BitMatrix, Mask, count
-from bench.evaluation.metrics import ApKind, ZeroDivision
-from bench.records import BoolArray, ClassScore, LabelSets, Scores
-
-Selection = Literal["topk_exact", "topk_threshold"]
-"""How scores become label sets: the k best, or those of the k best that reach the natural threshold."""
+from bench.records import BoolArray, LabelSets, Scores
 
 THRESHOLDS = {"logit": 0.0, "probability": 0.5}
 """The natural threshold of a score kind; other kinds have none."""
 
 AP_KINDS: tuple[ApKind, ...] = ("11_point", "all_point", "non_interpolated")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Protocol:
-    """One way to evaluate. Fields are explained in docs/metrics.md; ``name`` is ``family@version``.
-
-    ``k``, ``selection``: label sets of score models. ``min_length``, ``max_length``: labels a sequence
-    model emits before END is allowed, and at most. ``cut_to_k``: only a sequence's first k labels count.
-    ``no_predictions``: a class's precision where it is never predicted; it stays in the mean.
-    ``no_positives``: a class without positives is left out of every mean and named in the notes.
-    ``difficult``: pairs of the ignore mask count not at all, or as negatives.
-    """
-
-    name: str
-    summary: str
-    k: int
-    selection: Selection = "topk_exact"
-    min_length: int = 0
-    max_length: int = 20
-    cut_to_k: bool = False
-    class_score: ClassScore = "max_over_steps"
-    f1: Literal["harmonic_of_means", "mean_of_f1"] = "harmonic_of_means"
-    no_predictions: ZeroDivision = "zero"
-    no_positives: Literal["drop"] = "drop"
-    difficult: Literal["ignore", "negative"] = "ignore"
-    ap: ApKind = "non_interpolated"
-    map_at_10: Literal["image", "class"] = "image"
-    label_ties: Literal["lower_index"] = "lower_index"
-    image_ties: Literal["grouped"] = "grouped"
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.min_length <= self.max_length or self.k < 1:
-            raise UsageError(f"protocol {self.name}: lengths {self.min_length}..{self.max_length} or k {self.k} wrong")
 
 
 REGISTERED: dict[str, Protocol] = {
@@ -111,22 +75,34 @@ REGISTERED: dict[str, Protocol] = {
 GENERIC = "score models give exactly {k} labels, sequence models as many as they end with"
 """What ``top<k>@1`` is."""
 
+GENERIC_NAME = re.compile(r"top([1-9][0-9]{0,5})@1")
+
 
 def get(name: str) -> Protocol:
     """Return the protocol called ``name``; ``topK@1``, as in ``top3@1``, exists for every whole K >= 1.
 
+    A plugin's is called by its name, or ``distribution:name`` where the host or another plugin has that name.
     Raises ``UsageError`` with the nearest names.
 
     >>> get("coco-top3@1").k, get("top7@1").k
     (3, 7)
     """
-    generic = re.fullmatch(r"top([1-9][0-9]{0,5})@1", name)
+    generic = GENERIC_NAME.fullmatch(name)
     if generic:
         k = int(generic[1])
         return Protocol(name=name, summary=GENERIC.format(k=k), k=k, max_length=max(20, 2 * k))
-    if name not in REGISTERED:
-        raise unknown("protocol", name, [*REGISTERED, "top<K>@1"], "Try: --protocol top3@1")
-    return REGISTERED[name]
+    if name in REGISTERED:
+        return REGISTERED[name]
+    registry = plugins.installed()
+    added = registry.all(plugins.PROTOCOLS)
+    if ":" not in name and name not in {*added, *registry.contested.get(plugins.PROTOCOLS.plural, {})}:
+        raise unknown("protocol", name, [*REGISTERED, *added, "top<K>@1"], "Try: --protocol top3@1")
+    return replace(registry.named(plugins.PROTOCOLS, name).spec, name=name)
+
+
+def of_plugin(protocol: Protocol) -> bool:
+    """Return whether a plugin gives ``protocol``: its choices can be edited, so they are part of a run's key."""
+    return protocol.name not in REGISTERED and not GENERIC_NAME.fullmatch(protocol.name)
 
 
 def check(protocol: Protocol, labels: Sequence[str]) -> None:
@@ -152,6 +128,14 @@ def left_out(protocol: Protocol, ignore: Mask | None) -> Mask | None:
     return ignore if ignore is not None and protocol.difficult == "ignore" and count(ignore) else None
 
 
+def counted(
+    protocol: Protocol, truth: Mask, ignore: Mask | None, known: Mask | None = None
+) -> tuple[Mask, Mask | None]:
+    """Return truth and the pairs that count not at all: those that ``protocol`` leaves out, and known tags always."""
+    ignore = left_out(protocol, ignore)
+    return (truth, ignore) if known is None else known_tags.left_out(truth, ignore, known)
+
+
 def predicted_top_k(scores: Scores, k: int) -> BoolArray:
     """Return the ``k`` best labels of each image, (images, labels) bool; ties go to the lower label index.
 
@@ -171,8 +155,8 @@ def predicted_from_scores(protocol: Protocol, scores: Scores) -> BoolArray:
     return packed_from_scores(protocol, scores)[:]
 
 
-def packed_from_scores(protocol: Protocol, scores: Scores) -> BitMatrix:
-    """Return the label sets that ``protocol`` reads off scores, packed."""
+def packed_from_scores(protocol: Protocol, scores: Scores, known: Mask | None = None) -> BitMatrix:
+    """Return the label sets that ``protocol`` reads off scores, packed; of the labels that are not ``known`` before."""
     _check_k(scores, protocol.k)
     if protocol.selection == "topk_threshold" and scores.kind not in THRESHOLDS:
         raise UsageError(
@@ -180,7 +164,12 @@ def packed_from_scores(protocol: Protocol, scores: Scores) -> BitMatrix:
             f" allowed: {', '.join(THRESHOLDS)}. Try: a protocol with selection topk_exact"
         )
     threshold = THRESHOLDS[scores.kind] if protocol.selection == "topk_threshold" else -np.inf
-    return metrics.packed_top_k(scores.values, protocol.k, threshold)
+    if known is None:
+        return metrics.packed_top_k(scores.values, protocol.k, threshold)
+    # Where fewer than k are unknown, known ones fill up, and are taken out again.
+    values = np.where(known[:], np.float32(-np.inf), scores.values)
+    found = metrics.packed_top_k(values, protocol.k, threshold)
+    return BitMatrix(np.packbits(found[:] & ~known[:], axis=1), found.labels)
 
 
 def predicted_from_sequences(protocol: Protocol, label_sets: LabelSets, class_scores: Scores) -> BoolArray:

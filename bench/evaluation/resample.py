@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.contracts import ApKind
 from bench.evaluation import metrics, weighted_ranking
 from bench.evaluation.evaluation import Means
-from bench.evaluation.metrics import ApKind
 from bench.evaluation.weighted_ranking import WeightedRanking
 from bench.records import BoolArray
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.evaluation.metrics import ApKind
+from bench.contracts import ApKind
 from bench.evaluation.metrics.average_precision import columns
 from bench.records import BoolArray
 

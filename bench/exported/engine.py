@@ -25,7 +25,7 @@ class Encoder:
     """``encoder.onnx``: preprocessed images (n, 3, size, size) -> scores (n, labels), or image terms (n, D).
 
     Of a model with label sets of its own there are also these, (n, labels) bool; of one whose memory sees the image
-    start states, (n, S).
+    start states, (n, S), and what each step sees of the image, (n, ...).
     ``rows`` images are computed at once, the last call padded, so that the number of images changes no result.
     """
 
@@ -121,6 +121,12 @@ class OnnxStepNetwork:
     def step(self, labels: Any, states: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return prefix terms (b, D) and states (b, S) after ``labels`` (b,) int64 from ``states`` (b, S)."""
         terms, following = self._session.run(["terms", "next_states"], {"labels": labels, "states": states})
+        return terms, following
+
+    def step_seeing(self, labels: Any, states: FloatArray, annotations: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return the same of a model whose every step sees the image; ``annotations`` (b, ...) of each prefix's."""
+        inputs = {"labels": labels, "states": states, "annotations": annotations}
+        terms, following = self._session.run(["terms", "next_states"], inputs)
         return terms, following
 
 

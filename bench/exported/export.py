@@ -12,7 +12,8 @@ from bench.errors import ModelError, NotRun
 from bench.exported.engine import Encoder, OnnxStepNetwork
 from bench.exported.manifest import Check
 from bench.exported.model_folder import DECODER, ENCODER, KEY, PIXELS, STEP, Description
-from bench.exported.stored import BATCHES, DEFAULT_BATCH, OTHER_SETS, relative
+from bench.exported.stored import BATCHES, DEFAULT_BATCH, OTHER_SETS, TOLERANCE_OF_MAPS, relative
+from bench.model.networks import sees_every_step
 from bench.onnx.files import append, to_fp16, write_onnx
 from bench.records import BoolArray, FloatArray
 from bench.system.files import atomic_path
@@ -74,6 +75,16 @@ def export(
     return checks
 
 
+def annotations_of(model: Any, shape: tuple[int, ...]) -> tuple[int, ...] | None:
+    """Return the shape of what every step of ``model`` sees of an image of features ``shape``; ``None``: nothing."""
+    import torch
+
+    if not sees_every_step(model):
+        return None
+    with torch.inference_mode():
+        return tuple(model.cpu().eval().annotations(torch.zeros(1, *shape)).shape[1:])
+
+
 def exported_form(model: Any) -> Any:
     """Return what of ``model`` can be written: a torch module, or ONNX from its features to its scores.
 
@@ -99,8 +110,10 @@ def export_step(model: Any, description: Description, folder: Path, shape: tuple
     import torch
 
     states: FloatArray = model.start_states(torch.zeros(1, *shape)).float().detach().numpy()
-    inputs = torch.zeros(2, dtype=torch.long), torch.zeros(2, states.shape[1])
+    inputs: tuple[Any, ...] = torch.zeros(2, dtype=torch.long), torch.zeros(2, states.shape[1])
     names, outputs = ["labels", "states"], ["terms", "next_states"]
+    if description.annotations is not None:
+        names, inputs = [*names, "annotations"], (*inputs, torch.zeros(2, *description.annotations))
     write_onnx(_step(model), inputs, names, outputs, folder / STEP, {KEY: description.to_json()})
     start_states = states[:0] if model.sees_image else states
     _write_decoder(model, folder / DECODER, {"start_states": start_states})
@@ -114,6 +127,8 @@ def check(encoder: Any, model: Any, description: Description, folder: Path, imag
     rng = np.random.default_rng(0)
     side, allowed = description.preprocessing.size, TOLERANCE[description.precision]
     noise = rng.standard_normal((DEFAULT_BATCH, 3, side, side), dtype=np.float32)
+    if description.feature_map is not None:
+        allowed = max(allowed, TOLERANCE_OF_MAPS)
     checks: list[Check] = []
 
     def add(name: str, found: Any, expected: Any, batch: int) -> None:
@@ -140,8 +155,11 @@ def check(encoder: Any, model: Any, description: Description, folder: Path, imag
             for batch in (1, 40):
                 labels = np.arange(batch) % (len(description.labels) + 2)
                 states = rng.standard_normal((batch, network.start_states.shape[1]), dtype=np.float32)
-                found_step = network.step(labels, states)
-                torch_step = _step(model)(torch.from_numpy(labels), torch.from_numpy(states))
+                given: list[Any] = [labels, states]
+                if description.annotations is not None:
+                    given.append(rng.standard_normal((batch, *description.annotations), dtype=np.float32))
+                found_step = network.step_seeing(*given) if len(given) > 2 else network.step(labels, states)
+                torch_step = _step(model)(*map(torch.from_numpy, given))
                 for what, one, other in zip(("terms", "states"), found_step, torch_step, strict=True):
                     add(f"step's {what} = torch", one, other, batch)
     return checks
@@ -198,7 +216,10 @@ def _encoder(backbone: Any, model: Any, kind: ModelKind) -> Any:
                 scores = self.model(features)
                 return (scores, self.model.label_sets(features, scores)) if kind == "sets" else scores
             terms = self.model.image_term(features)
-            return (terms, self.model.start_states(features)) if self.model.sees_image else terms
+            if not self.model.sees_image:
+                return terms
+            seen = (self.model.annotations(features),) if sees_every_step(self.model) else ()
+            return (terms, self.model.start_states(features), *seen)
 
     return EncoderModule()
 
@@ -229,7 +250,11 @@ def _step(model: Any) -> Any:
         def forward(self, labels: Any, states: Any) -> Any:
             return self.model.step(labels, states)
 
-    return StepModule().eval()
+    class SeeingStep(StepModule):
+        def forward(self, labels: Any, states: Any, annotations: Any) -> Any:  # type: ignore[override]
+            return self.model.step(labels, states, annotations)
+
+    return (SeeingStep if sees_every_step(model) else StepModule)().eval()
 
 
 def _write_decoder(model: Any, path: Path, more: dict[str, Any]) -> None:

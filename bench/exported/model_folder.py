@@ -2,8 +2,9 @@
 
 encoder.onnx          preprocessed images -> scores, and label sets where the model has its own; or the image terms of
                       a sequence model, and where its memory sees the image, also the state that each image starts from
+                      and what each step sees of it
 pixels.onnx           one raw uint8 image -> the same, its preprocessing inside
-step.onnx             sequence models: previous label and state -> term of the prefix, next state
+step.onnx             sequence models: previous label and state, perhaps what it sees -> term of the prefix, next state
 decoder.safetensors   sequence models: output embedding, bias, start states, and prefixes known beforehand
 manifest.json         the SHA-256 of every other file, the description, and what was checked: bench/exported/manifest.py
 """
@@ -30,6 +31,9 @@ KEY = "multilabel-bench"
 
 ENCODER, PIXELS, STEP, DECODER = "encoder.onnx", "pixels.onnx", "step.onnx", "decoder.safetensors"
 
+SHAPES = ("annotations", "feature_map")
+"""Fields of a description that are shapes, or ``None``."""
+
 LARGEST = {"beam_width": 1_000_000, "max_length": 1_000_000, "node_limit": 2**31 - 1}
 """Most that a description may ask of a search: memory is finite."""
 
@@ -44,7 +48,9 @@ class Description:
     ``labels`` are in the order of the scores. ``k`` is how many labels the protocol takes from scores, and of a
     sequence where ``cut_to_k``; ``threshold`` is the score from which a label is more likely present than not,
     ``None`` where scores have none. ``search``, ``activation`` and ``sees_image`` belong to sequence models and are
-    ``None`` elsewhere. Raises ``DataError`` for a value that is none of what is allowed.
+    ``None`` elsewhere. ``annotations`` is the shape of what every step sees of one image, where a model's steps do;
+    ``feature_map`` that of the maps that the model takes, which are rounded to half precision.
+    Raises ``DataError`` for a value that is none of what is allowed.
     """
 
     model: str
@@ -63,6 +69,8 @@ class Description:
     weights_hash: str
     run: str
     versions: Mapping[str, str]
+    annotations: tuple[int, ...] | None = None
+    feature_map: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         _check_fields(self, "")
@@ -73,6 +81,7 @@ class Description:
         for name in ("search", "activation", "sees_image"):
             present = getattr(self, name) is not None
             require(present == sequence, f"{name} is {'given' if present else 'absent'} of a model of kind {self.kind}")
+        require(self.annotations is None or self.sees_image is True, "annotations of a model that sees no image")
         largest = max(self.preprocessing.size, self.preprocessing.resize)
         require(0 < largest <= LARGEST_SIDE, f"images of {largest} pixels, allowed: 1 to {LARGEST_SIDE}")
         if self.search is not None:
@@ -85,7 +94,8 @@ class Description:
     def outputs(self) -> tuple[str, ...]:
         """Return the names of what ``encoder.onnx`` gives, in order."""
         if self.kind == "sequence":
-            return ("image_terms", "start_states") if self.sees_image else ("image_terms",)
+            seen = ("start_states",) if self.sees_image else ()
+            return ("image_terms", *seen, *(("annotations",) if self.annotations is not None else ()))
         return ("scores", "label_sets") if self.kind == "sets" else ("scores",)
 
     def to_json(self) -> str:
@@ -99,6 +109,8 @@ class Description:
         values["preprocessing"] = asdict(self.preprocessing)
         for name in ("mean", "std"):
             values["preprocessing"][name] = list(values["preprocessing"][name])
+        for name in SHAPES:
+            values[name] = None if values[name] is None else list(values[name])
         values["search"] = asdict(self.search) if self.search else None
         return values
 
@@ -109,7 +121,8 @@ def from_values(values: Any, path: Path) -> Description:
         preprocessing, search = dict(values["preprocessing"]), values["search"]
         for name in ("mean", "std"):
             preprocessing[name] = tuple(preprocessing[name])
-        built = {
+        shapes = {name: tuple(values[name]) if isinstance(values[name], list) else values[name] for name in SHAPES}
+        built = shapes | {
             "labels": tuple(values["labels"]) if isinstance(values["labels"], list) else values["labels"],
             "preprocessing": Preprocessing(**preprocessing),
             "search": None if search is None else SearchOptions(**search),

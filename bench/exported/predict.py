@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from bench.data.images import FolderImages
 from bench.data.loading import load
+from bench.decode.annotated import SeeingImages, numbered
 from bench.decode.decoder import Decoder, PrefixTree
 from bench.errors import ModelError
 from bench.exported.engine import Encoder, OnnxStepNetwork
@@ -61,7 +62,8 @@ class Predictor:
             raise ModelError(f"{folder}: its files and its manifest tell of different models. Try: export again")
         self.decoder: Decoder | None = None
         if self.description.search is not None:
-            network = OnnxStepNetwork(folder, self.description, device, threads)
+            network = self._network = OnnxStepNetwork(folder, self.description, device, threads)
+            self._threads = threads
             try:
                 tree = PrefixTree(network, network.start_states.shape[1])
                 if network.known:
@@ -112,8 +114,12 @@ class Predictor:
                 own = zip(best.tolist(), encoded[1], strict=True)
                 return Answers(encoded[0], tuple(tuple(label for label in row if sets[label]) for row, sets in own))
             return Answers(encoded[0], tuple(map(tuple, best[:, : description.k].tolist())))
-        starts = encoded[1] if description.sees_image else self.decoder.start_states
-        found: dict[str, Any] = self.decoder.answers(encoded[0], starts)[0]
+        decoder, starts = self.decoder, encoded[1] if description.sees_image else self.decoder.start_states
+        if description.annotations is not None:
+            # What its steps see are these images: the search is theirs alone.
+            network, starts = SeeingImages(self._network, encoded[2]), numbered(starts)
+            decoder = Decoder(network, starts, decoder.options, threads=self._threads)
+        found: dict[str, Any] = decoder.answers(encoded[0], starts)[0]
         sequences: IntArray = found["sequences"]
         counted = sequences[:, : description.k] if description.cut_to_k else sequences
         # A repeated label is one label, and counts where it was first emitted.

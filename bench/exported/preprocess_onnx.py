@@ -1,8 +1,9 @@
 """``bench.data.preprocess`` as ONNX operators, put in front of an encoder: one raw uint8 image in.
 
-Pillow resizes rows, rounds to whole levels, then resizes columns, and so does this, as products with filter
-matrices built inside the graph: ONNX Runtime's own antialiased Resize differed by up to 14 levels where the ratios
-of the sides differ. Pillow's weights are fixed-point, so a pixel may still differ by one level of 255.
+Pillow resizes along rows, rounds to whole levels, then along columns, and ONNX's antialiased ``Resize`` of uint8 does
+the same where nothing outside the image counts (``exclude_outside``; without it, up to 30 levels differ). Pillow's
+weights are fixed-point, so a pixel may still differ by one level of 255. Where an image is made lower by more than it
+is made narrower, Pillow 13 may begin with the columns: single pixels then differ by more, as between its versions.
 """
 
 from __future__ import annotations
@@ -77,19 +78,15 @@ def _build(preprocessing: Preprocessing) -> _Graph:
         short = graph("Min", *old)
         scaled = [graph("Mul", side, graph.constant([preprocessing.resize])) for side in old]
         targets = [graph("Cast", graph("Floor", graph("Div", side, short)), to=INT64) for side in scaled]
-    planes = graph("Transpose", graph("Cast", "image", to=FLOAT), perm=[2, 0, 1])
-    # Pillow resizes rows first, rounds to whole levels, then resizes columns.
-    filters = [_filter(graph, *pair, preprocessing.interpolation) for pair in zip(sides, targets, strict=True)]
-    wide = _levels(graph, graph("MatMul", planes, graph("Transpose", filters[1], perm=[1, 0])))
-    whole = _levels(graph, graph("MatMul", filters[0], wide))
+    whole = _resized(graph, sides, targets, preprocessing.interpolation)
     starts = []
     for target in targets:
         margin = graph("Cast", graph("Sub", target, size), to=DOUBLE)
         # ONNX's Round takes halves to the even number, as Python's does.
         starts.append(graph("Cast", graph("Round", graph("Mul", margin, graph.constant([0.5]))), to=INT64))
     start = graph("Concat", *starts, axis=0)
-    cropped = graph("Slice", whole, start, graph("Add", start, size), graph.constant([1, 2], np.int64))
-    unit = graph("Div", graph("Unsqueeze", cropped, graph.constant([0], np.int64)), graph.constant(255, np.float32))
+    cropped = graph("Slice", whole, start, graph("Add", start, size), graph.constant([2, 3], np.int64))
+    unit = graph("Div", graph("Cast", cropped, to=FLOAT), graph.constant(255, np.float32))
     mean, std = (
         graph.constant(np.reshape(values, (1, 3, 1, 1)), np.float32)
         for values in (preprocessing.mean, preprocessing.std)
@@ -98,46 +95,33 @@ def _build(preprocessing: Preprocessing) -> _Graph:
     return graph
 
 
-def _levels(graph: _Graph, values: str) -> str:
-    """Return ``values`` rounded to whole levels from 0 to 255."""
-    # Halves go up, as in Pillow; ONNX's Round would take them to the even level.
-    rounded = graph("Floor", graph("Add", values, graph.constant(0.5, np.float32)))
-    return graph("Clip", rounded, graph.constant(0, np.float32), graph.constant(255, np.float32))
-
-
-def _filter(graph: _Graph, side: str, target: str, interpolation: str) -> str:
-    """Return the (target, side) matrix that resizes one axis as Pillow does, widened where it shrinks."""
-    one, half = graph.constant([1.0]), graph.constant([0.5])
-    ratio = graph("Div", graph("Cast", side, to=DOUBLE), graph("Cast", target, to=DOUBLE))
-    rows, columns = (graph("Add", graph("Cast", _count(graph, length), to=DOUBLE), half) for length in (target, side))
-    centres = graph("Unsqueeze", graph("Mul", rows, ratio), graph.constant([1], np.int64))
+def _resized(graph: _Graph, sides: list[str], targets: list[str], interpolation: str) -> str:
+    """Return ``image`` as (1, 3, height, width) uint8 with the ``targets``' height and width."""
+    planes = graph("Transpose", "image", perm=[2, 0, 1])
+    batch = graph("Unsqueeze", planes, graph.constant([0], np.int64))
     if interpolation == "nearest":
-        hit = graph("Equal", graph("Floor", centres), graph("Sub", columns, half))
-        return graph("Cast", hit, to=FLOAT)
-    distance = graph("Abs", graph("Div", graph("Sub", columns, centres), graph("Max", ratio, one)))
-    weight = _triangle(graph, distance) if interpolation == "bilinear" else _cubic(graph, distance)
-    total = graph("ReduceSum", weight, graph.constant([1], np.int64), keepdims=1)
-    return graph("Cast", graph("Div", weight, total), to=FLOAT)
+        for axis, side, target in zip((2, 3), sides, targets, strict=True):
+            batch = graph("Gather", batch, _nearest(graph, side, target), axis=axis)
+        return batch
+    size = graph("Concat", graph.constant([1, 3], np.int64), *targets, axis=0)
+    # Keys' cubic with a = -1/2 is Pillow's; ONNX's own is another.
+    kind: dict[str, Any] = (
+        {"mode": "cubic", "cubic_coeff_a": -0.5} if interpolation == "bicubic" else {"mode": "linear"}
+    )
+    return graph(
+        "Resize",
+        *(batch, "", "", size),
+        antialias=1,
+        exclude_outside=1,
+        coordinate_transformation_mode="half_pixel",
+        **kind,
+    )
 
 
-def _count(graph: _Graph, length: str) -> str:
-    scalar = graph("Squeeze", length, graph.constant([0], np.int64))
-    return graph("Range", graph.constant(0, np.int64), scalar, graph.constant(1, np.int64))
-
-
-def _triangle(graph: _Graph, distance: str) -> str:
-    return graph("Max", graph("Sub", graph.constant([1.0]), distance), graph.constant([0.0]))
-
-
-def _cubic(graph: _Graph, distance: str) -> str:
-    """Return Keys' cubic with a = -1/2: 1.5 d^3 - 2.5 d^2 + 1 below 1, -0.5 d^3 + 2.5 d^2 - 4 d + 2 below 2."""
-
-    def polynomial(*coefficients: float) -> str:
-        result = graph.constant([coefficients[0]])
-        for coefficient in coefficients[1:]:
-            result = graph("Add", graph("Mul", result, distance), graph.constant([coefficient]))
-        return result
-
-    near, far = polynomial(1.5, -2.5, 0.0, 1.0), polynomial(-0.5, 2.5, -4.0, 2.0)
-    outer = graph("Where", graph("Less", distance, graph.constant([2.0])), far, graph.constant([0.0]))
-    return graph("Where", graph("Less", distance, graph.constant([1.0])), near, outer)
+def _nearest(graph: _Graph, side: str, target: str) -> str:
+    """Return for each of ``target`` places the one of ``side`` that its centre lies on."""
+    ratio = graph("Div", graph("Cast", side, to=DOUBLE), graph("Cast", target, to=DOUBLE))
+    scalar = graph("Squeeze", target, graph.constant([0], np.int64))
+    count = graph("Range", graph.constant(0, np.int64), scalar, graph.constant(1, np.int64))
+    centres = graph("Mul", graph("Add", graph("Cast", count, to=DOUBLE), graph.constant([0.5])), ratio)
+    return graph("Cast", graph("Floor", centres), to=INT64)

@@ -55,6 +55,10 @@ def export_run(
     model, parts = rebuilt.model, rebuilt.assembly.parts
     if not hasattr(model, "forward"):
         raise ModelError(f"model '{rebuilt.assembly.plan.model.spec.name}' is no torch module and cannot be exported")
+    if rebuilt.assembly.plan.model.spec.known_tags:
+        raise ModelError(
+            "this model cannot be exported: it takes known tags of an image, which a picture does not have"
+        )
     description = describe(rebuilt, folder.key, precision)
     order = getattr(model, "label_order", None)
     found = rebuilt.assembly.plan.model
@@ -115,6 +119,8 @@ def describe(rebuilt: Rebuilt, run: str, precision: Literal["fp32", "fp16"]) -> 
         weights_hash=digest(train.save_weights(model).hex(), rebuilt.backbone.weights_hash),
         run=run,
         versions=versions(),
+        annotations=export.annotations_of(model, rebuilt.backbone.shape),
+        feature_map=rebuilt.backbone.feature_map,
     )
 
 
@@ -142,7 +148,7 @@ def measure_exported(
     answers = list(bar)
     values = np.concatenate([found.scores for found in answers])
     scores, sequences = Scores(split.ids, values, predictor.description.score_kind), None
-    if predictor.decoder is not None:
+    if predictor.description.kind == "sequence":
         joined = [
             np.concatenate([getattr(found, name) for found in answers])
             for name in ("sequences", "log_probabilities", "complete")

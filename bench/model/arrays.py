@@ -24,9 +24,10 @@ class ArrayModule(nn.Module):
         if hasattr(model, "label_sets"):
             self.label_sets = self._label_sets
 
-    def forward(self, features: torch.Tensor) -> torch.Tensor:
-        """Return the model's scores, (n, labels)."""
-        return _tensor(self.model.scores(features.cpu().numpy()), np.float32, "scores")
+    def forward(self, features: torch.Tensor, *known: torch.Tensor) -> torch.Tensor:
+        """Return the model's scores, (n, labels); ``known`` tags are given where it takes them."""
+        told = (mask.cpu().numpy() for mask in known)
+        return _tensor(self.model.scores(features.cpu().numpy(), *told), np.float32, "scores")
 
     def _label_sets(self, features: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         sets = self.model.label_sets(features.cpu().numpy(), scores.cpu().numpy())  # type: ignore[attr-defined]

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from bench.contracts import Backbone
+from bench.contracts import Backbone, StepNetwork
+from bench.decode.annotated import SeeingImages, numbered
 from bench.errors import PluginError
 from bench.model.networks import (
     IMAGE_ROWS,
@@ -18,6 +19,8 @@ from bench.model.networks import (
     by_chunks,
     has_own_sets,
     scores_and_sets,
+    sees_every_step,
+    takes_known,
 )
 from bench.records import FloatArray, Scores, SearchOptions
 
@@ -35,8 +38,8 @@ NEEDED = {
 """What a model of each kind must have."""
 
 
-def check_model(model: Any, kind: str) -> None:
-    """Raise unless ``model`` is a torch module with what its kind needs."""
+def check_model(model: Any, kind: str, known_tags: bool = False) -> None:
+    """Raise unless ``model`` is a torch module with what its kind needs, and takes known tags only as declared."""
     import torch
 
     if not isinstance(model, torch.nn.Module):
@@ -48,6 +51,13 @@ def check_model(model: Any, kind: str) -> None:
         raise PluginError(f"a model of kind '{kind}' without {', '.join(lacking)}. See: bench.contracts")
     if kind == "scores" and has_own_sets(model):
         raise PluginError("a model of kind 'scores' with label_sets. Try: kind='sets', or without the method")
+    if kind != "sequence" and takes_known(model) != known_tags:
+        said = "declares known_tags and takes no argument known" if known_tags else "takes known tags undeclared"
+        raise PluginError(
+            f"the model {said}. Try: known_tags=True in its spec and forward(features, known=None), or neither"
+        )
+    if kind == "sequence" and sees_every_step(model) and not model.sees_image:
+        raise PluginError("a sequence model with annotations whose sees_image is false. Try: sees_image = True")
 
 
 def check_backbone(backbone: Any, maps: bool = False) -> None:
@@ -94,6 +104,8 @@ def check_answers(model: Any, values: FloatArray, labels: int, search: SearchOpt
         "prefix terms": (extended, width),
         "states": (extended, states),
     }
+    if "annotations" in found:
+        shapes["annotations"] = (count, *found["annotations"].shape[1:])
     for name, shape in shapes.items():
         if found[name].shape != shape:
             raise PluginError(f"{name} of shape {found[name].shape}, must be {shape}")
@@ -181,7 +193,7 @@ def said_twice(
     return chosen, said
 
 
-PER_IMAGE = ("scores", "label sets", "image terms", "start states")
+PER_IMAGE = ("scores", "label sets", "image terms", "start states", "annotations")
 """What of a model's answers has a row for each image."""
 
 
@@ -193,10 +205,16 @@ def answers(model: Any, values: FloatArray, search: SearchOptions | None, image:
     if search is None:
         scores, sets = scores_and_sets(model, values)
         return {"scores": scores} | ({} if sets is None else {"label sets": sets.astype(np.float32)})
-    network = TorchStepNetwork(model)
+    of_torch = TorchStepNetwork(model)
     starts = by_chunks(model, model.start_states, values if model.sees_image else values[:1])
     if not model.sees_image:
         starts = starts[:1]
+    seen: dict[str, FloatArray] = {}
+    network: StepNetwork = of_torch
+    raw = starts
+    if sees_every_step(model):
+        seen["annotations"] = by_chunks(model, model.annotations, values)
+        network, starts = SeeingImages(of_torch, seen["annotations"]), numbered(starts)
     end = len(network.output) - 1
     labels = np.array([end + 1, *range(min(end, STEP_ROWS - 1))], dtype=np.int64)
     states = np.ascontiguousarray(np.repeat(starts[[image if model.sees_image else 0]], len(labels), axis=0))
@@ -206,12 +224,12 @@ def answers(model: Any, values: FloatArray, search: SearchOptions | None, image:
         raise PluginError("the term of a prefix depends on the other prefixes of its batch; step must not mix rows")
     return {
         "image terms": by_chunks(model, model.image_term, values),
-        "start states": starts,
+        "start states": raw,
         "prefix terms": terms,
-        "states": following,
+        "states": following[:, -raw.shape[1] :],
         "output embedding": network.output,
         "bias": network.bias,
-    }
+    } | seen
 
 
 def differing(one: dict[str, FloatArray], other: dict[str, FloatArray]) -> str:

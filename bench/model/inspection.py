@@ -8,24 +8,27 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from bench.contracts import Backbone
+from bench.contracts import Backbone, StepNetwork
 from bench.data.preprocess import preprocess
 from bench.decode.search import Conditional, LabelPath, NextLabel, Prefixes, beam_search, rank
 from bench.guard import reason
-from bench.model.networks import TorchStepNetwork, image_terms
+from bench.model.networks import searchable, sees_every_step
 from bench.records import Exhibits, Features, FloatArray, LabelSets, LabelSpace, SearchOptions, Split
 
 if TYPE_CHECKING:
     import torch
 
 Made = TypeVar("Made")
+
+Searchable = tuple[StepNetwork, FloatArray, FloatArray]
+"""Step network, image terms and start states of the images that are shown, as a search takes them."""
 
 GALLERY = 60
 """Test images shown, drawn at random."""
@@ -68,14 +71,14 @@ def inspect(
     # A tree of a few labels has something to show and can still be read.
     lengths = (label_sets.sequences[rows] >= 0).sum(axis=1)
     chosen = np.argsort(np.abs(lengths - READABLE), kind="stable")
-    terms_of = partial(image_terms, model, shown)
+    terms_of = partial(searchable, model, shown)
     first = {place: rows[place] for place in chosen[:TREES].tolist()}
-    trees = _or_note("search trees", lambda: _trees(model, terms_of(), first, options, label_sets), notes) or ()
-    space = _or_note("label space", lambda: _label_space(model, terms_of()), notes)
+    trees = _or_note("search trees", lambda: _trees(terms_of(), first, options, label_sets), notes) or ()
+    space = _or_note("label space", lambda: _label_space(terms_of()), notes)
 
     def attended() -> dict[int, FloatArray]:
         shown_rows = {place: rows[place] for place in chosen[:ATTENDED].tolist()}
-        return _attention_maps(split, model, backbone, terms_of()[1], chosen=shown_rows, label_sets=label_sets)
+        return _attention_maps(split, model, backbone, terms_of(), chosen=shown_rows, label_sets=label_sets)
 
     return Exhibits(pictures, trees, space, _or_note("attention", attended, notes) or {}, tuple(notes))
 
@@ -90,15 +93,13 @@ def _or_note(what: str, make: Callable[[], Made], notes: list[str]) -> Made | No
 
 
 def _trees(
-    model: Any,
-    terms: tuple[FloatArray, FloatArray],
+    terms: Searchable,
     chosen: Mapping[int, int],
     options: SearchOptions,
     label_sets: LabelSets,
 ) -> tuple[dict[str, Any], ...]:
     """Return the search of each of ``chosen``, a shown image's place and its row of the test part, step by step."""
-    network = TorchStepNetwork(model)
-    image_term, starts = terms
+    network, image_term, starts = terms
     trees = []
     for place, row in chosen.items():
         prefixes = Prefixes(network, starts[place if network.sees_image else 0])
@@ -107,9 +108,8 @@ def _trees(
     return tuple(trees)
 
 
-def _label_space(model: Any, terms: tuple[FloatArray, FloatArray]) -> LabelSpace:
-    network = TorchStepNetwork(model)
-    image_term, starts = terms
+def _label_space(terms: Searchable) -> LabelSpace:
+    network, image_term, starts = terms
     return LabelSpace(labels=network.output[:-1], images=image_term, start=Prefixes(network, starts[0]).term(()))
 
 
@@ -117,20 +117,21 @@ def _attention_maps(
     split: Split,
     model: Any,
     backbone: Backbone,
-    starts: FloatArray,
+    terms: Searchable,
     *,
     chosen: Mapping[int, int],
     label_sets: LabelSets,
 ) -> dict[int, FloatArray]:
     """Return the attention of each of ``chosen``, a shown image's place and its row of the test part."""
-    network = TorchStepNetwork(model)
+    network, _, starts = terms
     maps = {}
     for place, row in chosen.items():
         prefixes = Prefixes(network, starts[place if network.sees_image else 0])
         label = int(label_sets.sequences[row, 0]) if label_sets.sequences.shape[1] else -1
         seen = [(), (label,)] if label >= 0 else [()]
         pixels = preprocess(split.images.read(row), backbone.preprocessing)
-        maps[row] = attention(backbone, model, network, pixels, np.stack([prefixes.term(prefix) for prefix in seen]))
+        known = np.stack([prefixes.term(prefix) for prefix in seen])
+        maps[row] = attention(backbone, model, network, pixels, known, prefixes=seen)
     return maps
 
 
@@ -165,7 +166,7 @@ class _Recorded:
         return self.asked[prefix]
 
 
-def _answer(label_sets: LabelSets, row: int, network: TorchStepNetwork) -> tuple[int, ...]:
+def _answer(label_sets: LabelSets, row: int, network: StepNetwork) -> tuple[int, ...]:
     """Return the path that was the answer for the image in ``row``, END last where it was emitted."""
     sequence = label_sets.sequences[row]
     ending = (len(network.output) - 1,) if label_sets.complete[row] else ()
@@ -211,14 +212,20 @@ def search_tree(conditional: NextLabel, answer: tuple[int, ...]) -> dict[str, An
 
 
 def attention(
-    backbone: Backbone, model: Any, network: TorchStepNetwork, pixels: FloatArray, terms: FloatArray
+    backbone: Backbone,
+    model: Any,
+    network: StepNetwork,
+    pixels: FloatArray,
+    terms: FloatArray,
+    *,
+    prefixes: Sequence[tuple[int, ...]] = (),
 ) -> FloatArray:
     """Return what the label nodes see after each prefix: (2, prefixes, ``MAP_SIDE``, ``MAP_SIDE``) in [0, 1].
 
     The first of the two is the label scores, weighted by their probabilities, projected back through the frozen
     network to the pixels (absolute gradient); the second is Grad-CAM on its last feature map. ``pixels`` is
     (3, size, size), ``terms`` (prefixes, D). The image's features are the same at each step: only the weights
-    of the projection change.
+    of the projection change. Where every step sees the image, the terms of ``prefixes`` are projected back as well.
     """
     import torch
 
@@ -236,8 +243,12 @@ def attention(
     try:
         image = torch.from_numpy(pixels[None].copy()).requires_grad_(True)
         with torch.enable_grad():
-            seen = model.image_term(module(image))
-            steps = [(activate(torch.from_numpy(term) + seen) @ output.T + bias)[:, :-1] for term in terms]
+            features = module(image)
+            seen = model.image_term(features)
+            through = [torch.from_numpy(term) for term in terms]
+            if sees_every_step(model):
+                through = [_term(model, features, prefix, end=len(output) - 1) for prefix in prefixes]
+            steps = [(activate(term + seen) @ output.T + bias)[:, :-1] for term in through]
             maps: list[list[FloatArray]] = [[], []]
             for scores in steps:
                 weighted = (scores.softmax(dim=1).detach() * scores).sum()
@@ -253,6 +264,17 @@ def attention(
         for hook in hooks:
             hook.remove()
     return np.array(maps, dtype=np.float32)
+
+
+def _term(model: Any, features: torch.Tensor, prefix: tuple[int, ...], end: int) -> torch.Tensor:
+    """Return the term of ``prefix`` for one image, (1, D), of a model whose every step sees the image's features."""
+    import torch
+
+    annotations, state = model.annotations(features), model.start_states(features)
+    for label in (end + 1, *prefix):
+        term, state = model.step(torch.tensor([label]), state, annotations)
+    found: torch.Tensor = term
+    return found
 
 
 def _as_map(values: torch.Tensor) -> FloatArray:

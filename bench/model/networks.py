@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bench.contracts import StepNetwork
+from bench.decode.annotated import SeeingImages, numbered
 from bench.errors import PluginError
 from bench.records import Activation, BoolArray, Features, FloatArray
 
@@ -30,11 +33,16 @@ def device_of(model: Any) -> torch.device:
 
 
 def by_chunks(
-    model: Any, function: Callable[[torch.Tensor], torch.Tensor], values: FloatArray, rows: int = IMAGE_ROWS
+    model: Any,
+    function: Callable[..., torch.Tensor],
+    values: FloatArray,
+    rows: int = IMAGE_ROWS,
+    beside: BoolArray | None = None,
 ) -> FloatArray:
     """Return ``function`` of ``values``, (n, dimensions) or maps, ``rows`` at a time, in eval mode, without gradients.
 
-    The last chunk is padded with zeros, so an image's result does not depend on how many others follow it.
+    ``beside`` (n, labels) bool is a second argument, where there is one. The last chunk is padded with zeros, so an
+    image's result does not depend on how many others follow it.
     """
     import torch
 
@@ -46,25 +54,33 @@ def by_chunks(
             chunk = values[start : start + rows]
             padded = np.zeros((rows, *values.shape[1:]), dtype=np.float32)
             padded[: len(chunk)] = chunk
-            result = function(torch.from_numpy(padded).to(device))
+            inputs = [torch.from_numpy(padded).to(device)]
+            if beside is not None:
+                mask = np.zeros((rows, *beside.shape[1:]), dtype=np.bool_)
+                mask[: len(chunk)] = beside[start : start + rows]
+                inputs.append(torch.from_numpy(mask).to(device))
+            result = function(*inputs)
             if not isinstance(result, torch.Tensor) or not result.is_floating_point() or result.ndim < 2:
                 raise PluginError(f"{_described(result)} for each batch, must be a tensor of rows of floats")
             results.append(result[: len(chunk)].to("cpu", torch.float32).numpy())
     return np.concatenate(results)
 
 
-def scores_and_sets(model: Any, values: FloatArray) -> tuple[FloatArray, BoolArray | None]:
+def scores_and_sets(
+    model: Any, values: FloatArray, known: BoolArray | None = None
+) -> tuple[FloatArray, BoolArray | None]:
     """Return a model's scores (n, labels) and, of a model of kind ``sets``, its label sets (n, labels) bool.
 
+    ``known`` (n, labels) is what a model of known tags is told of the images.
     Raises ``PluginError`` for label sets that are no bool tensor of the scores' shape.
     """
     import torch
 
     if not has_own_sets(model):
-        return by_chunks(model, model, values), None
+        return by_chunks(model, model, values, beside=known), None
 
-    def both(features: torch.Tensor) -> torch.Tensor:
-        scores: torch.Tensor = model(features)
+    def both(features: torch.Tensor, *told: torch.Tensor) -> torch.Tensor:
+        scores: torch.Tensor = model(features, *told)
         if not isinstance(scores, torch.Tensor) or scores.ndim != 2:
             return scores  # refused by ``by_chunks`` or, by its shape, where the scores are looked at
         sets = model.label_sets(features, scores)
@@ -73,9 +89,15 @@ def scores_and_sets(model: Any, values: FloatArray) -> tuple[FloatArray, BoolArr
             raise PluginError(f"label_sets gives {found}, must be a bool tensor of the scores' shape")
         return torch.cat([scores, sets.to(scores.dtype)], dim=1)
 
-    joined = by_chunks(model, both, values)
+    joined = by_chunks(model, both, values, beside=known)
     labels = joined.shape[1] // 2
     return np.ascontiguousarray(joined[:, :labels]), joined[:, labels:] > 0
+
+
+def takes_known(model: Any) -> bool:
+    """Return whether ``model`` asks for labels of an image that are known beforehand."""
+    method = model.model.scores if hasattr(model, "model") and hasattr(model.model, "load_state") else model.forward
+    return "known" in inspect.signature(method).parameters
 
 
 def has_own_sets(model: Any) -> bool:
@@ -96,8 +118,25 @@ def image_terms(model: Any, features: Features) -> tuple[FloatArray, FloatArray]
     return terms, by_chunks(model, model.start_states, features.values[:1], 1)
 
 
+def sees_every_step(model: Any) -> bool:
+    """Return whether a sequence model's recurrence sees the image at every step."""
+    return hasattr(model, "annotations")
+
+
+def searchable(model: Any, features: Features) -> tuple[StepNetwork, FloatArray, FloatArray]:
+    """Return a sequence model's step network, image terms and start states as the searches take them together."""
+    terms, starts = image_terms(model, features)
+    network = TorchStepNetwork(model)
+    if not sees_every_step(model):
+        return network, terms, starts
+    return SeeingImages(network, by_chunks(model, model.annotations, features.values)), terms, numbered(starts)
+
+
 class TorchStepNetwork:
-    """A ``bench.contracts.StepNetwork`` computed by torch, on the device where the model lies."""
+    """A ``bench.contracts.StepNetwork`` computed by torch, on the device where the model lies.
+
+    Where every step sees the image it is a ``bench.decode.annotated.AnnotatedNetwork`` instead.
+    """
 
     activation: Activation
 
@@ -117,6 +156,13 @@ class TorchStepNetwork:
 
     def step(self, labels: Any, states: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return prefix terms (b, D) and states (b, S) after ``labels`` (b,) int64 from ``states`` (b, S)."""
+        return self._steps(labels, states)
+
+    def step_seeing(self, labels: Any, states: FloatArray, annotations: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return the same of a model whose every step sees the image; ``annotations`` (b, ...) of each prefix's."""
+        return self._steps(labels, states, annotations)
+
+    def _steps(self, labels: Any, *rows: FloatArray) -> tuple[FloatArray, FloatArray]:
         import torch
 
         terms: list[FloatArray] = []
@@ -126,13 +172,13 @@ class TorchStepNetwork:
                 count = min(STEP_ROWS, len(labels) - start)
                 padded_labels = np.zeros(STEP_ROWS, dtype=np.int64)
                 padded_labels[:count] = labels[start : start + count]
-                padded_states = np.zeros((STEP_ROWS, states.shape[1]), dtype=np.float32)
-                padded_states[:count] = states[start : start + count]
-                term, state = self._model.step(
-                    torch.from_numpy(padded_labels).to(self._device), torch.from_numpy(padded_states).to(self._device)
-                )
+                padded = [np.zeros((STEP_ROWS, *array.shape[1:]), dtype=np.float32) for array in rows]
+                for whole, array in zip(padded, rows, strict=True):
+                    whole[:count] = array[start : start + count]
+                inputs = [torch.from_numpy(array).to(self._device) for array in (padded_labels, *padded)]
+                term, state = self._model.step(*inputs)
                 terms.append(term[:count].float().cpu().numpy())
                 following.append(state[:count].float().cpu().numpy())
         if not terms:
-            return np.zeros((0, self.output.shape[1]), dtype=np.float32), np.zeros_like(states)
+            return np.zeros((0, self.output.shape[1]), dtype=np.float32), np.zeros_like(rows[0])
         return np.concatenate(terms), np.concatenate(following)

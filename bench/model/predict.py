@@ -6,61 +6,80 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from bench.contracts import Validation
-from bench.decode.decoder import decode
-from bench.evaluation import metric_table, protocols
+from bench.contracts import Protocol, Validation
+from bench.decode.decoder import decode, joined
+from bench.evaluation import known_tags, metric_table, protocols
 from bench.evaluation.evaluation import Evaluation
 from bench.evaluation.metrics import Counts
-from bench.evaluation.protocols import Protocol
 from bench.model import networks
-from bench.records import Features, Prediction, Scores, SearchOptions, Split
+from bench.records import BoolArray, Features, Prediction, Scores, SearchOptions, Split
 
 
-def predict(model: Any, features: Features, protocol: Protocol, search: SearchOptions | None) -> Prediction:
+def predict(
+    model: Any,
+    features: Features,
+    protocol: Protocol,
+    search: SearchOptions | None,
+    known: BoolArray | None = None,
+) -> Prediction:
     """Return what ``model`` says of the images.
 
-    ``search`` is how a sequence model searches, ``None`` for any other. Raises ``ModelError`` where its scores are
+    ``search`` is how a sequence model searches, ``None`` for any other. ``known`` (images, labels) is what a model of
+    known tags is told, and stands in no label set. Raises ``ModelError`` where its scores are
     not finite.
     """
     if search is None:
-        values, own = networks.scores_and_sets(model, features.values)
+        values, own = networks.scores_and_sets(model, features.values, known)
         scores = Scores(features.ids, values, model.score_kind)
-        return Prediction(scores, protocols.label_sets(protocol, scores) if own is None else own)
-    terms, start_states = networks.image_terms(model, features)
-    decoded = decode(networks.TorchStepNetwork(model), terms, start_states, features.ids, search)
+        predicted = protocols.packed_from_scores(protocol, scores, known)[:] if own is None else own
+        return Prediction(scores, known_tags.without(predicted, known))
+    # What every step sees of an image may be a whole map: few images at once are in memory.
+    size = networks.IMAGE_ROWS if networks.sees_every_step(model) else max(len(features.ids), 1)
+    parts = []
+    for start in range(0, len(features.ids), size):
+        some = Features(features.ids[start : start + size], features.values[start : start + size], features.key)
+        network, terms, start_states = networks.searchable(model, some)
+        parts.append(decode(network, terms, start_states, some.ids, search))
+    decoded = joined(parts)
     predicted = protocols.label_sets(protocol, decoded.class_scores, decoded.label_sets)
     return Prediction(decoded.class_scores, predicted, decoded.label_sets, decoded.statistics)
 
 
-def validation_part(
-    split: Split, features: Features, protocol: Protocol, search: SearchOptions | None, select_by: str = "O-F1"
-) -> Validation:
-    """Return what a model may know of the validation part, ``split``, whose images have ``features``."""
-    score = validator(split, features, protocol, search, select_by)
-    ignore = None if protocols.left_out(protocol, split.ignore) is None else split.ignore
-    return Validation(features.values, split.truth, ignore, score)
-
-
-def validator(
+def validation_part(  # noqa: PLR0917 - in the order of ``validator``
     split: Split,
     features: Features,
     protocol: Protocol,
     search: SearchOptions | None,
     select_by: str = "O-F1",
+    known: BoolArray | None = None,
+) -> Validation:
+    """Return what a model may know of the validation part, ``split``, whose images have ``features``."""
+    score = validator(split, features, protocol, search, select_by, known)
+    ignore = None if protocols.left_out(protocol, split.ignore) is None else split.ignore
+    return Validation(features.values, split.truth, ignore, score, known)
+
+
+def validator(  # noqa: PLR0917 - as ``predict``, then what is chosen by
+    split: Split,
+    features: Features,
+    protocol: Protocol,
+    search: SearchOptions | None,
+    select_by: str = "O-F1",
+    known: BoolArray | None = None,
 ) -> Callable[[Any], float]:
     """Return the score that training maximises: a metric of the validation part, decoded as the test part will be.
 
     ``select_by`` is the metric's name, one of ``SELECTING``. Pairs that the protocol leaves out of the reported metric
     are left out here. An undefined value is 0.
     """
-    ignore = protocols.left_out(protocol, split.ignore)
+    truth, ignore = protocols.counted(protocol, split.truth, split.ignore, known)
 
     def validate(model: Any) -> float:
-        prediction = predict(model, features, protocol, search)
+        prediction = predict(model, features, protocol, search, known)
         evaluation = Evaluation(
             protocol,
             split.labels,
-            split.truth,
+            truth,
             ignore,
             prediction.predicted,
             prediction.scores,

@@ -9,6 +9,7 @@ from typing import Any, get_args
 
 import numpy as np
 
+from bench.contracts import Protocol
 from bench.errors import DataError, unknown
 from bench.evaluation import protocols
 from bench.evaluation.measure import measure as measured
@@ -68,7 +69,7 @@ def measure(
     return found
 
 
-def _predicted(given: Any, scores: Scores, protocol: protocols.Protocol) -> BoolArray | None:
+def _predicted(given: Any, scores: Scores, protocol: Protocol) -> BoolArray | None:
     if given is None:
         return None
     if not isinstance(given, LabelSets):

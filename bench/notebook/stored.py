@@ -227,13 +227,14 @@ def runs(
 ) -> Runs:
     """Return the runs stored under ``folder``: all, or those of a data set, of models in this order, of a protocol.
 
-    Failed and damaged runs are among them, with their ``state`` and ``reason``; where damage hides the protocol, a run
-    counts as of any. Raises ``StoreError`` where there is no such folder.
+    ``folder`` may be a run's own. Failed and damaged runs are among them, with their ``state`` and ``reason``; where
+    damage hides the protocol, a run counts as of any. Raises ``StoreError`` where there is no such folder.
     """
     root, order = Path(folder), as_names("models", models)
     if not root.is_dir():
         raise StoreError(f"no folder {root}. Try: bench.run('bce', 'digit-scenes', out={str(root)!r})")
-    found = [StoredRun(one) for one in stored_runs.find(root, dataset, order)]
+    is_run = (root / "config.json").is_file()
+    found = [StoredRun(one) for one in ([RunFolder(root)] if is_run else stored_runs.find(root, dataset, order))]
     kept = [
         run
         for run in found

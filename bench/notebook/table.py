@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from html import escape
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from bench.errors import UsageError
 from bench.show import rendering
@@ -79,10 +79,11 @@ class RunTable:
         numbers = [f"{name}{end}" for name in self.columns for end in ("", " spread")]
         return pandas.DataFrame.from_records(records).astype(dict.fromkeys(numbers, "float64")).set_index("model")
 
-    def render(self, style: Literal["markdown", "latex", "csv", "json"]) -> str:
-        """Return the table as ``bench table --format`` prints it."""
-        if style not in {"markdown", "latex", "csv", "json"}:
-            raise UsageError(f"style: found {style!r}, allowed: markdown, latex, csv, json")
+    def render(self, style: str) -> str:
+        """Return the table as ``bench table --format`` prints it: markdown, latex, csv, json or a plugin's."""
+        if style == "terminal" or not isinstance(style, str):
+            raise UsageError(f"style: found {style!r}, allowed: markdown, latex, csv, json, or a plugin's format")
+        rendering.check_format(style)
         return rendering.render([self._table], style)
 
     def __str__(self) -> str:

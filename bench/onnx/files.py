@@ -45,6 +45,9 @@ def write_onnx(  # noqa: PLR0917 - in the order of torch.onnx.export
             verbose=False,
         )
         proto = program.model_proto
+        if fixed := [entry.name for entry in proto.graph.input if entry.type.tensor_type.shape.dim[0].dim_value]:
+            # The exporter takes a Python int for a constant, and says nothing.
+            raise ValueError(f"a fixed number of {fixed[0]}. Try: x.shape[0] in place of len(x) in the model")
         onnx.helper.set_model_props(proto, dict(metadata or {}))
         onnx.checker.check_model(proto)
         onnx.save(proto, temporary)

@@ -11,7 +11,7 @@ from bench import assembly as assembling
 from bench.assembly import Assembly, Rebuilt
 from bench.decode.search import Conditional, Prefixes
 from bench.evaluation.measure import measure
-from bench.model.networks import TorchStepNetwork, image_terms
+from bench.model.networks import searchable
 from bench.recompute.compare import MEASURES, relative_difference
 from bench.records import Features, LabelSets, Prediction
 from bench.store.run_folder import RunFolder
@@ -57,12 +57,12 @@ def _log_probabilities(
 ) -> NDArray[np.float64]:
     """Return what the model says of the stored sequences of ``rows``, (rows,)."""
     assert rebuilt.assembly.search is not None, "only a model that searches has label sequences"
-    terms, starts = image_terms(rebuilt.model, test)
-    network = TorchStepNetwork(rebuilt.model)
+    some = Features(tuple(test.ids[row] for row in rows), np.ascontiguousarray(test.values[rows]), test.key)
+    network, terms, starts = searchable(rebuilt.model, some)
     found = []
-    for row in rows.tolist():
-        prefixes = Prefixes(network, starts[row if network.sees_image else 0])
-        conditional = Conditional(prefixes, terms[row], rebuilt.assembly.search)
+    for place, row in enumerate(rows.tolist()):
+        prefixes = Prefixes(network, starts[place if network.sees_image else 0])
+        conditional = Conditional(prefixes, terms[place], rebuilt.assembly.search)
         labels = tuple(stored.sequences[row][stored.sequences[row] >= 0].tolist())
         path = (*labels, conditional.end) if stored.complete[row] else labels
         found.append(sum(float(conditional(path[:step])[label]) for step, label in enumerate(path)))
@@ -80,6 +80,7 @@ def of_measures(folder: RunFolder, assembly: Assembly, prediction: Prediction) -
         prediction.predicted,
         prediction.scores,
         sequences=prediction.label_sets,
+        known=assembly.known,
     ).values
     return [
         f"{name} is stored as {claimed:.4f}, its weights give {again.get(name, math.nan):.4f}"

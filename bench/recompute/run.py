@@ -70,7 +70,7 @@ def _predict_again(folder: RunFolder, assembly: Assembly, device: str) -> tuple[
     rebuilt = revive(folder, assembly)
     extracted = features.of_parts(parts, rebuilt.backbone, request.cache / "features", device=device)
     rebuilt.model.to(device)
-    prediction = predict(rebuilt.model, extracted.test, assembly.protocol, assembly.search)
+    prediction = predict(rebuilt.model, extracted.test, assembly.protocol, assembly.search, assembly.known)
     difference, faults = predictions.of_scores(folder, prediction, tolerance)
     if assembly.plan.model.spec.kind == "sets":
         faults += predictions.of_own_sets(folder, prediction, tolerance)
@@ -80,7 +80,12 @@ def _predict_again(folder: RunFolder, assembly: Assembly, device: str) -> tuple[
     claimed = folder.read_training()["score"]
     if claimed is not None:
         validate = validator(
-            parts.validation, extracted.validation, assembly.protocol, assembly.search, assembly.select_by
+            parts.validation,
+            extracted.validation,
+            assembly.protocol,
+            assembly.search,
+            assembly.select_by,
+            assembly.known_of(parts.validation),
         )
         score = validate(rebuilt.model)
         if not abs(score - claimed) <= MEASURES:

@@ -31,7 +31,12 @@ def faults(folder: RunFolder, assembly: Assembly, device: str) -> list[str]:
     extracted = features.of_parts(parts, backbone, request.cache / "features", device=device)
     model = assembly.build_model(backbone)
     held_out = validation_part(
-        parts.validation, extracted.validation, assembly.protocol, assembly.search, assembly.select_by
+        parts.validation,
+        extracted.validation,
+        assembly.protocol,
+        assembly.search,
+        assembly.select_by,
+        assembly.known_of(parts.validation),
     )
     with calling(plan.model.origin, "train", name, seed=request.seed):
         record = train.fit(

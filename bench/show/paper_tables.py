@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from bench.show.csv_text import csv_text
 from bench.show.published import PublishedRow, PublishedTable, source
 from bench.show.rendering import Grid, Text, latex, markdown, shown
-from bench.show.tables import Cell, Column, Row, rows_of
+from bench.show.tables import Cell, Column, Row, known, rows_of
 from bench.store.sealed import to_json
 from bench.store.stored import RunSummary
 
@@ -96,7 +96,9 @@ def _standing(published: PublishedTable, ours: Row, run: RunSummary) -> tuple[st
     """Return the status of a measured row, and what keeps it from counting as a reproduction, if anything does."""
     if not ours.cells:
         return f"failed: {ours.failures[0]}", "failed"
-    if published.test_images and run.images not in published.test_images:
+    if known(run):
+        obstacle = f"with {known(run)}"
+    elif published.test_images and run.images not in published.test_images:
         expected = " or ".join(f"{count:,}" for count in published.test_images)
         obstacle = f"on {run.images:,} test images, the paper has {expected}"
     elif str(run.config["backbone"]["name"]) != PAPER_BACKBONE:

@@ -6,6 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bench import plugins
+from bench.errors import PluginError, unknown
+from bench.guard import calling
 from bench.show.csv_text import csv_text
 from bench.show.markdown import markdown_table, markdown_text
 from bench.show.tables import TIE, Cell, Column, Row, Table
@@ -34,8 +37,29 @@ class Grid:
     remarks: tuple[str, ...] = ()
 
 
+FORMATS = ("terminal", "markdown", "latex", "csv", "json")
+"""The host's own; plugins add to them."""
+
+
+def check_format(style: str) -> None:
+    """Raise ``UsageError`` for a format that neither the host nor a plugin has."""
+    added = plugins.installed().all(plugins.TABLE_FORMATS)
+    if style not in {*FORMATS, *added}:
+        raise unknown("format of tables", style, [*FORMATS, *added], "Try: --format markdown")
+
+
 def render(tables: Sequence[Table], style: str) -> str:
-    """Return ``tables`` as text: ``style`` is markdown, latex, csv or json."""
+    """Return ``tables`` as text: ``style`` is markdown, latex, csv, json or a plugin's.
+
+    Raises ``PluginError`` where a plugin's fails or gives no text.
+    """
+    if style not in FORMATS:
+        found = plugins.installed().named(plugins.TABLE_FORMATS, style)
+        with calling(found.origin, "table format", style):
+            text = found.spec.render([as_json(table) for table in tables])
+            if not isinstance(text, str):
+                raise PluginError(f"render gave a {type(text).__name__}, must be text")
+        return text
     if style == "json":
         return to_json([as_json(table) for table in tables])
     if style == "csv":

@@ -13,9 +13,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from bench.contracts import Direction, Metric
+from bench.contracts import KNOWN_SHARE, Direction, Metric
 from bench.errors import StoreError, unknown
 from bench.evaluation import metric_table
+from bench.show import plugin_metrics
 from bench.store.stored import RunSummary
 from bench.system.files import canonical_json
 from bench.system.source import UNKNOWN
@@ -46,8 +47,9 @@ class Column:
 
 
 def usual_columns() -> tuple[Column, ...]:
-    """Return the columns of a table where none are asked for: the metrics that have a heading of their own."""
-    return tuple(map(Column.of, metric_table.with_columns()))
+    """Return the columns of a table where none are asked for: the metrics, plugins' too, that have a heading."""
+    added = (found.spec for found in plugin_metrics.added().values())
+    return tuple(map(Column.of, (*metric_table.with_columns(), *(metric for metric in added if metric.column))))
 
 
 TIE = "≈"
@@ -135,6 +137,7 @@ def columns_named(names: Sequence[str], runs: Iterable[RunSummary] = ()) -> tupl
     # A heading wins over a metric of that name: the column MAP@10 is the metric MAP@10_image.
     allowed = {name: Column(name, name) for name in stored}
     allowed |= {name: Column.of(metric) for name, metric in metric_table.by_name().items()}
+    allowed |= {name: Column.of(found.spec) for name, found in plugin_metrics.added().items()}
     allowed |= {column.name: column for column in usual}
     for name in names:
         if name not in allowed:
@@ -152,6 +155,7 @@ def build(runs: Sequence[RunSummary], columns: Sequence[Column] | None = None, m
         raise StoreError("no runs to tabulate. Try: bench run --model cnn-rnn --dataset digit-scenes")
     notes = _check_comparable(runs, mix)
     columns = usual_columns() if columns is None else tuple(columns)
+    runs = plugin_metrics.measured(runs, [column.key for column in columns])
     rows = rows_of(runs, columns)
     return Table(_title(runs), columns, rows, (*notes, *_notes(runs, rows)))
 
@@ -180,9 +184,15 @@ def by_dataset(runs: Iterable[RunSummary]) -> dict[str, list[RunSummary]]:
 
 
 def comparison_key(run: RunSummary) -> str:
-    """Return what two runs must share for their numbers to compare: data set, fingerprints and protocol."""
+    """Return what two runs must share for their numbers to compare: data set, fingerprints, protocol, known tags."""
     dataset = run.config["dataset"]
-    return canonical_json([dataset["name"], dataset.get("fingerprints"), run.config.get("protocol")])
+    return canonical_json([dataset["name"], dataset.get("fingerprints"), run.config.get("protocol"), known(run)])
+
+
+def known(run: RunSummary) -> str:
+    """Return in words what share of the test images' labels the model was told; empty: none."""
+    share = run.config.get("training", {}).get(KNOWN_SHARE.name)
+    return "" if share is None else f"{share:g} of each test image's labels known beforehand"
 
 
 def by_comparison(runs: Iterable[RunSummary]) -> list[list[RunSummary]]:
@@ -217,6 +227,7 @@ def _check_comparable(runs: Sequence[RunSummary], mix: bool) -> tuple[str, ...]:
         ("data sets", _dataset_name),
         ("data set fingerprints", _fingerprints),
         ("protocols", _protocol),
+        ("known tags", lambda run: known(run) or ("none" if "training" in run.config else "")),
     ):
         found = sorted({value(run) for run in runs} - {""})
         if len(found) > 1:
@@ -302,6 +313,7 @@ def _title(runs: Sequence[RunSummary]) -> str:
     variants = sorted({run.about.variant for run in runs} - {""})
     images = sorted({run.images for run in runs if run.measures})
     parts = [", ".join(names), *variants[:1]] + [f"{count:,} test images" for count in images[:1]]
+    parts += sorted({known(run) for run in runs} - {""})
     return f"{'; '.join(parts)} ({', '.join(protocols)})" if protocols else "; ".join(parts)
 
 

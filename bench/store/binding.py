@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
+from bench.contracts import KNOWN_SHARE
 from bench.data.fingerprint import truth_hash
+from bench.evaluation import known_tags
 from bench.store.run_reader import RunReader
 from bench.store.runs import folder_name
 from bench.store.stored import Masks
@@ -32,7 +36,9 @@ def incomplete(folder: RunReader, config: Mapping[str, Any]) -> list[str]:
     """Return which records are lacking, and which a run of this config cannot have."""
     sequence, tuned = config["model"]["kind"] == "sequence", config["backbone"]["finetune"] > 0
     needed = [*REQUIRED, *(["label_sets"] if sequence else []), *(["backbone"] if tuned else [])]
-    foreign = [*([] if sequence else SEQUENCES_ONLY), *([] if tuned else ["backbone"])]
+    told = KNOWN_SHARE.name in config["training"]
+    needed += ["known"] if told else []
+    foreign = [*([] if told else ["known"]), *([] if sequence else SEQUENCES_ONLY), *([] if tuned else ["backbone"])]
     faults = [f"it is done and has no {record}" for record in needed if not folder.lists(record)]
     kind = f"a model of kind '{config['model']['kind']}', finetune={config['backbone']['finetune']}"
     return faults + [f"it has {record}, which {kind} does not make" for record in foreign if folder.lists(record)]
@@ -42,7 +48,12 @@ def unbound(config: Mapping[str, Any], masks: Masks, ids: tuple[str, ...]) -> li
     """Return whether ids, label names, truth and ignore mask are others than those the config is of."""
     ignore = None if masks.ignore is None else masks.ignore.bits
     same = truth_hash(ids, masks.labels, masks.truth.bits, ignore) == config["dataset"]["truth"]
-    return [] if same else ["its ids, label names, truth or ignore mask are not those of its config"]
+    faults = [] if same else ["its ids, label names, truth or ignore mask are not those of its config"]
+    if masks.known is not None:
+        drawn = known_tags.draw(masks.truth[:], float(config["training"][KNOWN_SHARE.name]))
+        if not np.array_equal(masks.known[:], drawn):
+            faults.append("its known tags are not those that every model is told")
+    return faults
 
 
 def another_request(folder: RunReader, config: Mapping[str, Any]) -> list[str]:

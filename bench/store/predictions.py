@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.contracts import Protocol
 from bench.decode.search import FIRST_STEP_WEIGHT
 from bench.evaluation import protocols
 from bench.evaluation.bits import BitMatrix, row_blocks
-from bench.evaluation.protocols import Protocol
 from bench.records import BoolArray, FloatArray, LabelSets, Scores, SearchOptions
 
 SLACK = 1e-3
@@ -28,9 +28,9 @@ UPPER = {"probability": 1.0 + TINY, "log_probability": TINY}
 """Largest score of the kinds that have one."""
 
 
-def of_scores(protocol: Protocol, scores: Scores, predicted: BitMatrix) -> list[str]:
+def of_scores(protocol: Protocol, scores: Scores, predicted: BitMatrix, known: BitMatrix | None = None) -> list[str]:
     """Return what is wrong with a score model's label sets: they are its protocol's reading of the scores."""
-    expected = protocols.packed_from_scores(protocol, scores)
+    expected = protocols.packed_from_scores(protocol, scores, known)
     wrong = int(np.count_nonzero((expected.bits != predicted.bits).any(axis=1)))
     return [f"the label sets of {wrong} images are not {protocol.name} of their scores"] if wrong else []
 

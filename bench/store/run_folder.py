@@ -8,6 +8,7 @@
     environment.json   machine, versions, threads
     ids.json labels.json truth.npz        the test part: ids, label names, truth and ignore as packed bits
     sizes.npz                             shares of the picture's area of the true labels, where they are known
+    known.npz                             true labels that a model of known tags was told, as packed bits
     training.json weights.safetensors     what training gave
     backbone.safetensors                  the fine-tuned backbone; absent where it stayed frozen
     scores.npy scores.json                (images, labels) float32, memory-mappable; their kind, and the SHA-256 of them
@@ -127,6 +128,10 @@ class RunFolder(RunReader):
     def write_backbone(self, content: bytes) -> None:
         """Store a fine-tuned backbone's weights, the content of a safetensors file."""
         self._files.write("backbone.safetensors", content)
+
+    def write_known(self, known: BoolArray) -> None:
+        """Store the true labels of the test images that the model was told, (images, labels) bool."""
+        self._files.write_arrays("known.npz", known=np.packbits(known, axis=1))
 
     def write_scores(self, scores: Scores) -> None:
         """Store the scores of the test part, and which weights they are of: those stored by then."""

@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from bench.contracts import KNOWN_SHARE
 from bench.errors import StoreError
-from bench.evaluation.bits import BitMatrix
+from bench.evaluation import known_tags
+from bench.evaluation.bits import BitMatrix, Mask
 from bench.evaluation.outcome import Outcome
 from bench.records import BoolArray, FloatArray, LabelSets, Measures, RunRequest, Scores
 from bench.store.exhibits import StoredExhibits
@@ -25,6 +27,7 @@ RECORDS: dict[str, tuple[str, ...]] = {
     "environment": ("environment.json",),
     "truth": ("ids.json", "labels.json", "truth.npz"),
     "sizes": ("sizes.npz",),
+    "known": ("known.npz",),
     "training": ("training.json",),
     "weights": ("weights.safetensors",),
     "backbone": ("backbone.safetensors",),
@@ -131,30 +134,36 @@ class RunReader:
         return dict(self._files.read_json("environment.json"))
 
     def read_truth(self) -> Truth:
-        """Return ids, labels, truth and ignore mask of the test part."""
+        """Return ids, labels, truth and ignore mask of the test part as they are measured: known tags are ignored."""
         labels = self._labels()
-        truth, ignore = self._truth(len(labels))
+        truth, ignore = self._measured(len(labels))
         return Truth(self._ids(), labels, truth[:], None if ignore is None else ignore[:])
 
     def read_masks(self) -> Masks:
         """Return truth, ignore mask and predicted label sets, packed: an eighth of what they take as bool arrays."""
         labels = self._labels()
-        return Masks(labels, *self._truth(len(labels)), self._predicted(len(labels)))
+        return Masks(labels, *self._truth(len(labels)), self._predicted(len(labels)), self._known(len(labels)))
 
     def read_outcome(self) -> Outcome:
         """Return all that the run's numbers follow from: masks packed, scores memory-mapped."""
         config, masks = self.config, self.read_masks()
+        truth, ignore = self._measured(len(masks.labels))
+        told = f" known {config['training'][KNOWN_SHARE.name]}" if masks.known is not None else ""
         return Outcome(
             str(self.path),
-            str(config["dataset"].get("fingerprints", {}).get("test", "")),
+            str(config["dataset"].get("fingerprints", {}).get("test", "")) + told,
             str(config["protocol"]),
             masks.labels,
-            masks.truth,
-            masks.ignore,
+            truth,
+            ignore,
             masks.predicted,
             self.read_scores(),
             " ".join(map(self._files.seal, ("truth.npz", "predicted.npz", "scores.npy"))),
         )
+
+    def read_known(self) -> BoolArray:
+        """Return the true labels that the model was told, (images, labels) bool; see ``lists("known")``."""
+        return BitMatrix(self._files.read_arrays("known.npz")["known"], len(self._labels()))[:]
 
     def read_sizes(self) -> FloatArray:
         """Return the objects' shares of the picture's area, (images, labels); see ``has("sizes")``."""
@@ -245,6 +254,16 @@ class RunReader:
         arrays = self._files.read_arrays("truth.npz")
         ignore = BitMatrix(arrays["ignore"], labels) if "ignore" in arrays else None
         return BitMatrix(arrays["truth"], labels), ignore
+
+    def _measured(self, labels: int) -> tuple[Mask, Mask | None]:
+        truth, ignore = self._truth(labels)
+        known = self._known(labels)
+        return (truth, ignore) if known is None else known_tags.left_out(truth, ignore, known)
+
+    def _known(self, labels: int) -> BitMatrix | None:
+        if not self.lists("known"):
+            return None
+        return BitMatrix(self._files.read_arrays("known.npz")["known"], labels)
 
     def _predicted(self, labels: int) -> BitMatrix:
         return BitMatrix(self._files.read_arrays("predicted.npz")["predicted"], labels)

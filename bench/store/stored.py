@@ -23,12 +23,16 @@ class Truth:
 
 @dataclass(frozen=True, slots=True)
 class Masks:
-    """Label names and, packed as they are stored, truth, ignore mask and predicted label sets of the test part."""
+    """Label names and, packed as they are stored, truth, ignore mask and predicted label sets of the test part.
+
+    ``known`` are the true labels that a model of known tags was told.
+    """
 
     labels: tuple[str, ...]
     truth: BitMatrix
     ignore: BitMatrix | None
     predicted: BitMatrix
+    known: BitMatrix | None = None
 
 
 @dataclass(frozen=True, slots=True)

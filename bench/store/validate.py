@@ -90,7 +90,7 @@ def _lies(folder: RunFolder, config: Mapping[str, Any], stored: Measures) -> lis
         "scores.npy": lambda: predictions.of_range(scores),
     }
     if sequences is None and config["model"]["kind"] == "scores":
-        checks["predicted.npz"] = lambda: predictions.of_scores(protocol, scores, predicted)
+        checks["predicted.npz"] = lambda: predictions.of_scores(protocol, scores, predicted, masks.known)
     elif sequences is not None:
         options = predictions.search_options(protocol, config)
         checks["label_sets.npz"] = lambda: predictions.of_sequences(protocol, options, scores, sequences, predicted)
@@ -98,7 +98,16 @@ def _lies(folder: RunFolder, config: Mapping[str, Any], stored: Measures) -> lis
     faults = [fault for name, check in checks.items() for fault in _understood(name, check)]
     if stored.protocol != protocol.name:
         return [*faults, f"measured by {stored.protocol}, its config says {protocol.name}"]
-    again = measure(protocol, masks.labels, masks.truth, masks.ignore, predicted, scores, sequences=sequences)
+    again = measure(
+        protocol,
+        masks.labels,
+        masks.truth,
+        masks.ignore,
+        predicted,
+        scores,
+        sequences=sequences,
+        known=masks.known,
+    )
     return [*faults, *_different(stored, again)]
 
 

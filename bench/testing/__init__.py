@@ -17,7 +17,15 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from bench.testing.checks import Check, CheckFailed, Examination, Outcome
-    from bench.testing.parts import check_backbone, check_dataset, check_model, check_tracker, examinations, examine
+    from bench.testing.parts import (
+        check_backbone,
+        check_dataset,
+        check_metric,
+        check_model,
+        check_tracker,
+        examinations,
+        examine,
+    )
     from bench.testing.pytest_support import parametrize_with_checks
 
 __all__ = [
@@ -27,6 +35,7 @@ __all__ = [
     "Outcome",
     "check_backbone",
     "check_dataset",
+    "check_metric",
     "check_model",
     "check_tracker",
     "examinations",

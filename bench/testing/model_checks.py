@@ -11,7 +11,7 @@ import numpy as np
 from bench.errors import NotRun
 from bench.evaluation.protocols import THRESHOLDS
 from bench.model import checks, train
-from bench.model.networks import IMAGE_ROWS, STEP_ROWS, TorchStepNetwork
+from bench.model.networks import IMAGE_ROWS, STEP_ROWS, TorchStepNetwork, sees_every_step
 from bench.records import Preprocessing, ScoreKind
 from bench.testing.checks import Table, require
 from bench.testing.common import add_common, pickled
@@ -97,7 +97,7 @@ def border_of_a_batch(part: ModelPart) -> None:  # noqa: D103
     model = part.trained()
     values = np.repeat(part.data().values[:1], IMAGE_ROWS + 1, axis=0)
     rows = {name: array for name, array in part.answers(model, values).items() if len(array) == len(values)}
-    if part.search is not None:
+    if part.search is not None and not sees_every_step(model):
         network, start = TorchStepNetwork(model), part.answers(model, values[:1])["start states"]
         states = np.repeat(start, STEP_ROWS + 1, axis=0)
         rows["prefix terms"], rows["states"] = network.step(np.zeros(len(states), dtype=np.int64), states)

@@ -8,14 +8,15 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 from bench import plugins
-from bench.contracts import BackboneSpec, DatasetSpec, ModelSpec, TrackerSpec
+from bench.contracts import BackboneSpec, DatasetSpec, Metric, ModelSpec, TrackerSpec
 from bench.errors import BenchError, PluginError, UsageError, unknown
-from bench.options import resolve
+from bench.options import Option, resolve
 from bench.plugin_files import PluginFile, fault_of
 from bench.plugins import Found, Kind, Origin, Registry
 from bench.testing.backbones import BACKBONE_CHECKS, BackbonePart
 from bench.testing.checks import Examination, Outcome, must_hold
 from bench.testing.datasets import DATASET_CHECKS, DatasetPart
+from bench.testing.metrics import METRIC_CHECKS, MetricPart
 from bench.testing.model_checks import MODEL_CHECKS
 from bench.testing.models import ModelPart
 from bench.testing.sequence_checks import SEQUENCE_CHECKS
@@ -23,6 +24,11 @@ from bench.testing.trackers import TRACKER_CHECKS, TrackerPart
 
 UNINSTALLED = "a plugin under test"
 """The origin of a spec that a test holds and no distribution offers."""
+
+
+CHECKED = (ModelSpec, DatasetSpec, BackboneSpec, TrackerSpec, Metric)
+KINDS = ("models", "data sets", "backbones", "trackers", "metrics")
+"""What there are checks for, and its words."""
 
 
 def examinations(
@@ -36,8 +42,10 @@ def examinations(
     Raises ``UsageError`` for a name that nothing has, ``PluginError`` for a plugin that cannot be loaded.
     """
     given = dict(options or {})
-    found = list(_found(thing))
-    known = {option.name for one, _ in found for option in one.spec.options}
+    found = [(one, variant) for one, variant in _found(thing) if isinstance(one.spec, CHECKED)]
+    if not found:
+        raise UsageError(f"there is no check for what '{thing}' adds, allowed: {', '.join(kind for kind in KINDS)}")
+    known = {option.name for one, _ in found for option in _options(one.spec)}
     for name in given:
         if name not in known:
             raise unknown(f"option of '{thing}'", name, known, "See: bench list --options")
@@ -64,6 +72,11 @@ def check_backbone(spec: BackboneSpec | str, weights: Path | None = None, **opti
     return _checked(spec, options, weights=weights)
 
 
+def check_metric(spec: Metric | str) -> list[Outcome]:
+    """Return the outcomes of all checks of a metric. Raises ``CheckFailed`` as ``check_model`` does."""
+    return _checked(spec, {})
+
+
 def check_tracker(spec: TrackerSpec | str, **options: Any) -> list[Outcome]:
     """Return the outcomes of all checks of a tracker. Raises ``CheckFailed`` as ``check_model`` does."""
     return _checked(spec, options)
@@ -77,7 +90,7 @@ def _checked(thing: Any, options: Mapping[str, Any], **where: Path | None) -> li
 
 def _found(thing: Any) -> Iterable[tuple[Found[Any], str]]:
     """Return each spec that ``thing`` stands for with where it is from, and the variant that was typed."""
-    if isinstance(thing, ModelSpec | DatasetSpec | BackboneSpec | TrackerSpec):
+    if isinstance(thing, CHECKED):
         return [(Found(thing, Origin(UNINSTALLED, "0", thing.name)), "")]
     if isinstance(thing, str | Path) and str(thing).endswith(".py"):
         if fault := fault_of(str(thing)):
@@ -144,8 +157,8 @@ def _examination(
     found: Found[Any], variant: str, given: Mapping[str, Any], root: Path | None, weights: Path | None
 ) -> Examination:
     spec, origin = found.spec, found.origin
-    own = {option.name: given[option.name] for option in spec.options if option.name in given}
-    options = resolve(spec.options, own, f"'{spec.name}'")
+    own = {option.name: given[option.name] for option in _options(spec) if option.name in given}
+    options = resolve(_options(spec), own, f"'{spec.name}'")
     make: dict[type[Any], Callable[[], Examination]] = {
         ModelSpec: lambda: Examination(
             ModelPart(spec, origin, options), SEQUENCE_CHECKS if spec.kind == "sequence" else MODEL_CHECKS
@@ -157,5 +170,11 @@ def _examination(
             BackbonePart(spec, origin, options, variant, weights.absolute() if weights else None), BACKBONE_CHECKS
         ),
         TrackerSpec: lambda: Examination(TrackerPart(spec, origin, options), TRACKER_CHECKS),
+        Metric: lambda: Examination(MetricPart(spec, origin), METRIC_CHECKS),
     }
     return make[type(spec)]()
+
+
+def _options(spec: Any) -> tuple[Option, ...]:
+    """Return the options that ``spec`` declares; a metric has none."""
+    return getattr(spec, "options", ())

@@ -31,6 +31,7 @@ KINDS: Mapping[str, Kind] = {
     "sequence": Kind("model_sequence", "network", "A model that emits label sequences", _MODEL),
     "dataset": Kind("dataset", "pictures", "A data set", "bench run --model bce --dataset $name"),
     "backbone": Kind("backbone", "network", "A backbone", f"{_OTHERS} --backbone $name"),
+    "metric": Kind("metric", "formula", "A metric", "bench table --columns $name"),
     "tracker": Kind("tracker", "files", "A tracker", f"{_OTHERS} --track $name"),
 }
 """What can be begun; ``sequence`` is the other flavour of a model."""

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from bench.evaluation import protocols
+from bench.model.networks import sees_every_step
 from bench.model.predict import predict
 from bench.testing.checks import Table, require
 from bench.testing.model_checks import MODEL_CHECKS
@@ -93,9 +94,10 @@ def _expect(part: ModelPart, model: Any, data: Data, sequence: tuple[int, ...], 
         states, terms = model.start_states(features), model.image_term(features)
         states = states.expand(len(features), -1).contiguous()
         output, bias = model.output_embedding()
+        seen = (model.annotations(features),) if sees_every_step(model) else ()
         previous = labels + 1
         for label in (*sequence, end):
-            prefix, states = model.step(torch.full((len(features),), previous), states)
+            prefix, states = model.step(torch.full((len(features),), previous), states, *seen)
             logits = activation(prefix + terms) @ output.T + (0 if bias is None else bias)
             likely += logits.log_softmax(dim=1)[:, label]
             previous = label

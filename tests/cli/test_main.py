@@ -60,9 +60,9 @@ def test_the_version_is_printed(capsys: Capture) -> None:
         (["--loud"], "No such option: --loud"),
         (
             ["list", "modles"],
-            "no kind of plugin 'modles'; did you mean 'models'? allowed: backbones, datasets, models, trackers",
+            "no kind of plugin 'modles'; did you mean 'models'? allowed: backbones, datasets, metrics, models,",
         ),
-        (["table", "--format", "pdf"], "'pdf' is not one of"),
+        (["table", "--format", "pdf"], "no format of tables 'pdf'; allowed: csv, json, latex, markdown, terminal"),
         (["table", "--runs", "nowhere"], "no runs under nowhere"),
         (["table", "zzz", "--runs", "nowhere"], "no run 'zzz'"),
         (["runs", "--runs", "nowhere"], "no runs under nowhere"),

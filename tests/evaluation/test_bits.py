@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from bench import DataError, Scores
+from bench.contracts import Protocol
 from bench.evaluation import metrics, protocols
 from bench.evaluation.bits import BitMatrix, count, row_blocks
 from bench.evaluation.measure import measure
@@ -108,7 +109,7 @@ def test_a_protocol_measures_packed_masks_as_bool_ones(case, selection):
     truth, predicted, values_, ignore = case
     labels = tuple(map(str, range(truth.shape[1])))
     scores = Scores(tuple(map(str, range(len(truth)))), values_, "probability")
-    protocol = protocols.Protocol(name="t@1", summary="", k=min(2, len(labels)), selection=selection)
+    protocol = Protocol(name="t@1", summary="", k=min(2, len(labels)), selection=selection)
     for chosen in (predicted, None):
         whole = measure(protocol, labels, truth, ignore, chosen, scores)
         with blocks_of(7, 2, 3):

@@ -7,6 +7,7 @@ import pytest
 
 from bench import LabelSets, Scores
 from bench.cli import run_command_line
+from bench.contracts import Protocol
 from bench.errors import DataError, UsageError
 from bench.evaluation import protocols
 from bench.evaluation.measure import measure
@@ -175,7 +176,7 @@ def test_the_documentation_states_every_choice_of_every_protocol():
     header = next(row for row in rows if row[0] == "choice")
     assert [name.strip("`") for name in header[1:]] == list(protocols.REGISTERED)
     documented = {row[0]: row[1:] for row in rows if len(row) == len(header)}
-    for field in dataclasses.fields(protocols.Protocol):
+    for field in dataclasses.fields(Protocol):
         if field.name not in {"name", "summary"}:
             assert documented[field.name] == [str(getattr(p, field.name)) for p in protocols.REGISTERED.values()]
 
@@ -187,6 +188,6 @@ def test_the_command_shows_every_choice_of_every_protocol(capsys):
     assert listed[0]["ap"] == "11_point"
     assert run_command_line(["protocols", "voc2007@1", "top4@1"]) == 0
     shown = capsys.readouterr().out
-    assert all(field.name in shown for field in dataclasses.fields(protocols.Protocol) if field.name != "name")
+    assert all(field.name in shown for field in dataclasses.fields(Protocol) if field.name != "name")
     assert run_command_line(["protocols", "voc2007@2"]) == 2
     assert "did you mean 'voc2007@1'" in capsys.readouterr().err

@@ -25,7 +25,7 @@ def test_a_row_gives_ours_the_fastest_peer_the_limit_and_the_ratios(tool, tmp_pa
     (tmp_path / "stored.json").write_text(json.dumps({"benchmarks": stored}))
     peers = {"slow": "test_x.py::test_peer[a", "quick": "test_x.py::test_peer[b", "absent": "test_x.py::test_none"}
     line = tool.Line("work", "test_x.py::test_ours", peers, tool.Work(flops=4e6, bytes=1e6))
-    medians = tool.medians_of(tmp_path / "stored.json")
+    medians = tool.medians_of([tmp_path / "stored.json"] * 3)
     assert tool.cells(line, medians, (1e9, 1e9)) == ["work", "10", "quick: 40", "4", "4", "2.5"]
     assert tool.cells(line, {}, (1e9, 1e9)) == ["work", "not run", "", "", "", ""]
     last = tool.table(medians, (1e9, 1e9), [line]).splitlines()[-1]

@@ -44,6 +44,7 @@ def test_every_record_is_read_as_it_was_written(tmp_path: Path) -> None:
     folder.write_backbone(b"tuned")
     folder.write_scores(scores)
     folder.write_predicted(truth)
+    folder.write_known(np.zeros_like(truth))
     folder.write_label_sets(label_sets)
     tree = {"row": 1, "edges": [[[], 0, 0.75, 0.75, True]], "answer": [0], "end": 11, "beam_width": 2}
     space = LabelSpace(generator.random((11, 4)), generator.random((2, 4)), np.zeros(4))
@@ -69,6 +70,7 @@ def test_every_record_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert folder.read_scores().ids == ids
     np.testing.assert_array_equal(folder.read_scores().values, scores.values)
     np.testing.assert_array_equal(folder.read_predicted(), truth)
+    assert not folder.read_known().any()
     for field in ("sequences", "log_probabilities", "complete"):
         np.testing.assert_array_equal(getattr(folder.read_label_sets(), field), getattr(label_sets, field))
     assert folder.exhibits.gallery() == {1: b"second", 0: b"first"}
@@ -134,6 +136,8 @@ def test_a_file_without_its_line_in_the_manifest_does_not_count(tmp_path: Path) 
 @pytest.mark.parametrize("record", [record for record in RECORDS if record not in {"status", "config"}])
 def test_a_damaged_file_is_named_with_what_to_do(stored_run: Make, record: str) -> None:
     folder = stored_run()
+    if record == "known":
+        folder.write_known(folder.read_predicted())
     file = folder.path / RECORDS[record][-1]
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1

@@ -1,15 +1,27 @@
 """Each check of data sets, backbones and trackers passes on sound ones, and fails alone on the one that breaks it."""
 
+import types
+
 import bad_parts
 import pytest
-from bad_parts import BAD_BACKBONES, BAD_DATASETS, BAD_TRACKERS, dataset
+from bad_parts import BAD_BACKBONES, BAD_DATASETS, BAD_METRICS, BAD_TRACKERS, dataset
 from example_roots import ROOTS
 
 import bench
 from bench import plugins
-from bench.testing import check_backbone, check_dataset, check_tracker, examinations, examine, parametrize_with_checks
+from bench.evaluation import metric_table
+from bench.testing import (
+    check_backbone,
+    check_dataset,
+    check_metric,
+    check_tracker,
+    examinations,
+    examine,
+    parametrize_with_checks,
+)
 from bench.testing.backbones import BACKBONE_CHECKS
 from bench.testing.datasets import DATASET_CHECKS
+from bench.testing.metrics import METRIC_CHECKS
 from bench.testing.trackers import TRACKER_CHECKS
 
 
@@ -21,10 +33,15 @@ def tracker(open_tracker):
     return bench.TrackerSpec("files", "made up", open_tracker)
 
 
+def metric(function):
+    return bench.Metric("own", function, "Made up")
+
+
 BAD = [
     *((dataset(build), name, words) for name, (build, words) in BAD_DATASETS.items()),
     *((backbone(build), name, words) for name, (build, words) in BAD_BACKBONES.items()),
     *((tracker(opened), name, words) for name, (opened, words) in BAD_TRACKERS.items()),
+    *((metric(function), name, words) for name, (function, words) in BAD_METRICS.items()),
 ]
 
 
@@ -37,7 +54,12 @@ def test_a_part_that_breaks_one_rule_fails_that_check_alone(spec, name, words):
 
 @pytest.mark.parametrize(
     ("table", "bad"),
-    [(DATASET_CHECKS, BAD_DATASETS), (BACKBONE_CHECKS, BAD_BACKBONES), (TRACKER_CHECKS, BAD_TRACKERS)],
+    [
+        (DATASET_CHECKS, BAD_DATASETS),
+        (BACKBONE_CHECKS, BAD_BACKBONES),
+        (TRACKER_CHECKS, BAD_TRACKERS),
+        (METRIC_CHECKS, BAD_METRICS),
+    ],
 )
 def test_every_check_that_judges_has_a_part_that_fails_it(table, bad):
     assert {check.name for check in table} - {"cost"} == set(bad)
@@ -48,6 +70,7 @@ def test_sound_parts_pass_every_check():
         *check_dataset(dataset(bad_parts.toy)),
         *check_backbone(backbone(lambda: bad_parts.backbone(bad_parts.Net()))),
         *check_tracker(tracker(bad_parts.Files)),
+        *check_metric(metric(bad_parts.hit_rate)),
     ]
     assert {outcome.state for outcome in outcomes} == {"passed"}
 
@@ -77,6 +100,19 @@ def test_every_first_party_data_set_is_checked():
     known = set(plugins.load(without=frozenset()).all(plugins.DATASETS))
     elsewhere = {"digit-scenes", "huggingface"}  # above; and test_huggingface.py, where its library is installed
     assert known == set(ROOTS) | elsewhere
+
+
+@pytest.mark.parametrize("name", sorted(metric_table.by_name()))
+def test_the_hosts_own_metrics_keep_the_contract(name):
+    check_metric(metric_table.by_name()[name])
+
+
+def test_what_there_are_no_checks_for_says_so():
+    plugin = types.SimpleNamespace(
+        bench_protocols=bench.hookimpl(lambda: [bench.Protocol(name="pairs@1", summary="two labels", k=2)])
+    )
+    with pytest.raises(bench.UsageError, match=r"there is no check for what .* adds, allowed: models, data sets"):
+        examinations(plugin)
 
 
 def test_a_family_is_not_run_and_says_what_to_type():

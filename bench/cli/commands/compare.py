@@ -78,10 +78,12 @@ def compare(  # noqa: PLR0917 - the parser passes options by name
     A run that fails is a row with its reason; the others go on, and the exit code is then 1.
     """
     options = locals()  # what the parser has read, by the names of a request's fields
+    from bench.show.rendering import check_format
     from bench.show.tracking import comparison
     from bench.sweep import plan_runs, sweep
 
     own_sets, tracker_sets = split_sets(sets or ())
+    check_format(style)
     places = destinations(track, tracker_sets, track_out)
     request = run_request(options, own_sets, model="")
     requests = plan_runs(request, comma_separated(models), seeds)

@@ -9,6 +9,7 @@ import typer
 
 from bench.cli.choose import run_summaries
 from bench.cli.options import STORE, OneDataset, RunsFolder, TableFormat, comma_separated
+from bench.errors import UsageError
 from bench.show.console import put_raw
 from bench.show.result_tables import print_grids, print_tables
 
@@ -56,8 +57,12 @@ def table(  # noqa: PLR0917 - the parser passes options by name
     differences, and what could not be run.
     """
     from bench.show import tables
+    from bench.show.rendering import FORMATS, check_format
 
+    check_format(style)
     if runs and set(runs) <= PAPER_TABLES:
+        if style not in FORMATS:
+            raise UsageError(f"--format {style}: not for the paper's tables, allowed: {', '.join(FORMATS)}")
         _print_paper_tables(runs, store, style)
         return
     summaries = run_summaries(runs, store, dataset, comma_separated(models), protocol)

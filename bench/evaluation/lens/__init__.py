@@ -1,10 +1,10 @@
 """One stored run under every disputed definition, side by side: why published numbers cannot be compared."""
 
+from bench.contracts import Protocol
 from bench.evaluation.lens.counts import count_views
 from bench.evaluation.lens.ranking import ranking_views
 from bench.evaluation.lens.view import View, to_json
 from bench.evaluation.outcome import Outcome
-from bench.evaluation.protocols import Protocol
 
 __all__ = ["View", "to_json", "views"]
 

@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from bench.contracts import Protocol, ZeroDivision
 from bench.evaluation import metrics
 from bench.evaluation.bits import BitMatrix, Mask, count, row_blocks
 from bench.evaluation.lens import sources
 from bench.evaluation.lens.sources import PAPER, User
 from bench.evaluation.lens.view import View, mask_of, view
-from bench.evaluation.metrics import ZeroDivision
 from bench.evaluation.outcome import Outcome
-from bench.evaluation.protocols import THRESHOLDS, Protocol
+from bench.evaluation.protocols import THRESHOLDS
 
 
 def count_views(outcome: Outcome, protocol: Protocol) -> Iterator[View]:

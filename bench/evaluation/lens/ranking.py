@@ -7,15 +7,15 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.contracts import ApKind, Protocol
 from bench.evaluation import metrics
 from bench.evaluation.bits import Mask, count
 from bench.evaluation.lens import sources
 from bench.evaluation.lens.sources import User
 from bench.evaluation.lens.view import View, mask_of, view
-from bench.evaluation.metrics import ApKind
 from bench.evaluation.metrics.average_precision import columns, from_thresholds
 from bench.evaluation.outcome import Outcome
-from bench.evaluation.protocols import AP_KINDS, Protocol
+from bench.evaluation.protocols import AP_KINDS
 
 
 def ranking_views(outcome: Outcome, protocol: Protocol) -> Iterator[View]:

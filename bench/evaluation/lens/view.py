@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from bench.contracts import Protocol
 from bench.evaluation.bits import Mask
 from bench.evaluation.lens.sources import User
 from bench.evaluation.outcome import Outcome
-from bench.evaluation.protocols import Protocol
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,9 @@ higher means more likely. All are read in blocks, so memory-mapped scores need n
 Every result is a fraction in [0, 1], higher is better; NaN means undefined.
 """
 
-from bench.evaluation.metrics.average_precision import ApKind, average_precision, average_precisions, mean_defined
+from bench.evaluation.metrics.average_precision import average_precision, average_precisions, mean_defined
 from bench.evaluation.metrics.counts import Counts, class_counts, image_counts
 from bench.evaluation.metrics.precision_recall import (
-    ZeroDivision,
     harmonic_mean,
     macro,
     mean_of_f1,
@@ -19,9 +18,7 @@ from bench.evaluation.metrics.precision_recall import (
 from bench.evaluation.metrics.ranking import map_at_k_class, map_at_k_image, packed_top_k, ranked, top_k, top_k_above
 
 __all__ = [
-    "ApKind",
     "Counts",
-    "ZeroDivision",
     "average_precision",
     "average_precisions",
     "class_counts",

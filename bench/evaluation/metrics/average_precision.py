@@ -8,15 +8,12 @@ and one binary search per positive; no argsort of all images.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.contracts import ApKind
 from bench.evaluation.bits import Mask
-
-ApKind = Literal["11_point", "all_point", "non_interpolated"]
-"""VOC 2007 devkit, VOC 2010-2012 devkit, and scikit-learn's."""
 
 BLOCK_BYTES = 384 * 2**20
 """The most memory for classes turned from image-major to class-major at once: 67 of a million images."""

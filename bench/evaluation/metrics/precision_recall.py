@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.contracts import ZeroDivision
 from bench.evaluation.metrics.counts import Counts
 
 Fractions = NDArray[np.float64]
-
-ZeroDivision = Literal["zero", "one"]
-"""What 0/0 is as a precision: 0, as in the paper's tables, or 1, as where a small epsilon is added to both."""
 
 
 def precision(counts: Counts, no_predictions: ZeroDivision = "zero") -> Fractions:

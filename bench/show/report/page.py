@@ -11,13 +11,16 @@ from typing import Any
 from urllib.parse import quote
 
 from bench import __version__
+from bench.contracts import Metric
 from bench.evaluation import metric_table
 from bench.evaluation.bootstrap import Interval
+from bench.show import plugin_metrics
 from bench.show.figures import Figure, svg
 from bench.show.figures.base import table as numbers
 from bench.show.paper_tables import Ledger, grid
 from bench.show.published import source
 from bench.show.rendering import shown
+from bench.show.report import sections
 from bench.show.report.gather import Group
 from bench.show.tables import TIE, Column, Row, Table
 from bench.store.run_folder import RunFolder
@@ -56,8 +59,14 @@ def render(groups: Sequence[Group], drawn: Drawings, ledgers: Sequence[Ledger], 
         groups=[_group(number, group, drawn[number]) for number, group in enumerate(groups)],
         ledgers=[grid(ledger, cited=False) for ledger in ledgers],
         source=source(),
-        meanings={metric.heading: metric.meaning for metric in metric_table.with_columns()},
+        meanings={metric.heading: metric.meaning for metric in metrics_shown()},
     )
+
+
+def metrics_shown() -> list[Metric]:
+    """Return the metrics that stand in every table, the plugins' last."""
+    added = [found.spec for found in plugin_metrics.added().values()]
+    return [*metric_table.with_columns(), *(metric for metric in added if metric.column)]
 
 
 def _raw(text: str) -> Any:
@@ -82,6 +91,7 @@ def _group(number: int, group: Group, figures: Mapping[str, Sequence[Mapping[str
         "cards": group.cards,
         "labels": used,
         "remarks": group.remarks,
+        "sections": sections.shown(sections.of_group(group)),
         "runs": [_provenance(run) for run in group.runs],
     }
 

@@ -19,7 +19,8 @@ EXAMPLES = """Examples:
 def new(
     name: Annotated[str, typer.Argument(metavar="NAME", help="What users will type.", show_default=False)],
     kind: Annotated[
-        Literal["model", "dataset", "backbone", "tracker"], typer.Option("--kind", help="What the plugin adds.")
+        Literal["model", "dataset", "backbone", "metric", "tracker"],
+        typer.Option("--kind", help="What the plugin adds."),
     ] = "model",
     flavour: Annotated[
         Literal["scores", "sequence"],

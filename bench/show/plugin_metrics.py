@@ -1,0 +1,62 @@
+"""Metrics that plugins add: computed from what a run has stored whenever they are shown, and never stored.
+
+So they are there for runs made before the plugin, and an edited one shows no value of the code before the edit.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+
+from bench import plugins
+from bench.contracts import Metric
+from bench.errors import BenchError
+from bench.evaluation import metric_table, protocols
+from bench.evaluation.evaluation import Evaluation
+from bench.guard import calling
+from bench.plugins import Found
+from bench.store.run_folder import RunFolder
+from bench.store.stored import RunSummary
+from bench.system.notes import note
+
+
+def added() -> dict[str, Found[Metric]]:
+    """Return the plugins' metrics by the name that is typed; the host's own names and columns stay the host's."""
+    found = {}
+    taken = metric_table.by_name()
+    columns = {metric.heading for metric in taken.values()}
+    for name, one in plugins.installed().all(plugins.METRICS).items():
+        typed = f"{one.origin.distribution}:{name}" if name in taken or name in columns else name
+        column = "" if one.spec.column in {*taken, *columns} else one.spec.column
+        found[typed] = Found(replace(one.spec, name=typed, column=column), one.origin)
+    return found
+
+
+def measured(runs: Sequence[RunSummary], names: Collection[str]) -> list[RunSummary]:
+    """Return ``runs``, the finished ones with the plugins' metrics that are among ``names``.
+
+    A metric that fails on a run, or gives no number, is undefined there, and a note names plugin, run and reason.
+    """
+    wanted = {name: one for name, one in added().items() if name in names}
+    return [_measured(run, wanted) for run in runs] if wanted else list(runs)
+
+
+def _measured(run: RunSummary, wanted: dict[str, Found[Metric]]) -> RunSummary:
+    if run.measures is None:
+        return run
+    folder = RunFolder(run.path)
+    masks, scores = folder.read_masks(), folder.read_scores()
+    sequences = folder.read_label_sets() if folder.has("label_sets") else None
+    protocol = protocols.get(run.config["protocol"])
+    truth, ignore = protocols.counted(protocol, masks.truth, masks.ignore, masks.known)
+    values = dict(run.measures.values)
+    for name, one in wanted.items():
+        evaluation = Evaluation(protocol, masks.labels, truth, ignore, masks.predicted, scores, sequences)
+        values[name] = math.nan
+        try:
+            with calling(one.origin, "measure", f"metric '{name}'"):
+                values[name] = float(one.spec.function(evaluation))
+        except BenchError as error:
+            note(f"run {run.key}: {error}")
+    return replace(run, measures=replace(run.measures, values=values))

@@ -1,0 +1,70 @@
+"""Sections that plugins add to a report: tables of texts and numbers, set by the page like its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from bench import plugins
+from bench.contracts import TrackedTable
+from bench.errors import BenchError, PluginError
+from bench.guard import calling, reason
+from bench.show.report.gather import Group
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """What a plugin says of one group of runs; ``failure`` stands there in its tables' place."""
+
+    title: str
+    tables: tuple[TrackedTable, ...] = ()
+    failure: str = ""
+
+
+def of_group(group: Group) -> list[Section]:
+    """Return the plugins' sections on the runs of ``group``; one that fails says so, and the page has all the rest."""
+    folders = [run.path for run in group.runs if run.measures is not None]
+    sections = []
+    for name, found in plugins.installed().all(plugins.REPORT_SECTIONS).items():
+        try:
+            with calling(found.origin, "report section", name):
+                tables = tuple(found.spec.tables(folders)) if folders else ()
+                for table in tables:
+                    _check(table)
+        except BenchError as error:
+            sections.append(Section(found.spec.summary, failure=reason(error)))
+            continue
+        if tables:
+            sections.append(Section(found.spec.summary, tables))
+    return sections
+
+
+def _check(table: object) -> None:
+    if not isinstance(table, TrackedTable):
+        raise PluginError(f"it gave a {type(table).__name__}, must give bench.TrackedTable")
+    if any(len(row) != len(table.header) for row in table.rows):
+        raise PluginError(f"table '{table.title}' has rows of another length than its header")
+
+
+def shown(sections: Sequence[Section]) -> list[Mapping[str, object]]:
+    """Return sections as the page holds them: every value a text."""
+    return [
+        {
+            "title": section.title,
+            "failure": section.failure,
+            "tables": [
+                {
+                    "title": table.title,
+                    "header": table.header,
+                    "rows": [["" if cell is None else _text(cell) for cell in row] for row in table.rows],
+                    "notes": table.notes,
+                }
+                for table in section.tables
+            ],
+        }
+        for section in sections
+    ]
+
+
+def _text(cell: str | float) -> str:
+    return f"{cell:.4g}" if isinstance(cell, float) else str(cell)
