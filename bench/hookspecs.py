@@ -14,7 +14,8 @@ A plugin is a module (or object) named by an entry point of group ``multilabel_b
         return [bench.ModelSpec(name="asl", summary="asymmetric loss", kind="scores", build=build)]
 
 Each hook returns a list of frozen specs. A name that two plugins return is typed ``DISTRIBUTION:NAME``; a first-party
-plugin keeps its own. ``bench --without DISTRIBUTION`` leaves one out. See docs/plugins.md.
+plugin keeps its own. ``bench --without DISTRIBUTION`` leaves one out. ``bench plugin new`` writes one to begin with,
+``bench --plugin FILE`` loads one that is a single file, ``bench plugin check`` checks it. See docs/plugins.md.
 """
 
 from __future__ import annotations

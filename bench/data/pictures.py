@@ -64,7 +64,7 @@ def open_rgb(path: Path | ImageBytes) -> Picture:
     """
     from PIL import Image, UnidentifiedImageError
 
-    _silence_pillow()
+    silence_pillow()
     try:
         with Image.open(path) as image:
             _check(image)
@@ -88,7 +88,7 @@ def to_rgb(image: Picture, name: str) -> Picture:
 
     Raises ``DataError`` that calls it ``name``.
     """
-    _silence_pillow()
+    silence_pillow()
     try:
         _check(image)
         return _upright_rgb(image.copy())
@@ -109,7 +109,7 @@ def _upright_rgb(image: Picture) -> Picture:
     return _to_rgb(image)
 
 
-def _silence_pillow() -> None:
+def silence_pillow() -> None:
     """Leave out Pillow's warnings, of large pictures and odd EXIF blocks: an image is read, or refused by ourselves.
 
     Once for a stage, at whose end all filters are put back: ``warnings.catch_warnings`` around each picture would let

@@ -138,7 +138,7 @@ def check_own(model: Any, values: FloatArray, search: SearchOptions | None) -> N
     ``values`` (images, dimensions) are features. Every call has the same number of rows, so that only what the rows
     hold differs: a few images beside others, in another order, and beside zeros.
     """
-    chosen, together = _said_twice(model, values, search)
+    chosen, together = said_twice(model, values, search)
     crowd = np.concatenate([chosen, values[: IMAGE_ROWS - len(chosen)]])
     beside = {
         "in another order": answers(model, np.ascontiguousarray(chosen[::-1]), search, image=len(chosen) - 1),
@@ -164,7 +164,7 @@ def check_weights_are_all(model: Any, fresh: Any, values: FloatArray, search: Se
     What it lacks is then state that is not stored, so that the run could not be continued, exported or checked.
     """
     remedy = "Try: register it as a buffer, self.register_buffer(name, tensor)"
-    chosen, expected = _said_twice(model, values, search)
+    chosen, expected = said_twice(model, values, search)
     try:
         found = answers(fresh, chosen, search)
     except Exception as error:
@@ -178,7 +178,7 @@ def check_weights_are_all(model: Any, fresh: Any, values: FloatArray, search: Se
         )
 
 
-def _said_twice(
+def said_twice(
     model: Any, values: FloatArray, search: SearchOptions | None
 ) -> tuple[FloatArray, dict[str, FloatArray]]:
     """Return a few of ``values`` and what ``model`` says of them; raise where it changes its mind."""

@@ -40,12 +40,22 @@ def kept(seed: int | None = None) -> Iterator[None]:
         late: list[tuple[Mapping[str, Setting], dict[str, Any]]] = []
         with told_when_loaded(lambda name: late.append((of := library_settings(name), _read(of)))):
             if seed is not None:
-                _seed(seed)
+                seed_all(seed)
             try:
                 yield
             finally:
                 for own, values in [(settings, before), *late]:
                     _restore(own, values)
+
+
+@contextlib.contextmanager
+def changes() -> Iterator[list[str]]:
+    """Yield a list that holds, after the body, the names of what it left changed; nothing is put back."""
+    settings, changed = _settings(), list[str]()
+    before = _read(settings)
+    yield changed
+    after = _read(settings)
+    changed += [name for name, value in before.items() if name not in after or differs(after[name], value)]
 
 
 def _settings() -> dict[str, Setting]:
@@ -79,7 +89,8 @@ def _restore(settings: Mapping[str, Setting], before: Mapping[str, Any]) -> None
                 settings[name].write(value)
 
 
-def _seed(seed: int) -> None:
+def seed_all(seed: int) -> None:
+    """Start the global random generators of Python, and of NumPy and torch where they are loaded, from ``seed``."""
     random.seed(seed)
     if "numpy" in sys.modules:
         sys.modules["numpy"].random.seed(seed % 2**32)

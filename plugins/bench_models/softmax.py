@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from bench import ModelRequest, ModelSpec
@@ -36,7 +37,7 @@ def build(request: ModelRequest) -> Any:
 
     from bench_models.heads import Classifier
 
-    return Classifier(request, cross_entropy, "log_probability", lambda logits: torch.log_softmax(logits, dim=1))
+    return Classifier(request, cross_entropy, "log_probability", partial(torch.log_softmax, dim=1))
 
 
 SPEC = ModelSpec(

@@ -60,12 +60,8 @@ def test_companions_depend_on_what_they_accompany(dataset):
         assert with_anchor > 2 * without
 
 
-def test_the_same_seed_gives_the_same_pictures_and_another_seed_others(dataset):
-    again = opened(train_images=1500)
-    assert fingerprint(again.train) == fingerprint(dataset.train)
-    np.testing.assert_array_equal(again.test.images.read(7), dataset.test.images.read(7))
-    other = opened(train_images=1500, seed=1)
-    assert fingerprint(other.train) != fingerprint(dataset.train)
+def test_another_seed_gives_other_pictures(dataset):
+    assert fingerprint(opened(train_images=1500, seed=1).train) != fingerprint(dataset.train)
 
 
 def test_every_label_of_a_scene_is_painted(dataset):

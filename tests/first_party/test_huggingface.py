@@ -20,6 +20,7 @@ from bench.data.fingerprint import fingerprint
 from bench.data.open import open_dataset
 from bench.errors import DataError, NotRun, UsageError
 from bench.options import resolve
+from bench.testing import check_dataset
 
 datasets = pytest.importorskip("datasets", reason="needs datasets: pip install 'multilabel-bench[hf]'")
 
@@ -69,6 +70,15 @@ def test_labels_are_found_by_their_type(tmp_path, kind, labels):
     assert dataset.labels == ("cat", "dog")
     assert dataset.train.truth.tolist() == BOTH
     assert int(dataset.train.images.read(1)[0, 0, 0]) == 10
+
+
+def test_it_keeps_its_contract(tmp_path):
+    features = datasets.Features({"image": datasets.Image(), "labels": datasets.List(datasets.Value("string"))})
+    labels = [["a"], ["b", "c"], ["c"], ["a", "b"]]
+    rows = [{"image": [picture(20 * row + shade) for row in range(4)], "labels": labels} for shade in (0, 9)]
+    train, test = (datasets.Dataset.from_dict(own, features) for own in rows)
+    datasets.DatasetDict({"train": train, "test": test}).save_to_disk(tmp_path / "set")
+    check_dataset("huggingface", tmp_path / "set")
 
 
 def test_one_class_a_row_and_text_can_be_read_too(tmp_path):

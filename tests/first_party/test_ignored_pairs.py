@@ -11,7 +11,6 @@ from bench.options import resolve
 from bench.plan import training_options
 
 LOSSES = ("bce", "softmax", "warp", "joint-embedding", "cnn-rnn", "no-rnn")
-MODELS = (*LOSSES, "knn", "svm")
 
 
 def masked(images=40):
@@ -104,18 +103,6 @@ def fitted(name, values, truth, ignore):
         options |= {"epochs": 2}
     train.fit(model, options, as_features(values), truth, lambda _: 0.0, name=name, seed=0, ignore=ignore)
     return model
-
-
-@pytest.mark.parametrize("name", MODELS)
-def test_whatever_truth_has_at_an_ignored_pair_changes_no_trained_weight(name):
-    values, truth, ignore = masked()
-    assert not train.trains_as_negatives(make(name), {"epochs": 1} if name in LOSSES else {})
-    one, other, negative = (
-        fitted(name, values, changed, mask)
-        for changed, mask in ((truth & ~ignore, ignore), (truth | ignore, ignore), (truth & ~ignore, None))
-    )
-    assert train.save_weights(one) == train.save_weights(other)
-    assert train.save_weights(one) != train.save_weights(negative)
 
 
 def test_a_support_vector_machine_is_solved_without_the_ignored_images():

@@ -1,6 +1,7 @@
 """The plugin as the benchmark sees it, and its loss against the formula by hand."""
 
 import math
+from collections.abc import Callable
 
 import bench_asl
 import numpy as np
@@ -10,6 +11,7 @@ from bench_asl.network import AsymmetricClassifier, asymmetric_loss
 
 import bench
 from bench import resolve
+from bench.testing import parametrize_with_checks
 
 
 def request(seed: int = 0, **given: float) -> bench.ModelRequest:
@@ -18,10 +20,9 @@ def request(seed: int = 0, **given: float) -> bench.ModelRequest:
     return bench.ModelRequest(options, dimensions=2, labels=("cat", "dog"), label_counts=(3, 2), seed=seed)
 
 
-def test_the_model_keeps_the_contract_of_a_score_model() -> None:
-    model = bench_asl.build(request())
-    assert isinstance(model, bench.ScoreModel)
-    assert model(torch.zeros(3, 2)).shape == (3, 2)
+@parametrize_with_checks([bench_asl])
+def test_it_keeps_the_contract_of_a_score_model(check: Callable[[], None]) -> None:
+    check()
 
 
 def test_without_focusing_and_margin_the_loss_is_binary_cross_entropy() -> None:
@@ -55,14 +56,6 @@ def test_extreme_logits_have_finite_loss_and_gradient(logit: float) -> None:
     assert torch.isfinite(logits.grad).all()
 
 
-def test_equal_seeds_start_from_equal_weights_and_leave_the_global_generator_alone() -> None:
-    before = torch.random.get_rng_state()
-    first, second, other = (bench_asl.build(request(seed)).linear.weight for seed in (1, 1, 2))
-    assert torch.equal(first, second)
-    assert not torch.equal(first, other)
-    assert torch.equal(before, torch.random.get_rng_state())
-
-
 def test_the_loss_falls_on_separable_features() -> None:
     model = bench_asl.build(request())
     assert isinstance(model, AsymmetricClassifier)
@@ -80,11 +73,3 @@ def test_the_loss_falls_on_separable_features() -> None:
         losses.append(loss.item())
     assert losses[-1] < losses[0] / 2
     assert np.array_equal((model(features) > 0).numpy(), truth.numpy())
-
-
-def test_ignored_pairs_cost_nothing_whatever_they_are() -> None:
-    model = bench_asl.build(request())
-    features, generator = torch.randn(8, 2, generator=torch.Generator().manual_seed(0)), torch.Generator()
-    ignore = torch.arange(16).reshape(8, 2) % 3 == 0
-    truth = torch.arange(16).reshape(8, 2) % 2 == 0
-    assert torch.equal(*(model.loss(features, seen, generator, ignore) for seen in (truth | ignore, truth & ~ignore)))

@@ -1,0 +1,69 @@
+"""A plugin to begin with: an installable package whose test passes as it is written."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from string import Template
+
+from bench.errors import UsageError
+
+NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What a kind of plugin begins with: its templates, the name of its second module, and a first command."""
+
+    template: str
+    second: str
+    title: str
+    try_it: str
+
+
+_MODEL = "bench compare --dataset digit-scenes --models bce,$name"
+_OTHERS = "bench run --model bce --dataset digit-scenes"
+KINDS: Mapping[str, Kind] = {
+    "model": Kind("model_scores", "network", "A model that scores labels", _MODEL),
+    "sequence": Kind("model_sequence", "network", "A model that emits label sequences", _MODEL),
+    "dataset": Kind("dataset", "pictures", "A data set", "bench run --model bce --dataset $name"),
+    "backbone": Kind("backbone", "network", "A backbone", f"{_OTHERS} --backbone $name"),
+    "metric": Kind("metric", "formula", "A metric", "bench table --columns $name"),
+    "tracker": Kind("tracker", "files", "A tracker", f"{_OTHERS} --track $name"),
+}
+"""What can be begun; ``sequence`` is the other flavour of a model."""
+
+
+def write_plugin(name: str, kind: str, parent: Path) -> Path:
+    """Write a package for a plugin called ``name``, one of ``KINDS``, below ``parent``; return its folder.
+
+    Raises ``UsageError`` for a name that is none, and where the folder is there already.
+    """
+    if not NAME.fullmatch(name):
+        raise UsageError(
+            f"found name '{name}', allowed: small letters, digits and single - between them, as in near-best"
+        )
+    own = name.removeprefix("bench-")
+    folder = parent / f"bench-{own}"
+    if folder.exists():
+        raise UsageError(f"{folder} is there already. Try: another name, or --out DIR")
+    chosen = KINDS[kind]
+    values = {"name": own, "distribution": folder.name, "module": folder.name.replace("-", "_")}
+    values |= {"second": chosen.second, "title": chosen.title}
+    values["try_it"] = Template(chosen.try_it).substitute(values)
+    module = values["module"]
+    for path, template in {
+        "pyproject.toml": "pyproject",
+        "README.md": "readme",
+        f"{module}/__init__.py": f"{chosen.template}.init",
+        f"{module}/{chosen.second}.py": f"{chosen.template}.{chosen.second}",
+        f"tests/test_{module}.py": "test",
+    }.items():
+        text = (resources.files("bench.testing") / "templates" / f"{template}.txt").read_text("utf-8")
+        place = folder / path
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(Template(text).substitute(values), encoding="utf-8")
+    return folder

@@ -1,0 +1,125 @@
+"""Each check of data sets, backbones and trackers passes on sound ones, and fails alone on the one that breaks it."""
+
+import types
+
+import bad_parts
+import pytest
+from bad_parts import BAD_BACKBONES, BAD_DATASETS, BAD_METRICS, BAD_TRACKERS, dataset
+from example_roots import ROOTS
+
+import bench
+from bench import plugins
+from bench.evaluation import metric_table
+from bench.testing import (
+    check_backbone,
+    check_dataset,
+    check_metric,
+    check_tracker,
+    examinations,
+    examine,
+    parametrize_with_checks,
+)
+from bench.testing.backbones import BACKBONE_CHECKS
+from bench.testing.datasets import DATASET_CHECKS
+from bench.testing.metrics import METRIC_CHECKS
+from bench.testing.trackers import TRACKER_CHECKS
+
+
+def backbone(build):
+    return bench.BackboneSpec("net", "made up", lambda request: build())
+
+
+def tracker(open_tracker):
+    return bench.TrackerSpec("files", "made up", open_tracker)
+
+
+def metric(function):
+    return bench.Metric("own", function, "Made up")
+
+
+BAD = [
+    *((dataset(build), name, words) for name, (build, words) in BAD_DATASETS.items()),
+    *((backbone(build), name, words) for name, (build, words) in BAD_BACKBONES.items()),
+    *((tracker(opened), name, words) for name, (opened, words) in BAD_TRACKERS.items()),
+    *((metric(function), name, words) for name, (function, words) in BAD_METRICS.items()),
+]
+
+
+@pytest.mark.parametrize(("spec", "name", "words"), BAD, ids=[f"{spec.name}-{name}" for spec, name, _ in BAD])
+def test_a_part_that_breaks_one_rule_fails_that_check_alone(spec, name, words):
+    found = {outcome.check.name: outcome.told for outcome in examine(spec) if outcome.state == "failed"}
+    assert list(found) == [name]
+    assert words in found[name]
+
+
+@pytest.mark.parametrize(
+    ("table", "bad"),
+    [
+        (DATASET_CHECKS, BAD_DATASETS),
+        (BACKBONE_CHECKS, BAD_BACKBONES),
+        (TRACKER_CHECKS, BAD_TRACKERS),
+        (METRIC_CHECKS, BAD_METRICS),
+    ],
+)
+def test_every_check_that_judges_has_a_part_that_fails_it(table, bad):
+    assert {check.name for check in table} - {"cost"} == set(bad)
+
+
+def test_sound_parts_pass_every_check():
+    outcomes = [
+        *check_dataset(dataset(bad_parts.toy)),
+        *check_backbone(backbone(lambda: bad_parts.backbone(bad_parts.Net()))),
+        *check_tracker(tracker(bad_parts.Files)),
+        *check_metric(metric(bad_parts.hit_rate)),
+    ]
+    assert {outcome.state for outcome in outcomes} == {"passed"}
+
+
+FIRST_PARTY = [
+    *examinations("digit-scenes", {"train_images": "1000"}),
+    *examinations("digits-cnn"),
+    *examinations("timm/test_resnet", {"init": "random", "size": "32"}),
+    *examinations("torchvision/squeezenet1_1", {"init": "random", "size": "64"}),
+    *(one for name in ("tensorboard", "mlflow", "wandb") for one in examinations(name)),
+]
+
+
+@parametrize_with_checks(FIRST_PARTY)
+def test_first_party_parts_keep_their_contract(check):
+    check()
+
+
+@pytest.mark.parametrize("name", ROOTS)
+def test_first_party_data_sets_that_read_files_keep_their_contract(name, tmp_path):
+    ROOTS[name](tmp_path)
+    outcomes = check_dataset(name, tmp_path)
+    assert {outcome.state for outcome in outcomes} == {"passed"}
+
+
+def test_every_first_party_data_set_is_checked():
+    known = set(plugins.load(without=frozenset()).all(plugins.DATASETS))
+    elsewhere = {"digit-scenes", "huggingface"}  # above; and test_huggingface.py, where its library is installed
+    assert known == set(ROOTS) | elsewhere
+
+
+@pytest.mark.parametrize("name", sorted(metric_table.by_name()))
+def test_the_hosts_own_metrics_keep_the_contract(name):
+    check_metric(metric_table.by_name()[name])
+
+
+def test_what_there_are_no_checks_for_says_so():
+    plugin = types.SimpleNamespace(
+        bench_protocols=bench.hookimpl(lambda: [bench.Protocol(name="pairs@1", summary="two labels", k=2)])
+    )
+    with pytest.raises(bench.UsageError, match=r"there is no check for what .* adds, allowed: models, data sets"):
+        examinations(plugin)
+
+
+def test_a_family_is_not_run_and_says_what_to_type():
+    assert examine("timm")[0].told == "it is a family, of which one is checked. Try: bench plugin check timm/NAME"
+
+
+def test_a_data_set_without_its_files_is_not_run_and_says_what_to_type():
+    (outcome, *_) = examine("coco")
+    assert outcome.state == "not run"
+    assert "--data-root DIR, where DIR holds annotations" in outcome.told
