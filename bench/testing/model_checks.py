@@ -240,9 +240,11 @@ def pickles(part: ModelPart) -> None:  # noqa: D103
 )
 def exports(part: ModelPart) -> str:  # noqa: D103
     from bench.errors import ModelError
-    from bench.exported.export import export
+    from bench.exported.export import annotations_of, export
     from bench.exported.model_folder import Description
 
+    if part.spec.known_tags:
+        raise NotRun("a model of known tags is not exported")
     small = _of_pixels(part)
     model = part.trained(small)
     score_kind: ScoreKind = "probability" if part.search else model.score_kind
@@ -263,6 +265,7 @@ def exports(part: ModelPart) -> str:  # noqa: D103
         weights_hash="0" * 16,
         run="0" * 16,
         versions={},
+        annotations=annotations_of(model, small.values.shape[1:]),
     )
     try:
         with tempfile.TemporaryDirectory() as folder:

@@ -84,7 +84,7 @@ class ModelPart:
         feature_map = (shape[0], shape[1], shape[2]) if len(shape) == 3 else None
         seed_all(seed)  # as the host does before each call
         model = as_module(self.spec.build(ModelRequest(self.options, shape[0], labels, counts, seed, feature_map)))
-        checks.check_model(model, self.spec.kind)
+        checks.check_model(model, self.spec.kind, known_tags=self.spec.known_tags)
         if isinstance(model, ArrayModule) and self.spec.training is not None:
             raise PluginError("a model of arrays has no gradient training. Try: training=None in its ModelSpec")
         return model
