@@ -201,7 +201,10 @@ def code_of(plan: Plan) -> dict[str, str]:
 def about(assembly: Assembly) -> About:
     """Return what readers call the parts of the run, where its values came from, what data set and backbone note."""
     plan, dataset, backbone = assembly.plan, assembly.parts.dataset, assembly.backbone
-    origins = origins_of(plan, assembly.parts, assembly.protocol.name, backbone.preprocessing_origins)
+    protocol = assembly.protocol
+    origins = origins_of(plan, assembly.parts, protocol.name, backbone.preprocessing_origins)
+    if protocols.of_plugin(protocol):
+        origins["code.protocol"] = f"computed from the choices of protocol '{protocol.name}', a plugin's"
     notes = (*dataset.notes, *backbone.notes, *_training_notes(assembly))
     return About(plan.model.spec.row, dataset.variant, origins, notes)
 

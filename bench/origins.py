@@ -46,7 +46,6 @@ def origins_of(
                 ("backbone", backbone, plan.backbone),
             )
         },
-        "code.protocol": f"computed from the choices of protocol '{protocol}', a plugin's",
         "model.name": "--model",
         "model.kind": f"declared by model '{model}'",
         "dataset.name": "--dataset",

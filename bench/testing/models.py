@@ -19,7 +19,7 @@ from bench.plugins import Origin
 from bench.records import BoolArray, Features, FloatArray, SearchOptions
 from bench.system.global_state import seed_all
 
-QUICK: Mapping[str, OptionValue] = {"epochs": 2, "batch_size": 8, "learning_rates": "1e-2"}
+QUICK: Mapping[str, OptionValue] = {"epochs": 2, "batch_size": 8, "learning_rates": "1e-3"}
 """Options of the training of a check: what is looked at holds after a few updates as after many."""
 
 MAP_SIDE = 3

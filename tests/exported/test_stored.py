@@ -80,9 +80,7 @@ def test_other_label_sets_of_the_same_scores_are_refused(written, tmp_path, monk
         return replace(found, chosen=tuple(labels[:-1] for labels in found.chosen))
 
     monkeypatch.setattr(Predictor, "answer", fewer)
-    pattern = (
-        r"'(image files|pixels.onnx) = stored label sets' at batch size \d+ does not hold: found 100.0% of the images"
-    )
+    pattern = r"'(image files|pixels.onnx) = stored label sets' at batch size \d+ does not hold: found [1-9][0-9.]+%"
     refused(written, tmp_path / "model", capsys, pattern, model)
 
 

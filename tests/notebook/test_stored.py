@@ -135,7 +135,7 @@ def test_a_table_is_what_the_command_prints(store, capsys):
     for style in ("markdown", "latex", "csv", "json"):
         assert command("table", "--runs", store, "--format", style) == 0
         assert table.render(style) == capsys.readouterr().out
-    with pytest.raises(bench.UsageError, match="found 'html', allowed: markdown"):
+    with pytest.raises(bench.UsageError, match="no format of tables 'html'; allowed: csv, json, latex, markdown"):
         table.render("html")
 
 

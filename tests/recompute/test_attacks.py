@@ -32,7 +32,9 @@ def made(tmp_path_factory):
     root = tmp_path_factory.mktemp("honest")
     write_corel(root / "corel")
     for model in MODELS:
-        assert bench("-q", "run", "--model", model, *options(root), "--out", root / "runs") == 0
+        # With this seed some sequences name wrong labels: only what a run says can contradict a forgery.
+        own = ("--seed", "5") if model == "cnn-rnn" else ()
+        assert bench("-q", "run", "--model", model, *options(root), *own, "--out", root / "runs") == 0
     return root
 
 
