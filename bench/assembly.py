@@ -22,18 +22,20 @@ from bench.contracts import (
     DatasetSpec,
     ModelRequest,
     Protocol,
+    Validation,
 )
 from bench.data.fingerprint import fingerprint, truth_hash_of
 from bench.data.open import open_dataset
 from bench.data.splits import hold_out, subset, to_train_on
 from bench.errors import DataError, ModelError, NotRun, PluginError, UsageError
 from bench.evaluation import known_tags, protocols
+from bench.evaluation.measure import measure
 from bench.guard import calling
 from bench.model.checks import check_backbone, check_model
 from bench.origins import origins_of
 from bench.plan import Plan, describe, make_plan, whole_name
 from bench.plugins import Found
-from bench.records import BoolArray, Parts, RunRequest, SearchOptions, Split
+from bench.records import BoolArray, Features, Measures, Parts, Prediction, RunRequest, SearchOptions, Split
 from bench.show.tables import flatten
 from bench.store.run_folder import RunFolder
 from bench.store.stored import About
@@ -91,6 +93,27 @@ class Assembly:
     def to_train_on(self) -> tuple[BoolArray, BoolArray | None]:
         """Return truth and ignore mask of the training part as training sees them, by its option ``ignored``."""
         return to_train_on(self.parts.fit, str(self.plan.training["ignored"]))
+
+    def validation_part(self, features: Features) -> Validation:
+        """Return what training may know of the validation part, whose images have ``features``."""
+        from bench.model.predict import validation_part
+
+        split = self.parts.validation
+        return validation_part(split, features, self.protocol, self.search, self.select_by, self.known_of(split))
+
+    def measure(self, prediction: Prediction) -> Measures:
+        """Return every metric of what was predicted for the test part."""
+        test = self.parts.test
+        return measure(
+            self.protocol,
+            test.labels,
+            test.truth,
+            test.ignore,
+            prediction.predicted,
+            prediction.scores,
+            sequences=prediction.label_sets,
+            known=self.known,
+        )
 
     def build_model(self, backbone: Backbone) -> Any:
         """Return the untrained model on the features of ``backbone``, which may have been fine-tuned."""

@@ -19,7 +19,6 @@ from bench.assembly import Assembly, build_backbone, check_device, choose_protoc
 from bench.contracts import Backbone
 from bench.data.fingerprint import fingerprint_over
 from bench.errors import BenchError, PluginError, StoreError
-from bench.evaluation.measure import measure
 from bench.guard import calling, full_traceback, reason
 from bench.plan import make_plan
 from bench.plugins import Found, Registry
@@ -99,17 +98,7 @@ def _fill(folder: RunFolder, assembly: Assembly, clock: Stopwatch) -> None:
     if remarks:
         folder.write_about(replace(about, remarks=remarks))
     with clock.stage("measure"):
-        test = parts.test
-        measures = measure(
-            protocol,
-            test.labels,
-            test.truth,
-            test.ignore,
-            prediction.predicted,
-            prediction.scores,
-            sequences=prediction.label_sets,
-            known=assembly.known,
-        )
+        measures = assembly.measure(prediction)
     folder.write_measures(measures)
     extraction = features.speed(request.cache / "features", extracted.test.key)
     folder.write_timings(clock.to_json() | {"decoder": prediction.statistics, "feature_extraction": extraction})
@@ -177,7 +166,6 @@ def _train(
 ) -> None:
     """Leave ``model`` with the weights of this run, trained now or before."""
     from bench.model import checks, train
-    from bench.model.predict import validation_part
 
     plan, parts = assembly.plan, assembly.parts
     if folder.has("weights"):
@@ -188,14 +176,7 @@ def _train(
         return
     search, labels, checkpoint = assembly.search, len(parts.fit.labels), folder.path / CHECKPOINT
     truth, ignore = assembly.to_train_on
-    held_out = validation_part(
-        parts.validation,
-        extracted.validation,
-        assembly.protocol,
-        search,
-        assembly.select_by,
-        assembly.known_of(parts.validation),
-    )
+    held_out = assembly.validation_part(extracted.validation)
     with clock.stage("train"), _calling(plan.model, "train", "model", plan.request.seed):
         if train.gradient_trained(plan.training) and not hasattr(model, "fit"):
             # What a fit makes of a model cannot be known before; of the others, a wrong shape is known at once.

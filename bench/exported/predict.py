@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.images import FolderImages
-from bench.data.loading import load
-from bench.data.preprocess import preprocess
+from bench.data.loading import load, read_batch
 from bench.decode.annotated import SeeingImages, numbered
 from bench.decode.decoder import Decoder, PrefixTree
 from bench.errors import ModelError
@@ -74,7 +73,6 @@ class Predictor:
         self.decoder: Decoder | None = None
         if self.description.search is not None:
             network = self._network = OnnxStepNetwork(folder, self.description, device, threads)
-            self._threads = threads
             try:
                 tree = PrefixTree(network, network.start_states.shape[1])
                 if network.known:
@@ -110,19 +108,12 @@ class Predictor:
         if self.encoder.device == "cpu" and 1 < threads <= MOST_WORKERS and len(batches) >= 2 * threads:
             # A thread that reads, scales and computes a batch alone waits for no other, as two of one product would.
             encoder = self._encoder_of_one_thread()
-            for encoded in in_threads(lambda rows: self._encode(encoder, images, rows), batches, threads):
+            scaling = self.description.preprocessing
+            for encoded in in_threads(lambda rows: encoder.encode(read_batch(images, rows, scaling)), batches, threads):
                 yield self.answer(encoded)
             return
         for pixels in load(images, batches, self.description.preprocessing):
             yield self.answer(self.encoder.encode(pixels))
-
-    def _encode(self, encoder: Encoder, images: Images, rows: range) -> list[FloatArray]:
-        """Return the outputs of ``encoder`` for these rows of ``images``, padded as every other batch."""
-        preprocessing = self.description.preprocessing
-        pixels = np.empty((len(rows), 3, preprocessing.size, preprocessing.size), dtype=np.float32)
-        for row, out in zip(rows, pixels, strict=True):
-            preprocess(images.picture(row), preprocessing, out)
-        return encoder.encode(pixels)
 
     def _encoder_of_one_thread(self) -> Encoder:
         """Return the encoder in a session that several threads call at once, opened when it is first asked for."""

@@ -119,14 +119,9 @@ def onnx_form(backbone: Backbone, cache: Path) -> bytes:
     """Return the backbone as its engine's ONNX file, or ``REASON`` and why it has none; ``cache`` keeps it."""
     import torch
 
-    made_of = [
-        backbone.architecture,
-        backbone.weights_hash,
-        backbone.code,
-        backbone.preprocessing.size,
-        backbone.engine,
-    ]
-    key = digest(canonical_json([*made_of, torch.__version__]))
+    network = [backbone.architecture, backbone.weights_hash, backbone.code]
+    sizes = [backbone.preprocessing.size, *backbone.shape]
+    key = digest(canonical_json([*network, *sizes, backbone.engine, torch.__version__]))
     path = cache / "engines" / f"{key}.onnx"
     return kept(path, key, lambda: _make(backbone), f"the ONNX form of backbone '{backbone.name}'")
 

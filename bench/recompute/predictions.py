@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from bench import assembly as assembling
 from bench.assembly import Assembly, Rebuilt
 from bench.decode.search import Conditional, Prefixes
-from bench.evaluation.measure import measure
 from bench.model.networks import searchable
 from bench.recompute.compare import MEASURES, relative_difference
 from bench.records import Features, LabelSets, Prediction
@@ -71,17 +70,7 @@ def _log_probabilities(
 
 def of_measures(folder: RunFolder, assembly: Assembly, prediction: Prediction) -> list[str]:
     """Return the measures that the prediction does not give again."""
-    test = assembly.parts.test
-    again = measure(
-        assembly.protocol,
-        test.labels,
-        test.truth,
-        test.ignore,
-        prediction.predicted,
-        prediction.scores,
-        sequences=prediction.label_sets,
-        known=assembly.known,
-    ).values
+    again = assembly.measure(prediction).values
     return [
         f"{name} is stored as {claimed:.4f}, its weights give {again.get(name, math.nan):.4f}"
         for name, claimed in folder.read_measures().values.items()

@@ -14,7 +14,7 @@ from bench.assembly import Assembly, assemble_again, check_device, make_config, 
 from bench.errors import BenchError, NotRun
 from bench.guard import calling
 from bench.model import features
-from bench.model.predict import predict, validator
+from bench.model.predict import predict
 from bench.recompute import exhibits, predictions, training
 from bench.recompute.compare import MEASURES, TOLERANCE
 from bench.store.run_folder import RunFolder
@@ -79,15 +79,7 @@ def _predict_again(folder: RunFolder, assembly: Assembly, device: str) -> tuple[
     faults += predictions.of_measures(folder, assembly, prediction)
     claimed = folder.read_training()["score"]
     if claimed is not None:
-        validate = validator(
-            parts.validation,
-            extracted.validation,
-            assembly.protocol,
-            assembly.search,
-            assembly.select_by,
-            assembly.known_of(parts.validation),
-        )
-        score = validate(rebuilt.model)
+        score = assembly.validation_part(extracted.validation).score(rebuilt.model)
         if not abs(score - claimed) <= MEASURES:
             faults.append(f"its validation score is stored as {claimed:.4f}, its weights give {score:.4f}")
     faults += predictions.of_descriptions(folder, assembly)

@@ -9,7 +9,6 @@ from bench import assembly as assembling
 from bench.assembly import Assembly
 from bench.guard import calling
 from bench.model import features, finetune, train
-from bench.model.predict import validation_part
 from bench.store.run_folder import RunFolder
 
 
@@ -30,14 +29,7 @@ def faults(folder: RunFolder, assembly: Assembly, device: str) -> list[str]:
         backbone = assembling.with_weights(backbone, content)
     extracted = features.of_parts(parts, backbone, request.cache / "features", device=device)
     model = assembly.build_model(backbone)
-    held_out = validation_part(
-        parts.validation,
-        extracted.validation,
-        assembly.protocol,
-        assembly.search,
-        assembly.select_by,
-        assembly.known_of(parts.validation),
-    )
+    held_out = assembly.validation_part(extracted.validation)
     with calling(plan.model.origin, "train", name, seed=request.seed):
         record = train.fit(
             model,

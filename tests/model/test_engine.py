@@ -159,3 +159,14 @@ def test_features_that_are_not_finite_are_refused(tmp_path):
         module.last.bias += float("nan")
     with pytest.raises(ModelError, match=r"features differ from torch|not finite|off torch"):
         features_of(dataclasses.replace(backbone, weights_hash="nan"), tmp_path)
+
+
+def test_the_vector_and_the_map_of_one_network_have_forms_of_their_own(tmp_path):
+    class Maps(Convolutions):
+        def forward(self, pixels):
+            return self.last(torch.relu(self.norm(self.first(pixels))))
+
+    vector, maps = chosen(tmp_path), chosen(tmp_path, module=Maps(), feature_map=(7, 3, 3))
+    assert (vector.engine, maps.engine) == ("onnx", "onnx")
+    assert features_of(vector, tmp_path).values.shape == (30, 7)
+    assert features_of(maps, tmp_path).values.shape == (30, 7, 3, 3)
