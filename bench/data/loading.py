@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
@@ -12,8 +12,15 @@ from bench.records import FloatArray, Images, Preprocessing
 from bench.system.threads import thread_counts
 
 
-def load(images: Images, batches: Sequence[Sequence[int]], preprocessing: Preprocessing) -> Iterator[FloatArray]:
+def load(
+    images: Images,
+    batches: Sequence[Sequence[int]],
+    preprocessing: Preprocessing,
+    memory: Callable[[tuple[int, ...]], FloatArray] | None = None,
+) -> Iterator[FloatArray]:
     """Yield the pictures of each of ``batches``, rows of ``images``, as (rows, 3, size, size) float32.
+
+    ``memory`` returns what they are put into, an array of a shape, where that must be memory that a GPU fetches from.
 
     Pillow and NumPy let other threads run while they decode, resize and scale, so there is a thread for each core.
     A batch is overwritten once the next but one is asked for. Raises ``DataError`` for the first picture of a batch
@@ -21,7 +28,7 @@ def load(images: Images, batches: Sequence[Sequence[int]], preprocessing: Prepro
     """
     shape = (max(map(len, batches), default=0), 3, preprocessing.size, preprocessing.size)
     # One batch is filled while the other is in use; fresh memory for each would cost a page fault every 4 KiB.
-    buffers = [np.empty(shape, dtype=np.float32) for _ in range(min(len(batches), 2))]
+    buffers = [memory(shape) if memory else np.empty(shape, dtype=np.float32) for _ in range(min(len(batches), 2))]
     pool = ThreadPoolExecutor(thread_counts()["cores"])
 
     def start(number: int) -> list[Future[FloatArray]]:

@@ -14,7 +14,8 @@ import numpy as np
 from bench.contracts import Backbone
 from bench.data.loading import load, read_batch
 from bench.errors import ModelError, PluginError
-from bench.model.engine import TOLERANCE, difference, forward, has_onnx_form, open_engine
+from bench.model import on_gpu
+from bench.model.engine import TOLERANCE, difference, forward, has_onnx_form, open_ahead, open_engine
 from bench.records import FloatArray, Split
 from bench.system.progress import progress_bar
 from bench.system.threads import in_threads, thread_counts
@@ -78,30 +79,52 @@ def in_batches(
     batches = [rows[start : start + size] for start in range(0, len(rows), size)]
     compute = open_engine(backbone, device, cache)
 
-    def encode(pixels: FloatArray) -> FloatArray:
+    def padded(pixels: FloatArray) -> FloatArray:
         padding = np.zeros((size - len(pixels), *pixels.shape[1:]), dtype=np.float32)
+        return np.concatenate([pixels, padding]) if len(padding) else pixels
+
+    def encode(pixels: FloatArray) -> FloatArray:
         with told.of("network"):
-            return compute(np.concatenate([pixels, padding]) if len(padding) else pixels)[: len(pixels)]
+            return compute(padded(pixels))[: len(pixels)]
 
     def read_and_encode(batch: Sequence[int]) -> FloatArray:
         with told.of("reading"):
             pixels = read_batch(split.images, batch, backbone.preprocessing)
         return encode(pixels)
 
-    def checked(pixels: FloatArray) -> FloatArray:
-        if work:
-            _check(backbone, compute, np.resize(pixels[:2], (2, *pixels.shape[1:])), device, work)
-        return encode(pixels)
+    def checked(batches: Iterable[FloatArray]) -> Iterator[FloatArray]:
+        for number, pixels in enumerate(batches):
+            if work and not number:
+                _check(backbone, compute, np.resize(pixels[:2], (2, *pixels.shape[1:])), device, work)
+            yield pixels
+
+    def ahead() -> Iterator[FloatArray]:
+        start = open_ahead(backbone, device, cache)
+        loaded = told.timed("reading", load(split.images, batches, backbone.preprocessing, on_gpu.pinned))
+
+        def begin(pixels: FloatArray) -> on_gpu.Finish:
+            with told.of("network"):
+                finish, images = start(padded(pixels)), len(pixels)
+
+            def end() -> FloatArray:
+                with told.of("network"):
+                    return finish()[:images]
+
+            return end
+
+        return on_gpu.one_ahead(map(begin, checked(loaded)))
 
     with _on(backbone, device):
-        if whole:
+        if device != "cpu":
+            encoded = ahead()
+        elif whole:
             # A thread does all of a batch, network included: none waits for another, and no core for a thread.
-            first = (checked(read_batch(split.images, batch, backbone.preprocessing)) for batch in batches[:1])
+            first = (read_batch(split.images, batch, backbone.preprocessing) for batch in batches[:1])
             others = in_threads(read_and_encode, batches[1:], thread_counts()["cores"])
-            encoded = (values for part in (first, others) for values in part)
+            encoded = (values for part in (map(encode, checked(first)), others) for values in part)
         else:
             loaded = told.timed("reading", load(split.images, batches, backbone.preprocessing))
-            encoded = ((encode if number else checked)(pixels) for number, pixels in enumerate(loaded))
+            encoded = map(encode, checked(loaded))
         yield from progress_bar(encoded, f"features of {split.dataset}/{split.name}", total=len(batches), scale=size)
 
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from bench.contracts import Backbone
 from bench.errors import BenchError, ModelError, UsageError
+from bench.model import on_gpu
 from bench.onnx.files import to_fp16, write_onnx
 from bench.onnx.sessions import open_session
 from bench.records import FloatArray
@@ -66,11 +68,33 @@ def open_engine(backbone: Backbone, device: str, cache: Path) -> Callable[[Float
     """
     if not has_onnx_form(backbone):
         return lambda pixels: forward(backbone, pixels, device)
+    session = _session(backbone, device, cache)
+    return lambda pixels: _sound(backbone, session.run(None, {"pixels": pixels})[0], len(pixels))
+
+
+def open_ahead(backbone: Backbone, device: str, cache: Path) -> on_gpu.Start:
+    """Return what starts a batch on ``device``, a CUDA one, and gives what waits for its features: see ``on_gpu``.
+
+    torch's needs the backbone's module on ``device``. What it gives raises as ``open_engine``'s does.
+    """
+    of_engine = (
+        on_gpu.by_onnx(_session(backbone, device, cache))
+        if has_onnx_form(backbone)
+        else on_gpu.by_torch(backbone, device)
+    )
+
+    def start(pixels: FloatArray) -> on_gpu.Finish:
+        finish, images = of_engine(pixels), len(pixels)
+        return lambda: _sound(backbone, finish(), images)
+
+    return start
+
+
+def _session(backbone: Backbone, device: str, cache: Path) -> Any:
     content = onnx_form(backbone, cache)
     if content.startswith(REASON):
         raise ModelError(f"engine {backbone.engine}: {content.removeprefix(REASON).decode()}. Try: --engine torch")
-    session = open_session(content, "cpu" if device == "cpu" else "cuda", threads=1 if device == "cpu" else 0)
-    return lambda pixels: _sound(backbone, session.run(None, {"pixels": pixels})[0], len(pixels))
+    return open_session(content, "cpu" if device == "cpu" else "cuda", threads=1 if device == "cpu" else 0)
 
 
 def has_onnx_form(backbone: Backbone) -> bool:

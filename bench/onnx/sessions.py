@@ -41,6 +41,8 @@ def open_session(model: Path | bytes, device: str = "cpu", threads: int = 0) -> 
     # Threads that spin while they wait take the cores from whatever else the process does, such as decoding.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3
+    if device == "cuda":
+        _load_cuda()
     try:
         source = model if isinstance(model, bytes) else str(model)
         session = onnxruntime.InferenceSession(source, options, providers=[PROVIDERS[device]])
@@ -50,3 +52,17 @@ def open_session(model: Path | bytes, device: str = "cpu", threads: int = 0) -> 
     if session.get_providers()[0] != PROVIDERS[device]:
         raise NotRun(f"--device {device}: ONNX Runtime fell back to {session.get_providers()[0]}. Try: --device cpu")
     return session
+
+
+def _load_cuda() -> None:
+    """Load CUDA and cuDNN from the packages that pip installed them with, where the system's loader does not look."""
+    import contextlib
+    import io
+
+    import onnxruntime
+
+    preload = getattr(onnxruntime, "preload_dlls", None)  # since 1.21
+    if preload is not None:
+        # It prints what it did not find; the session then says which library is missing.
+        with contextlib.redirect_stdout(io.StringIO()):
+            preload()
