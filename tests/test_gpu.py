@@ -25,7 +25,7 @@ def test_features_on_the_gpu_equal_those_on_the_cpu(tmp_path, engine, batch_size
     expected = extract(split, fingerprint(split), make_backbone(), tmp_path / "cpu").values
     cache = tmp_path / "cuda"
     values = extract(split, fingerprint(split), backbone, cache, batch_size=batch_size, device="cuda").values
-    close = 1e-2 if engine == "onnx-fp16" else 1e-3 if engine == "onnx" else 1e-4
+    close = 1e-2 if engine == "onnx-fp16" else 1e-4
     np.testing.assert_allclose(values, expected, rtol=close, atol=close * np.abs(expected).max())
 
 
@@ -93,5 +93,5 @@ def test_a_run_resumed_on_the_gpu_predicts_there_what_it_predicted(tmp_path, mon
     first = np.array(folder.read_scores().values)
     (folder.path / "scores.npy").unlink()
     assert bench(*command) == 0
-    assert devices == ["cuda", "cuda"]
+    assert set(devices) == {"cuda"}
     np.testing.assert_allclose(folder.read_scores().values, first, rtol=1e-4, atol=1e-5)

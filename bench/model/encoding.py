@@ -15,7 +15,7 @@ from bench.contracts import Backbone
 from bench.data.loading import load, read_batch
 from bench.errors import ModelError, PluginError
 from bench.model import on_gpu
-from bench.model.engine import TOLERANCE, difference, forward, has_onnx_form, open_ahead, open_engine
+from bench.model.engine import TOLERANCE, difference, forward, has_onnx_form, open_engine, open_on_gpu
 from bench.records import FloatArray, Split
 from bench.system.progress import progress_bar
 from bench.system.threads import in_threads, thread_counts
@@ -77,7 +77,8 @@ def in_batches(
     whole = has_onnx_form(backbone) and device == "cpu"
     size, told = ROWS if whole else batch_size, work or Work()
     batches = [rows[start : start + size] for start in range(0, len(rows), size)]
-    compute = open_engine(backbone, device, cache)
+    gpu = None if device == "cpu" else open_on_gpu(backbone, device, cache)
+    compute = gpu.compute if gpu else open_engine(backbone, device, cache)
 
     def padded(pixels: FloatArray) -> FloatArray:
         padding = np.zeros((size - len(pixels), *pixels.shape[1:]), dtype=np.float32)
@@ -98,8 +99,7 @@ def in_batches(
                 _check(backbone, compute, np.resize(pixels[:2], (2, *pixels.shape[1:])), device, work)
             yield pixels
 
-    def ahead() -> Iterator[FloatArray]:
-        start = open_ahead(backbone, device, cache)
+    def ahead(start: on_gpu.Start) -> Iterator[FloatArray]:
         loaded = told.timed("reading", load(split.images, batches, backbone.preprocessing, on_gpu.pinned))
 
         def begin(pixels: FloatArray) -> on_gpu.Finish:
@@ -115,8 +115,8 @@ def in_batches(
         return on_gpu.one_ahead(map(begin, checked(loaded)))
 
     with _on(backbone, device):
-        if device != "cpu":
-            encoded = ahead()
+        if gpu:
+            encoded = ahead(gpu.start)
         elif whole:
             # A thread does all of a batch, network included: none waits for another, and no core for a thread.
             first = (read_batch(split.images, batch, backbone.preprocessing) for batch in batches[:1])

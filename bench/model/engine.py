@@ -7,7 +7,7 @@ alike. It stands in the run's key, and the difference from torch that was measur
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -72,17 +72,25 @@ def open_engine(backbone: Backbone, device: str, cache: Path) -> Callable[[Float
     return lambda pixels: _sound(backbone, session.run(None, {"pixels": pixels})[0], len(pixels))
 
 
-def open_ahead(backbone: Backbone, device: str, cache: Path) -> on_gpu.Start:
-    """Return what starts a batch on ``device``, a CUDA one, and gives what waits for its features: see ``on_gpu``.
+@dataclass(frozen=True, slots=True)
+class OnGpu:
+    """A backbone's engine on a GPU: ``compute`` as ``open_engine`` returns it, ``start`` one batch ahead of it."""
 
-    torch's needs the backbone's module on ``device``. What it gives raises as ``open_engine``'s does.
-    """
-    of_engine = (
-        on_gpu.by_onnx(_session(backbone, device, cache))
-        if has_onnx_form(backbone)
-        else on_gpu.by_torch(backbone, device)
-    )
+    compute: Callable[[FloatArray], FloatArray]
+    start: on_gpu.Start
 
+
+def open_on_gpu(backbone: Backbone, device: str, cache: Path) -> OnGpu:
+    """Return the backbone's engine on ``device``, a CUDA one, that starts a batch before the last one is fetched."""
+    if not has_onnx_form(backbone):
+        start = on_gpu.by_torch(backbone, device)
+        return OnGpu(lambda pixels: forward(backbone, pixels, device), _sound_when_done(backbone, start))
+    session = _session(backbone, device, cache)
+    start = _sound_when_done(backbone, on_gpu.by_onnx(session, device))
+    return OnGpu(lambda pixels: start(pixels)(), start)
+
+
+def _sound_when_done(backbone: Backbone, of_engine: on_gpu.Start) -> on_gpu.Start:
     def start(pixels: FloatArray) -> on_gpu.Finish:
         finish, images = of_engine(pixels), len(pixels)
         return lambda: _sound(backbone, finish(), images)
@@ -113,7 +121,8 @@ def forward(backbone: Backbone, pixels: FloatArray, device: str = "cpu") -> Floa
         given = torch.from_numpy(pixels)
         # From pinned memory the copy runs beside the last batch's work.
         on_device = given if device == "cpu" else given.pin_memory().to(device, non_blocking=True)
-        values: FloatArray = backbone.module(on_device).to("cpu", torch.float32).numpy()
+        with on_gpu.whole_floats():
+            values: FloatArray = backbone.module(on_device).to("cpu", torch.float32).numpy()
     return _sound(backbone, values, len(pixels))
 
 
