@@ -89,8 +89,8 @@ def test_valid_needs_every_check_and_invalid_tells_each_that_fails(tool):
     assert tool.verdict(tool.checks_of([row(tool)], "cuda", enough)) == "VALID"
     assert tool.verdict(tool.checks_of([row(tool)], "cuda", rates(tool, 48.0, reading=50.0))) == "VALID"
     for changes, device, rate, reason in (
-        ({"apart": 0.1}, "cuda", enough, "equal to the CPU within 0.005: 1.0e-01"),
-        ({"apart": float("nan")}, "cuda", enough, "equal to the CPU within 0.005: nan"),
+        ({"apart": 0.1}, "cuda", enough, "equal to the CPU within 0.0001: 1.0e-01"),
+        ({"apart": float("nan")}, "cuda", enough, "equal to the CPU within 0.0001: nan"),
         ({"share": 0.9}, "cuda", enough, "image to labels over the backbone >= 0.95: 0.900"),
         ({}, "cuda", few, "0.900 (90 images/s; backbone alone 100, reading alone 200)"),
         ({}, "cpu", enough, "the device is a GPU: a dry run on the CPU"),
