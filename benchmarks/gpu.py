@@ -41,7 +41,7 @@ from bench.model.encoding import in_batches
 from bench.model.engine import HALF, TORCH, onnx_form
 from bench.model.on_gpu import whole_floats
 from bench.onnx.files import to_fp16, write_onnx
-from bench.onnx.sessions import OPTIONS, PROVIDERS, open_session
+from bench.onnx.sessions import PROVIDERS, open_session, provider
 from bench.records import Preprocessing, SearchOptions, Split
 from bench.speed import workloads
 from bench.speed.decode import DecodeBench
@@ -144,7 +144,7 @@ def placed(path: Path, pixels: np.ndarray[Any, Any], device: str, name: str) -> 
     """Return the check that a session of ``path`` runs every node on ``device``."""
     options = onnxruntime.SessionOptions()
     options.enable_profiling, options.profile_file_prefix = True, str(path.with_suffix(""))
-    session = onnxruntime.InferenceSession(str(path), options, providers=[(PROVIDERS[device], OPTIONS[device])])
+    session = onnxruntime.InferenceSession(str(path), options, providers=[provider(device, half=name.endswith("fp16"))])
     session.run(None, {"pixels": pixels})
     found = nodes(Path(session.end_profiling()))
     wanted = PROVIDERS[device]
@@ -202,10 +202,10 @@ def onnx_files(module: Any, job: Job, folder: Path, name: str) -> dict[str, Path
 def methods(module: Any, files: dict[str, Path], pixels: torch.Tensor, job: Job) -> dict[str, Callable[[], Any]]:
     """Return every way to run the network on ``pixels``: what opens it, and gives the call."""
 
-    def by_onnx(path: Path) -> Callable[[], Any]:
-        return lambda: onnx_call(open_session(path, job.device), pixels)
+    def by_onnx(path: Path, precision: str) -> Callable[[], Any]:
+        return lambda: onnx_call(open_session(path, job.device, half=precision == "fp16"), pixels)
 
-    opened = {f"ONNX Runtime {precision}": by_onnx(path) for precision, path in files.items()}
+    opened = {f"ONNX Runtime {precision}": by_onnx(path, precision) for precision, path in files.items()}
     opened["torch eager"] = lambda: torch_call(module, pixels)
     if job.compiled and len(pixels) > 1:
         opened["torch.compile"] = lambda: torch_call(torch.compile(module), pixels)
@@ -267,7 +267,7 @@ def features(job: Job, folder: Path, engine: str) -> Rates:
     alone = (
         torch_call(copy.deepcopy(backbone.module).to(job.device), ready)
         if engine == TORCH
-        else onnx_call(open_session(onnx_form(backbone, folder / "cache"), job.device), ready)
+        else onnx_call(open_session(onnx_form(backbone, folder / "cache"), job.device, half=True), ready)
     )
     whole = partial(in_batches, split, rows, backbone, BATCH, job.device, cache=folder / "cache")
     rates: dict[str, list[float]] = {"whole": [], "reading": []}

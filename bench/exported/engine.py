@@ -33,6 +33,8 @@ class Encoder:
         path = find(folder, ENCODER)
         self._session = open_session(path, device, threads)
         self.description = describe(self._session, path)
+        if device == "cuda" and self.description.precision == "fp16":
+            self._session = open_session(path, device, threads, half=True)
         self.device, self.rows = device, rows
         self._outputs = [output.name for output in self._session.get_outputs()]
         self._check(path)

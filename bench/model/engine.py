@@ -102,7 +102,8 @@ def _session(backbone: Backbone, device: str, cache: Path) -> Any:
     content = onnx_form(backbone, cache)
     if content.startswith(REASON):
         raise ModelError(f"engine {backbone.engine}: {content.removeprefix(REASON).decode()}. Try: --engine torch")
-    return open_session(content, "cpu" if device == "cpu" else "cuda", threads=1 if device == "cpu" else 0)
+    half = backbone.engine == HALF
+    return open_session(content, "cpu" if device == "cpu" else "cuda", threads=1 if device == "cpu" else 0, half=half)
 
 
 def has_onnx_form(backbone: Backbone) -> bool:

@@ -9,9 +9,6 @@ from bench.errors import ModelError, NotRun, UsageError
 
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
-OPTIONS = {"cpu": {}, "cuda": {"use_tf32": "0"}}
-"""Of each provider. TF32 keeps 10 bits of fp32: labels would differ from the CPU's."""
-
 
 def choose_device(asked: str) -> str:
     """Return ``cpu`` or ``cuda``; ``auto`` takes CUDA where ONNX Runtime was built with it and finds a device.
@@ -31,10 +28,17 @@ def choose_device(asked: str) -> str:
     return "cuda" if asked == "cuda" or (asked == "auto" and usable) else "cpu"
 
 
-def open_session(model: Path | bytes, device: str = "cpu", threads: int = 0) -> Any:
+def provider(device: str, *, half: bool = False) -> tuple[str, dict[str, str]]:
+    """Return ONNX Runtime's provider for ``device``, and its options for a model in fp32, or with ``half`` in fp16."""
+    # TF32 keeps 10 bits of fp32: labels would differ from the CPU's. Forbidding it slows fp16, too.
+    options = {} if device == "cpu" else {"use_tf32": str(int(half))}
+    return PROVIDERS[device], options
+
+
+def open_session(model: Path | bytes, device: str = "cpu", threads: int = 0, *, half: bool = False) -> Any:
     """Return an ONNX Runtime session of ``model``, a file or its content, on ``device``, ``cpu`` or ``cuda``.
 
-    ``threads`` is how many work on one call, 0: one for each core.
+    ``threads`` is how many work on one call, 0: one for each core; ``half`` says that the model is in fp16.
     Raises ``ModelError`` for a file that is not ONNX or damaged, ``NotRun`` where the device's provider fails.
     """
     import onnxruntime
@@ -48,7 +52,7 @@ def open_session(model: Path | bytes, device: str = "cpu", threads: int = 0) -> 
         _load_cuda()
     try:
         source = model if isinstance(model, bytes) else str(model)
-        session = onnxruntime.InferenceSession(source, options, providers=[(PROVIDERS[device], OPTIONS[device])])
+        session = onnxruntime.InferenceSession(source, options, providers=[provider(device, half=half)])
     except Exception as error:  # onnxruntime raises a dozen unrelated classes
         reason, what = str(error).splitlines()[0][:200], "an ONNX model" if isinstance(model, bytes) else model
         raise ModelError(f"cannot load {what}: {reason}. Is it an ONNX file, and whole?") from error
