@@ -31,11 +31,16 @@ class DatasetRequest:
 
 @dataclass(frozen=True, slots=True)
 class Archive:
-    """An official archive, unpacked to ``folder`` below the data root. ``md5`` is empty where none is published."""
+    """An official archive, unpacked to ``folder`` below the data root.
+
+    ``md5`` and ``sha256`` are empty where none is published; ``size`` in bytes, 0: not known.
+    """
 
     url: str
     md5: str = ""
     folder: str = "."
+    sha256: str = ""
+    size: int = 0
 
 
 @dataclass(frozen=True, slots=True)

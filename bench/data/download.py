@@ -10,7 +10,7 @@ import os
 import shutil
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -28,6 +28,9 @@ BLOCK = 1 << 20
 NOTED_EVERY = 64 * BLOCK
 """Bytes after which the hash of what came is noted: what a killed process fetched since is fetched again."""
 
+NAMES = {"sha256": "SHA-256", "md5": "MD5"}
+"""Of hashes, for people."""
+
 TIMEOUT = 60
 """Seconds without a byte after which a transfer counts as interrupted."""
 
@@ -38,9 +41,9 @@ def fetch(archive: Archive, folder: Path) -> Path:
     Raises ``DataError`` for a wrong checksum, no space, or an interrupted transfer, which the same call continues.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / PurePosixPath(urlparse(archive.url).path).name
+    path = _place(archive, folder)
     if not path.exists():
-        part = path.with_name(path.name + ".part")
+        part = _part(path)
         try:
             _transfer(archive.url, part)
         except urllib.error.HTTPError as error:
@@ -62,20 +65,39 @@ def fetch(archive: Archive, folder: Path) -> Path:
             ) from error
         part.replace(path)
         _notes(part).unlink(missing_ok=True)
-    if archive.md5:
-        found = checksum(path)
-        if found != archive.md5:
+    for kind, published in (("sha256", archive.sha256), ("md5", archive.md5)):
+        found = checksum(path, kind) if published else ""
+        if found != published:
             path.unlink()
             raise DataError(
-                f"{archive.url}: MD5 {found}, expected {archive.md5}; the file was deleted. Try: the same command again"
+                f"{archive.url}: {NAMES[kind]} {found}, expected {published}; the file was deleted."
+                " Try: the same command again"
             )
     return path
 
 
-def checksum(path: Path) -> str:
-    """Return the MD5 of a file, which is what the data sets' owners publish."""
+def checksum(path: Path, kind: str = "sha256") -> str:
+    """Return the hash of a file, ``sha256`` or ``md5``, in hex digits."""
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "md5").hexdigest()
+        return hashlib.file_digest(file, kind).hexdigest()
+
+
+def still_to_fetch(archives: Sequence[Archive], folder: Path) -> int:
+    """Return how many bytes of archives of known size are not in ``folder`` yet."""
+    left = 0
+    for archive in archives:
+        path = _place(archive, folder)
+        there = next((each.stat().st_size for each in (path, _part(path)) if each.exists()), 0)
+        left += max(archive.size - there, 0)
+    return left
+
+
+def _place(archive: Archive, folder: Path) -> Path:
+    return folder / PurePosixPath(urlparse(archive.url).path).name
+
+
+def _part(path: Path) -> Path:
+    return path.with_name(path.name + ".part")
 
 
 def _transfer(url: str, part: Path) -> None:

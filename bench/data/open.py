@@ -20,7 +20,11 @@ def open_dataset(spec: DatasetSpec, request: DatasetRequest, origin: object = ""
     images that are in train and in test.
     """
     if spec.expects and request.root is None and not spec.root_optional:
-        raise UsageError(f"dataset '{spec.name}' needs its files. Try: --data-root DIR, where DIR holds {spec.expects}")
+        fetched = sum(archive.size for archive in spec.archives) / 1e9
+        first = f"bench data download {spec.name} --out DIR ({fetched:.1f} GB), then " if fetched else ""
+        raise UsageError(
+            f"dataset '{spec.name}' needs its files. Try: {first}--data-root DIR, where DIR holds {spec.expects}"
+        )
     if request.root is not None:
         if not spec.expects:
             raise UsageError(f"dataset '{spec.name}' is built in and reads no files. Try: without --data-root")

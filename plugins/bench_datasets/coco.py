@@ -42,9 +42,27 @@ def build(request: DatasetRequest, name: str) -> Dataset:
     return Dataset(name, variant, train, test, "coco-top3@1", source=SOURCE)
 
 
+FILES = {
+    "annotations/annotations_trainval2014.zip": (
+        252_872_794,
+        "031296bbc80c45a1d1f76bf9a90ead27e94e99ec629208449507a4917a3bf009",
+    ),
+    "zips/train2014.zip": (13_510_573_713, "ede4087e640bddba550e090eae701092534b554b42b05ac33f0300b984b31775"),
+    "zips/val2014.zip": (6_645_013_297, "fe9be816052049c34717e077d9e34aa60814a55679f804cd043e3cbee3b9fde0"),
+    "annotations/annotations_trainval2017.zip": (
+        252_907_541,
+        "113a836d90195ee1f884e704da6304dfaaecff1f023f49b6ca93c4aaae470268",
+    ),
+    "zips/train2017.zip": (19_336_861_798, "69a8bb58ea5f8f99d24875f21416de2e9ded3178e903f1f7603e283b9e06d929"),
+    "zips/val2017.zip": (815_585_330, "4f7e2ccb2866ec5041993c9cf2a952bbed69647b115d0f74da7ce8f4bef82f05"),
+}
+"""Bytes and SHA-256 of the official archives, as TensorFlow Datasets publishes them; COCO's own site has none."""
+
+
 def _archives(year: int) -> tuple[Archive, ...]:
     names = (f"annotations/annotations_trainval{year}.zip", f"zips/train{year}.zip", f"zips/val{year}.zip")
-    return tuple(Archive(f"http://images.cocodataset.org/{name}") for name in names)
+    site = "http://images.cocodataset.org"
+    return tuple(Archive(f"{site}/{name}", size=FILES[name][0], sha256=FILES[name][1]) for name in names)
 
 
 VARIANTS_2014 = (

@@ -30,7 +30,7 @@ def build(request: DatasetRequest) -> Dataset:
 
 
 SITE = "http://host.robots.ox.ac.uk/pascal/VOC/voc2007"
-"""The official site; torchvision publishes the same checksums."""
+"""The official site; torchvision publishes the MD5s, TensorFlow Datasets the sizes and SHA-256s."""
 
 SPEC = DatasetSpec(
     name="voc2007",
@@ -40,8 +40,18 @@ SPEC = DatasetSpec(
     splits=SPLITS,
     source=SOURCE,
     archives=(
-        Archive(f"{SITE}/VOCtrainval_06-Nov-2007.tar", "c52e279531787c972589f7e41ab4ae64"),
-        Archive(f"{SITE}/VOCtest_06-Nov-2007.tar", "b6e924de25625d8de591ea690078ad9f"),
+        Archive(
+            f"{SITE}/VOCtrainval_06-Nov-2007.tar",
+            md5="c52e279531787c972589f7e41ab4ae64",
+            sha256="7d8cd951101b0957ddfd7a530bdc8a94f06121cfc1e511bb5937e973020c7508",
+            size=460_032_000,
+        ),
+        Archive(
+            f"{SITE}/VOCtest_06-Nov-2007.tar",
+            md5="b6e924de25625d8de591ea690078ad9f",
+            sha256="6836888e2e01dca84577a849d339fa4f73e1e4f135d312430c4856b5609b4892",
+            size=451_020_800,
+        ),
     ),
     variants=(
         (5011, 4952, "official trainval and test: the rows of Table 4 and every VOC 2007 classification result"),

@@ -328,7 +328,7 @@ def test_the_command_fetches_checks_and_unpacks(server, tmp_path, monkeypatch, c
     monkeypatch.setattr(plugins, "installed", lambda: registry)
     assert cli.run_command_line(["data", "download", "coco", "--out", str(tmp_path / "coco")]) == 0
     printed = capsys.readouterr().out
-    assert "no published checksum; its MD5 is" in printed
+    assert "no published checksum; its SHA-256 is" in printed
     assert (tmp_path / "coco" / "annotations" / "a.json").read_text() == "{}"
     assert cli.run_command_line(["data", "download", "digit-scenes", "--out", str(tmp_path)]) == 2
     assert "has no archives that may be fetched" in capsys.readouterr().err

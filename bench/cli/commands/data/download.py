@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bench.cli.datasets import NamedDataset
 from bench.show.console import put
+
+if TYPE_CHECKING:
+    from bench.contracts import DatasetSpec
+
+RATE = 10e6
+"""Bytes a second, of an ordinary line, for the time that is said beforehand."""
 
 
 def download(
@@ -35,14 +42,40 @@ def download(
             stack.enter_context(exclusive(out / "downloads.lock", f"the archives of {name}"))
         except OSError as error:
             raise DataError(f"cannot write to {out}: {error.strerror or error}. Try: another --out") from error
+        _announce(spec, out)
         fetched = []
         for archive in spec.archives:
             path = fetch(archive, out / "downloads")
             fetched.append(path)
-            how = "MD5 as published" if archive.md5 else f"no published checksum; its MD5 is {checksum(path)}"
+            published = "SHA-256" if archive.sha256 else "MD5" if archive.md5 else ""
+            how = (
+                f"{published} as published" if published else f"no published checksum; its SHA-256 is {checksum(path)}"
+            )
             put(f"{path.name}: {path.stat().st_size / 1e6:,.1f} MB, {how}")
             put(f"{path.name}: {extract(path, out / archive.folder):,} files to {out / archive.folder}")
         if not keep:
             for path in fetched:
                 path.unlink()
     put(f"next        bench data verify {name} --data-root {out}")
+    put(f"            bench run --model cnn-rnn --dataset {name} --data-root {out}")
+
+
+def _announce(spec: DatasetSpec, out: Path) -> None:
+    """Say how much comes, and how long it may take. Raises ``DataError`` where the disk has no room for it."""
+    from bench.data.download import still_to_fetch
+    from bench.errors import DataError
+
+    size, left = sum(archive.size for archive in spec.archives), still_to_fetch(spec.archives, out / "downloads")
+    if not size:
+        return
+    # The archives hold JPEG files, which do not shrink: unpacked they take about the same again.
+    needed, free = left + size, shutil.disk_usage(out).free
+    put(
+        f"{spec.name}: {left / 1e9:.2f} of {size / 1e9:.2f} GB to fetch, about {left / RATE / 60:.0f} minutes at"
+        f" {RATE / 1e6:.0f} MB/s; unpacked as much again; {out} has {free / 1e9:.1f} GB free"
+    )
+    if needed > free:
+        raise DataError(
+            f"{out} has {free / 1e9:.1f} GB free, {spec.name} takes {needed / 1e9:.1f} GB until its archives are"
+            " removed. Try: --out DIR on a larger disk"
+        )
