@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Weights = dict[str, "torch.Tensor"]
 
 SECONDS = 5.0
-"""Between two writings of a checkpoint. One takes as long as two epochs of a linear model, and nobody waits for longer
+"""Between two writings of a checkpoint. One takes up to half as long as an epoch of a linear model, and nobody waits for longer
 than this to have done again what a killed training had done."""
 
 
