@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 Weights = dict[str, "torch.Tensor"]
 
 SECONDS = 5.0
-"""Between two writings of a checkpoint. One takes up to half as long as an epoch of a linear model, and nobody waits for longer
-than this to have done again what a killed training had done."""
+"""Between two writings of a checkpoint. One takes up to half as long as an epoch of a linear model, and what a killed
+training had done since the last is soon done again."""
 
 
 @dataclass(slots=True)
