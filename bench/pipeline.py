@@ -63,6 +63,18 @@ def run_one(
     return folder
 
 
+def extract_features(request: RunRequest) -> None:
+    """Put the features that the run of ``request`` takes into the cache, unless it tunes its backbone first."""
+    from bench.model import features
+
+    plan = make_plan(request, plugins.installed())
+    check_device(request.device)
+    parts, backbone = open_parts(plan), build_backbone(plan)
+    if not request.finetune:
+        with _calling(plan.backbone, "features", "backbone"):
+            features.of_parts(parts, backbone, request.cache / "features", device=request.device)
+
+
 def _fill(folder: RunFolder, assembly: Assembly, clock: Stopwatch) -> None:
     """Do what the folder still lacks, in order."""
     from bench.model import checks, features

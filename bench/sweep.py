@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import multiprocessing
+import os
+import signal
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
 
 from bench import plugins
 from bench.contracts import SEARCH_OPTIONS, ModelSpec
@@ -15,6 +21,10 @@ from bench.plugins import Registry
 from bench.records import RunRequest
 from bench.store.run_folder import RunFolder
 from bench.store.stored import RunSummary
+from bench.system.progress import QUIET_VARIABLE
+
+Starting = Callable[[int, RunRequest], None]
+"""Told of each request and its number, from 1, before it is run."""
 
 
 def plan_runs(
@@ -55,15 +65,109 @@ def sweep(
     requests: Sequence[RunRequest],
     registry: Registry | None = None,
     *,
-    starting: Callable[[int, RunRequest], None] = lambda number, request: None,
+    starting: Starting = lambda number, request: None,
 ) -> Iterator[RunSummary]:
-    """Yield the summary of each run in turn: finished now or before, or failed with its reason; the others go on.
-
-    ``starting`` is told of each request and its number, from 1, before it is run.
-    """
+    """Yield the summary of each run in turn: finished now or before, or failed with its reason; the others go on."""
     for number, request in enumerate(requests, 1):
         starting(number, request)
         yield run_or_record(request, registry)
+
+
+def sweep_side_by_side(
+    requests: Sequence[RunRequest], jobs: int, *, starting: Starting = lambda number, request: None
+) -> Iterator[RunSummary]:
+    """Yield what ``sweep`` does, in the same order, of runs that ``jobs`` processes make.
+
+    Each computes as it would alone, with as many threads, so results are the same; training takes one. Features are
+    extracted before, by all cores. A process that is killed loses the run it makes, which is then a failed one. When
+    the caller stops, so do all.
+    """
+    workers = [_Worker.start() for _ in requests[:jobs]]
+    found: dict[int, RunSummary] = {}
+    begun = told = 0
+    try:
+        _extract_features(requests[0])
+        while told < len(requests):
+            for worker in workers:
+                if worker.at is None and begun < len(requests):
+                    starting(begun + 1, requests[begun])
+                    worker.take(begun, requests[begun])
+                    begun += 1
+            busy = {worker.pipe: worker for worker in workers if worker.at is not None}
+            for pipe in wait(list(busy)):
+                worker = busy[pipe]  # type: ignore[index]
+                assert worker.at is not None, "a worker that answers was asked"
+                number, worker.at = worker.at, None
+                try:
+                    found[number] = worker.pipe.recv()
+                except (EOFError, OSError):
+                    workers.remove(worker)
+                    found[number] = _failure(requests[number], "failed", worker.end())
+                    if begun < len(requests):
+                        workers.append(_Worker.start())
+            while told in found:
+                yield found.pop(told)
+                told += 1
+    finally:
+        for worker in workers:
+            worker.end()
+
+
+@dataclass(slots=True, eq=False)
+class _Worker:
+    """A process that makes the runs it is sent, one after another; ``at`` is the number of the one it is making."""
+
+    process: SpawnProcess
+    pipe: Connection
+    at: int | None = None
+
+    @classmethod
+    def start(cls) -> _Worker:
+        # Never a fork: the threads of torch would be missing in it.
+        context = multiprocessing.get_context("spawn")
+        pipe, theirs = context.Pipe()
+        process = context.Process(target=_make_runs, args=(theirs,))
+        # A Ctrl-C goes to every process of the terminal; it is for the one that asks, which ends the others.
+        handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        try:
+            process.start()
+        finally:
+            signal.signal(signal.SIGINT, handler)
+        theirs.close()
+        return cls(process, pipe)
+
+    def take(self, number: int, request: RunRequest) -> None:
+        self.at = number
+        with contextlib.suppress(OSError):  # a dead one's pipe ends where its answer is read
+            self.pipe.send(request)
+
+    def end(self) -> str:
+        """End the process, and return how it ended."""
+        self.pipe.close()
+        if self.at is not None:
+            self.process.terminate()
+        self.process.join()
+        status = self.process.exitcode or 0
+        how = f"by signal {-status}" if status < 0 else f"with status {status}"
+        return f"the process that made it ended {how}. The same command continues it"
+
+
+def _make_runs(pipe: Connection) -> None:
+    """Make the runs that ``pipe`` asks for until it is closed."""
+    os.environ[QUIET_VARIABLE] = "1"  # bars of several processes would overwrite one another
+    import torch  # noqa: F401 - while the other process extracts features
+
+    with contextlib.suppress(EOFError, OSError):
+        while True:
+            pipe.send(run_or_record(pipe.recv()))
+
+
+def _extract_features(request: RunRequest) -> None:
+    """Have the features that runs share in the cache, so that none waits for another; the run tells of a failure."""
+    from bench.pipeline import extract_features
+
+    with contextlib.suppress(Exception):
+        extract_features(request)
 
 
 def run_or_record(request: RunRequest, registry: Registry | None = None) -> RunSummary:
@@ -82,6 +186,10 @@ def run_or_record(request: RunRequest, registry: Registry | None = None) -> RunS
     summary = opened[0].summary() if opened else None
     if summary is not None and summary.state == "failed":
         return replace(summary, state=state)
+    return _failure(request, state, reason)
+
+
+def _failure(request: RunRequest, state: str, reason: str) -> RunSummary:
     config = {"model": {"name": request.model}, "dataset": {"name": request.dataset}, "seed": request.seed}
     return RunSummary(request.out, "", config, state, reason)
 

@@ -191,7 +191,8 @@ def test_a_full_disk_is_one_clear_line(place, tmp_path, capsys, monkeypatch):
 def test_a_killed_run_continues_and_ends_as_if_it_had_not_been(place, tmp_path):
     options = [*place["data"], *place["backbone"], *place["cache"], "--set", "backbone.init=random"]
     options += ["--set", "epochs=12", "--set", "patience=12", "--set", "hidden=16"]
-    program = [sys.executable, "-P", "-c", "from bench.cli import main; main()"]
+    program = [sys.executable, "-P", "-c", "from bench.model import checkpoint; checkpoint.SECONDS = 0"]
+    program[-1] += "; from bench.cli import main; main()"
     command = [*program, "run", "--model", "cnn-rnn", *map(str, options), "--out"]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     killed = subprocess.Popen([*command, str(tmp_path / "killed")], env=environment, stdout=subprocess.DEVNULL)
@@ -199,6 +200,7 @@ def test_a_killed_run_continues_and_ends_as_if_it_had_not_been(place, tmp_path):
     while not list((tmp_path / "killed").rglob("checkpoint.pt")) and killed.poll() is None:
         assert time.monotonic() < deadline, "no checkpoint was written"  # hang guard
         time.sleep(0.01)
+    assert killed.poll() is None, "it ended before it was killed"
     killed.send_signal(signal.SIGKILL)
     killed.wait()
     both = [

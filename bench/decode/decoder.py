@@ -159,6 +159,18 @@ def decode(
     return _decoded(tuple(ids), answers, statistics)
 
 
+def sequences_alone(
+    network: StepNetwork,
+    image_terms: FloatArray,
+    start_states: FloatArray,
+    ids: Sequence[str],
+    options: SearchOptions,
+) -> LabelSets:
+    """Return the label sequences that ``decode`` gives, sooner: paths that only class scores need are not followed."""
+    answers, _ = Decoder(network, start_states, options).answers(image_terms, start_states, class_scores=False)
+    return _label_sets(tuple(ids), answers)
+
+
 def joined(parts: Sequence[Decoded]) -> Decoded:
     """Return what was decoded in parts, of images one after another, as one."""
     if len(parts) == 1:
@@ -186,10 +198,8 @@ def decode_each(images: Iterable[NextLabel], ids: Sequence[str], labels: int, op
 
 
 def _decoded(ids: tuple[str, ...], answers: dict[str, Any], statistics: Mapping[str, float]) -> Decoded:
-    longest = int((answers["sequences"] >= 0).sum(axis=1).max(initial=0))
-    sequences = np.ascontiguousarray(answers["sequences"][:, :longest])
     return Decoded(
-        LabelSets(ids, sequences, answers["log_probabilities"], answers["complete"]),
+        _label_sets(ids, answers),
         Scores(ids, answers["class_scores"], "probability"),
         {
             "images": len(ids),
@@ -198,6 +208,12 @@ def _decoded(ids: tuple[str, ...], answers: dict[str, Any], statistics: Mapping[
             **statistics,
         },
     )
+
+
+def _label_sets(ids: tuple[str, ...], answers: Mapping[str, Any]) -> LabelSets:
+    longest = int((answers["sequences"] >= 0).sum(axis=1).max(initial=0))
+    sequences = np.ascontiguousarray(answers["sequences"][:, :longest])
+    return LabelSets(ids, sequences, answers["log_probabilities"], answers["complete"])
 
 
 def _search_plainly(

@@ -1,4 +1,4 @@
-"""An interrupted training on disk: what it continues from after its last finished epoch."""
+"""An interrupted training on disk: what it continues from, after an epoch that ended a few seconds before at most."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import io
 import math
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
     import torch
 
 Weights = dict[str, "torch.Tensor"]
+
+SECONDS = 5.0
+"""Between two writings of a checkpoint. One takes up to half as long as an epoch of a linear model, and what a killed
+training had done since the last is soon done again."""
 
 
 @dataclass(slots=True)
@@ -52,6 +57,7 @@ class CheckpointFile:
     def __init__(self, path: Path | None, key: str) -> None:
         self.path = path
         self.key = key
+        self._written = time.monotonic()
 
     def load(self) -> TrainingState:
         """Return the state to continue from: a new one where there is no file, or not one that this training wrote.
@@ -72,11 +78,12 @@ class CheckpointFile:
         return TrainingState()
 
     def save(self, state: TrainingState) -> None:
-        """Replace the file by ``state``."""
+        """Replace the file by ``state``, unless it was written, or the training began, less than ``SECONDS`` ago."""
         import torch
 
-        if self.path is None:
+        if self.path is None or time.monotonic() - self._written < SECONDS:
             return
         buffer = io.BytesIO()
         torch.save({entry.name: getattr(state, entry.name) for entry in dataclasses.fields(state)}, buffer)
         write_sealed(self.path, self.key, buffer.getbuffer())
+        self._written = time.monotonic()

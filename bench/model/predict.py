@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
+
 from bench.contracts import Protocol, Validation
-from bench.decode.decoder import decode, joined
+from bench.decode.decoder import decode, joined, sequences_alone
 from bench.evaluation import known_tags, metric_table, protocols
+from bench.evaluation.bits import Mask
 from bench.evaluation.evaluation import Evaluation
-from bench.evaluation.metrics import Counts
+from bench.evaluation.metrics import Counts, class_counts
 from bench.model import networks
 from bench.records import BoolArray, Features, Prediction, Scores, SearchOptions, Split
 
@@ -33,16 +36,34 @@ def predict(
         scores = Scores(features.ids, values, model.score_kind)
         predicted = protocols.packed_from_scores(protocol, scores, known)[:] if own is None else own
         return Prediction(scores, known_tags.without(predicted, known))
-    # What every step sees of an image may be a whole map: few images at once are in memory.
-    size = networks.IMAGE_ROWS if networks.sees_every_step(model) else max(len(features.ids), 1)
     parts = []
-    for start in range(0, len(features.ids), size):
-        some = Features(features.ids[start : start + size], features.values[start : start + size], features.key)
+    for some in _portions(model, features):
         network, terms, start_states = networks.searchable(model, some)
         parts.append(decode(network, terms, start_states, some.ids, search))
     decoded = joined(parts)
     predicted = protocols.label_sets(protocol, decoded.class_scores, decoded.label_sets)
     return Prediction(decoded.class_scores, predicted, decoded.label_sets, decoded.statistics)
+
+
+def _label_sets(
+    model: Any, features: Features, protocol: Protocol, search: SearchOptions | None, known: BoolArray | None
+) -> Mask:
+    """Return the label sets of ``predict`` alone; of a sequence model without the class scores, which take longest."""
+    if search is None:
+        return predict(model, features, protocol, search, known).predicted
+    found = []
+    for some in _portions(model, features):
+        network, terms, start_states = networks.searchable(model, some)
+        sequences = protocols.cut(protocol, sequences_alone(network, terms, start_states, some.ids, search))
+        found.append(sequences.as_matrix(len(network.output) - 1))
+    return np.concatenate(found)
+
+
+def _portions(model: Any, features: Features) -> Iterator[Features]:
+    """Yield the images searched at once: what every step sees of one may be a whole map, so few are in memory then."""
+    size = networks.IMAGE_ROWS if networks.sees_every_step(model) else max(len(features.ids), 1)
+    for start in range(0, len(features.ids), size):
+        yield Features(features.ids[start : start + size], features.values[start : start + size], features.key)
 
 
 def validation_part(  # noqa: PLR0917 - in the order of ``validator``
@@ -75,6 +96,8 @@ def validator(  # noqa: PLR0917 - as ``predict``, then what is chosen by
     truth, ignore = protocols.counted(protocol, split.truth, split.ignore, known)
 
     def validate(model: Any) -> float:
+        if select_by == "O-F1":
+            return _overall_f1(class_counts(truth, _label_sets(model, features, protocol, search, known), ignore))
         prediction = predict(model, features, protocol, search, known)
         evaluation = Evaluation(
             protocol,
@@ -85,8 +108,6 @@ def validator(  # noqa: PLR0917 - as ``predict``, then what is chosen by
             prediction.scores,
             prediction.label_sets,
         )
-        if select_by == "O-F1":
-            return _overall_f1(evaluation.class_counts)
         score = metric_table.by_name()[select_by].function(evaluation)
         return 0.0 if math.isnan(score) else float(score)
 

@@ -31,10 +31,10 @@ if TYPE_CHECKING:
 Validate = Callable[[Any], float]
 """The trained model so far -> its score on images held out of training; higher is better."""
 
-ONE_THREAD = 200_000
-"""Parameters up to which a model is trained on one thread of the CPU, whatever the machine has: products of a batch are
-too small to be worth sharing, on a busy machine ten times slower when shared, and the result is that of any core count.
-A recurrent network of the paper's size, 1.3 million, gains a third by a second core."""
+ONE_THREAD = 2_000_000
+"""Parameters up to which a model is trained on one thread of the CPU, whatever the machine has: a batch's products are
+too small to be worth sharing, on a busy machine many times slower when shared, and the result is that of any core
+count. The recurrent network of the paper's size has 1.3 million: its products are of a few dozen prefixes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,9 +140,9 @@ def fit(
     ``truth`` is (images, labels) bool, and so is ``ignore``, the pairs that are neither positive nor negative.
     ``validation`` is for models whose ``fit`` or ``calibrate`` takes it. On one
     machine the result depends on the arguments alone, to the bit: torch's global random state is neither used nor
-    changed. With ``checkpoint``, a training that was killed continues after its last finished epoch to the same result;
-    the caller removes the file once the weights are stored. Raises ``ModelError`` where the loss of every learning rate
-    diverges.
+    changed. With ``checkpoint``, a training that was killed continues to the same result after the epoch that the file
+    holds: the last one, or one that ended less than ``checkpoint.SECONDS`` earlier. The caller removes the file once
+    the weights are stored. Raises ``ModelError`` where the loss of every learning rate diverges.
     """
     model.to(device)
     if hasattr(model, "fit"):

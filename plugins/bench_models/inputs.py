@@ -48,7 +48,7 @@ class Dropout(nn.Module):
             return values
         words = torch.empty((values.numel() + 3) // 4, dtype=torch.int64, device=values.device)
         bits = words.random_(-(2**63), None).view(torch.int16)[: values.numel()].view(values.shape)
-        return values * (bits < self.kept - 32768) * (65536 / self.kept)
+        return values * (bits < self.kept - 32768).to(values.dtype).mul_(65536 / self.kept)
 
 
 class FeatureInput(nn.Module):

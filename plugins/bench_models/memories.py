@@ -10,7 +10,9 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from bench_models.unrolled import StepLinear
+from bench_models.paper_cell import PaperSteps
+from bench_models.prefixes import Prefixes
+from bench_models.unrolled import StepLinear, unrolled
 
 
 class Memory(nn.Module):
@@ -23,6 +25,21 @@ class Memory(nn.Module):
         """Return the output and the next state."""
         raise NotImplementedError
 
+    def outputs(self, embedding: nn.Embedding, prefixes: Prefixes) -> torch.Tensor:
+        """Return the output after each of ``prefixes``, (rows, ``output_size``), for training."""
+        embedded = embedding(prefixes.labels)
+        state = embedded.new_zeros((1, self.state_size))
+        found: list[torch.Tensor] = []
+        earlier = 0
+        with unrolled(self):
+            for level in prefixes.levels:
+                if level.start:
+                    state = state.index_select(0, prefixes.parents[level] - earlier)
+                output, state = self(embedded[level], state)
+                found.append(output)
+                earlier = level.start
+        return torch.cat(found)
+
 
 class PaperCell(Memory):
     """The paper's equation 1: gates look at the cell r(t-1), there is no fed-back output, and no bias.
@@ -34,8 +51,8 @@ class PaperCell(Memory):
         super().__init__()
         self.literal = literal
         self.state_size = self.output_size = hidden
-        self.from_label = StepLinear(embedding, 4 * hidden, bias=False)
-        self.from_state = StepLinear(hidden, 4 * hidden, bias=False)
+        self.from_label = nn.Linear(embedding, 4 * hidden, bias=False)
+        self.from_state = nn.Linear(hidden, 4 * hidden, bias=False)
         for block in self.from_state.weight.detach().chunk(4):
             # Unbounded gates multiply from step to step: start where products shrink.
             nn.init.orthogonal_(block, gain=0.25 if literal else 0.5)
@@ -49,6 +66,13 @@ class PaperCell(Memory):
             gates = (torch.sigmoid(enter), torch.sigmoid(forget), torch.sigmoid(output))
         following = gates[1] * state + gates[0] * torch.relu(candidate)
         return following * gates[2], following
+
+    def outputs(self, embedding: nn.Embedding, prefixes: Prefixes) -> torch.Tensor:
+        """Return o(t) after each of ``prefixes``: each label's part is computed once, however many prefixes it ends."""
+        labels, places = torch.unique(prefixes.labels, return_inverse=True)
+        terms = self.from_label(embedding(labels))
+        found: torch.Tensor = PaperSteps.apply(terms, places, self.from_state.weight, prefixes, self.literal)
+        return found
 
 
 class LstmCell(Memory):
@@ -108,6 +132,14 @@ class SumMemory(Memory):
         following = state + embedded
         return following, following
 
+    def outputs(self, embedding: nn.Embedding, prefixes: Prefixes) -> torch.Tensor:
+        """Return the sum of each prefix's labels, as one product of which labels it holds and their embeddings."""
+        holds = embedding.weight.new_zeros((len(prefixes.labels), embedding.num_embeddings))
+        holds.scatter_(1, prefixes.labels.unsqueeze(1), 1.0)
+        for level in prefixes.levels[1:]:
+            holds[level] += holds.index_select(0, prefixes.parents[level])
+        return holds @ embedding.weight
+
 
 class LastMemory(Memory):
     """The embedding of the last label only."""
@@ -121,3 +153,8 @@ class LastMemory(Memory):
         # The state takes part, times zero, so that every memory's step network has the same inputs.
         following = embedded + 0.0 * state
         return following, following
+
+    def outputs(self, embedding: nn.Embedding, prefixes: Prefixes) -> torch.Tensor:
+        """Return the embedding of each prefix's last label."""
+        found: torch.Tensor = embedding(prefixes.labels)
+        return found

@@ -16,7 +16,7 @@ import bench
 from bench import BoolArray, FloatArray
 from bench_models.inputs import Dropout, FeatureInput, seeded
 from bench_models.memories import GruCell, LastMemory, LstmCell, Memory, PaperCell, SumMemory
-from bench_models.unrolled import unrolled
+from bench_models.prefixes import prefixes_of
 
 Activation = Literal["identity", "relu", "tanh"]
 ACTIVATIONS: dict[Activation, Callable[[torch.Tensor], torch.Tensor]] = {
@@ -78,44 +78,21 @@ class PrefixModel(nn.Module):
     ) -> torch.Tensor:
         """Return the cross-entropy of the true sequences under teacher forcing, mean over all their steps.
 
-        An ignored label is in no sequence, and out of the softmax of each of its image's steps.
+        The memory sees only labels, so each distinct prefix of the batch is computed once. An ignored label is in no
+        sequence, and out of the softmax of each of its image's steps.
         """
         if ignore is not None:
             truth = truth & ~ignore
-        targets, lengths = target_sequences(truth, self.label_order)
-        with unrolled(self.memory):
-            images, outputs, wanted = self._unroll(targets, lengths)
+        prefixes = prefixes_of(truth, self.label_order)
+        outputs = self.memory.outputs(self.embedding, prefixes).index_select(0, prefixes.rows)
+        images = prefixes.images
         terms = self.project_memory(self.dropout(outputs)) + self.image_term(features)[images]
         embedding, _ = self.output_embedding()
         logits = ACTIVATIONS[self.activation](terms) @ embedding.T
         if ignore is not None:
             with_end = nn.functional.pad(ignore, (0, 1), value=False)
             logits = logits.masked_fill(with_end[images], torch.finfo(logits.dtype).min)
-        return nn.functional.cross_entropy(logits, wanted)
-
-    def _unroll(self, targets: torch.Tensor, lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Return (image, memory output, target) of every step of every sequence in the batch.
-
-        The memory sees only labels, so each distinct prefix of the batch is computed once: level by
-        level down the batch's prefix tree, ``node`` being each image's place on the current level.
-        """
-        states = self.project_memory.weight.new_zeros((1, self.memory.state_size))
-        node = torch.zeros_like(lengths)
-        labels = lengths.new_full((1,), self.start)
-        steps: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
-        for position in range(targets.shape[1]):
-            images = (lengths > position).nonzero().squeeze(1)
-            if position:
-                keys = node * (self.labels + 2)
-                keys[images] += targets[images, position - 1]
-                distinct, place = torch.unique(keys[images], return_inverse=True)
-                node = torch.zeros_like(node).index_copy(0, images, place)
-                labels = distinct % (self.labels + 2)
-                states = states.index_select(0, distinct // (self.labels + 2))
-            outputs, states = self.memory(self.embedding(labels), states)
-            steps.append((images, outputs.index_select(0, node[images]), targets[images, position]))
-        image, output, target = zip(*steps, strict=True)
-        return torch.cat(image), torch.cat(output), torch.cat(target)
+        return nn.functional.cross_entropy(logits, prefixes.targets)
 
 
 def label_order(request: bench.ModelRequest) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
@@ -129,20 +106,6 @@ def label_order(request: bench.ModelRequest) -> np.ndarray[tuple[int], np.dtype[
         return np.random.default_rng(request.seed).permutation(len(request.labels))
     frequent = np.argsort(-np.asarray(request.label_counts, dtype=np.int64), kind="stable")
     return frequent if order == "frequent" else frequent[::-1].copy()
-
-
-def target_sequences(truth: torch.Tensor, order: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the target sequences of (n, labels) bool ``truth``: labels in ``order``, then END, padded with -1.
-
-    The sequences are (n, longest) and as long as the batch's longest one; the lengths (n,) count END.
-    """
-    lengths = truth.sum(dim=1)
-    targets = lengths.new_full((len(truth), int(lengths.max()) + 1), -1)
-    image, place = truth[:, order].nonzero(as_tuple=True)
-    position = torch.arange(len(image), device=truth.device) - (lengths.cumsum(0) - lengths)[image]
-    targets[image, position] = order[place]
-    targets.scatter_(1, lengths.unsqueeze(1), truth.shape[1])
-    return targets, lengths + 1
 
 
 def build_prefix_model(request: bench.ModelRequest, memory: str) -> PrefixModel:

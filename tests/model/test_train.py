@@ -8,6 +8,7 @@ from example_models import as_features, batch, make
 
 from bench.contracts import TRAINING_OPTIONS
 from bench.errors import ModelError, UsageError
+from bench.model import checkpoint as checkpoints
 from bench.model import train
 from bench.options import resolve
 from bench.system.sealed_files import write_sealed
@@ -82,6 +83,28 @@ def test_training_neither_uses_nor_changes_the_global_random_state():
     assert train.save_weights(one) == train.save_weights(other)
 
 
+@pytest.fixture
+def every_epoch(monkeypatch):
+    """Checkpoints after every epoch, however short."""
+    monkeypatch.setattr(checkpoints, "SECONDS", 0.0)
+
+
+def test_a_checkpoint_is_written_after_an_epoch_that_ends_some_seconds_after_the_last(tmp_path, monkeypatch):
+    path, now, written = tmp_path / "checkpoint.pt", [0.0], []
+    monkeypatch.setattr(checkpoints.time, "monotonic", lambda: now[0])  # hang guard: none, the test tells the time
+
+    def validate(model):
+        written.append((now[0], path.exists()))
+        path.unlink(missing_ok=True)
+        now[0] += 2.0
+        return now[0]
+
+    fit(make("bce"), checkpoint=path, validate=validate)
+    assert written == [(0.0, False), (2.0, False), (4.0, False), (6.0, True), (8.0, False), (10.0, False)]
+    assert path.exists()
+
+
+@pytest.mark.usefixtures("every_epoch")
 @pytest.mark.parametrize("killed_after", [1, 5, 9])
 def test_a_killed_training_continues_to_the_same_weights(tmp_path, killed_after):
     class KilledError(Exception):
@@ -112,6 +135,7 @@ def test_a_killed_training_continues_to_the_same_weights(tmp_path, killed_after)
     ]
 
 
+@pytest.mark.usefixtures("every_epoch")
 def test_a_checkpoint_of_another_training_is_not_continued(tmp_path):
     path = tmp_path / "checkpoint.pt"
     fit(make("bce"), checkpoint=path)
@@ -121,6 +145,7 @@ def test_a_checkpoint_of_another_training_is_not_continued(tmp_path):
     assert train.save_weights(model) == train.save_weights(fresh)
 
 
+@pytest.mark.usefixtures("every_epoch")
 @pytest.mark.parametrize("kind", DAMAGE)
 def test_a_damaged_checkpoint_is_told_and_never_used(tmp_path, kind, capsys):
     path, other = tmp_path / "checkpoint.pt", tmp_path / "other.pt"
@@ -136,6 +161,7 @@ def test_a_damaged_checkpoint_is_told_and_never_used(tmp_path, kind, capsys):
     assert [entry.loss for entry in record.history] == [entry.loss for entry in expected.history]
 
 
+@pytest.mark.usefixtures("every_epoch")
 def test_a_checkpoint_runs_no_code(tmp_path, capsys):
     """Sealed for this very training, but written by nobody who trains: what it would call is not called."""
     path = tmp_path / "checkpoint.pt"

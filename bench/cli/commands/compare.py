@@ -62,6 +62,9 @@ def compare(  # noqa: PLR0917 - the parser passes options by name
     train_split: TrainSplit = None,
     test_split: TestSplit = None,
     finetune: Finetune = 0,
+    jobs: Annotated[
+        int, typer.Option("--jobs", min=1, metavar="N", help="Runs made side by side; results are the same.")
+    ] = 1,
     out: Out = STORE,
     cache: Cache = None,
     device: Device = "cpu",
@@ -80,7 +83,7 @@ def compare(  # noqa: PLR0917 - the parser passes options by name
     options = locals()  # what the parser has read, by the names of a request's fields
     from bench.show.rendering import check_format
     from bench.show.tracking import comparison
-    from bench.sweep import plan_runs, sweep
+    from bench.sweep import plan_runs, sweep, sweep_side_by_side
 
     own_sets, tracker_sets = split_sets(sets or ())
     check_format(style)
@@ -89,7 +92,16 @@ def compare(  # noqa: PLR0917 - the parser passes options by name
     requests = plan_runs(request, comma_separated(models), seeds)
     summaries: list[RunSummary] = []
     failed: dict[str, str] = {}
-    for summary in sweep(requests, starting=lambda number, one: _tell_start(number, len(requests), one)):
+
+    def starting(number: int, one: RunRequest) -> None:
+        _tell_start(number, len(requests), one)
+
+    runs = (
+        sweep_side_by_side(requests, jobs, starting=starting)
+        if min(jobs, len(requests)) > 1
+        else sweep(requests, starting=starting)
+    )
+    for summary in runs:
         summaries.append(summary)
         if summary.measures is not None:
             tell(places, failed, [summary])

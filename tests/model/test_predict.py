@@ -1,0 +1,36 @@
+import dataclasses
+
+import pytest
+import torch
+from example_models import SeesImage, as_features, batch, make
+from example_splits import make_split
+
+from bench import ModelRequest
+from bench.evaluation import protocols
+from bench.evaluation.measure import measure
+from bench.model.predict import predict, validator
+from bench.records import SearchOptions
+
+SEARCHES = [
+    SearchOptions(min_length=1, max_length=3),
+    SearchOptions(beam_width=4, min_length=1, max_length=4, class_score="beam_marginal"),
+]
+
+
+@pytest.mark.parametrize("search", [*SEARCHES, dataclasses.replace(SEARCHES[1], search="exact")])
+@pytest.mark.parametrize("protocol", ["top2@1", "digit-scenes@1"])
+@pytest.mark.parametrize("name", ["cnn-rnn", "sees-image"])
+def test_the_score_that_selects_a_sequence_model_is_the_reported_one_though_no_class_scores_are_made(
+    name, protocol, search
+):
+    values, truth = batch(50)
+    torch.manual_seed(0)
+    counts = tuple(truth.sum(axis=0).tolist())
+    labels = tuple(f"label {number}" for number in range(4))
+    model = make(name, hidden="8") if name == "cnn-rnn" else SeesImage(ModelRequest({}, 6, labels, counts, 0))
+    split, features = make_split(truth), as_features(values)
+    rules = dataclasses.replace(protocols.get(protocol), cut_to_k=True)
+    prediction = predict(model.eval(), features, rules, search)
+    reported = measure(rules, split.labels, truth, None, prediction.predicted, prediction.scores)
+    assert prediction.predicted.any()
+    assert validator(split, features, rules, search)(model) == pytest.approx(reported["O-F1"], abs=1e-15)

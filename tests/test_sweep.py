@@ -1,0 +1,109 @@
+"""Runs side by side: the same results as one after another, and a process that dies loses its run alone."""
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from example_commands import FAST, bench, write_corel
+
+from bench import plugin_files, plugins
+from bench.store.runs import find
+
+KILLED = """
+import multiprocessing, os, signal
+import bench
+
+def build(request):
+    import torch
+
+    class Net(torch.nn.Linear):
+        score_kind = "logit"
+
+        def loss(self, features, truth, generator):
+            if multiprocessing.parent_process() is not None:
+                os.kill(os.getpid(), signal.SIGKILL)
+            raise RuntimeError("made where the command runs")
+
+    return Net(request.dimensions, len(request.labels))
+
+SPEC = bench.ModelSpec("killed", "its process is killed while it trains", "scores", build)
+
+@bench.hookimpl
+def bench_models():
+    return [SPEC]
+"""
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """Options for small runs: data, backbone, and a cache of their own."""
+    root = tmp_path_factory.mktemp("side-by-side")
+    write_corel(root / "corel")
+    data = ("--dataset", "corel5k", "--data-root", root / "corel", "--protocol", "top2@1")
+    return (*data, "--backbone", "timm/mobilenetv2_035", "--set", "backbone.size=32", "--cache", root / "cache", *FAST)
+
+
+@pytest.fixture(autouse=True)
+def forgotten(monkeypatch):
+    """Plugin files of a test are forgotten after it."""
+    monkeypatch.setattr(plugin_files, "_folders", set(plugin_files._folders))
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    yield
+    plugins.loaded.cache_clear()
+    sys.modules.pop("killed_while_training", None)
+
+
+def test_runs_side_by_side_are_those_made_one_after_another_and_a_killed_one_is_a_failed_row(
+    place, tmp_path, capsys, monkeypatch
+):
+    file = tmp_path / "killed_while_training.py"
+    file.write_text(KILLED)
+    compare = ("compare", *place, "--seeds", "2", "--format", "markdown")
+    assert bench(*compare, "--models", "cnn-rnn,bce", "--out", tmp_path / "alone") == 0
+    alone = capsys.readouterr()
+    monkeypatch.setenv(plugin_files.VARIABLE, str(file))
+    plugins.loaded.cache_clear()
+    asked = (*compare, "--models", "cnn-rnn,bce,killed", "--jobs", "2")
+    assert bench(*asked, "--out", tmp_path / "beside") == 1
+    beside = capsys.readouterr()
+    assert alone.out.splitlines()[:5] == beside.out.splitlines()[:5]
+    assert [line for line in beside.err.splitlines() if line.startswith("[")] == [
+        f"[{2 * place + seed + 1}/6] {model} seed {seed}"
+        for place, model in enumerate(("cnn-rnn", "bce", "killed"))
+        for seed in (0, 1)
+    ]
+    reason = "the process that made it ended by signal 9. The same command continues it"
+    assert [line for line in beside.err.splitlines() if line.startswith("failed")] == [
+        f"failed: killed seed {seed}: {reason}" for seed in (0, 1)
+    ]
+    one, other = (
+        {run.key: run for run in find(tmp_path / name, "corel5k", ("cnn-rnn", "bce"))} for name in ("alone", "beside")
+    )
+    assert len(one) == 4
+    for key, run in one.items():
+        assert run.read_weights() == other[key].read_weights()
+        assert run.read_measures() == other[key].read_measures()
+    assert multiprocessing.active_children() == []
+
+
+@pytest.mark.slow
+def test_an_interrupt_ends_every_process_and_says_what_is_kept(place, tmp_path):
+    command = [sys.executable, "-P", "-m", "bench", "compare", *map(str, place), "--models", "cnn-rnn", "--seeds", "2"]
+    command += ["--jobs", "2", "--set", "epochs=100000", "--set", "patience=100000", "--out", str(tmp_path)]
+    running = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    deadline = time.monotonic() + 600  # hang guard: it takes seconds
+    while len(list(tmp_path.rglob("checkpoint.pt"))) < 2 and running.poll() is None:
+        assert time.monotonic() < deadline, "no checkpoint was written"  # hang guard
+        time.sleep(0.05)
+    os.killpg(running.pid, signal.SIGINT)
+    # Its end of the pipe is open until the last of its processes has ended.
+    _, errors = running.communicate()
+    assert running.returncode == 130
+    assert errors.splitlines()[-1] == "stopped; what is finished is kept. The same command continues it"
+    assert "Traceback" not in errors
