@@ -79,7 +79,7 @@ def _fill(folder: RunFolder, assembly: Assembly, clock: Stopwatch) -> None:
         folder.write_sizes(parts.test.sizes)
     if assembly.known is not None:
         folder.write_known(assembly.known)
-    backbone = _fine_tune(folder, assembly, clock) if request.finetune else assembly.backbone
+    backbone = _fine_tune(folder, assembly, clock) if plan.finetune else assembly.backbone
     with clock.stage("features"), _calling(plan.backbone, "features", "backbone"):
         extracted = features.of_parts(parts, backbone, request.cache / "features", device=request.device)
     with clock.stage("build model"):
@@ -153,7 +153,7 @@ def _fine_tune(folder: RunFolder, assembly: Assembly, clock: Stopwatch) -> Backb
                 head,
                 assembly.parts.fit,
                 *assembly.to_train_on,
-                epochs=request.finetune,
+                epochs=assembly.plan.finetune,
                 seed=request.seed,
                 device=request.device,
             )

@@ -44,7 +44,12 @@ def stored(place):
     return next(folder for folder in find(place["root"] / "runs", "corel5k", ("bce",)) if folder.config["seed"] == 0)
 
 
-@pytest.mark.parametrize("model", ["cnn-rnn", "no-rnn", "bce", "softmax", "warp", "joint-embedding", "knn", "svm"])
+SEQUENCES = ("cnn-rnn", "no-rnn")
+VECTORS = ("bce", "softmax", "warp", "joint-embedding", "knn", "svm", "asymmetric-loss")
+MAPS = ("csra", "query2label")
+
+
+@pytest.mark.parametrize("model", [*SEQUENCES, *VECTORS, *MAPS])
 def test_every_model_goes_from_pictures_to_a_table_row(place, model, capsys):
     # What is not trained by gradients has no epochs to shorten.
     unlike = {"knn": "neighbours=5", "svm": "C=1"}
@@ -57,7 +62,7 @@ def test_every_model_goes_from_pictures_to_a_table_row(place, model, capsys):
     assert "bench compare --dataset corel5k" in printed
     folder = find(place["root"] / "runs", "corel5k", (model,))[-1]
     assert folder.done
-    assert folder.has("label_sets") == (model in {"cnn-rnn", "no-rnn"})
+    assert folder.has("label_sets") == (model in SEQUENCES)
     assert not list(folder.path.glob("checkpoint*"))
 
 

@@ -1,11 +1,23 @@
 """First-party models: the paper's CNN-RNN, its No-RNN ablation and the baselines of its tables."""
 
 import bench
-from bench_models import bce, cnn_rnn, joint_embedding, knn, no_rnn, softmax, svm, warp
+from bench_models import (
+    asymmetric_loss,
+    bce,
+    cnn_rnn,
+    csra,
+    joint_embedding,
+    knn,
+    no_rnn,
+    query2label,
+    softmax,
+    svm,
+    warp,
+)
 
 
 @bench.hookimpl
 def bench_models() -> list[bench.ModelSpec]:
     """Return the first-party models."""
-    modules = (cnn_rnn, no_rnn, bce, softmax, warp, knn, svm, joint_embedding)
+    modules = (cnn_rnn, no_rnn, bce, softmax, warp, knn, svm, joint_embedding, asymmetric_loss, csra, query2label)
     return [module.SPEC for module in modules]

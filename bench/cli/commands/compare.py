@@ -61,7 +61,7 @@ def compare(  # noqa: PLR0917 - the parser passes options by name
     weights: Weights = None,
     train_split: TrainSplit = None,
     test_split: TestSplit = None,
-    finetune: Finetune = 0,
+    finetune: Finetune = None,
     out: Out = STORE,
     cache: Cache = None,
     device: Device = "cpu",
