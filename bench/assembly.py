@@ -205,7 +205,7 @@ def make_config(assembly: Assembly) -> dict[str, Any]:
             "weights_hash": backbone.weights_hash,
             "dimensions": backbone.dimensions,
             "preprocessing": preprocessing,
-            "finetune": plan.request.finetune,
+            "finetune": plan.finetune,
             "engine": backbone.engine,
         }
         | ({} if backbone.feature_map is None else {"feature_map": list(backbone.feature_map)}),
@@ -229,7 +229,8 @@ def about(assembly: Assembly) -> About:
     if protocols.of_plugin(protocol):
         origins["code.protocol"] = f"computed from the choices of protocol '{protocol.name}', a plugin's"
     notes = (*dataset.notes, *backbone.notes, *_training_notes(assembly))
-    return About(plan.model.spec.row, dataset.variant, origins, notes)
+    spec = plan.model.spec
+    return About(spec.row, dataset.variant, origins, notes, deviations=spec.deviations)
 
 
 def _training_notes(assembly: Assembly) -> tuple[str, ...]:
@@ -283,7 +284,7 @@ def revive(folder: RunFolder, assembly: Assembly) -> Rebuilt:
     """Return the model of ``assembly`` with the weights in ``folder``. Raises ``ModelError`` where they do not fit."""
     from bench.model import train
 
-    tuned = assembly.plan.request.finetune > 0
+    tuned = assembly.plan.finetune > 0
     backbone = with_weights(assembly.backbone, folder.read_backbone()) if tuned else assembly.backbone
     model = assembly.build_model(backbone)
     train.load_weights(model, folder.read_weights())

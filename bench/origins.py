@@ -30,7 +30,10 @@ def origins_of(
     request = plan.request
     model, dataset, backbone = (part.spec.name for part in (plan.model, plan.dataset, plan.backbone))
     dataset_default = f"default of data set '{dataset}'"
-    backbone_chosen = "--backbone" if request.backbone else dataset_default
+    model_default = f"default of model '{model}'"
+    spec = plan.model.spec
+    backbone_chosen = "--backbone" if request.backbone else model_default if spec.backbone else dataset_default
+    tuned = model_default if request.finetune is None and spec.finetune else _typed_or_default(request, "finetune")
     built = f"backbone '{backbone}' as built"
     own_preprocessing = "the backbone's own preprocessing"
     weights_file = f" in {request.weights.name}" if request.weights else ""
@@ -56,7 +59,7 @@ def origins_of(
         "backbone.architecture": built,
         "backbone.weights_hash": f"computed from the weights{weights_file}",
         "backbone.dimensions": built,
-        "backbone.finetune": _typed_or_default(request, "finetune"),
+        "backbone.finetune": tuned,
         "backbone.engine": "--engine" if request.engine != "auto" else "chosen for this backbone and device",
         "protocol": "--protocol" if request.protocol else dataset_default,
         "device": _typed_or_default(request, "device"),
@@ -73,7 +76,7 @@ def origins_of(
             for part in ("model", "dataset", "backbone")
             for name in ("distribution", "version")
         },
-        **_options("model.options", plan.model_options, plan.given["model"], f"default of model '{model}'"),
+        **_options("model.options", plan.model_options, plan.given["model"], model_default),
         **_training(plan),
         **_search(plan, protocol),
         **_options("dataset.options", plan.dataset_options, plan.given["dataset"], dataset_default, "dataset."),

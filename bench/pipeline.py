@@ -70,7 +70,7 @@ def extract_features(request: RunRequest) -> None:
     plan = make_plan(request, plugins.installed())
     check_device(request.device)
     parts, backbone = open_parts(plan), build_backbone(plan)
-    if not request.finetune:
+    if not plan.finetune:
         with _calling(plan.backbone, "features", "backbone"):
             features.of_parts(parts, backbone, request.cache / "features", device=request.device)
 
@@ -91,7 +91,7 @@ def _fill(folder: RunFolder, assembly: Assembly, clock: Stopwatch) -> None:
         folder.write_sizes(parts.test.sizes)
     if assembly.known is not None:
         folder.write_known(assembly.known)
-    backbone = _fine_tune(folder, assembly, clock) if request.finetune else assembly.backbone
+    backbone = _fine_tune(folder, assembly, clock) if plan.finetune else assembly.backbone
     with clock.stage("features"), _calling(plan.backbone, "features", "backbone"):
         extracted = features.of_parts(parts, backbone, request.cache / "features", device=request.device)
     with clock.stage("build model"):
@@ -165,7 +165,7 @@ def _fine_tune(folder: RunFolder, assembly: Assembly, clock: Stopwatch) -> Backb
                 head,
                 assembly.parts.fit,
                 *assembly.to_train_on,
-                epochs=request.finetune,
+                epochs=assembly.plan.finetune,
                 seed=request.seed,
                 device=request.device,
             )

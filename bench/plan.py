@@ -41,6 +41,12 @@ class Plan:
     backbone_options: dict[str, OptionValue]
     given: Mapping[str, Mapping[str, str]]
 
+    @property
+    def finetune(self) -> int:
+        """Return the epochs of fine-tuning: those asked for, or the model's own."""
+        asked = self.request.finetune
+        return self.model.spec.finetune if asked is None else asked
+
 
 def make_plan(request: RunRequest, registry: Registry) -> Plan:
     """Return the plan for ``request``; raises ``UsageError`` for any unknown name, option or value.
@@ -49,7 +55,8 @@ def make_plan(request: RunRequest, registry: Registry) -> Plan:
     """
     model = registry.model(request.model)
     dataset = registry.dataset(request.dataset)
-    backbone, variant = registry.backbone(request.backbone or dataset.spec.backbone)
+    own = model.spec.backbone.replace("{}", dataset.spec.backbone)
+    backbone, variant = registry.backbone(request.backbone or own or dataset.spec.backbone)
     given = _by_owner(parse_assignments(request.sets))
     training = training_options(model.spec)
     search = SEARCH_OPTIONS if model.spec.kind == "sequence" else ()

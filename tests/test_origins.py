@@ -32,7 +32,8 @@ def planned(root, model, registry=None, **asked):
 
 def assembled(root, model, **asked):
     plan, parts = planned(root, model, protocol="top2@1", **asked)
-    return Assembly(plan, parts, BUILT, choose_protocol(plan, parts))
+    built = replace(BUILT, feature_map=(BUILT.dimensions, 2, 2)) if plan.model.spec.feature_maps else BUILT
+    return Assembly(plan, parts, built, choose_protocol(plan, parts))
 
 
 def origins(root, model, **asked):

@@ -44,10 +44,17 @@ def stored(place):
     return next(folder for folder in find(place["root"] / "runs", "corel5k", ("bce",)) if folder.config["seed"] == 0)
 
 
-@pytest.mark.parametrize("model", ["cnn-rnn", "no-rnn", "bce", "softmax", "warp", "joint-embedding", "knn", "svm"])
+SEQUENCES = ("cnn-rnn", "no-rnn")
+VECTORS = ("bce", "softmax", "warp", "joint-embedding", "knn", "svm", "asymmetric-loss")
+CONTROLS = ("prior", "prior-known", "random", "logistic", "classifier-chain")
+MAPS = ("csra", "query2label")
+
+
+@pytest.mark.parametrize("model", [*SEQUENCES, *VECTORS, *MAPS, *CONTROLS])
 def test_every_model_goes_from_pictures_to_a_table_row(place, model, capsys):
     # What is not trained by gradients has no epochs to shorten.
-    unlike = {"knn": "neighbours=5", "svm": "C=1"}
+    unlike = {"knn": "neighbours=5", "svm": "C=1", "logistic": "C=1", "classifier-chain": "orders=1"}
+    unlike |= dict.fromkeys(("prior", "prior-known", "random"), "backbone.init=random")
     fast = ("--set", "backbone.init=random", "--set", unlike[model]) if model in unlike else FAST
     options = (*place["data"], *place["backbone"], *place["cache"], "--out", place["root"] / "runs")
     assert bench("run", "--model", model, *options, *fast) == 0
@@ -57,7 +64,7 @@ def test_every_model_goes_from_pictures_to_a_table_row(place, model, capsys):
     assert "bench compare --dataset corel5k" in printed
     folder = find(place["root"] / "runs", "corel5k", (model,))[-1]
     assert folder.done
-    assert folder.has("label_sets") == (model in {"cnn-rnn", "no-rnn"})
+    assert folder.has("label_sets") == (model in SEQUENCES)
     assert not list(folder.path.glob("checkpoint*"))
 
 

@@ -81,12 +81,13 @@ Weights = Annotated[
     ),
 ]
 Finetune = Annotated[
-    int,
+    int | None,
     typer.Option(
         "--finetune",
         metavar="EPOCHS",
         min=0,
-        help="Epochs of end-to-end training of the backbone first; 0 keeps it frozen, as in the paper.",
+        help="Epochs of end-to-end training of the backbone first; 0 keeps it frozen, as in the paper and as most"
+        " models do where this is not given.",
         rich_help_panel=DATA,
     ),
 ]

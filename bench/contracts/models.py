@@ -48,6 +48,9 @@ class ModelSpec:
     ``feature_maps``: wherever others take (n, dimensions) features, this one takes (n, channels, height, width):
     float32 tensors, and in ``fit`` a float16 array, which is memory-mapped and may be larger than memory.
     ``known_tags``: it is told some labels of each image before it predicts (``ScoreModel``).
+    ``deviations``: where the method is not that of its source, as sentences without the last full stop: a footnote of
+    every table that has its row. ``backbone`` is the one taken where ``--backbone`` names none, in place of the data
+    set's, which ``{}`` stands for, as in ``crops/{}``; ``finetune`` the epochs where ``--finetune`` says none.
     """
 
     name: str
@@ -60,6 +63,9 @@ class ModelSpec:
     source: str = ""
     feature_maps: bool = False
     known_tags: bool = False
+    deviations: str = ""
+    backbone: str = ""
+    finetune: int = 0
     api_version: int = API_VERSION
 
     def __post_init__(self) -> None:

@@ -30,7 +30,7 @@ def run(
     weights: str | Path | None = None,
     train_split: str | None = None,
     test_split: str | None = None,
-    finetune: int = 0,
+    finetune: int | None = None,
     seed: int = 0,
     out: str | Path = "runs",
     cache: str | Path | None = None,
@@ -85,7 +85,7 @@ def compare(
     weights: str | Path | None = None,
     train_split: str | None = None,
     test_split: str | None = None,
-    finetune: int = 0,
+    finetune: int | None = None,
     out: str | Path = "runs",
     cache: str | Path | None = None,
     device: str = "cpu",
@@ -150,7 +150,8 @@ def _request(**given: Any) -> RunRequest:
             raise UsageError(f"{name}: found {values[name]!r}, allowed: a path")
         values[name] = None if values[name] is None else Path(values[name])
     values["cache"] = values["cache"] or default_cache()
-    values |= {name: _whole(name, values[name], 0) for name in ("seed", "finetune")}
+    values["seed"] = _whole("seed", values["seed"], 0)
+    values["finetune"] = None if values["finetune"] is None else _whole("finetune", values["finetune"], 0)
     return RunRequest(**values)
 
 

@@ -18,9 +18,9 @@ def faults(folder: RunFolder, assembly: Assembly, device: str) -> list[str]:
     plan, parts = assembly.plan, assembly.parts
     request, backbone, name = plan.request, assembly.backbone, f"model '{plan.model.spec.name}'"
     truth, ignore = assembly.to_train_on
-    if request.finetune:
+    if plan.finetune:
         head = assembly.build_model(backbone)
-        epochs, seed = request.finetune, request.seed
+        epochs, seed = plan.finetune, request.seed
         with calling(plan.model.origin, "fine-tune", name, seed=seed):
             tuned = finetune.tune(backbone, head, parts.fit, truth, ignore, epochs=epochs, seed=seed, device=device)
         content = train.save_weights(tuned.module)

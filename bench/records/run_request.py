@@ -10,7 +10,10 @@ from bench.system.files import default_cache
 
 @dataclass(frozen=True, slots=True)
 class RunRequest:
-    """One run as asked for; paths are where things lie, not what they are. ``sets`` are as in ``--set NAME=VALUE``."""
+    """One run as asked for; paths are where things lie, not what they are. ``sets`` are as in ``--set NAME=VALUE``.
+
+    ``finetune`` of ``None``: as many epochs as the model says, which for most is 0, a frozen backbone.
+    """
 
     model: str
     dataset: str
@@ -21,7 +24,7 @@ class RunRequest:
     weights: Path | None = None
     train_split: str | None = None
     test_split: str | None = None
-    finetune: int = 0
+    finetune: int | None = None
     seed: int = 0
     out: Path = Path("runs")
     cache: Path = field(default_factory=default_cache)

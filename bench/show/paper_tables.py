@@ -37,12 +37,16 @@ class LedgerCell:
 
 @dataclass(frozen=True, slots=True)
 class LedgerRow:
-    """A printed row and one of our measurements of it; ``ours`` is ``None`` where there is none."""
+    """A printed row and one of our measurements of it; ``ours`` is ``None`` where there is none.
+
+    ``deviations`` is where the method that was measured is not that of its source.
+    """
 
     published: PublishedRow
     ours: Row | None
     status: str
     cells: tuple[LedgerCell, ...]
+    deviations: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +79,10 @@ def build(published: PublishedTable, runs: Iterable[RunSummary], rerunnable: Col
         by_key = {run.key: run for run in of_row}
         for ours in measured:
             # Seeds of one row share data and backbone; a failed one knows no number of images.
-            status, obstacle = _standing(published, ours, max((by_key[key] for key in ours.keys), key=_images))
-            rows.append(LedgerRow(row, ours, status, _cells(published, row, ours, status, obstacle)))
+            most = max((by_key[key] for key in ours.keys), key=_images)
+            status, obstacle = _standing(published, ours, most)
+            cells = _cells(published, row, ours, status, obstacle)
+            rows.append(LedgerRow(row, ours, status, cells, most.about.deviations))
     return Ledger(published, tuple(rows))
 
 
@@ -168,6 +174,9 @@ def grid(ledger: Ledger, cited: bool = True) -> Grid:
         rows.append((Text(f"  {row.ours.label}"), *ours, Text(_row_status(row))))
         if row.ours.cells:
             rows.append((Text("  difference"), *(_difference(cell) for cell in row.cells), Text("")))
+    remarks += dict.fromkeys(
+        f"{row.ours.model}: {row.deviations}" for row in ledger.rows if row.ours and row.deviations
+    )
     if any(row.ours and UNDEFINED_IN_PAPER in row.ours.cells for row in ledger.rows):
         remarks.append("MAP@10: ours is per image; the paper does not define it")
     title = f"Table {ledger.published.number}. {ledger.published.title}"

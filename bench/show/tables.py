@@ -325,6 +325,8 @@ def _notes(runs: Sequence[RunSummary], rows: Sequence[Row]) -> list[str]:
     own = {run.key for run in runs if run.measures and run.config["model"].get("kind") == "sets"}
     if names := [row.label for row in rows if own.intersection(row.keys)]:
         notes.append(f"label sets are the model's own, of any length, and no protocol's: {', '.join(names)}")
+    told = {str(run.config["model"]["name"]): run.about.deviations for run in runs if run.about.deviations}
+    notes += [f"{name}: {deviations}" for name, deviations in told.items()]
     for row in rows:
         if row.cells:  # a row without numbers shows its reason in their place
             notes += [f"{row.label}: {failure}" for failure in row.failures]

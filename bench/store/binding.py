@@ -60,12 +60,13 @@ def another_request(folder: RunReader, config: Mapping[str, Any]) -> list[str]:
     """Return what was asked for and is not what the config says was run."""
     # Runs of before there were engines are torch's.
     request, engine = folder.request(), config["backbone"].get("engine", "torch")
+    tuned = config["backbone"]["finetune"]
     pairs = {
         # A name can be given with its distribution, as in multilabel-bench:bce.
         "model": (request.model.rpartition(":")[-1], config["model"]["name"]),
         "dataset": (request.dataset.rpartition(":")[-1], config["dataset"]["name"]),
         "protocol": (request.protocol or config["protocol"], config["protocol"]),
-        "finetune": (request.finetune, config["backbone"]["finetune"]),
+        "finetune": (tuned if request.finetune is None else request.finetune, tuned),
         "engine": (engine if request.engine == "auto" else request.engine, engine),
         "seed": (request.seed, config["seed"]),
         "device": (request.device, config["device"]),

@@ -42,7 +42,7 @@ class About:
     ``row`` is the model's name in the published tables, ``variant`` says which images and labels the data set has.
     ``origins`` says of each value of the config, by its dotted name, where it came from. ``notes`` are the data set's
     lines on what it passed over and on labels that look odd, and the backbone's on what it assumes; ``remarks`` are the
-    run's own: what it cannot show, and why.
+    run's own: what it cannot show, and why. ``deviations`` is where the method is not that of its source.
     """
 
     row: str = ""
@@ -50,6 +50,7 @@ class About:
     origins: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
+    deviations: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,29 @@
-"""First-party models: the paper's CNN-RNN, its No-RNN ablation and the baselines of its tables."""
+"""First-party models: the paper's CNN-RNN, its No-RNN ablation, the rows of its tables, and controls."""
 
 import bench
-from bench_models import bce, cnn_rnn, joint_embedding, knn, no_rnn, softmax, svm, warp
+from bench_models import (
+    asymmetric_loss,
+    bce,
+    classifier_chain,
+    cnn_rnn,
+    csra,
+    joint_embedding,
+    knn,
+    logistic,
+    no_rnn,
+    prior,
+    prior_known,
+    query2label,
+    random_scores,
+    softmax,
+    svm,
+    warp,
+)
 
 
 @bench.hookimpl
 def bench_models() -> list[bench.ModelSpec]:
     """Return the first-party models."""
-    modules = (cnn_rnn, no_rnn, bce, softmax, warp, knn, svm, joint_embedding)
-    return [module.SPEC for module in modules]
+    modules = (cnn_rnn, no_rnn, bce, softmax, warp, knn, svm, joint_embedding, asymmetric_loss, csra, query2label)
+    controls = (prior, prior_known, random_scores, logistic, classifier_chain)
+    return [module.SPEC for module in (*modules, *controls)]

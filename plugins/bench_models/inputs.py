@@ -51,6 +51,14 @@ class Dropout(nn.Module):
         return values * (bits < self.kept - 32768).to(values.dtype).mul_(65536 / self.kept)
 
 
+def deviation_floor(deviation: FloatArray) -> float:
+    """Return the least deviation, (dimensions,), to divide by.
+
+    A dimension that is nearly constant in training would blow up the few test images where it is not.
+    """
+    return max(0.1 * float(deviation.mean()), 1e-6)
+
+
 class FeatureInput(nn.Module):
     """Normalises (n, dimensions) features, then applies dropout to them while training.
 
@@ -81,10 +89,8 @@ class FeatureInput(nn.Module):
             squares += np.square(rows).sum(axis=0)
         mean = total / len(features)
         deviation = np.sqrt(np.maximum(squares / len(features) - np.square(mean), 0.0))
-        # A dimension that is nearly constant here would blow up the few test images where it is not.
-        floor = max(0.1 * float(deviation.mean()), 1e-6)
         self.mean.copy_(torch.from_numpy(mean))
-        self.scale.copy_(torch.from_numpy(1.0 / np.maximum(deviation, floor)))
+        self.scale.copy_(torch.from_numpy(1.0 / np.maximum(deviation, deviation_floor(deviation))))
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """Return the normalised features, (n, dimensions)."""

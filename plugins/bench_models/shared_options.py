@@ -18,6 +18,19 @@ def input_options(dropout: float, normalize: str = "standard") -> tuple[Option, 
     )
 
 
+def map_options(dropout: float) -> tuple[Option, ...]:
+    """Return the options of ``bench_models.map_heads.MapInput``."""
+    return (
+        Option("dropout", dropout, "share of activations dropped while training", minimum=0.0, maximum=0.95),
+        Option(
+            "normalize",
+            "standard",
+            "feature maps: standardised per channel over the training part's places, or as they are",
+            choices=("standard", "none"),
+        ),
+    )
+
+
 def sequence_options() -> tuple[Option, ...]:
     """Return the options of ``bench_models.sequences.PrefixModel``."""
     return (

@@ -4,6 +4,7 @@ import csv
 import io
 import itertools
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -200,3 +201,9 @@ def test_markdown_and_latex_rows_have_one_cell_per_column() -> None:
     ampersands = {line.count("&") for line in render([ledger], "latex").splitlines() if line.endswith("\\\\")}
     assert pipes == {len(COCO.columns) + 3}
     assert ampersands == {len(COCO.columns) + 1}
+
+
+def test_where_a_measured_method_is_not_its_sources_stands_below_the_table_once() -> None:
+    told = replace(run(), about=About(row="CNN-RNN", deviations="one layer for two"))
+    remarks = grid(build(COCO, [told, replace(told, key="other")])).remarks
+    assert [remark for remark in remarks if "one layer" in remark] == ["cnn-rnn: one layer for two"]

@@ -61,7 +61,7 @@ def compare(  # noqa: PLR0917 - the parser passes options by name
     weights: Weights = None,
     train_split: TrainSplit = None,
     test_split: TestSplit = None,
-    finetune: Finetune = 0,
+    finetune: Finetune = None,
     jobs: Annotated[
         int, typer.Option("--jobs", min=1, metavar="N", help="Runs made side by side; results are the same.")
     ] = 1,

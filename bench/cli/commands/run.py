@@ -58,7 +58,7 @@ def run(  # noqa: PLR0917 - the parser passes options by name
     weights: Weights = None,
     train_split: TrainSplit = None,
     test_split: TestSplit = None,
-    finetune: Finetune = 0,
+    finetune: Finetune = None,
     seed: Seed = 0,
     out: Out = STORE,
     cache: Cache = None,

@@ -1,0 +1,102 @@
+"""The classifier on feature maps that the models of regions share; they differ in what they make of the places."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import nn
+
+import bench
+from bench import BoolArray, FloatArray, ScoreKind
+from bench_models.heads import Loss
+from bench_models.inputs import Dropout, deviation_floor, seeded
+
+CHUNK = 64
+"""Maps read at once for the statistics."""
+
+
+class MapInput(nn.Module):
+    """Normalises (n, channels, height, width) maps channel by channel, then applies dropout to them while training.
+
+    ``standard`` subtracts a channel's mean over the training part's places and divides by its standard deviation,
+    ``none`` leaves it.
+    """
+
+    mean: torch.Tensor
+    scale: torch.Tensor
+
+    def __init__(self, request: bench.ModelRequest) -> None:
+        super().__init__()
+        self.normalize = str(request.options["normalize"])
+        self.dropout = Dropout(float(request.options["dropout"]))
+        self.register_buffer("mean", torch.zeros(request.dimensions, 1, 1))
+        self.register_buffer("scale", torch.ones(request.dimensions, 1, 1))
+
+    def fit(self, maps: FloatArray) -> None:
+        """Take mean and standard deviation from the training part; only ``standard`` uses them."""
+        if self.normalize != "standard":
+            return
+        total = squares = np.zeros(maps.shape[1])
+        for start in range(0, len(maps), CHUNK):
+            chunk = np.asarray(maps[start : start + CHUNK], dtype=np.float64)
+            total = total + chunk.sum(axis=(0, 2, 3))
+            squares = squares + np.square(chunk).sum(axis=(0, 2, 3))
+        count = len(maps) * maps.shape[2] * maps.shape[3]
+        mean = total / count
+        deviation = np.sqrt(np.maximum(squares / count - np.square(mean), 0.0))
+        self.mean.copy_(torch.from_numpy(mean)[:, None, None])
+        self.scale.copy_(torch.from_numpy(1.0 / np.maximum(deviation, deviation_floor(deviation)))[:, None, None])
+
+    def forward(self, maps: torch.Tensor) -> torch.Tensor:
+        """Return the normalised maps."""
+        dropped: torch.Tensor = self.dropout((maps - self.mean) * self.scale)
+        return dropped
+
+
+class MapClassifier(nn.Module):
+    """A ``bench.ScoreModel`` of maps: normalised, then ``layers``, from maps to one logit per label.
+
+    ``to_scores`` turns logits into scores of kind ``score_kind``; ``None`` keeps them.
+    """
+
+    def __init__(
+        self,
+        request: bench.ModelRequest,
+        objective: Loss,
+        layers: Callable[[bench.ModelRequest], nn.Module],
+        score_kind: ScoreKind = "logit",
+        to_scores: Callable[[torch.Tensor], torch.Tensor] | None = None,
+    ) -> None:
+        super().__init__()
+        self.score_kind = score_kind
+        self.objective = objective
+        self.to_scores = to_scores
+        with seeded(request.seed):
+            self.input = MapInput(request)
+            self.layers = layers(request)
+
+    def fit(self, features: FloatArray, truth: BoolArray, ignore: BoolArray | None = None) -> None:
+        """Take the input's mean and standard deviation from the training part."""
+        self.input.fit(features)
+
+    def logits(self, features: torch.Tensor) -> torch.Tensor:
+        """Return (n, labels) logits."""
+        logits: torch.Tensor = self.layers(self.input(features))
+        return logits
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """Return (n, labels) scores of kind ``score_kind``."""
+        logits = self.logits(features)
+        return self.to_scores(logits) if self.to_scores else logits
+
+    def loss(
+        self,
+        features: torch.Tensor,
+        truth: torch.Tensor,
+        generator: torch.Generator,
+        ignore: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """Return the objective on a batch, a scalar."""
+        return self.objective(self.logits(features), truth, generator, ignore)

@@ -1,0 +1,49 @@
+"""Query2Label: each label is a query that gathers what it needs from the feature map through a transformer decoder.
+
+Liu et al., Query2Label: A Simple Transformer Way to Multi-Label Classification, arXiv 2107.10834, 2021. Embeddings of
+the labels attend to one another, then to the places of the map, which have a two-dimensional sine encoding of where
+they are; a linear layer of its own turns what each label found into its logit. The loss is asymmetric, gamma 1 for
+false labels.
+
+Deviations: one decoder layer of 128 dimensions and four heads where the paper has two of the backbone's width, and no
+encoder; the backbone stays frozen unless ``--finetune`` says otherwise; no exponential moving average.
+Ablation: ``--set queries=shared``, one query for all labels.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from bench import ModelRequest, ModelSpec, Option
+from bench_models.asymmetric_loss import asymmetric_loss
+from bench_models.shared_options import map_options
+
+
+def build(request: ModelRequest) -> Any:
+    """Return the classifier; its scores are logits. Raises ``UsageError`` for a width that the heads do not divide."""
+    from bench_models.label_queries import LabelQueries
+    from bench_models.map_heads import MapClassifier
+
+    loss = partial(asymmetric_loss, gamma_negative=float(request.options["gamma_negative"]), margin=0.0)
+    return MapClassifier(request, loss, LabelQueries)
+
+
+SPEC = ModelSpec(
+    name="query2label",
+    summary="a transformer decoder whose queries are labels and whose memory is the feature map",
+    kind="scores",
+    build=build,
+    options=(
+        Option("queries", "label", "a query for each label, or one for all", choices=("label", "shared")),
+        Option("layers", 1, "decoder layers", minimum=1, maximum=6),
+        Option("width", 128, "dimensions of queries and places, a multiple of the heads and of 4", minimum=4),
+        Option("heads", 4, "heads of each attention", minimum=1),
+        Option("gamma_negative", 1.0, "focusing of false labels in the loss", minimum=0.0),
+        *map_options(dropout=0.1),
+    ),
+    training={"optimizer": "adam", "learning_rates": "3e-4", "weight_decay": 1e-5},
+    source="Liu et al., Query2Label: A Simple Transformer Way to Multi-Label Classification, arXiv 2107.10834, 2021",
+    feature_maps=True,
+    deviations="one decoder layer of 128 dimensions; frozen features unless --finetune is given",
+)
