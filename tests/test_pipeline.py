@@ -45,8 +45,8 @@ def stored(place):
 
 
 SEQUENCES = ("cnn-rnn", "no-rnn")
-VECTORS = ("bce", "softmax", "warp", "joint-embedding", "knn", "svm", "asymmetric-loss")
-MAPS = ("csra", "query2label")
+VECTORS = ("bce", "softmax", "warp", "joint-embedding", "knn", "svm", "asymmetric-loss", "i-ft")
+MAPS = ("csra", "query2label", "hcp")
 
 
 @pytest.mark.parametrize("model", [*SEQUENCES, *VECTORS, *MAPS])

@@ -6,6 +6,8 @@ from bench_models import (
     bce,
     cnn_rnn,
     csra,
+    hcp,
+    i_ft,
     joint_embedding,
     knn,
     no_rnn,
@@ -19,5 +21,6 @@ from bench_models import (
 @bench.hookimpl
 def bench_models() -> list[bench.ModelSpec]:
     """Return the first-party models."""
-    modules = (cnn_rnn, no_rnn, bce, softmax, warp, knn, svm, joint_embedding, asymmetric_loss, csra, query2label)
+    of_tables = (cnn_rnn, no_rnn, bce, softmax, warp, knn, svm, joint_embedding, i_ft, hcp)
+    modules = (*of_tables, asymmetric_loss, csra, query2label)
     return [module.SPEC for module in modules]
