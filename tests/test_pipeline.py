@@ -46,13 +46,13 @@ def stored(place):
 
 SEQUENCES = ("cnn-rnn", "no-rnn")
 VECTORS = ("bce", "softmax", "warp", "joint-embedding", "knn", "svm", "asymmetric-loss", "i-ft")
-MAPS = ("csra", "query2label", "hcp")
+MAPS = ("csra", "query2label", "hcp", "inria")
 
 
 @pytest.mark.parametrize("model", [*SEQUENCES, *VECTORS, *MAPS])
 def test_every_model_goes_from_pictures_to_a_table_row(place, model, capsys):
     # What is not trained by gradients has no epochs to shorten.
-    unlike = {"knn": "neighbours=5", "svm": "C=1"}
+    unlike = {"knn": "neighbours=5", "svm": "C=1", "inria": "gaussians=2"}
     fast = ("--set", "backbone.init=random", "--set", unlike[model]) if model in unlike else FAST
     options = (*place["data"], *place["backbone"], *place["cache"], "--out", place["root"] / "runs")
     assert bench("run", "--model", model, *options, *fast) == 0

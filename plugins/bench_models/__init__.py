@@ -8,6 +8,7 @@ from bench_models import (
     csra,
     hcp,
     i_ft,
+    inria,
     joint_embedding,
     knn,
     no_rnn,
@@ -21,6 +22,6 @@ from bench_models import (
 @bench.hookimpl
 def bench_models() -> list[bench.ModelSpec]:
     """Return the first-party models."""
-    of_tables = (cnn_rnn, no_rnn, bce, softmax, warp, knn, svm, joint_embedding, i_ft, hcp)
+    of_tables = (cnn_rnn, no_rnn, bce, softmax, warp, knn, svm, joint_embedding, inria, i_ft, hcp)
     modules = (*of_tables, asymmetric_loss, csra, query2label)
     return [module.SPEC for module in modules]
