@@ -15,7 +15,6 @@ from bench.store.stored import RunSummary
 TOLERANCE = 2.0
 """Points within which a value counts as reproduced: the paper leaves too much open to ask for less."""
 
-PAPER_BACKBONE = "vgg16"
 UNDEFINED_IN_PAPER = "MAP@10"
 """The paper does not define this column; ours is per image, so no agreement with it is claimed."""
 
@@ -80,7 +79,7 @@ def build(published: PublishedTable, runs: Iterable[RunSummary], rerunnable: Col
         for ours in measured:
             # Seeds of one row share data and backbone; a failed one knows no number of images.
             most = max((by_key[key] for key in ours.keys), key=_images)
-            status, obstacle = _standing(published, ours, most)
+            status, obstacle = _standing(published, row, ours, most)
             cells = _cells(published, row, ours, status, obstacle)
             rows.append(LedgerRow(row, ours, status, cells, most.about.deviations))
     return Ledger(published, tuple(rows))
@@ -98,7 +97,7 @@ def _with_class_ap(run: RunSummary) -> RunSummary:
     return replace(run, measures=replace(run.measures, values=run.measures.values | ap))
 
 
-def _standing(published: PublishedTable, ours: Row, run: RunSummary) -> tuple[str, str]:
+def _standing(published: PublishedTable, row: PublishedRow, ours: Row, run: RunSummary) -> tuple[str, str]:
     """Return the status of a measured row, and what keeps it from counting as a reproduction, if anything does."""
     if not ours.cells:
         return f"failed: {ours.failures[0]}", "failed"
@@ -107,11 +106,17 @@ def _standing(published: PublishedTable, ours: Row, run: RunSummary) -> tuple[st
     elif published.test_images and run.images not in published.test_images:
         expected = " or ".join(f"{count:,}" for count in published.test_images)
         obstacle = f"on {run.images:,} test images, the paper has {expected}"
-    elif str(run.config["backbone"]["name"]) != PAPER_BACKBONE:
-        obstacle = f"with {run.config['backbone']['name']} features, the paper has {PAPER_BACKBONE}"
+    elif (looks := _backbone(run)) != row.backbone:
+        obstacle = f"with {looks} features, the paper has {row.backbone}"
     else:
         obstacle = ""
     return (f"measured {obstacle}".strip(), obstacle)
+
+
+def _backbone(run: RunSummary) -> str:
+    backbone = run.config["backbone"]
+    # Of a family the variant is half the name: crops/vgg16 looks at windows with the paper's network.
+    return "/".join(filter(None, (str(backbone["name"]), str(backbone.get("variant", "")))))
 
 
 def _cells(

@@ -12,6 +12,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+PAPER_BACKBONE = "vgg16"
+
 
 @dataclass(frozen=True, slots=True)
 class PublishedColumn:
@@ -31,12 +33,16 @@ class Suspicion:
 
 @dataclass(frozen=True, slots=True)
 class PublishedRow:
-    """A printed row: values in percent by column name, only those printed; ``reference`` is the paper's, as in [9]."""
+    """A printed row: values in percent by column name, only those printed; ``reference`` is the paper's, as in [9].
+
+    ``backbone`` is what the row's method looks at pictures with, as this benchmark calls it: for most, VGG-16.
+    """
 
     name: str
     reference: str
     values: dict[str, float]
     suspect: dict[str, Suspicion]
+    backbone: str = PAPER_BACKBONE
 
     @property
     def label(self) -> str:
@@ -81,7 +87,8 @@ def tables() -> tuple[PublishedTable, ...]:
             printed = zip(columns, row["values"], strict=True)
             values = {column.name: value for column, value in printed if value is not None}
             suspect = suspicions.get((table["number"], row["name"]), {})
-            rows.append(PublishedRow(row["name"], row["reference"], values, suspect))
+            backbone = row.get("backbone", PAPER_BACKBONE)
+            rows.append(PublishedRow(row["name"], row["reference"], values, suspect, backbone))
         images = tuple(table["test_images"])
         built.append(PublishedTable(table["number"], table["title"], table["protocol"], images, columns, tuple(rows)))
     return tuple(built)

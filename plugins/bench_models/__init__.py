@@ -7,6 +7,9 @@ from bench_models import (
     classifier_chain,
     cnn_rnn,
     csra,
+    hcp,
+    i_ft,
+    inria,
     joint_embedding,
     knn,
     logistic,
@@ -24,6 +27,7 @@ from bench_models import (
 @bench.hookimpl
 def bench_models() -> list[bench.ModelSpec]:
     """Return the first-party models."""
-    modules = (cnn_rnn, no_rnn, bce, softmax, warp, knn, svm, joint_embedding, asymmetric_loss, csra, query2label)
+    of_tables = (cnn_rnn, no_rnn, bce, softmax, warp, knn, svm, joint_embedding, inria, i_ft, hcp)
+    of_today = (asymmetric_loss, csra, query2label)
     controls = (prior, prior_known, random_scores, logistic, classifier_chain)
-    return [module.SPEC for module in (*modules, *controls)]
+    return [module.SPEC for module in (*of_tables, *of_today, *controls)]

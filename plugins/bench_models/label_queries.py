@@ -54,6 +54,8 @@ class LabelQueries(nn.Module):
     """(n, channels, height, width) maps -> (n, labels) logits. Raises ``UsageError`` where the heads do not fit."""
 
     where: torch.Tensor
+    rows: torch.Tensor
+    columns: torch.Tensor
 
     def __init__(self, request: bench.ModelRequest) -> None:
         super().__init__()
@@ -62,16 +64,21 @@ class LabelQueries(nn.Module):
             raise UsageError(f"width={width}: allowed: multiples of heads={heads} and of 4. Try: --set width=128")
         assert request.feature_map is not None, "the host gives a model of maps their shape"
         labels, dropout = len(request.labels), float(request.options["dropout"])
+        most = int(request.options["side"])
+        height, across = (min(most or side, side) for side in request.feature_map[1:])
         self.project = nn.Conv2d(request.dimensions, width, 1)
         self.queries = nn.Parameter(torch.randn(labels if request.options["queries"] == "label" else 1, width))
         self.layers = nn.ModuleList(DecoderLayer(width, heads, dropout) for _ in range(int(request.options["layers"])))
         self.out = nn.Parameter(torch.randn(labels, width) * width**-0.5)
         self.bias = nn.Parameter(torch.zeros(labels))
-        self.register_buffer("where", sine_encoding(width, *request.feature_map[1:]), persistent=False)
+        self.register_buffer("where", sine_encoding(width, height, across), persistent=False)
+        # Products in place of a pooling, which ONNX has for whole multiples alone.
+        self.register_buffer("rows", averages(request.feature_map[1], height), persistent=False)
+        self.register_buffer("columns", averages(request.feature_map[2], across), persistent=False)
 
     def forward(self, maps: torch.Tensor) -> torch.Tensor:
         """Return the logits."""
-        places = self.project(maps).flatten(2).transpose(1, 2)
+        places = self.project(self.rows @ maps @ self.columns.T).flatten(2).transpose(1, 2)
         labels = self.queries.expand(maps.shape[0], -1, -1)
         for layer in self.layers:
             labels = layer(labels, places, self.where)
@@ -90,3 +97,8 @@ def sine_encoding(width: int, height: int, across: int) -> torch.Tensor:
     rows, columns = of(height), of(across)
     both = (rows[:, None].expand(-1, across, -1), columns[None].expand(height, -1, -1))
     return torch.cat(both, dim=2).flatten(0, 1)
+
+
+def averages(places: int, wanted: int) -> torch.Tensor:
+    """Return the matrix, (wanted, places), that averages ``places`` neighbours to ``wanted``."""
+    return nn.functional.adaptive_avg_pool1d(torch.eye(places), wanted).T.contiguous()

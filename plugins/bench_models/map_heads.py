@@ -18,7 +18,7 @@ CHUNK = 64
 
 
 class MapInput(nn.Module):
-    """Normalises (n, channels, height, width) maps channel by channel, then applies dropout to them while training.
+    """Normalises (n, channels, height, width) maps channel by channel; in training, drops whole channels of an image.
 
     ``standard`` subtracts a channel's mean over the training part's places and divides by its standard deviation,
     ``none`` leaves it.
@@ -51,8 +51,8 @@ class MapInput(nn.Module):
 
     def forward(self, maps: torch.Tensor) -> torch.Tensor:
         """Return the normalised maps."""
-        dropped: torch.Tensor = self.dropout((maps - self.mean) * self.scale)
-        return dropped
+        scale = self.dropout(self.scale.expand(maps.shape[0], -1, -1, -1)) if self.training else self.scale
+        return (maps - self.mean) * scale
 
 
 class MapClassifier(nn.Module):

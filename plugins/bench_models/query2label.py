@@ -6,7 +6,8 @@ they are; a linear layer of its own turns what each label found into its logit. 
 false labels.
 
 Deviations: one decoder layer of 128 dimensions and four heads where the paper has two of the backbone's width, and no
-encoder; the backbone stays frozen unless ``--finetune`` says otherwise; no exponential moving average.
+encoder; the backbone stays frozen unless ``--finetune`` says otherwise; no exponential moving average; maps of more
+than eight places a side are averaged to eight.
 Ablation: ``--set queries=shared``, one query for all labels.
 """
 
@@ -40,6 +41,7 @@ SPEC = ModelSpec(
         Option("width", 128, "dimensions of queries and places, a multiple of the heads and of 4", minimum=4),
         Option("heads", 4, "heads of each attention", minimum=1),
         Option("gamma_negative", 1.0, "focusing of false labels in the loss", minimum=0.0),
+        Option("side", 8, "places a side that larger maps are averaged to, for time; 0: as they are", minimum=0),
         *map_options(dropout=0.1),
     ),
     training={"optimizer": "adam", "learning_rates": "3e-4", "weight_decay": 1e-5},

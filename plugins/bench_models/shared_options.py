@@ -21,7 +21,7 @@ def input_options(dropout: float, normalize: str = "standard") -> tuple[Option, 
 def map_options(dropout: float) -> tuple[Option, ...]:
     """Return the options of ``bench_models.map_heads.MapInput``."""
     return (
-        Option("dropout", dropout, "share of activations dropped while training", minimum=0.0, maximum=0.95),
+        Option("dropout", dropout, "share of an image's channels dropped while training", minimum=0.0, maximum=0.95),
         Option(
             "normalize",
             "standard",

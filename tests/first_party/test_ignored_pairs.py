@@ -10,7 +10,7 @@ from bench.model import train
 from bench.options import resolve
 from bench.plan import training_options
 
-LOSSES = ("bce", "softmax", "warp", "joint-embedding", "asymmetric-loss", "cnn-rnn", "no-rnn")
+LOSSES = ("bce", "softmax", "warp", "joint-embedding", "asymmetric-loss", "i-ft", "cnn-rnn", "no-rnn")
 
 
 def masked(images=40):

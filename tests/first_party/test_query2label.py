@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from bench_models.label_queries import sine_encoding
+from bench_models.label_queries import averages, sine_encoding
 from example_learning import learnt, mean_ap, overall_f1, prior_f1, scores_of
 from example_models import make
 
@@ -42,6 +42,13 @@ def test_a_shared_query_ranks_labels_all_the_same_through_their_own_last_layer()
     model = spec.build(ModelRequest(options, 6, ("a", "b", "c"), (1, 1, 1), 0, (6, 2, 2)))
     assert model.layers.queries.shape == (1, 128)
     assert model(torch.randn(4, 6, 2, 2)).shape == (4, 3)
+
+
+@pytest.mark.parametrize("side", [5, 8, 12, 16])
+def test_a_larger_map_is_averaged_to_eight_places_a_side_as_pooling_does(side):
+    maps, wanted = torch.randn(2, 3, side, side + 1), (min(side, 8), min(side + 1, 8))
+    rows, columns = averages(side, wanted[0]), averages(side + 1, wanted[1])
+    torch.testing.assert_close(rows @ maps @ columns.T, torch.nn.functional.adaptive_avg_pool2d(maps, wanted))
 
 
 def test_no_two_places_have_the_same_encoding():

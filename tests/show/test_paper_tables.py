@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from example_runs import run_config
 
-from bench import Measures
+from bench import Measures, plugins
 from bench.cli import run_command_line
 from bench.show import published
 from bench.show.paper_tables import Ledger, LedgerRow, build, grid, render
@@ -207,3 +207,22 @@ def test_where_a_measured_method_is_not_its_sources_stands_below_the_table_once(
     told = replace(run(), about=About(row="CNN-RNN", deviations="one layer for two"))
     remarks = grid(build(COCO, [told, replace(told, key="other")])).remarks
     assert [remark for remark in remarks if "one layer" in remark] == ["cnn-rnn: one layer for two"]
+
+
+@pytest.mark.parametrize(
+    ("row", "backbone", "status"),
+    [
+        ("HCP-1000C", {"name": "crops", "variant": "vgg16"}, "measured"),
+        ("HCP-1000C", {"name": "vgg16"}, "measured with vgg16 features, the paper has crops/vgg16"),
+        ("INRIA", {"name": "dense-sift"}, "measured"),
+        ("I-FT", {"name": "timm", "variant": "resnet18"}, "measured with timm/resnet18 features, the paper has vgg16"),
+    ],
+)
+def test_a_row_is_measured_with_what_its_own_method_looks_at_pictures_with(row, backbone, status) -> None:
+    told = run(row, images=4952, protocol="voc2007@1", values={"mAP": 0.2})
+    assert row_of(build(VOC, [replace(told, config=told.config | {"backbone": backbone})]), row).status == status
+
+
+def test_every_row_of_table_4_has_a_runner_and_is_not_only_quoted() -> None:
+    rows = {found.spec.row for found in plugins.installed().all(plugins.MODELS).values()}
+    assert {row.status for row in build(VOC, [], rows).rows} == {"not run: no data"}
