@@ -230,7 +230,7 @@ def about(assembly: Assembly) -> About:
         origins["code.protocol"] = f"computed from the choices of protocol '{protocol.name}', a plugin's"
     notes = (*dataset.notes, *backbone.notes, *_training_notes(assembly))
     spec = plan.model.spec
-    return About(spec.row, dataset.variant, origins, notes, deviations=spec.deviations)
+    return About(spec.row, dataset.variant, origins, notes, deviations=spec.deviations, part_of=dataset.part_of)
 
 
 def _training_notes(assembly: Assembly) -> tuple[str, ...]:

@@ -111,6 +111,7 @@ class Dataset:
     ``protocol`` names the evaluation protocol, as in ``coco-top3@1``; ``variant`` says in one line
     which images, label list and options these are. ``gone`` are images that its lists name and that are not here;
     no split holds them. ``notes`` are lines for people on what was passed over, and on labels that look odd.
+    ``part_of`` says of which published set's images these are a part, so that no row stands for a row of that set.
     """
 
     name: str
@@ -122,6 +123,7 @@ class Dataset:
     source: str = ""
     gone: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    part_of: str = ""
 
     def __post_init__(self) -> None:
         for split in (self.validation, self.test):

@@ -103,6 +103,8 @@ def _standing(published: PublishedTable, row: PublishedRow, ours: Row, run: RunS
         return f"failed: {ours.failures[0]}", "failed"
     if known(run):
         obstacle = f"with {known(run)}"
+    elif run.about.part_of:
+        obstacle = f"on {run.about.part_of}"
     elif published.test_images and run.images not in published.test_images:
         expected = " or ".join(f"{count:,}" for count in published.test_images)
         obstacle = f"on {run.images:,} test images, the paper has {expected}"

@@ -42,7 +42,8 @@ class About:
     ``row`` is the model's name in the published tables, ``variant`` says which images and labels the data set has.
     ``origins`` says of each value of the config, by its dotted name, where it came from. ``notes`` are the data set's
     lines on what it passed over and on labels that look odd, and the backbone's on what it assumes; ``remarks`` are the
-    run's own: what it cannot show, and why. ``deviations`` is where the method is not that of its source.
+    run's own: what it cannot show, and why. ``deviations`` is where the method is not that of its source,
+    ``part_of`` the published set that the data are a part of.
     """
 
     row: str = ""
@@ -51,6 +52,7 @@ class About:
     notes: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
     deviations: str = ""
+    part_of: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,10 +59,14 @@ FILES = {
 """Bytes and SHA-256 of the official archives, as TensorFlow Datasets publishes them; COCO's own site has none."""
 
 
-def _archives(year: int) -> tuple[Archive, ...]:
-    names = (f"annotations/annotations_trainval{year}.zip", f"zips/train{year}.zip", f"zips/val{year}.zip")
+def archives(*names: str) -> tuple[Archive, ...]:
+    """Return these of ``FILES`` as archives of the official site."""
     site = "http://images.cocodataset.org"
     return tuple(Archive(f"{site}/{name}", size=FILES[name][0], sha256=FILES[name][1]) for name in names)
+
+
+def _archives(year: int) -> tuple[Archive, ...]:
+    return archives(f"annotations/annotations_trainval{year}.zip", f"zips/train{year}.zip", f"zips/val{year}.zip")
 
 
 VARIANTS_2014 = (

@@ -98,10 +98,11 @@ def read_split(
     keep_unlabelled: bool,
     expects: str,
     root: Path | None = None,
+    only: frozenset[int] | None = None,
 ) -> tuple[Split, tuple[str, ...]]:
     """Return the split that the instances file ``path`` lists, its images in the first of ``folders`` that has them.
 
-    And notes on images left out.
+    And notes on images left out. ``only``: the image ids that the split consists of, of those in the file.
 
     Ids are the file's, or with ``root`` the paths below it: each file of a user's own set may number from 1.
     Labels are in the order of their category ids. ``sizes`` are the instances' areas, or those of their boxes, over
@@ -116,6 +117,12 @@ def read_split(
     except (KeyError, TypeError, ValueError) as error:
         reason = f"no {error} where one is needed" if isinstance(error, KeyError) else str(error)
         raise DataError(f"{path} is no COCO instances file: {reason}") from None
+    if only is not None:
+        if absent := only - files.keys():
+            count = f"{len(absent):,} of {len(only):,} images are not in it, as {min(absent)}"
+            raise DataError(f"{path}: {count}. Expected: {expects}")
+        files = {image: file for image, file in files.items() if image in only}
+        found = [each for each in found if each[0] in only]
     listed, names = dict(images), dict(categories)
     _check_unique(path, "image id", [image for image, _ in images])
     _check_unique(path, "category id", [category for category, _ in categories])

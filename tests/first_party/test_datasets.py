@@ -254,7 +254,7 @@ def test_corel5k_counts_are_those_of_the_literature(reference_data, tmp_path):
         ("coco", "", "no file .*instances_train2014.json. '--data-root' should hold annotations"),
         ("corel5k", "", r"no file .*train.tsv. Expected there: train.tsv and test.tsv"),
         ("coco", "nowhere", "data root .*nowhere is no folder. 'coco' expects there: annotations"),
-        ("coco", None, "dataset 'coco' needs its files. Try: --data-root DIR"),
+        ("coco", None, "dataset 'coco' needs its files. Try: bench data download coco --out DIR "),
         ("digit-scenes", "", "built in and reads no files. Try: without --data-root"),
     ],
 )

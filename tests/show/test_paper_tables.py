@@ -145,6 +145,14 @@ def test_agreement_on_other_images_is_no_reproduction() -> None:
     assert status_of(ledger, "CNN-RNN", "C-P") == expected
 
 
+def test_agreement_on_a_part_of_the_published_set_is_no_reproduction() -> None:
+    part = run(images=3000)
+    part = replace(part, about=replace(part.about, part_of="a part of train2014: not the official split"))
+    ledger = build(COCO, [part])
+    assert row_of(ledger, "CNN-RNN").status == "measured on a part of train2014: not the official split"
+    assert status_of(ledger, "CNN-RNN", "C-P") == "measured on a part of train2014: not the official split"
+
+
 def test_agreement_with_another_backbone_is_no_reproduction() -> None:
     ledger = build(COCO, [run(backbone="timm")])
     assert status_of(ledger, "CNN-RNN", "C-P") == "measured with timm features, the paper has vgg16"
