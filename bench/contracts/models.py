@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from bench.contracts.api import API_VERSION
+from bench.contracts.spaces import Dimension
 from bench.contracts.training_options import TRAINING_OPTIONS
 from bench.errors import UsageError, unknown
 from bench.options import Option, OptionValue
@@ -48,6 +49,7 @@ class ModelSpec:
     ``feature_maps``: wherever others take (n, dimensions) features, this one takes (n, channels, height, width):
     float32 tensors, and in ``fit`` a float16 array, which is memory-mapped and may be larger than memory.
     ``known_tags``: it is told some labels of each image before it predicts (``ScoreModel``).
+    ``space`` is what ``--trials`` chooses from: options of the model, its training or its search; see docs/plugins.md.
     """
 
     name: str
@@ -60,6 +62,7 @@ class ModelSpec:
     source: str = ""
     feature_maps: bool = False
     known_tags: bool = False
+    space: tuple[Dimension, ...] = ()
     api_version: int = API_VERSION
 
     def __post_init__(self) -> None:

@@ -10,7 +10,10 @@ from bench.system.files import default_cache
 
 @dataclass(frozen=True, slots=True)
 class RunRequest:
-    """One run as asked for; paths are where things lie, not what they are. ``sets`` are as in ``--set NAME=VALUE``."""
+    """One run as asked for; paths are where things lie, not what they are. ``sets`` are as in ``--set NAME=VALUE``.
+
+    ``trials``: how many are made to choose options on the validation part; ``None``: none, the defaults are taken.
+    """
 
     model: str
     dataset: str
@@ -27,3 +30,4 @@ class RunRequest:
     cache: Path = field(default_factory=default_cache)
     device: str = "cpu"
     engine: str = "auto"
+    trials: int | None = None
