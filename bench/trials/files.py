@@ -47,11 +47,11 @@ class TrialFile:
         names = (folder_name(str(config[part]["name"])) for part in ("dataset", "model"))
         self.path = out.joinpath(*names, FOLDER, f"{self.key}.json")
 
-    def read(self) -> Trial | None:
-        """Return the trial; ``None`` where it is not made yet, or its file is damaged, which is said."""
+    def read(self, *, told: bool = False) -> Trial | None:
+        """Return the trial; ``None``: not made yet, or its file is damaged, which is said unless it was ``told``."""
         content = read_sealed(self.path, self.key)
         if content is None:
-            if self.path.exists():
+            if self.path.exists() and not told:
                 note(f"{self.path} is damaged: this trial is made anew")
             return None
         return trial_from_json(json.loads(content))

@@ -60,7 +60,7 @@ def search(assembly: Assembly) -> Ledger:
             extracted = extracted or _extracted(assembly)
             with file.held(wait=wait) as held:
                 # Looked at again under the lock: meanwhile another job may have made it.
-                trial = file.read()
+                trial = file.read(told=True)
                 if trial is None and held:
                     trial = _made(one, drawn[number], extracted)
                     file.write(trial)
@@ -176,7 +176,8 @@ def _notes(plan: Plan, held_out: Split, trials: tuple[Trial, ...], budget: int) 
         notes.append(f"{name}: its search space holds {len(trials)} points, fewer than the {budget} trials asked for")
     if failed := sum(trial.score is None for trial in trials):
         notes.append(f"{name}: {failed} of {len(trials)} trials failed. See: bench trials RUN")
-    if len(trials) > 1 and len({trial.score for trial in trials}) == 1:
+    scores = [trial.score for trial in trials if trial.score is not None]
+    if len(scores) > 1 and len(set(scores)) == 1 and trials[0].score is not None:
         notes.append(f"{name}: all trials have the same validation score, so the defaults are kept")
     absent = [
         label
