@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         BackboneSpec,
         DatasetRequest,
         DatasetSpec,
+        Dimension,
         Metric,
         ModelRequest,
         ModelSpec,
@@ -93,9 +94,9 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "bench.contracts": (
-        "Archive ArrayModel Backbone BackboneRequest BackboneSpec DatasetRequest DatasetSpec MAP_OPTION Metric "
-        "ModelRequest ModelSpec ScoreModel SequenceModel Series SetModel StepNetwork TrackedRun TrackedTable Tracker "
-        "TrackerRequest TrackerSpec Validation API_VERSION Protocol ReportSection TableFormat"
+        "Archive ArrayModel Backbone BackboneRequest BackboneSpec DatasetRequest DatasetSpec Dimension MAP_OPTION "
+        "Metric ModelRequest ModelSpec ScoreModel SequenceModel Series SetModel StepNetwork TrackedRun TrackedTable "
+        "Tracker TrackerRequest TrackerSpec Validation API_VERSION Protocol ReportSection TableFormat"
     ),
     "bench.data.images": "ArrayImages EncodedImages FolderImages MissingImages",
     "bench.data.preprocess": "preprocess",
@@ -146,6 +147,7 @@ __all__ = [
     "DatasetRequest",
     "DatasetSpec",
     "Decoded",
+    "Dimension",
     "EncodedImages",
     "Evaluation",
     "Features",

@@ -26,16 +26,16 @@ from bench.contracts import (
 )
 from bench.data.fingerprint import fingerprint, truth_hash_of
 from bench.data.open import open_dataset
-from bench.data.splits import hold_out, subset, to_train_on
+from bench.data.splits import hold_out, subset, to_train_on, with_validation
 from bench.errors import DataError, ModelError, NotRun, PluginError, UsageError
 from bench.evaluation import known_tags, protocols
 from bench.evaluation.measure import measure
 from bench.guard import calling
 from bench.model.checks import check_backbone, check_model
-from bench.origins import origins_of
-from bench.plan import Plan, describe, make_plan, whole_name
+from bench.origins import origins_of, trial_origins
+from bench.plan import Plan, describe, make_plan, replan, whole_name
 from bench.plugins import Found
-from bench.records import BoolArray, Features, Measures, Parts, Prediction, RunRequest, SearchOptions, Split
+from bench.records import BoolArray, Features, Ledger, Measures, Parts, Prediction, RunRequest, SearchOptions, Split
 from bench.show.tables import flatten
 from bench.store.run_folder import RunFolder
 from bench.store.stored import About
@@ -50,12 +50,26 @@ HOLD_OUT = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Assembly:
-    """Everything that a run is made of, before anything is computed. ``backbone`` is as its plugin built it."""
+    """Everything that a run is made of, before anything is computed. ``backbone`` is as its plugin built it.
+
+    ``ledger`` are the trials that its options were chosen by, ``None``: they were not.
+    """
 
     plan: Plan
     parts: Parts
     backbone: Backbone
     protocol: Protocol
+    ledger: Ledger | None = None
+
+    @property
+    def refit(self) -> bool:
+        """Return whether the run is trained on the validation part too, on which nothing may then be judged."""
+        return self.ledger is not None and self.ledger.refit
+
+    @property
+    def schedule(self) -> tuple[float, ...]:
+        """Return the learning rate of each epoch where the chosen trial fixed them; empty: validation decides."""
+        return self.ledger.best.rates if self.ledger is not None and self.ledger.refit else ()
 
     @property
     def sequence(self) -> bool:
@@ -187,7 +201,9 @@ def make_config(assembly: Assembly) -> dict[str, Any]:
         "bench": bench.__version__,
         "code": code_of(plan) | choices,
         "model": describe(plan.model) | {"kind": plan.model.spec.kind, "options": plan.model_options},
-        "training": plan.training | {"hold_out": 0.0 if parts.dataset.validation else HOLD_OUT},
+        "training": plan.training
+        | {"hold_out": 0.0 if parts.dataset.validation or assembly.refit else HOLD_OUT}
+        | ({"schedule": list(assembly.schedule)} if assembly.schedule else {}),
         "search": plan.search,
         "dataset": describe(plan.dataset)
         | {
@@ -212,7 +228,13 @@ def make_config(assembly: Assembly) -> dict[str, Any]:
         "protocol": assembly.protocol.name,
         "device": plan.request.device,
         "seed": plan.request.seed,
-    }
+    } | ({} if assembly.ledger is None else {"trials": assembly.ledger.as_config()})
+
+
+def after_trials(assembly: Assembly, ledger: Ledger) -> Assembly:
+    """Return ``assembly`` with what its trials chose: options, and on train and validation, epochs and their rates."""
+    parts = with_validation(assembly.parts) if ledger.refit else assembly.parts
+    return replace(assembly, plan=replan(assembly.plan, ledger.best.options), parts=parts, ledger=ledger)
 
 
 def code_of(plan: Plan) -> dict[str, str]:
@@ -229,6 +251,9 @@ def about(assembly: Assembly) -> About:
     if protocols.of_plugin(protocol):
         origins["code.protocol"] = f"computed from the choices of protocol '{protocol.name}', a plugin's"
     notes = (*dataset.notes, *backbone.notes, *_training_notes(assembly))
+    if assembly.ledger is not None:
+        origins |= trial_origins(plan, assembly.ledger)
+        notes += assembly.ledger.notes
     spec = plan.model.spec
     return About(spec.row, dataset.variant, origins, notes, deviations=spec.deviations, part_of=dataset.part_of)
 
@@ -277,7 +302,8 @@ def assemble_again(folder: RunFolder, data_root: Path | None = None, weights: Pa
     """Return what a stored run's request gives now, with this code and these data. Raises ``BenchError``."""
     plan = make_plan(_found_again(folder, data_root, weights), plugins.installed())
     parts = open_parts(plan)
-    return Assembly(plan, parts, build_backbone(plan), choose_protocol(plan, parts))
+    assembly = Assembly(plan, parts, build_backbone(plan), choose_protocol(plan, parts))
+    return after_trials(assembly, folder.read_trials()) if plan.request.trials is not None else assembly
 
 
 def revive(folder: RunFolder, assembly: Assembly) -> Rebuilt:

@@ -11,7 +11,7 @@ from dataclasses import fields
 
 from bench.contracts import MAP_OPTION, left_to_protocol
 from bench.plan import Plan
-from bench.records import Parts, Preprocessing, RunRequest
+from bench.records import Ledger, Parts, Preprocessing, RunRequest
 
 HOST_PARTS = {
     "features": "reads images and computes features",
@@ -88,6 +88,26 @@ def origins_of(
             "backbone.",
         ),
         **_map(plan),
+    }
+
+
+def trial_origins(plan: Plan, ledger: Ledger) -> dict[str, str]:
+    """Return the origins of what trials chose, and of what the config says of them."""
+    which = f"trial {ledger.chosen + 1} of {len(ledger.trials)}, the best by {ledger.metric} on validation"
+    parts = {"model.options": plan.model_options, "training": plan.training, "search": plan.search}
+    return {
+        **{
+            f"{part}.{name}": f"chosen: {which}"
+            for part, options in parts.items()
+            for name in options
+            if name in ledger.best.options
+        },
+        "training.schedule": f"{which}: learning rates of its epochs up to the best",
+        **({"training.hold_out": "trained on train and validation after the trials"} if ledger.refit else {}),
+        "trials.budget": "--trials",
+        "trials.made": f"points of the search space of model '{plan.model.spec.name}', at most the budget",
+        "trials.options": "computed from the options of all trials",
+        "trials.trained_on": f"as model '{plan.model.spec.name}' allows",
     }
 
 

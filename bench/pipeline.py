@@ -49,6 +49,11 @@ def run_one(
     with clock.stage("build backbone"):
         backbone = build_backbone(plan)
     assembly = Assembly(plan, parts, backbone, protocol)
+    if request.trials is not None:
+        from bench.trials.search import search
+
+        with clock.stage("trials"):
+            assembly = assembling.after_trials(assembly, search(assembly))
     folder = open_run(request.out, make_config(assembly))
     opened(folder)
     with folder.lock():
@@ -91,6 +96,8 @@ def _fill(folder: RunFolder, assembly: Assembly, clock: Stopwatch) -> None:
         folder.write_sizes(parts.test.sizes)
     if assembly.known is not None:
         folder.write_known(assembly.known)
+    if assembly.ledger is not None:
+        folder.write_trials(assembly.ledger)
     backbone = _fine_tune(folder, assembly, clock) if plan.finetune else assembly.backbone
     with clock.stage("features"), _calling(plan.backbone, "features", "backbone"):
         extracted = features.of_parts(parts, backbone, request.cache / "features", device=request.device)
@@ -188,7 +195,7 @@ def _train(
         return
     search, labels, checkpoint = assembly.search, len(parts.fit.labels), folder.path / CHECKPOINT
     truth, ignore = assembly.to_train_on
-    held_out = assembly.validation_part(extracted.validation)
+    held_out = None if assembly.refit else assembly.validation_part(extracted.validation)
     with clock.stage("train"), _calling(plan.model, "train", "model", plan.request.seed):
         if train.gradient_trained(plan.training) and not hasattr(model, "fit"):
             # What a fit makes of a model cannot be known before; of the others, a wrong shape is known at once.
@@ -198,13 +205,14 @@ def _train(
             plan.training,
             extracted.fit,
             truth,
-            held_out.score,
+            held_out.score if held_out else train.unjudged,
             name=plan.model.spec.name,
             seed=plan.request.seed,
             ignore=ignore,
             validation=held_out,
             checkpoint=checkpoint,
             device=plan.request.device,
+            schedule=assembly.schedule,
         )
         checks.check_answers(model, extracted.validation.values, labels, search)
         weights = train.save_weights(model)

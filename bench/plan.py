@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bench.contracts import (
@@ -14,12 +14,16 @@ from bench.contracts import (
     TRAINING_OPTIONS,
     BackboneSpec,
     DatasetSpec,
+    Dimension,
     ModelSpec,
 )
 from bench.errors import UsageError, unknown
 from bench.options import Option, OptionValue, parse_assignments, resolve
 from bench.plugins import Found, Registry
 from bench.records import RunRequest
+
+NOT_CHOSEN = ("select_by", KNOWN_SHARE.name)
+"""Options that say what is measured: trials that differ in them do not compare."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,7 @@ def make_plan(request: RunRequest, registry: Registry) -> Plan:
 
     ``--set dataset.x=`` and ``backbone.x=`` go to those; a bare name to the model, its training or its search.
     """
+    _check_trials(request)
     model = registry.model(request.model)
     dataset = registry.dataset(request.dataset)
     own = model.spec.backbone.replace("{}", dataset.spec.backbone)
@@ -72,7 +77,7 @@ def make_plan(request: RunRequest, registry: Registry) -> Plan:
         chosen = {name: value for name, value in given["model"].items() if name in names}
         return resolve(tables[part], chosen, f"model '{model.spec.name}'")
 
-    return Plan(
+    plan = Plan(
         request=request,
         model=model,
         dataset=dataset,
@@ -85,6 +90,56 @@ def make_plan(request: RunRequest, registry: Registry) -> Plan:
         backbone_options=_backbone_options(model.spec, backbone.spec, given["backbone"]),
         given=given,
     )
+    if request.trials is not None:
+        if plan.finetune:
+            raise UsageError(
+                f"--trials {request.trials} of model '{request.model}' with {plan.finetune} epochs of fine-tuning: each trial"
+                " would train the backbone. Try: without --trials, or --finetune 0"
+            )
+        check_space(model.spec)
+    return plan
+
+
+def _check_trials(request: RunRequest) -> None:
+    """Raise ``UsageError`` for a budget that no choice can be made within."""
+    if request.trials is None:
+        return
+    if request.trials < 1:
+        raise UsageError(
+            f"--trials: found {request.trials}, allowed: whole numbers from 1. Try: --trials 16, or without it, which"
+            " takes the defaults"
+        )
+
+
+def check_space(spec: ModelSpec) -> None:
+    """Raise ``UsageError`` for a search space of what is no option, stands twice, or is what trials are judged by."""
+    known, names = options_of(spec), [dimension.name for dimension in spec.space]
+    for name in names:
+        if name not in known:
+            raise unknown(f"option in the search space of model '{spec.name}'", name, known)
+        if name in NOT_CHOSEN or names.count(name) > 1:
+            why = "cannot be chosen" if name in NOT_CHOSEN else "stands twice"
+            raise UsageError(f"search space of model '{spec.name}': option '{name}' {why}")
+
+
+def options_of(spec: ModelSpec) -> dict[str, Option]:
+    """Return the options of a model, its training and its search by name; of two of one name, the model's."""
+    search = SEARCH_OPTIONS if spec.kind == "sequence" else ()
+    return {option.name: option for option in (*search, *training_options(spec), *spec.options)}
+
+
+def replan(plan: Plan, chosen: Mapping[str, OptionValue]) -> Plan:
+    """Return ``plan`` with other values of the model's, its training's and its search's options."""
+
+    def of(values: Mapping[str, OptionValue]) -> dict[str, OptionValue]:
+        return {name: chosen.get(name, value) for name, value in values.items()}
+
+    return replace(plan, model_options=of(plan.model_options), training=of(plan.training), search=of(plan.search))
+
+
+def searched(plan: Plan) -> tuple[Dimension, ...]:
+    """Return what trials choose: the model's search space without the options that were typed."""
+    return tuple(one for one in plan.model.spec.space if one.name not in plan.given["model"])
 
 
 def _backbone_options(model: ModelSpec, backbone: BackboneSpec, given: Mapping[str, str]) -> dict[str, OptionValue]:

@@ -178,6 +178,18 @@ class OneChoice(Plain):
             raise NotImplementedError("deep heads")
 
 
+class SearchesNothing(Plain):
+    space = (bench.Dimension("heads", ("flat", "deep")),)
+
+
+class SearchesTooFar(Plain):
+    space = (bench.Dimension("batch_size", low=0, high=64),)
+
+
+class SearchesItsJudge(Plain):
+    space = (bench.Dimension("select_by", ("O-F1", "mAP")),)
+
+
 class Lambda(Plain):
     def __init__(self, request):
         super().__init__(request)
@@ -215,6 +227,7 @@ BAD_MODELS = {
     "constant-features": (Standardises, "the loss became infinite or undefined"),
     "ignored-pairs-change-nothing": (CountsIgnored, "they change its scores"),
     "every-choice": (OneChoice, "NotImplementedError: deep heads"),
+    "search-space": (SearchesNothing, "no option in the search space of model 'm' 'heads'; did you mean 'head'?"),
     "pickles": (Lambda, "pickle"),
     "exports": (PythonNumbers, "cannot be exported"),
 }

@@ -45,6 +45,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "Write one page of tables, figures and test images from stored runs.",
     ),
     "figures": ("bench.cli.commands.figures", "figures", "Write the figures of stored runs as PNG, SVG and CSV."),
+    "trials": (
+        "bench.cli.commands.trials",
+        "trials",
+        "Show the trials that chose a run's options.",
+    ),
     "validate": (
         "bench.cli.commands.validate",
         "validate",

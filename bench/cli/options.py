@@ -108,6 +108,17 @@ ProtocolName = Annotated[
     ),
 ]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of everything random.", rich_help_panel=MODEL)]
+Trials = Annotated[
+    int | None,
+    typer.Option(
+        "--trials",
+        metavar="N",
+        help="Choose options on the validation part, of N that each model's search space gives, then train once more on"
+        " train and validation. Every model gets the same N.",
+        show_default=False,
+        rich_help_panel=MODEL,
+    ),
+]
 Device = Annotated[str, typer.Option("--device", metavar="NAME", help="As in cpu or cuda.", rich_help_panel=MACHINE)]
 Engine = Annotated[
     str,

@@ -25,6 +25,7 @@ from bench.contracts.models import (
 )
 from bench.contracts.protocols import ApKind, Protocol, ZeroDivision
 from bench.contracts.reports import ReportSection, TableFormat
+from bench.contracts.spaces import Dimension
 from bench.contracts.trackers import Series, TrackedRun, TrackedTable, Tracker, TrackerRequest, TrackerSpec
 from bench.contracts.training_options import FITTING_OPTIONS, KNOWN_SHARE, SELECTING, TRAINING_OPTIONS
 
@@ -48,6 +49,7 @@ __all__ = [
     "BackboneSpec",
     "DatasetRequest",
     "DatasetSpec",
+    "Dimension",
     "Direction",
     "Metric",
     "ModelKind",

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from bench.contracts.api import API_VERSION
+from bench.contracts.spaces import Dimension
 from bench.contracts.training_options import TRAINING_OPTIONS
 from bench.errors import UsageError, unknown
 from bench.options import Option, OptionValue
@@ -51,6 +52,7 @@ class ModelSpec:
     ``deviations``: where the method is not that of its source, as sentences without the last full stop: a footnote of
     every table that has its row. ``backbone`` is the one taken where ``--backbone`` names none, in place of the data
     set's, which ``{}`` stands for, as in ``crops/{}``; ``finetune`` the epochs where ``--finetune`` says none.
+    ``space`` is what ``--trials`` chooses from: options of the model, its training or its search; see docs/plugins.md.
     """
 
     name: str
@@ -66,6 +68,7 @@ class ModelSpec:
     deviations: str = ""
     backbone: str = ""
     finetune: int = 0
+    space: tuple[Dimension, ...] = ()
     api_version: int = API_VERSION
 
     def __post_init__(self) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import DataError
-from bench.records import Images, Split
+from bench.records import Images, Parts, Split
 from bench.system.files import digest
 from bench.system.lazy import lazy_import
 
@@ -62,6 +62,56 @@ def subset(split: Split, indices: Sequence[int] | NDArray[np.int64], name: str) 
         ignore=None if split.ignore is None else split.ignore[rows],
         sizes=None if split.sizes is None else split.sizes[rows],
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Joined(Images):
+    """The images of one split behind those of another."""
+
+    one: Images
+    other: Images
+
+    def __len__(self) -> int:
+        return len(self.one) + len(self.other)
+
+    def _at(self, index: int) -> tuple[Images, int]:
+        return (self.one, index) if index < len(self.one) else (self.other, index - len(self.one))
+
+    def read(self, index: int) -> NDArray[np.uint8]:
+        images, row = self._at(index)
+        return images.read(row)
+
+    def picture(self, index: int) -> Picture:
+        images, row = self._at(index)
+        return images.picture(row)
+
+    def describe(self, index: int) -> str:
+        images, row = self._at(index)
+        return images.describe(row)
+
+    def hashed_over(self) -> str:
+        return self.one.hashed_over()
+
+    def content_hash(self) -> str:
+        return digest(self.one.content_hash(), self.other.content_hash())
+
+
+def joined(one: Split, other: Split, name: str) -> Split:
+    """Return the images of ``one``, behind them those of ``other``, as a split called ``name``; they share no id."""
+    ignore = None
+    if one.ignore is not None or other.ignore is not None:
+        masks = [np.zeros_like(part.truth) if part.ignore is None else part.ignore for part in (one, other)]
+        ignore = np.concatenate(masks)
+    truth = np.concatenate([one.truth, other.truth])
+    return Split(
+        one.dataset, name, (*one.ids, *other.ids), one.labels, truth, _Joined(one.images, other.images), ignore
+    )
+
+
+def with_validation(parts: Parts) -> Parts:
+    """Return ``parts`` whose ``fit`` holds the validation part as well: all of train, where it was held out of that."""
+    held_out = parts.dataset.validation is None
+    return replace(parts, fit=parts.train if held_out else joined(parts.train, parts.validation, "fit"))
 
 
 def narrow(split: Split, kept: BoolArray, *, drop_unlabelled: bool = False) -> Split:

@@ -73,7 +73,10 @@ class PartFeatures:
 
 
 def of_parts(parts: Parts, backbone: Backbone, cache: Path, *, device: str = "cpu") -> PartFeatures:
-    """Return the features of a run's parts, from ``cache`` or computed now; a held-out part's are rows of train's."""
+    """Return the features of a run's parts, from ``cache`` or computed now; a held-out part's are rows of train's.
+
+    A ``fit`` part with other images than train's has the validation part's behind them.
+    """
     held_out = parts.dataset.validation is None
     if backbone.feature_map and held_out:
         # Rows of maps are not copied out of a file, but computed apart: together they may not fit in memory.
@@ -89,7 +92,9 @@ def of_parts(parts: Parts, backbone: Backbone, cache: Path, *, device: str = "cp
         else extract(parts.validation, parts.fingerprints["validation"], backbone, cache, device=device)
     )
     test = extract(parts.test, parts.fingerprints["test"], backbone, cache, device=device)
-    return PartFeatures(_rows(train, parts.fit.ids) if held_out else train, validation, test)
+    if held_out:
+        return PartFeatures(_rows(train, parts.fit.ids), validation, test)
+    return PartFeatures(train if parts.fit.ids == parts.train.ids else _joined(train, validation), validation, test)
 
 
 def check_size(file: FeatureFile, split: str, side: int) -> None:
@@ -112,6 +117,10 @@ def _rows(features: Features, ids: tuple[str, ...]) -> Features:
     position = {image: row for row, image in enumerate(features.ids)}
     rows = np.array([position[image] for image in ids])
     return Features(ids, np.ascontiguousarray(features.values[rows]), features.key)
+
+
+def _joined(one: Features, other: Features) -> Features:
+    return Features((*one.ids, *other.ids), np.concatenate([one.values, other.values]), digest(one.key, other.key))
 
 
 def feature_key(fingerprint: str, backbone: Backbone, images_code: str = "") -> str:

@@ -6,7 +6,7 @@ import dataclasses
 import inspect
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -54,7 +54,8 @@ class TrainingRecord:
     """How a model came to its weights: those of epoch ``best_epoch`` (from 1) at ``learning_rate``.
 
     ``score`` is the validation score there; ``diverged`` lists the learning rates whose loss became
-    infinite. A model without gradient training has no history and NaN for learning rate and score.
+    infinite. A model without gradient training has no history and NaN for learning rate and score; one that was trained
+    by a schedule has NaN for every score.
     """
 
     history: tuple[EpochRecord, ...]
@@ -69,6 +70,8 @@ class TrainingRecord:
         record = dataclasses.asdict(self)
         for name in ("learning_rate", "score"):
             record[name] = None if math.isnan(record[name]) else record[name]
+        for entry in record["history"]:
+            entry["score"] = None if math.isnan(entry["score"]) else entry["score"]
         return record
 
 
@@ -132,6 +135,7 @@ def fit(
     validation: Validation | None = None,
     checkpoint: Path | None = None,
     device: str = "cpu",
+    schedule: Sequence[float] = (),
 ) -> TrainingRecord:
     """Train ``model``, leave it with its best weights and in eval mode, and return how it went.
 
@@ -143,6 +147,8 @@ def fit(
     changed. With ``checkpoint``, a training that was killed continues to the same result after the epoch that the file
     holds: the last one, or one that ended less than ``checkpoint.SECONDS`` earlier. The caller removes the file once
     the weights are stored. Raises ``ModelError`` where the loss of every learning rate diverges.
+    With ``schedule``, the learning rate of each epoch, nothing is judged, halved or stopped early, and the
+    last weights are kept: ``validate`` is not called.
     """
     model.to(device)
     if hasattr(model, "fit"):
@@ -156,8 +162,11 @@ def fit(
     settings = Settings.from_options(options)
     if validation and hasattr(model, "calibrate"):
         validate = _calibrated(validation)
-    key = digest(canonical_json([name, dict(options), seed, train.key, list(truth.shape)]), save_weights(model))
+    key = digest(
+        canonical_json([name, dict(options), seed, train.key, list(truth.shape), *schedule]), save_weights(model)
+    )
     training = Training(model, settings, train.values, truth, ignore, validate=validate, name=name, seed=seed)
+    training.schedule = tuple(schedule)
     return training.run(CheckpointFile(checkpoint, key), parameters)
 
 
@@ -182,13 +191,14 @@ class Training:
         self.validate = validate
         self.name = name
         self.seed = seed
+        self.schedule: tuple[float, ...] = ()
         self.device = device_of(model)
         self.threads = _threads(model, self.device)
         self.batches = Batches(values, truth, self.ignore, self.device)
 
     def run(self, checkpoint: CheckpointFile, parameters: int) -> TrainingRecord:
         """Try every learning rate from the same initial weights, load the best weights, return the record."""
-        rates = self.settings.learning_rates
+        rates = self.schedule[:1] or self.settings.learning_rates
         initial = _copy(self.model.state_dict())
         state = checkpoint.load()
         while state.attempt < len(rates):
@@ -218,7 +228,7 @@ class Training:
             history=tuple(EpochRecord(**entry) for entry in state.history),  # type: ignore[arg-type]
             best_epoch=state.best_epoch,
             learning_rate=rates[state.best_attempt],
-            score=state.best_score,
+            score=math.nan if self.schedule else state.best_score,
             parameters=parameters,
             diverged=tuple(rates[attempt] for attempt in state.diverged),
         )
@@ -231,16 +241,21 @@ class Training:
         if state.optimizer:
             optimizer.load_state_dict(state.optimizer)
         description = f"training {self.name} lr {rate:g}"
-        for epoch in progress_bar(range(state.epoch, settings.epochs), description, unit="epochs"):
-            if state.since_best >= settings.patience:
+        for epoch in progress_bar(
+            range(state.epoch, len(self.schedule) or settings.epochs), description, unit="epochs"
+        ):
+            if state.since_best >= settings.patience and not self.schedule:
                 break
             started = time.perf_counter()
+            state.rate = self.schedule[epoch] if self.schedule else state.rate
             for group in optimizer.param_groups:
                 group["lr"] = state.rate
             loss = self._epoch(optimizer, epoch)
             self.model.eval()
-            score = float(self.validate(self.model))
-            entry = {"learning_rate": rate, "epoch": epoch + 1, "loss": loss, "score": score, "rate": state.rate}
+            # Of a schedule the last epoch counts as the best.
+            score = float(epoch) if self.schedule else float(self.validate(self.model))
+            told = math.nan if self.schedule else score
+            entry = {"learning_rate": rate, "epoch": epoch + 1, "loss": loss, "score": told, "rate": state.rate}
             state.history.append(entry | {"seconds": time.perf_counter() - started})
             state.epoch = epoch + 1
             state.since_best, state.since_halved = state.since_best + 1, state.since_halved + 1
@@ -281,6 +296,11 @@ class Training:
         if not all(bool(parameter.isfinite().all()) for parameter in self.model.parameters()):
             raise _Diverged
         return total / len(order)
+
+
+def unjudged(model: Any) -> float:
+    """Stand where a validation score would, of a training that must see no validation label; raises."""
+    raise AssertionError("a training without a validation part was judged")
 
 
 def _threads(model: Any, device: torch.device) -> int | None:

@@ -31,6 +31,7 @@ def run(
     train_split: str | None = None,
     test_split: str | None = None,
     finetune: int | None = None,
+    trials: int | None = None,
     seed: int = 0,
     out: str | Path = "runs",
     cache: str | Path | None = None,
@@ -56,6 +57,7 @@ def run(
         train_split=train_split,
         test_split=test_split,
         finetune=finetune,
+        trials=trials,
         seed=seed,
         out=out,
         cache=cache,
@@ -86,6 +88,7 @@ def compare(
     train_split: str | None = None,
     test_split: str | None = None,
     finetune: int | None = None,
+    trials: int | None = None,
     out: str | Path = "runs",
     cache: str | Path | None = None,
     device: str = "cpu",
@@ -108,6 +111,7 @@ def compare(
         train_split=train_split,
         test_split=test_split,
         finetune=finetune,
+        trials=trials,
         seed=0,
         out=out,
         cache=cache,
@@ -151,7 +155,10 @@ def _request(**given: Any) -> RunRequest:
         values[name] = None if values[name] is None else Path(values[name])
     values["cache"] = values["cache"] or default_cache()
     values["seed"] = _whole("seed", values["seed"], 0)
-    values["finetune"] = None if values["finetune"] is None else _whole("finetune", values["finetune"], 0)
+    values |= {
+        name: None if values[name] is None else _whole(name, values[name], least)
+        for name, least in (("finetune", 0), ("trials", 1))
+    }
     return RunRequest(**values)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 from bench.errors import StoreError, UsageError
-from bench.records import BoolArray, LabelSets, Measures, Scores
+from bench.records import BoolArray, LabelSets, Ledger, Measures, Scores
 from bench.store import runs as stored_runs
 from bench.store.run_folder import RunFolder
 from bench.store.stored import RunSummary, Truth
@@ -102,6 +102,11 @@ class StoredRun:
         if self.summary.measures is None:
             raise self._lacks("measures")
         return self.summary.measures
+
+    @property
+    def trials(self) -> Ledger | None:
+        """Return the trials that chose the options; ``None`` where none were asked for."""
+        return self._stored.read_trials() if self._stored.lists("trials") else None
 
     @property
     def per_class(self) -> Mapping[str, tuple[float, ...]]:

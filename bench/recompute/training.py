@@ -29,19 +29,20 @@ def faults(folder: RunFolder, assembly: Assembly, device: str) -> list[str]:
         backbone = assembling.with_weights(backbone, content)
     extracted = features.of_parts(parts, backbone, request.cache / "features", device=device)
     model = assembly.build_model(backbone)
-    held_out = assembly.validation_part(extracted.validation)
+    held_out = None if assembly.refit else assembly.validation_part(extracted.validation)
     with calling(plan.model.origin, "train", name, seed=request.seed):
         record = train.fit(
             model,
             plan.training,
             extracted.fit,
             truth,
-            held_out.score,
+            held_out.score if held_out else train.unjudged,
             name=plan.model.spec.name,
             seed=request.seed,
             ignore=ignore,
             validation=held_out,
             device=device,
+            schedule=assembly.schedule,
         ).to_json()
     if train.save_weights(model) != folder.read_weights():
         found.append("training again gives other weights; to the bit they are equal on the machine that made them")

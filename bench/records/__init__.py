@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from bench.records.scores import Features, LabelSets, Measures, Prediction, ScoreKind, Scores
     from bench.records.search_options import Activation, ClassScore, SearchMethod, SearchOptions, StopRule
     from bench.records.splits import Dataset, Images, Parts, Preprocessing, Split
+    from bench.records.trials import Ledger, Trial
 
 _HOMES = {
     "checks": "BoolArray FloatArray IntArray",
@@ -22,6 +23,7 @@ _HOMES = {
     "scores": "Features LabelSets Measures Prediction ScoreKind Scores",
     "search_options": "Activation ClassScore SearchMethod SearchOptions StopRule",
     "splits": "Dataset Images Parts Preprocessing Split",
+    "trials": "Ledger Trial",
 }
 """File -> the names it holds, imported when the first of them is used: a spec needs one record or none."""
 
@@ -39,6 +41,7 @@ __all__ = [
     "IntArray",
     "LabelSets",
     "LabelSpace",
+    "Ledger",
     "Measures",
     "Parts",
     "Prediction",
@@ -50,6 +53,7 @@ __all__ = [
     "SearchOptions",
     "Split",
     "StopRule",
+    "Trial",
 ]
 
 

@@ -13,6 +13,7 @@ class RunRequest:
     """One run as asked for; paths are where things lie, not what they are. ``sets`` are as in ``--set NAME=VALUE``.
 
     ``finetune`` of ``None``: as many epochs as the model says, which for most is 0, a frozen backbone.
+    ``trials``: how many are made to choose options on the validation part; ``None``: none, the defaults are taken.
     """
 
     model: str
@@ -30,3 +31,4 @@ class RunRequest:
     cache: Path = field(default_factory=default_cache)
     device: str = "cpu"
     engine: str = "auto"
+    trials: int | None = None

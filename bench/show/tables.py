@@ -16,7 +16,7 @@ from typing import Any
 from bench.contracts import KNOWN_SHARE, Direction, Metric
 from bench.errors import StoreError, unknown
 from bench.evaluation import metric_table
-from bench.show import plugin_metrics
+from bench.show import plugin_metrics, trials
 from bench.store.stored import RunSummary
 from bench.system.files import canonical_json
 from bench.system.source import UNKNOWN
@@ -156,8 +156,8 @@ def build(runs: Sequence[RunSummary], columns: Sequence[Column] | None = None, m
     notes = _check_comparable(runs, mix)
     columns = usual_columns() if columns is None else tuple(columns)
     runs = plugin_metrics.measured(runs, [column.key for column in columns])
-    rows = rows_of(runs, columns)
-    return Table(_title(runs), columns, rows, (*notes, *_notes(runs, rows)))
+    rows, tried = trials.foot(runs, rows_of(runs, columns))
+    return Table(_title(runs), columns, rows, (*notes, *tried, *_notes(runs, rows)))
 
 
 def with_ties(table: Table, ties: frozenset[tuple[str, str]]) -> Table:

@@ -36,9 +36,15 @@ def incomplete(folder: RunReader, config: Mapping[str, Any]) -> list[str]:
     """Return which records are lacking, and which a run of this config cannot have."""
     sequence, tuned = config["model"]["kind"] == "sequence", config["backbone"]["finetune"] > 0
     needed = [*REQUIRED, *(["label_sets"] if sequence else []), *(["backbone"] if tuned else [])]
+    needed += ["trials"] if "trials" in config else []
     told = KNOWN_SHARE.name in config["training"]
     needed += ["known"] if told else []
-    foreign = [*([] if told else ["known"]), *([] if sequence else SEQUENCES_ONLY), *([] if tuned else ["backbone"])]
+    foreign = [
+        *([] if told else ["known"]),
+        *([] if "trials" in config else ["trials"]),
+        *([] if sequence else SEQUENCES_ONLY),
+        *([] if tuned else ["backbone"]),
+    ]
     faults = [f"it is done and has no {record}" for record in needed if not folder.lists(record)]
     kind = f"a model of kind '{config['model']['kind']}', finetune={config['backbone']['finetune']}"
     return faults + [f"it has {record}, which {kind} does not make" for record in foreign if folder.lists(record)]
@@ -69,6 +75,7 @@ def another_request(folder: RunReader, config: Mapping[str, Any]) -> list[str]:
         "finetune": (tuned if request.finetune is None else request.finetune, tuned),
         "engine": (engine if request.engine == "auto" else request.engine, engine),
         "seed": (request.seed, config["seed"]),
+        "trials": (request.trials, config.get("trials", {}).get("budget")),
         "device": (request.device, config["device"]),
     }
     return [

@@ -9,6 +9,7 @@
     ids.json labels.json truth.npz        the test part: ids, label names, truth and ignore as packed bits
     sizes.npz                             shares of the picture's area of the true labels, where they are known
     known.npz                             true labels that a model of known tags was told, as packed bits
+    trials.json                           trials that chose the options; absent where none were asked for
     training.json weights.safetensors     what training gave
     backbone.safetensors                  the fine-tuned backbone; absent where it stayed frozen
     scores.npy scores.json                (images, labels) float32, memory-mappable; their kind, and the SHA-256 of them
@@ -33,7 +34,18 @@ from typing import Any
 import numpy as np
 
 from bench.errors import StoreError
-from bench.records import BoolArray, Exhibits, FloatArray, LabelSets, Measures, Prediction, RunRequest, Scores, Split
+from bench.records import (
+    BoolArray,
+    Exhibits,
+    FloatArray,
+    LabelSets,
+    Ledger,
+    Measures,
+    Prediction,
+    RunRequest,
+    Scores,
+    Split,
+)
 from bench.store.run_reader import RECORDS, SCORED_BY, RunReader
 from bench.store.stored import About, Status, Truth
 from bench.system.files import write_atomic
@@ -116,6 +128,10 @@ class RunFolder(RunReader):
         rows, columns = np.nonzero(sizes)
         places = {"rows": rows.astype(np.int32), "columns": columns.astype(np.int32)}
         self._files.write_arrays("sizes.npz", **places, shares=sizes[rows, columns])
+
+    def write_trials(self, ledger: Ledger) -> None:
+        """Store the trials that the run's options were chosen by."""
+        self._files.write_json("trials.json", ledger.to_json())
 
     def write_training(self, training: Mapping[str, Any]) -> None:
         """Store the history and outcome of the training."""

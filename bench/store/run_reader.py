@@ -14,7 +14,7 @@ from bench.errors import StoreError
 from bench.evaluation import known_tags
 from bench.evaluation.bits import BitMatrix, Mask
 from bench.evaluation.outcome import Outcome
-from bench.records import BoolArray, FloatArray, LabelSets, Measures, RunRequest, Scores
+from bench.records import BoolArray, FloatArray, LabelSets, Ledger, Measures, RunRequest, Scores
 from bench.store.exhibits import StoredExhibits
 from bench.store.sealed import REPAIR, SealedFolder
 from bench.store.stored import About, Masks, RunSummary, Status, Truth
@@ -28,6 +28,7 @@ RECORDS: dict[str, tuple[str, ...]] = {
     "truth": ("ids.json", "labels.json", "truth.npz"),
     "sizes": ("sizes.npz",),
     "known": ("known.npz",),
+    "trials": ("trials.json",),
     "training": ("training.json",),
     "weights": ("weights.safetensors",),
     "backbone": ("backbone.safetensors",),
@@ -171,6 +172,12 @@ class RunReader:
         sizes = np.zeros((len(self._ids()), len(self._labels())), dtype=np.float32)
         sizes[stored["rows"], stored["columns"]] = stored["shares"]
         return sizes
+
+    def read_trials(self) -> Ledger:
+        """Return the trials that the run's options were chosen by; see ``lists("trials")``."""
+        content = self._files.read_json("trials.json")
+        ledger: Ledger = self._files.parse("trials.json", lambda: Ledger.from_json(content))
+        return ledger
 
     def read_training(self) -> dict[str, Any]:
         """Return the history and outcome of the training."""

@@ -37,6 +37,8 @@ def _without_gradients(training: Mapping[str, Any]) -> list[str]:
 
 def _history(training: Mapping[str, Any], options: Mapping[str, Any]) -> list[str]:
     history = training["history"]
+    if "schedule" in options:
+        return _scheduled(training, options["schedule"])
     if not all(_plausible(entry) for entry in history):
         return ["its training curves hold numbers that no training gives"]
     rates = [float(part) for part in str(options["learning_rates"]).split(",")]
@@ -51,6 +53,17 @@ def _history(training: Mapping[str, Any], options: Mapping[str, Any]) -> list[st
     kept = training["learning_rate"], training["best_epoch"], training["score"]
     if best is None or kept != (best.rate, best.epoch, best.score):
         return ["its learning rate, best epoch and validation score are not the best of its training curves"]
+    return []
+
+
+def _scheduled(training: Mapping[str, Any], schedule: list[float]) -> list[str]:
+    """Return whether a training that nothing judged is of other epochs and learning rates than its config says."""
+    expected = [{"epoch": epoch, "rate": rate, "score": None} for epoch, rate in enumerate(schedule, 1)]
+    found = [{name: entry[name] for name in ("epoch", "rate", "score")} for entry in training["history"]]
+    kept = training["learning_rate"], training["best_epoch"], training["score"], training["diverged"]
+    sound = all(_plausible(entry | {"score": 0.0}) for entry in training["history"])
+    if found != expected or kept != (schedule[0], len(schedule), None, []) or not sound:
+        return ["its training curves are not of the epochs and learning rates that its trials fixed"]
     return []
 
 

@@ -16,7 +16,7 @@ from bench.errors import BenchError
 from bench.evaluation import metric_table, protocols
 from bench.evaluation.measure import measure
 from bench.records import Measures
-from bench.store import binding, predictions, shown, training_curves
+from bench.store import binding, choice, predictions, shown, training_curves
 from bench.store.run_folder import RunFolder
 
 TOLERANCE = 1e-9
@@ -86,6 +86,7 @@ def _lies(folder: RunFolder, config: Mapping[str, Any], stored: Measures) -> lis
         "training.json": lambda: training_curves.faults(
             folder.read_training(), config["training"], folder.read_weights()
         ),
+        "trials.json": lambda: choice.faults(folder.read_trials(), config) if "trials" in config else [],
         "gallery.npz": lambda: shown.of_gallery(folder, len(scores.ids)),
         "scores.npy": lambda: predictions.of_range(scores),
     }

@@ -12,10 +12,18 @@ from bench.errors import NotRun
 from bench.evaluation.protocols import THRESHOLDS
 from bench.model import checks, train
 from bench.model.networks import IMAGE_ROWS, STEP_ROWS, TorchStepNetwork, sees_every_step
+from bench.plan import check_space, options_of
 from bench.records import Preprocessing, ScoreKind
 from bench.testing.checks import Table, require
 from bench.testing.common import add_common, pickled
 from bench.testing.models import Data, ModelPart, made_up
+from bench.trials.space import points
+
+POINTS = 16
+"""Points of a search space that are looked at."""
+
+LAST = 1 - 1e-9
+"""The far end of a dimension."""
 
 MODEL_CHECKS = Table()
 check = MODEL_CHECKS.check
@@ -220,6 +228,21 @@ def every_choice(part: ModelPart) -> str:  # noqa: D103
                     raise
                 seen += 1
     return f"{seen} beside the defaults"
+
+
+@check(
+    "its search space is of its options, and all that is drawn from it is allowed",
+    remedy="name options of the model, its training or its search, and values that they allow; see bench.Dimension",
+)
+def search_space(part: ModelPart) -> str:  # noqa: D103
+    check_space(part.spec)
+    options = options_of(part.spec)
+    for dimension in part.spec.space:
+        shares = [place / max(len(dimension.choices), POINTS) for place in range(max(len(dimension.choices), POINTS))]
+        for value in dict.fromkeys(dimension.at(share) for share in (*shares, LAST)):
+            options[dimension.name].check(value)
+    defaults = {name: option.default for name, option in options.items()}
+    return f"{len(points(part.spec.space, options, defaults, POINTS, seed=0))} of {POINTS} points differ"
 
 
 @check(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from bench import ModelRequest, ModelSpec, Option
-from bench_models.shared_options import input_options, sequence_options
+from bench import Dimension, ModelRequest, ModelSpec, Option
+from bench_models.shared_options import SEQUENCE_SPACE, input_options, sequence_options
 
 CELL = Option(
     "cell",
@@ -34,6 +34,7 @@ SPEC = ModelSpec(
         *input_options(dropout=0.5),
     ),
     training={},
+    space=(Dimension("hidden", (128, 256, 512)), *SEQUENCE_SPACE),
     row="CNN-RNN",
     source="Wang et al., CNN-RNN: A Unified Framework for Multi-label Image Classification, CVPR 2016",
 )

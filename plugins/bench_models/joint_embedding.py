@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from bench import ModelRequest, ModelSpec, Option
-from bench_models.shared_options import input_options
+from bench import Dimension, ModelRequest, ModelSpec, Option
+from bench_models.shared_options import CLASSIFIER_SPACE, input_options
 from bench_models.warp import warp_loss
 
 
@@ -29,6 +29,7 @@ SPEC = ModelSpec(
         *input_options(dropout=0.5),
     ),
     training={},
+    space=(Dimension("embedding", (32, 64, 128)), Dimension("max_norm", (0.5, 1.0, 2.0, 5.0)), *CLASSIFIER_SPACE),
     row="Joint Embedding",
     source="Weston et al., WSABIE, IJCAI 2011; the paper's reference [38] was not found",
 )

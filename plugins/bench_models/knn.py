@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bench import ModelRequest, ModelSpec, Option
+from bench import Dimension, ModelRequest, ModelSpec, Option
 
 
 def build(request: ModelRequest) -> Any:
@@ -21,6 +21,7 @@ SPEC = ModelSpec(
     build=build,
     options=(Option("neighbours", 50, "training images that vote", minimum=1),),
     training=None,
+    space=(Dimension("neighbours", low=3, high=200, log=True),),
     row="KNN",
     source="Chua et al., NUS-WIDE, CIVR 2009, on deep features",
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from bench import ModelRequest, ModelSpec, Option
-from bench_models.shared_options import input_options, sequence_options
+from bench_models.shared_options import SEQUENCE_SPACE, input_options, sequence_options
 
 MEMORY = Option(
     "memory",
@@ -29,6 +29,7 @@ SPEC = ModelSpec(
     build=build,
     options=(MEMORY, *sequence_options(), *input_options(dropout=0.5)),
     training={},
+    space=SEQUENCE_SPACE,
     row="No RNN",
     source="Table 3 of Wang et al., CVPR 2016; the sum is our reading of it",
 )

@@ -1,6 +1,6 @@
 """Options that the first-party models share; every model states its own default."""
 
-from bench import Option
+from bench import Dimension, Option
 
 HIDDEN = Option("hidden", 0, "units of a hidden layer; 0: a linear classifier", minimum=0)
 
@@ -29,6 +29,24 @@ def map_options(dropout: float) -> tuple[Option, ...]:
             choices=("standard", "none"),
         ),
     )
+
+
+LEARNING_RATE = Dimension("learning_rates", low=2e-4, high=5e-3, log=True)
+DROPOUT = Dimension("dropout", (0.2, 0.35, 0.5, 0.65))
+OPTIMIZER = Dimension("optimizer", ("rmsprop", "adam"))
+
+CLASSIFIER_SPACE = (LEARNING_RATE, Dimension("weight_decay", low=1e-6, high=1e-2, log=True), DROPOUT)
+"""What trials choose of a linear classifier; its weight decay is what C is of a logistic regression."""
+
+SEQUENCE_SPACE = (
+    Dimension("embedding", (64, 128, 256)),
+    DROPOUT,
+    LEARNING_RATE,
+    Dimension("weight_decay", low=1e-6, high=1e-3, log=True),
+    OPTIMIZER,
+    Dimension("beam_width", (1, 2, 5)),
+)
+"""What trials choose of every model that emits label sequences."""
 
 
 def sequence_options() -> tuple[Option, ...]:

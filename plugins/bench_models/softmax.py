@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from bench import ModelRequest, ModelSpec
-from bench_models.shared_options import HIDDEN, input_options
+from bench_models.shared_options import CLASSIFIER_SPACE, HIDDEN, input_options
 
 if TYPE_CHECKING:
     import torch
@@ -47,6 +47,7 @@ SPEC = ModelSpec(
     build=build,
     options=(HIDDEN, *input_options(dropout=0.5)),
     training={},
+    space=CLASSIFIER_SPACE,
     row="Softmax",
     source="Gong et al., Deep Convolutional Ranking for Multilabel Image Annotation, ICLR 2014",
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bench import ModelRequest, ModelSpec, Option
+from bench import Dimension, ModelRequest, ModelSpec, Option
 
 
 def build(request: ModelRequest) -> Any:
@@ -19,8 +19,9 @@ SPEC = ModelSpec(
     summary="a linear support vector machine per label on features of unit length; solved, not trained in epochs",
     kind="scores",
     build=build,
-    options=(Option("C", 0.2, "weight of errors against the margin; not chosen on held-out images", minimum=1e-6),),
+    options=(Option("C", 0.2, "weight of errors against the margin", minimum=1e-6),),
     training=None,
+    space=(Dimension("C", low=0.03, high=30.0, log=True),),
     row="CNN-SVM",
     source="Razavian et al., CNN features off-the-shelf, CVPRW 2014: one against all, C = 0.2 for VOC 2007",
 )

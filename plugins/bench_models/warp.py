@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bench import ModelRequest, ModelSpec
-from bench_models.shared_options import HIDDEN, input_options
+from bench_models.shared_options import CLASSIFIER_SPACE, HIDDEN, input_options
 
 if TYPE_CHECKING:
     import torch
@@ -64,6 +64,7 @@ SPEC = ModelSpec(
     build=build,
     options=(HIDDEN, *input_options(dropout=0.5)),
     training={},
+    space=CLASSIFIER_SPACE,
     row="WARP",
     source="Gong et al., Deep Convolutional Ranking for Multilabel Image Annotation, ICLR 2014",
 )

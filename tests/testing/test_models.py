@@ -16,7 +16,7 @@ from bench.testing.sequence_checks import SEQUENCE_CHECKS
 
 
 def spec(model, kind="scores"):
-    return bench.ModelSpec("m", "a model", kind, model, options=(HEAD,))
+    return bench.ModelSpec("m", "a model", kind, model, options=(HEAD,), space=getattr(model, "space", ()))
 
 
 def failed(outcomes):
@@ -55,6 +55,19 @@ def test_a_sequence_model_that_breaks_one_rule_fails_that_check_alone(name):
     found = failed_of(spec(model, "sequence"), name)
     assert list(found) == [name]
     assert words in found[name].told
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        (bad_models.SearchesTooFar, "option batch_size: found '0', allowed: a whole number >= 1"),
+        (bad_models.SearchesItsJudge, "search space of model 'm': option 'select_by' cannot be chosen"),
+    ],
+)
+def test_a_search_space_that_goes_too_far_fails_its_check_alone(model, words):
+    found = failed_of(spec(model), "search-space")
+    assert list(found) == ["search-space"]
+    assert words in found["search-space"].told
 
 
 def test_every_check_that_judges_has_a_model_that_fails_it():

@@ -28,6 +28,7 @@ from bench.cli.options import (
     Track,
     TrackOut,
     TrainSplit,
+    Trials,
     Weights,
     comma_separated,
 )
@@ -47,6 +48,8 @@ EXAMPLES = """Examples:
 
   bench compare --dataset digit-scenes --models cnn-rnn,bce --set epochs=20 --set cnn-rnn.cell=gru
 
+  bench compare --dataset digit-scenes --models cnn-rnn,bce,svm,knn --trials 16
+
   bench compare --dataset coco --data-root coco --models bce,softmax --format markdown"""
 
 
@@ -62,6 +65,7 @@ def compare(  # noqa: PLR0917 - the parser passes options by name
     train_split: TrainSplit = None,
     test_split: TestSplit = None,
     finetune: Finetune = None,
+    trials: Trials = None,
     jobs: Annotated[
         int, typer.Option("--jobs", min=1, metavar="N", help="Runs made side by side; results are the same.")
     ] = 1,

@@ -25,12 +25,14 @@ from bench.cli.options import (
     Track,
     TrackOut,
     TrainSplit,
+    Trials,
     Weights,
 )
 from bench.cli.requests import run_request, same_place
 from bench.cli.tracking import destinations, print_failures, split_sets, tell
 from bench.show.console import put, put_raw, say
 from bench.show.result_tables import print_tables
+from bench.show.trials import told
 
 if TYPE_CHECKING:
     from bench.store.run_folder import RunFolder
@@ -44,6 +46,8 @@ EXAMPLES = """Examples:
   bench run --model bce --dataset coco --data-root coco --train-split train2017 --test-split val2017
 
   bench run --model softmax --dataset voc2007 --data-root VOCdevkit --backbone timm/resnet18
+
+  bench run --model svm --dataset digit-scenes --trials 16
 
   bench run --model bce --dataset digit-scenes --track tensorboard,mlflow --set tracker.experiment=digits"""
 
@@ -60,6 +64,7 @@ def run(  # noqa: PLR0917 - the parser passes options by name
     test_split: TestSplit = None,
     finetune: Finetune = None,
     seed: Seed = 0,
+    trials: Trials = None,
     out: Out = STORE,
     cache: Cache = None,
     device: Device = "cpu",
@@ -114,6 +119,8 @@ def _print(folder: RunFolder, seconds: float, place: str) -> None:
     extraction = timings.get("feature_extraction") or {}
     speed = f" ({extraction['images_per_second']:,.0f} images/s)" if extraction else ""
     put(f"\nrun folder  {folder.path}")
+    if folder.lists("trials"):
+        say(f"trials      {told(folder.read_trials())}. All of them: bench trials {folder.key}", indent=12)
     about = folder.summary().about
     for note in (*about.notes, *about.remarks):
         say(f"note        {note}", indent=12)

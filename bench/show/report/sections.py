@@ -9,6 +9,7 @@ from bench import plugins
 from bench.contracts import TrackedTable
 from bench.errors import BenchError, PluginError
 from bench.guard import calling, reason
+from bench.show import trials
 from bench.show.report.gather import Group
 
 
@@ -22,9 +23,9 @@ class Section:
 
 
 def of_group(group: Group) -> list[Section]:
-    """Return the plugins' sections on the runs of ``group``; one that fails says so, and the page has all the rest."""
+    """Return the runs' trials, and the plugins' sections on ``group``; one that fails says so, and the rest stands."""
     folders = [run.path for run in group.runs if run.measures is not None]
-    sections = []
+    sections = [Section("Trials", tuple(tried))] if (tried := trials.section(group.runs)) else []
     for name, found in plugins.installed().all(plugins.REPORT_SECTIONS).items():
         try:
             with calling(found.origin, "report section", name):

@@ -1,0 +1,1 @@
+"""Choice of options within a budget of trials, judged on the validation part."""

@@ -1,0 +1,73 @@
+"""Finished trials on disk, each a file of its own: a killed search loses the trial in flight, and nothing else.
+
+<out>/<dataset>/<model>/trials/<key>.json    checksummed, and bound to its key
+
+The key is the hash of all that shapes a trial: its run's config without anything of the test part. So budgets, seeds of
+the final run and searches that overlap share their trials, and jobs side by side divide them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from bench.records import Trial
+from bench.records.trials import trial_from_json
+from bench.store.runs import folder_name
+from bench.system.files import canonical_json, digest
+from bench.system.locks import exclusive
+from bench.system.notes import note
+from bench.system.sealed_files import read_sealed, write_sealed
+
+FOLDER = "trials"
+
+
+def trial_key(config: Mapping[str, Any]) -> str:
+    """Return the hash of what shapes a trial of a run with ``config``: nothing of its test part is in it.
+
+    >>> config = {"dataset": {"test": "a", "truth": "b", "fingerprints": {"train": "c", "test": "d"}}, "seed": 0}
+    >>> other = {"dataset": {"test": "e", "truth": "f", "fingerprints": {"train": "c", "test": "g"}}, "seed": 0}
+    >>> trial_key(config) == trial_key(other)
+    True
+    """
+    dataset = {name: value for name, value in config["dataset"].items() if name not in {"test", "truth"}}
+    fingerprints = {name: value for name, value in dataset["fingerprints"].items() if name != "test"}
+    return digest(canonical_json({**config, "dataset": {**dataset, "fingerprints": fingerprints}}))
+
+
+class TrialFile:
+    """The file of one trial of a run with ``config``, below the folder of runs ``out``."""
+
+    def __init__(self, out: Path, config: Mapping[str, Any]) -> None:
+        self.key = trial_key(config)
+        names = (folder_name(str(config[part]["name"])) for part in ("dataset", "model"))
+        self.path = out.joinpath(*names, FOLDER, f"{self.key}.json")
+
+    def read(self, *, told: bool = False) -> Trial | None:
+        """Return the trial; ``None``: not made yet, or its file is damaged, which is said unless it was ``told``."""
+        content = read_sealed(self.path, self.key)
+        if content is None:
+            if self.path.exists() and not told:
+                note(f"{self.path} is damaged: this trial is made anew")
+            return None
+        return trial_from_json(json.loads(content))
+
+    def write(self, trial: Trial) -> None:
+        """Store the finished trial, whole or not at all. Raises ``StoreError`` where it cannot be written."""
+        write_sealed(self.path, self.key, canonical_json(asdict(trial)).encode())
+
+    @contextlib.contextmanager
+    def held(self, *, wait: bool) -> Iterator[bool]:
+        """Hold the trial against other jobs; gives false where another one is at it and this does not ``wait``."""
+        with contextlib.ExitStack() as stack:
+            lock = self.path.with_name(f"{self.key}.lock")
+            try:
+                stack.enter_context(exclusive(lock, f"trial {self.path.name}", wait=wait))
+            except BlockingIOError:
+                yield False
+                return
+            yield True

@@ -1,0 +1,195 @@
+"""Options of a run chosen within a budget: points of the model's space, each trained and judged on validation.
+
+Every trial is trained on the run's ``fit`` part with seed ``SEED``, whatever the run's own, and judged by what training
+is chosen by (option ``select_by``, O-F1 unless said) as the protocol defines it. So the seeds of a comparison share one
+choice. Nothing of the test part is read but its pictures' features, which the run needs anyway.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from bench.assembly import Assembly, make_config
+from bench.errors import DataError, ModelError, StoreError
+from bench.guard import calling, reason
+from bench.model import features, train
+from bench.model.features import PartFeatures
+from bench.plan import Plan, options_of, replan, searched
+from bench.records import Ledger, Split, Trial
+from bench.system.notes import note
+from bench.system.progress import QUIET_VARIABLE
+from bench.trials.files import TrialFile
+from bench.trials.space import Point, points
+
+SEED = 0
+"""Seed of the points drawn, and of every trial's training."""
+
+FEW = 30
+"""Validation images below which it is said that chance decides."""
+
+TOLD = 3
+"""Most labels that a note names."""
+
+
+def search(assembly: Assembly) -> Ledger:
+    """Return the trials of the run that ``assembly`` is of, made now, by other jobs, or found under its ``out``.
+
+    A trial that fails or diverges is one of the ledger, with its reason. Raises ``DataError`` where no trial can be
+    judged, ``ModelError`` where all failed.
+    """
+    plan, held_out = assembly.plan, assembly.parts.validation
+    budget = plan.request.trials or 0
+    check_judging(held_out)
+    drawn = draw(plan, budget)
+    one_seed = replace(assembly, plan=replace(plan, request=replace(plan.request, seed=SEED)))
+    of_points = [replace(one_seed, plan=replan(one_seed.plan, point)) for point in drawn]
+    files = [TrialFile(plan.request.out, make_config(one)) for one in of_points]
+    found = [file.read() for file in files]
+    extracted = None
+    # Those that another job is at are left for last: by then most are done.
+    for wait in (False, True):
+        for number, (file, one) in enumerate(zip(files, of_points, strict=True)):
+            if found[number] is not None:
+                continue
+            extracted = extracted or _extracted(assembly)
+            with file.held(wait=wait) as held:
+                # Looked at again under the lock: meanwhile another job may have made it.
+                trial = file.read(told=True)
+                if trial is None and held:
+                    trial = _made(one, drawn[number], extracted)
+                    file.write(trial)
+                    _tell(plan, number, len(drawn), trial, assembly.select_by)
+                found[number] = trial
+    trials = tuple(trial for trial in found if trial is not None)
+    refit = refits(assembly)
+    ledger = Ledger(budget, assembly.select_by, len(held_out), trials, refit, _notes(plan, held_out, trials, budget))
+    if ledger.chosen < 0:
+        why = trials[0].reason
+        raise ModelError(f"model '{plan.model.spec.name}': none of its {len(trials)} trials worked. The first: {why}")
+    if not refit:
+        told = f"trained without the validation part, {_why(assembly)}"
+        ledger = replace(ledger, notes=(*ledger.notes, f"model '{plan.model.spec.name}': {told}"))
+    return ledger
+
+
+def draw(plan: Plan, budget: int) -> list[Point]:
+    """Return the points that ``budget`` trials of a plan try; what was typed is not among what is tried."""
+    current = plan.search | plan.training | plan.model_options
+    return points(searched(plan), options_of(plan.model.spec), current, budget, SEED)
+
+
+def check_judging(held_out: Split) -> None:
+    """Raise ``DataError`` where no trial can be told from another by this validation part."""
+    where = f"{held_out.dataset}/{held_out.name}"
+    if not held_out.truth.any():
+        raise DataError(f"{where}: none of its {len(held_out)} images has a label, so that no trial can be judged")
+
+
+def refits(assembly: Assembly) -> bool:
+    """Return whether the run is trained once more on train and validation part, with what was chosen."""
+    return not _why(assembly)
+
+
+def _why(assembly: Assembly) -> str:
+    """Return why the validation part must stay held out when the run is trained; empty: it need not."""
+    if assembly.plan.model.spec.feature_maps:
+        return "whose feature maps lie in files of their own"
+    model = assembly.build_model(assembly.backbone)
+    if hasattr(model, "calibrate") or (hasattr(model, "fit") and train.takes(model.fit, "validation")):
+        return "on which the model chooses for itself"
+    return ""
+
+
+def _extracted(assembly: Assembly) -> PartFeatures:
+    """Return the features of the run's parts: computed once, and then read by every trial."""
+    plan = assembly.plan
+    with calling(plan.backbone.origin, "features", f"backbone '{plan.backbone.spec.name}'"):
+        cache = plan.request.cache / "features"
+        return features.of_parts(assembly.parts, assembly.backbone, cache, device=plan.request.device)
+
+
+def _made(one: Assembly, point: Point, extracted: PartFeatures) -> Trial:
+    """Return the trial of ``point``, whose options ``one`` has; a failure is one, too."""
+    started = time.perf_counter()
+    try:
+        score, rates = _judged(one, extracted)
+        failure = "" if math.isfinite(score) else f"its validation score is {score}"
+    except StoreError:  # a full disk is no fault of these options
+        raise
+    except Exception as error:  # a plugin may fail in any way
+        score, rates, failure = math.nan, (), reason(error)
+    seconds = time.perf_counter() - started
+    return Trial(point, None if failure else score, () if failure else rates, failure, seconds)
+
+
+def _judged(one: Assembly, extracted: PartFeatures) -> tuple[float, tuple[float, ...]]:
+    """Return the validation score of the model that these options give, and the rates of its epochs up to the best."""
+    plan = one.plan
+    model = one.build_model(one.backbone)
+    truth, ignore = one.to_train_on
+    held_out = one.validation_part(extracted.validation)
+    with calling(plan.model.origin, "train", f"model '{plan.model.spec.name}'", seed=SEED):
+        record = train.fit(
+            model,
+            plan.training,
+            extracted.fit,
+            truth,
+            held_out.score,
+            name=plan.model.spec.name,
+            seed=SEED,
+            ignore=ignore,
+            validation=held_out,
+            device=plan.request.device,
+        )
+        if not train.gradient_trained(plan.training):
+            return float(held_out.score(model)), ()
+    kept = [entry for entry in record.history if entry.learning_rate == record.learning_rate]
+    return record.score, tuple(entry.rate for entry in kept[: record.best_epoch])
+
+
+def _tell(plan: Plan, number: int, total: int, trial: Trial, metric: str) -> None:
+    """Say how a trial went, where progress is wanted."""
+    if os.environ.get(QUIET_VARIABLE):
+        return
+    how = f"failed: {trial.reason}" if trial.score is None else f"{metric} {100 * trial.score:.1f}"
+    note(f"{plan.model.spec.name}, trial {number + 1} of {total}: {how}  {in_words(trial.options) or 'defaults'}")
+
+
+def in_words(options: Any) -> str:
+    """Return options as they are typed, without ``--set``."""
+    return " ".join(f"{name}={value}" for name, value in options.items())
+
+
+def _notes(plan: Plan, held_out: Split, trials: tuple[Trial, ...], budget: int) -> tuple[str, ...]:
+    """Return what a reader must know of a choice beside its numbers."""
+    name, notes = f"model '{plan.model.spec.name}'", []
+    if not searched(plan):
+        why = "every option of its search space was given" if plan.model.spec.space else "it declares no search space"
+        notes.append(f"{name} has nothing to choose by trials: {why}")
+    elif len(trials) < budget:
+        notes.append(f"{name}: its search space holds {len(trials)} points, fewer than the {budget} trials asked for")
+    if failed := sum(trial.score is None for trial in trials):
+        notes.append(f"{name}: {failed} of {len(trials)} trials failed. See: bench trials RUN")
+    scores = [trial.score for trial in trials if trial.score is not None]
+    if len(scores) > 1 and len(set(scores)) == 1 and trials[0].score is not None:
+        notes.append(f"{name}: all trials have the same validation score, so the defaults are kept")
+    absent = [
+        label
+        for label, seen in zip(held_out.labels, np.atleast_1d(held_out.truth.any(axis=0)), strict=True)
+        if not seen
+    ]
+    if absent and searched(plan):
+        some = ", ".join(absent[:TOLD]) + (", ..." if len(absent) > TOLD else "")
+        notes.append(
+            f"{len(absent)} of {len(held_out.labels)} labels are on no image of the validation part, so trials are not"
+            f" judged by them: {some}"
+        )
+    if len(held_out) < FEW and searched(plan):
+        notes.append(f"the validation part has only {len(held_out)} images: which trial is best is mostly chance")
+    return tuple(notes)
