@@ -93,8 +93,8 @@ def make_plan(request: RunRequest, registry: Registry) -> Plan:
     if request.trials is not None:
         if plan.finetune:
             raise UsageError(
-                f"--trials {request.trials} of model '{request.model}' with {plan.finetune} epochs of fine-tuning: each trial"
-                " would train the backbone. Try: without --trials, or --finetune 0"
+                f"--trials {request.trials} with {plan.finetune} epochs of fine-tuning, model '{request.model}': each"
+                " trial would train the backbone. Try: without --trials, or --finetune 0"
             )
         check_space(model.spec)
     return plan
