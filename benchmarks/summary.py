@@ -73,6 +73,16 @@ LINES = (
         "test_loader.py::test_our_loader[640x480]",
         {"torchvision DataLoader": "test_loader.py::test_torchvisions_data_loader[640x480"},
     ),
+    *(
+        Line(
+            f"`pixels.onnx`: {name} of {sides}, one thread",
+            f"test_pixels.py::test_pixels_onnx_without_an_encoder[{name}-{sides}]",
+            {"Pillow": f"test_pixels.py::test_pillows_resize_alone[{name}-{sides}]"},
+            Work(bytes=pixels),
+        )
+        for sides, pixels in (("375x500", 3 * 375 * 500), ("3000x4000", 3 * 3000 * 4000))
+        for name in ("bilinear", "bicubic")
+    ),
     Line(
         "precision, recall, F1 of 40,504 x 80",
         "test_metrics.py::test_metrics[40504-80-precision, recall, F1-bench]",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from bench.errors import DataError
 from bench.system.lazy import lazy_import
+from bench.system.text import plain
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,13 +31,13 @@ PILLOW = r"PIL\."
 
 
 def shown(path: object) -> str:
-    r"""Return a path as it can be printed, what is no UTF-8 text in it written as ``\xe9``.
+    r"""Return a path as ``plain`` has it, on one line, what is no UTF-8 text in it written as ``\xe9``.
 
     >>> print(shown("caf\udce9.jpg"))
     caf\xe9.jpg
     """
     text = str(path).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    return "".join(letter if letter.isprintable() or letter > "\x9f" else repr(letter)[1:-1] for letter in text)
+    return plain(text).replace("\n", r"\n").replace("\t", r"\t")
 
 
 class ImageBytes(io.BytesIO):

@@ -37,8 +37,8 @@ def test_what_a_user_typed_is_never_markup_and_never_moves_the_cursor(stored_run
     folder.write_about(About(origins={"device": "[red]x[/red]\x1b[2J"}))
     assert bench("config", folder.path) == 0
     shown = capsys.readouterr().out
-    assert "[bold]cpu[/bold]\\x1b[2J" in shown
-    assert "[red]x[/red]\\x1b[2J" in shown
+    assert "[bold]cpu[/bold]\\u001b[2J" in shown
+    assert "[red]x[/red]\\u001b[2J" in shown
     assert "\x1b[2J" not in shown
 
 

@@ -80,10 +80,4 @@ def _cells(name: str, settings: Sequence[Setting | None], several: bool) -> Iter
     for number, setting in enumerate(settings, 1):
         value = setting.shown if setting else "-"
         origin = (setting.origin or "not recorded") if setting else "no such value"
-        cells = (name if number == 1 else "", *([str(number)] if several else []), value, origin)
-        yield tuple(map(_printable, cells))
-
-
-def _printable(text: str) -> str:
-    """Return ``text`` with what would move the cursor or colour the terminal written as an escape."""
-    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
+        yield (name if number == 1 else "", *([str(number)] if several else []), value, origin)
