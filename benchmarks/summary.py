@@ -76,8 +76,8 @@ LINES = (
     *(
         Line(
             f"`pixels.onnx`: {name} of {sides}, one thread",
-            f"test_pixels.py::test_pixels_onnx_without_an_encoder[{name}-{sides}]",
-            {"Pillow": f"test_pixels.py::test_pillows_resize_alone[{name}-{sides}]"},
+            f"test_pixels.py::test_pixels_onnx_without_an_encoder[{sides}-{name}]",
+            {"Pillow": f"test_pixels.py::test_pillows_resize_alone[{sides}-{name}]"},
             Work(bytes=pixels),
         )
         for sides, pixels in (("375x500", 3 * 375 * 500), ("3000x4000", 3 * 3000 * 4000))
