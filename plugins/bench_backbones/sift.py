@@ -18,6 +18,10 @@ FLAT = 0.02
 """Length below which a descriptor is not scaled up to one: noise of a flat patch stays small."""
 
 
+FAINT = 1e-4
+"""Length below which a gradient has no direction. A clamp, since ONNX's optimiser takes a smaller addend for zero."""
+
+
 class DenseSift(nn.Module):
     """(n, 3, side, side) pixels in [0, 1] -> (n, 128, rows, columns), or their mean over places, (n, 128).
 
@@ -49,7 +53,7 @@ class DenseSift(nn.Module):
         across = padded[:, :, 1:-1, 2:] - padded[:, :, 1:-1, :-2]
         down = padded[:, :, 2:, 1:-1] - padded[:, :, :-2, 1:-1]
         gradient = torch.cat([across, down], dim=1)
-        length = gradient.square().sum(dim=1, keepdim=True).add(1e-12).sqrt()
+        length = gradient.square().sum(dim=1, keepdim=True).sqrt().clamp(min=FAINT)
         cosine = nn.functional.conv2d(gradient, self.directions) / length
         pooled = _filtered(cosine.relu() ** SHARPNESS * length, self.weights)
         descriptors = self._gathered(pooled)

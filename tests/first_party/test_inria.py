@@ -12,6 +12,8 @@ from example_backbones import built, outputs
 from example_learning import learnt, mean_ap, overall_f1, prior_f1, scores_of
 
 from bench import UsageError
+from bench.onnx.files import write_onnx
+from bench.onnx.sessions import open_session
 
 CHANNELS, SIDE = 8, 8
 
@@ -117,6 +119,13 @@ def test_descriptors_do_not_change_with_contrast_and_are_small_where_a_picture_i
     sift = DenseSift(step=8, cell=4, as_map=True)
     torch.testing.assert_close(sift(pixels), sift(0.5 * pixels + 0.3), rtol=1e-3, atol=1e-4)
     assert sift(torch.full((1, 3, 32, 32), 0.5)).norm() < 1e-3
+
+
+def test_a_picture_without_any_gradient_has_finite_descriptors_from_onnx_too(tmp_path):
+    sift, flat = DenseSift(step=8, cell=4, as_map=True).eval(), torch.full((2, 3, 32, 32), 0.4)
+    write_onnx(sift, (flat,), ["pixels"], ["features"], tmp_path / "sift.onnx")
+    (found,) = open_session(tmp_path / "sift.onnx").run(None, {"pixels": flat.numpy()})
+    np.testing.assert_allclose(found, sift(flat).numpy(), atol=1e-6)
 
 
 def test_the_backbone_gives_a_grid_or_its_mean():

@@ -1,0 +1,65 @@
+"""What the models of regions, and those beside them, say from ONNX files is what their runs have stored."""
+
+import numpy as np
+import pytest
+from example_commands import FAST, bench, write_corel
+from example_exports import images_of, pixels_of, run_of, run_options
+
+from bench.exported.predict import Predictor
+from bench.store.validate import validate
+
+TRAINED = {
+    "asymmetric-loss": (),
+    "i-ft": ("--finetune", "1"),
+    "csra": ("--set", "backbone.size=64"),
+    "query2label": ("--set", "backbone.size=64", "--set", "width=32"),
+}
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    root = tmp_path_factory.mktemp("rows")
+    write_corel(root / "corel")
+    return root
+
+
+def without_backbone(options):
+    """The options of a run but for its backbone and that one's own."""
+    place = options.index("--backbone")
+    rest = [*options[:place], *options[place + 2 :]]
+    own = [number for number, word in enumerate(rest) if str(word).startswith("backbone.")]
+    dropped = {number - shift for number in own for shift in (0, 1)}
+    return [word for number, word in enumerate(rest) if number not in dropped]
+
+
+def compare(root, model):
+    folder = run_of(root, model)
+    assert validate([folder])[0].faults == ()
+    assert bench("export", folder.path, "--out", root / model) == 0
+    predictor = Predictor(root / model)
+    found = predictor.encoder(pixels_of(predictor, images_of(root)))
+    stored = folder.read_scores().values
+    np.testing.assert_allclose(found, stored, rtol=1e-3, atol=1e-3 * np.abs(stored).max())
+
+
+@pytest.mark.parametrize("model", TRAINED)
+def test_a_trained_model_says_from_files_what_is_stored(root, model):
+    assert bench("run", "--model", model, *run_options(root), *FAST, *TRAINED[model]) == 0
+    compare(root, model)
+
+
+def test_inria_says_from_files_what_is_stored(root):
+    options = without_backbone(run_options(root))
+    assert bench("run", "--model", "inria", *options, "--set", "gaussians=2", "--set", "backbone.size=64") == 0
+    assert run_of(root, "inria").config["backbone"]["name"] == "dense-sift"
+    compare(root, "inria")
+
+
+def test_hcp_says_from_files_what_is_stored(root):
+    options = without_backbone(run_options(root))
+    more = ("--backbone", "crops/timm/test_resnet", "--set", "backbone.size=32", "--set", "backbone.grid=2")
+    fast = [word for word in FAST if word != "--set" and not word.startswith("backbone.")]
+    sets = [part for word in (*fast, "backbone.init=random") for part in ("--set", word)]
+    assert bench("run", "--model", "hcp", *options, *more, *sets) == 0
+    assert run_of(root, "hcp").config["backbone"]["feature_map"] == [96, 5, 1]
+    compare(root, "hcp")
