@@ -18,6 +18,11 @@ MOBILENET = 0.6e9
 """FLOPs of MobileNetV2 on one picture of 224 pixels: 0.3 billion multiplications and as many additions."""
 
 
+CNN_RNN = 6 * (4_342 * 4 * 512 * 512 + 11_179 * 64 * (512 + 31))
+"""FLOPs of an epoch of the benchmark's cnn-rnn: its batches have 4,342 distinct prefixes, each a product with 4 x 512 x
+512 weights, and 11,179 steps, each a product with both embeddings. Six FLOPs a weight: forward and two gradients."""
+
+
 @dataclass(frozen=True, slots=True)
 class Work:
     """What cannot be done without: floating-point operations, and bytes that are read or written."""
@@ -106,6 +111,15 @@ LINES = (
         "test_report.py::test_error_bars_drawn",
         {"kept from an earlier report": "test_report.py::test_error_bars_kept"},
         Work(3 * 5_000 * 80 * 200, 2 * 3 * 5_000 * 80 * 200),
+    ),
+    *(
+        Line(
+            f"an epoch of {name}: 2,500 images of 128 features, 30 labels",
+            f"test_training.py::test_an_epoch[{name}-bench]",
+            {"plain PyTorch loop": f"test_training.py::test_an_epoch[{name}-plain loop"},
+            Work(flops),
+        )
+        for name, flops in (("cnn-rnn", CNN_RNN), ("bce", 6 * 2_500 * 128 * 30))
     ),
     Line(
         "`bench list`, from the shell and back",
