@@ -16,7 +16,7 @@ NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What a kind of plugin begins with: its templates, the name of its second module, and a first command."""
+    """What a kind of plugin begins with: its templates, the name of its second module, if any, and a first command."""
 
     template: str
     second: str
@@ -33,8 +33,19 @@ KINDS: Mapping[str, Kind] = {
     "backbone": Kind("backbone", "network", "A backbone", f"{_OTHERS} --backbone $name"),
     "metric": Kind("metric", "formula", "A metric", "bench table --columns $name"),
     "tracker": Kind("tracker", "files", "A tracker", f"{_OTHERS} --track $name"),
+    "protocol": Kind("protocol", "", "An evaluation protocol", f"{_OTHERS} --protocol $name@1"),
+    "report-section": Kind("report_section", "tables", "A section of the report", "bench report"),
+    "table-format": Kind("table_format", "text", "A format of tables", "bench table --format $name"),
 }
 """What can be begun; ``sequence`` is the other flavour of a model."""
+
+_MODULES = {
+    True: """\
+`$module/__init__.py` says what the plugin offers and is imported by every command, so it imports nothing heavy.
+`$module/$second.py` does the work.""",
+    False: "`$module/__init__.py` says what the plugin offers, and is imported by every command.",
+}
+"""What the README says of the modules, of which there are two, or one."""
 
 
 def write_plugin(name: str, kind: str, parent: Path) -> Path:
@@ -52,16 +63,19 @@ def write_plugin(name: str, kind: str, parent: Path) -> Path:
         raise UsageError(f"{folder} is there already. Try: another name, or --out DIR")
     chosen = KINDS[kind]
     values = {"name": own, "distribution": folder.name, "module": folder.name.replace("-", "_")}
-    values |= {"second": chosen.second, "title": chosen.title}
+    values |= {"second": chosen.second, "title": chosen.title, "modules": _MODULES[bool(chosen.second)]}
+    values["modules"] = Template(values["modules"]).substitute(values)
     values["try_it"] = Template(chosen.try_it).substitute(values)
     module = values["module"]
-    for path, template in {
+    templates = {
         "pyproject.toml": "pyproject",
         "README.md": "readme",
         f"{module}/__init__.py": f"{chosen.template}.init",
-        f"{module}/{chosen.second}.py": f"{chosen.template}.{chosen.second}",
         f"tests/test_{module}.py": "test",
-    }.items():
+    }
+    if chosen.second:
+        templates[f"{module}/{chosen.second}.py"] = f"{chosen.template}.{chosen.second}"
+    for path, template in templates.items():
         text = (resources.files("bench.testing") / "templates" / f"{template}.txt").read_text("utf-8")
         place = folder / path
         place.parent.mkdir(parents=True, exist_ok=True)

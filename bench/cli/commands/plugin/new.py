@@ -19,7 +19,7 @@ EXAMPLES = """Examples:
 def new(
     name: Annotated[str, typer.Argument(metavar="NAME", help="What users will type.", show_default=False)],
     kind: Annotated[
-        Literal["model", "dataset", "backbone", "metric", "tracker"],
+        Literal["model", "dataset", "backbone", "metric", "tracker", "protocol", "report-section", "table-format"],
         typer.Option("--kind", help="What the plugin adds."),
     ] = "model",
     flavour: Annotated[
