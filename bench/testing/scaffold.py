@@ -22,6 +22,7 @@ class Kind:
     second: str
     title: str
     try_it: str
+    requires: str = "multilabel-bench>=0.1"
 
 
 _MODEL = "bench compare --dataset digit-scenes --models bce,$name"
@@ -29,6 +30,12 @@ _OTHERS = "bench run --model bce --dataset digit-scenes"
 KINDS: Mapping[str, Kind] = {
     "model": Kind("model_scores", "network", "A model that scores labels", _MODEL),
     "sequence": Kind("model_sequence", "network", "A model that emits label sequences", _MODEL),
+    "estimator": Kind(
+        *("model_estimator", "estimator", "A model by an estimator of scikit-learn", _MODEL),
+        requires="multilabel-bench[sklearn]>=0.1",
+    ),
+    "maps": Kind("model_maps", "network", "A model whose labels look at the feature map", _MODEL),
+    "attention": Kind("model_attention", "network", "A sequence model that looks at the feature map", _MODEL),
     "dataset": Kind("dataset", "pictures", "A data set", "bench run --model bce --dataset $name"),
     "backbone": Kind("backbone", "network", "A backbone", f"{_OTHERS} --backbone $name"),
     "metric": Kind("metric", "formula", "A metric", "bench table --columns $name"),
@@ -37,7 +44,8 @@ KINDS: Mapping[str, Kind] = {
     "report-section": Kind("report_section", "tables", "A section of the report", "bench report"),
     "table-format": Kind("table_format", "text", "A format of tables", "bench table --format $name"),
 }
-"""What can be begun; ``sequence`` is the other flavour of a model."""
+FLAVOURS = ("sequence", "estimator", "maps", "attention")
+"""What can be begun; of a model, beside one of scores, these flavours."""
 
 _MODULES = {
     True: """\
@@ -63,9 +71,9 @@ def write_plugin(name: str, kind: str, parent: Path) -> Path:
         raise UsageError(f"{folder} is there already. Try: another name, or --out DIR")
     chosen = KINDS[kind]
     values = {"name": own, "distribution": folder.name, "module": folder.name.replace("-", "_")}
-    values |= {"second": chosen.second, "title": chosen.title, "modules": _MODULES[bool(chosen.second)]}
-    values["modules"] = Template(values["modules"]).substitute(values)
-    values["try_it"] = Template(chosen.try_it).substitute(values)
+    values |= {"second": chosen.second, "title": chosen.title, "requires": chosen.requires}
+    values["modules"] = Template(_MODULES[bool(chosen.second)]).substitute(values)
+    values["try_it"] = first_command(folder, kind)
     module = values["module"]
     templates = {
         "pyproject.toml": "pyproject",
@@ -81,3 +89,8 @@ def write_plugin(name: str, kind: str, parent: Path) -> Path:
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_text(Template(text).substitute(values), encoding="utf-8")
     return folder
+
+
+def first_command(folder: Path, kind: str) -> str:
+    """Return what is typed to see the plugin in ``folder`` at work."""
+    return Template(KINDS[kind].try_it).substitute(name=folder.name.removeprefix("bench-"))
