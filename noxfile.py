@@ -1,13 +1,15 @@
 """What CI checks, piece by piece: ``nox -l`` lists the sessions, ``nox -s lint`` runs one.
 
 Light sessions make a small environment of their own and keep it. Those that need torch run in the active environment,
-into which CONTRIBUTING.md's setup has installed the project with its extra ``dev``: 5 GB are not installed twice.
+into which CONTRIBUTING.md's setup has installed the project with its extra ``dev``, or see its packages: 5 GB are not
+installed twice.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import shutil
 from pathlib import Path
 
 import nox
@@ -19,6 +21,16 @@ DEV = nox.project.load_toml("pyproject.toml")["project"]["optional-dependencies"
 
 EXTRAS = ("test_huggingface.py", "test_parquet_shards.py", "test_same_images.py")
 """Tests that skip where an optional package is absent, as it is with the extra ``test``."""
+
+EXAMPLES = {
+    "bench-asl": ("run --model asl --dataset digit-scenes", "asl"),
+    "bench-shapes": ("run --model bce --dataset shapes", "shapes; 400 drawn pictures"),
+    "bench-exact-match": ("run --model bce --dataset digit-scenes", "exact"),
+}
+"""Each example: a run with it, and what the table then shows that it would not show without."""
+
+HASTY = {"digit-scenes": ("--set", "dataset.train_images=1000")}
+"""Seconds instead of a minute; the numbers do not matter here."""
 
 
 def dev(*names: str) -> list[str]:
@@ -88,7 +100,10 @@ def types(session: nox.Session) -> None:
 def contracts(session: nox.Session) -> None:
     """Check which room imports which, and what plugins import: .importlinter."""
     session.install(*dev("import-linter"))
-    session.run("lint-imports", env={"PYTHONPATH": os.pathsep.join((".", "plugins", "examples/bench-asl"))})
+    session.run(
+        "lint-imports",
+        env={"PYTHONPATH": os.pathsep.join((".", "plugins", *(f"examples/{name}" for name in EXAMPLES)))},
+    )
 
 
 @nox.session(venv_backend="none")
@@ -96,6 +111,31 @@ def extras(session: nox.Session) -> None:
     """Test the optional packages, none of which may be absent."""
     session.run("python", "-c", "import datasets, pyarrow")
     session.run("pytest", "-q", *(f"tests/first_party/{name}" for name in EXTRAS))
+
+
+@nox.session(reuse_venv=False)
+@nox.parametrize("example", list(EXAMPLES), ids=list(EXAMPLES))
+def examples(session: nox.Session, example: str) -> None:
+    """Install an example into a fresh environment, as a third party would: its checks, its tests, a run and its table.
+
+    The environment has the packages of the active one behind its own, so that torch is not installed once more.
+    """
+    where = ("-c", "import sysconfig; print(sysconfig.get_path('purelib'))")
+    active = session.run(str(shutil.which("python")), *where, external=True, silent=True)
+    own = session.run("python", *where, silent=True)
+    line = f"import site; site.addsitedir({str(active).strip()!r})\n"
+    (Path(str(own).strip()) / "active.pth").write_text(line, encoding="utf-8")
+    tests = Path("examples", example, "tests").absolute()
+    session.install(f"./examples/{example}[test]")
+    elsewhere(session)
+    session.run("python", "-m", "bench", "plugin", "check", example)
+    session.run("python", "-m", "pytest", "-q", "-c", os.devnull, "--import-mode=importlib", str(tests))
+    arguments, shown = EXAMPLES[example]
+    command = arguments.split()
+    session.run("python", "-m", "bench", *command, "--set", "epochs=2", *HASTY.get(command[-1], ()))
+    table = session.run("python", "-m", "bench", "table", silent=True)
+    if not re.search(rf"(^|\s){re.escape(shown)}\b", str(table)):
+        session.error(f"bench table does not show '{shown}':\n{table}")
 
 
 @nox.session

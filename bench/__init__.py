@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from bench.exported.predict import Labelled
     from bench.hookspecs import hookimpl
     from bench.model.estimators import estimator_model
+    from bench.model.label_steps import label_steps
     from bench.notebook.labelling import predict
     from bench.notebook.measuring import measure
     from bench.notebook.running import compare, run
@@ -107,6 +108,7 @@ _HOMES = {
     "bench.exported.predict": "Labelled",
     "bench.hookspecs": "hookimpl",
     "bench.model.estimators": "estimator_model",
+    "bench.model.label_steps": "label_steps",
     "bench.notebook.labelling": "predict",
     "bench.notebook.measuring": "measure",
     "bench.notebook.running": "compare run",
@@ -200,6 +202,7 @@ __all__ = [
     "estimator_model",
     "hookimpl",
     "kept",
+    "label_steps",
     "lazy_import",
     "markdown_table",
     "measure",

@@ -1,4 +1,4 @@
-"""Data sets, backbones and trackers that each break one rule of their contract, and what is said of them."""
+"""Data sets, backbones, trackers and metrics that each break one rule of their contract, and what is said of them."""
 
 import itertools
 import json
@@ -314,6 +314,14 @@ BAD_METRICS = {
     "says-the-same-again": (lambda evaluation: hit_rate(evaluation) + next(COUNT), "it says "),
     "order-changes-nothing": (place, "it says "),
     "right-is-better": (lambda evaluation: 1 - hit_rate(evaluation), "better: higher"),
+    "packed-masks-are-taken": (
+        lambda evaluation: hit_rate(evaluation) + 0 * float(evaluation.truth.mean()),
+        "AttributeError: 'BitMatrix' object has no attribute 'mean'",
+    ),
+    "ignored-pairs-count-not": (
+        lambda evaluation: float((evaluation.truth[:] & evaluation.predicted[:]).any(axis=1).mean()),
+        "with ignored labels true",
+    ),
     "empty-and-single": (
         lambda evaluation: 1 / (len(evaluation.labels) - 1) + hit_rate(evaluation),
         "ZeroDivisionError",

@@ -1,4 +1,7 @@
-"""The example distribution ``examples/bench-asl`` is found, listed and tested as a stranger's plugin would be."""
+"""The distributions under ``examples/`` are found, listed and tested as a stranger's plugins would be.
+
+``nox -s examples`` installs each for real.
+"""
 
 import json
 import os
@@ -9,14 +12,31 @@ from pathlib import Path
 
 import pytest
 
-EXAMPLE = Path(__file__).parents[1] / "examples" / "bench-asl"
+EXAMPLES = sorted(file.parent for file in (Path(__file__).parents[1] / "examples").glob("*/pyproject.toml"))
+
+ADDS = {
+    "bench-asl": {"models": ["asl"]},
+    "bench-exact-match": {"metrics": ["exact-match"]},
+    "bench-shapes": {"datasets": ["shapes"], "protocols": ["shapes@1"]},
+}
+"""What each adds, by kind."""
+
+
+def module_of(example: Path) -> str:
+    return example.name.replace("-", "_")
+
+
+@pytest.fixture(params=EXAMPLES, ids=lambda example: example.name)
+def example(request: pytest.FixtureRequest) -> Path:
+    found: Path = request.param
+    return found
 
 
 @pytest.fixture
-def installed(tmp_path: Path) -> dict[str, str]:
+def installed(tmp_path: Path, example: Path) -> dict[str, str]:
     """An environment in which the example is installed: its packages and the metadata that an installer writes."""
-    project = tomllib.loads((EXAMPLE / "pyproject.toml").read_text())["project"]
-    metadata = tmp_path / f"bench_asl-{project['version']}.dist-info"
+    project = tomllib.loads((example / "pyproject.toml").read_text())["project"]
+    metadata = tmp_path / f"{module_of(example)}-{project['version']}.dist-info"
     metadata.mkdir()
     (metadata / "METADATA").write_text(
         f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n"
@@ -24,43 +44,44 @@ def installed(tmp_path: Path) -> dict[str, str]:
     ((group, points),) = project["entry-points"].items()
     lines = [f"[{group}]", *(f"{name} = {module}" for name, module in points.items())]
     (metadata / "entry_points.txt").write_text("\n".join(lines))
-    (tmp_path / "bench_asl").symlink_to(EXAMPLE / "bench_asl")
+    (tmp_path / module_of(example)).symlink_to(example / module_of(example))
     paths = [str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])]
     return os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
 
 
-def test_the_example_is_listed_with_its_distribution_and_without_torch(installed: dict[str, str]) -> None:
+def test_an_example_is_listed_with_its_distribution_and_without_torch(installed: dict[str, str], example: Path) -> None:
     code = (
-        "import sys; from bench.cli import run_command_line; run_command_line(['list', 'models', '--json']);"
+        "import sys; from bench.cli import run_command_line; run_command_line(['list', '--json']);"
         "assert 'torch' not in sys.modules"
     )
     done = subprocess.run(
         [sys.executable, "-P", "-c", code], env=installed, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    models = {model["name"]: model for model in json.loads(done.stdout)["models"]}
-    assert (models["asl"]["distribution"], models["asl"]["version"]) == ("bench-asl", "0.1.0")
-    assert [option["name"] for option in models["asl"]["options"] if "of" not in option] == [
-        "gamma_positive",
-        "gamma_negative",
-        "margin",
-    ]
-    assert models["bce" if "bce" in models else "softmax"]["distribution"] == "multilabel-bench"
+    listed = json.loads(done.stdout)
+    mine = {
+        kind: names
+        for kind, entries in listed.items()
+        if kind not in {"broken", "clashes"}
+        and (names := [entry["name"] for entry in entries if entry["distribution"] == example.name])
+    }
+    assert mine == ADDS[example.name]
+    assert not listed["broken"]
 
 
-def test_the_examples_own_tests_pass(installed: dict[str, str]) -> None:
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(EXAMPLE)]
-    command += ["-c", os.devnull, "--import-mode=importlib", str(EXAMPLE / "tests")]
-    done = subprocess.run(command, env=installed, cwd=EXAMPLE, capture_output=True, text=True, check=False)
+def test_the_examples_own_tests_pass(installed: dict[str, str], example: Path) -> None:
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(example)]
+    command += ["-c", os.devnull, "--import-mode=importlib", str(example / "tests")]
+    done = subprocess.run(command, env=installed, cwd=example, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert " passed" in done.stdout
 
 
-def test_the_example_uses_only_the_public_names_of_bench() -> None:
+def test_an_example_uses_only_the_public_names_of_bench(example: Path) -> None:
     import bench
 
-    for file in (EXAMPLE / "bench_asl").glob("*.py"):
+    for file in (example / module_of(example)).glob("*.py"):
         text = file.read_text()
-        assert "from bench" not in text.replace("from bench_asl", "")
+        assert "from bench" not in text.replace(f"from {module_of(example)}", "")
         used = {word.split("(")[0].strip(".,)[]:`") for word in text.split() if word.startswith("bench.")}
         assert {name.split(".")[1].rstrip("].,:") for name in used} <= set(bench.__all__)

@@ -127,6 +127,12 @@ def test_a_plugins_protocol_is_found_by_its_name_and_refused_without_it(installe
     assert not protocols.of_plugin(protocols.get("top7@1"))
 
 
+def test_a_plugins_protocol_is_listed(installed: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    installed(bench_more=protocol(), bench_other=protocol(name="top3@1"))
+    assert run_command_line(["protocols", "--json"]) == 0
+    assert [one["name"] for one in json.loads(capsys.readouterr().out)] == [*protocols.REGISTERED, "mine@1"]
+
+
 def test_a_plugin_takes_no_protocol_from_the_host_or_from_another(installed: Any) -> None:
     installed(bench_more=protocol(name="coco-top3@1"), bench_other=protocol(), bench_third=protocol(k=4))
     assert protocols.get("coco-top3@1").k == 3

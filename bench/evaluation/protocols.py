@@ -87,12 +87,8 @@ def get(name: str) -> Protocol:
     >>> get("coco-top3@1").k, get("top7@1").k
     (3, 7)
     """
-    generic = GENERIC_NAME.fullmatch(name)
-    if generic:
-        k = int(generic[1])
-        return Protocol(name=name, summary=GENERIC.format(k=k), k=k, max_length=max(20, 2 * k))
-    if name in REGISTERED:
-        return REGISTERED[name]
+    if found := hosts(name):
+        return found
     registry = plugins.installed()
     added = registry.all(plugins.PROTOCOLS)
     if ":" not in name and name not in {*added, *registry.contested.get(plugins.PROTOCOLS.plural, {})}:
@@ -100,9 +96,23 @@ def get(name: str) -> Protocol:
     return replace(registry.named(plugins.PROTOCOLS, name).spec, name=name)
 
 
+def named() -> list[Protocol]:
+    """Return every protocol that has a name of its own: the host's, then those of plugins by what is typed."""
+    added = (name for name in plugins.installed().all(plugins.PROTOCOLS) if hosts(name) is None)
+    return [*REGISTERED.values(), *map(get, added)]
+
+
+def hosts(name: str) -> Protocol | None:
+    """Return the host's own protocol called ``name``, which no plugin's hides; ``None`` where it has none."""
+    if generic := GENERIC_NAME.fullmatch(name):
+        k = int(generic[1])
+        return Protocol(name=name, summary=GENERIC.format(k=k), k=k, max_length=max(20, 2 * k))
+    return REGISTERED.get(name)
+
+
 def of_plugin(protocol: Protocol) -> bool:
     """Return whether a plugin gives ``protocol``: its choices can be edited, so they are part of a run's key."""
-    return protocol.name not in REGISTERED and not GENERIC_NAME.fullmatch(protocol.name)
+    return hosts(protocol.name) is None
 
 
 def check(protocol: Protocol, labels: Sequence[str]) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 
 from bench.contracts import Metric
 from bench.evaluation import protocols
+from bench.evaluation.bits import BitMatrix, Mask
 from bench.evaluation.evaluation import Evaluation
 from bench.options import OptionValue
 from bench.plugins import Origin
@@ -33,14 +34,24 @@ class MetricPart:
         """Return the metric's name."""
         return self.spec.name
 
-    def value(self, truth: BoolArray, scores: FloatArray) -> float:
-        """Return the metric of predictions whose label sets are the best two of ``scores``."""
+    def value(
+        self, truth: BoolArray, scores: FloatArray, ignore: BoolArray | None = None, packed: bool = False
+    ) -> float:
+        """Return the metric of predictions whose label sets are the best two of ``scores``.
+
+        ``packed``: masks hold eight labels in a byte, as those of a stored run do.
+        """
         labels = tuple(f"label {number}" for number in range(truth.shape[1]))
         ids = tuple(map(str, range(len(truth))))
         made = Scores(ids, scores.astype(np.float32), "logit")
         protocol = protocols.get(f"top{min(2, len(labels))}@1")
         predicted = protocols.label_sets(protocol, made)
-        found = self.spec.function(Evaluation(protocol, labels, truth, None, predicted, made, None))
+
+        def told(mask: BoolArray) -> Mask:
+            return BitMatrix.pack([mask], len(labels)) if packed else mask
+
+        ignored = None if ignore is None else told(ignore)
+        found = self.spec.function(Evaluation(protocol, labels, told(truth), ignored, told(predicted), made, None))
         require(isinstance(found, int | float | np.number), f"it gives a {type(found).__name__}, must be a number")
         require(not math.isinf(float(found)), "it is infinite; NaN is for what is undefined")
         return float(found)
@@ -50,7 +61,8 @@ def _made_up(images: int = 30, labels: int = 5) -> tuple[BoolArray, FloatArray]:
     rng = np.random.default_rng(0)
     truth = rng.random((images, labels)) < 0.4
     truth[np.arange(images), np.arange(images) % labels] = True
-    return truth, rng.normal(size=truth.shape).astype(np.float32)
+    # Better than chance, so that the strictest metric, too, has images to tell apart.
+    return truth, (rng.normal(size=truth.shape) + 2.0 * truth).astype(np.float32)
 
 
 METRIC_CHECKS = Table()
@@ -78,7 +90,7 @@ def says_the_same_again(part: MetricPart) -> None:  # noqa: D103
 def order_changes_nothing(part: MetricPart) -> None:  # noqa: D103
     truth, scores = _made_up()
     one, other = part.value(truth, scores), part.value(truth[::-1].copy(), scores[::-1].copy())
-    require(math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-12), f"it says {other}, before: {one}")
+    require(_same(one, other), f"it says {other}, before: {one}")
 
 
 @check(
@@ -104,6 +116,34 @@ def empty_and_single(part: MetricPart) -> None:  # noqa: D103
     part.value(np.ones_like(truth), scores)
     part.value(truth[:, :1], scores[:, :1])
     part.value(truth[:1], scores[:1])
+
+
+@check(
+    "packed masks, which a stored run has, give what plain ones give",
+    remedy="evaluation.truth[:] is a plain array, of all images; evaluation.image_counts has what most metrics need",
+    needs=["says_the_same_again"],
+)
+def packed_masks_are_taken(part: MetricPart) -> None:  # noqa: D103
+    truth, scores = _made_up()
+    one, other = part.value(truth, scores, packed=True), part.value(truth, scores)
+    require(_same(one, other), f"packed: {one}, plain: {other}")
+
+
+@check(
+    "pairs that are to be ignored count neither way",
+    remedy="leave out what evaluation.ignore marks, as evaluation.image_counts and class_counts do",
+    needs=["says_the_same_again"],
+)
+def ignored_pairs_count_not(part: MetricPart) -> None:  # noqa: D103
+    truth, scores = _made_up()
+    ignore = np.random.default_rng(1).random(truth.shape) < 0.2
+    one, other = part.value(truth, scores, ignore), part.value(truth ^ ignore, scores, ignore)
+    require(_same(one, other), f"with ignored labels true: {other}, false: {one}")
+
+
+def _same(one: float, other: float) -> bool:
+    both = math.isnan(one) and math.isnan(other)
+    return both or math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-12)
 
 
 add_common(METRIC_CHECKS, lambda part: part.value(*_made_up()), "gives_a_number")

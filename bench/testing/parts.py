@@ -8,7 +8,16 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 from bench import plugins
-from bench.contracts import BackboneSpec, DatasetSpec, Metric, ModelSpec, TrackerSpec
+from bench.contracts import (
+    BackboneSpec,
+    DatasetSpec,
+    Metric,
+    ModelSpec,
+    Protocol,
+    ReportSection,
+    TableFormat,
+    TrackerSpec,
+)
 from bench.errors import BenchError, PluginError, UsageError, unknown
 from bench.options import Option, resolve
 from bench.plugin_files import PluginFile, fault_of
@@ -19,15 +28,21 @@ from bench.testing.datasets import DATASET_CHECKS, DatasetPart
 from bench.testing.metrics import METRIC_CHECKS, MetricPart
 from bench.testing.model_checks import MODEL_CHECKS
 from bench.testing.models import ModelPart
+from bench.testing.protocols import PROTOCOL_CHECKS, ProtocolPart
+from bench.testing.report_sections import REPORT_SECTION_CHECKS, ReportSectionPart
 from bench.testing.sequence_checks import SEQUENCE_CHECKS
+from bench.testing.table_formats import TABLE_FORMAT_CHECKS, TableFormatPart
 from bench.testing.trackers import TRACKER_CHECKS, TrackerPart
 
 UNINSTALLED = "a plugin under test"
 """The origin of a spec that a test holds and no distribution offers."""
 
 
-CHECKED = (ModelSpec, DatasetSpec, BackboneSpec, TrackerSpec, Metric)
-KINDS = ("models", "data sets", "backbones", "trackers", "metrics")
+CHECKED = (ModelSpec, DatasetSpec, BackboneSpec, TrackerSpec, Metric, Protocol, ReportSection, TableFormat)
+KINDS = (
+    *("models", "data sets", "backbones", "trackers", "metrics"),
+    *("protocols", "report sections", "table formats"),
+)
 """What there are checks for, and its words."""
 
 
@@ -37,14 +52,14 @@ def examinations(
     """Return what is to be checked of ``thing``, part by part.
 
     ``thing``: a spec; a plugin, as a module with hooks; the path of a plugin file; a name as users type it, of a model,
-    a data set, a backbone (``timm/resnet18``) or a tracker, or of a distribution, which is all that it offers.
+    a data set, a backbone (``timm/resnet18``) or any other kind, or of a distribution, which is all that it offers.
     ``options`` are set as by ``--set``, ``root`` is a data set's folder and ``weights`` a backbone's file.
     Raises ``UsageError`` for a name that nothing has, ``PluginError`` for a plugin that cannot be loaded.
     """
     given = dict(options or {})
     found = [(one, variant) for one, variant in _found(thing) if isinstance(one.spec, CHECKED)]
     if not found:
-        raise UsageError(f"there is no check for what '{thing}' adds, allowed: {', '.join(kind for kind in KINDS)}")
+        raise UsageError(f"'{thing}' adds nothing that there are checks for, allowed: {', '.join(KINDS)}")
     known = {option.name for one, _ in found for option in _options(one.spec)}
     for name in given:
         if name not in known:
@@ -74,6 +89,21 @@ def check_backbone(spec: BackboneSpec | str, weights: Path | None = None, **opti
 
 def check_metric(spec: Metric | str) -> list[Outcome]:
     """Return the outcomes of all checks of a metric. Raises ``CheckFailed`` as ``check_model`` does."""
+    return _checked(spec, {})
+
+
+def check_protocol(spec: Protocol | str) -> list[Outcome]:
+    """Return the outcomes of all checks of a protocol. Raises ``CheckFailed`` as ``check_model`` does."""
+    return _checked(spec, {})
+
+
+def check_report_section(spec: ReportSection | str) -> list[Outcome]:
+    """Return the outcomes of all checks of a report section. Raises ``CheckFailed`` as ``check_model`` does."""
+    return _checked(spec, {})
+
+
+def check_table_format(spec: TableFormat | str) -> list[Outcome]:
+    """Return the outcomes of all checks of a table format. Raises ``CheckFailed`` as ``check_model`` does."""
     return _checked(spec, {})
 
 
@@ -143,7 +173,9 @@ def _named(name: str, registry: Registry) -> list[tuple[Found[Any], str]]:
         return found
     names = {typed for offered in registry.offered.values() for typed in offered}
     names |= {one.origin.distribution for one in _all_of(registry)}
-    raise unknown("plugin, model, data set, backbone or tracker", name, names, f"See: bench list{registry.left_out()}")
+    raise unknown(
+        "plugin, or model, data set or other part of one,", name, names, f"See: bench list{registry.left_out()}"
+    )
 
 
 def _of_kind(registry: Registry, kind: Kind[Any], name: str) -> Found[Any] | None:
@@ -171,10 +203,13 @@ def _examination(
         ),
         TrackerSpec: lambda: Examination(TrackerPart(spec, origin, options), TRACKER_CHECKS),
         Metric: lambda: Examination(MetricPart(spec, origin), METRIC_CHECKS),
+        Protocol: lambda: Examination(ProtocolPart(spec, origin), PROTOCOL_CHECKS),
+        ReportSection: lambda: Examination(ReportSectionPart(spec, origin), REPORT_SECTION_CHECKS),
+        TableFormat: lambda: Examination(TableFormatPart(spec, origin), TABLE_FORMAT_CHECKS),
     }
     return make[type(spec)]()
 
 
 def _options(spec: Any) -> tuple[Option, ...]:
-    """Return the options that ``spec`` declares; a metric has none."""
+    """Return the options that ``spec`` declares; some kinds have none."""
     return getattr(spec, "options", ())

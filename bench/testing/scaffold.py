@@ -16,12 +16,13 @@ NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What a kind of plugin begins with: its templates, the name of its second module, and a first command."""
+    """What a kind of plugin begins with: its templates, the name of its second module, if any, and a first command."""
 
     template: str
     second: str
     title: str
     try_it: str
+    requires: str = "multilabel-bench>=0.1"
 
 
 _MODEL = "bench compare --dataset digit-scenes --models bce,$name"
@@ -29,12 +30,30 @@ _OTHERS = "bench run --model bce --dataset digit-scenes"
 KINDS: Mapping[str, Kind] = {
     "model": Kind("model_scores", "network", "A model that scores labels", _MODEL),
     "sequence": Kind("model_sequence", "network", "A model that emits label sequences", _MODEL),
+    "estimator": Kind(
+        *("model_estimator", "estimator", "A model by an estimator of scikit-learn", _MODEL),
+        requires="multilabel-bench[sklearn]>=0.1",
+    ),
+    "maps": Kind("model_maps", "network", "A model whose labels look at the feature map", _MODEL),
+    "attention": Kind("model_attention", "network", "A sequence model that looks at the feature map", _MODEL),
     "dataset": Kind("dataset", "pictures", "A data set", "bench run --model bce --dataset $name"),
     "backbone": Kind("backbone", "network", "A backbone", f"{_OTHERS} --backbone $name"),
     "metric": Kind("metric", "formula", "A metric", "bench table --columns $name"),
     "tracker": Kind("tracker", "files", "A tracker", f"{_OTHERS} --track $name"),
+    "protocol": Kind("protocol", "", "An evaluation protocol", f"{_OTHERS} --protocol $name@1"),
+    "report-section": Kind("report_section", "tables", "A section of the report", "bench report"),
+    "table-format": Kind("table_format", "text", "A format of tables", "bench table --format $name"),
 }
-"""What can be begun; ``sequence`` is the other flavour of a model."""
+FLAVOURS = ("sequence", "estimator", "maps", "attention")
+"""What can be begun; of a model, beside one of scores, these flavours."""
+
+_MODULES = {
+    True: """\
+`$module/__init__.py` says what the plugin offers and is imported by every command, so it imports nothing heavy.
+`$module/$second.py` does the work.""",
+    False: "`$module/__init__.py` says what the plugin offers, and is imported by every command.",
+}
+"""What the README says of the modules, of which there are two, or one."""
 
 
 def write_plugin(name: str, kind: str, parent: Path) -> Path:
@@ -52,18 +71,26 @@ def write_plugin(name: str, kind: str, parent: Path) -> Path:
         raise UsageError(f"{folder} is there already. Try: another name, or --out DIR")
     chosen = KINDS[kind]
     values = {"name": own, "distribution": folder.name, "module": folder.name.replace("-", "_")}
-    values |= {"second": chosen.second, "title": chosen.title}
-    values["try_it"] = Template(chosen.try_it).substitute(values)
+    values |= {"second": chosen.second, "title": chosen.title, "requires": chosen.requires}
+    values["modules"] = Template(_MODULES[bool(chosen.second)]).substitute(values)
+    values["try_it"] = first_command(folder, kind)
     module = values["module"]
-    for path, template in {
+    templates = {
         "pyproject.toml": "pyproject",
         "README.md": "readme",
         f"{module}/__init__.py": f"{chosen.template}.init",
-        f"{module}/{chosen.second}.py": f"{chosen.template}.{chosen.second}",
         f"tests/test_{module}.py": "test",
-    }.items():
+    }
+    if chosen.second:
+        templates[f"{module}/{chosen.second}.py"] = f"{chosen.template}.{chosen.second}"
+    for path, template in templates.items():
         text = (resources.files("bench.testing") / "templates" / f"{template}.txt").read_text("utf-8")
         place = folder / path
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_text(Template(text).substitute(values), encoding="utf-8")
     return folder
+
+
+def first_command(folder: Path, kind: str) -> str:
+    """Return what is typed to see the plugin in ``folder`` at work."""
+    return Template(KINDS[kind].try_it).substitute(name=folder.name.removeprefix("bench-"))

@@ -1,19 +1,25 @@
-"""Each check of data sets, backbones and trackers passes on sound ones, and fails alone on the one that breaks it."""
+"""Each check of what is no model passes on sound parts, and fails alone on the one that breaks it."""
 
 import types
 
 import bad_parts
+import bad_shown
 import pytest
 from bad_parts import BAD_BACKBONES, BAD_DATASETS, BAD_METRICS, BAD_TRACKERS, dataset
+from bad_shown import BAD_FORMATS, BAD_PROTOCOLS, BAD_SECTIONS
+from documented import documented
 from example_roots import ROOTS
 
 import bench
 from bench import plugins
-from bench.evaluation import metric_table
+from bench.evaluation import metric_table, protocols
 from bench.testing import (
     check_backbone,
     check_dataset,
     check_metric,
+    check_protocol,
+    check_report_section,
+    check_table_format,
     check_tracker,
     examinations,
     examine,
@@ -22,6 +28,9 @@ from bench.testing import (
 from bench.testing.backbones import BACKBONE_CHECKS
 from bench.testing.datasets import DATASET_CHECKS
 from bench.testing.metrics import METRIC_CHECKS
+from bench.testing.protocols import PROTOCOL_CHECKS
+from bench.testing.report_sections import REPORT_SECTION_CHECKS
+from bench.testing.table_formats import TABLE_FORMAT_CHECKS
 from bench.testing.trackers import TRACKER_CHECKS
 
 
@@ -37,11 +46,22 @@ def metric(function):
     return bench.Metric("own", function, "Made up")
 
 
+def section(tables):
+    return bench.ReportSection("section", "made up", tables)
+
+
+def table_format(render):
+    return bench.TableFormat("format", "made up", render)
+
+
 BAD = [
     *((dataset(build), name, words) for name, (build, words) in BAD_DATASETS.items()),
     *((backbone(build), name, words) for name, (build, words) in BAD_BACKBONES.items()),
     *((tracker(opened), name, words) for name, (opened, words) in BAD_TRACKERS.items()),
     *((metric(function), name, words) for name, (function, words) in BAD_METRICS.items()),
+    *((broken, name, words) for name, (broken, words) in BAD_PROTOCOLS.items()),
+    *((section(tables), name, words) for name, (tables, words) in BAD_SECTIONS.items()),
+    *((table_format(render), name, words) for name, (render, words) in BAD_FORMATS.items()),
 ]
 
 
@@ -59,6 +79,9 @@ def test_a_part_that_breaks_one_rule_fails_that_check_alone(spec, name, words):
         (BACKBONE_CHECKS, BAD_BACKBONES),
         (TRACKER_CHECKS, BAD_TRACKERS),
         (METRIC_CHECKS, BAD_METRICS),
+        (PROTOCOL_CHECKS, BAD_PROTOCOLS),
+        (REPORT_SECTION_CHECKS, BAD_SECTIONS),
+        (TABLE_FORMAT_CHECKS, BAD_FORMATS),
     ],
 )
 def test_every_check_that_judges_has_a_part_that_fails_it(table, bad):
@@ -71,6 +94,9 @@ def test_sound_parts_pass_every_check():
         *check_backbone(backbone(lambda: bad_parts.backbone(bad_parts.Net()))),
         *check_tracker(tracker(bad_parts.Files)),
         *check_metric(metric(bad_parts.hit_rate)),
+        *check_protocol(bad_shown.protocol()),
+        *check_report_section(section(bad_shown.hits)),
+        *check_table_format(table_format(bad_shown.listed)),
     ]
     assert {outcome.state for outcome in outcomes} == {"passed"}
 
@@ -107,11 +133,21 @@ def test_the_hosts_own_metrics_keep_the_contract(name):
     check_metric(metric_table.by_name()[name])
 
 
-def test_what_there_are_no_checks_for_says_so():
-    plugin = types.SimpleNamespace(
-        bench_protocols=bench.hookimpl(lambda: [bench.Protocol(name="pairs@1", summary="two labels", k=2)])
-    )
-    with pytest.raises(bench.UsageError, match=r"there is no check for what .* adds, allowed: models, data sets"):
+@pytest.mark.parametrize("name", sorted(protocols.REGISTERED))
+def test_the_hosts_own_protocols_keep_the_contract(name):
+    check_protocol(protocols.get(name))
+
+
+def test_the_hooks_in_docs_plugins_keep_their_contract():
+    page = documented()
+    hooks = (page.bench_metrics, page.bench_protocols, page.bench_report_sections, page.bench_table_formats)
+    outcomes = [outcome for hook in hooks for spec in hook() for outcome in examine(spec)]
+    assert [str(outcome) for outcome in outcomes if outcome.state != "passed"] == []
+
+
+def test_a_plugin_that_adds_nothing_says_so():
+    plugin = types.SimpleNamespace(bench_protocols=bench.hookimpl(lambda: []))
+    with pytest.raises(bench.UsageError, match=r"adds nothing that there are checks for, allowed: models, data sets"):
         examinations(plugin)
 
 

@@ -10,16 +10,23 @@ import pytest
 
 from bench.cli import run_command_line
 from bench.testing import examine
-from bench.testing.scaffold import KINDS, write_plugin
+from bench.testing.parts import CHECKED
+from bench.testing.scaffold import FLAVOURS, KINDS, write_plugin
+
+
+def test_there_is_a_beginning_for_every_kind_that_is_checked():
+    assert len(set(KINDS) - set(FLAVOURS)) == len(CHECKED)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_is_written_keeps_its_contract(kind, tmp_path, monkeypatch):
+    if kind == "estimator":
+        pytest.importorskip("skops", reason="not installed: pip install 'multilabel-bench[sklearn]'")
     folder = write_plugin(f"begun-{kind}", kind, tmp_path)
     monkeypatch.syspath_prepend(folder)
-    outcomes = examine(importlib.import_module(f"bench_begun_{kind}"))
+    outcomes = examine(importlib.import_module(f"bench_begun_{kind.replace('-', '_')}"))
     assert [str(outcome) for outcome in outcomes if outcome.state == "failed"] == []
-    assert sum(outcome.state == "passed" for outcome in outcomes) >= 7
+    assert sum(outcome.state == "passed" for outcome in outcomes) >= 5
     for file in folder.rglob("*.py"):
         assert "$" not in file.read_text()
         assert len(file.read_text().splitlines()) < 60

@@ -30,7 +30,7 @@ def protocols(
 
     from bench.evaluation import protocols as known
 
-    chosen = [known.get(name) for name in names] if names else list(known.REGISTERED.values())
+    chosen = [known.get(name) for name in names] if names else known.named()
     choices = [asdict(protocol) for protocol in chosen]
     if as_json:
         put_raw(to_json(choices))

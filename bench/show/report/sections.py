@@ -31,7 +31,7 @@ def of_group(group: Group) -> list[Section]:
             with calling(found.origin, "report section", name):
                 tables = tuple(found.spec.tables(folders)) if folders else ()
                 for table in tables:
-                    _check(table)
+                    check_table(table)
         except BenchError as error:
             sections.append(Section(found.spec.summary, failure=reason(error)))
             continue
@@ -40,7 +40,8 @@ def of_group(group: Group) -> list[Section]:
     return sections
 
 
-def _check(table: object) -> None:
+def check_table(table: object) -> None:
+    """Raise ``PluginError`` for what a report cannot show as a table."""
     if not isinstance(table, TrackedTable):
         raise PluginError(f"it gave a {type(table).__name__}, must give bench.TrackedTable")
     if any(len(row) != len(table.header) for row in table.rows):

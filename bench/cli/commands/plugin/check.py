@@ -24,7 +24,7 @@ def check(
         str,
         typer.Argument(
             metavar="NAME|FILE",
-            help="A model, data set, backbone, tracker, distribution or plugin file.",
+            help="A plugin file, a distribution, or a model, data set, metric or any other part of a plugin.",
             show_default=False,
         ),
     ],
