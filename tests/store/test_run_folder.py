@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from bench import DataError, LabelSets, Measures, Scores, StoreError
-from bench.records import Exhibits, LabelSpace, RunRequest
+from bench.records import Exhibits, LabelSpace, Ledger, RunRequest, Trial
 from bench.store.run_folder import RECORDS, RunFolder
 from bench.store.runs import find, named, open_run
 from bench.store.sealed import SealedFolder
@@ -20,6 +20,8 @@ from bench.store.stored import About, Truth
 
 Make = Callable[..., RunFolder]
 CONFIG = {"model": {"name": "bce"}, "dataset": {"name": "toy"}, "seed": 0}
+TRIALS = (Trial({"C": 0.5}, 0.25, (0.1, 0.05), "", 1.5), Trial({"C": 2.0}, None, (), "it diverged", 0.5))
+LEDGER = Ledger(2, "O-F1", 7, TRIALS, True, ("a note",))
 
 
 def test_every_record_is_read_as_it_was_written(tmp_path: Path) -> None:
@@ -39,6 +41,7 @@ def test_every_record_is_read_as_it_was_written(tmp_path: Path) -> None:
     folder.write_truth(Truth(ids, labels, truth, ignore))
     sizes = (truth * generator.random((2, 11))).astype(np.float32)
     folder.write_sizes(sizes)
+    folder.write_trials(LEDGER)
     folder.write_training({"history": [{"loss": 1.0}]})
     folder.write_weights(b"\x00\xff")
     folder.write_backbone(b"tuned")
@@ -64,6 +67,7 @@ def test_every_record_is_read_as_it_was_written(tmp_path: Path) -> None:
     np.testing.assert_array_equal(stored.truth, truth)
     np.testing.assert_array_equal(stored.ignore, ignore)
     np.testing.assert_array_equal(folder.read_sizes(), sizes)
+    assert folder.read_trials() == LEDGER
     assert folder.read_training() == {"history": [{"loss": 1.0}]}
     assert folder.read_weights() == b"\x00\xff"
     assert folder.read_scores().kind == "probability"
@@ -138,6 +142,8 @@ def test_a_damaged_file_is_named_with_what_to_do(stored_run: Make, record: str) 
     folder = stored_run()
     if record == "known":
         folder.write_known(folder.read_predicted())
+    if record == "trials":
+        folder.write_trials(LEDGER)
     file = folder.path / RECORDS[record][-1]
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1

@@ -14,6 +14,8 @@ from torch import nn
 
 from bench import Dimension, ModelSpec, Option, plugins
 from bench.model import train
+from bench.recompute.run import recompute
+from bench.show.settings import settings_of
 from bench.show.tables import build
 from bench.store.run_folder import RunFolder
 from bench.store.runs import find
@@ -177,6 +179,17 @@ def test_the_final_training_is_on_train_and_validation_for_the_chosen_trials_epo
     assert {entry["score"] for entry in training["history"]} == {None}
     assert folder.config["training"]["hold_out"] == 0.0
     assert verdict(folder).faults == ()
+
+
+def test_a_run_of_trials_says_of_each_value_where_it_came_from_and_is_made_again(root, tmp_path):
+    assert run(root, "bce", 2, *EPOCHS, out=tmp_path) == 0
+    folder = only(tmp_path, "bce")
+    settings = settings_of(folder)
+    assert [name for name, setting in settings.items() if not setting.origin] == []
+    assert settings["training.weight_decay"].origin.startswith("chosen: trial ")
+    assert settings["training.epochs"].origin == "--set epochs=3"
+    again = recompute(folder, retrain=True)
+    assert (again.faults, again.level) == ((), "retrained")
 
 
 def test_a_model_without_gradients_keeps_all_images_too(root, tmp_path):

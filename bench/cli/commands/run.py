@@ -32,7 +32,6 @@ from bench.cli.requests import run_request, same_place
 from bench.cli.tracking import destinations, print_failures, split_sets, tell
 from bench.show.console import put, put_raw, say
 from bench.show.result_tables import print_tables
-from bench.show.trials import told
 
 if TYPE_CHECKING:
     from bench.store.run_folder import RunFolder
@@ -120,6 +119,8 @@ def _print(folder: RunFolder, seconds: float, place: str) -> None:
     speed = f" ({extraction['images_per_second']:,.0f} images/s)" if extraction else ""
     put(f"\nrun folder  {folder.path}")
     if folder.lists("trials"):
+        from bench.show.trials import told
+
         say(f"trials      {told(folder.read_trials())}. All of them: bench trials {folder.key}", indent=12)
     about = folder.summary().about
     for note in (*about.notes, *about.remarks):
