@@ -36,7 +36,7 @@ SPEC = ModelSpec(
     summary="a shared network scores windows of the picture; a label's score is the maximum over them",
     kind="scores",
     build=build,
-    options=(HIDDEN, *map_options(dropout=0.5)),
+    options=(HIDDEN, *map_options(dropout=0.2)),
     training={},
     row="HCP-1000C",
     source="Wei et al., CNN: Single-label to Multi-label, arXiv 1406.5726, 2014",

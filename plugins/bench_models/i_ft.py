@@ -54,7 +54,7 @@ SPEC = ModelSpec(
     summary="network fine-tuned on whole images, squared loss between softmax and 1/c on each of an image's c labels",
     kind="scores",
     build=build,
-    options=(HIDDEN, *input_options(dropout=0.5)),
+    options=(HIDDEN, *input_options(dropout=0.2)),
     training={},
     row="I-FT",
     source="Wei et al., CNN: Single-label to Multi-label, arXiv 1406.5726, 2014",
