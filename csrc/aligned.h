@@ -13,9 +13,11 @@ namespace mlb {
 
 inline constexpr std::size_t kLanes = 8;       // rows are padded to a multiple of this many floats
 inline constexpr std::size_t kAlignment = 64;  // bytes; a cache line
+inline constexpr std::size_t kLine = kAlignment / sizeof(float);
 inline constexpr std::size_t kHugePage = std::size_t{1} << 21;
 
-constexpr std::size_t padded(std::size_t floats) { return (floats + kLanes - 1) / kLanes * kLanes; }
+constexpr std::size_t rounded_up(std::size_t count, std::size_t unit) { return (count + unit - 1) / unit * unit; }
+constexpr std::size_t padded(std::size_t floats) { return rounded_up(floats, kLanes); }
 
 template <typename T>
 struct AlignedAllocator {

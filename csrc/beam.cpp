@@ -11,9 +11,8 @@ namespace mlb {
 
 namespace {
 
-constexpr double kGrid = 1 << 30;          // log-probabilities that round to the same multiple of 1 / kGrid tie
-constexpr double kFirstStepWeight = 1e-6;  // of P(label | START) in beam_marginal
-constexpr float kForbidden = -std::numeric_limits<float>::infinity();
+constexpr double kGrid = 1 << 30;               // log-probabilities that round to the same multiple of 1 / kGrid tie
+constexpr std::size_t kTogether = 4;            // images of a thread that take turns where rows are long
 constexpr std::size_t kScoresPerThread = 5000;  // starting a thread costs as much as some images with so many labels
 
 Path extended(const Path& path, std::int32_t node, std::int32_t label, double log_probability) {
@@ -37,7 +36,8 @@ BeamSearch::BeamSearch(ModelTree& model, const SearchOptions& options, bool sees
       most_threads_(threads > 0 ? static_cast<std::size_t>(threads)
                                 : std::max<std::size_t>(1, std::thread::hardware_concurrency())) {}
 
-void BeamSearch::begin(std::span<const float> image_terms, std::span<const float> start_states, bool class_scores) {
+void BeamSearch::begin(std::span<const float> image_terms, std::span<const float> start_states, bool class_scores,
+                       bool log_probabilities) {
   const std::size_t count = image_terms.size() / scorer_.depth();
   if (start_states.size() != (sees_image_ ? count : 1) * state_size_) {
     throw std::invalid_argument("start_states must have one row, or one for each image if the model sees it");
@@ -46,23 +46,27 @@ void BeamSearch::begin(std::span<const float> image_terms, std::span<const float
   image_terms_ = image_terms;
   start_states_ = start_states;
   class_scores_ = class_scores;
+  log_probabilities_ = log_probabilities;
   // What a path no better than an ended one becomes is no better either, nor is what would take its place in the
   // beam: without it the answer is the same. Only the marginal counts such paths.
   prunes_ = options_.stop == Stop::best && !(class_scores && options_.class_score == ClassScore::beam_marginal);
+  screens_ = prunes_ && options_.search == Search::beam && options_.end_consumes_slot && !options_.mask_repeats &&
+             scorer_.screens();
   started_ = false;
   prefixes_computed_ = 0;
-  for (Scratch& scratch : scratches_) scratch.rows_scored = 0;
+  for (Scratch& scratch : scratches_) scratch.rows_scored = scratch.screened = scratch.given_up = 0;
   threads_ = std::clamp<std::size_t>(count * scorer_.score_width() / kScoresPerThread, 1, most_threads_);
   while (scratches_.size() < threads_) {
     Scratch& scratch = scratches_.emplace_back();
     scratch.rows = scorer_.make_rows();
+    scratch.screening = scorer_.make_screening();
     scratch.best_scores.resize(scorer_.score_width());
   }
   image_rows_.resize(count * scorer_.row_width());
   images_.resize(count);
   for (Image& image : images_) image.reset();
   answers_.sequences.assign(count * static_cast<std::size_t>(options_.max_length), -1);
-  answers_.log_probabilities.resize(count);
+  answers_.log_probabilities.resize(log_probabilities ? count : 0);
   answers_.complete.resize(count);
   answers_.limited.resize(count);
   answers_.beam_missed.assign(count, 0);
@@ -150,27 +154,62 @@ std::int32_t BeamSearch::root_parent(std::size_t image) const {
   return sees_image_ ? PrefixTree::kSharedRoot - static_cast<std::int32_t>(image) : PrefixTree::kSharedRoot;
 }
 
+// Images take turns, so that the rows that one will read come nearer while another is worked on.
 void BeamSearch::run_images(std::size_t first, std::size_t last, Scratch& scratch) {
-  for (std::size_t index = first; index < last; ++index) {
-    Image& image = images_[index];
-    if (!started_) {
-      scorer_.image_row(image_terms_.data() + index * scorer_.depth(), &image_rows_[index * scorer_.row_width()]);
+  const std::size_t together = screens_ ? kTogether : 1;
+  for (std::size_t start = first; start < last; start += together) {
+    const std::size_t stop = std::min(last, start + together);
+    for (std::size_t index = start; index < stop; ++index) start_image(index, scratch);
+    for (bool going = true; going;) {
+      going = false;
+      for (std::size_t index = start; index < stop; ++index) going = run_round(index, scratch) || going;
     }
-    if (image.stage == Stage::done) continue;
-    if (image.root == PrefixTree::kAbsent) {
-      image.root = tree_.find(root_parent(index), scorer_.start());
-      if (image.root == PrefixTree::kAbsent) {
-        scratch.lacking.push_back({.parent = root_parent(index), .label = scorer_.start(), .node = 0, .image = index});
-        continue;
-      }
-      image.live.push_back({.path = Path{}, .node = image.root});
-    }
-    while (image.stage == Stage::beam && beam_round(image, index, scratch)) {
-    }
-    while (image.stage == Stage::exact && exact_step(image, index, scratch)) {
-    }
-    if (image.stage == Stage::scores) finish(image, index, image.best, ended(image.best) && !image.limited, scratch);
   }
+}
+
+void BeamSearch::start_image(std::size_t index, Scratch& scratch) {
+  Image& image = images_[index];
+  if (!started_) {
+    scorer_.image_row(image_terms_.data() + index * scorer_.depth(), &image_rows_[index * scorer_.row_width()]);
+  }
+  if (image.root != PrefixTree::kAbsent) return;
+  image.root = tree_.find(root_parent(index), scorer_.start());
+  if (image.root == PrefixTree::kAbsent) {
+    scratch.lacking.push_back({.parent = root_parent(index), .label = scorer_.start(), .node = 0, .image = index});
+    return;
+  }
+  image.live.push_back({.path = Path{}, .node = image.root});
+  if (screens_ && screening_pays(scratch)) {
+    image.screened = true;
+    image.live.front().path.cost = -1.0;
+    ++scratch.screened;
+  }
+}
+
+// Returns whether the image is being screened and goes on without waiting for prefixes.
+bool BeamSearch::run_round(std::size_t index, Scratch& scratch) {
+  Image& image = images_[index];
+  if (image.stage == Stage::done || image.root == PrefixTree::kAbsent) return false;
+  if (image.screened && image.stage == Stage::beam) {
+    if (!resolve(image, index, scratch)) return false;
+    if (screened_round(image, index, scratch)) return true;
+  }
+  while (image.stage == Stage::beam && resolve(image, index, scratch) && beam_round(image, index, scratch)) {
+  }
+  while (image.stage == Stage::exact && exact_step(image, index, scratch)) {
+  }
+  if (image.stage == Stage::scores) finish(image, index, image.best, ended(image.best) && !image.limited, scratch);
+  return false;
+}
+
+// Finds the live paths' nodes; returns whether all are there.
+bool BeamSearch::resolve(Image& image, std::size_t index, Scratch& scratch) const {
+  bool lacking = false;
+  for (Live& live : image.live) {
+    if (live.node == PrefixTree::kAbsent) live.node = node_of(live.path, index, image, scratch);
+    lacking = lacking || live.node == PrefixTree::kAbsent;
+  }
+  return !lacking;
 }
 
 std::int32_t BeamSearch::node_of(const Path& path, std::size_t index, const Image& image, Scratch& scratch) const {
@@ -182,14 +221,8 @@ std::int32_t BeamSearch::node_of(const Path& path, std::size_t index, const Imag
   return node;
 }
 
-// Returns whether the search goes on without waiting for prefixes.
+// Returns whether the beam goes on.
 bool BeamSearch::beam_round(Image& image, std::size_t index, Scratch& scratch) {
-  bool lacking = false;
-  for (Live& live : image.live) {
-    if (live.node == PrefixTree::kAbsent) live.node = node_of(live.path, index, image, scratch);
-    lacking = lacking || live.node == PrefixTree::kAbsent;
-  }
-  if (lacking) return false;
   const auto by_rank = [&](const Path& a, const Path& b) { return better(a, b, scratch); };
   const auto width = static_cast<std::size_t>(options_.beam_width);
   std::vector<Path>& extensions = scratch.extensions;
@@ -304,59 +337,6 @@ void BeamSearch::extend(std::size_t index, const Path& path, std::int32_t node, 
     if (label < 0) return;
     const double log_probability = Scorer::log_probability(scratch.rows, normalizer, label, score);
     scratch.extensions.push_back(extended(path, node, label, log_probability));
-  }
-}
-
-void BeamSearch::finish(Image& image, std::size_t index, const Path& best, bool complete, Scratch& scratch) {
-  if (class_scores_) write_class_scores(image, index, best, scratch);
-  std::vector<std::int32_t>& labels = scratch.left;
-  labels_of(best, labels);
-  if (ended(best)) labels.pop_back();
-  std::ranges::copy(labels, answers_.sequences.begin() +
-                                static_cast<std::ptrdiff_t>(index * static_cast<std::size_t>(options_.max_length)));
-  answers_.log_probabilities[index] = best.log_probability;
-  answers_.complete[index] = static_cast<std::uint8_t>(complete);
-  answers_.limited[index] = static_cast<std::uint8_t>(image.limited);
-  image.stage = Stage::done;
-}
-
-void BeamSearch::write_class_scores(const Image& image, std::size_t index, const Path& best, Scratch& scratch) {
-  const VectorMath& math = scorer_.math();
-  const std::size_t width = scorer_.score_width();
-  const Floats& row = scratch.rows.scores;
-  Floats& best_row = scratch.best_scores;
-  std::ranges::fill(best_row, kForbidden);
-  const auto keep = [&](std::int32_t node, std::int32_t length) {
-    const Normalizer normalizer = score_node(index, node, length, scratch);
-    if (normalizer.highest == kForbidden) return;
-    math.keep_larger(best_row.data(), row.data(), normalizer.highest, static_cast<float>(normalizer.log_sum), width);
-  };
-  keep(image.root, 0);
-  if (options_.class_score == ClassScore::max_over_steps) {
-    std::int32_t length = best.length - 1;
-    for (std::int32_t node = best.parent; node >= 0 && node != image.root; node = tree_.parent(node)) {
-      keep(node, length--);
-    }
-  }
-  math.exp(best_row.data(), width);
-  const auto labels = static_cast<std::size_t>(scorer_.labels());
-  float* out = answers_.class_scores.data() + index * labels;
-  if (options_.class_score != ClassScore::beam_marginal) {
-    std::copy_n(best_row.data(), labels, out);
-    return;
-  }
-  std::vector<double> marginal(labels + 1, 0.0);
-  std::vector<std::int32_t>& held = scratch.right;
-  for (const Path& candidate : image.candidates) {
-    labels_of(candidate, held);
-    std::ranges::sort(held);
-    held.erase(std::ranges::unique(held).begin(), held.end());
-    for (const std::int32_t label : held)
-      marginal[static_cast<std::size_t>(label)] += std::exp(candidate.log_probability);
-  }
-  for (std::size_t label = 0; label < labels; ++label) {
-    const double first = best_row[label];
-    out[label] = static_cast<float>((1.0 - kFirstStepWeight) * marginal[label] + kFirstStepWeight * first);
   }
 }
 

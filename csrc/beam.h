@@ -19,7 +19,9 @@ namespace mlb {
 // A label sequence by its last step: the node of the prefix before it, and the label (or END) that was added.
 struct Path {
   double log_probability = 0.0;
-  double cost = 0.0;         // -log_probability in steps of 2^-30, a whole number; lower is better
+  // Lower is better: -log_probability in steps of 2^-30, a whole number; in screened rounds minus the probability, in
+  // float.
+  double cost = 0.0;
   std::int32_t parent = -1;  // node; negative: the path is empty
   std::int32_t label = -1;
   std::int32_t length = 0;  // labels, END included
@@ -45,8 +47,10 @@ class BeamSearch {
   BeamSearch& operator=(const BeamSearch&) = delete;
 
   // image_terms (images, depth); start_states (1, state_size), or (images, state_size) if `sees_image`. Both must
-  // outlive the search of this set. Class scores cost about a third of the time: leave out what is not needed.
-  void begin(std::span<const float> image_terms, std::span<const float> start_states, bool class_scores = true);
+  // outlive the search of this set. Class scores and log-probabilities cost about a third of the time each: leave out
+  // what is not needed.
+  void begin(std::span<const float> image_terms, std::span<const float> start_states, bool class_scores = true,
+             bool log_probabilities = true);
   // Prefixes that were asked for and not provided leave the tree.
   void abandon();
 
@@ -80,7 +84,8 @@ class BeamSearch {
     std::int32_t rounds = 0;
     std::int64_t visited = 0;
     double best_cost = std::numeric_limits<double>::infinity();  // of the ended paths
-    bool limited = false;
+    double error = 0.0;                                          // relative, of the probabilities of screened paths
+    bool limited = false, screened = false;
     std::vector<Live> live;
     std::vector<Path> candidates, queue;
     Path best, incumbent, deepest;
@@ -93,7 +98,8 @@ class BeamSearch {
       rounds = 0;
       visited = 0;
       best_cost = std::numeric_limits<double>::infinity();
-      limited = has_incumbent = false;
+      error = 0.0;
+      limited = screened = has_incumbent = false;
       live.clear();
       candidates.clear();
       queue.clear();
@@ -109,20 +115,35 @@ class BeamSearch {
   // What a thread needs for itself.
   struct Scratch {
     ScoreRows rows;
+    Screening screening;
     std::vector<Path> extensions;
     Floats best_scores;
+    std::vector<double> steps;
     std::vector<std::int32_t> left, right;
     std::vector<Request> lacking;
     std::int64_t rows_scored = 0;
+    std::int64_t screened = 0, given_up = 0;  // images
   };
 
   bool collect_lacking();
   void run_images(std::size_t first, std::size_t last, Scratch& scratch);
+  void start_image(std::size_t index, Scratch& scratch);
+  bool run_round(std::size_t index, Scratch& scratch);
+  bool resolve(Image& image, std::size_t index, Scratch& scratch) const;
   bool beam_round(Image& image, std::size_t index, Scratch& scratch);
   void finish_beam(Image& image, Scratch& scratch);
   bool exact_step(Image& image, std::size_t index, Scratch& scratch);
   void finish(Image& image, std::size_t index, const Path& best, bool complete, Scratch& scratch);
-  void write_class_scores(const Image& image, std::size_t index, const Path& best, Scratch& scratch);
+  double score_steps(const Image& image, std::size_t index, const Path& best, Scratch& scratch) const;
+  void write_class_scores(const Image& image, std::size_t index, Scratch& scratch);
+
+  // beam_screening.cpp: rounds in float, whose answers are those of exact rounds or are not given.
+  static bool screening_pays(const Scratch& scratch);
+  bool screened_round(Image& image, std::size_t index, Scratch& scratch);
+  static bool give_up_screening(Image& image, Scratch& scratch);
+  bool screen(const Image& image, std::size_t index, const Live& live, Scratch& scratch) const;
+  void offer(const Path& path, Scratch& scratch) const;
+  void fetch_rows(Image& image) const;
 
   // Scores after `node`, masked, and their normalizer; rows are ready for take_best.
   Normalizer score_node(std::size_t index, std::int32_t node, std::int32_t length, Scratch& scratch) const;
@@ -145,7 +166,8 @@ class BeamSearch {
   std::span<const float> image_terms_, start_states_;
   std::size_t state_size_;
   bool sees_image_;
-  bool class_scores_ = true, prunes_ = false;
+  bool class_scores_ = true, log_probabilities_ = true;
+  bool prunes_ = false, screens_ = false;
   std::size_t most_threads_, threads_ = 1;
   Floats image_rows_;
   std::vector<Image> images_;

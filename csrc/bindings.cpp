@@ -142,12 +142,12 @@ class Search {
   Search(const Search&) = delete;
   Search& operator=(const Search&) = delete;
 
-  void begin(py::object image_terms, py::object start_states, bool class_scores) {
+  void begin(py::object image_terms, py::object start_states, bool class_scores, bool log_probabilities) {
     const auto terms = rows_of(image_terms, "image_terms", tree_->depth());
     const auto states = rows_of(start_states, "start_states", tree_->state_size());
     refuse_while_advancing();
     if (tree_->user != nullptr && tree_->user != this) throw py::value_error("the tree is in use by another search");
-    search_.begin(terms, states, class_scores);
+    search_.begin(terms, states, class_scores, log_probabilities);
     tree_->user = this;
     image_terms_ = std::move(image_terms);  // the search reads these arrays until it is done
     start_states_ = std::move(start_states);
@@ -186,7 +186,9 @@ class Search {
     const auto images = static_cast<py::ssize_t>(search_.images());
     py::dict result;
     result["sequences"] = sequences();
-    result["log_probabilities"] = to_array(answers.log_probabilities, {images});
+    if (!answers.log_probabilities.empty() || images == 0) {
+      result["log_probabilities"] = to_array(answers.log_probabilities, {images});
+    }
     result["complete"] = to_bools(answers.complete);
     result["limited"] = to_bools(answers.limited);
     result["beam_missed"] = to_bools(answers.beam_missed);
@@ -254,6 +256,7 @@ PYBIND11_MODULE(_beam, module) {
            py::arg("bias").noconvert(), py::arg("activation"), py::arg("state_size"))
       .def("__len__", [](const Tree& tree) { return tree.model.prefixes.size(); })
       .def_property_readonly("bytes", [](const Tree& tree) { return tree.model.prefixes.bytes(); })
+      .def_property_readonly("screens", [](const Tree& tree) { return tree.model.scorer.screens(); })
       .def_property_readonly("bytes_per_prefix", [](const Tree& tree) { return tree.model.prefixes.bytes_per_node(); })
       .def("add", &Tree::add, py::arg("parents"), py::arg("labels"), py::arg("terms"), py::arg("states"),
            "Add prefixes to an empty tree, parents first; a parent is a row number, -1 for START's own.")
@@ -262,7 +265,7 @@ PYBIND11_MODULE(_beam, module) {
       .def(py::init<std::shared_ptr<Tree>, const py::object&, bool, int>(), py::arg("tree"), py::arg("options"),
            py::kw_only(), py::arg("sees_image") = false, py::arg("threads") = 0)
       .def("begin", &Search::begin, py::arg("image_terms"), py::arg("start_states"), py::arg("class_scores") = true,
-           "Take a set of images to search.")
+           py::arg("log_probabilities") = true, "Take a set of images to search.")
       .def("advance", &Search::advance, "Return the lacking prefixes, (labels, parent states), or None when done.")
       .def("provide", &Search::provide, py::arg("terms"), py::arg("states"), "Answer the lacking prefixes.")
       .def("answers", &Search::answers, "Return the arrays of the answers by name.")

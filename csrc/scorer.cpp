@@ -12,11 +12,21 @@ constexpr float kForbidden = -std::numeric_limits<float>::infinity();
 constexpr double kLowest = std::numeric_limits<float>::lowest();
 constexpr double kSmallestTotal = 1e-200;  // below it, products of weights may have lost their small end
 
+// Of a first look. Weights are at most 1; so scaled, products of those that are not set to 0 are ordinary floats.
+constexpr std::size_t kHead = kLine;  // floats before the weights
+constexpr double kWeightScale = 0x1p56, kProductScale = kWeightScale * kWeightScale;
+constexpr double kSmallestScaled = 0x1p-62;
+constexpr double kSmallestSum = 0x1p-64;
+constexpr double kFloatRounding = 0x1p-24;
+
 // The part of a row behind its scores. In float, equal sums of other weights would no longer come out equal.
 // NOLINTBEGIN(*-reinterpret-cast): doubles in a row of floats, which is aligned for both
 const double* weights_of(const float* row, std::size_t width) { return reinterpret_cast<const double*>(row + width); }
 double* weights_of(float* row, std::size_t width) { return reinterpret_cast<double*>(row + width); }
 // NOLINTEND(*-reinterpret-cast)
+
+// What stands behind the weights, and in the head of a first look.
+constexpr std::size_t kHighest = 0, kEndWeight = 1, kWide = 2, kDoubles = 3;
 
 // The length of a vector; in four sums, which do not wait for one another.
 double norm(const float* x, std::size_t count) {
@@ -41,6 +51,8 @@ Scorer::Scorer(std::span<const float> output, std::span<const float> bias, Activ
       depth_(bias.empty() ? 0 : output.size() / bias.size()),
       score_width_(padded(bias.size())),
       folded_(activation == Activation::identity),
+      look_width_(folded_ && bias.size() >= kFewestScreened ? kHead + rounded_up(bias.size(), kBlock) : 0),
+      row_width_(look_width_ + (folded_ ? 3 * score_width_ : padded(depth_)) + kLanes),
       activation_(activation),
       columns_(depth_ * score_width_, 0.0F),
       bias_(score_width_, kForbidden),
@@ -51,6 +63,7 @@ Scorer::Scorer(std::span<const float> output, std::span<const float> bias, Activ
   for (const float value : bias) {
     if (!(value < std::numeric_limits<float>::infinity())) throw std::invalid_argument("bias holds NaN or +infinity");
   }
+  if (screens()) row_width_ = rounded_up(row_width_, kLine);
   std::ranges::copy(bias, bias_.begin());
   for (std::size_t label = 0; label < bias.size(); ++label) {
     largest_norm_ = std::max(largest_norm_, norm(output.data() + label * depth_, depth_));
@@ -88,7 +101,8 @@ bool Scorer::is_wide(const float* term, double bias) const {
   return norm(term, depth_) * largest_norm_ + bias > kLargestInFloat;
 }
 
-void Scorer::folded_row(const float* term, const Floats& initial, double bias, float* row) const {
+void Scorer::folded_row(const float* term, const Floats& initial, double bias, float* whole_row) const {
+  float* row = whole_row + look_width_;
   math_.product(columns_.data(), term, initial.data(), row, depth_, score_width_);
   const bool wide = is_wide(term, bias);
   double* weights = weights_of(row, score_width_);
@@ -98,7 +112,8 @@ void Scorer::folded_row(const float* term, const Floats& initial, double bias, f
   } else {
     write_weights(row);
   }
-  weights[score_width_ + 2] = wide ? 1.0 : 0.0;
+  weights[score_width_ + kWide] = wide ? 1.0 : 0.0;
+  if (screens()) write_look(whole_row);
 }
 
 void Scorer::write_exact(const float* term, const Floats& initial, double* exact) const {
@@ -115,13 +130,65 @@ void Scorer::write_weights(float* row) const {
   const float highest = *std::max_element(row, row + entries);
   double* weights = weights_of(row, score_width_);
   math_.weights(row, highest, weights, score_width_);
-  weights[score_width_] = highest;
-  weights[score_width_ + 1] = weights[entries - 1];
+  weights[score_width_ + kHighest] = highest;
+  weights[score_width_ + kEndWeight] = weights[entries - 1];
   std::fill(weights + entries - 1, weights + score_width_, 0.0);
+}
+
+void Scorer::write_look(float* row) const {
+  const double* weights = weights_of(row + look_width_, score_width_);
+  std::fill_n(row, look_width_, 0.0F);
+  std::copy_n(weights + score_width_, kDoubles, weights_of(row, 0));
+  const auto labels = static_cast<std::size_t>(labels_);
+  for (std::size_t k = 0; k < labels; ++k) {
+    const double scaled = weights[k] * kWeightScale;
+    row[kHead + k] = scaled < kSmallestScaled ? 0.0F : static_cast<float>(scaled);
+  }
+}
+
+Screening Scorer::make_screening() const {
+  const std::size_t width = screens() ? look_width_ - kHead : 0;
+  return {.products = Floats(width), .maxima = Floats(padded(width / kBlock))};
+}
+
+bool Scorer::screen(const float* prefix_row, const float* image_row, bool end_allowed, Screening& screening) const {
+  const double* prefix = weights_of(prefix_row, 0);
+  const double* image = weights_of(image_row, 0);
+  if (prefix[kWide] + image[kWide] > 0.0) return false;
+  const std::size_t width = screening.products.size(), blocks = width / kBlock;
+  const double sum =
+      math_.multiply(prefix_row + kHead, image_row + kHead, screening.products.data(), screening.maxima.data(), width) /
+      kProductScale;
+  const double end = end_allowed ? prefix[kEndWeight] * image[kEndWeight] : 0.0;
+  const auto scaled_end = static_cast<float>(end * kProductScale);
+  float& highest = screening.maxima[static_cast<std::size_t>(labels_) / kBlock];
+  screening.products[static_cast<std::size_t>(labels_)] = scaled_end;
+  highest = std::max(highest, scaled_end);
+  screening.scale = 1.0 / ((sum + end) * kProductScale);
+  // Two weights and a product are rounded, of a label and in the sum, and the sum once for each block and twice more.
+  screening.error = kFloatRounding * (static_cast<double>(blocks) + 16.0);
+  // Each label's score is rounded, which is at most |highest| and the logarithm of the least product away from 0.
+  screening.score_error = 2.0 * kFloatRounding * (std::abs(prefix[kHighest] + image[kHighest]) + 256.0);
+  // What was set to 0 is then less than labels * 2^-54 of the sum, and no such label has more than 2^-54.
+  return sum > kSmallestSum && std::isfinite(sum);
+}
+
+std::int32_t Scorer::take_likeliest(Screening& screening, float& product) const {
+  Floats& maxima = screening.maxima;
+  product = math_.maximum(maxima.data(), maxima.size());
+  if (product <= 0.0F) return -1;
+  const auto block = static_cast<std::size_t>(math_.first_index(maxima.data(), product, maxima.size()));
+  float* entries = screening.products.data() + block * kBlock;
+  const std::int32_t at = math_.first_index(entries, product, kBlock);
+  entries[at] = 0.0F;
+  maxima[block] = math_.maximum(entries, kBlock);
+  return static_cast<std::int32_t>(block * kBlock) + at;
 }
 
 void Scorer::score(const float* prefix_row, const float* image_row, ScoreRows& rows) const {
   bool valid = true;
+  prefix_row += look_width_;
+  image_row += look_width_;
   rows.total = rows.end_total = 0.0;
   rows.prefix = prefix_row;
   rows.image = image_row;
@@ -129,9 +196,9 @@ void Scorer::score(const float* prefix_row, const float* image_row, ScoreRows& r
     const double* u = weights_of(prefix_row, score_width_);
     const double* v = weights_of(image_row, score_width_);
     valid = math_.join(prefix_row, image_row, u, v, rows.scores.data(), rows.maxima.data(), &rows.total, score_width_);
-    rows.shift = u[score_width_] + v[score_width_];
-    rows.end_total = u[score_width_ + 1] * v[score_width_ + 1];
-    rows.wide = u[score_width_ + 2] + v[score_width_ + 2] > 0.0;
+    rows.shift = u[score_width_ + kHighest] + v[score_width_ + kHighest];
+    rows.end_total = u[score_width_ + kEndWeight] * v[score_width_ + kEndWeight];
+    rows.wide = u[score_width_ + kWide] + v[score_width_ + kWide] > 0.0;
   } else {
     float* joint = rows.joint.data();
     const std::size_t joint_width = rows.joint.size();
@@ -164,7 +231,7 @@ void Scorer::score_exactly(ScoreRows& rows) const {
   if (folded_) {
     const auto of = [&](const float* row, std::size_t k) {
       const double* weights = weights_of(row, score_width_);
-      return weights[score_width_ + 2] > 0.0 ? weights[k] : static_cast<double>(row[k]);
+      return weights[score_width_ + kWide] > 0.0 ? weights[k] : static_cast<double>(row[k]);
     };
     for (std::size_t k = 0; k < entries; ++k) exact[k] = of(rows.prefix, k) + of(rows.image, k);
   } else {
@@ -222,6 +289,11 @@ double Scorer::log_probability(const ScoreRows& rows, const Normalizer& normaliz
           ? static_cast<double>(rows.prefix[label]) + static_cast<double>(rows.image[label]) - normalizer.log_total
           : static_cast<double>(static_cast<float>(score) - normalizer.highest) - normalizer.log_sum;
   return std::min(0.0, result);
+}
+
+double Scorer::log_probability(const ScoreRows& rows, const Normalizer& normalizer, std::int32_t label) {
+  const auto at = static_cast<std::size_t>(label);
+  return log_probability(rows, normalizer, label, rows.wide ? rows.exact[at] : static_cast<double>(rows.scores[at]));
 }
 
 std::int32_t Scorer::take_best(ScoreRows& rows, double& score) const {

@@ -198,6 +198,21 @@ MLB_INLINE bool join_(const float* a, const float* b, const double* u, const dou
   return all_lanes(valid);
 }
 
+MLB_INLINE double multiply_(const float* u, const float* v, float* products, float* maxima, std::size_t width) {
+  static_assert(kBlock == 4 * kLanes);
+  Float8 sum{};
+  for (std::size_t i = 0; i < width; i += kBlock) {
+    Float8 value[4];  // NOLINT(*-avoid-c-arrays): std::array<Float8, n> would drop the vector's attribute
+    for (std::size_t k = 0; k < 4; ++k) {
+      value[k] = load(u + i + k * kLanes) * load(v + i + k * kLanes);
+      store(products + i + k * kLanes, value[k]);
+    }
+    sum += (value[0] + value[1]) + (value[2] + value[3]);
+    *maxima++ = largest_lane(larger(larger(value[0], value[1]), larger(value[2], value[3])));
+  }
+  return sum_of_lanes(__builtin_convertvector(sum, Double8));
+}
+
 MLB_INLINE std::int32_t first_index_(const float* scores, float value, std::size_t width) {
   const Int8 none = Int8{} + std::numeric_limits<std::int32_t>::max();
   Int8 index = {0, 1, 2, 3, 4, 5, 6, 7};
@@ -257,6 +272,9 @@ MLB_INLINE bool all_finite_(const float* x, std::size_t count) {
                             float* maxima, double* total, std::size_t width) {                                        \
     return join_(a, b, u, v, scores, maxima, total, width);                                                           \
   }                                                                                                                   \
+  target double multiply_##suffix(const float* u, const float* v, float* result, float* maxima, std::size_t width) {  \
+    return multiply_(u, v, result, maxima, width);                                                                    \
+  }                                                                                                                   \
   target void add_##suffix(const float* a, const float* b, float* sum, std::size_t width) { add_(a, b, sum, width); } \
   target void product_##suffix(const float* rows, const float* x, const float* initial, float* result,                \
                                std::size_t depth, std::size_t width) {                                                \
@@ -281,9 +299,9 @@ MLB_INLINE bool all_finite_(const float* x, std::size_t count) {
   target void exp_##suffix(float* x, std::size_t width) { exp_(x, width); }                                           \
   target bool all_finite_##suffix(const float* x, std::size_t count) { return all_finite_(x, count); }                \
   constexpr VectorMath k_##suffix = {                                                                                 \
-      weights_##suffix,     join_##suffix,         add_##suffix,         product_##suffix, relu_##suffix,             \
-      tanh_##suffix,        block_maxima_##suffix, first_index_##suffix, maximum_##suffix, sum_exp_##suffix,          \
-      keep_larger_##suffix, exp_##suffix,          all_finite_##suffix};                                              \
+      weights_##suffix, join_##suffix,        multiply_##suffix,     add_##suffix,         product_##suffix,          \
+      relu_##suffix,    tanh_##suffix,        block_maxima_##suffix, first_index_##suffix, maximum_##suffix,          \
+      sum_exp_##suffix, keep_larger_##suffix, exp_##suffix,          all_finite_##suffix};                            \
   }
 
 MLB_TABLE(portable, )

@@ -18,6 +18,9 @@ struct VectorMath {
   // Writes scores = a + b and their block maxima, and *total = the sum of u * v; returns what block_maxima does.
   bool (*join)(const float* a, const float* b, const double* u, const double* v, float* scores, float* maxima,
                double* total, std::size_t width);
+  // Writes products = u * v and the maximum of each block; returns their sum, which float additions make: of a block's
+  // entries two of them, and of blocks one each. width is a multiple of kBlock.
+  double (*multiply)(const float* u, const float* v, float* products, float* maxima, std::size_t width);
   // sum = a + b
   void (*add)(const float* a, const float* b, float* sum, std::size_t width);
   // result = initial + the sum over d < depth of x[d] * rows[d], d in ascending order
@@ -27,9 +30,9 @@ struct VectorMath {
   void (*tanh)(float* x, std::size_t width);
   // Writes the maximum of each block of kBlock entries; returns false where an entry is NaN or +infinity.
   bool (*block_maxima)(const float* scores, float* maxima, std::size_t width);
-  // Returns the first index < width at which scores holds value, or a number >= width. width <= kBlock.
+  // Returns the first index < width at which scores holds value, or a number >= width.
   std::int32_t (*first_index)(const float* scores, float value, std::size_t width);
-  // Returns the maximum of scores. width <= kBlock.
+  // Returns the maximum of scores.
   float (*maximum)(const float* scores, std::size_t width);
   // Returns the sum of exp(scores - highest), in double; highest is their maximum and finite.
   double (*sum_exp)(const float* scores, float highest, std::size_t width);

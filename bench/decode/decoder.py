@@ -97,7 +97,7 @@ class Decoder:
         The model must not see the image, and n be at most ``CHUNK``: this is the way of the least latency.
         """
         search = self._search
-        search.begin(image_terms, self.start_states, False)
+        search.begin(image_terms, self.start_states, False, False)
         while (lacking := search.advance()) is not None:
             search.provide(*self.network.step(*lacking))
         return search.sequences()

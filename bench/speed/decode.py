@@ -133,8 +133,9 @@ class DecodeBench:
     def floor(self, images: int = 2000) -> dict[str, float]:
         """Return the counted work of a warm decode per image, and the microseconds that its bytes and FLOPs need.
 
-        A row of scores reads labels + 1 scores (float32) and weights (float64) of the prefix and of the image; the
-        image row is a (D, labels + 1) product. The limits are what this machine does in NumPy on one thread.
+        A row of scores reads labels + 1 scores (float32) and weights (float64) of the prefix and of the image, or,
+        where a first look is enough, weights (float32) alone; the image row is a (D, labels + 1) product. The limits
+        are what this machine does in NumPy on one thread.
         """
         images = min(images, len(self.terms))
         terms = np.ascontiguousarray(self.terms[:images])
@@ -142,7 +143,7 @@ class DecodeBench:
         labels, depth = self.workload.labels + 1, terms.shape[1]
         rows = self.decoder.rows_scored / images
         flops = 2 * depth * labels + rows * 4 * labels
-        bytes_read = rows * 2 * 12 * labels + 4 * depth + 12 * labels
+        bytes_read = rows * 2 * (4 if self.warm.compiled.screens else 12) * labels + 4 * depth + 12 * labels
         peak_flops, peak_bytes = machine_limits()
         return {
             "rows_scored": rows,

@@ -16,6 +16,25 @@ mlb::Floats random_row(std::size_t width, std::mt19937& engine) {
   return row;
 }
 
+void check_multiply(const mlb::VectorMath& math, std::mt19937& engine) {
+  constexpr std::size_t kWidth = 32 * mlb::kBlock;
+  mlb::Floats u = random_row(kWidth, engine), v = random_row(kWidth, engine), products(kWidth), maxima(32);
+  double sum = 0.0;
+  for (std::size_t i = 0; i < kWidth; ++i) {
+    u[i] = std::abs(u[i]);
+    v[i] = std::abs(v[i]);
+    sum += static_cast<double>(u[i]) * static_cast<double>(v[i]);
+  }
+  const double found = math.multiply(u.data(), v.data(), products.data(), maxima.data(), kWidth);
+  // A product, two additions in its block and one for each block round.
+  CHECK(std::abs(found / sum - 1.0) <= (3.0 + 32.0) * 0x1p-24);
+  for (std::size_t i = 0; i < kWidth; ++i) CHECK(products[i] == u[i] * v[i]);
+  for (std::size_t block = 0; block < maxima.size(); ++block) {
+    const auto first = products.begin() + static_cast<std::ptrdiff_t>(block * mlb::kBlock);
+    CHECK(maxima[block] == *std::max_element(first, first + mlb::kBlock));
+  }
+}
+
 }  // namespace
 
 int main() {
@@ -23,6 +42,8 @@ int main() {
   const mlb::VectorMath& math = mlb::vector_math();
   const mlb::VectorMath& portable = mlb::portable_vector_math();
   std::mt19937 engine(1);
+  check_multiply(math, engine);
+  check_multiply(portable, engine);
   for (const std::size_t width : {8U, 24U, 88U, 1008U}) {
     const mlb::Floats a = random_row(width, engine);
     mlb::Floats b = random_row(width, engine);

@@ -91,6 +91,29 @@ def test_the_kernel_equals_the_reference_on_generic_scores(  # noqa: PLR0917
     assert_same(kernel, run(network, image_terms, options, engine="reference"), tolerance=2e-5)
 
 
+@pytest.mark.parametrize("labels", [255, 510, 511, 512, 1000, 3000])
+@pytest.mark.parametrize("ties", ["none", "twins", "integers"])
+def test_a_first_look_in_float_changes_no_answer(labels, ties):
+    """With 511 labels and END, or more, the kernel looks in float first; equal labels leave it in doubt."""
+    network = random_network(labels, labels, spread=3.0)
+    image_terms = random_terms(4, 1)
+    if ties == "twins":
+        network.output[1:labels:2], network.bias[1:labels:2] = (
+            network.output[: labels - 1 : 2],
+            network.bias[: labels - 1 : 2],
+        )
+    if ties == "integers":
+        network.output[:], network.bias[:] = np.round(network.output), np.round(network.bias)
+        network.table[:], image_terms = np.round(network.table), np.round(image_terms)
+    for width, shortest in ((1, 0), (2, 3), (5, 0), (5, 5)):
+        options = SearchOptions(beam_width=width, min_length=shortest, max_length=6)
+        kernel = run(network, image_terms, options, threads=2)
+        assert_same(kernel, run(network, image_terms, options, engine="reference"), tolerance=2e-5)
+        decoder = Decoder(network, network.start_states(4), options)
+        longest = kernel.label_sets.sequences.shape[1]
+        np.testing.assert_array_equal(decoder.sequences(image_terms)[:, :longest], kernel.label_sets.sequences)
+
+
 @pytest.mark.parametrize("activation", ["identity", "relu", "tanh"])
 @pytest.mark.parametrize("cancels", [False, True])
 @pytest.mark.parametrize(("size", "tolerance"), [(1e2, 1e-4), (1e3, 1e-3), (1e5, 1e-6), (1e7, 1e-6), (1e9, 1e-5)])
