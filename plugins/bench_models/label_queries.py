@@ -70,7 +70,9 @@ class LabelQueries(nn.Module):
         self.queries = nn.Parameter(torch.randn(labels if request.options["queries"] == "label" else 1, width))
         self.layers = nn.ModuleList(DecoderLayer(width, heads, dropout) for _ in range(int(request.options["layers"])))
         self.out = nn.Parameter(torch.randn(labels, width) * width**-0.5)
-        self.bias = nn.Parameter(torch.zeros(labels))
+        # From the labels' frequencies, not zeros: a few updates on a small set are then no worse than those.
+        counts = torch.tensor(request.label_counts, dtype=torch.float32) + 1.0
+        self.bias = nn.Parameter((counts / counts.sum()).log())
         self.register_buffer("where", sine_encoding(width, height, across), persistent=False)
         # Products in place of a pooling, which ONNX has for whole multiples alone.
         self.register_buffer("rows", averages(request.feature_map[1], height), persistent=False)
