@@ -10,6 +10,8 @@ from bench_models import (
     joint_embedding,
     knn,
     logistic,
+    metric_learning,
+    multi_edge_graph,
     no_rnn,
     prior,
     prior_known,
@@ -25,5 +27,6 @@ from bench_models import (
 def bench_models() -> list[bench.ModelSpec]:
     """Return the first-party models."""
     modules = (cnn_rnn, no_rnn, bce, softmax, warp, knn, svm, joint_embedding, asymmetric_loss, csra, query2label)
+    neighbours = (metric_learning, multi_edge_graph)
     controls = (prior, prior_known, random_scores, logistic, classifier_chain)
-    return [module.SPEC for module in (*modules, *controls)]
+    return [module.SPEC for module in (*modules, *neighbours, *controls)]
