@@ -45,7 +45,7 @@ def stored(place):
 
 
 SEQUENCES = ("cnn-rnn", "no-rnn")
-VECTORS = ("bce", "softmax", "warp", "joint-embedding", "knn", "svm", "asymmetric-loss", "metric-learning")
+VECTORS = ("bce", "softmax", "warp", "joint-embedding", "knn", "svm", "asymmetric-loss", "metric-learning", "dlsr")
 CONTROLS = ("prior", "prior-known", "random", "logistic", "classifier-chain")
 MAPS = ("csra", "query2label", "multi-edge-graph")
 
@@ -54,7 +54,7 @@ MAPS = ("csra", "query2label", "multi-edge-graph")
 def test_every_model_goes_from_pictures_to_a_table_row(place, model, capsys):
     # What is not trained by gradients has no epochs to shorten.
     unlike = {"knn": "neighbours=5", "svm": "C=1", "logistic": "C=1", "classifier-chain": "orders=1"}
-    unlike |= {"metric-learning": "neighbours=5", "multi-edge-graph": "edges=5"}
+    unlike |= {"metric-learning": "neighbours=5", "multi-edge-graph": "edges=5", "dlsr": "neighbours=5"}
     unlike |= dict.fromkeys(("prior", "prior-known", "random"), "backbone.init=random")
     fast = ("--set", "backbone.init=random", "--set", unlike[model]) if model in unlike else FAST
     options = (*place["data"], *place["backbone"], *place["cache"], "--out", place["root"] / "runs")

@@ -7,6 +7,7 @@ from bench_models import (
     classifier_chain,
     cnn_rnn,
     csra,
+    dlsr,
     joint_embedding,
     knn,
     logistic,
@@ -27,6 +28,6 @@ from bench_models import (
 def bench_models() -> list[bench.ModelSpec]:
     """Return the first-party models."""
     modules = (cnn_rnn, no_rnn, bce, softmax, warp, knn, svm, joint_embedding, asymmetric_loss, csra, query2label)
-    neighbours = (metric_learning, multi_edge_graph)
+    neighbours = (metric_learning, multi_edge_graph, dlsr)
     controls = (prior, prior_known, random_scores, logistic, classifier_chain)
     return [module.SPEC for module in (*modules, *neighbours, *controls)]
