@@ -46,15 +46,17 @@ def stored(place):
 
 SEQUENCES = ("cnn-rnn", "no-rnn")
 VECTORS = ("bce", "softmax", "warp", "joint-embedding", "knn", "svm", "asymmetric-loss", "i-ft")
+NEIGHBOURS = ("metric-learning", "dlsr")
 CONTROLS = ("prior", "prior-known", "random", "logistic", "classifier-chain")
-MAPS = ("csra", "query2label", "hcp", "inria")
+MAPS = ("csra", "query2label", "hcp", "inria", "multi-edge-graph")
 
 
-@pytest.mark.parametrize("model", [*SEQUENCES, *VECTORS, *MAPS, *CONTROLS])
+@pytest.mark.parametrize("model", [*SEQUENCES, *VECTORS, *NEIGHBOURS, *MAPS, *CONTROLS])
 def test_every_model_goes_from_pictures_to_a_table_row(place, model, capsys):
     # What is not trained by gradients has no epochs to shorten.
     unlike = {"knn": "neighbours=5", "svm": "C=1", "inria": "gaussians=2"}
     unlike |= {"logistic": "C=1", "classifier-chain": "orders=1"}
+    unlike |= {"metric-learning": "neighbours=5", "multi-edge-graph": "edges=5", "dlsr": "neighbours=5"}
     unlike |= dict.fromkeys(("prior", "prior-known", "random"), "backbone.init=random")
     fast = ("--set", "backbone.init=random", "--set", unlike[model]) if model in unlike else FAST
     options = (*place["data"], *place["backbone"], *place["cache"], "--out", place["root"] / "runs")

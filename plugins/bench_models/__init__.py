@@ -7,12 +7,15 @@ from bench_models import (
     classifier_chain,
     cnn_rnn,
     csra,
+    dlsr,
     hcp,
     i_ft,
     inria,
     joint_embedding,
     knn,
     logistic,
+    metric_learning,
+    multi_edge_graph,
     no_rnn,
     prior,
     prior_known,
@@ -28,6 +31,7 @@ from bench_models import (
 def bench_models() -> list[bench.ModelSpec]:
     """Return the first-party models."""
     of_tables = (cnn_rnn, no_rnn, bce, softmax, warp, knn, svm, joint_embedding, inria, i_ft, hcp)
+    neighbours = (metric_learning, multi_edge_graph, dlsr)
     of_today = (asymmetric_loss, csra, query2label)
     controls = (prior, prior_known, random_scores, logistic, classifier_chain)
-    return [module.SPEC for module in (*of_tables, *of_today, *controls)]
+    return [module.SPEC for module in (*of_tables, *neighbours, *of_today, *controls)]
