@@ -21,11 +21,13 @@ if TYPE_CHECKING:
         BackboneSpec,
         DatasetRequest,
         DatasetSpec,
+        LabelSetPolicy,
         Metric,
         ModelRequest,
         ModelSpec,
         Protocol,
         ReportSection,
+        ScoredPart,
         ScoreModel,
         SequenceModel,
         Series,
@@ -95,7 +97,7 @@ _HOMES = {
     "bench.contracts": (
         "Archive ArrayModel Backbone BackboneRequest BackboneSpec DatasetRequest DatasetSpec MAP_OPTION Metric "
         "ModelRequest ModelSpec ScoreModel SequenceModel Series SetModel StepNetwork TrackedRun TrackedTable Tracker "
-        "TrackerRequest TrackerSpec Validation API_VERSION Protocol ReportSection TableFormat"
+        "TrackerRequest TrackerSpec Validation API_VERSION Protocol ReportSection TableFormat LabelSetPolicy ScoredPart"
     ),
     "bench.data.images": "ArrayImages EncodedImages FolderImages MissingImages",
     "bench.data.preprocess": "preprocess",
@@ -153,6 +155,7 @@ __all__ = [
     "FolderImages",
     "Images",
     "IntArray",
+    "LabelSetPolicy",
     "LabelSets",
     "Labelled",
     "Measures",
@@ -172,6 +175,7 @@ __all__ = [
     "Runs",
     "ScoreKind",
     "ScoreModel",
+    "ScoredPart",
     "Scores",
     "SearchOptions",
     "SequenceModel",

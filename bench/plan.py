@@ -14,6 +14,7 @@ from bench.contracts import (
     TRAINING_OPTIONS,
     BackboneSpec,
     DatasetSpec,
+    LabelSetPolicy,
     ModelSpec,
 )
 from bench.errors import UsageError, unknown
@@ -27,6 +28,7 @@ class Plan:
     """A request whose names exist and whose options are complete.
 
     ``given`` are the options that were typed, by owner: model (with its training and search), dataset, backbone.
+    ``policy`` is a plugin's, ``None`` for one of the host's own.
     """
 
     request: RunRequest
@@ -40,6 +42,7 @@ class Plan:
     dataset_options: dict[str, OptionValue]
     backbone_options: dict[str, OptionValue]
     given: Mapping[str, Mapping[str, str]]
+    policy: Found[LabelSetPolicy] | None = None
 
 
 def make_plan(request: RunRequest, registry: Registry) -> Plan:
@@ -77,6 +80,7 @@ def make_plan(request: RunRequest, registry: Registry) -> Plan:
         dataset_options=resolve(dataset.spec.options, given["dataset"], f"dataset '{dataset.spec.name}'"),
         backbone_options=_backbone_options(model.spec, backbone.spec, given["backbone"]),
         given=given,
+        policy=registry.policy(request.policy, model.spec.kind),
     )
 
 

@@ -26,6 +26,7 @@ def run(
     options: Mapping[str, OptionValue] | None = None,
     backbone: str = "",
     protocol: str = "",
+    policy: str = "",
     data_root: str | Path | None = None,
     weights: str | Path | None = None,
     train_split: str | None = None,
@@ -51,6 +52,7 @@ def run(
         sets=_sets(options),
         backbone=backbone,
         protocol=protocol,
+        policy=policy,
         data_root=data_root,
         weights=weights,
         train_split=train_split,
@@ -81,6 +83,7 @@ def compare(
     options: Mapping[str, OptionValue] | None = None,
     backbone: str = "",
     protocol: str = "",
+    policy: str = "",
     data_root: str | Path | None = None,
     weights: str | Path | None = None,
     train_split: str | None = None,
@@ -103,6 +106,7 @@ def compare(
         sets=_sets(options),
         backbone=backbone,
         protocol=protocol,
+        policy=policy,
         data_root=data_root,
         weights=weights,
         train_split=train_split,
@@ -139,7 +143,7 @@ def _alone() -> Iterator[None]:
 def _request(**given: Any) -> RunRequest:
     """Return what was asked for, each value of its type. Raises ``UsageError`` naming the keyword."""
     values = dict(given)
-    for name in ("model", "dataset", "backbone", "protocol", "device", "engine"):
+    for name in ("model", "dataset", "backbone", "protocol", "policy", "device", "engine"):
         if not isinstance(values[name], str):
             raise UsageError(f"{name}: found {values[name]!r}, allowed: text")
     for name in ("train_split", "test_split"):

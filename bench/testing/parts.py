@@ -8,7 +8,7 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 from bench import plugins
-from bench.contracts import BackboneSpec, DatasetSpec, Metric, ModelSpec, TrackerSpec
+from bench.contracts import BackboneSpec, DatasetSpec, LabelSetPolicy, Metric, ModelSpec, TrackerSpec
 from bench.errors import BenchError, PluginError, UsageError, unknown
 from bench.options import Option, resolve
 from bench.plugin_files import PluginFile, fault_of
@@ -19,6 +19,7 @@ from bench.testing.datasets import DATASET_CHECKS, DatasetPart
 from bench.testing.metrics import METRIC_CHECKS, MetricPart
 from bench.testing.model_checks import MODEL_CHECKS
 from bench.testing.models import ModelPart
+from bench.testing.policies import POLICY_CHECKS, PolicyPart
 from bench.testing.sequence_checks import SEQUENCE_CHECKS
 from bench.testing.trackers import TRACKER_CHECKS, TrackerPart
 
@@ -26,8 +27,8 @@ UNINSTALLED = "a plugin under test"
 """The origin of a spec that a test holds and no distribution offers."""
 
 
-CHECKED = (ModelSpec, DatasetSpec, BackboneSpec, TrackerSpec, Metric)
-KINDS = ("models", "data sets", "backbones", "trackers", "metrics")
+CHECKED = (ModelSpec, DatasetSpec, BackboneSpec, TrackerSpec, Metric, LabelSetPolicy)
+KINDS = ("models", "data sets", "backbones", "trackers", "metrics", "label-set policies")
 """What there are checks for, and its words."""
 
 
@@ -74,6 +75,11 @@ def check_backbone(spec: BackboneSpec | str, weights: Path | None = None, **opti
 
 def check_metric(spec: Metric | str) -> list[Outcome]:
     """Return the outcomes of all checks of a metric. Raises ``CheckFailed`` as ``check_model`` does."""
+    return _checked(spec, {})
+
+
+def check_policy(spec: LabelSetPolicy | str) -> list[Outcome]:
+    """Return the outcomes of all checks of a label-set policy. Raises ``CheckFailed`` as ``check_model`` does."""
     return _checked(spec, {})
 
 
@@ -171,6 +177,7 @@ def _examination(
         ),
         TrackerSpec: lambda: Examination(TrackerPart(spec, origin, options), TRACKER_CHECKS),
         Metric: lambda: Examination(MetricPart(spec, origin), METRIC_CHECKS),
+        LabelSetPolicy: lambda: Examination(PolicyPart(spec, origin), POLICY_CHECKS),
     }
     return make[type(spec)]()
 

@@ -18,7 +18,19 @@ from bench.store.run_folder import RunFolder
 Make = Callable[..., RunFolder]
 Capture = pytest.CaptureFixture[str]
 
-READ = {"config", "table", "report", "figures", "track", "validate", "lens", "export", "runs", "speed-metrics"}
+READ = {
+    "config",
+    "table",
+    "report",
+    "figures",
+    "track",
+    "validate",
+    "lens",
+    "export",
+    "runs",
+    "speed-metrics",
+    "policy",
+}
 WRITTEN = {"run", "compare", "export", "report", "figures", "track"}
 
 
@@ -90,6 +102,7 @@ def commands_that_name_runs(folder: str, tmp_path: Path) -> dict[str, list[str]]
         "lens": ["lens", folder],
         "export": ["export", folder, "--out", str(tmp_path / "model")],
         "speed-metrics": ["speed-metrics", folder],
+        "policy": ["policy", folder, "--policy", "threshold"],
     }
 
 

@@ -4,7 +4,7 @@ import types
 
 import bad_parts
 import pytest
-from bad_parts import BAD_BACKBONES, BAD_DATASETS, BAD_METRICS, BAD_TRACKERS, dataset
+from bad_parts import BAD_BACKBONES, BAD_DATASETS, BAD_METRICS, BAD_POLICIES, BAD_TRACKERS, dataset
 from example_roots import ROOTS
 
 import bench
@@ -14,6 +14,7 @@ from bench.testing import (
     check_backbone,
     check_dataset,
     check_metric,
+    check_policy,
     check_tracker,
     examinations,
     examine,
@@ -22,6 +23,7 @@ from bench.testing import (
 from bench.testing.backbones import BACKBONE_CHECKS
 from bench.testing.datasets import DATASET_CHECKS
 from bench.testing.metrics import METRIC_CHECKS
+from bench.testing.policies import POLICY_CHECKS
 from bench.testing.trackers import TRACKER_CHECKS
 
 
@@ -37,11 +39,16 @@ def metric(function):
     return bench.Metric("own", function, "Made up")
 
 
+def policy(built):
+    return bench.LabelSetPolicy("own-sets", "made up", built.fit, built.label_sets)
+
+
 BAD = [
     *((dataset(build), name, words) for name, (build, words) in BAD_DATASETS.items()),
     *((backbone(build), name, words) for name, (build, words) in BAD_BACKBONES.items()),
     *((tracker(opened), name, words) for name, (opened, words) in BAD_TRACKERS.items()),
     *((metric(function), name, words) for name, (function, words) in BAD_METRICS.items()),
+    *((policy(build()), name, words) for name, (build, words) in BAD_POLICIES.items()),
 ]
 
 
@@ -59,6 +66,7 @@ def test_a_part_that_breaks_one_rule_fails_that_check_alone(spec, name, words):
         (BACKBONE_CHECKS, BAD_BACKBONES),
         (TRACKER_CHECKS, BAD_TRACKERS),
         (METRIC_CHECKS, BAD_METRICS),
+        (POLICY_CHECKS, BAD_POLICIES),
     ],
 )
 def test_every_check_that_judges_has_a_part_that_fails_it(table, bad):
@@ -71,6 +79,7 @@ def test_sound_parts_pass_every_check():
         *check_backbone(backbone(lambda: bad_parts.backbone(bad_parts.Net()))),
         *check_tracker(tracker(bad_parts.Files)),
         *check_metric(metric(bad_parts.hit_rate)),
+        *check_policy(policy(bad_parts.Threshold())),
     ]
     assert {outcome.state for outcome in outcomes} == {"passed"}
 
@@ -81,6 +90,7 @@ FIRST_PARTY = [
     *examinations("timm/test_resnet", {"init": "random", "size": "32"}),
     *examinations("torchvision/squeezenet1_1", {"init": "random", "size": "64"}),
     *(one for name in ("tensorboard", "mlflow", "wandb") for one in examinations(name)),
+    *(one for name in plugins.loaded().all(plugins.POLICIES) for one in examinations(name)),
 ]
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bench.cli.options import (
+    MODEL,
     STORE,
     TRACKED,
     BackboneName,
@@ -47,6 +48,8 @@ EXAMPLES = """Examples:
 
   bench compare --dataset digit-scenes --models cnn-rnn,bce --set epochs=20 --set cnn-rnn.cell=gru
 
+  bench compare --dataset digit-scenes --models cnn-rnn,bce --policy threshold,cnn-rnn=decoded
+
   bench compare --dataset coco --data-root coco --models bce,softmax --format markdown"""
 
 
@@ -57,6 +60,15 @@ def compare(  # noqa: PLR0917 - the parser passes options by name
     backbone: BackboneName = "",
     sets: Sets = None,
     protocol: ProtocolName = "",
+    policy: Annotated[
+        str,
+        typer.Option(
+            "--policy",
+            metavar="NAME,...",
+            help="As of bench run, for all models; MODEL=NAME for one, as in threshold,cnn-rnn=decoded.",
+            rich_help_panel=MODEL,
+        ),
+    ] = "",
     data_root: DataRoot = None,
     weights: Weights = None,
     train_split: TrainSplit = None,

@@ -18,6 +18,7 @@ from bench.cli.options import (
     Finetune,
     ModelName,
     Out,
+    PolicyName,
     ProtocolName,
     Seed,
     Sets,
@@ -45,6 +46,8 @@ EXAMPLES = """Examples:
 
   bench run --model softmax --dataset voc2007 --data-root VOCdevkit --backbone timm/resnet18
 
+  bench run --model bce --dataset digit-scenes --policy threshold
+
   bench run --model bce --dataset digit-scenes --track tensorboard,mlflow --set tracker.experiment=digits"""
 
 
@@ -54,6 +57,7 @@ def run(  # noqa: PLR0917 - the parser passes options by name
     backbone: BackboneName = "",
     sets: Sets = None,
     protocol: ProtocolName = "",
+    policy: PolicyName = "",
     data_root: DataRoot = None,
     weights: Weights = None,
     train_split: TrainSplit = None,
