@@ -22,11 +22,13 @@ if TYPE_CHECKING:
         DatasetRequest,
         DatasetSpec,
         Dimension,
+        LabelSetPolicy,
         Metric,
         ModelRequest,
         ModelSpec,
         Protocol,
         ReportSection,
+        ScoredPart,
         ScoreModel,
         SequenceModel,
         Series,
@@ -97,7 +99,8 @@ _HOMES = {
     "bench.contracts": (
         "Archive ArrayModel Backbone BackboneRequest BackboneSpec DatasetRequest DatasetSpec Dimension MAP_OPTION "
         "Metric ModelRequest ModelSpec ScoreModel SequenceModel Series SetModel StepNetwork TrackedRun TrackedTable "
-        "Tracker TrackerRequest TrackerSpec Validation API_VERSION Protocol ReportSection TableFormat"
+        "Tracker TrackerRequest TrackerSpec Validation API_VERSION Protocol ReportSection TableFormat LabelSetPolicy "
+        "ScoredPart"
     ),
     "bench.data.images": "ArrayImages EncodedImages FolderImages MissingImages",
     "bench.data.preprocess": "preprocess",
@@ -157,6 +160,7 @@ __all__ = [
     "FolderImages",
     "Images",
     "IntArray",
+    "LabelSetPolicy",
     "LabelSets",
     "Labelled",
     "Measures",
@@ -176,6 +180,7 @@ __all__ = [
     "Runs",
     "ScoreKind",
     "ScoreModel",
+    "ScoredPart",
     "Scores",
     "SearchOptions",
     "SequenceModel",

@@ -24,12 +24,13 @@ from bench.contracts import (
     Protocol,
     Validation,
 )
-from bench.data.fingerprint import fingerprint, truth_hash_of
+from bench.data.fingerprint import fingerprint, refuse_choosing_on_test, truth_hash_of
 from bench.data.open import open_dataset
 from bench.data.splits import hold_out, subset, to_train_on, with_validation
-from bench.errors import DataError, ModelError, NotRun, PluginError, UsageError
-from bench.evaluation import known_tags, protocols
+from bench.errors import ModelError, NotRun, PluginError, UsageError
+from bench.evaluation import known_tags, policies, protocols
 from bench.evaluation.measure import measure
+from bench.evaluation.policies import Policy
 from bench.guard import calling
 from bench.model.checks import check_backbone, check_model
 from bench.origins import origins_of, trial_origins
@@ -83,6 +84,12 @@ class Assembly:
         ``None`` for a model that emits no label sequences.
         """
         return SearchOptions(**protocols.searched(self.protocol, self.plan.search)) if self.sequence else None
+
+    @property
+    def policy(self) -> Policy:
+        """Return how scores or sequences become label sets: as ``--policy`` asks, or else the protocol."""
+        plan = self.plan
+        return policies.chosen(plan.request.policy, plan.policy, self.protocol, plan.model.spec.kind, plan.search)
 
     @property
     def select_by(self) -> str:
@@ -212,6 +219,7 @@ def make_config(assembly: Assembly) -> dict[str, Any]:
             "test": parts.test.name,
             "fingerprints": dict(parts.fingerprints),
             "truth": truth_hash_of(parts.test),
+            "validation_truth": truth_hash_of(parts.validation),
         },
         "backbone": describe(plan.backbone)
         | {
@@ -226,6 +234,7 @@ def make_config(assembly: Assembly) -> dict[str, Any]:
         }
         | ({} if backbone.feature_map is None else {"feature_map": list(backbone.feature_map)}),
         "protocol": assembly.protocol.name,
+        "policy": assembly.policy.to_json(),
         "device": plan.request.device,
         "seed": plan.request.seed,
     } | ({} if assembly.ledger is None else {"trials": assembly.ledger.as_config()})
@@ -240,6 +249,7 @@ def after_trials(assembly: Assembly, ledger: Ledger) -> Assembly:
 def code_of(plan: Plan) -> dict[str, str]:
     """Return the hashes of the code that shapes the result: the host's parts, and each plugin's."""
     plugin_parts: dict[str, Found[Any]] = {"model": plan.model, "dataset": plan.dataset, "backbone": plan.backbone}
+    plugin_parts |= {} if plan.policy is None else {"policy": plan.policy}
     return host_code() | {part: plugin_code(found) for part, found in plugin_parts.items()}
 
 
@@ -392,9 +402,5 @@ def _cached_parts(
     parts = {"train": dataset.train, "validation": validation, "test": dataset.test}
     with calling(found.origin, "fingerprint", f"data set '{found.spec.name}'"):
         fingerprints = {part: fingerprint(split) for part, split in parts.items()}
-        if fingerprints["validation"] == fingerprints["test"]:
-            raise DataError(
-                f"{dataset.name}: its validation part is its test part, on which nothing may be chosen."
-                " Try: another test split, or none for validation"
-            )
+        refuse_choosing_on_test(dataset.name, fingerprints)
     return Parts(dataset, fit, validation, fingerprints)

@@ -25,6 +25,7 @@ import pluggy
 from bench.contracts import (
     BackboneSpec,
     DatasetSpec,
+    LabelSetPolicy,
     Metric,
     ModelSpec,
     Protocol,
@@ -68,6 +69,11 @@ def bench_metrics() -> list[Metric]:  # type: ignore[empty-body]
 @hookspec
 def bench_protocols() -> list[Protocol]:  # type: ignore[empty-body]
     """Return the evaluation protocols this plugin adds, found by ``--protocol NAME`` and named by its data sets."""
+
+
+@hookspec
+def bench_policies() -> list[LabelSetPolicy]:  # type: ignore[empty-body]
+    """Return the label-set policies this plugin adds, found by ``--policy NAME`` and fitted on the validation part."""
 
 
 @hookspec

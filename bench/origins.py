@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
 
-from bench.contracts import MAP_OPTION, left_to_protocol
+from bench.contracts import MAP_OPTION, LabelSetPolicy, left_to_protocol
 from bench.plan import Plan
+from bench.plugins import Found
 from bench.records import Ledger, Parts, Preprocessing, RunRequest
 
 HOST_PARTS = {
@@ -18,6 +19,9 @@ HOST_PARTS = {
     "training": "trains and selects",
     "decoding": "searches label sequences, the compiled kernel's included",
 }
+
+POLICY_FROM = ("policy.distribution", "policy.version")
+"""Of a plugin's policy, where it comes from."""
 
 
 def origins_of(
@@ -62,10 +66,12 @@ def origins_of(
         "backbone.finetune": tuned,
         "backbone.engine": "--engine" if request.engine != "auto" else "chosen for this backbone and device",
         "protocol": "--protocol" if request.protocol else dataset_default,
+        **of_policy(request.policy, plan.policy, protocol),
         "device": _typed_or_default(request, "device"),
         "seed": _typed_or_default(request, "seed"),
         "training.hold_out": f"data set '{dataset}' has {has_validation} validation split",
         "dataset.truth": "computed from the test part's ids, labels and truth",
+        "dataset.validation_truth": "computed from the validation part's ids, labels and truth",
         **{f"dataset.fingerprints.{part}": "computed from the images and labels" for part in parts.fingerprints},
         **{
             f"backbone.preprocessing.{field.name}": (preprocessing or {}).get(field.name) or own_preprocessing
@@ -109,6 +115,16 @@ def trial_origins(plan: Plan, ledger: Ledger) -> dict[str, str]:
         "trials.options": "computed from the options of all trials",
         "trials.trained_on": f"as model '{plan.model.spec.name}' allows",
     }
+
+
+def of_policy(typed: str, found: Found[LabelSetPolicy] | None, protocol: str) -> dict[str, str]:
+    """Return the origins of the label-set policy: ``typed``, or what the protocol asks of a model of this kind."""
+    names = ["policy.name", "policy.amount", "policy.by_protocol"]
+    origins = dict.fromkeys(names, "--policy" if typed else f"protocol {protocol}")
+    if found is None:
+        return origins
+    code = f"computed from the source of policy '{found.spec.name}' in {found.origin.distribution}"
+    return origins | {"code.policy": code} | dict.fromkeys(POLICY_FROM, "installed distribution")
 
 
 def _options(

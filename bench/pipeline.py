@@ -19,10 +19,12 @@ from bench.assembly import Assembly, build_backbone, check_device, choose_protoc
 from bench.contracts import Backbone
 from bench.data.fingerprint import fingerprint_over
 from bench.errors import BenchError, PluginError, StoreError
+from bench.evaluation import policies
 from bench.guard import calling, full_traceback, reason
 from bench.plan import make_plan
 from bench.plugins import Found, Registry
 from bench.records import Prediction, RunRequest
+from bench.store.derived import derive, lender
 from bench.store.run_folder import CHECKPOINT, RunFolder
 from bench.store.runs import open_run
 from bench.system.clock import Stopwatch
@@ -56,6 +58,9 @@ def run_one(
             assembly = assembling.after_trials(assembly, search(assembly))
     folder = open_run(request.out, make_config(assembly))
     opened(folder)
+    if not folder.done and (stored := lender(folder)):
+        # All but what the policy decides is there: nothing is trained or predicted again.
+        return derive(stored, request.policy or assembly.policy.name, registry)
     with folder.lock():
         if folder.done:
             return folder
@@ -104,10 +109,14 @@ def _fill(folder: RunFolder, assembly: Assembly, clock: Stopwatch) -> None:
     with clock.stage("build model"):
         model = assembly.build_model(backbone)
     _train(folder, assembly, backbone, model, extracted, clock=clock)
+    told = assembly.known_of(parts.validation)
     with clock.stage("predict"), _calling(plan.model, "predict", "model", request.seed):
         prediction = predict(model, extracted.test, protocol, search, assembly.known)
         checks.check_scores(prediction.scores.values, len(parts.test), len(parts.test.labels))
         checks.check_own(model, extracted.test.values, search)
+        validation = predict(model, extracted.validation, protocol, search, told)
+    with clock.stage("policy"):
+        prediction = _by_policy(folder, assembly, prediction, validation)
     folder.write_prediction(prediction)
     with clock.stage("inspect"):
         remarks = (
@@ -122,6 +131,17 @@ def _fill(folder: RunFolder, assembly: Assembly, clock: Stopwatch) -> None:
     extraction = features.speed(request.cache / "features", extracted.test.key)
     folder.write_timings(clock.to_json() | {"decoder": prediction.statistics, "feature_extraction": extraction})
     folder.finish()
+
+
+def _by_policy(folder: RunFolder, assembly: Assembly, prediction: Prediction, validation: Prediction) -> Prediction:
+    """Return ``prediction`` by the run's label-set policy, fitted on the validation part, which is stored with it."""
+    part, policy, protocol = assembly.parts.validation, assembly.policy, assembly.protocol
+    told = assembly.known_of(part)
+    state = policies.fit(policy, protocol, validation.scores, part.truth, ignore=part.ignore, known=told)
+    if state is not None:
+        folder.write_policy(state)
+    folder.write_validation(part, policies.applied(policy, protocol, validation, state, told), told)
+    return policies.applied(policy, protocol, prediction, state, assembly.known)
 
 
 def _calling(

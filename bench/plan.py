@@ -15,6 +15,7 @@ from bench.contracts import (
     BackboneSpec,
     DatasetSpec,
     Dimension,
+    LabelSetPolicy,
     ModelSpec,
 )
 from bench.errors import UsageError, unknown
@@ -31,6 +32,7 @@ class Plan:
     """A request whose names exist and whose options are complete.
 
     ``given`` are the options that were typed, by owner: model (with its training and search), dataset, backbone.
+    ``policy`` is a plugin's, ``None`` for one of the host's own.
     """
 
     request: RunRequest
@@ -44,6 +46,7 @@ class Plan:
     dataset_options: dict[str, OptionValue]
     backbone_options: dict[str, OptionValue]
     given: Mapping[str, Mapping[str, str]]
+    policy: Found[LabelSetPolicy] | None = None
 
     @property
     def finetune(self) -> int:
@@ -89,6 +92,7 @@ def make_plan(request: RunRequest, registry: Registry) -> Plan:
         dataset_options=resolve(dataset.spec.options, given["dataset"], f"dataset '{dataset.spec.name}'"),
         backbone_options=_backbone_options(model.spec, backbone.spec, given["backbone"]),
         given=given,
+        policy=registry.policy(request.policy, model.spec.kind),
     )
     if request.trials is not None:
         if plan.finetune:

@@ -74,12 +74,13 @@ TRACKERS = Kind("bench_trackers", TrackerSpec, "tracker")
 
 METRICS = Kind("bench_metrics", contracts.Metric, "metric")
 PROTOCOLS = Kind("bench_protocols", contracts.Protocol, "protocol")
+POLICIES = Kind("bench_policies", contracts.LabelSetPolicy, "label-set policy")
 REPORT_SECTIONS = Kind("bench_report_sections", contracts.ReportSection, "report section")
 TABLE_FORMATS = Kind("bench_table_formats", contracts.TableFormat, "table format")
 
 KINDS: tuple[Kind[Any], ...] = (
     *(MODELS, DATASETS, BACKBONES, TRACKERS),
-    *(METRICS, PROTOCOLS, REPORT_SECTIONS, TABLE_FORMATS),
+    *(METRICS, PROTOCOLS, POLICIES, REPORT_SECTIONS, TABLE_FORMATS),
 )
 """Every kind, in the order of ``bench list``. A new one is a hook, a spec and a row here."""
 
@@ -165,6 +166,23 @@ class Registry:
     def tracker(self, name: str) -> Found[TrackerSpec]:
         """Return the tracker called ``name``, or raise ``UsageError`` with the nearest names."""
         return self.named(TRACKERS, name)
+
+    def policy(self, name: str, kind: str) -> Found[contracts.LabelSetPolicy] | None:
+        """Return the plugin's label-set policy called ``name`` for a model of ``kind``; ``None``: the host's own.
+
+        Raises ``UsageError`` for an unknown name, and for a policy of the host's that is for models of other kinds.
+        """
+        own = contracts.HOST_POLICIES
+        for_kind = [policy for policy, kinds in own.items() if kind in kinds]
+        if name in own and name not in for_kind:
+            allowed = ", ".join(sorted([*for_kind, *self.all(POLICIES)]))
+            what = {"own": "has no label sets of its own", "decoded": "emits no label sequences"}[name]
+            raise UsageError(f"--policy {name}: a model of kind '{kind}' {what}, allowed: {allowed}")
+        if not name or name in own:
+            return None
+        if ":" not in name and name not in {*self.all(POLICIES), *self.contested.get(POLICIES.plural, {})}:
+            raise unknown("label-set policy", name, [*for_kind, *self.all(POLICIES)], "See: bench list policies")
+        return self.named(POLICIES, name)
 
     def backbone(self, name: str) -> tuple[Found[BackboneSpec], str]:
         """Return the backbone called ``name`` and its variant: ``timm/resnet18`` is family timm, variant resnet18."""

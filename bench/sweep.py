@@ -6,14 +6,14 @@ import contextlib
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 
 from bench import plugins
 from bench.contracts import SEARCH_OPTIONS, ModelSpec
-from bench.errors import BenchError, NotRun, UsageError
+from bench.errors import BenchError, NotRun, UsageError, unknown
 from bench.guard import reason as in_one_line
 from bench.guard import trace_if_asked
 from bench.plan import make_plan, training_options
@@ -33,6 +33,7 @@ def plan_runs(
     """Return one request per model and seed 0, 1, ..., every name and option checked before anything is run.
 
     A bare ``NAME=VALUE`` of ``request.sets`` goes to the models that have this option, ``MODEL.NAME=VALUE`` to one.
+    ``request.policy`` is of all models, ``MODEL=NAME`` in it of one: ``threshold,cnn-rnn=decoded``.
     Raises ``UsageError``, also where no model has the option.
     """
     registry = registry or plugins.installed()
@@ -55,7 +56,8 @@ def plan_runs(
             takers = dict.fromkeys([model for model in specs if rest in options[model]] or specs, text)
         for model, assignment in takers.items():
             chosen[model].append(assignment)
-    requests = [replace(request, model=model, sets=tuple(own)) for model, own in chosen.items()]
+    policies = _policies(request.policy, specs)
+    requests = [replace(request, model=model, sets=tuple(own), policy=policies[model]) for model, own in chosen.items()]
     for one in requests:
         make_plan(one, registry)
     return [replace(one, seed=seed) for one in requests for seed in range(seeds)]
@@ -192,6 +194,20 @@ def run_or_record(request: RunRequest, registry: Registry | None = None) -> RunS
 def _failure(request: RunRequest, state: str, reason: str) -> RunSummary:
     config = {"model": {"name": request.model}, "dataset": {"name": request.dataset}, "seed": request.seed}
     return RunSummary(request.out, "", config, state, reason)
+
+
+def _policies(text: str, models: Collection[str]) -> dict[str, str]:
+    """Return the label-set policy of each of ``models``; empty: its protocol's."""
+    of_all, of_one = "", {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        model, one, name = part.partition("=")
+        if not one:
+            of_all = part
+        elif model in models:
+            of_one[model] = name
+        else:
+            raise unknown("model for --policy", model, models)
+    return dict.fromkeys(models, of_all) | of_one
 
 
 def _option_names(spec: ModelSpec) -> set[str]:

@@ -330,3 +330,66 @@ BAD_METRICS = {
     "writes-nothing-elsewhere": (after(touch_elsewhere), "it wrote "),
     "asks-no-network": (after(phone), "it asked for example.org"),
 }
+
+
+class Threshold:
+    """A sound label-set policy: one threshold, that of the best O-F1 of a few."""
+
+    def fit(self, part):
+        values = np.quantile(part.scores, np.linspace(0, 1, 9))
+        return {"at": np.asarray(max(values, key=lambda at: part.score(part.scores >= at)))}
+
+    def label_sets(self, scores, state):
+        return scores >= state["at"]
+
+
+class NoArrays(Threshold):
+    def fit(self, part):
+        return 0.5
+
+
+class Chance(Threshold):
+    def fit(self, part):
+        return {"at": np.asarray(float(next(COUNT)))}
+
+
+class MeanOfImages(Threshold):
+    def label_sets(self, scores, state):
+        return scores >= scores.mean()
+
+
+class Forgets(Threshold):
+    """Chooses the same on the same part, and keeps it beside its state."""
+
+    def fit(self, part):
+        self.at = np.asarray(part.truth.mean())
+        return {}
+
+    def label_sets(self, scores, state):
+        return scores >= 6 * self.at - 2
+
+
+class Divides(Threshold):
+    def fit(self, part):
+        return {"at": np.asarray(1 / int(part.truth.sum()))}
+
+
+def policy(action):
+    class Acting(Threshold):
+        def fit(self, part):
+            action()
+            return super().fit(part)
+
+    return Acting
+
+
+BAD_POLICIES = {
+    "gives-label-sets": (NoArrays, "fit returned a float, must return named arrays"),
+    "chooses-the-same-again": (Chance, "state 'at' is another the second time"),
+    "images-stand-alone": (MeanOfImages, "images have another label set alone than among others"),
+    "state-is-all": (Forgets, "its label sets are others once it was fitted on another part"),
+    "odd-parts": (Divides, "ZeroDivisionError"),
+    "leaves-global-state": (policy(be_loud), "it changed environment, warnings"),
+    "writes-nothing-elsewhere": (policy(touch_elsewhere), "it wrote "),
+    "asks-no-network": (policy(phone), "it asked for example.org"),
+}

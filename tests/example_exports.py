@@ -35,8 +35,8 @@ def export_models(root, models=MODELS):
     return root
 
 
-def run_of(root, model):
-    return find(root / "runs", "corel5k", (model,))[0]
+def run_of(root, model, folder="runs"):
+    return find(root / folder, "corel5k", (model,))[0]
 
 
 def images_of(root):

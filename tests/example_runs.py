@@ -10,9 +10,9 @@ from safetensors.numpy import save
 
 from bench import LabelSets, Measures, Scores
 from bench.data.fingerprint import truth_hash
-from bench.evaluation import protocols
+from bench.evaluation import policies, protocols
 from bench.evaluation.measure import measure
-from bench.records import Exhibits, LabelSpace, RunRequest
+from bench.records import Exhibits, LabelSpace, Prediction, RunRequest
 from bench.store.run_folder import RunFolder
 from bench.store.runs import open_run
 from bench.store.stored import About, Truth
@@ -33,6 +33,7 @@ TRAINING = {
 WEIGHTS = save({"weight": np.zeros((3, 4), dtype=np.float32)})
 
 IDS, LABELS = ("a", "b", "c", "d"), ("cat", "dog", "cow")
+VALIDATION_IDS = ("e", "f", "g", "h")
 TRUTH = np.array([[1, 0, 0], [0, 1, 1], [1, 1, 0], [0, 0, 1]], dtype=np.bool_)
 IGNORE = np.zeros_like(TRUTH)
 IGNORE[0, 2] = True
@@ -55,6 +56,7 @@ def run_config(model: str = "bce", /, seed: int = 0, **changes: Any) -> dict[str
             "name": "toy",
             "fingerprints": {"train": "aaaa", "validation": "bbbb", "test": "cccc"},
             "truth": truth_hash(IDS, LABELS, np.packbits(TRUTH, axis=1), np.packbits(IGNORE, axis=1)),
+            "validation_truth": truth_hash(VALIDATION_IDS, LABELS, np.packbits(TRUTH[::-1], axis=1), None),
         },
         "backbone": {
             "name": "tiny",
@@ -66,7 +68,10 @@ def run_config(model: str = "bce", /, seed: int = 0, **changes: Any) -> dict[str
         "device": "cpu",
         "seed": seed,
     }
-    return config | changes
+    config |= changes
+    name = config["protocol"] if config["protocol"] in protocols.REGISTERED else "top2@1"
+    policy = policies.chosen("", None, protocols.get(name), config["model"].get("kind", "sequence"))
+    return config | ({} if "policy" in changes else {"policy": policy.to_json()})
 
 
 def make_run(
@@ -86,6 +91,7 @@ def make_run(
     folder.write_backbone(b"tuned")
     folder.write_scores(Scores(ids, scores, "logit"))
     folder.write_predicted(truth.copy())
+    folder.write_validation(*validation_part())
     sequences = np.array([[0, -1], [1, 2], [0, 1], [2, -1]], dtype=np.int32)
     folder.write_label_sets(LabelSets(ids, sequences, np.log(np.full(4, 0.5)), np.ones(4, dtype=np.bool_)))
     folder.write_exhibits(make_exhibits())
@@ -112,6 +118,15 @@ def make_honest(folder: RunFolder) -> RunFolder:
         measure(protocol, LABELS, masks.truth, masks.ignore, masks.predicted, scores, sequences=label_sets)
     )
     return folder
+
+
+def validation_part() -> tuple[Truth, Prediction]:
+    """Four images more, whose label sequences are right."""
+    truth = TRUTH[::-1].copy()
+    sequences = np.array([[2, -1], [0, 1], [1, 2], [0, -1]], dtype=np.int32)
+    label_sets = LabelSets(VALIDATION_IDS, sequences, np.log(np.full(4, 0.5)), np.ones(4, dtype=np.bool_))
+    scores = Scores(VALIDATION_IDS, np.where(truth, 0.9, 0.1).astype(np.float32), "probability")
+    return Truth(VALIDATION_IDS, LABELS, truth, None), Prediction(scores, truth.copy(), label_sets)
 
 
 def make_exhibits() -> Exhibits:

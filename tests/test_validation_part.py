@@ -14,7 +14,7 @@ from example_splits import make_split, random_truth
 from torch import nn
 
 from bench import DataError, Dataset, DatasetSpec, ModelSpec, plugins
-from bench.assembly import open_parts, rebuild
+from bench.assembly import _cached_parts, open_parts, rebuild
 from bench.model import features
 from bench.recompute.run import recompute
 from bench.records import RunRequest
@@ -100,6 +100,7 @@ def test_test_labels_in_another_order_change_no_choice(root, tmp_path):
     names, labels = zip(*(line.split("\t") for line in lines), strict=True)
     turned = "\n".join("\t".join(pair) for pair in zip(names, labels[1:] + labels[:1], strict=True))
     (root / "corel" / "test.tsv").write_text(turned)
+    _cached_parts.cache_clear()
     options = [tmp_path if option == root / "runs" else option for option in run_options(root)]
     options += ["--set", "epochs=2", "--set", "backbone.init=random"]
     try:
@@ -108,8 +109,10 @@ def test_test_labels_in_another_order_change_no_choice(root, tmp_path):
         )
     finally:
         (root / "corel" / "test.tsv").write_text("\n".join(lines))
-    (folder,) = tmp_path.glob("corel5k/thresholds/*/weights.safetensors")
-    assert folder.read_bytes() == before
+        _cached_parts.cache_clear()
+    turned_run = run_of(tmp_path, "thresholds", "")
+    assert (turned_run.read_truth().truth != run_of(root, "thresholds").read_truth().truth).any()
+    assert turned_run.read_weights() == before
 
 
 def _f1(truth, predicted):

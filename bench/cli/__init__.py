@@ -72,6 +72,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "List models, data sets, backbones and trackers, and where they come from.",
     ),
     "plugin": ("bench.cli.commands.plugin", "plugin", "List, check and begin plugins."),
+    "policy": (
+        "bench.cli.commands.policy",
+        "policy",
+        "Show stored runs under another label-set policy; nothing is trained again.",
+    ),
     "protocols": (
         "bench.cli.commands.protocols",
         "protocols",

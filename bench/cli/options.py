@@ -26,6 +26,12 @@ def _tracker_names(incomplete: str) -> list[str]:
     return [f"{before}{comma}{name}" for name in _names("trackers", last)]
 
 
+def _policy_names(incomplete: str) -> list[str]:
+    from bench.contracts import HOST_POLICIES
+
+    return [name for name in (*HOST_POLICIES, *_names("policies", "")) if name.startswith(incomplete)]
+
+
 def _table_formats(incomplete: str) -> list[str]:
     """Return the formats that begin with what was typed, the host's own and plugins'."""
     from bench.show.rendering import FORMATS
@@ -105,6 +111,17 @@ ProtocolName = Annotated[
     str,
     typer.Option(
         "--protocol", metavar="NAME", help="Evaluation protocol; the data set names its default.", rich_help_panel=MODEL
+    ),
+]
+PolicyName = Annotated[
+    str,
+    typer.Option(
+        "--policy",
+        metavar="NAME",
+        help="How scores become label sets, chosen on validation: exactly-k, natural-threshold, decoded, own, or"
+        " one of: bench list policies. The protocol's, if not given.",
+        autocompletion=_policy_names,
+        rich_help_panel=MODEL,
     ),
 ]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of everything random.", rich_help_panel=MODEL)]

@@ -23,6 +23,7 @@ from bench.contracts.models import (
     StepNetwork,
     Validation,
 )
+from bench.contracts.policies import HOST_POLICIES, Amount, LabelSetPolicy, PolicyState, ScoredPart
 from bench.contracts.protocols import ApKind, Protocol, ZeroDivision
 from bench.contracts.reports import ReportSection, TableFormat
 from bench.contracts.spaces import Dimension
@@ -36,11 +37,13 @@ __all__ = [
     "API_VERSION",
     "BY_PROTOCOL",
     "FITTING_OPTIONS",
+    "HOST_POLICIES",
     "KNOWN_SHARE",
     "MAP_OPTION",
     "SEARCH_OPTIONS",
     "SELECTING",
     "TRAINING_OPTIONS",
+    "Amount",
     "ApKind",
     "Archive",
     "ArrayModel",
@@ -51,13 +54,16 @@ __all__ = [
     "DatasetSpec",
     "Dimension",
     "Direction",
+    "LabelSetPolicy",
     "Metric",
     "ModelKind",
     "ModelRequest",
     "ModelSpec",
+    "PolicyState",
     "Protocol",
     "ReportSection",
     "ScoreModel",
+    "ScoredPart",
     "SequenceModel",
     "Series",
     "SetModel",

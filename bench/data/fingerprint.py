@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.errors import DataError
 from bench.records import Split
 from bench.system.files import digest
 
@@ -34,6 +35,17 @@ def truth_hash_of(split: Split) -> str:
     """Return ``truth_hash`` of a split."""
     ignore = None if split.ignore is None else np.packbits(split.ignore, axis=1)
     return truth_hash(split.ids, split.labels, np.packbits(split.truth, axis=1), ignore)
+
+
+def refuse_choosing_on_test(dataset: str, fingerprints: Mapping[str, str]) -> None:
+    """Raise ``DataError`` where a data set's validation part is its test part: learning rates and label-set policies
+    are chosen on the one, and nothing on the other.
+    """  # noqa: D205 - one sentence
+    if fingerprints["validation"] == fingerprints["test"]:
+        raise DataError(
+            f"{dataset}: its validation part is its test part, on which nothing may be chosen."
+            " Try: another test split, or none for validation"
+        )
 
 
 def fingerprint_over(split: Split) -> str:

@@ -20,10 +20,11 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from bench.contracts import ModelKind
 from bench.errors import BenchError, ModelError
+from bench.exported.policy import ExportedPolicy
 from bench.records import Activation, Preprocessing, ScoreKind, SearchOptions
 from bench.records.checks import require
 
-FORMAT = 3
+FORMAT = 4
 """Version of the folder's layout and metadata. A folder of another one is refused, never guessed at."""
 
 KEY = "multilabel-bench"
@@ -45,11 +46,12 @@ LARGEST_SIDE = 16_384
 class Description:
     """What a user of an exported model must know; the same in every ONNX file of a folder.
 
-    ``labels`` are in the order of the scores. ``k`` is how many labels the protocol takes from scores, and of a
-    sequence where ``cut_to_k``; ``threshold`` is the score from which a label is more likely present than not,
-    ``None`` where scores have none. ``search``, ``activation`` and ``sees_image`` belong to sequence models and are
-    ``None`` elsewhere. ``annotations`` is the shape of what every step sees of one image, where a model's steps do;
-    ``feature_map`` that of the maps that the model takes, which are rounded to half precision.
+    ``labels`` are in the order of the scores. ``policy`` is how label sets are read off scores or sequences; ``k`` is
+    how many labels the protocol takes from scores, and of a sequence where ``cut_to_k``; ``threshold`` is the score
+    from which a label is more likely present than not, ``None`` where scores have none. ``search``, ``activation`` and
+    ``sees_image`` belong to sequence models and are ``None`` elsewhere. ``annotations`` is the shape of what every step
+    sees of one image, where a model's steps do; ``feature_map`` that of the maps that the model takes, which are
+    rounded to half precision.
     Raises ``DataError`` for a value that is none of what is allowed.
     """
 
@@ -71,6 +73,7 @@ class Description:
     versions: Mapping[str, str]
     annotations: tuple[int, ...] | None = None
     feature_map: tuple[int, ...] | None = None
+    policy: ExportedPolicy | None = None
 
     def __post_init__(self) -> None:
         _check_fields(self, "")
@@ -112,6 +115,7 @@ class Description:
         for name in SHAPES:
             values[name] = None if values[name] is None else list(values[name])
         values["search"] = asdict(self.search) if self.search else None
+        values["policy"] = self.policy.to_values() if self.policy else None
         return values
 
 
@@ -126,6 +130,7 @@ def from_values(values: Any, path: Path) -> Description:
             "labels": tuple(values["labels"]) if isinstance(values["labels"], list) else values["labels"],
             "preprocessing": Preprocessing(**preprocessing),
             "search": None if search is None else SearchOptions(**search),
+            "policy": None if values["policy"] is None else ExportedPolicy(**values["policy"]),
         }
         return Description(**(values | built))
     except KeyError as error:

@@ -17,6 +17,7 @@ from bench.decode.decoder import Decoder, PrefixTree
 from bench.errors import ModelError
 from bench.exported.engine import Encoder, OnnxStepNetwork
 from bench.exported.manifest import open_whole, read_manifest
+from bench.exported.policy import reader
 from bench.onnx.sessions import choose_device
 from bench.records import FloatArray, Images, IntArray
 from bench.system.threads import in_threads, thread_counts
@@ -70,6 +71,8 @@ class Predictor:
         self.description = self.encoder.description
         if self.description != manifest.description:
             raise ModelError(f"{folder}: its files and its manifest tell of different models. Try: export again")
+        policy = self.description.policy
+        self._read = reader(policy, self.description.k, self.description.threshold) if policy else None
         self.decoder: Decoder | None = None
         if self.description.search is not None:
             network = self._network = OnnxStepNetwork(folder, self.description, device, threads)
@@ -136,12 +139,11 @@ class Predictor:
         if self.decoder is None:
             if np.isnan(encoded[0]).any():
                 raise ModelError("the exported model's scores are not numbers. Try: --device cpu, or export as fp32")
-            # A stable sort of the negated scores: ties go to the lower label index, as everywhere.
-            best = np.argsort(-encoded[0], axis=1, kind="stable")
-            if description.kind == "sets":
-                own = zip(best.tolist(), encoded[1], strict=True)
-                return Answers(encoded[0], tuple(tuple(label for label in row if sets[label]) for row, sets in own))
-            return Answers(encoded[0], tuple(map(tuple, best[:, : description.k].tolist())))
+            if self._read is not None:
+                return Answers(encoded[0], _best_first(encoded[0], self._read(encoded[0])))
+            if description.kind == "sets" and (description.policy is None or description.policy.name == "own"):
+                return Answers(encoded[0], _best_first(encoded[0], encoded[1]))
+            return Answers(encoded[0], tuple(map(tuple, _ranked(encoded[0])[:, : description.k].tolist())))
         decoder, starts = self.decoder, encoded[1] if description.sees_image else self.decoder.start_states
         if description.annotations is not None:
             # What its steps see are these images: the search is theirs alone.
@@ -149,7 +151,21 @@ class Predictor:
             decoder = Decoder(network, starts, decoder.options, threads=self._threads)
         found: dict[str, Any] = decoder.answers(encoded[0], starts)[0]
         sequences: IntArray = found["sequences"]
+        if self._read is not None:
+            chosen = _best_first(found["class_scores"], self._read(found["class_scores"]))
+            return Answers(found["class_scores"], chosen, sequences, found["log_probabilities"], found["complete"])
         counted = sequences[:, : description.k] if description.cut_to_k else sequences
         # A repeated label is one label, and counts where it was first emitted.
         chosen = tuple(tuple(dict.fromkeys(label for label in row if label >= 0)) for row in counted.tolist())
         return Answers(found["class_scores"], chosen, sequences, found["log_probabilities"], found["complete"])
+
+
+def _ranked(scores: FloatArray) -> NDArray[np.int64]:
+    """Return the labels of each image, best first, (n, labels); ties go to the lower label index, as everywhere."""
+    return np.argsort(-scores, axis=1, kind="stable")
+
+
+def _best_first(scores: FloatArray, sets: Any) -> tuple[tuple[int, ...], ...]:
+    """Return the labels of each image that are in its set, (n, labels) bool, best first."""
+    pairs = zip(_ranked(scores).tolist(), sets, strict=True)
+    return tuple(tuple(label for label in row if chosen[label]) for row, chosen in pairs)

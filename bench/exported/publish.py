@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 
 from bench.assembly import Rebuilt, rebuild
+from bench.contracts import PolicyState
 from bench.data.preprocess import preprocess
 from bench.errors import DataError, ModelError
 from bench.evaluation import protocols
@@ -17,6 +18,7 @@ from bench.exported import export
 from bench.exported.manifest import Check, is_whole, write_manifest
 from bench.exported.model_folder import Description
 from bench.exported.placing import placed, replaceable
+from bench.exported.policy import exported
 from bench.exported.predict import Predictor
 from bench.exported.stored import DEFAULT_BATCH, against_stored
 from bench.guard import calling
@@ -59,7 +61,8 @@ def export_run(
         raise ModelError(
             "this model cannot be exported: it takes known tags of an image, which a picture does not have"
         )
-    description = describe(rebuilt, folder.key, precision)
+    state = folder.read_policy() if rebuilt.assembly.policy.found is not None else None
+    description = describe(rebuilt, folder.key, precision, state)
     order = getattr(model, "label_order", None)
     found = rebuilt.assembly.plan.model
     with placed(out) as place:
@@ -97,8 +100,10 @@ def _real_images(test: Split, preprocessing: Preprocessing) -> FloatArray | None
     return np.stack([preprocess(image, preprocessing) for image in images])
 
 
-def describe(rebuilt: Rebuilt, run: str, precision: Literal["fp32", "fp16"]) -> Description:
-    """Return what the exported files say of themselves."""
+def describe(
+    rebuilt: Rebuilt, run: str, precision: Literal["fp32", "fp16"], state: PolicyState | None = None
+) -> Description:
+    """Return what the exported files say of themselves; ``state`` is what the run's label-set policy chose."""
     model, assembly = rebuilt.model, rebuilt.assembly
     spec, protocol, sequence = assembly.plan.model.spec, assembly.protocol, assembly.sequence
     score_kind: ScoreKind = "probability" if sequence else model.score_kind
@@ -110,7 +115,7 @@ def describe(rebuilt: Rebuilt, run: str, precision: Literal["fp32", "fp16"]) -> 
         preprocessing=rebuilt.backbone.preprocessing,
         protocol=protocol.name,
         k=protocol.k,
-        cut_to_k=protocol.cut_to_k,
+        cut_to_k=assembly.policy.name == "exactly-k",
         threshold=protocols.THRESHOLDS.get(score_kind),
         search=assembly.search,
         activation=model.activation if sequence else None,
@@ -121,6 +126,7 @@ def describe(rebuilt: Rebuilt, run: str, precision: Literal["fp32", "fp16"]) -> 
         versions=versions(),
         annotations=export.annotations_of(model, rebuilt.backbone.shape),
         feature_map=rebuilt.backbone.feature_map,
+        policy=exported(assembly.policy, state),
     )
 
 
@@ -154,11 +160,9 @@ def measure_exported(
             for name in ("sequences", "log_probabilities", "complete")
         ]
         sequences = LabelSets(split.ids, *joined)
-    if predictor.description.kind == "sets":
-        chosen = [labels for found in answers for labels in found.chosen]
-        predicted = np.array([np.isin(np.arange(values.shape[1]), labels) for labels in chosen])
-    else:
-        predicted = protocols.label_sets(protocol, scores, sequences)
+    predicted = np.zeros(values.shape, dtype=np.bool_)
+    for row, labels in enumerate(labels for found in answers for labels in found.chosen):
+        predicted[row, list(labels)] = True
     found = measure(protocol, split.labels, split.truth, split.ignore, predicted, scores, sequences=sequences).values
     stored = folder.read_measures().values
     return {name: (stored.get(name, math.nan), value) for name, value in found.items()}

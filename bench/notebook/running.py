@@ -26,6 +26,7 @@ def run(
     options: Mapping[str, OptionValue] | None = None,
     backbone: str = "",
     protocol: str = "",
+    policy: str = "",
     data_root: str | Path | None = None,
     weights: str | Path | None = None,
     train_split: str | None = None,
@@ -52,6 +53,7 @@ def run(
         sets=_sets(options),
         backbone=backbone,
         protocol=protocol,
+        policy=policy,
         data_root=data_root,
         weights=weights,
         train_split=train_split,
@@ -83,6 +85,7 @@ def compare(
     options: Mapping[str, OptionValue] | None = None,
     backbone: str = "",
     protocol: str = "",
+    policy: str = "",
     data_root: str | Path | None = None,
     weights: str | Path | None = None,
     train_split: str | None = None,
@@ -106,6 +109,7 @@ def compare(
         sets=_sets(options),
         backbone=backbone,
         protocol=protocol,
+        policy=policy,
         data_root=data_root,
         weights=weights,
         train_split=train_split,
@@ -143,7 +147,7 @@ def _alone() -> Iterator[None]:
 def _request(**given: Any) -> RunRequest:
     """Return what was asked for, each value of its type. Raises ``UsageError`` naming the keyword."""
     values = dict(given)
-    for name in ("model", "dataset", "backbone", "protocol", "device", "engine"):
+    for name in ("model", "dataset", "backbone", "protocol", "policy", "device", "engine"):
         if not isinstance(values[name], str):
             raise UsageError(f"{name}: found {values[name]!r}, allowed: text")
     for name in ("train_split", "test_split"):

@@ -12,7 +12,7 @@ from bench.errors import StoreError, UsageError
 from bench.records import BoolArray, LabelSets, Ledger, Measures, Scores
 from bench.store import runs as stored_runs
 from bench.store.run_folder import RunFolder
-from bench.store.stored import RunSummary, Truth
+from bench.store.stored import RunSummary, Truth, ValidationPart
 
 if TYPE_CHECKING:
     from bench.notebook.table import RunTable
@@ -140,7 +140,7 @@ class StoredRun:
 
     @cached_property
     def predicted(self) -> BoolArray:
-        """Return the label sets as the protocol read them."""
+        """Return the label sets as the run's policy, or else the protocol, read them."""
         return self._stored.read_predicted()
 
     @cached_property
@@ -150,6 +150,20 @@ class StoredRun:
         if self.done and not self._stored.has("label_sets"):
             return None
         return self._stored.read_label_sets()
+
+    @cached_property
+    def validation(self) -> ValidationPart:
+        """Return truth and predictions of the validation part, by which label-set policies are chosen."""
+        return self._stored.read_validation()
+
+    def by_policy(self, name: str) -> StoredRun:
+        """Return this run under the label-set policy called ``name``, made now if it is not there: nothing is trained.
+
+        Raises ``UsageError`` for an unknown policy or one that is not for such a model.
+        """
+        from bench.store.derived import derive
+
+        return StoredRun(derive(self._stored, name))
 
     @cached_property
     def timings(self) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from bench import assembly as assembling
 from bench.assembly import Assembly, Rebuilt
 from bench.decode.search import Conditional, Prefixes
 from bench.model.networks import searchable
+from bench.model.predict import predict
 from bench.recompute.compare import MEASURES, relative_difference
 from bench.records import Features, LabelSets, Prediction
 from bench.store.run_folder import RunFolder
@@ -26,6 +27,24 @@ def of_scores(folder: RunFolder, prediction: Prediction, tolerance: float) -> tu
     if not difference <= tolerance:
         faults.append(f"its scores are not those of its weights: they differ by {difference:.1e}, relative")
     return difference, faults
+
+
+def of_validation(folder: RunFolder, rebuilt: Rebuilt, features: Features, tolerance: float) -> list[str]:
+    """Return what is stored of the validation part and is not what data and weights give again.
+
+    That a policy's choice and the label sets follow from it is seen from the folder alone.
+    """
+    assembly, stored = rebuilt.assembly, folder.read_validation()
+    split = assembly.parts.validation
+    known = assembly.known_of(split)
+    again = predict(rebuilt.model, features, assembly.protocol, assembly.search, known)
+    faults = []
+    if stored.truth.ids != split.ids or not np.array_equal(stored.truth.truth, split.truth):
+        faults.append("its validation part is not that of its data set")
+    difference = relative_difference(stored.prediction.scores.values, again.scores.values)
+    if not difference <= tolerance:
+        faults.append(f"its validation scores are not those of its weights: they differ by {difference:.1e}, relative")
+    return faults
 
 
 def of_own_sets(folder: RunFolder, prediction: Prediction, tolerance: float) -> list[str]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from bench.assembly import Assembly, assemble_again, check_device, make_config, revive
 from bench.errors import BenchError, NotRun
+from bench.evaluation import policies
 from bench.guard import calling
 from bench.model import features
 from bench.model.predict import predict
@@ -71,8 +72,11 @@ def _predict_again(folder: RunFolder, assembly: Assembly, device: str) -> tuple[
     extracted = features.of_parts(parts, rebuilt.backbone, request.cache / "features", device=device)
     rebuilt.model.to(device)
     prediction = predict(rebuilt.model, extracted.test, assembly.protocol, assembly.search, assembly.known)
+    state = folder.read_policy() if assembly.policy.found is not None else None
+    prediction = policies.applied(assembly.policy, assembly.protocol, prediction, state, assembly.known)
     difference, faults = predictions.of_scores(folder, prediction, tolerance)
-    if assembly.plan.model.spec.kind == "sets":
+    faults += predictions.of_validation(folder, rebuilt, extracted.validation, tolerance)
+    if assembly.policy.name == "own":
         faults += predictions.of_own_sets(folder, prediction, tolerance)
     if prediction.label_sets is not None:
         faults += predictions.of_sequences(folder, rebuilt, extracted.test, prediction.label_sets, tolerance)

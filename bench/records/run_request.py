@@ -21,6 +21,7 @@ class RunRequest:
     backbone: str = ""
     sets: tuple[str, ...] = ()
     protocol: str = ""
+    policy: str = ""
     data_root: Path | None = None
     weights: Path | None = None
     train_split: str | None = None

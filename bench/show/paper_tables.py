@@ -101,10 +101,13 @@ def _standing(published: PublishedTable, row: PublishedRow, ours: Row, run: RunS
     """Return the status of a measured row, and what keeps it from counting as a reproduction, if anything does."""
     if not ours.cells:
         return f"failed: {ours.failures[0]}", "failed"
+    policy = run.config.get("policy", {})
     if known(run):
         obstacle = f"with {known(run)}"
     elif run.about.part_of:
         obstacle = f"on {run.about.part_of}"
+    elif not policy.get("by_protocol", True):
+        obstacle = f"by policy {policy['name']}, which the paper has not"
     elif published.test_images and run.images not in published.test_images:
         expected = " or ".join(f"{count:,}" for count in published.test_images)
         obstacle = f"on {run.images:,} test images, the paper has {expected}"

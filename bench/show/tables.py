@@ -54,8 +54,18 @@ def usual_columns() -> tuple[Column, ...]:
 
 TIE = "≈"
 
-PLUGIN_PARTS = ("model", "dataset", "backbone")
+PLUGIN_PARTS = ("model", "dataset", "backbone", "policy")
 """Parts of a config that a plugin gives; each has its hash in ``code``."""
+
+AMOUNTS = {
+    "exactly k": "exactly k labels an image",
+    "at most k": "at most k labels an image",
+    "any number": "any number of labels an image",
+}
+"""How many labels the rows of a table have, in words, where they do not compare by what the protocol asks for."""
+
+MARK = "policy="
+"""In a row's label: the policy that it is told from others by."""
 
 UNKNOWN_CODE = UNKNOWN[:8]
 
@@ -66,6 +76,8 @@ DERIVED = (
     "backbone.architecture",
     "backbone.preprocessing.",
     "dataset.fingerprints.",
+    "dataset.validation_truth",
+    *("policy.amount", "policy.by_protocol", "policy.distribution", "policy.version", "code.policy"),
 )
 """Parts of a config that follow from others; a row's name leaves them out where those others tell it apart."""
 
@@ -198,7 +210,8 @@ def known(run: RunSummary) -> str:
 def by_comparison(runs: Iterable[RunSummary]) -> list[list[RunSummary]]:
     """Return the runs in groups whose numbers compare, in the order of first appearance.
 
-    A run too damaged to tell its fingerprints stands in the first group of its data set, with its reason.
+    A run too damaged to tell its fingerprints stands in the first group of its data set, with its reason. A run that
+    compares by the protocol's label sets and by as many labels stands in a group of each.
     """
     groups: dict[str, list[RunSummary]] = {}
     homeless = []
@@ -213,7 +226,34 @@ def by_comparison(runs: Iterable[RunSummary]) -> list[list[RunSummary]]:
         if home is None:
             home = groups.setdefault(name, [])
         home.append(run)
-    return list(groups.values())
+    return [part for group in groups.values() for part in by_policy(group)]
+
+
+def by_policy(runs: Sequence[RunSummary]) -> list[list[RunSummary]]:
+    """Return ``runs`` in groups whose label sets compare: the protocol's own, and those of as many labels.
+
+    So a run may be in two groups: a sequence model's free length is what its protocol asks for, and compares with a
+    classifier by a threshold as well. Where one group holds all, there is no other. A run that failed before its policy
+    was known stands in the first.
+    """
+    lost = [run for run in runs if run.measures is None and "policy" not in run.config]
+    told = [run for run in runs if run not in lost]
+    amounts = dict.fromkeys(str(run.config["policy"]["amount"]) for run in told if not _by_protocol(run))
+    groups = [[run for run in told if _by_protocol(run)]]
+    groups += [[run for run in told if run.config.get("policy", {}).get("amount") == amount] for amount in amounts]
+    groups = [next((group for group in groups if len(group) == len(told)), [])] if told in groups else groups
+    first, *others = [group for group in groups if group] or [[]]
+    return [[run for run in runs if run in lost or run in first], *others]
+
+
+def _by_protocol(run: RunSummary) -> bool:
+    return bool(run.config.get("policy", {}).get("by_protocol", True))
+
+
+def _amount(runs: Sequence[RunSummary]) -> str:
+    """Return how many labels all the ``runs`` give, where that is what they compare by; empty: by the protocol."""
+    amounts = {str(run.config.get("policy", {}).get("amount", "")) for run in runs}
+    return amounts.pop() if len(amounts) == 1 and not all(map(_by_protocol, runs)) else ""
 
 
 def _without_seed(run: RunSummary) -> str:
@@ -232,6 +272,9 @@ def _check_comparable(runs: Sequence[RunSummary], mix: bool) -> tuple[str, ...]:
         found = sorted({value(run) for run in runs} - {""})
         if len(found) > 1:
             differing.append(f"{what} {' and '.join(found)}")
+    if len(by_policy(runs)) > 1:
+        found = sorted({str(run.config["policy"]["name"]) for run in runs if "policy" in run.config})
+        differing.append(f"label-set policies {' and '.join(found)}")
     if differing and not mix:
         raise StoreError(
             f"these runs do not compare: {'; '.join(differing)}."
@@ -304,6 +347,8 @@ def flatten(value: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, A
 def _short(name: str) -> str:
     """Return an option as ``--set`` takes it: ``cell`` for model.options.cell, ``backbone.size`` for a backbone's."""
     owner, *_, last = name.split(".")
+    if name == "policy.name":
+        return owner
     return last if owner in {last, "model", "training", "search"} else f"{owner}.{last}"
 
 
@@ -314,6 +359,7 @@ def _title(runs: Sequence[RunSummary]) -> str:
     images = sorted({run.images for run in runs if run.measures})
     parts = [", ".join(names), *variants[:1]] + [f"{count:,} test images" for count in images[:1]]
     parts += sorted({known(run) for run in runs} - {""})
+    parts += [AMOUNTS[amount] for amount in [_amount(runs)] if amount]
     return f"{'; '.join(parts)} ({', '.join(protocols)})" if protocols else "; ".join(parts)
 
 
@@ -322,15 +368,30 @@ def _notes(runs: Sequence[RunSummary], rows: Sequence[Row]) -> list[str]:
     if any(cell.spread is not None for row in rows for cell in row.cells.values()):
         notes.append("± is the sample standard deviation over seeds")
     notes += dict.fromkeys(note for run in runs if run.measures for note in run.measures.notes)
-    own = {run.key for run in runs if run.measures and run.config["model"].get("kind") == "sets"}
-    if names := [row.label for row in rows if own.intersection(row.keys)]:
-        notes.append(f"label sets are the model's own, of any length, and no protocol's: {', '.join(names)}")
+    notes += _policies(runs, rows)
     told = {str(run.config["model"]["name"]): run.about.deviations for run in runs if run.about.deviations}
     notes += [f"{name}: {deviations}" for name, deviations in told.items()]
     for row in rows:
         if row.cells:  # a row without numbers shows its reason in their place
             notes += [f"{row.label}: {failure}" for failure in row.failures]
     return notes + _other_code(runs) + [note for row in rows for note in _unmeasured(row)]
+
+
+def _policies(runs: Sequence[RunSummary], rows: Sequence[Row]) -> list[str]:
+    """Return notes that say of each row by which policy its label sets are."""
+    rows_of_policy: dict[str, list[str]] = {}
+    policies = {run.key: str(run.config["policy"]["name"]) for run in runs if run.measures and "policy" in run.config}
+    for row in rows:
+        if names := {policies[key] for key in row.keys if key in policies}:
+            rows_of_policy.setdefault(names.pop(), []).append(row.label)
+    # A row that is told from others of its model by its policy says so itself.
+    unsaid = {policy: [label for label in labels if MARK not in label] for policy, labels in rows_of_policy.items()}
+    told = [f"{policy} ({', '.join(labels)})" for policy, labels in unsaid.items() if labels]
+    notes = [f"label sets by policy {'; '.join(told)}"] if told else []
+    if "own" in rows_of_policy:
+        own = ", ".join(rows_of_policy["own"])
+        notes.append(f"label sets are the model's own, of any length, and no protocol's: {own}")
+    return notes
 
 
 def _other_code(runs: Sequence[RunSummary]) -> list[str]:

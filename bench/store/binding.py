@@ -12,11 +12,11 @@ from bench.data.fingerprint import truth_hash
 from bench.evaluation import known_tags
 from bench.store.run_reader import RunReader
 from bench.store.runs import folder_name
-from bench.store.stored import Masks
+from bench.store.stored import Masks, ValidationPart
 
 REQUIRED = (
     *("about", "request", "environment", "truth", "training", "weights"),
-    *("scores", "predicted", "measures", "timings"),
+    *("scores", "predicted", "validation", "measures", "timings"),
 )
 """What every finished run has stored."""
 
@@ -39,9 +39,12 @@ def incomplete(folder: RunReader, config: Mapping[str, Any]) -> list[str]:
     needed += ["trials"] if "trials" in config else []
     told = KNOWN_SHARE.name in config["training"]
     needed += ["known"] if told else []
+    fitted = "distribution" in config.get("policy", {})
+    needed += ["policy"] if fitted else []
     foreign = [
         *([] if told else ["known"]),
         *([] if "trials" in config else ["trials"]),
+        *([] if fitted else ["policy"]),
         *([] if sequence else SEQUENCES_ONLY),
         *([] if tuned else ["backbone"]),
     ]
@@ -62,16 +65,33 @@ def unbound(config: Mapping[str, Any], masks: Masks, ids: tuple[str, ...]) -> li
     return faults
 
 
+def unbound_validation(config: Mapping[str, Any], part: ValidationPart) -> list[str]:
+    """Return whether the validation part is another than the config is of, or its predictions are of other images."""
+    truth = part.truth
+    ignore = None if truth.ignore is None else np.packbits(truth.ignore, axis=1)
+    found = truth_hash(truth.ids, truth.labels, np.packbits(truth.truth, axis=1), ignore)
+    if found != config["dataset"]["validation_truth"]:
+        return ["the ids, truth or ignore mask of its validation part are not those of its config"]
+    if part.prediction.scores.values.shape != truth.truth.shape:
+        return ["its validation part has scores of other images or labels"]
+    if part.known is not None:
+        drawn = known_tags.draw(truth.truth, float(config["training"][KNOWN_SHARE.name]))
+        if not np.array_equal(part.known, drawn):
+            return ["the known tags of its validation part are not those that every model is told"]
+    return []
+
+
 def another_request(folder: RunReader, config: Mapping[str, Any]) -> list[str]:
     """Return what was asked for and is not what the config says was run."""
     # Runs of before there were engines are torch's.
     request, engine = folder.request(), config["backbone"].get("engine", "torch")
-    tuned = config["backbone"]["finetune"]
+    tuned, policy = config["backbone"]["finetune"], str(config["policy"]["name"])
     pairs = {
         # A name can be given with its distribution, as in multilabel-bench:bce.
         "model": (request.model.rpartition(":")[-1], config["model"]["name"]),
         "dataset": (request.dataset.rpartition(":")[-1], config["dataset"]["name"]),
         "protocol": (request.protocol or config["protocol"], config["protocol"]),
+        "policy": (request.policy.rpartition(":")[-1] or policy, policy),
         "finetune": (tuned if request.finetune is None else request.finetune, tuned),
         "engine": (engine if request.engine == "auto" else request.engine, engine),
         "seed": (request.seed, config["seed"]),

@@ -12,11 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.contracts import Protocol
+from bench.contracts import PolicyState, Protocol
 from bench.decode.search import FIRST_STEP_WEIGHT
-from bench.evaluation import protocols
-from bench.evaluation.bits import BitMatrix, row_blocks
+from bench.evaluation import policies, protocols
+from bench.evaluation.bits import BitMatrix, Mask, row_blocks
+from bench.evaluation.policies import Policy
 from bench.records import BoolArray, FloatArray, LabelSets, Scores, SearchOptions
+from bench.store.stored import ValidationPart
 
 SLACK = 1e-3
 """Relative rounding allowed between a sequence's log-probability, a float64, and class scores, which are float32."""
@@ -28,11 +30,38 @@ UPPER = {"probability": 1.0 + TINY, "log_probability": TINY}
 """Largest score of the kinds that have one."""
 
 
-def of_scores(protocol: Protocol, scores: Scores, predicted: BitMatrix, known: BitMatrix | None = None) -> list[str]:
-    """Return what is wrong with a score model's label sets: they are its protocol's reading of the scores."""
-    expected = protocols.packed_from_scores(protocol, scores, known)
-    wrong = int(np.count_nonzero((expected.bits != predicted.bits).any(axis=1)))
-    return [f"the label sets of {wrong} images are not {protocol.name} of their scores"] if wrong else []
+def by_policy(
+    policy: Policy,
+    protocol: Protocol,
+    scores: Scores,
+    sequences: LabelSets | None,
+    predicted: Mask,
+    *,
+    known: Mask | None = None,
+    state: PolicyState | None = None,
+) -> list[str]:
+    """Return what is wrong with label sets: they are the policy's reading of scores or sequences."""
+    expected = policies.read(policy, protocol, scores, state, sequences=sequences, known=known)
+    bits = predicted.bits if isinstance(predicted, BitMatrix) else np.packbits(predicted, axis=1)
+    wrong = int(np.count_nonzero((expected.bits != bits).any(axis=1)))
+    if not wrong:
+        return []
+    if not policy.by_protocol:
+        return [f"the label sets of {wrong} images are not those of policy {policy.name}"]
+    if sequences is not None:
+        return ["its predicted label sets are not those of its label sequences"]
+    return [f"the label sets of {wrong} images are not {protocol.name} of their scores"]
+
+
+def of_state(policy: Policy, protocol: Protocol, part: ValidationPart, state: PolicyState) -> list[str]:
+    """Return whether the policy chooses otherwise on the stored validation part than it is stored to have chosen."""
+    truth, scores = part.truth, part.prediction.scores
+    again = policies.fit(policy, protocol, scores, truth.truth, ignore=truth.ignore, known=part.known) or {}
+    same = again.keys() == state.keys() and all(
+        again[name].shape == state[name].shape and np.allclose(again[name], state[name], rtol=1e-5, atol=1e-7)
+        for name in again
+    )
+    return [] if same else [f"policy {policy.name} chooses otherwise on its validation part"]
 
 
 def of_range(scores: Scores) -> list[str]:
@@ -49,25 +78,19 @@ def search_options(protocol: Protocol, config: Mapping[str, Any]) -> SearchOptio
     return SearchOptions(**protocols.searched(protocol, config["search"]))
 
 
-def of_sequences(
-    protocol: Protocol, options: SearchOptions, scores: Scores, sequences: LabelSets, predicted: BitMatrix
-) -> list[str]:
-    """Return what is wrong with label sequences, with their class scores and with the label sets read off them."""
+def of_sequences(options: SearchOptions, scores: Scores, sequences: LabelSets) -> list[str]:
+    """Return what is wrong with label sequences and with their class scores."""
     labels = scores.values.shape[1]
     if impossible := _impossible(options, sequences, labels):
         return [f"its label sequences {what}" for what in impossible]
     faults = [] if scores.kind == "probability" else [f"its class scores are of kind {scores.kind}, not probability"]
-    counted = protocols.cut(protocol, sequences)
-    unlike = unexplained = 0
-    for rows in row_blocks(*predicted.shape):
-        unlike += int(np.count_nonzero((counted.as_matrix(labels, rows) != predicted[rows]).any(axis=1)))
+    unexplained = 0
+    for rows in row_blocks(*scores.values.shape):
         probability = np.exp(sequences.log_probabilities[rows])
         explained = _explained(
             options, sequences.sequences[rows], probability, sequences.complete[rows], scores.values[rows]
         )
         unexplained += int(np.count_nonzero(~explained))
-    if unlike:
-        faults.append("its predicted label sets are not those of its label sequences")
     if unexplained:
         faults.append(f"the class scores of {unexplained} images cannot be {options.class_score} of their sequences")
     return faults

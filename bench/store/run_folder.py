@@ -10,6 +10,8 @@
     sizes.npz                             shares of the picture's area of the true labels, where they are known
     known.npz                             true labels that a model of known tags was told, as packed bits
     trials.json                           trials that chose the options; absent where none were asked for
+    validation.npz                        the validation part: ids, truth, masks, scores, label sets, sequences
+    policy.npz                            what the label-set policy chose on it; absent where nothing is to be chosen
     training.json weights.safetensors     what training gave
     backbone.safetensors                  the fine-tuned backbone; absent where it stayed frozen
     scores.npy scores.json                (images, labels) float32, memory-mappable; their kind, and the SHA-256 of them
@@ -32,6 +34,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bench.errors import StoreError
 from bench.records import (
@@ -46,7 +49,7 @@ from bench.records import (
     Scores,
     Split,
 )
-from bench.store.run_reader import RECORDS, SCORED_BY, RunReader
+from bench.store.run_reader import RECORDS, SCORED_BY, SEQUENCE_ARRAYS, STATE, RunReader
 from bench.store.stored import About, Status, Truth
 from bench.system.files import write_atomic
 from bench.system.locks import NO_LOCKS
@@ -162,8 +165,7 @@ class RunFolder(RunReader):
 
     def write_label_sets(self, label_sets: LabelSets) -> None:
         """Store the label sequences with their log-probabilities."""
-        names = ("sequences", "log_probabilities", "complete")
-        self._files.write_arrays("label_sets.npz", **{name: getattr(label_sets, name) for name in names})
+        self._files.write_arrays("label_sets.npz", **{name: getattr(label_sets, name) for name in SEQUENCE_ARRAYS})
 
     def write_prediction(self, prediction: Prediction) -> None:
         """Store scores, label sets and, of a model that makes them, label sequences."""
@@ -171,6 +173,21 @@ class RunFolder(RunReader):
         self.write_predicted(prediction.predicted)
         if prediction.label_sets is not None:
             self.write_label_sets(prediction.label_sets)
+
+    def write_validation(self, part: Split | Truth, prediction: Prediction, known: BoolArray | None = None) -> None:
+        """Store truth and predictions of the validation part, and what a model of known tags was told of it."""
+        masks = {"truth": part.truth, "ignore": part.ignore, "known": known, "predicted": prediction.predicted}
+        arrays = {name: np.packbits(mask, axis=1) for name, mask in masks.items() if mask is not None}
+        if prediction.label_sets is not None:
+            arrays |= {name: getattr(prediction.label_sets, name) for name in SEQUENCE_ARRAYS}
+        scores = prediction.scores
+        self._files.write_arrays(
+            "validation.npz", ids=np.array(part.ids), kind=np.array(scores.kind), scores=scores.values, **arrays
+        )
+
+    def write_policy(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Store what the run's label-set policy chose on the validation part."""
+        self._files.write_arrays("policy.npz", **{f"{STATE}{name}": array for name, array in state.items()})
 
     def write_exhibits(self, exhibits: Exhibits) -> None:
         """Store what figures show of the run; ``exhibits`` reads it back."""

@@ -8,16 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bench.contracts import KNOWN_SHARE
 from bench.errors import StoreError
 from bench.evaluation import known_tags
 from bench.evaluation.bits import BitMatrix, Mask
 from bench.evaluation.outcome import Outcome
-from bench.records import BoolArray, FloatArray, LabelSets, Ledger, Measures, RunRequest, Scores
+from bench.records import BoolArray, FloatArray, LabelSets, Ledger, Measures, Prediction, RunRequest, Scores
 from bench.store.exhibits import StoredExhibits
 from bench.store.sealed import REPAIR, SealedFolder
-from bench.store.stored import About, Masks, RunSummary, Status, Truth
+from bench.store.stored import About, Masks, RunSummary, Status, Truth, ValidationPart
 from bench.system.files import canonical_json, digest
 
 RECORDS: dict[str, tuple[str, ...]] = {
@@ -29,6 +30,8 @@ RECORDS: dict[str, tuple[str, ...]] = {
     "sizes": ("sizes.npz",),
     "known": ("known.npz",),
     "trials": ("trials.json",),
+    "validation": ("validation.npz",),
+    "policy": ("policy.npz",),
     "training": ("training.json",),
     "weights": ("weights.safetensors",),
     "backbone": ("backbone.safetensors",),
@@ -44,6 +47,12 @@ RECORDS: dict[str, tuple[str, ...]] = {
     "status": ("status.json",),
 }
 """The files of each record."""
+
+SEQUENCE_ARRAYS = ("sequences", "log_probabilities", "complete")
+"""The arrays of label sequences, as in ``LabelSets``."""
+
+STATE = "state."
+"""What stands before the name of an array of a policy's state."""
 
 SCORED_BY = ("scores.npy", "weights.safetensors", "backbone.safetensors")
 """Files whose SHA-256 scores.json holds: the scores, and what they were computed with."""
@@ -206,6 +215,35 @@ class RunReader:
     def read_label_sets(self) -> LabelSets:
         """Return the label sequences; only a sequence model has them, see ``has("label_sets")``."""
         return LabelSets(self._ids(), **self._files.read_arrays("label_sets.npz"))
+
+    def read_validation(self) -> ValidationPart:
+        """Return truth and predictions of the validation part, by which a label-set policy is chosen."""
+        arrays, labels = self._files.read_arrays("validation.npz"), self._labels()
+
+        def parse() -> ValidationPart:
+            ids = tuple(map(str, arrays["ids"]))
+            masks = {
+                name: BitMatrix(arrays[name], len(labels))[:]
+                for name in ("truth", "ignore", "known", "predicted")
+                if name in arrays
+            }
+            sequences = {name: arrays[name] for name in SEQUENCE_ARRAYS if name in arrays}
+            return ValidationPart(
+                Truth(ids, labels, masks["truth"], masks.get("ignore")),
+                masks.get("known"),
+                Prediction(
+                    Scores(ids, arrays["scores"], str(arrays["kind"])),  # type: ignore[arg-type]
+                    masks["predicted"],
+                    LabelSets(ids, **sequences) if sequences else None,
+                ),
+            )
+
+        part: ValidationPart = self._files.parse("validation.npz", parse)
+        return part
+
+    def read_policy(self) -> dict[str, NDArray[Any]]:
+        """Return what the run's label-set policy chose on the validation part; see ``has("policy")``."""
+        return {name.removeprefix(STATE): array for name, array in self._files.read_arrays("policy.npz").items()}
 
     def read_measures(self) -> Measures:
         """Return what the protocol measured."""

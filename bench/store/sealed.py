@@ -30,7 +30,7 @@ else:
 
 MANIFEST = "manifest.json"
 
-SCHEMA = 3
+SCHEMA = 4
 """Version of the folder's layout. A folder of another one is refused, never guessed at."""
 
 RUN = "run"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bench.evaluation.bits import BitMatrix
-from bench.records import BoolArray, Measures
+from bench.records import BoolArray, Measures, Prediction
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,18 @@ class Masks:
     ignore: BitMatrix | None
     predicted: BitMatrix
     known: BitMatrix | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ValidationPart:
+    """The validation part as stored: its truth, what the model was told of it, and what it predicts.
+
+    ``known`` are true labels that a model of known tags was told, (images, labels) bool; they are still in ``truth``.
+    """
+
+    truth: Truth
+    known: BoolArray | None
+    prediction: Prediction
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,17 +12,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from bench.code import plugin_code
 from bench.errors import BenchError
-from bench.evaluation import metric_table, protocols
+from bench.evaluation import metric_table, policies, protocols
 from bench.evaluation.measure import measure
-from bench.records import Measures
+from bench.records import LabelSets, Measures, Scores
 from bench.store import binding, choice, predictions, shown, training_curves
 from bench.store.run_folder import RunFolder
+from bench.store.stored import Masks
 
 TOLERANCE = 1e-9
 """Largest difference between a stored measure and the one computed again; both are float64 of the same arrays."""
 
 OWN_SETS = "its label sets are the model's own: that its weights give them is seen by --recompute alone"
+
+OTHER_POLICY = "the code of policy {} has changed since: that it gives these label sets is not checked"
 
 Level = Literal["folder", "recomputed", "retrained"]
 """What a verdict rests on: the folder alone; prediction from weights and data as well; training as well."""
@@ -65,7 +69,7 @@ def verdict(folder: RunFolder) -> Verdict:
         stored = folder.read_measures()
         unmeasured = tuple(name for name in metric_table.by_name() if name not in stored.values)
         unmeasured += tuple(f"the classes' {name}" for name in metric_table.PER_CLASS if name not in stored.per_class)
-        notes = (OWN_SETS,) if config["model"]["kind"] == "sets" else ()
+        notes = tuple(_unseen(config))
         return Verdict(folder.path, state, (*faults, *_lies(folder, config, stored)), unmeasured, notes=notes)
     except BenchError as error:
         return Verdict(folder.path, "damaged", (str(error),))
@@ -90,11 +94,10 @@ def _lies(folder: RunFolder, config: Mapping[str, Any], stored: Measures) -> lis
         "gallery.npz": lambda: shown.of_gallery(folder, len(scores.ids)),
         "scores.npy": lambda: predictions.of_range(scores),
     }
-    if sequences is None and config["model"]["kind"] == "scores":
-        checks["predicted.npz"] = lambda: predictions.of_scores(protocol, scores, predicted, masks.known)
-    elif sequences is not None:
+    checks |= _of_policy(folder, config, masks, scores, sequences)
+    if sequences is not None:
         options = predictions.search_options(protocol, config)
-        checks["label_sets.npz"] = lambda: predictions.of_sequences(protocol, options, scores, sequences, predicted)
+        checks["label_sets.npz"] = lambda: predictions.of_sequences(options, scores, sequences)
         checks["trees.json"] = lambda: shown.of_sequence_model(folder, options, sequences, labels)
     faults = [fault for name, check in checks.items() for fault in _understood(name, check)]
     if stored.protocol != protocol.name:
@@ -110,6 +113,46 @@ def _lies(folder: RunFolder, config: Mapping[str, Any], stored: Measures) -> lis
         known=masks.known,
     )
     return [*faults, *_different(stored, again)]
+
+
+def _unseen(config: Mapping[str, Any]) -> list[str]:
+    """Return what of the label sets cannot be told from the folder."""
+    policy = policies.of_config(config)
+    if policy.found is not None and plugin_code(policy.found) != config["code"].get("policy"):
+        return [OTHER_POLICY.format(policy.name)]
+    return [OWN_SETS] if policy.name == "own" else []
+
+
+def _of_policy(
+    folder: RunFolder, config: Mapping[str, Any], masks: Masks, scores: Scores, sequences: LabelSets | None
+) -> dict[str, Callable[[], list[str]]]:
+    """Return the checks of the label-set policy: what it chose on the validation part, and the label sets of both."""
+    policy, protocol, part = policies.of_config(config), protocols.get(config["protocol"]), folder.read_validation()
+    state = folder.read_policy() if policy.found is not None else None
+    told, of_part, unseen = part.known, part.prediction, _unseen(config)
+
+    def of_validation() -> list[str]:
+        faults = [*binding.unbound_validation(config, part), *predictions.of_range(of_part.scores)]
+        claimed = {name: config["policy"][name] for name in ("name", "amount", "by_protocol")}
+        if any(policy.to_json()[name] != value for name, value in claimed.items()):
+            faults.append(f"its label-set policy is not as its config has it: {policy.to_json()}")
+        if faults or unseen:
+            return faults
+        if (of_part.label_sets is None) != (sequences is None):
+            return ["its validation part and its test part differ in whether there are label sequences"]
+        return predictions.by_policy(
+            policy, protocol, of_part.scores, of_part.label_sets, of_part.predicted, known=told, state=state
+        )
+
+    checks: dict[str, Callable[[], list[str]]] = {"validation.npz": of_validation}
+    if unseen:
+        return checks
+    if state is not None:
+        checks["policy.npz"] = lambda: predictions.of_state(policy, protocol, part, state)
+    checks["predicted.npz"] = lambda: predictions.by_policy(
+        policy, protocol, scores, sequences, masks.predicted, known=masks.known, state=state
+    )
+    return checks
 
 
 def _understood(name: str, check: Callable[[], list[str]]) -> list[str]:

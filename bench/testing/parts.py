@@ -11,6 +11,7 @@ from bench import plugins
 from bench.contracts import (
     BackboneSpec,
     DatasetSpec,
+    LabelSetPolicy,
     Metric,
     ModelSpec,
     Protocol,
@@ -28,6 +29,7 @@ from bench.testing.datasets import DATASET_CHECKS, DatasetPart
 from bench.testing.metrics import METRIC_CHECKS, MetricPart
 from bench.testing.model_checks import MODEL_CHECKS
 from bench.testing.models import ModelPart
+from bench.testing.policies import POLICY_CHECKS, PolicyPart
 from bench.testing.protocols import PROTOCOL_CHECKS, ProtocolPart
 from bench.testing.report_sections import REPORT_SECTION_CHECKS, ReportSectionPart
 from bench.testing.sequence_checks import SEQUENCE_CHECKS
@@ -38,10 +40,20 @@ UNINSTALLED = "a plugin under test"
 """The origin of a spec that a test holds and no distribution offers."""
 
 
-CHECKED = (ModelSpec, DatasetSpec, BackboneSpec, TrackerSpec, Metric, Protocol, ReportSection, TableFormat)
+CHECKED = (
+    ModelSpec,
+    DatasetSpec,
+    BackboneSpec,
+    TrackerSpec,
+    Metric,
+    Protocol,
+    ReportSection,
+    TableFormat,
+    LabelSetPolicy,
+)
 KINDS = (
     *("models", "data sets", "backbones", "trackers", "metrics"),
-    *("protocols", "report sections", "table formats"),
+    *("protocols", "report sections", "table formats", "label-set policies"),
 )
 """What there are checks for, and its words."""
 
@@ -104,6 +116,11 @@ def check_report_section(spec: ReportSection | str) -> list[Outcome]:
 
 def check_table_format(spec: TableFormat | str) -> list[Outcome]:
     """Return the outcomes of all checks of a table format. Raises ``CheckFailed`` as ``check_model`` does."""
+    return _checked(spec, {})
+
+
+def check_policy(spec: LabelSetPolicy | str) -> list[Outcome]:
+    """Return the outcomes of all checks of a label-set policy. Raises ``CheckFailed`` as ``check_model`` does."""
     return _checked(spec, {})
 
 
@@ -206,6 +223,7 @@ def _examination(
         Protocol: lambda: Examination(ProtocolPart(spec, origin), PROTOCOL_CHECKS),
         ReportSection: lambda: Examination(ReportSectionPart(spec, origin), REPORT_SECTION_CHECKS),
         TableFormat: lambda: Examination(TableFormatPart(spec, origin), TABLE_FORMAT_CHECKS),
+        LabelSetPolicy: lambda: Examination(PolicyPart(spec, origin), POLICY_CHECKS),
     }
     return make[type(spec)]()
 

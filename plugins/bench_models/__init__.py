@@ -1,4 +1,4 @@
-"""First-party models: the paper's CNN-RNN, its No-RNN ablation, the rows of its tables, and controls."""
+"""First-party models, the paper's CNN-RNN, the rows of its tables and controls, and label-set policies."""
 
 import bench
 from bench_models import (
@@ -25,6 +25,7 @@ from bench_models import (
     svm,
     warp,
 )
+from bench_models.policies import at_most_k, count, threshold, thresholds
 
 
 @bench.hookimpl
@@ -35,3 +36,9 @@ def bench_models() -> list[bench.ModelSpec]:
     of_today = (asymmetric_loss, csra, query2label)
     controls = (prior, prior_known, random_scores, logistic, classifier_chain)
     return [module.SPEC for module in (*of_tables, *neighbours, *of_today, *controls)]
+
+
+@bench.hookimpl
+def bench_policies() -> list[bench.LabelSetPolicy]:
+    """Return the first-party label-set policies."""
+    return [module.POLICY for module in (threshold, thresholds, at_most_k, count)]

@@ -30,6 +30,7 @@ READ = {
     "export",
     "runs",
     "speed-metrics",
+    "policy",
 }
 WRITTEN = {"run", "compare", "export", "report", "figures", "track"}
 
@@ -103,6 +104,7 @@ def commands_that_name_runs(folder: str, tmp_path: Path) -> dict[str, list[str]]
         "trials": ["trials", folder],
         "export": ["export", folder, "--out", str(tmp_path / "model")],
         "speed-metrics": ["speed-metrics", folder],
+        "policy": ["policy", folder, "--policy", "threshold"],
     }
 
 

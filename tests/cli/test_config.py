@@ -65,7 +65,9 @@ def test_a_length_left_to_two_protocols_differs_in_force(stored_run: StoredRun, 
     assert bench("config", one.path, other.path, "--json") == 0
     record = json.loads(capsys.readouterr().out)
     assert [run["key"] for run in record["runs"]] == [one.key, other.key]
-    assert set(record["differences"]) == {"protocol", "search.min_length"}
+    # What a protocol asks of a sequence model's label sets follows from it.
+    of_policy = {"policy.name", "policy.amount"}
+    assert set(record["differences"]) == {"protocol", "search.min_length"} | of_policy
     assert [entry["in_force"] for entry in record["differences"]["search.min_length"]] == [0, 3]
 
 

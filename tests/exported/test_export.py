@@ -166,7 +166,7 @@ BAD_FOLDERS = {
         "written by a newer bench: format 99",
     ),
     "incomplete": (
-        lambda folder: set_metadata(folder / "encoder.onnx", lambda _: {"format": 3, "labels": []}),
+        lambda folder: set_metadata(folder / "encoder.onnx", lambda _: {"format": 4, "labels": []}),
         "its description is damaged: it lacks 'preprocessing'",
     ),
     "labels": (

@@ -102,7 +102,7 @@ OTHER_MANIFESTS = {
     "newer": ('{"export": 99}', "written by a newer bench: format 99"),
     "older": ('{"export": 1}', "written by an older bench: format 1"),
     "infinite": ('{"export": 1e999}', "its format is inf"),
-    "unsealed": ('{"export": 3, "files": {}}', "not as it was written"),
+    "unsealed": ('{"export": 4, "files": {}}', "not as it was written"),
 }
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from bench import DataError, LabelSets, Measures, Scores, StoreError
-from bench.records import Exhibits, LabelSpace, Ledger, RunRequest, Trial
+from bench.records import Exhibits, LabelSpace, Ledger, Prediction, RunRequest, Trial
 from bench.store.run_folder import RECORDS, RunFolder
 from bench.store.runs import find, named, open_run
 from bench.store.sealed import SealedFolder
@@ -48,6 +48,15 @@ def test_every_record_is_read_as_it_was_written(tmp_path: Path) -> None:
     folder.write_scores(scores)
     folder.write_predicted(truth)
     folder.write_known(np.zeros_like(truth))
+    part, told = Truth(("y", "\udc80"), labels, truth, ignore), truth & (generator.random((2, 11)) < 0.5)
+    of_part = Prediction(
+        Scores(part.ids, scores.values + np.float32(1), "logit"),
+        ~truth,
+        LabelSets(part.ids, np.array([[1], [2]], dtype=np.int32), np.array([-2.5, -3.5]), np.array([True, True])),
+    )
+    folder.write_validation(part, of_part, told)
+    state = {"threshold": np.asarray(np.float32(0.1)), "thresholds": generator.random(11)}
+    folder.write_policy(state)
     folder.write_label_sets(label_sets)
     tree = {"row": 1, "edges": [[[], 0, 0.75, 0.75, True]], "answer": [0], "end": 11, "beam_width": 2}
     space = LabelSpace(generator.random((11, 4)), generator.random((2, 4)), np.zeros(4))
@@ -75,6 +84,21 @@ def test_every_record_is_read_as_it_was_written(tmp_path: Path) -> None:
     np.testing.assert_array_equal(folder.read_scores().values, scores.values)
     np.testing.assert_array_equal(folder.read_predicted(), truth)
     assert not folder.read_known().any()
+    validation = folder.read_validation()
+    assert (validation.truth.ids, validation.truth.labels) == (part.ids, labels)
+    assert validation.prediction.scores.kind == "logit"
+    for found, expected in (
+        (validation.truth.truth, truth),
+        (validation.truth.ignore, ignore),
+        (validation.known, told),
+        (validation.prediction.scores.values, of_part.scores.values),
+        (validation.prediction.predicted, ~truth),
+        (validation.prediction.label_sets.sequences, of_part.label_sets.sequences),
+        (validation.prediction.label_sets.log_probabilities, of_part.label_sets.log_probabilities),
+    ):
+        np.testing.assert_array_equal(found, expected)
+    assert folder.read_policy().keys() == state.keys()
+    assert all(np.array_equal(folder.read_policy()[name], array) for name, array in state.items())
     for field in ("sequences", "log_probabilities", "complete"):
         np.testing.assert_array_equal(getattr(folder.read_label_sets(), field), getattr(label_sets, field))
     assert folder.exhibits.gallery() == {1: b"second", 0: b"first"}
@@ -144,6 +168,8 @@ def test_a_damaged_file_is_named_with_what_to_do(stored_run: Make, record: str) 
         folder.write_known(folder.read_predicted())
     if record == "trials":
         folder.write_trials(LEDGER)
+    if record == "policy":
+        folder.write_policy({"threshold": np.zeros(3)})
     file = folder.path / RECORDS[record][-1]
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1
@@ -178,7 +204,7 @@ def test_a_folder_of_a_newer_layout_is_refused(stored_run: Make) -> None:
     folder = stored_run()
     manifest = json.loads((folder.path / "manifest.json").read_text())
     (folder.path / "manifest.json").write_text(json.dumps(manifest | {"schema": 99}))
-    with pytest.raises(StoreError, match="written by a newer bench: layout 99, this one reads 3"):
+    with pytest.raises(StoreError, match="written by a newer bench: layout 99, this one reads 4"):
         folder.read_measures()
 
 

@@ -5,7 +5,7 @@ import types
 import bad_parts
 import bad_shown
 import pytest
-from bad_parts import BAD_BACKBONES, BAD_DATASETS, BAD_METRICS, BAD_TRACKERS, dataset
+from bad_parts import BAD_BACKBONES, BAD_DATASETS, BAD_METRICS, BAD_POLICIES, BAD_TRACKERS, dataset
 from bad_shown import BAD_FORMATS, BAD_PROTOCOLS, BAD_SECTIONS
 from documented import documented
 from example_roots import ROOTS
@@ -17,6 +17,7 @@ from bench.testing import (
     check_backbone,
     check_dataset,
     check_metric,
+    check_policy,
     check_protocol,
     check_report_section,
     check_table_format,
@@ -28,6 +29,7 @@ from bench.testing import (
 from bench.testing.backbones import BACKBONE_CHECKS
 from bench.testing.datasets import DATASET_CHECKS
 from bench.testing.metrics import METRIC_CHECKS
+from bench.testing.policies import POLICY_CHECKS
 from bench.testing.protocols import PROTOCOL_CHECKS
 from bench.testing.report_sections import REPORT_SECTION_CHECKS
 from bench.testing.table_formats import TABLE_FORMAT_CHECKS
@@ -54,6 +56,10 @@ def table_format(render):
     return bench.TableFormat("format", "made up", render)
 
 
+def policy(built):
+    return bench.LabelSetPolicy("own-sets", "made up", built.fit, built.label_sets)
+
+
 BAD = [
     *((dataset(build), name, words) for name, (build, words) in BAD_DATASETS.items()),
     *((backbone(build), name, words) for name, (build, words) in BAD_BACKBONES.items()),
@@ -62,6 +68,7 @@ BAD = [
     *((broken, name, words) for name, (broken, words) in BAD_PROTOCOLS.items()),
     *((section(tables), name, words) for name, (tables, words) in BAD_SECTIONS.items()),
     *((table_format(render), name, words) for name, (render, words) in BAD_FORMATS.items()),
+    *((policy(build()), name, words) for name, (build, words) in BAD_POLICIES.items()),
 ]
 
 
@@ -82,6 +89,7 @@ def test_a_part_that_breaks_one_rule_fails_that_check_alone(spec, name, words):
         (PROTOCOL_CHECKS, BAD_PROTOCOLS),
         (REPORT_SECTION_CHECKS, BAD_SECTIONS),
         (TABLE_FORMAT_CHECKS, BAD_FORMATS),
+        (POLICY_CHECKS, BAD_POLICIES),
     ],
 )
 def test_every_check_that_judges_has_a_part_that_fails_it(table, bad):
@@ -97,6 +105,7 @@ def test_sound_parts_pass_every_check():
         *check_protocol(bad_shown.protocol()),
         *check_report_section(section(bad_shown.hits)),
         *check_table_format(table_format(bad_shown.listed)),
+        *check_policy(policy(bad_parts.Threshold())),
     ]
     assert {outcome.state for outcome in outcomes} == {"passed"}
 
@@ -107,6 +116,7 @@ FIRST_PARTY = [
     *examinations("timm/test_resnet", {"init": "random", "size": "32"}),
     *examinations("torchvision/squeezenet1_1", {"init": "random", "size": "64"}),
     *(one for name in ("tensorboard", "mlflow", "wandb") for one in examinations(name)),
+    *(one for name in plugins.loaded().all(plugins.POLICIES) for one in examinations(name)),
 ]
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bench.cli.options import (
+    MODEL,
     STORE,
     TRACKED,
     BackboneName,
@@ -50,6 +51,8 @@ EXAMPLES = """Examples:
 
   bench compare --dataset digit-scenes --models cnn-rnn,bce,svm,knn --trials 16
 
+  bench compare --dataset digit-scenes --models cnn-rnn,bce --policy threshold,cnn-rnn=decoded
+
   bench compare --dataset coco --data-root coco --models bce,softmax --format markdown"""
 
 
@@ -60,6 +63,15 @@ def compare(  # noqa: PLR0917 - the parser passes options by name
     backbone: BackboneName = "",
     sets: Sets = None,
     protocol: ProtocolName = "",
+    policy: Annotated[
+        str,
+        typer.Option(
+            "--policy",
+            metavar="NAME,...",
+            help="As of bench run, for all models; MODEL=NAME for one, as in threshold,cnn-rnn=decoded.",
+            rich_help_panel=MODEL,
+        ),
+    ] = "",
     data_root: DataRoot = None,
     weights: Weights = None,
     train_split: TrainSplit = None,

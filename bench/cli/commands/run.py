@@ -18,6 +18,7 @@ from bench.cli.options import (
     Finetune,
     ModelName,
     Out,
+    PolicyName,
     ProtocolName,
     Seed,
     Sets,
@@ -48,6 +49,8 @@ EXAMPLES = """Examples:
 
   bench run --model svm --dataset digit-scenes --trials 16
 
+  bench run --model bce --dataset digit-scenes --policy threshold
+
   bench run --model bce --dataset digit-scenes --track tensorboard,mlflow --set tracker.experiment=digits"""
 
 
@@ -57,6 +60,7 @@ def run(  # noqa: PLR0917 - the parser passes options by name
     backbone: BackboneName = "",
     sets: Sets = None,
     protocol: ProtocolName = "",
+    policy: PolicyName = "",
     data_root: DataRoot = None,
     weights: Weights = None,
     train_split: TrainSplit = None,

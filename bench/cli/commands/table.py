@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +12,9 @@ from bench.cli.options import STORE, OneDataset, RunsFolder, TableFormat, comma_
 from bench.errors import UsageError
 from bench.show.console import put_raw
 from bench.show.result_tables import print_grids, print_tables
+
+if TYPE_CHECKING:
+    from bench.store.stored import RunSummary
 
 EXAMPLES = """Examples:
 
@@ -52,6 +55,7 @@ def table(  # noqa: PLR0917 - the parser passes options by name
 ) -> None:
     """Render stored runs as tables, one per data set: mean and spread over seeds, in percent.
 
+    Runs by label-set policies of their own stand in tables of their own, with all that give as many labels.
     Runs measured on different images or by different protocols do not compare and are refused in one table.
     Failed runs are rows with their reason. A number shows that table of the paper: its printed values, ours, the
     differences, and what could not be run.
@@ -66,9 +70,16 @@ def table(  # noqa: PLR0917 - the parser passes options by name
         _print_paper_tables(runs, store, style)
         return
     summaries = run_summaries(runs, store, dataset, comma_separated(models), protocol)
-    groups = [summaries] if mix else list(tables.by_dataset(summaries).values())
+    groups = [summaries] if mix else _groups(summaries)
     chosen = tables.columns_named(comma_separated(columns), summaries)
     print_tables([tables.build(group, chosen, mix) for group in groups], style)
+
+
+def _groups(summaries: list[RunSummary]) -> list[list[RunSummary]]:
+    """Return the runs of each data set, and of these those whose label sets compare."""
+    from bench.show import tables
+
+    return [part for group in tables.by_dataset(summaries).values() for part in tables.by_policy(group)]
 
 
 def _print_paper_tables(numbers: list[str], store: Path, style: str) -> None:

@@ -1,0 +1,113 @@
+"""The label-set policy of an exported model: its name, what it chose, and the label sets that it reads off scores."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench import plugins
+from bench.contracts import HOST_POLICIES, PolicyState
+from bench.errors import BenchError, ModelError
+from bench.evaluation import metrics, policies
+from bench.evaluation.policies import Policy
+from bench.guard import naming
+from bench.records import BoolArray, FloatArray
+from bench.records.checks import require
+
+KINDS = "biuf"
+"""What the arrays of a policy's state may be: truth values, whole numbers, floats."""
+
+LARGEST = 10_000_000
+"""Most numbers in one array of a policy's state."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExportedPolicy:
+    """The policy in an exported model's description; ``distribution`` and ``version`` are empty of the host's own.
+
+    ``state`` is what it chose on the validation part, as JSON: of each array ``dtype``, ``shape`` and ``values``.
+    Raises ``DataError`` for a state that is none.
+    """
+
+    name: str
+    distribution: str = ""
+    version: str = ""
+    state: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in ("name", "distribution", "version"):
+            require(isinstance(getattr(self, name), str), f"policy {name}: found no text")
+        require(
+            bool(self.distribution) or self.name in HOST_POLICIES, f"policy '{self.name}' is no policy of the host's"
+        )
+        require(isinstance(self.state, Mapping), "policy state: found no named arrays")
+        self.arrays()
+
+    def to_values(self) -> dict[str, Any]:
+        """Return what JSON holds of it."""
+        return asdict(self)
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return the state as the policy was given it."""
+        return {str(name): _array(str(name), value) for name, value in self.state.items()}
+
+
+def exported(policy: Policy, state: PolicyState | None) -> ExportedPolicy:
+    """Return ``policy`` with what it chose, for an exported model's description."""
+    if policy.found is None:
+        return ExportedPolicy(policy.name)
+    values = {
+        name: {"dtype": array.dtype.name, "shape": list(array.shape), "values": array.ravel().tolist()}
+        for name, array in (state or {}).items()
+    }
+    origin = policy.found.origin
+    return ExportedPolicy(policy.found.spec.name, origin.distribution, origin.version, values)
+
+
+def reader(policy: ExportedPolicy, k: int, threshold: float | None) -> Callable[[FloatArray], BoolArray] | None:
+    """Return what reads label sets (n, labels) off scores; ``None`` where they are the k best, or not of scores.
+
+    Raises ``ModelError`` where the plugin that has the policy is not installed.
+    """
+    if policy.name == "natural-threshold" and not policy.distribution:
+        least = -math.inf if threshold is None else threshold
+        return lambda scores: metrics.top_k(scores, k) & (scores >= least)
+    if not policy.distribution:
+        return None
+    try:
+        found = plugins.installed().policy(f"{policy.distribution}:{policy.name}", "scores")
+    except BenchError:
+        found = None
+    if found is None:
+        raise ModelError(
+            f"its label sets are by policy '{policy.name}' of {policy.distribution} {policy.version}, which is not"
+            f" installed. Try: pip install {policy.distribution}"
+        )
+    spec, origin, state = found.spec, found.origin, policy.arrays()
+
+    def read(scores: FloatArray) -> BoolArray:
+        with naming(origin, "policy", f"policy '{spec.name}'"):
+            return policies.label_sets(spec, scores, state, k)
+
+    return read
+
+
+def _array(name: str, value: Any) -> NDArray[Any]:
+    """Return one array of a state, or raise ``DataError``."""
+    where = f"policy state '{name}'"
+    require(isinstance(value, Mapping) and {"dtype", "shape", "values"} <= value.keys(), f"{where}: found no array")
+    shape, values = value["shape"], value["values"]
+    whole = isinstance(shape, list) and all(isinstance(size, int) and 0 <= size <= LARGEST for size in shape)
+    require(whole and isinstance(values, list), f"{where}: found no shape and values")
+    require(len(values) == math.prod(shape) <= LARGEST, f"{where}: {len(values)} values, its shape is {shape}")
+    try:
+        array = np.array(values, dtype=np.dtype(str(value["dtype"]))).reshape(shape)
+    except (TypeError, ValueError, OverflowError):
+        array = np.array("")
+    require(array.dtype.kind in KINDS and bool(np.isfinite(array).all()), f"{where}: allowed: finite numbers")
+    return array

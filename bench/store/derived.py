@@ -1,0 +1,131 @@
+"""A stored run under another label-set policy: nothing is trained or predicted again, only what follows is.
+
+A policy comes after training, so all that a run stored up to its scores holds under any. What ``bench run --policy``
+would make is made from a run that is there: the same config and key, and label sets and measures by the same functions.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from bench.code import plugin_code
+from bench.data.fingerprint import refuse_choosing_on_test
+from bench.errors import BenchError, StoreError
+from bench.evaluation import policies, protocols
+from bench.evaluation.measure import measure
+from bench.evaluation.policies import Policy
+from bench.guard import full_traceback, reason
+from bench.origins import of_policy
+from bench.plugins import Registry, installed
+from bench.store.run_folder import RunFolder
+from bench.store.runs import open_run
+from bench.store.sealed import MANIFEST, SealedFolder
+
+MADE_ANEW = ("config", "request", "about", "predicted", "validation", "policy", "measures", "status")
+"""Records of a run that depend on its policy; the others are copied."""
+
+
+def derive(folder: RunFolder, name: str, registry: Registry | None = None) -> RunFolder:
+    """Return the run that differs from the finished one in ``folder`` by the policy called ``name``, made if absent.
+
+    It lies beside ``folder``. Raises ``BenchError`` for an unknown policy or one that the model has nothing for, and
+    where ``folder`` is not finished; what a plugin raises is stored as the run's failure first.
+    """
+    if not folder.done:
+        raise StoreError(
+            f"{folder.path} is {folder.status.state}; another policy needs a finished run. See: bench runs"
+        )
+    config = folder.config
+    found = (registry or installed()).policy(name, str(config["model"]["kind"]))
+    policy = policies.chosen(
+        name, found, protocols.get(config["protocol"]), str(config["model"]["kind"]), config["search"]
+    )
+    if policy.name == "own" and config["policy"]["name"] != "own":
+        raise StoreError(f"{folder.path} does not hold what its model decides. Try: bench run with --policy own")
+    refuse_choosing_on_test(str(config["dataset"]["name"]), config["dataset"]["fingerprints"])
+    target = open_run(folder.path.parents[2], _config(config, policy))
+    if target.path.resolve() == folder.path.resolve() or target.done:
+        return target
+    with target.lock():
+        try:
+            _fill(target, folder, policy, name)
+        except Exception as error:
+            target.fail("policy", reason(error), full_traceback(error))
+            raise
+    return target
+
+
+def lender(folder: RunFolder) -> RunFolder | None:
+    """Return a finished run beside ``folder`` that differs from it by the policy alone; ``None``: there is none."""
+    own = _apart_from_policy(folder.config)
+    if folder.config["policy"]["name"] == "own":
+        return None  # what the model decides is in no run of another policy
+    for file in sorted(folder.path.parent.glob(f"*/{MANIFEST}")):
+        other = RunFolder(file.parent)
+        with contextlib.suppress(BenchError):  # a damaged neighbour lends nothing
+            if other.path != folder.path and _apart_from_policy(other.config) == own and other.done:
+                return other
+    return None
+
+
+def _apart_from_policy(config: Mapping[str, Any]) -> dict[str, Any]:
+    code = {part: value for part, value in config.get("code", {}).items() if part != "policy"}
+    return {**config, "code": code, "policy": None}
+
+
+def _config(config: Mapping[str, Any], policy: Policy) -> dict[str, Any]:
+    changed = {**_apart_from_policy(config), "policy": policy.to_json()}
+    if policy.found is not None:
+        changed["code"] |= {"policy": plugin_code(policy.found)}
+    return changed
+
+
+def _fill(target: RunFolder, source: RunFolder, policy: Policy, name: str) -> None:
+    """Write what ``source`` has up to its scores, and what ``policy`` makes of it."""
+    for file in SealedFolder(source.path).manifest()["files"]:
+        if file.partition(".")[0] not in MADE_ANEW:
+            _copy(SealedFolder(source.path), SealedFolder(target.path), file)
+    about = source.read_about()
+    kept = {one: origin for one, origin in about.origins.items() if "policy" not in one.split(".")}
+    origins = kept | of_policy(name, policy.found, str(target.config["protocol"]))
+    target.write_about(replace(about, origins=origins))
+    target.write_request(replace(source.request(), policy=name))
+    protocol, masks, part = protocols.get(target.config["protocol"]), source.read_masks(), source.read_validation()
+    truth, of_part = part.truth, part.prediction
+    state = policies.fit(policy, protocol, of_part.scores, truth.truth, ignore=truth.ignore, known=part.known)
+    if state is not None:
+        target.write_policy(state)
+    target.write_validation(truth, policies.applied(policy, protocol, of_part, state, part.known), part.known)
+    scores = source.read_scores()
+    sequences = source.read_label_sets() if source.has("label_sets") else None
+    predicted = policies.read(policy, protocol, scores, state, sequences=sequences, known=masks.known)
+    target.write_predicted(predicted[:])
+    target.write_measures(
+        measure(
+            protocol,
+            masks.labels,
+            masks.truth,
+            masks.ignore,
+            predicted,
+            scores,
+            sequences=sequences,
+            known=masks.known,
+        )
+    )
+    target.finish()
+
+
+def _copy(source: SealedFolder, target: SealedFolder, name: str) -> None:
+    """Copy one file, and the key of the folder in it."""
+    if name.endswith(".json"):
+        target.write_json(name, source.read_json(name))
+    elif name.endswith(".npz"):
+        target.write_arrays(name, **source.read_arrays(name))
+    else:
+        source.check(name)
+        with target.replacing(name) as temporary:
+            shutil.copyfile(source.path / name, temporary)
