@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import copy
-import json
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import bench
-from bench import plugins
 from bench.code import host_code, plugin_code
 from bench.contracts import (
     KNOWN_SHARE,
@@ -27,18 +24,16 @@ from bench.contracts import (
 from bench.data.fingerprint import fingerprint, refuse_choosing_on_test, truth_hash_of
 from bench.data.open import open_dataset
 from bench.data.splits import hold_out, subset, to_train_on, with_validation
-from bench.errors import ModelError, NotRun, PluginError, UsageError
+from bench.errors import NotRun, PluginError, UsageError
 from bench.evaluation import known_tags, policies, protocols
 from bench.evaluation.measure import measure
 from bench.evaluation.policies import Policy
 from bench.guard import calling
 from bench.model.checks import check_backbone, check_model
 from bench.origins import origins_of, trial_origins
-from bench.plan import Plan, describe, make_plan, replan, whole_name
+from bench.plan import Plan, describe, replan
 from bench.plugins import Found
-from bench.records import BoolArray, Features, Ledger, Measures, Parts, Prediction, RunRequest, SearchOptions, Split
-from bench.show.tables import flatten
-from bench.store.run_folder import RunFolder
+from bench.records import BoolArray, Features, Ledger, Measures, Parts, Prediction, SearchOptions, Split
 from bench.store.stored import About
 from bench.system.files import canonical_json, digest
 
@@ -277,87 +272,6 @@ def _training_notes(assembly: Assembly) -> tuple[str, ...]:
         return ()
     found, name = int(ignore.sum()), assembly.plan.model.spec.name
     return (f"model '{name}' takes no ignore mask: {found} ignored pairs of the training part count as negatives",)
-
-
-def with_weights(backbone: Backbone, content: bytes) -> Backbone:
-    """Return a copy of ``backbone`` with the weights in a safetensors file's ``content``, as fine-tuning left them."""
-    from bench.model import finetune, train
-
-    module = copy.deepcopy(backbone.module)
-    train.load_weights(module, content)
-    return finetune.with_module(backbone, module)
-
-
-@dataclass(frozen=True, slots=True)
-class Rebuilt:
-    """A stored run brought back to life: its trained model, and the backbone as fine-tuned in that run."""
-
-    assembly: Assembly
-    backbone: Backbone
-    model: Any
-
-
-def rebuild(folder: RunFolder, data_root: Path | None = None, weights: Path | None = None) -> Rebuilt:
-    """Return a stored run's trained model with its backbone and data, as ``bench export`` needs them.
-
-    ``data_root`` and ``weights`` say where they lie now, if not where they were. Raises ``BenchError`` where the
-    plugins, weights or data that made the run are no longer the same.
-    """
-    assembly = assemble_again(folder, data_root, weights)
-    _check_same(folder, make_config(assembly))
-    return revive(folder, assembly)
-
-
-def assemble_again(folder: RunFolder, data_root: Path | None = None, weights: Path | None = None) -> Assembly:
-    """Return what a stored run's request gives now, with this code and these data. Raises ``BenchError``."""
-    plan = make_plan(_found_again(folder, data_root, weights), plugins.installed())
-    parts = open_parts(plan)
-    assembly = Assembly(plan, parts, build_backbone(plan), choose_protocol(plan, parts))
-    return after_trials(assembly, folder.read_trials()) if plan.request.trials is not None else assembly
-
-
-def revive(folder: RunFolder, assembly: Assembly) -> Rebuilt:
-    """Return the model of ``assembly`` with the weights in ``folder``. Raises ``ModelError`` where they do not fit."""
-    from bench.model import train
-
-    tuned = assembly.plan.finetune > 0
-    backbone = with_weights(assembly.backbone, folder.read_backbone()) if tuned else assembly.backbone
-    model = assembly.build_model(backbone)
-    train.load_weights(model, folder.read_weights())
-    model.eval()
-    return Rebuilt(assembly, backbone, model)
-
-
-def _check_same(folder: RunFolder, now: dict[str, Any]) -> None:
-    """Raise ``ModelError`` naming what a stored run's config has otherwise than ``now``, if anything."""
-    stored, now = folder.config, json.loads(canonical_json(now))
-    if now == stored:
-        return
-    was, here = dict(flatten(stored)), dict(flatten(now))
-    changed = [name for name in {**was, **here} if was.get(name) != here.get(name)]
-    told = [f"{name} {was.get(name, 'absent')}, now {here.get(name, 'absent')}" for name in changed[:TOLD]]
-    more = f" and {len(changed) - TOLD} more" if len(changed) > TOLD else ""
-    raise ModelError(
-        f"{folder.path}: what made this run has changed: {'; '.join(told)}{more}."
-        " Try: bench run with the same options, then this command on that run"
-    )
-
-
-def _found_again(folder: RunFolder, data_root: Path | None, weights: Path | None) -> RunRequest:
-    """Return a stored run's request with the paths given; raise ``ModelError`` for a stored one that is gone."""
-    stored = folder.request()
-    request = replace(
-        stored,
-        data_root=data_root or stored.data_root,
-        weights=weights or stored.weights,
-        model=whole_name(stored.model, folder.config["model"]),
-        dataset=whole_name(stored.dataset, folder.config["dataset"]),
-        backbone=whole_name(stored.backbone, folder.config["backbone"]),
-    )
-    for path, option in ((request.data_root, "--data-root DIR"), (request.weights, "--weights FILE")):
-        if path is not None and not path.exists():
-            raise ModelError(f"{folder.path}: {path} is not there, which the run was made from. Try: {option}")
-    return request
 
 
 def check_device(device: str) -> None:

@@ -23,6 +23,7 @@ from bench.evaluation import policies
 from bench.guard import calling, full_traceback, reason
 from bench.plan import make_plan
 from bench.plugins import Found, Registry
+from bench.rebuilt import with_weights
 from bench.records import Prediction, RunRequest
 from bench.store.derived import derive, lender
 from bench.store.run_folder import CHECKPOINT, RunFolder
@@ -183,7 +184,7 @@ def _fine_tune(folder: RunFolder, assembly: Assembly, clock: Stopwatch) -> Backb
     request = assembly.plan.request
     with clock.stage("fine-tune"):
         if folder.has("backbone"):
-            return assembling.with_weights(assembly.backbone, folder.read_backbone())
+            return with_weights(assembly.backbone, folder.read_backbone())
         # A model of its own: the run's model is then trained on the tuned features from the start, as on frozen ones.
         head = assembly.build_model(assembly.backbone)
         with _calling(assembly.plan.model, "fine-tune", "model", request.seed):

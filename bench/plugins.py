@@ -1,8 +1,7 @@
 """Finds, isolates and loads plugins; a broken one is reported by its distribution and the others still work.
 
-pluggy's own ``load_setuptools_entrypoints`` drops a second plugin of the same entry-point name in
-silence and lets one failing import end the host, so the finding is done here over
-``importlib.metadata``; pluggy still holds the hooks and calls them.
+pluggy's own ``load_setuptools_entrypoints`` drops a second plugin of one entry-point name in silence and lets a failing
+import end the host, so the finding is done here over ``importlib.metadata``; pluggy holds the hooks and calls them.
 """
 
 from __future__ import annotations
@@ -32,7 +31,6 @@ BLOCK_VARIABLE = "BENCH_WITHOUT"
 
 STRICT_VARIABLE = "BENCH_STRICT"
 """Environment variable that makes a plugin that cannot be loaded an error of every command; ``--strict`` sets it."""
-
 SLOW = 0.5
 """Seconds of import from which a plugin is called slow: every command waits for it."""
 
@@ -71,7 +69,6 @@ MODELS = Kind("bench_models", ModelSpec, "model")
 DATASETS = Kind("bench_datasets", DatasetSpec, "dataset")
 BACKBONES = Kind("bench_backbones", BackboneSpec, "backbone")
 TRACKERS = Kind("bench_trackers", TrackerSpec, "tracker")
-
 METRICS = Kind("bench_metrics", contracts.Metric, "metric")
 PROTOCOLS = Kind("bench_protocols", contracts.Protocol, "protocol")
 POLICIES = Kind("bench_policies", contracts.LabelSetPolicy, "label-set policy")

@@ -12,11 +12,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.multioutput import ClassifierChain
 
 from bench import ModelError, ModelRequest, ModelSpec, NotRun, estimator_model, plugins
-from bench.assembly import rebuild
 from bench.exported.export import exported_form
 from bench.exported.predict import Predictor
 from bench.model import features, train
 from bench.model.arrays import ArrayModule
+from bench.rebuilt import rebuild
 from bench.recompute.run import recompute
 from bench.store.validate import validate
 

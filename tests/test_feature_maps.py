@@ -10,12 +10,12 @@ from example_exports import images_of, pixels_of, run_of, run_options
 from example_models import registry_with
 
 from bench import BackboneSpec, ModelRequest, PluginError, UsageError, plugins
-from bench.assembly import rebuild
 from bench.data.fingerprint import fingerprint
 from bench.errors import ModelError
 from bench.exported.predict import Predictor
 from bench.model import checks, encoding, engine, features
 from bench.plan import make_plan
+from bench.rebuilt import rebuild
 from bench.recompute.run import recompute
 from bench.records import RunRequest
 from bench.store.validate import validate

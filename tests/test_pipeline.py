@@ -112,8 +112,8 @@ def test_fine_tuning_changes_the_features_and_is_kept(place, stored, tmp_path):
 
 
 def test_a_finished_run_can_be_rebuilt_and_scores_the_same(place, stored):
-    from bench.assembly import rebuild
     from bench.model import features, train
+    from bench.rebuilt import rebuild
 
     rebuilt = rebuild(stored)
     extracted = features.of_parts(rebuilt.assembly.parts, rebuilt.backbone, place["root"] / "cache" / "features")

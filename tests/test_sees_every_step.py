@@ -9,13 +9,13 @@ from example_exports import images_of, pixels_of, run_of, run_options
 from example_models import registry_with
 
 from bench import ModelError, PluginError, plugins
-from bench.assembly import rebuild
 from bench.decode import annotated
 from bench.decode.decoder import decode, joined
 from bench.decode.search import renormalised, search
 from bench.exported.predict import Predictor
 from bench.model import checks, features, networks
 from bench.onnx.files import write_onnx
+from bench.rebuilt import rebuild
 from bench.recompute.run import recompute
 from bench.records import Features, SearchOptions
 from bench.store.validate import validate

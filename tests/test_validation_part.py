@@ -14,8 +14,9 @@ from example_splits import make_split, random_truth
 from torch import nn
 
 from bench import DataError, Dataset, DatasetSpec, ModelSpec, plugins
-from bench.assembly import _cached_parts, open_parts, rebuild
+from bench.assembly import _cached_parts, open_parts
 from bench.model import features
+from bench.rebuilt import rebuild
 from bench.recompute.run import recompute
 from bench.records import RunRequest
 

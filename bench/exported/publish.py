@@ -8,7 +8,6 @@ from typing import Literal
 
 import numpy as np
 
-from bench.assembly import Rebuilt, rebuild
 from bench.contracts import PolicyState
 from bench.data.preprocess import preprocess
 from bench.errors import DataError, ModelError
@@ -23,6 +22,7 @@ from bench.exported.predict import Predictor
 from bench.exported.stored import DEFAULT_BATCH, against_stored
 from bench.guard import calling
 from bench.model import train
+from bench.rebuilt import Rebuilt, rebuild
 from bench.records import FloatArray, LabelSets, Preprocessing, ScoreKind, Scores, Split
 from bench.store.run_folder import RunFolder
 from bench.system.environment import versions

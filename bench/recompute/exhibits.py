@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from bench.assembly import Rebuilt
 from bench.model import inspection
+from bench.rebuilt import Rebuilt
 from bench.recompute.compare import alike
 from bench.records import Exhibits, Features
 from bench.store.run_folder import RunFolder

@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench import assembly as assembling
-from bench.assembly import Assembly, Rebuilt
+from bench.assembly import Assembly
 from bench.decode.search import Conditional, Prefixes
 from bench.model.networks import searchable
 from bench.model.predict import predict
+from bench.rebuilt import Rebuilt
 from bench.recompute.compare import MEASURES, relative_difference
 from bench.records import Features, LabelSets, Prediction
 from bench.store.run_folder import RunFolder

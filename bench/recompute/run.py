@@ -10,12 +10,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bench.assembly import Assembly, assemble_again, check_device, make_config, revive
+from bench.assembly import Assembly, check_device, make_config
 from bench.errors import BenchError, NotRun
 from bench.evaluation import policies
 from bench.guard import calling
 from bench.model import features
 from bench.model.predict import predict
+from bench.rebuilt import assemble_again, revive
 from bench.recompute import exhibits, predictions, training
 from bench.recompute.compare import MEASURES, TOLERANCE
 from bench.store.run_folder import RunFolder

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from bench import assembly as assembling
 from bench.assembly import Assembly
 from bench.guard import calling
 from bench.model import features, finetune, train
+from bench.rebuilt import with_weights
 from bench.store.run_folder import RunFolder
 
 
@@ -26,7 +26,7 @@ def faults(folder: RunFolder, assembly: Assembly, device: str) -> list[str]:
         content = train.save_weights(tuned.module)
         if content != folder.read_backbone():
             found.append("fine-tuning again gives another backbone")
-        backbone = assembling.with_weights(backbone, content)
+        backbone = with_weights(backbone, content)
     extracted = features.of_parts(parts, backbone, request.cache / "features", device=device)
     model = assembly.build_model(backbone)
     held_out = None if assembly.refit else assembly.validation_part(extracted.validation)

@@ -16,10 +16,9 @@ from typing import Any
 from bench.contracts import KNOWN_SHARE, Direction, Metric
 from bench.errors import StoreError, unknown
 from bench.evaluation import metric_table
-from bench.show import plugin_metrics, trials
+from bench.show import plugin_metrics, table_notes, trials
 from bench.store.stored import RunSummary
 from bench.system.files import canonical_json
-from bench.system.source import UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,20 +53,12 @@ def usual_columns() -> tuple[Column, ...]:
 
 TIE = "≈"
 
-PLUGIN_PARTS = ("model", "dataset", "backbone", "policy")
-"""Parts of a config that a plugin gives; each has its hash in ``code``."""
-
 AMOUNTS = {
     "exactly k": "exactly k labels an image",
     "at most k": "at most k labels an image",
     "any number": "any number of labels an image",
 }
 """How many labels the rows of a table have, in words, where they do not compare by what the protocol asks for."""
-
-MARK = "policy="
-"""In a row's label: the policy that it is told from others by."""
-
-UNKNOWN_CODE = UNKNOWN[:8]
 
 DERIVED = (
     "backbone.weights_hash",
@@ -169,7 +160,7 @@ def build(runs: Sequence[RunSummary], columns: Sequence[Column] | None = None, m
     columns = usual_columns() if columns is None else tuple(columns)
     runs = plugin_metrics.measured(runs, [column.key for column in columns])
     rows, tried = trials.foot(runs, rows_of(runs, columns))
-    return Table(_title(runs), columns, rows, (*notes, *tried, *_notes(runs, rows)))
+    return Table(_title(runs), columns, rows, (*notes, *tried, *table_notes.of(runs, rows)))
 
 
 def with_ties(table: Table, ties: frozenset[tuple[str, str]]) -> Table:
@@ -361,66 +352,3 @@ def _title(runs: Sequence[RunSummary]) -> str:
     parts += sorted({known(run) for run in runs} - {""})
     parts += [AMOUNTS[amount] for amount in [_amount(runs)] if amount]
     return f"{'; '.join(parts)} ({', '.join(protocols)})" if protocols else "; ".join(parts)
-
-
-def _notes(runs: Sequence[RunSummary], rows: Sequence[Row]) -> list[str]:
-    notes = []
-    if any(cell.spread is not None for row in rows for cell in row.cells.values()):
-        notes.append("± is the sample standard deviation over seeds")
-    notes += dict.fromkeys(note for run in runs if run.measures for note in run.measures.notes)
-    notes += _policies(runs, rows)
-    told = {str(run.config["model"]["name"]): run.about.deviations for run in runs if run.about.deviations}
-    notes += [f"{name}: {deviations}" for name, deviations in told.items()]
-    for row in rows:
-        if row.cells:  # a row without numbers shows its reason in their place
-            notes += [f"{row.label}: {failure}" for failure in row.failures]
-    return notes + _other_code(runs) + [note for row in rows for note in _unmeasured(row)]
-
-
-def _policies(runs: Sequence[RunSummary], rows: Sequence[Row]) -> list[str]:
-    """Return notes that say of each row by which policy its label sets are."""
-    rows_of_policy: dict[str, list[str]] = {}
-    policies = {run.key: str(run.config["policy"]["name"]) for run in runs if run.measures and "policy" in run.config}
-    for row in rows:
-        if names := {policies[key] for key in row.keys if key in policies}:
-            rows_of_policy.setdefault(names.pop(), []).append(row.label)
-    # A row that is told from others of its model by its policy says so itself.
-    unsaid = {policy: [label for label in labels if MARK not in label] for policy, labels in rows_of_policy.items()}
-    told = [f"{policy} ({', '.join(labels)})" for policy, labels in unsaid.items() if labels]
-    notes = [f"label sets by policy {'; '.join(told)}"] if told else []
-    if "own" in rows_of_policy:
-        own = ", ".join(rows_of_policy["own"])
-        notes.append(f"label sets are the model's own, of any length, and no protocol's: {own}")
-    return notes
-
-
-def _other_code(runs: Sequence[RunSummary]) -> list[str]:
-    """Return notes on rows that were not made by the same code: of one plugin, or of this benchmark."""
-    found: dict[tuple[str, str], dict[str, None]] = {}
-    for run in runs:
-        for part, value in run.config.get("code", {}).items():
-            owner = run.config[part]["name"] if part in PLUGIN_PARTS else "bench"
-            found.setdefault((part, owner), {})[str(value)[:8]] = None
-    notes = []
-    for (part, owner), hashes in found.items():
-        if len(hashes) > 1:
-            whose = f"{part} '{owner}'" if part in PLUGIN_PARTS else f"bench's own {part}"
-            notes.append(
-                f"rows were made by different code of {whose}: {', '.join(hashes)}."
-                " 'bench config RUN RUN2' tells them apart"
-            )
-        if UNKNOWN_CODE in hashes:
-            notes.append(f"the code of {part} '{owner}' has no file, so an edit of it changes no key")
-    return notes
-
-
-def _unmeasured(row: Row) -> list[str]:
-    """Return notes that name the seeds of ``row`` that are older than a metric, and the columns they lack."""
-    columns_of: dict[tuple[int, ...], list[str]] = {}
-    for column, seeds in row.unmeasured.items():
-        columns_of.setdefault(seeds, []).append(column)
-    notes = []
-    for seeds, names in columns_of.items():
-        which = "" if seeds == row.seeds else f" seed {' and '.join(map(str, seeds))}"
-        notes.append(f"{row.label}{which}: not measured then, when the run was made: {', '.join(names)}")
-    return notes

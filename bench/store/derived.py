@@ -21,6 +21,7 @@ from bench.evaluation.policies import Policy
 from bench.guard import full_traceback, reason
 from bench.origins import of_policy
 from bench.plugins import Registry, installed
+from bench.records.trials import BOTH
 from bench.store.run_folder import RunFolder
 from bench.store.runs import open_run
 from bench.store.sealed import MANIFEST, SealedFolder
@@ -46,6 +47,11 @@ def derive(folder: RunFolder, name: str, registry: Registry | None = None) -> Ru
     )
     if policy.name == "own" and config["policy"]["name"] != "own":
         raise StoreError(f"{folder.path} does not hold what its model decides. Try: bench run with --policy own")
+    if policy.found is not None and config.get("trials", {}).get("trained_on") == BOTH:
+        raise StoreError(
+            f"{folder.path} was trained on its validation part too, so no policy can be chosen on that."
+            f" Try: the same bench run with --policy {name}"
+        )
     refuse_choosing_on_test(str(config["dataset"]["name"]), config["dataset"]["fingerprints"])
     target = open_run(folder.path.parents[2], _config(config, policy))
     if target.path.resolve() == folder.path.resolve() or target.done:

@@ -36,7 +36,10 @@ def trial_key(config: Mapping[str, Any]) -> str:
     """
     dataset = {name: value for name, value in config["dataset"].items() if name not in {"test", "truth"}}
     fingerprints = {name: value for name, value in dataset["fingerprints"].items() if name != "test"}
-    return digest(canonical_json({**config, "dataset": {**dataset, "fingerprints": fingerprints}}))
+    # A policy comes after training, and trials are judged by the protocol's.
+    rest = {name: value for name, value in config.items() if name != "policy"}
+    code = {part: value for part, value in config.get("code", {}).items() if part != "policy"}
+    return digest(canonical_json({**rest, "code": code, "dataset": {**dataset, "fingerprints": fingerprints}}))
 
 
 class TrialFile:

@@ -7,12 +7,12 @@ from example_exports import export_models, images_of, pixels_of, run_of
 from example_models import SEES_IMAGE, registry_with
 
 from bench import plugins
-from bench.assembly import rebuild
 from bench.decode.decoder import Decoder, decode
 from bench.decode.search import Conditional, Prefixes, search
 from bench.exported import engine
 from bench.exported.predict import Predictor
 from bench.model.networks import TorchStepNetwork
+from bench.rebuilt import rebuild
 from bench.records import SearchOptions
 
 

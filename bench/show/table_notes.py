@@ -1,0 +1,84 @@
+"""What a reader of a table must know beside its numbers: spread, policies, deviations, failures, other code."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from bench.store.stored import RunSummary
+from bench.system.source import UNKNOWN
+
+if TYPE_CHECKING:
+    from bench.show.tables import Row
+
+PLUGIN_PARTS = ("model", "dataset", "backbone", "policy")
+"""Parts of a config that a plugin gives; each has its hash in ``code``."""
+
+MARK = "policy="
+"""In a row's label: the policy that it is told from others by."""
+
+UNKNOWN_CODE = UNKNOWN[:8]
+
+
+def of(runs: Sequence[RunSummary], rows: Sequence[Row]) -> list[str]:
+    """Return the notes of a table with ``rows`` of ``runs``."""
+    notes = []
+    if any(cell.spread is not None for row in rows for cell in row.cells.values()):
+        notes.append("± is the sample standard deviation over seeds")
+    notes += dict.fromkeys(note for run in runs if run.measures for note in run.measures.notes)
+    notes += _policies(runs, rows)
+    told = {str(run.config["model"]["name"]): run.about.deviations for run in runs if run.about.deviations}
+    notes += [f"{name}: {deviations}" for name, deviations in told.items()]
+    for row in rows:
+        if row.cells:  # a row without numbers shows its reason in their place
+            notes += [f"{row.label}: {failure}" for failure in row.failures]
+    return notes + _other_code(runs) + [note for row in rows for note in _unmeasured(row)]
+
+
+def _policies(runs: Sequence[RunSummary], rows: Sequence[Row]) -> list[str]:
+    """Return notes that say of each row by which policy its label sets are."""
+    rows_of_policy: dict[str, list[str]] = {}
+    policies = {run.key: str(run.config["policy"]["name"]) for run in runs if run.measures and "policy" in run.config}
+    for row in rows:
+        if names := {policies[key] for key in row.keys if key in policies}:
+            rows_of_policy.setdefault(names.pop(), []).append(row.label)
+    # A row that is told from others of its model by its policy says so itself.
+    unsaid = {policy: [label for label in labels if MARK not in label] for policy, labels in rows_of_policy.items()}
+    told = [f"{policy} ({', '.join(labels)})" for policy, labels in unsaid.items() if labels]
+    notes = [f"label sets by policy {'; '.join(told)}"] if told else []
+    if "own" in rows_of_policy:
+        own = ", ".join(rows_of_policy["own"])
+        notes.append(f"label sets are the model's own, of any length, and no protocol's: {own}")
+    return notes
+
+
+def _other_code(runs: Sequence[RunSummary]) -> list[str]:
+    """Return notes on rows that were not made by the same code: of one plugin, or of this benchmark."""
+    found: dict[tuple[str, str], dict[str, None]] = {}
+    for run in runs:
+        for part, value in run.config.get("code", {}).items():
+            owner = run.config[part]["name"] if part in PLUGIN_PARTS else "bench"
+            found.setdefault((part, owner), {})[str(value)[:8]] = None
+    notes = []
+    for (part, owner), hashes in found.items():
+        if len(hashes) > 1:
+            whose = f"{part} '{owner}'" if part in PLUGIN_PARTS else f"bench's own {part}"
+            notes.append(
+                f"rows were made by different code of {whose}: {', '.join(hashes)}."
+                " 'bench config RUN RUN2' tells them apart"
+            )
+        if UNKNOWN_CODE in hashes:
+            notes.append(f"the code of {part} '{owner}' has no file, so an edit of it changes no key")
+    return notes
+
+
+def _unmeasured(row: Row) -> list[str]:
+    """Return notes that name the seeds of ``row`` that are older than a metric, and the columns they lack."""
+    columns_of: dict[tuple[int, ...], list[str]] = {}
+    for column, seeds in row.unmeasured.items():
+        columns_of.setdefault(seeds, []).append(column)
+    notes = []
+    for seeds, names in columns_of.items():
+        which = "" if seeds == row.seeds else f" seed {' and '.join(map(str, seeds))}"
+        notes.append(f"{row.label}{which}: not measured then, when the run was made: {', '.join(names)}")
+    return notes
