@@ -93,7 +93,7 @@ def test_a_table_says_where_code_is_unknown(tmp_path):
 
 
 def test_what_changed_since_a_run_is_named_value_by_value(tmp_path):
-    from bench.assembly import _check_same
+    from bench.rebuilt import _check_same
     from bench.errors import ModelError
 
     folder = make_run(tmp_path, "bce", code={"model": "aaaa"})

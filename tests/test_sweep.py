@@ -12,6 +12,7 @@ from example_commands import FAST, bench, write_corel
 
 from bench import plugin_files, plugins
 from bench.store.runs import find
+from bench.system.progress import QUIET_VARIABLE
 
 KILLED = """
 import multiprocessing, os, signal
@@ -60,6 +61,7 @@ def forgotten(monkeypatch):
 def test_runs_side_by_side_are_those_made_one_after_another_and_a_killed_one_is_a_failed_row(
     place, tmp_path, capsys, monkeypatch
 ):
+    monkeypatch.delenv(QUIET_VARIABLE, raising=False)  # which bench --quiet sets for the whole process
     file = tmp_path / "killed_while_training.py"
     file.write_text(KILLED)
     compare = ("compare", *place, "--seeds", "2", "--format", "markdown")
