@@ -93,8 +93,8 @@ def test_a_table_says_where_code_is_unknown(tmp_path):
 
 
 def test_what_changed_since_a_run_is_named_value_by_value(tmp_path):
-    from bench.rebuilt import _check_same
     from bench.errors import ModelError
+    from bench.rebuilt import _check_same
 
     folder = make_run(tmp_path, "bce", code={"model": "aaaa"})
     _check_same(folder, dict(folder.config))
