@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         ScoredPart,
         ScoreModel,
         SequenceModel,
+        SequenceSearch,
         Series,
         SetModel,
         StepNetwork,
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from bench.data.preprocess import preprocess
     from bench.data.splits import narrow, subset
     from bench.decode.decoder import Decoded
+    from bench.decode.rescored import next_label_log_probabilities
     from bench.errors import (
         BenchError,
         DataError,
@@ -100,12 +102,13 @@ _HOMES = {
         "Archive ArrayModel Backbone BackboneRequest BackboneSpec DatasetRequest DatasetSpec Dimension MAP_OPTION "
         "Metric ModelRequest ModelSpec ScoreModel SequenceModel Series SetModel StepNetwork TrackedRun TrackedTable "
         "Tracker TrackerRequest TrackerSpec Validation API_VERSION Protocol ReportSection TableFormat LabelSetPolicy "
-        "ScoredPart"
+        "ScoredPart SequenceSearch"
     ),
     "bench.data.images": "ArrayImages EncodedImages FolderImages MissingImages",
     "bench.data.preprocess": "preprocess",
     "bench.data.splits": "narrow subset",
     "bench.decode.decoder": "Decoded",
+    "bench.decode.rescored": "next_label_log_probabilities",
     "bench.errors": "BenchError DataError ModelError NotRun PluginError StoreError TrackerError UsageError unknown",
     "bench.evaluation.evaluation": "Evaluation",
     "bench.exported.predict": "Labelled",
@@ -184,6 +187,7 @@ __all__ = [
     "Scores",
     "SearchOptions",
     "SequenceModel",
+    "SequenceSearch",
     "Series",
     "SetModel",
     "Split",
@@ -212,6 +216,7 @@ __all__ = [
     "markdown_table",
     "measure",
     "narrow",
+    "next_label_log_probabilities",
     "predict",
     "preprocess",
     "progress_bar",

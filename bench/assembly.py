@@ -232,7 +232,9 @@ def make_config(assembly: Assembly) -> dict[str, Any]:
         "policy": assembly.policy.to_json(),
         "device": plan.request.device,
         "seed": plan.request.seed,
-    } | ({} if assembly.ledger is None else {"trials": assembly.ledger.as_config()})
+        **({} if plan.decoder is None else {"decoder": describe(plan.decoder)}),
+        **({} if assembly.ledger is None else {"trials": assembly.ledger.as_config()}),
+    }
 
 
 def after_trials(assembly: Assembly, ledger: Ledger) -> Assembly:
@@ -244,7 +246,8 @@ def after_trials(assembly: Assembly, ledger: Ledger) -> Assembly:
 def code_of(plan: Plan) -> dict[str, str]:
     """Return the hashes of the code that shapes the result: the host's parts, and each plugin's."""
     plugin_parts: dict[str, Found[Any]] = {"model": plan.model, "dataset": plan.dataset, "backbone": plan.backbone}
-    plugin_parts |= {} if plan.policy is None else {"policy": plan.policy}
+    chosen = {"policy": plan.policy, "decoder": plan.decoder}
+    plugin_parts |= {part: found for part, found in chosen.items() if found is not None}
     return host_code() | {part: plugin_code(found) for part, found in plugin_parts.items()}
 
 

@@ -1,9 +1,9 @@
 """The code that a result was made by, as hashes in a run's config: an edited plugin is another run.
 
-A plugin's part is what its ``build``, or a policy's functions, lead to within its distribution. The host's parts are
-what features, training and decoding lead to within ``bench``; tables, commands and reports are in none of them, so an
-edit there keeps every row. Metrics are in it as far as they choose in training: measures and label sets follow from
-stored predictions, and are checked by computing them again.
+A plugin's part is what its ``build``, or a policy's or a decoder's functions, lead to within its distribution. The
+host's parts are what features, training and decoding lead to within ``bench``; tables, commands and reports are in none
+of them, so an edit there keeps every row. Metrics are in it as far as they choose in training: measures and label sets
+follow from stored predictions, and are checked by computing them again.
 """
 
 from __future__ import annotations
@@ -40,10 +40,12 @@ NOT_COMPUTING = frozenset(
     for name in (
         "code",
         "errors",
+        "guard",
         "contracts",
         "options",
         "plugin_files",
         "plugins",
+        "spec_faults",
         "decode._beam",
         "records.exhibits",
         "records.run_request",
@@ -58,7 +60,7 @@ COMPUTING_SYSTEM = frozenset({"bench.system.deterministic"})
 def plugin_code(found: Found[Any]) -> str:
     """Return the hash of the code behind a plugin's part, ``unknown`` where it has no source."""
     spec = found.spec
-    calls = [getattr(spec, name) for name in ("build", "fit", "label_sets") if hasattr(spec, name)]
+    calls = [getattr(spec, name) for name in ("build", "fit", "label_sets", "search") if hasattr(spec, name)]
     roots = sorted({module for call in calls for module in _modules_of(call)} | _plugin_file(found))
     packages = frozenset(root.partition(".")[0] for root in roots) | _packages_of(found.origin.distribution)
     return code_hash(roots, _of(packages)) if roots else UNKNOWN

@@ -30,6 +30,7 @@ from bench.contracts import (
     ModelSpec,
     Protocol,
     ReportSection,
+    SequenceSearch,
     TableFormat,
     TrackerSpec,
 )
@@ -74,6 +75,11 @@ def bench_protocols() -> list[Protocol]:  # type: ignore[empty-body]
 @hookspec
 def bench_policies() -> list[LabelSetPolicy]:  # type: ignore[empty-body]
     """Return the label-set policies this plugin adds, found by ``--policy NAME`` and fitted on the validation part."""
+
+
+@hookspec
+def bench_decoders() -> list[SequenceSearch]:  # type: ignore[empty-body]
+    """Return the searches for label sequences this plugin adds, found by ``--set decoder=NAME``."""
 
 
 @hookspec

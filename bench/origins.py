@@ -67,6 +67,7 @@ def origins_of(
         "backbone.engine": "--engine" if request.engine != "auto" else "chosen for this backbone and device",
         "protocol": "--protocol" if request.protocol else dataset_default,
         **of_policy(request.policy, plan.policy, protocol),
+        **_decoder(plan),
         "device": _typed_or_default(request, "device"),
         "seed": _typed_or_default(request, "seed"),
         "training.hold_out": f"data set '{dataset}' has {has_validation} validation split",
@@ -125,6 +126,19 @@ def of_policy(typed: str, found: Found[LabelSetPolicy] | None, protocol: str) ->
         return origins
     code = f"computed from the source of policy '{found.spec.name}' in {found.origin.distribution}"
     return origins | {"code.policy": code} | dict.fromkeys(POLICY_FROM, "installed distribution")
+
+
+def _decoder(plan: Plan) -> dict[str, str]:
+    """Return the origins of a plugin's decoder; none where the host searches."""
+    if plan.decoder is None:
+        return {}
+    return {
+        "code.decoder": f"computed from the source of decoder '{plan.decoder.spec.name}'"
+        f" in {plan.decoder.origin.distribution}",
+        "decoder.name": "--set decoder",
+        "decoder.distribution": "installed distribution",
+        "decoder.version": "installed distribution",
+    }
 
 
 def _options(

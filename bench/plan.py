@@ -8,6 +8,7 @@ from typing import Any
 
 from bench.contracts import (
     FITTING_OPTIONS,
+    HOST_DECODER,
     KNOWN_SHARE,
     MAP_OPTION,
     SEARCH_OPTIONS,
@@ -17,14 +18,15 @@ from bench.contracts import (
     Dimension,
     LabelSetPolicy,
     ModelSpec,
+    SequenceSearch,
 )
 from bench.errors import UsageError, unknown
 from bench.options import Option, OptionValue, parse_assignments, resolve
 from bench.plugins import Found, Registry
 from bench.records import RunRequest
 
-NOT_CHOSEN = ("select_by", KNOWN_SHARE.name)
-"""Options that say what is measured: trials that differ in them do not compare."""
+NOT_CHOSEN = ("select_by", KNOWN_SHARE.name, "decoder")
+"""Options that say what is measured, where trials that differ do not compare, and what a plugin's code is asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,7 @@ class Plan:
     """A request whose names exist and whose options are complete.
 
     ``given`` are the options that were typed, by owner: model (with its training and search), dataset, backbone.
-    ``policy`` is a plugin's, ``None`` for one of the host's own.
+    ``policy`` and ``decoder`` are a plugin's, ``None`` for one of the host's own.
     """
 
     request: RunRequest
@@ -47,6 +49,7 @@ class Plan:
     backbone_options: dict[str, OptionValue]
     given: Mapping[str, Mapping[str, str]]
     policy: Found[LabelSetPolicy] | None = None
+    decoder: Found[SequenceSearch] | None = None
 
     @property
     def finetune(self) -> int:
@@ -80,6 +83,7 @@ def make_plan(request: RunRequest, registry: Registry) -> Plan:
         chosen = {name: value for name, value in given["model"].items() if name in names}
         return resolve(tables[part], chosen, f"model '{model.spec.name}'")
 
+    chosen_search = of("search")
     plan = Plan(
         request=request,
         model=model,
@@ -88,11 +92,12 @@ def make_plan(request: RunRequest, registry: Registry) -> Plan:
         variant=variant,
         model_options=of("model"),
         training=of("training"),
-        search=of("search"),
+        search=chosen_search,
         dataset_options=resolve(dataset.spec.options, given["dataset"], f"dataset '{dataset.spec.name}'"),
         backbone_options=_backbone_options(model.spec, backbone.spec, given["backbone"]),
         given=given,
         policy=registry.policy(request.policy, model.spec.kind),
+        decoder=registry.decoder(str(chosen_search.get("decoder", HOST_DECODER))),
     )
     if request.trials is not None:
         if plan.finetune:

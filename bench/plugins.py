@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
-import re
 import sys
 import time
 from collections.abc import Iterable, Mapping
@@ -23,7 +22,7 @@ from bench import contracts, hookspecs, plugin_files
 from bench.contracts import BackboneSpec, DatasetSpec, ModelSpec, TrackerSpec
 from bench.errors import BenchError, PluginError, UsageError, unknown
 from bench.guard import HOST, calling
-from bench.options import Option
+from bench.spec_faults import fault_of
 from bench.system.collection import uncollected
 
 BLOCK_VARIABLE = "BENCH_WITHOUT"
@@ -36,9 +35,6 @@ SLOW = 0.5
 
 HEAVY = ("torch", "onnxruntime", "sklearn", "pandas", "tensorflow", "jax", "transformers")
 """Modules that belong inside ``build``; which of them a plugin's import was the first to load is said."""
-
-NAME = re.compile(r"[\w+@][\w.+@-]*")
-"""What users can type in a list with commas, behind a distribution and a colon, and as a folder of the store."""
 
 
 class Named(TypeProtocol):
@@ -72,12 +68,13 @@ TRACKERS = Kind("bench_trackers", TrackerSpec, "tracker")
 METRICS = Kind("bench_metrics", contracts.Metric, "metric")
 PROTOCOLS = Kind("bench_protocols", contracts.Protocol, "protocol")
 POLICIES = Kind("bench_policies", contracts.LabelSetPolicy, "label-set policy")
+DECODERS = Kind("bench_decoders", contracts.SequenceSearch, "decoder")
 REPORT_SECTIONS = Kind("bench_report_sections", contracts.ReportSection, "report section")
 TABLE_FORMATS = Kind("bench_table_formats", contracts.TableFormat, "table format")
 
 KINDS: tuple[Kind[Any], ...] = (
     *(MODELS, DATASETS, BACKBONES, TRACKERS),
-    *(METRICS, PROTOCOLS, POLICIES, REPORT_SECTIONS, TABLE_FORMATS),
+    *(METRICS, PROTOCOLS, POLICIES, DECODERS, REPORT_SECTIONS, TABLE_FORMATS),
 )
 """Every kind, in the order of ``bench list``. A new one is a hook, a spec and a row here."""
 
@@ -180,6 +177,15 @@ class Registry:
         if ":" not in name and name not in {*self.all(POLICIES), *self.contested.get(POLICIES.plural, {})}:
             raise unknown("label-set policy", name, [*for_kind, *self.all(POLICIES)], "See: bench list policies")
         return self.named(POLICIES, name)
+
+    def decoder(self, name: str) -> Found[contracts.SequenceSearch] | None:
+        """Return the plugin's decoder called ``name``; ``None``: the host's own. Raises ``UsageError`` as ``named``."""
+        if name == contracts.HOST_DECODER:
+            return None
+        if ":" not in name and name not in {*self.all(DECODERS), *self.contested.get(DECODERS.plural, {})}:
+            allowed = [contracts.HOST_DECODER, *self.all(DECODERS)]
+            raise unknown("decoder", name, allowed, f"See: bench list decoders{self.left_out()}")
+        return self.named(DECODERS, name)
 
     def backbone(self, name: str) -> tuple[Found[BackboneSpec], str]:
         """Return the backbone called ``name`` and its variant: ``timm/resnet18`` is family timm, variant resnet18."""
@@ -374,27 +380,6 @@ def _returned(hook: pluggy.HookCaller, kind: type[Any]) -> list[Any]:
     for spec in specs:
         if not isinstance(spec, kind):
             raise PluginError(f"{hook.name} returned a {type(spec).__name__}, must return bench.{kind.__name__}")
-        if fault := _fault(spec):
+        if fault := fault_of(spec):
             raise PluginError(f"{hook.name}: {fault}")
     return specs
-
-
-def _fault(spec: Any) -> str:
-    """Return what of a spec cannot be typed, printed or called, or is of a later host; empty: nothing."""
-    version = getattr(spec, "api_version", contracts.API_VERSION)
-    if version != contracts.API_VERSION:
-        return (
-            f"'{spec.name}' is made for version {version} of the plugin interface, this host has"
-            f" {contracts.API_VERSION}. Try: pip install --upgrade multilabel-bench, or another version of the plugin"
-        )
-    if not isinstance(spec.name, str) or not NAME.fullmatch(spec.name):
-        return f"name {spec.name!r}, allowed: letters, digits and _ . + - @, no blanks"
-    if not isinstance(getattr(spec, "summary", ""), str):
-        return f"'{spec.name}': summary {spec.summary!r}, must be text"
-    options = getattr(spec, "options", ())
-    if not isinstance(options, tuple) or not all(isinstance(option, Option) for option in options):
-        return f"'{spec.name}': options must be a tuple of bench.Option"
-    for call in ("build", "open", "tables", "render"):
-        if hasattr(spec, call) and not callable(getattr(spec, call)):
-            return f"'{spec.name}': {call} is a {type(getattr(spec, call)).__name__}, must be a function"
-    return ""

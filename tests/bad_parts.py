@@ -1,5 +1,6 @@
 """Data sets, backbones, trackers and metrics that each break one rule of their contract, and what is said of them."""
 
+import dataclasses
 import itertools
 import json
 import os
@@ -392,4 +393,65 @@ BAD_POLICIES = {
     "leaves-global-state": (policy(be_loud), "it changed environment, warnings"),
     "writes-nothing-elsewhere": (policy(touch_elsewhere), "it wrote "),
     "asks-no-network": (policy(phone), "it asked for example.org"),
+}
+
+
+def greedy(network, image_terms, start_states, options, *, place=0, end_counts=True):
+    """A sound decoder: the most probable label after each prefix, or after START the one at ``place``."""
+    count, end = len(image_terms), len(network.output) - 1
+    sequences, total = np.full((count, options.max_length), -1), np.zeros(count)
+    states = start_states if network.sees_image else start_states.repeat(count, axis=0)
+    going, labels = np.arange(count), np.full(count, end + 1)
+    for step in range(options.max_length):
+        terms, states = network.step(labels, states)
+        known = network, terms, image_terms[going], sequences[going, :step], options
+        likely = bench.next_label_log_probabilities(*known)
+        ranked, rows = np.argsort(-likely, axis=1), np.arange(len(likely))
+        labels = ranked[:, 0] if step else ranked[:, place]
+        labels = np.where(likely[rows, labels] > -np.inf, labels, ranked[:, 0])
+        more = labels != end
+        total[going] += np.where(more | end_counts, likely[rows, labels], 0.0)
+        going, labels, states = going[more], labels[more], states[more]
+        sequences[going, step] = labels
+        if not len(going):
+            break
+    return sequences, total
+
+
+def repeats(network, image_terms, start_states, options):
+    return greedy(network, image_terms, start_states, dataclasses.replace(options, mask_repeats=False))
+
+
+def changes(*given):
+    return greedy(*given, place=next(COUNT) % 2)
+
+
+def looks_around(network, image_terms, *given):
+    return greedy(network, image_terms, *given, place=int(len(image_terms) > 1))
+
+
+def divides(network, *given):
+    return greedy(network, *given, place=0 // (len(network.output) - 2))
+
+
+def decoder(action):
+    def search(*given):
+        action()
+        return greedy(*given)
+
+    return search
+
+
+BAD_DECODERS = {
+    "answers-are-sequences": (repeats, "repeat a label, which mask_repeats forbids, as ["),
+    "probabilities-are-right": (
+        lambda *given: greedy(*given, end_counts=False),
+        "log-probabilities are not those of their sequences",
+    ),
+    "answers-the-same-again": (changes, "images get another sequence the second time"),
+    "images-stand-alone": (looks_around, "images have another sequence alone than among others"),
+    "one-label": (divides, "ZeroDivisionError"),
+    "leaves-global-state": (decoder(be_loud), "it changed environment, warnings"),
+    "writes-nothing-elsewhere": (decoder(touch_elsewhere), "it wrote "),
+    "asks-no-network": (decoder(phone), "it asked for example.org"),
 }

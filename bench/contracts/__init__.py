@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from bench.contracts.api import API_VERSION
 from bench.contracts.backbones import MAP_OPTION, Backbone, BackboneRequest, BackboneSpec
 from bench.contracts.datasets import Archive, DatasetRequest, DatasetSpec
+from bench.contracts.decoders import HOST_DECODER, SequenceSearch
 from bench.contracts.metrics import Direction, Metric
 from bench.contracts.models import (
     ArrayModel,
@@ -37,6 +38,7 @@ __all__ = [
     "API_VERSION",
     "BY_PROTOCOL",
     "FITTING_OPTIONS",
+    "HOST_DECODER",
     "HOST_POLICIES",
     "KNOWN_SHARE",
     "MAP_OPTION",
@@ -65,6 +67,7 @@ __all__ = [
     "ScoreModel",
     "ScoredPart",
     "SequenceModel",
+    "SequenceSearch",
     "Series",
     "SetModel",
     "StepNetwork",

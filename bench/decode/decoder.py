@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from bench.contracts import StepNetwork
+from bench.contracts import HOST_DECODER, StepNetwork
 from bench.decode import _beam
 from bench.decode.search import Answer, Conditional, NextLabel, Prefixes, search
 from bench.errors import ModelError
@@ -20,6 +20,9 @@ CHUNK = 4096
 EXACT_CHUNK = 16
 """The same for an exact search, which may visit ``node_limit`` prefixes for one image."""
 
+COUNTED = {"node_limit_hits": "limited", "beam_misses": "beam_missed"}
+"""What statistics count of the answers of the host's own search."""
+
 TREE_BYTES = 256 * 2**20
 """What a tree keeps from one chunk to the next. The oldest prefixes stay: the shortest and most common ones."""
 
@@ -29,7 +32,8 @@ class Decoded:
     """What a search returns for a split: a label sequence and a probability per label for every image.
 
     ``statistics`` counts the work: ``images``, ``prefixes`` the step network computed, ``node_limit_hits`` and,
-    for an exact search, ``beam_misses``: the images whose most probable sequence the beam did not find.
+    for an exact search, ``beam_misses``: the images whose most probable sequence the beam did not find. Of a plugin's
+    decoder it counts ``images`` alone.
     """
 
     label_sets: LabelSets
@@ -148,14 +152,14 @@ def decode(
     """Return the label sequence of every image.
 
     ``image_terms`` (images, D) and ``start_states`` (1, S), or (images, S) where ``network.sees_image``, are
-    C-contiguous float32. The options mean what ``bench.decode.search`` says, whichever ``engine`` computes.
+    C-contiguous float32. The options mean what ``bench.decode.search`` says, whichever ``engine`` computes; where they
+    name a plugin's decoder, it searches (``bench.decode.plugged``).
     For ``threads`` and ``tree`` see ``Decoder``. Raises ``ModelError`` where the network's scores are not finite.
     """
     if engine == "reference":
         answers, statistics = _search_plainly(network, image_terms, start_states, options)
     else:
-        decoder = Decoder(network, start_states, options, threads=threads, tree=tree)
-        answers, statistics = decoder.answers(image_terms, start_states)
+        answers, statistics = _answers(network, image_terms, start_states, options, threads=threads, tree=tree)
     return _decoded(tuple(ids), answers, statistics)
 
 
@@ -167,8 +171,27 @@ def sequences_alone(
     options: SearchOptions,
 ) -> LabelSets:
     """Return the label sequences that ``decode`` gives, sooner: paths that only class scores need are not followed."""
-    answers, _ = Decoder(network, start_states, options).answers(image_terms, start_states, class_scores=False)
+    answers, _ = _answers(network, image_terms, start_states, options, class_scores=False)
     return _label_sets(tuple(ids), answers)
+
+
+def _answers(
+    network: StepNetwork,
+    image_terms: FloatArray,
+    start_states: FloatArray,
+    options: SearchOptions,
+    *,
+    class_scores: bool = True,
+    threads: int = 0,
+    tree: PrefixTree | None = None,
+) -> tuple[dict[str, Any], dict[str, int]]:
+    """Return the answers' arrays by name and the work's statistics, by whom ``options.decoder`` names."""
+    if options.decoder != HOST_DECODER:
+        from bench.decode import plugged  # which knows of plugins: an exported model does without them
+
+        return plugged.answers(network, image_terms, start_states, options)
+    decoder = Decoder(network, start_states, options, threads=threads, tree=tree)
+    return decoder.answers(image_terms, start_states, class_scores=class_scores)
 
 
 def joined(parts: Sequence[Decoded]) -> Decoded:
@@ -203,8 +226,7 @@ def _decoded(ids: tuple[str, ...], answers: dict[str, Any], statistics: Mapping[
         Scores(ids, answers["class_scores"], "probability"),
         {
             "images": len(ids),
-            "node_limit_hits": int(answers["limited"].sum()),
-            "beam_misses": int(answers["beam_missed"].sum()),
+            **{count: int(answers[name].sum()) for count, name in COUNTED.items() if name in answers},
             **statistics,
         },
     )

@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from bench.contracts import ModelKind
+from bench.contracts import HOST_DECODER, ModelKind
 from bench.errors import BenchError, ModelError
 from bench.exported.policy import ExportedPolicy
 from bench.records import Activation, Preprocessing, ScoreKind, SearchOptions
@@ -89,6 +89,7 @@ class Description:
         require(0 < largest <= LARGEST_SIDE, f"images of {largest} pixels, allowed: 1 to {LARGEST_SIDE}")
         if self.search is not None:
             _check_fields(self.search, "search ")
+            require(self.search.decoder == HOST_DECODER, f"search decoder is {self.search.decoder}, a plugin's")
             for name, most in LARGEST.items():
                 value = getattr(self.search, name)
                 require(value <= most, f"search {name} is {value}, allowed: up to {most:,}")

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from bench.contracts import PolicyState
+from bench.contracts import HOST_DECODER, PolicyState
 from bench.data.preprocess import preprocess
 from bench.errors import DataError, ModelError
 from bench.evaluation import protocols
@@ -45,12 +45,17 @@ def export_run(
 
     ``data_root`` and ``weights`` say where they lie now. ``out`` then holds the whole model, with the checks in its
     manifest, or what it held before.
-    Raises ``BenchError`` where the run is not finished, cannot be rebuilt or exported, ``out`` must not be replaced, or
-    the result differs too much.
+    Raises ``BenchError`` where the run is not finished, was decoded by a plugin, cannot be rebuilt or exported, ``out``
+    must not be replaced, or the result differs too much.
     """
     if not folder.done:
         raise ModelError(
             f"{folder.path} is {folder.status.state}, only a finished run can be exported. See: bench runs"
+        )
+    if (decoder := folder.config["search"].get("decoder", HOST_DECODER)) != HOST_DECODER:
+        raise ModelError(
+            f"{folder.path} cannot be exported: it was decoded by '{decoder}', a plugin's code, which an exported model"
+            " cannot carry. Try: the same bench run without --set decoder, then bench export on that run"
         )
     replaceable(out)
     rebuilt = rebuild(folder, data_root, weights)

@@ -177,8 +177,9 @@ def search_tree(conditional: NextLabel, answer: tuple[int, ...]) -> dict[str, An
     """Return the beam search of one image: the labels extended in each round, its best path, and the answer.
 
     ``edges`` are (prefix, label, probability given the prefix, probability of the whole path, whether the search
-    went on from it or ended there). Label ``conditional.end`` is END. ``answer`` is what the run answered: under exact
-    search it may be a path that the beam never saw, and its edges are there too. ``beam`` is the beam's best path.
+    went on from it or ended there). Label ``conditional.end`` is END. ``answer`` is what the run answered: by exact
+    search or a plugin's decoder it may be a path that the beam never saw, and its edges are there too. ``beam`` is the
+    beam's best path.
     """
     width, end = conditional.options.beam_width, conditional.end
     recorded = _Recorded(conditional)
@@ -205,7 +206,7 @@ def search_tree(conditional: NextLabel, answer: tuple[int, ...]) -> dict[str, An
         "edges": edges,
         "answer": list(answer),
         "beam": list(best.labels),
-        "search": conditional.options.search,
+        "search": conditional.options.method,
         "end": end,
         "beam_width": width,
     }

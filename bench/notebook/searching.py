@@ -9,7 +9,7 @@ from typing import Any, Literal, TypedDict, Unpack, get_args, get_origin, get_ty
 
 import numpy as np
 
-from bench.contracts import StepNetwork
+from bench.contracts import HOST_DECODER, StepNetwork
 from bench.decode.decoder import TREE_BYTES, Decoded, PrefixTree, decode, decode_each
 from bench.decode.search import Array, renormalised
 from bench.errors import DataError, ModelError, UsageError, unknown
@@ -31,6 +31,7 @@ class SearchKeywords(TypedDict, total=False):
     stop: Literal["best", "all"]
     class_score: Literal["max_over_steps", "first_step", "beam_marginal"]
     node_limit: int
+    decoder: str
 
 
 def beam_search(
@@ -67,6 +68,8 @@ def beam_search(
         )
     if image_terms is not None or start_states is not None:
         raise UsageError("beam_search: image_terms and start_states are for a step network, found a function")
+    if chosen.decoder != HOST_DECODER:
+        raise UsageError(f"beam_search: decoder '{chosen.decoder}' is for a step network, found a function")
     if images is not None and (isinstance(images, bool) or not isinstance(images, int) or images < 1):
         raise UsageError(f"images: found {images!r}, allowed: a whole number from 1")
     names = _names(ids, images or 1)
@@ -87,6 +90,8 @@ def search_options(given: SearchKeywords) -> SearchOptions:
             right, allowed = value in get_args(kind), ", ".join(get_args(kind))
         elif kind is bool:
             right, allowed = isinstance(value, bool), "True or False"
+        elif kind is str:
+            right, allowed = isinstance(value, str), "text"
         else:
             whole = isinstance(value, int) and not isinstance(value, bool)
             right, allowed = whole and value >= minimum, f"a whole number >= {minimum}"

@@ -22,7 +22,7 @@ from bench.recompute.compare import MEASURES, TOLERANCE
 from bench.store.run_folder import RunFolder
 from bench.store.validate import Verdict, verdict
 
-CODE = ("bench", "code.", "device", "model.version", "dataset.version", "backbone.version")
+CODE = ("bench", "code.", "device", "model.version", "dataset.version", "backbone.version", "decoder.version")
 """Where a config's leaves may differ from the code at hand: such a run is done again by other code, which is said."""
 
 

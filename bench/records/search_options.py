@@ -41,6 +41,7 @@ class SearchOptions:
         "max_over_steps", "how a sequence scores each label for average precision", by_protocol=True
     )
     node_limit: int = option(100_000, "most prefixes an exact search visits for one image", minimum=1)
+    decoder: str = option("beam", "who searches: beam, the host's own, or a plugin's; see: bench list decoders")
 
     def __post_init__(self) -> None:
         require(self.beam_width >= 1, f"beam_width is {self.beam_width}, must be >= 1")
@@ -48,3 +49,8 @@ class SearchOptions:
             0 <= self.min_length <= self.max_length and self.max_length >= 1,
             f"lengths: found {self.min_length}..{self.max_length}, allowed: 0 <= min_length <= max_length",
         )
+
+    @property
+    def method(self) -> str:
+        """Return in a word how it is searched: ``beam`` or ``exact``, or the name of a plugin's decoder."""
+        return self.search if self.decoder == "beam" else self.decoder

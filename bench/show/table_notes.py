@@ -11,7 +11,7 @@ from bench.system.source import UNKNOWN
 if TYPE_CHECKING:
     from bench.show.tables import Row
 
-PLUGIN_PARTS = ("model", "dataset", "backbone", "policy")
+PLUGIN_PARTS = ("model", "dataset", "backbone", "policy", "decoder")
 """Parts of a config that a plugin gives; each has its hash in ``code``."""
 
 MARK = "policy="

@@ -69,6 +69,7 @@ DERIVED = (
     "dataset.fingerprints.",
     "dataset.validation_truth",
     *("policy.amount", "policy.by_protocol", "policy.distribution", "policy.version", "code.policy"),
+    *("decoder.", "code.decoder"),
 )
 """Parts of a config that follow from others; a row's name leaves them out where those others tell it apart."""
 

@@ -51,7 +51,7 @@ def _follows(tree: Mapping[str, Any], options: SearchOptions, sequences: LabelSe
         before = edges[path[:-1]][1] if len(path) > 1 else 1.0
         if not 0.0 <= share <= 1.0 or not _near(total, before * share):
             return False
-    if (tree["end"], tree["beam_width"], tree["search"]) != (labels, options.beam_width, options.search):
+    if (tree["end"], tree["beam_width"], tree["search"]) != (labels, options.beam_width, options.method):
         return False
     found, row = tuple(tree["answer"]), tree["row"]
     stored = sequences.sequences[row]

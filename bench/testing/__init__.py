@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from bench.testing.parts import (
         check_backbone,
         check_dataset,
+        check_decoder,
         check_metric,
         check_model,
         check_policy,
@@ -39,6 +40,7 @@ __all__ = [
     "Outcome",
     "check_backbone",
     "check_dataset",
+    "check_decoder",
     "check_metric",
     "check_model",
     "check_policy",

@@ -16,6 +16,7 @@ from bench.contracts import (
     ModelSpec,
     Protocol,
     ReportSection,
+    SequenceSearch,
     TableFormat,
     TrackerSpec,
 )
@@ -26,6 +27,7 @@ from bench.plugins import Found, Kind, Origin, Registry
 from bench.testing.backbones import BACKBONE_CHECKS, BackbonePart
 from bench.testing.checks import Examination, Outcome, must_hold
 from bench.testing.datasets import DATASET_CHECKS, DatasetPart
+from bench.testing.decoders import DECODER_CHECKS, DecoderPart
 from bench.testing.metrics import METRIC_CHECKS, MetricPart
 from bench.testing.model_checks import MODEL_CHECKS
 from bench.testing.models import ModelPart
@@ -50,10 +52,11 @@ CHECKED = (
     ReportSection,
     TableFormat,
     LabelSetPolicy,
+    SequenceSearch,
 )
 KINDS = (
     *("models", "data sets", "backbones", "trackers", "metrics"),
-    *("protocols", "report sections", "table formats", "label-set policies"),
+    *("protocols", "report sections", "table formats", "label-set policies", "decoders"),
 )
 """What there are checks for, and its words."""
 
@@ -121,6 +124,11 @@ def check_table_format(spec: TableFormat | str) -> list[Outcome]:
 
 def check_policy(spec: LabelSetPolicy | str) -> list[Outcome]:
     """Return the outcomes of all checks of a label-set policy. Raises ``CheckFailed`` as ``check_model`` does."""
+    return _checked(spec, {})
+
+
+def check_decoder(spec: SequenceSearch | str) -> list[Outcome]:
+    """Return the outcomes of all checks of a decoder. Raises ``CheckFailed`` as ``check_model`` does."""
     return _checked(spec, {})
 
 
@@ -224,6 +232,7 @@ def _examination(
         ReportSection: lambda: Examination(ReportSectionPart(spec, origin), REPORT_SECTION_CHECKS),
         TableFormat: lambda: Examination(TableFormatPart(spec, origin), TABLE_FORMAT_CHECKS),
         LabelSetPolicy: lambda: Examination(PolicyPart(spec, origin), POLICY_CHECKS),
+        SequenceSearch: lambda: Examination(DecoderPart(spec, origin), DECODER_CHECKS),
     }
     return make[type(spec)]()
 

@@ -41,6 +41,11 @@ KINDS: Mapping[str, Kind] = {
     "metric": Kind("metric", "formula", "A metric", "bench table --columns $name"),
     "tracker": Kind("tracker", "files", "A tracker", f"{_OTHERS} --track $name"),
     "protocol": Kind("protocol", "", "An evaluation protocol", f"{_OTHERS} --protocol $name@1"),
+    "policy": Kind("policy", "choice", "A label-set policy", f"{_OTHERS} --policy $name"),
+    "decoder": Kind(
+        *("decoder", "search", "A search for label sequences"),
+        "bench run --model cnn-rnn --dataset digit-scenes --set decoder=$name",
+    ),
     "report-section": Kind("report_section", "tables", "A section of the report", "bench report"),
     "table-format": Kind("table_format", "text", "A format of tables", "bench table --format $name"),
 }

@@ -5,7 +5,7 @@ import types
 import bad_parts
 import bad_shown
 import pytest
-from bad_parts import BAD_BACKBONES, BAD_DATASETS, BAD_METRICS, BAD_POLICIES, BAD_TRACKERS, dataset
+from bad_parts import BAD_BACKBONES, BAD_DATASETS, BAD_DECODERS, BAD_METRICS, BAD_POLICIES, BAD_TRACKERS, dataset
 from bad_shown import BAD_FORMATS, BAD_PROTOCOLS, BAD_SECTIONS
 from documented import documented
 from example_roots import ROOTS
@@ -16,6 +16,7 @@ from bench.evaluation import metric_table, protocols
 from bench.testing import (
     check_backbone,
     check_dataset,
+    check_decoder,
     check_metric,
     check_policy,
     check_protocol,
@@ -28,6 +29,7 @@ from bench.testing import (
 )
 from bench.testing.backbones import BACKBONE_CHECKS
 from bench.testing.datasets import DATASET_CHECKS
+from bench.testing.decoders import DECODER_CHECKS
 from bench.testing.metrics import METRIC_CHECKS
 from bench.testing.policies import POLICY_CHECKS
 from bench.testing.protocols import PROTOCOL_CHECKS
@@ -60,6 +62,10 @@ def policy(built):
     return bench.LabelSetPolicy("own-sets", "made up", built.fit, built.label_sets)
 
 
+def decoder(search):
+    return bench.SequenceSearch("own-search", "made up", search)
+
+
 BAD = [
     *((dataset(build), name, words) for name, (build, words) in BAD_DATASETS.items()),
     *((backbone(build), name, words) for name, (build, words) in BAD_BACKBONES.items()),
@@ -69,6 +75,7 @@ BAD = [
     *((section(tables), name, words) for name, (tables, words) in BAD_SECTIONS.items()),
     *((table_format(render), name, words) for name, (render, words) in BAD_FORMATS.items()),
     *((policy(build()), name, words) for name, (build, words) in BAD_POLICIES.items()),
+    *((decoder(search), name, words) for name, (search, words) in BAD_DECODERS.items()),
 ]
 
 
@@ -90,6 +97,7 @@ def test_a_part_that_breaks_one_rule_fails_that_check_alone(spec, name, words):
         (REPORT_SECTION_CHECKS, BAD_SECTIONS),
         (TABLE_FORMAT_CHECKS, BAD_FORMATS),
         (POLICY_CHECKS, BAD_POLICIES),
+        (DECODER_CHECKS, BAD_DECODERS),
     ],
 )
 def test_every_check_that_judges_has_a_part_that_fails_it(table, bad):
@@ -106,6 +114,7 @@ def test_sound_parts_pass_every_check():
         *check_report_section(section(bad_shown.hits)),
         *check_table_format(table_format(bad_shown.listed)),
         *check_policy(policy(bad_parts.Threshold())),
+        *check_decoder(decoder(bad_parts.greedy)),
     ]
     assert {outcome.state for outcome in outcomes} == {"passed"}
 
@@ -151,7 +160,8 @@ def test_the_hosts_own_protocols_keep_the_contract(name):
 
 def test_the_hooks_in_docs_plugins_keep_their_contract():
     page = documented()
-    hooks = (page.bench_metrics, page.bench_protocols, page.bench_report_sections, page.bench_table_formats)
+    names = ("metrics", "protocols", "policies", "decoders", "report_sections", "table_formats")
+    hooks = [getattr(page, f"bench_{name}") for name in names]
     outcomes = [outcome for hook in hooks for spec in hook() for outcome in examine(spec)]
     assert [str(outcome) for outcome in outcomes if outcome.state != "passed"] == []
 

@@ -7,7 +7,18 @@ from typing import Annotated, Literal, get_args
 
 import typer
 
-Kind = Literal["model", "dataset", "backbone", "metric", "tracker", "protocol", "report-section", "table-format"]
+Kind = Literal[
+    "model",
+    "dataset",
+    "backbone",
+    "metric",
+    "tracker",
+    "protocol",
+    "policy",
+    "decoder",
+    "report-section",
+    "table-format",
+]
 Flavour = Literal["scores", "sequence", "estimator", "maps", "attention"]
 
 EXAMPLES = """Examples:

@@ -1,0 +1,33 @@
+"""What of a spec cannot be typed, printed or called, or is of a later host: found when a plugin gives it."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from bench import contracts
+from bench.options import Option
+
+NAME = re.compile(r"[\w+@][\w.+@-]*")
+"""What users can type in a list with commas, behind a distribution and a colon, and as a folder of the store."""
+
+
+def fault_of(spec: Any) -> str:
+    """Return what of a spec cannot be typed, printed or called, or is of a later host; empty: nothing."""
+    version = getattr(spec, "api_version", contracts.API_VERSION)
+    if version != contracts.API_VERSION:
+        return (
+            f"'{spec.name}' is made for version {version} of the plugin interface, this host has"
+            f" {contracts.API_VERSION}. Try: pip install --upgrade multilabel-bench, or another version of the plugin"
+        )
+    if not isinstance(spec.name, str) or not NAME.fullmatch(spec.name):
+        return f"name {spec.name!r}, allowed: letters, digits and _ . + - @, no blanks"
+    if not isinstance(getattr(spec, "summary", ""), str):
+        return f"'{spec.name}': summary {spec.summary!r}, must be text"
+    options = getattr(spec, "options", ())
+    if not isinstance(options, tuple) or not all(isinstance(option, Option) for option in options):
+        return f"'{spec.name}': options must be a tuple of bench.Option"
+    for call in ("build", "open", "tables", "render", "search"):
+        if hasattr(spec, call) and not callable(getattr(spec, call)):
+            return f"'{spec.name}': {call} is a {type(getattr(spec, call)).__name__}, must be a function"
+    return ""
