@@ -60,7 +60,7 @@ def test_the_version_is_printed(capsys: Capture) -> None:
         (["--loud"], "No such option: --loud"),
         (
             ["list", "modles"],
-            "no kind of plugin 'modles'; did you mean 'models'? allowed: backbones, datasets, metrics, models,",
+            "no kind of plugin 'modles'; did you mean 'models'? allowed: backbones, datasets, decoders, metrics,",
         ),
         (["table", "--format", "pdf"], "no format of tables 'pdf'; allowed: csv, json, latex, markdown, terminal"),
         (["table", "--runs", "nowhere"], "no runs under nowhere"),
