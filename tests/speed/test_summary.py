@@ -38,7 +38,17 @@ def test_the_larger_of_flops_and_bytes_is_the_limit(tool):
 
 
 def test_every_row_names_a_benchmark_that_exists(tool):
-    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "--benchmark-only", "-p", "no:cacheprovider"]
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "pytest",
+        "--collect-only",
+        "-q",
+        "--benchmark-only",
+        "-p",
+        "no:cacheprovider",
+    ]
     done = subprocess.run([*command, "tests/benchmarks"], cwd=ROOT, capture_output=True, text=True, check=True)
     found = [line.removeprefix("tests/benchmarks/") for line in done.stdout.splitlines() if "::" in line]
     for line in tool.LINES:
