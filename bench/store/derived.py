@@ -16,12 +16,12 @@ from bench.code import plugin_code
 from bench.data.fingerprint import refuse_choosing_on_test
 from bench.errors import BenchError, StoreError
 from bench.evaluation import policies, protocols
-from bench.evaluation.measure import measure
 from bench.evaluation.policies import Policy
 from bench.guard import full_traceback, reason
 from bench.origins import of_policy
 from bench.plugins import Registry, installed
 from bench.records.trials import BOTH
+from bench.store.measured import measured
 from bench.store.run_folder import RunFolder
 from bench.store.runs import open_run
 from bench.store.sealed import MANIFEST, SealedFolder
@@ -110,18 +110,7 @@ def _fill(target: RunFolder, source: RunFolder, policy: Policy, name: str) -> No
     sequences = source.read_label_sets() if source.has("label_sets") else None
     predicted = policies.read(policy, protocol, scores, state, sequences=sequences, known=masks.known)
     target.write_predicted(predicted[:])
-    target.write_measures(
-        measure(
-            protocol,
-            masks.labels,
-            masks.truth,
-            masks.ignore,
-            predicted,
-            scores,
-            sequences=sequences,
-            known=masks.known,
-        )
-    )
+    target.write_measures(measured(protocol, masks, predicted, scores, sequences))
     target.finish()
 
 

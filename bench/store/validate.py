@@ -15,9 +15,9 @@ from typing import Any, Literal
 from bench.code import plugin_code
 from bench.errors import BenchError
 from bench.evaluation import metric_table, policies, protocols
-from bench.evaluation.measure import measure
 from bench.records import LabelSets, Measures, Scores
 from bench.store import binding, choice, predictions, shown, training_curves
+from bench.store.measured import measured
 from bench.store.run_folder import RunFolder
 from bench.store.stored import Masks
 
@@ -102,16 +102,7 @@ def _lies(folder: RunFolder, config: Mapping[str, Any], stored: Measures) -> lis
     faults = [fault for name, check in checks.items() for fault in _understood(name, check)]
     if stored.protocol != protocol.name:
         return [*faults, f"measured by {stored.protocol}, its config says {protocol.name}"]
-    again = measure(
-        protocol,
-        masks.labels,
-        masks.truth,
-        masks.ignore,
-        predicted,
-        scores,
-        sequences=sequences,
-        known=masks.known,
-    )
+    again = measured(protocol, masks, predicted, scores, sequences)
     return [*faults, *_different(stored, again)]
 
 

@@ -1,9 +1,9 @@
-"""The classifier on image features that the scoring baselines share; they differ in their loss."""
+"""What models trained by gradients on features share: they differ in their loss, and in what they look at."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import nn
@@ -25,35 +25,27 @@ class Loss(Protocol):
     ) -> torch.Tensor: ...
 
 
-class Classifier(nn.Module):
-    """A ``bench.ScoreModel``: normalised features, an optional hidden layer, one logit per label.
+class Head(nn.Module):
+    """A ``bench.ScoreModel``: a normalised ``given``, ``layers`` from it to one logit per label, and an objective.
 
-    ``to_scores`` turns logits into scores of kind ``score_kind``; ``None`` keeps them. ``layers`` makes a module from
-    dimensions to labels; ``None``: a linear layer, with a hidden one before it where option ``hidden`` asks.
+    ``given`` has ``fit``, which takes what it normalises by from the training part. ``to_scores`` turns logits into
+    scores of kind ``score_kind``; ``None`` keeps them.
     """
 
     def __init__(
         self,
-        request: bench.ModelRequest,
+        given: nn.Module,
+        layers: nn.Module,
         objective: Loss,
         score_kind: ScoreKind,
-        to_scores: Callable[[torch.Tensor], torch.Tensor] | None = None,
-        layers: Callable[[int, int], nn.Module] | None = None,
+        to_scores: Callable[[torch.Tensor], torch.Tensor] | None,
     ) -> None:
         super().__init__()
         self.score_kind = score_kind
         self.objective = objective
         self.to_scores = to_scores
-        hidden = int(request.options.get("hidden", 0))
-        labels = len(request.labels)
-        with seeded(request.seed):
-            self.input = FeatureInput(request)
-            self.layers: nn.Module = (layers or nn.Linear)(request.dimensions, labels)
-            if hidden:
-                drop = Dropout(float(request.options["dropout"]))
-                self.layers = nn.Sequential(
-                    nn.Linear(request.dimensions, hidden), nn.ReLU(), drop, nn.Linear(hidden, labels)
-                )
+        self.input: Any = given
+        self.layers = layers
 
     def fit(self, features: FloatArray, truth: BoolArray, ignore: BoolArray | None = None) -> None:
         """Take the input's mean and standard deviation from the training part."""
@@ -78,6 +70,32 @@ class Classifier(nn.Module):
     ) -> torch.Tensor:
         """Return the objective on a batch, a scalar."""
         return self.objective(self.logits(features), truth, generator, ignore)
+
+
+class Classifier(Head):
+    """A head on feature vectors, with an optional hidden layer.
+
+    ``layers`` makes a module from dimensions to labels; ``None``: a linear layer, with a hidden one before it where
+    option ``hidden`` asks.
+    """
+
+    def __init__(
+        self,
+        request: bench.ModelRequest,
+        objective: Loss,
+        score_kind: ScoreKind,
+        to_scores: Callable[[torch.Tensor], torch.Tensor] | None = None,
+        layers: Callable[[int, int], nn.Module] | None = None,
+    ) -> None:
+        hidden = int(request.options.get("hidden", 0))
+        labels = len(request.labels)
+        with seeded(request.seed):
+            given = FeatureInput(request)
+            made: nn.Module = (layers or nn.Linear)(request.dimensions, labels)
+            if hidden:
+                drop = Dropout(float(request.options["dropout"]))
+                made = nn.Sequential(nn.Linear(request.dimensions, hidden), nn.ReLU(), drop, nn.Linear(hidden, labels))
+        super().__init__(given, made, objective, score_kind, to_scores)
 
 
 class LowRank(nn.Module):

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 import bench
-from bench import BoolArray, FloatArray, ScoreKind
-from bench_models.heads import Loss
+from bench import FloatArray, ScoreKind
+from bench_models.heads import Head, Loss
 from bench_models.inputs import Dropout, deviation_floor, seeded
 
 CHUNK = 64
@@ -55,11 +55,8 @@ class MapInput(nn.Module):
         return (maps - self.mean) * scale
 
 
-class MapClassifier(nn.Module):
-    """A ``bench.ScoreModel`` of maps: normalised, then ``layers``, from maps to one logit per label.
-
-    ``to_scores`` turns logits into scores of kind ``score_kind``; ``None`` keeps them.
-    """
+class MapClassifier(Head):
+    """A head on feature maps; ``layers`` makes a module from normalised maps to one logit per label."""
 
     def __init__(
         self,
@@ -69,34 +66,6 @@ class MapClassifier(nn.Module):
         score_kind: ScoreKind = "logit",
         to_scores: Callable[[torch.Tensor], torch.Tensor] | None = None,
     ) -> None:
-        super().__init__()
-        self.score_kind = score_kind
-        self.objective = objective
-        self.to_scores = to_scores
         with seeded(request.seed):
-            self.input = MapInput(request)
-            self.layers = layers(request)
-
-    def fit(self, features: FloatArray, truth: BoolArray, ignore: BoolArray | None = None) -> None:
-        """Take the input's mean and standard deviation from the training part."""
-        self.input.fit(features)
-
-    def logits(self, features: torch.Tensor) -> torch.Tensor:
-        """Return (n, labels) logits."""
-        logits: torch.Tensor = self.layers(self.input(features))
-        return logits
-
-    def forward(self, features: torch.Tensor) -> torch.Tensor:
-        """Return (n, labels) scores of kind ``score_kind``."""
-        logits = self.logits(features)
-        return self.to_scores(logits) if self.to_scores else logits
-
-    def loss(
-        self,
-        features: torch.Tensor,
-        truth: torch.Tensor,
-        generator: torch.Generator,
-        ignore: torch.Tensor | None = None,
-    ) -> torch.Tensor:
-        """Return the objective on a batch, a scalar."""
-        return self.objective(self.logits(features), truth, generator, ignore)
+            given, made = MapInput(request), layers(request)
+        super().__init__(given, made, objective, score_kind, to_scores)
