@@ -25,6 +25,20 @@ class Loss(Protocol):
     ) -> torch.Tensor: ...
 
 
+def even_target(
+    logits: torch.Tensor, truth: torch.Tensor, ignore: torch.Tensor | None
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return logits, the target distribution 1/c on each of an image's c labels, and which images have one, (n,) bool.
+
+    An ignored label is in neither distribution: the softmax is over the others.
+    """
+    if ignore is not None:
+        truth = truth & ~ignore
+        # Not -infinity: times a target of 0 it would be NaN.
+        logits = logits.masked_fill(ignore, torch.finfo(logits.dtype).min)
+    return logits, truth / truth.sum(dim=1, keepdim=True).clamp(min=1), truth.any(dim=1)
+
+
 class Head(nn.Module):
     """A ``bench.ScoreModel``: a normalised ``given``, ``layers`` from it to one logit per label, and an objective.
 

@@ -29,14 +29,10 @@ def squared_loss(
     p is the softmax of ``logits`` (n, labels), t is 1/c on each of an image's c labels. An image without labels has no
     distribution and adds nothing. An ignored label is in neither: p is the softmax over the others.
     """
-    import torch
+    from bench_models.heads import even_target
 
-    if ignore is not None:
-        truth = truth & ~ignore
-        logits = logits.masked_fill(ignore, torch.finfo(logits.dtype).min)
-    wanted = truth / truth.sum(dim=1, keepdim=True).clamp(min=1)
+    logits, wanted, labelled = even_target(logits, truth, ignore)
     per_image = (logits.softmax(dim=1) - wanted).square().sum(dim=1)
-    labelled = truth.any(dim=1)
     return truth.shape[1] * (per_image * labelled).sum() / labelled.sum().clamp(min=1)
 
 

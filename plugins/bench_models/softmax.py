@@ -20,15 +20,11 @@ def cross_entropy(
     An image without labels has no target distribution and adds nothing. An ignored label is in neither distribution:
     q is the softmax over the others.
     """
-    import torch
+    from bench_models.heads import even_target
 
-    if ignore is not None:
-        truth = truth & ~ignore
-        # Not -infinity: times a target of 0 it would be NaN.
-        logits = logits.masked_fill(ignore, torch.finfo(logits.dtype).min)
-    counts = truth.sum(dim=1, keepdim=True).clamp(min=1)
-    per_image = -((truth / counts) * logits.log_softmax(dim=1)).sum(dim=1)
-    return per_image.sum() / truth.any(dim=1).sum().clamp(min=1)
+    logits, wanted, labelled = even_target(logits, truth, ignore)
+    per_image = -(wanted * logits.log_softmax(dim=1)).sum(dim=1)
+    return per_image.sum() / labelled.sum().clamp(min=1)
 
 
 def build(request: ModelRequest) -> Any:
