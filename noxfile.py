@@ -17,7 +17,7 @@ import nox
 nox.options.sessions = ["lint", "contracts", "types", "tests"]
 nox.options.reuse_venv = "yes"
 
-DEV = nox.project.load_toml("pyproject.toml")["project"]["optional-dependencies"]["dev"]
+EXTRA = nox.project.load_toml("pyproject.toml")["project"]["optional-dependencies"]
 
 EXTRAS = ("test_huggingface.py", "test_parquet_shards.py", "test_same_images.py")
 """Tests that skip where an optional package is absent, as it is with the extra ``test``."""
@@ -35,7 +35,7 @@ HASTY = {"digit-scenes": ("--set", "dataset.train_images=1000")}
 
 def dev(*names: str) -> list[str]:
     """Return the requirements of the extra ``dev`` called ``names``: versions stand in pyproject.toml alone."""
-    return [requirement for requirement in DEV if re.split(r"[^\w-]", requirement)[0] in names]
+    return [requirement for requirement in EXTRA["dev"] if re.split(r"[^\w-]", requirement)[0] in names]
 
 
 def sources(*folders: str) -> list[str]:
@@ -104,6 +104,13 @@ def contracts(session: nox.Session) -> None:
         "lint-imports",
         env={"PYTHONPATH": os.pathsep.join((".", "plugins", *(f"examples/{name}" for name in EXAMPLES)))},
     )
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the documentation as a site into site/; a broken link or a name without a docstring is an error."""
+    session.install(*EXTRA["docs"])
+    session.run("mkdocs", "build", "--strict", "--quiet")
 
 
 @nox.session(venv_backend="none")
