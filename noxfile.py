@@ -59,7 +59,7 @@ def main_job(session: nox.Session) -> None:
 @nox.session(venv_backend="none")
 def tests(session: nox.Session) -> None:
     """Run every test, README command 2; ``nox -s tests -- tests/store`` runs a part."""
-    session.run("pytest", "-q", "--slow", "--durations=10", *session.posargs)
+    session.run("pytest", "-q", "-n", "2", "--slow", "--durations=10", *session.posargs)
 
 
 @nox.session(venv_backend="none")
@@ -110,7 +110,7 @@ def contracts(session: nox.Session) -> None:
 def docs(session: nox.Session) -> None:
     """Build the documentation as a site into site/; a broken link or a name without a docstring is an error."""
     session.install(*EXTRA["docs"])
-    session.run("mkdocs", "build", "--strict", "--quiet")
+    session.run("mkdocs", "build", "--strict", "--quiet", env={"NO_MKDOCS_2_WARNING": "1"})
 
 
 @nox.session(venv_backend="none")

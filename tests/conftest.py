@@ -4,11 +4,17 @@ import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from example_runs import make_run
 from hypothesis import HealthCheck, settings
-from slow_tests import pytest_addoption, pytest_collection_modifyitems, pytest_terminal_summary  # noqa: F401 - hooks
+from slow_tests import (  # noqa: F401 - hooks
+    pytest_addoption,
+    pytest_collection_modifyitems,
+    pytest_terminal_summary,
+    pytest_testnodedown,
+)
 
 from bench.store.run_folder import RunFolder
 
@@ -32,6 +38,14 @@ def pytest_sessionstart() -> None:
     from bench.system.threads import bound_waiting
 
     bound_waiting()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Give each worker of ``pytest -n 2`` whole files, so that what a file's tests share is made once."""
+    from xdist.scheduler import LoadFileScheduling
+
+    return LoadFileScheduling(config, log)
 
 
 @pytest.fixture(scope="session")

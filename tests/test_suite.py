@@ -41,6 +41,12 @@ def test_slow_tests_are_left_out_and_counted_in_the_last_line_but_one(suite, arg
     assert "1 passed, 3 deselected" in counts
 
 
+def test_workers_beside_each_other_count_the_tests_left_out_once(suite):
+    told, counts = closing_lines(suite, "-p", "xdist", "-n", "2")
+    assert told == TOLD
+    assert "1 passed" in counts
+
+
 def test_the_line_stands_after_the_failures(suite):
     (suite / "tests/a/test_fails.py").write_text("def test_fails(): assert False\n")
     told, counts = closing_lines(suite)

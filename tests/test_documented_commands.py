@@ -1,0 +1,90 @@
+"""Every command of README and docs is one that there is, and does what it says on a small stand-in of its data."""
+
+import shutil
+
+import example_roots
+import pytest
+from documented_commands import ELSEWHERE, PAGES, arguments_of, commands_of, is_run_elsewhere, small
+from PIL import Image
+
+from bench import cli
+
+SHOWN = [(page.name, command) for page in PAGES for command in commands_of(page)]
+RUN = [page for page in PAGES if any(not is_run_elsewhere(command) for command in commands_of(page))]
+
+FOLDERS = {
+    "my-images": example_roots.csv,
+    "folders": example_roots.imagefolder,
+    "voc": example_roots.voc2007,
+    "NUS-WIDE": example_roots.nuswide,
+    "shards": example_roots.shards,
+}
+
+
+def parsed(arguments):
+    """Parse ``arguments`` as the command line does, down to the subcommand that takes them, without running it."""
+    while arguments and arguments[0].startswith("-"):
+        arguments = arguments[2:] if arguments[0] in {"--plugin", "--without"} else arguments[1:]
+    name, *rest = arguments
+    command = cli.load_command(name)
+    with command.make_context(name, rest) as context:
+        if hasattr(command, "commands"): # as bench data
+            name, command, rest = command.resolve_command(context, rest)
+            command.make_context(name, rest, parent=context).close()
+
+
+@pytest.mark.parametrize(("page", "command"), SHOWN)
+def test_a_documented_command_is_one_that_there_is(page, command):
+    parsed(arguments_of(command))
+
+
+def test_a_command_that_is_gone_is_found():
+    with pytest.raises(cli.USAGE_ERROR):
+        parsed(["run", "--modell", "bce"])
+
+
+def test_what_is_run_elsewhere_is_still_shown():
+    for beginning in ELSEWHERE:
+        assert any(command.startswith(beginning) for _, command in SHOWN), beginning
+
+
+@pytest.fixture(scope="module")
+def two_runs(tmp_path_factory):
+    """A store of two runs, for pages that begin with stored ones."""
+    folder = tmp_path_factory.mktemp("documented") / "runs"
+    digits = ("--dataset", "digit-scenes", "--set", "dataset.train_images=1000", "--set", "epochs=1")
+    assert cli.run_command_line(["compare", "--models", "cnn-rnn,bce", *digits, "--out", str(folder)]) == 0
+    return folder
+
+
+@pytest.fixture
+def places(tmp_path, monkeypatch, two_runs):
+    """A folder with all that the commands name."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(example_roots.PARTS, "train", 40)
+    shutil.copytree(two_runs, tmp_path / "runs")
+    for name, fill in FOLDERS.items():
+        (tmp_path / name).mkdir()
+        fill(tmp_path / name)
+    for name in ("photo.jpg", "new-photo.jpg"):
+        Image.new("RGB", (40, 30), (200, 0, 0)).save(tmp_path / name)
+    return tmp_path
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", RUN, ids=lambda page: page.name)
+def test_the_commands_of_a_page_run_in_their_order(page, places, capfd):
+    if page.name == "your-data.md":
+        example_roots.coco_json(places / "coco")
+    else:
+        example_roots.coco(places / "coco", {"train2017": 40, "val2017": 3})
+    failed = []
+    for command in commands_of(page):
+        if not is_run_elsewhere(command):
+            asked = "trials.json" if command.startswith("bench trials") else "config.json"
+            keys = [path.parent.name for path in sorted((places / "runs").glob(f"digit-scenes/*/*/{asked}"))]
+            capfd.readouterr()
+            arguments = small(arguments_of(command, keys))
+            if cli.run_command_line(arguments) != 0:
+                failed.append(f"bench {' '.join(arguments)}\n  {capfd.readouterr().err.splitlines()[-1:]}")
+    assert not failed, "\n".join(failed)
