@@ -26,13 +26,13 @@ SMALL = {
     "digit-scenes": ("--set", "dataset.train_images=1000"),
     "": ("--backbone", "torchvision/mobilenet_v3_small", "--set", "backbone.init=random", "--set", "backbone.size=32"),
 }
-"""Seconds instead of minutes. Other data sets than the embedded one have photographs, whose backbones have weights to fetch."""
+"""Seconds instead of minutes. Photographs get a network of random weights: nothing is fetched."""
 
 WRITTEN = (("--seeds 3", "--seeds 2"), ("--trials 16", "--trials 2"), ("torchvision/resnet50", "torchvision/resnet18"))
 
 
 def commands_of(page):
-    """Yield each ``bench ...`` of a page's shell blocks: continued lines joined, comments left out, ``&&`` taken apart."""
+    """Yield each ``bench ...`` of a page's shell blocks, continued lines joined, ``&&`` taken apart."""
     for block in re.findall(r"^ *```sh\n(.*?)^ *```$", page.read_text(encoding="utf-8"), re.M | re.S):
         for line in block.replace("\\\n", " ").splitlines():
             words = shlex.join(shlex.split(line, comments=True)).partition(" '>' ")[0]
@@ -64,7 +64,7 @@ def arguments_of(command, runs=("9b2f", "41aa")):
 def small(arguments):
     """Return the same command, at work for seconds: fewer images and epochs, a network of random weights."""
     text = shlex.join(arguments)
-    text = text.replace(" --recompute --data-root voc", " --recompute") # of the embedded data set, which has none
+    text = text.replace(" --recompute --data-root voc", " --recompute")  # of the embedded data set, which has none
     trains = any(word in arguments[:3] for word in ("run", "compare"))
     if not trains:
         return shlex.split(text)

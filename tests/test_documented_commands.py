@@ -28,7 +28,7 @@ def parsed(arguments):
     name, *rest = arguments
     command = cli.load_command(name)
     with command.make_context(name, rest) as context:
-        if hasattr(command, "commands"): # as bench data
+        if hasattr(command, "commands"):  # as bench data
             name, command, rest = command.resolve_command(context, rest)
             command.make_context(name, rest, parent=context).close()
 
