@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import bench
 from bench.code import host_code, plugin_code
@@ -36,6 +36,9 @@ from bench.plugins import Found
 from bench.records import BoolArray, Features, Ledger, Measures, Parts, Prediction, SearchOptions, Split
 from bench.store.stored import About
 from bench.system.files import canonical_json, digest
+
+if TYPE_CHECKING:
+    from bench.model.checkpoint import CheckpointFile, TuningState
 
 TOLD = 4
 """Most changed values that an error names."""
@@ -116,6 +119,29 @@ class Assembly:
 
         split = self.parts.validation
         return validation_part(split, features, self.protocol, self.search, self.select_by, self.known_of(split))
+
+    def fine_tune(self, model: Any, device: str, checkpoint: CheckpointFile[TuningState] | None = None) -> Backbone:
+        """Return the backbone as trained end to end with ``model``, which is trained in place.
+
+        With ``checkpoint`` it goes on from there. Raises ``ModelError`` where the loss is not finite.
+        """
+        from bench.model import finetune
+
+        settings = finetune.Settings.from_options(self.plan.finetuning)
+        return finetune.tune(
+            self.backbone,
+            model,
+            self.parts.fit,
+            *self.to_train_on,
+            epochs=self.plan.finetune,
+            seed=self.plan.request.seed,
+            device=device,
+            settings=settings,
+            judge=finetune.judged_by(
+                self.parts.validation, self.backbone, self.validation_part, device, settings.batch_size
+            ),
+            checkpoint=checkpoint,
+        )
 
     def measure(self, prediction: Prediction) -> Measures:
         """Return every metric of what was predicted for the test part."""
@@ -228,6 +254,7 @@ def make_config(assembly: Assembly) -> dict[str, Any]:
             "engine": backbone.engine,
         }
         | ({} if backbone.feature_map is None else {"feature_map": list(backbone.feature_map)}),
+        **({"finetuning": plan.finetuning} if plan.finetune else {}),
         "protocol": assembly.protocol.name,
         "policy": assembly.policy.to_json(),
         "device": plan.request.device,

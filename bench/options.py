@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bench.errors import UsageError, unknown
 
@@ -77,13 +77,19 @@ def parse_assignments(texts: Iterable[str]) -> dict[str, str]:
     return assigned
 
 
-def resolve(options: Iterable[Option], given: Mapping[str, OptionValue], owner: str) -> dict[str, OptionValue]:
+def resolve(
+    options: Iterable[Option], given: Mapping[str, OptionValue], owner: str, prefix: str = ""
+) -> dict[str, OptionValue]:
     """Return every option's value: the given one, checked, or its default.
 
-    ``owner`` names whose options they are in errors, as in ``model 'cnn-rnn'``.
+    ``owner`` names whose options they are in errors, as in ``model 'cnn-rnn'``; ``prefix`` is what ``--set`` wants
+    before their names, as in ``backbone.``.
     """
     table = {option.name: option for option in options}
     for name in given:
         if name not in table:
             raise unknown(f"option of {owner}", name, table, "See: bench list --options")
-    return {name: option.check(given.get(name, option.default)) for name, option in table.items()}
+    return {
+        name: replace(option, name=prefix + name).check(given.get(name, option.default))
+        for name, option in table.items()
+    }

@@ -94,6 +94,7 @@ def origins_of(
             f"default of backbone '{backbone}'",
             "backbone.",
         ),
+        **_options("finetuning", plan.finetuning, plan.given["finetune"], "default of fine-tuning", "finetune."),
         **_map(plan),
     }
 

@@ -26,7 +26,7 @@ from bench.plugins import Found, Registry
 from bench.rebuilt import with_weights
 from bench.records import Prediction, RunRequest
 from bench.store.derived import derive, lender
-from bench.store.run_folder import CHECKPOINT, RunFolder
+from bench.store.run_folder import CHECKPOINT, TUNING_CHECKPOINT, RunFolder
 from bench.store.runs import open_run
 from bench.system.clock import Stopwatch
 from bench.system.environment import environment
@@ -179,25 +179,21 @@ def _inspect(
 
 def _fine_tune(folder: RunFolder, assembly: Assembly, clock: Stopwatch) -> Backbone:
     """Return the backbone as fine-tuned in this run, now or before."""
-    from bench.model import finetune, train
+    from bench.model import train
+    from bench.model.checkpoint import CheckpointFile, TuningState
 
-    request = assembly.plan.request
+    request, path = assembly.plan.request, folder.path / TUNING_CHECKPOINT
     with clock.stage("fine-tune"):
         if folder.has("backbone"):
             return with_weights(assembly.backbone, folder.read_backbone())
         # A model of its own: the run's model is then trained on the tuned features from the start, as on frozen ones.
         head = assembly.build_model(assembly.backbone)
         with _calling(assembly.plan.model, "fine-tune", "model", request.seed):
-            tuned = finetune.tune(
-                assembly.backbone,
-                head,
-                assembly.parts.fit,
-                *assembly.to_train_on,
-                epochs=assembly.plan.finetune,
-                seed=request.seed,
-                device=request.device,
-            )
+            # The run's key says all that shapes it. An epoch takes longer than to write what it led to.
+            checkpoint = CheckpointFile(path, f"{folder.key} fine-tune", TuningState, seconds=0.0)
+            tuned = assembly.fine_tune(head, request.device, checkpoint)
     folder.write_backbone(train.save_weights(tuned.module))
+    path.unlink(missing_ok=True)
     return tuned
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from bench.contracts import (
+    FINETUNING_OPTIONS,
     FITTING_OPTIONS,
     HOST_DECODER,
     KNOWN_SHARE,
@@ -33,7 +34,8 @@ NOT_CHOSEN = ("select_by", KNOWN_SHARE.name, "decoder")
 class Plan:
     """A request whose names exist and whose options are complete.
 
-    ``given`` are the options that were typed, by owner: model (with its training and search), dataset, backbone.
+    ``given`` are the options that were typed, by owner: model (with its training and search), dataset, backbone,
+    finetune. ``finetuning`` are those of fine-tuning, empty where the backbone stays frozen.
     ``policy`` and ``decoder`` are a plugin's, ``None`` for one of the host's own.
     """
 
@@ -47,6 +49,7 @@ class Plan:
     search: dict[str, OptionValue]
     dataset_options: dict[str, OptionValue]
     backbone_options: dict[str, OptionValue]
+    finetuning: dict[str, OptionValue]
     given: Mapping[str, Mapping[str, str]]
     policy: Found[LabelSetPolicy] | None = None
     decoder: Found[SequenceSearch] | None = None
@@ -54,14 +57,18 @@ class Plan:
     @property
     def finetune(self) -> int:
         """Return the epochs of fine-tuning: those asked for, or the model's own."""
-        asked = self.request.finetune
-        return self.model.spec.finetune if asked is None else asked
+        return _epochs(self.request, self.model.spec)
+
+
+def _epochs(request: RunRequest, spec: ModelSpec) -> int:
+    return spec.finetune if request.finetune is None else request.finetune
 
 
 def make_plan(request: RunRequest, registry: Registry) -> Plan:
     """Return the plan for ``request``; raises ``UsageError`` for any unknown name, option or value.
 
-    ``--set dataset.x=`` and ``backbone.x=`` go to those; a bare name to the model, its training or its search.
+    ``--set dataset.x=``, ``backbone.x=`` and ``finetune.x=`` go to those; a bare name to the model, its training or its
+    search.
     """
     _check_trials(request)
     model = registry.model(request.model)
@@ -93,8 +100,9 @@ def make_plan(request: RunRequest, registry: Registry) -> Plan:
         model_options=of("model"),
         training=of("training"),
         search=chosen_search,
-        dataset_options=resolve(dataset.spec.options, given["dataset"], f"dataset '{dataset.spec.name}'"),
+        dataset_options=resolve(dataset.spec.options, given["dataset"], f"dataset '{dataset.spec.name}'", "dataset."),
         backbone_options=_backbone_options(model.spec, backbone.spec, given["backbone"]),
+        finetuning=_finetuning(request, model.spec, given["finetune"]),
         given=given,
         policy=registry.policy(request.policy, model.spec.kind),
         decoder=registry.decoder(str(chosen_search.get("decoder", HOST_DECODER))),
@@ -166,15 +174,34 @@ def _backbone_options(model: ModelSpec, backbone: BackboneSpec, given: Mapping[s
                 f"--set backbone.features={found}: model '{model.name}' takes a {wanted}. Try: without it, the model is"
                 " given what it takes"
             )
-    return resolve(backbone.options, options, f"backbone '{backbone.name}'")
+    return resolve(backbone.options, options, f"backbone '{backbone.name}'", "backbone.")
+
+
+def _finetuning(request: RunRequest, model: ModelSpec, given: Mapping[str, str]) -> dict[str, OptionValue]:
+    """Return the options of fine-tuning, none of a frozen backbone, or raise ``UsageError``."""
+    options = resolve(FINETUNING_OPTIONS, given, "fine-tuning", "finetune.")
+    if not _epochs(request, model):
+        if given:
+            name, value = next(iter(given.items()))
+            raise UsageError(
+                f"--set finetune.{name}={value}: the backbone of model '{model.name}' stays frozen."
+                " Try: also --finetune 5"
+            )
+        return {}
+    if options["precision"] != "fp32" and not request.device.startswith("cuda"):
+        raise UsageError(
+            f"--set finetune.precision={options['precision']}: found --device {request.device}, allowed: a GPU, as half"
+            " precision is no faster on a CPU. Try: --device cuda, or without it"
+        )
+    return options
 
 
 def _by_owner(assigned: Mapping[str, str]) -> dict[str, dict[str, str]]:
-    owners: dict[str, dict[str, str]] = {"model": {}, "dataset": {}, "backbone": {}}
+    owners: dict[str, dict[str, str]] = {"model": {}, "dataset": {}, "backbone": {}, "finetune": {}}
     for name, value in assigned.items():
         owner, dot, rest = name.rpartition(".")
         if dot and owner not in owners:
-            raise UsageError(f"--set: found '{name}', allowed: NAME, dataset.NAME or backbone.NAME")
+            raise UsageError(f"--set: found '{name}', allowed: NAME, dataset.NAME, backbone.NAME or finetune.NAME")
         owners[owner or "model"][rest] = value
     return owners
 

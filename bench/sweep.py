@@ -49,6 +49,10 @@ def plan_runs(
         owner, _, rest = name.rpartition(".")
         if owner in specs:
             takers = {owner: text.strip()[len(owner) + 1 :]}
+        elif owner == "finetune":
+            # Those whose backbone stays frozen have no use for it; where that is all, the plan's error says so.
+            tuned = [model for model, spec in specs.items() if spec.finetune or request.finetune]
+            takers = dict.fromkeys((tuned if request.finetune != 0 else []) or specs, text)
         elif owner:
             takers = dict.fromkeys(specs, text)
         else:

@@ -93,7 +93,7 @@ Finetune = Annotated[
         metavar="EPOCHS",
         min=0,
         help="Epochs of end-to-end training of the backbone first; 0 keeps it frozen, as in the paper and as most"
-        " models do where this is not given.",
+        " models do where this is not given. Its options are --set finetune.NAME=VALUE.",
         rich_help_panel=DATA,
     ),
 ]
@@ -102,7 +102,8 @@ Sets = Annotated[
     typer.Option(
         "--set",
         metavar="NAME=VALUE",
-        help="An option of the model, its training or search, of dataset.NAME or backbone.NAME; repeatable."
+        help="An option of the model, its training or search, of dataset.NAME, backbone.NAME or"
+        " finetune.NAME; repeatable."
         " See: bench list --options",
         rich_help_panel=MODEL,
     ),

@@ -48,7 +48,7 @@ def print_plugins(kinds: Iterable[str], options: bool, as_json: bool, verbose: b
             put()
         (_print_whole if verbose else _print_lines)(kind, entries)
         if options:
-            _print_options(entries)
+            _print_options([*entries, *_of_finetuning(kind)])
     slow = {origin: plugins.slowness(loading) for origin, loading in registry.loading.items()}
     _say_all(
         "plugins that could not be loaded",
@@ -96,6 +96,19 @@ def _described(spec: Any, kind: str) -> list[dict[str, Any]]:
         for of, table in groups.items()
         for o in table
     ]
+
+
+def _of_finetuning(kind: str) -> list[dict[str, Any]]:
+    """Return the options of fine-tuning, which every model's backbone has, as they are typed."""
+    from bench.contracts import FINETUNING_OPTIONS
+
+    if kind != "models":
+        return []
+    rows = [
+        {"name": f"finetune.{o.name}", "default": o.default, "allowed": o.allowed, "help": o.help}
+        for o in FINETUNING_OPTIONS
+    ]
+    return [{"name": "--finetune, for every model", "options": rows}]
 
 
 def _from(entry: dict[str, Any]) -> str:

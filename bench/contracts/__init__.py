@@ -29,7 +29,13 @@ from bench.contracts.protocols import ApKind, Protocol, ZeroDivision
 from bench.contracts.reports import ReportSection, TableFormat
 from bench.contracts.spaces import Dimension
 from bench.contracts.trackers import Series, TrackedRun, TrackedTable, Tracker, TrackerRequest, TrackerSpec
-from bench.contracts.training_options import FITTING_OPTIONS, KNOWN_SHARE, SELECTING, TRAINING_OPTIONS
+from bench.contracts.training_options import (
+    FINETUNING_OPTIONS,
+    FITTING_OPTIONS,
+    KNOWN_SHARE,
+    SELECTING,
+    TRAINING_OPTIONS,
+)
 
 if TYPE_CHECKING:
     from bench.contracts.search_options import BY_PROTOCOL, SEARCH_OPTIONS, left_to_protocol
@@ -37,6 +43,7 @@ if TYPE_CHECKING:
 __all__ = [
     "API_VERSION",
     "BY_PROTOCOL",
+    "FINETUNING_OPTIONS",
     "FITTING_OPTIONS",
     "HOST_DECODER",
     "HOST_POLICIES",

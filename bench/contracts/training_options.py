@@ -39,3 +39,48 @@ TRAINING_OPTIONS: tuple[Option, ...] = (
     Option("select_by", "O-F1", "validation score: the metric that is maximised", choices=SELECTING),
 )
 """Options of gradient training that every gradient-trained model takes; paper.md section 2 marks each as free."""
+
+
+FINETUNING_OPTIONS: tuple[Option, ...] = (
+    Option("learning_rate", 1e-3, "highest learning rate of SGD with momentum 0.9", minimum=0.0),
+    Option("weight_decay", 5e-4, "L2 penalty", minimum=0.0),
+    Option("batch_size", 32, "images that go through the network at once", minimum=1),
+    Option("accumulate", 1, "batches whose gradients make one update", minimum=1),
+    Option("warmup", 0.0, "epochs, or a part of one, in which the learning rate rises from nearly 0", minimum=0.0),
+    Option(
+        "schedule",
+        "constant",
+        "learning rate after the warm-up: as it is, or down to 0",
+        choices=("constant", "cosine"),
+    ),
+    Option(
+        "patience",
+        0,
+        "epochs without a better validation score (select_by) before it stops, with the best epoch's weights; 0: never,"
+        " the last epoch's are kept",
+        minimum=0,
+    ),
+    Option(
+        "precision",
+        "fp32",
+        "arithmetic of the backbone; bf16 and fp16 are for --device cuda",
+        choices=("fp32", "bf16", "fp16"),
+    ),
+    Option("horizontal_flip", 0.0, "chance that a picture is mirrored", minimum=0.0, maximum=1.0),
+    Option(
+        "random_resized_crop",
+        1.0,
+        "smallest part of a picture's area that is cut out of it at random; 1: the backbone's own crop",
+        minimum=0.01,
+        maximum=1.0,
+    ),
+    Option(
+        "color_jitter",
+        0.0,
+        "largest change of brightness, contrast and saturation, as a part of them",
+        minimum=0.0,
+        maximum=1.0,
+    ),
+)
+"""Options of ``--finetune``, typed as ``--set finetune.NAME=VALUE``. Learning rate, momentum and weight decay are those
+of the VGG-16 in Rezatofighi et al., AAAI 2018; its learning rate stays constant."""

@@ -1,4 +1,7 @@
-"""An interrupted training on disk: what it continues from, after an epoch that ended a few seconds before at most."""
+"""An interrupted training on disk: what it continues from, after an epoch that ended a few seconds before at most.
+
+That of a fine-tuning, whose epochs are long, is written after each.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ import math
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from bench.system.notes import note
 from bench.system.sealed_files import read_sealed, write_sealed
@@ -51,15 +54,41 @@ class TrainingState:
     best_weights: Weights = field(default_factory=dict)
 
 
-class CheckpointFile:
-    """The file of one training, checksummed and bound to its ``key``; without a path nothing is kept."""
+@dataclass(slots=True)
+class TuningState:
+    """Where a fine-tuning stands: after which epoch, with which weights of backbone and model, the best if it looks.
 
-    def __init__(self, path: Path | None, key: str) -> None:
+    ``random`` are the states of the random generators, which go on from epoch to epoch.
+    """
+
+    epoch: int = 0
+    backbone: Weights = field(default_factory=dict)
+    model: Weights = field(default_factory=dict)
+    optimizer: dict[str, Any] = field(default_factory=dict)
+    scaler: dict[str, Any] = field(default_factory=dict)
+    random: dict[str, Any] = field(default_factory=dict)
+    best: Weights = field(default_factory=dict)
+    best_epoch: int = 0
+    best_score: float = -math.inf
+
+
+State = TypeVar("State", bound=TrainingState | TuningState)
+
+
+class CheckpointFile(Generic[State]):
+    """The file of one training, checksummed and bound to its ``key``; without a path nothing is kept.
+
+    ``empty`` is where a training stands before it begins. ``seconds`` is the least time between two writings.
+    """
+
+    def __init__(self, path: Path | None, key: str, empty: type[State], seconds: float | None = None) -> None:
         self.path = path
         self.key = key
+        self.empty = empty
+        self.seconds = SECONDS if seconds is None else seconds
         self._written = time.monotonic()
 
-    def load(self) -> TrainingState:
+    def load(self) -> State:
         """Return the state to continue from: a new one where there is no file, or not one that this training wrote.
 
         A damaged file is told in a word, and nothing of it is used.
@@ -67,21 +96,21 @@ class CheckpointFile:
         import torch
 
         if self.path is None or not self.path.exists():
-            return TrainingState()
+            return self.empty()
         content = read_sealed(self.path, self.key)
         if content is not None:
             # What was written whole can still be another version's.
             with contextlib.suppress(Exception):
                 state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-                return TrainingState(**state)
+                return self.empty(**state)
         note(f"{self.path} is damaged, or of another training: this one starts anew")
-        return TrainingState()
+        return self.empty()
 
-    def save(self, state: TrainingState) -> None:
-        """Replace the file by ``state``, unless it was written, or the training began, less than ``SECONDS`` ago."""
+    def save(self, state: State) -> None:
+        """Replace the file by ``state``, unless it was written, or the training began, less than ``seconds`` ago."""
         import torch
 
-        if self.path is None or time.monotonic() - self._written < SECONDS:
+        if self.path is None or time.monotonic() - self._written < self.seconds:
             return
         buffer = io.BytesIO()
         torch.save({entry.name: getattr(state, entry.name) for entry in dataclasses.fields(state)}, buffer)

@@ -7,24 +7,65 @@ every file of the run, is the same with and without fine-tuning.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import dataclasses
-from typing import Any
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
-from bench.contracts import Backbone
+import numpy as np
+
+from bench.contracts import Backbone, Validation
+from bench.data.augment import Augmentation, Augmented
 from bench.data.loading import load
 from bench.errors import ModelError
+from bench.model.checkpoint import CheckpointFile, TuningState
+from bench.model.random_states import random_states, set_random_states
+from bench.model.schedules import rate_at
 from bench.model.train import left_out
-from bench.records import BoolArray, Split
+from bench.options import OptionValue
+from bench.records import BoolArray, Features, FloatArray, Split
 from bench.system.deterministic import deterministic
 from bench.system.files import digest
+from bench.system.notes import note
 from bench.system.progress import progress_bar
 
-LEARNING_RATE = 1e-3
+if TYPE_CHECKING:
+    import torch
+
 MOMENTUM = 0.9
-WEIGHT_DECAY = 5e-4
-BATCH_SIZE = 32
-"""SGD settings of the VGG-16 fine-tuning in Rezatofighi et al., AAAI 2018."""
+"""Of SGD, as in the VGG-16 fine-tuning in Rezatofighi et al., AAAI 2018."""
+
+CLIP_NORM = 5.0
+"""Largest norm of an update's gradient."""
+
+Judge = Callable[[Any, Any], float]
+"""The backbone and the model so far -> their score on the validation part; higher is better."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The ``FINETUNING_OPTIONS`` with their values; see there for what each means."""
+
+    learning_rate: float = 1e-3
+    weight_decay: float = 5e-4
+    batch_size: int = 32
+    accumulate: int = 1
+    warmup: float = 0.0
+    schedule: str = "constant"
+    patience: int = 0
+    precision: str = "fp32"
+    augmentation: Augmentation = field(default_factory=Augmentation)
+
+    @classmethod
+    def from_options(cls, options: Mapping[str, OptionValue]) -> Settings:
+        """Return the settings that ``options`` say, those of the pictures in one record."""
+        pictures = {entry.name for entry in dataclasses.fields(Augmentation)}
+        changes: dict[str, Any] = {name: value for name, value in options.items() if name in pictures}
+        others: dict[str, Any] = {name: value for name, value in options.items() if name not in pictures}
+        return cls(**others, augmentation=Augmentation(**changes))
 
 
 def tune(
@@ -37,44 +78,181 @@ def tune(
     epochs: int,
     seed: int,
     device: str = "cpu",
+    settings: Settings = Settings(),
+    judge: Judge | None = None,
+    checkpoint: CheckpointFile[TuningState] | None = None,
 ) -> Backbone:
     """Return a copy of ``backbone`` trained together with ``model`` on the images of ``fit``.
 
     ``truth`` and ``ignore`` are (images, labels) bool, as in ``bench.model.train.fit``.
-    ``model`` is trained in place. Batch-norm statistics stay as pre-trained. Raises ``ModelError`` where
-    the loss is not finite.
+    ``model`` is trained in place. Batch-norm statistics stay as pre-trained. ``judge`` is asked after each epoch where
+    the settings have a ``patience``. With ``checkpoint``, a fine-tuning that was killed goes on after its last whole
+    epoch, to the same result to the bit; the caller removes the file once the weights are stored. Raises ``ModelError``
+    where the loss is not finite.
     """
     import torch
 
     module = copy.deepcopy(backbone.module).to(device)
     model.to(device).train()
-    generator = torch.Generator().manual_seed(seed)
     parameters = [*module.parameters(), *model.parameters()]
     for parameter in parameters:
         parameter.requires_grad_(True)
-    optimizer = torch.optim.SGD(parameters, lr=LEARNING_RATE, momentum=MOMENTUM, weight_decay=WEIGHT_DECAY)
-    with deterministic(), torch.random.fork_rng(devices=[]):
+    tuning = Tuning(module, model, settings, epochs, seed, torch.device(device))
+    file = checkpoint or CheckpointFile(None, "", TuningState)
+    with deterministic(), torch.random.fork_rng(devices=[device] if tuning.device.type == "cuda" else []):
         torch.manual_seed(seed)
-        for epoch in range(epochs):
-            order = torch.randperm(len(fit), generator=generator).tolist()
-            batches = [order[start : start + BATCH_SIZE] for start in range(0, len(order), BATCH_SIZE)]
-            loaded = zip(batches, load(fit.images, batches, backbone.preprocessing), strict=True)
-            title = f"fine-tuning, epoch {epoch + 1} of {epochs}"
-            for batch, pixels in progress_bar(loaded, title, total=len(batches), scale=BATCH_SIZE):
-                features = module.eval()(torch.from_numpy(pixels).to(device))
-                wanted = torch.from_numpy(truth[batch]).to(device)
-                mask = None if ignore is None else torch.from_numpy(ignore[batch]).to(device)
-                loss = model.loss(features, wanted, generator, **left_out(model.loss, mask))
-                if not torch.isfinite(loss):
-                    raise ModelError(
-                        f"fine-tuning diverged in epoch {epoch + 1}: loss is {loss.item()}. Try: --finetune 0"
-                    )
-                optimizer.zero_grad()
-                loss.backward()
-                torch.nn.utils.clip_grad_norm_(parameters, 5.0)
-                optimizer.step()
+        state = file.load()
+        if state.epoch:
+            tuning.go_on_from(state)
+            note(f"fine-tuning goes on after epoch {state.epoch} of {epochs}")
+        while state.epoch < epochs and not _stops(state, settings.patience):
+            tuning.epoch(state.epoch, fit, backbone, truth, ignore)
+            state.epoch += 1
+            if settings.patience and judge:
+                _keep_best(state, module, judge(module.eval(), model))
+                model.train()
+            tuning.put_into(state)
+            file.save(state)
+    if state.best:
+        module.load_state_dict(state.best)
+    if state.epoch < epochs:
+        note(
+            f"fine-tuning stopped after epoch {state.epoch} of {epochs}, by patience: epoch {state.best_epoch} is kept"
+        )
     model.cpu()
     return with_module(backbone, module.cpu().eval().requires_grad_(False))
+
+
+class Tuning:
+    """A fine-tuning under way: backbone and model, and what an update of both takes."""
+
+    def __init__(  # noqa: PLR0917 - what it is made of, in the order of ``tune``
+        self, module: Any, model: Any, settings: Settings, epochs: int, seed: int, device: torch.device
+    ) -> None:
+        import torch
+
+        self.module, self.model, self.settings, self.epochs, self.seed = module, model, settings, epochs, seed
+        self.device = device
+        self.parameters = [*module.parameters(), *model.parameters()]
+        self.optimizer = torch.optim.SGD(
+            self.parameters, lr=settings.learning_rate, momentum=MOMENTUM, weight_decay=settings.weight_decay
+        )
+        self.scaler = torch.amp.GradScaler(device.type, enabled=settings.precision == "fp16")
+        self.order = torch.Generator().manual_seed(seed)
+        # On the CPU one generator gives both, so that results stay those of earlier versions.
+        self.noise = self.order if device.type == "cpu" else torch.Generator(device).manual_seed(seed)
+
+    def epoch(self, epoch: int, fit: Split, backbone: Backbone, truth: BoolArray, ignore: BoolArray | None) -> None:
+        """Pass once over the images of ``fit``; raises ``ModelError`` where the loss is not finite."""
+        import torch
+
+        settings = self.settings
+        order = torch.randperm(len(fit), generator=self.order).tolist()
+        batches = [order[start : start + settings.batch_size] for start in range(0, len(order), settings.batch_size)]
+        updates = math.ceil(len(batches) / settings.accumulate)
+        title = f"fine-tuning, epoch {epoch + 1} of {self.epochs}"
+        loaded = self._pictures(fit, batches, backbone, epoch)
+        for number, pixels in enumerate(progress_bar(loaded, title, total=len(batches), scale=settings.batch_size)):
+            update, first = divmod(number, settings.accumulate)
+            together = batches[number - first : number - first + settings.accumulate]
+            batch = batches[number]
+            mask = None if ignore is None else torch.from_numpy(ignore[batch]).to(self.device)
+            loss = self._loss(pixels, torch.from_numpy(truth[batch]).to(self.device), mask)
+            if not torch.isfinite(loss):
+                raise ModelError(
+                    f"fine-tuning diverged in epoch {epoch + 1}: loss is {loss.item()}."
+                    f" Try: --set finetune.learning_rate={settings.learning_rate / 10:g}, or --finetune 0"
+                )
+            if not first:
+                self.optimizer.zero_grad()
+            share = len(batch) / sum(map(len, together))
+            self.scaler.scale(loss if len(together) == 1 else loss * share).backward()  # type: ignore[no-untyped-call]
+            if first + 1 == len(together):
+                self._update(epoch * updates + update, updates)
+
+    def _pictures(
+        self, fit: Split, batches: Sequence[Sequence[int]], backbone: Backbone, epoch: int
+    ) -> Iterator[FloatArray]:
+        preprocessing, augmentation = backbone.preprocessing, self.settings.augmentation
+        if not augmentation.changes:
+            return load(fit.images, batches, preprocessing)
+        # They come in the backbone's size, of which nothing more is cut.
+        whole = dataclasses.replace(preprocessing, crop="squash")
+        return load(Augmented(fit.images, preprocessing, augmentation, self.seed, epoch), batches, whole)
+
+    def _loss(self, pixels: FloatArray, truth: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
+        """Return the model's loss, in single precision, on the features of ``pixels``."""
+        import torch
+
+        kind = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(self.settings.precision)
+        with torch.autocast(self.device.type, dtype=kind) if kind else contextlib.nullcontext():
+            features = self.module.eval()(torch.from_numpy(pixels).to(self.device))
+        loss: torch.Tensor = self.model.loss(features.float(), truth, self.noise, **left_out(self.model.loss, mask))
+        return loss
+
+    def _update(self, number: int, of_epoch: int) -> None:
+        """Change the weights by the gradients, as update ``number`` of all epochs."""
+        import torch
+
+        settings = self.settings
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate_at(
+                number,
+                of_epoch * self.epochs,
+                highest=settings.learning_rate,
+                warmup=round(settings.warmup * of_epoch),
+                shape=settings.schedule,
+            )
+        self.scaler.unscale_(self.optimizer)
+        torch.nn.utils.clip_grad_norm_(self.parameters, CLIP_NORM)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+
+    def go_on_from(self, state: TuningState) -> None:
+        """Take what an earlier process left after ``state.epoch`` epochs."""
+        self.module.load_state_dict(state.backbone)
+        self.model.load_state_dict(state.model)
+        self.optimizer.load_state_dict(state.optimizer)
+        self.scaler.load_state_dict(state.scaler)
+        set_random_states(state.random, (self.order, self.noise), self.device)
+
+    def put_into(self, state: TuningState) -> None:
+        """Put what a later process goes on from into ``state``."""
+        state.backbone, state.model = self.module.state_dict(), self.model.state_dict()
+        state.optimizer, state.scaler = self.optimizer.state_dict(), self.scaler.state_dict()
+        state.random = random_states((self.order, self.noise), self.device)
+
+
+def judged_by(
+    part: Split, backbone: Backbone, validation: Callable[[Features], Validation], device: str, batch_size: int
+) -> Judge:
+    """Return what scores a backbone and a model by the images of ``part``; ``validation`` is of their features."""
+    import torch
+
+    batches = [range(start, min(start + batch_size, len(part))) for start in range(0, len(part), batch_size)]
+
+    def judge(module: Any, model: Any) -> float:
+        with torch.no_grad():
+            features = [
+                module(torch.from_numpy(pixels).to(device)).float().cpu().numpy()
+                for pixels in load(part.images, batches, backbone.preprocessing)
+            ]
+        of_part = validation(Features(part.ids, np.concatenate(features), ""))
+        if hasattr(model, "calibrate"):
+            model.calibrate(of_part)
+        return float(of_part.score(model))
+
+    return judge
+
+
+def _stops(state: TuningState, patience: int) -> bool:
+    return bool(patience) and state.epoch - state.best_epoch >= patience
+
+
+def _keep_best(state: TuningState, module: Any, score: float) -> None:
+    if score > state.best_score or not state.best:
+        state.best_score, state.best_epoch = score, state.epoch
+        state.best = {name: tensor.detach().clone() for name, tensor in module.state_dict().items()}
 
 
 def with_module(backbone: Backbone, module: Any) -> Backbone:

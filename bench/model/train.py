@@ -167,7 +167,7 @@ def fit(
     )
     training = Training(model, settings, train.values, truth, ignore, validate=validate, name=name, seed=seed)
     training.schedule = tuple(schedule)
-    return training.run(CheckpointFile(checkpoint, key), parameters)
+    return training.run(CheckpointFile(checkpoint, key, TrainingState), parameters)
 
 
 class Training:
@@ -196,7 +196,7 @@ class Training:
         self.threads = _threads(model, self.device)
         self.batches = Batches(values, truth, self.ignore, self.device)
 
-    def run(self, checkpoint: CheckpointFile, parameters: int) -> TrainingRecord:
+    def run(self, checkpoint: CheckpointFile[TrainingState], parameters: int) -> TrainingRecord:
         """Try every learning rate from the same initial weights, load the best weights, return the record."""
         rates = self.schedule[:1] or self.settings.learning_rates
         initial = _copy(self.model.state_dict())
@@ -233,7 +233,7 @@ class Training:
             diverged=tuple(rates[attempt] for attempt in state.diverged),
         )
 
-    def _attempt(self, state: TrainingState, checkpoint: CheckpointFile, rate: float) -> None:
+    def _attempt(self, state: TrainingState, checkpoint: CheckpointFile[TrainingState], rate: float) -> None:
         """Train at one learning rate until the epochs or the patience end, from where ``state`` stands."""
         settings = self.settings
         self.model.load_state_dict(state.model)

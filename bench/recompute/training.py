@@ -7,7 +7,7 @@ from typing import Any
 
 from bench.assembly import Assembly
 from bench.guard import calling
-from bench.model import features, finetune, train
+from bench.model import features, train
 from bench.rebuilt import with_weights
 from bench.store.run_folder import RunFolder
 
@@ -20,9 +20,8 @@ def faults(folder: RunFolder, assembly: Assembly, device: str) -> list[str]:
     truth, ignore = assembly.to_train_on
     if plan.finetune:
         head = assembly.build_model(backbone)
-        epochs, seed = plan.finetune, request.seed
-        with calling(plan.model.origin, "fine-tune", name, seed=seed):
-            tuned = finetune.tune(backbone, head, parts.fit, truth, ignore, epochs=epochs, seed=seed, device=device)
+        with calling(plan.model.origin, "fine-tune", name, seed=request.seed):
+            tuned = assembly.fine_tune(head, device)
         content = train.save_weights(tuned.module)
         if content != folder.read_backbone():
             found.append("fine-tuning again gives another backbone")

@@ -54,9 +54,9 @@ from bench.store.stored import About, Status, Truth
 from bench.system.files import write_atomic
 from bench.system.locks import NO_LOCKS
 
-__all__ = ["CHECKPOINT", "RECORDS", "RunFolder"]
+__all__ = ["CHECKPOINT", "RECORDS", "TUNING_CHECKPOINT", "RunFolder"]
 
-CHECKPOINT = "checkpoint.pt"
+CHECKPOINT, TUNING_CHECKPOINT = "checkpoint.pt", "checkpoint-finetune.pt"
 TRACEBACK = "traceback.txt"
 
 
@@ -202,9 +202,10 @@ class RunFolder(RunReader):
         self._files.write_json("timings.json", timings)
 
     def finish(self) -> None:
-        """Mark the run as done and remove the training checkpoint, which the weights now replace."""
+        """Mark the run as done and remove the checkpoints, which the weights now replace."""
         self._files.write_json("status.json", _values(Status("done", finished=time.time())))
-        (self.path / CHECKPOINT).unlink(missing_ok=True)
+        for name in (CHECKPOINT, TUNING_CHECKPOINT):
+            (self.path / name).unlink(missing_ok=True)
 
     def fail(self, stage: str, reason: str, traceback: str = "") -> None:
         """Mark the run as failed in ``stage``; it stays in every table as a row with its ``reason``."""
