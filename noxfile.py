@@ -158,6 +158,25 @@ def cpp(session: nox.Session, sanitizers: str) -> None:
     session.run("ctest", "--test-dir", build, "--output-on-failure")
 
 
+@nox.session(venv_backend="none")
+def threads(session: nox.Session) -> None:
+    """Disturb one decoder from several threads under ThreadSanitizer; ``nox -s threads -- 100`` does it for longer."""
+    built = Path(session.create_tmp()) / "sanitized"
+    shutil.rmtree(built, ignore_errors=True)
+    options = ("-Ccmake.define.MLB_SANITIZE=thread", "-Ccmake.build-type=RelWithDebInfo")
+    session.run("python", "-m", "pip", "install", "-qq", ".", "--no-deps", "--target", str(built), *options)
+    runtime = session.run("g++", "-print-file-name=libtsan.so", external=True, silent=True)
+    env = {
+        "LD_PRELOAD": str(runtime).strip(),
+        "PYTHONPATH": str(built),
+        # Of what is not instrumented, as CPython and NumPy, it sees the locks alone.
+        "TSAN_OPTIONS": "exitcode=66 ignore_noninstrumented_modules=1",
+        "OPENBLAS_NUM_THREADS": "1",
+    }
+    script = str(Path("tests/faults/decoder_threads.py").absolute())
+    session.run("python", "-P", script, *(session.posargs or ["10"]), env=env)
+
+
 @nox.session
 def clang_tidy(session: nox.Session) -> None:
     """Check C++ statically, bindings and tests too: .clang-tidy."""

@@ -15,6 +15,8 @@ inline constexpr std::size_t kLanes = 8;       // rows are padded to a multiple 
 inline constexpr std::size_t kAlignment = 64;  // bytes; a cache line
 inline constexpr std::size_t kLine = kAlignment / sizeof(float);
 inline constexpr std::size_t kHugePage = std::size_t{1} << 21;
+inline constexpr std::size_t kMostBytes = std::size_t{1} << 47;  // what a process can address
+inline constexpr std::size_t kWidestRow = std::size_t{1} << 28;  // floats, 1 GiB: no product of widths overflows
 
 constexpr std::size_t rounded_up(std::size_t count, std::size_t unit) { return (count + unit - 1) / unit * unit; }
 constexpr std::size_t padded(std::size_t floats) { return rounded_up(floats, kLanes); }
@@ -26,6 +28,7 @@ struct AlignedAllocator {
   template <typename U>
   explicit AlignedAllocator(const AlignedAllocator<U>& /*other*/) {}
   T* allocate(std::size_t count) {
+    if (count > kMostBytes / sizeof(T)) throw std::bad_array_new_length();
     const std::size_t bytes = count * sizeof(T);
     void* memory = ::operator new(bytes, alignment(bytes));
 #ifdef __linux__

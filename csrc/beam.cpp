@@ -5,6 +5,8 @@
 #include <exception>
 #include <limits>
 #include <stdexcept>
+#include <string>
+#include <system_error>
 #include <thread>
 
 namespace mlb {
@@ -14,6 +16,7 @@ namespace {
 constexpr double kGrid = 1 << 30;               // log-probabilities that round to the same multiple of 1 / kGrid tie
 constexpr std::size_t kTogether = 4;            // images of a thread that take turns where rows are long
 constexpr std::size_t kScoresPerThread = 5000;  // starting a thread costs as much as some images with so many labels
+constexpr std::size_t kMostImages = std::size_t{1} << 30;  // roots are numbered by 32 bits
 
 Path extended(const Path& path, std::int32_t node, std::int32_t label, double log_probability) {
   const double sum = path.log_probability + log_probability;
@@ -39,12 +42,31 @@ BeamSearch::BeamSearch(ModelTree& model, const SearchOptions& options, bool sees
 void BeamSearch::begin(std::span<const float> image_terms, std::span<const float> start_states, bool class_scores,
                        bool log_probabilities) {
   const std::size_t count = image_terms.size() / scorer_.depth();
+  if (count > kMostImages) throw std::invalid_argument("a set has at most " + std::to_string(kMostImages) + " images");
+  if (image_terms.size() != count * scorer_.depth()) {
+    throw std::invalid_argument("image_terms must have a row of the output's depth for each image");
+  }
   if (start_states.size() != (sees_image_ ? count : 1) * state_size_) {
     throw std::invalid_argument("start_states must have one row, or one for each image if the model sees it");
   }
+  // Rows of labels and of steps each take part in a product below.
+  const std::size_t widest =
+      std::max({scorer_.row_width(), scorer_.score_width(), static_cast<std::size_t>(options_.max_length)});
+  if (widest > kMostBytes / sizeof(double) / std::max<std::size_t>(count, 1)) {
+    throw std::invalid_argument("answers of " + std::to_string(count) + " images with " + std::to_string(widest) +
+                                " numbers each fit in no memory: search fewer images at once, or set max_length lower");
+  }
   abandon();
-  image_terms_ = image_terms;
-  start_states_ = start_states;
+  begun_ = false;
+  image_terms_.assign(image_terms.begin(), image_terms.end());
+  start_states_.assign(start_states.begin(), start_states.end());
+  // The copies are looked at, which nobody else can change.
+  if (!scorer_.math().all_finite(image_terms_.data(), image_terms_.size())) {
+    throw std::invalid_argument("image_terms holds NaN or infinity");
+  }
+  if (!scorer_.math().all_finite(start_states_.data(), start_states_.size())) {
+    throw std::invalid_argument("start_states holds NaN or infinity");
+  }
   class_scores_ = class_scores;
   log_probabilities_ = log_probabilities;
   // What a path no better than an ended one becomes is no better either, nor is what would take its place in the
@@ -71,6 +93,7 @@ void BeamSearch::begin(std::span<const float> image_terms, std::span<const float
   answers_.limited.resize(count);
   answers_.beam_missed.assign(count, 0);
   answers_.class_scores.resize(class_scores ? count * static_cast<std::size_t>(scorer_.labels()) : 0);
+  begun_ = true;
 }
 
 void BeamSearch::abandon() {
@@ -86,13 +109,19 @@ std::int64_t BeamSearch::rows_scored() const {
 }
 
 bool BeamSearch::advance() {
+  if (!begun_) throw std::logic_error("begin() must come before advance()");
   if (!pending_.empty()) throw std::logic_error("the pending prefixes were not provided");
-  const std::size_t count = images_.size();
   if (threads_ <= 1) {
-    run_images(0, count, scratches_[0]);
-    started_ = true;
-    return collect_lacking();
+    run_images(0, images_.size(), scratches_[0]);
+  } else {
+    run_threads();
   }
+  started_ = true;
+  return collect_lacking();
+}
+
+void BeamSearch::run_threads() {
+  const std::size_t count = images_.size();
   std::vector<std::exception_ptr> failures(threads_);
   const auto work = [&](std::size_t thread) {
     try {
@@ -101,18 +130,26 @@ bool BeamSearch::advance() {
       failures[thread] = std::current_exception();
     }
   };
-  std::vector<std::thread> others;
-  for (std::size_t thread = 1; thread < threads_; ++thread) others.emplace_back(work, thread);
+  std::vector<std::jthread> others;
+  others.reserve(threads_ - 1);
+  std::size_t begun = 1;
+  try {
+    for (; begun < threads_; ++begun) others.emplace_back(work, begun);
+  } catch (const std::system_error&) {
+    // The system gives no more threads: what they would have done is done here.
+  }
   work(0);
-  for (std::thread& other : others) other.join();
-  started_ = true;
+  for (std::size_t thread = begun; thread < threads_; ++thread) work(thread);
+  others.clear();  // waits for them
   for (const std::exception_ptr& failure : failures) {
     if (failure) std::rethrow_exception(failure);
   }
-  return collect_lacking();
 }
 
 bool BeamSearch::collect_lacking() {
+  std::size_t most = 0;
+  for (const Scratch& scratch : scratches_) most += scratch.lacking.size();
+  pending_.reserve(most);  // a prefix that is in the tree and not among those asked for would never be provided
   for (Scratch& scratch : scratches_) {
     for (Request request : scratch.lacking) {
       if (tree_.find(request.parent, request.label) != PrefixTree::kAbsent) continue;

@@ -46,15 +46,17 @@ class BeamSearch {
   BeamSearch(const BeamSearch&) = delete;
   BeamSearch& operator=(const BeamSearch&) = delete;
 
-  // image_terms (images, depth); start_states (1, state_size), or (images, state_size) if `sees_image`. Both must
-  // outlive the search of this set. Class scores and log-probabilities cost about a third of the time each: leave out
-  // what is not needed.
+  // image_terms (images, depth); start_states (1, state_size), or (images, state_size) if `sees_image`. Both are
+  // copied: what their owner does with them meanwhile reaches no search. Class scores and log-probabilities cost about
+  // a third of the time each: leave out what is not needed. Throws std::invalid_argument for NaN, infinity, other
+  // shapes, and sets whose answers no memory could hold; nothing is begun then.
   void begin(std::span<const float> image_terms, std::span<const float> start_states, bool class_scores = true,
              bool log_probabilities = true);
   // Prefixes that were asked for and not provided leave the tree.
   void abandon();
 
-  // Returns whether prefixes are lacking. Throws std::invalid_argument where scores overflow.
+  // Returns whether prefixes are lacking. Throws std::invalid_argument where scores overflow, std::logic_error where
+  // nothing was begun.
   bool advance();
 
   std::size_t pending() const { return pending_.size(); }
@@ -125,6 +127,7 @@ class BeamSearch {
     std::int64_t screened = 0, given_up = 0;  // images
   };
 
+  void run_threads();
   bool collect_lacking();
   void run_images(std::size_t first, std::size_t last, Scratch& scratch);
   void start_image(std::size_t index, Scratch& scratch);
@@ -163,7 +166,7 @@ class BeamSearch {
   const Scorer& scorer_;  // the model's
   PrefixTree& tree_;      // the model's
   SearchOptions options_;
-  std::span<const float> image_terms_, start_states_;
+  std::vector<float> image_terms_, start_states_;
   std::size_t state_size_;
   bool sees_image_;
   bool class_scores_ = true, log_probabilities_ = true;
@@ -175,7 +178,7 @@ class BeamSearch {
   std::vector<Scratch> scratches_;
   Answers answers_;
   std::int64_t prefixes_computed_ = 0;
-  bool started_ = false;
+  bool begun_ = false, started_ = false;
 };
 
 }  // namespace mlb

@@ -25,8 +25,16 @@ using FloatArray = py::array_t<float>;
 template <typename T>
 using CArray = py::array_t<T, py::array::c_style>;  // C-contiguous
 
-// A C-contiguous float32 array of two dimensions, finite throughout; nothing is copied or converted silently.
-std::span<const float> rows_of(const py::object& object, const char* name, py::ssize_t columns) {
+// Numbers where their type may lie: arrays over another's bytes may begin anywhere.
+void refuse_unaligned(const py::array& array, const char* name) {
+  if ((array.flags() & py::detail::npy_api::NPY_ARRAY_ALIGNED_) == 0) {
+    throw py::value_error(std::string(name) + " must be aligned");
+  }
+}
+
+// A C-contiguous float32 array of two dimensions, which the caller checks for NaN; nothing is copied or converted
+// silently.
+std::span<const float> shaped_rows(const py::object& object, const char* name, py::ssize_t columns) {
   if (!py::isinstance<py::array>(object)) throw py::value_error(std::string(name) + " must be a NumPy array");
   const auto array = py::reinterpret_borrow<py::array>(object);
   if (!py::isinstance<FloatArray>(object)) {
@@ -38,7 +46,13 @@ std::span<const float> rows_of(const py::object& object, const char* name, py::s
                           ", must be (rows, " + (columns >= 0 ? std::to_string(columns) : "columns") + ")");
   }
   if ((array.flags() & py::array::c_style) == 0) throw py::value_error(std::string(name) + " must be C-contiguous");
-  const std::span<const float> values(static_cast<const float*>(array.data()), static_cast<std::size_t>(array.size()));
+  refuse_unaligned(array, name);
+  return {static_cast<const float*>(array.data()), static_cast<std::size_t>(array.size())};
+}
+
+// The same, finite throughout.
+std::span<const float> rows_of(const py::object& object, const char* name, py::ssize_t columns) {
+  const std::span<const float> values = shaped_rows(object, name, columns);
   if (!mlb::vector_math().all_finite(values.data(), values.size())) {
     throw py::value_error(std::string(name) + " holds NaN or infinity");
   }
@@ -46,7 +60,8 @@ std::span<const float> rows_of(const py::object& object, const char* name, py::s
 }
 
 template <typename T>
-std::span<const T> values_of(const CArray<T>& array) {
+std::span<const T> values_of(const CArray<T>& array, const char* name) {
+  refuse_unaligned(array, name);
   return {array.data(), static_cast<std::size_t>(array.size())};
 }
 
@@ -107,10 +122,17 @@ mlb::SearchOptions options_of(const py::object& options) {
           .node_limit = options.attr("node_limit").cast<std::int64_t>()};
 }
 
+// A count that Python gave, which may be negative there.
+std::size_t count_of(std::int64_t value, const char* name) {
+  if (value < 0) throw py::value_error(std::string(name) + " is " + std::to_string(value) + ", must be at least 0");
+  return static_cast<std::size_t>(value);
+}
+
 // A model's prefixes, and who uses them.
 struct Tree {
-  Tree(const py::object& output, const CArray<float>& bias, const std::string& activation, std::size_t state_size)
-      : model(mlb::Scorer(rows_of(output, "output", -1), values_of(bias), activation_of(activation)), state_size) {}
+  Tree(const py::object& output, const CArray<float>& bias, const std::string& activation, std::int64_t state_size)
+      : model(mlb::Scorer(rows_of(output, "output", -1), values_of(bias, "bias"), activation_of(activation)),
+              count_of(state_size, "state_size")) {}
 
   // Both are columns of NumPy arrays.
   py::ssize_t depth() const { return static_cast<py::ssize_t>(model.scorer.depth()); }
@@ -119,8 +141,8 @@ struct Tree {
   void add(const CArray<std::int32_t>& parents, const CArray<std::int32_t>& labels, const py::object& terms,
            const py::object& states) {
     if (user != nullptr) throw py::value_error("the tree is in use by a search");
-    model.add({.parents = values_of(parents),
-               .labels = values_of(labels),
+    model.add({.parents = values_of(parents, "parents"),
+               .labels = values_of(labels, "labels"),
                .terms = rows_of(terms, "terms", depth()),
                .states = rows_of(states, "states", state_size())});
   }
@@ -130,8 +152,14 @@ struct Tree {
     model.prefixes.truncate(size);
   }
 
+  // While a search advances without the GIL it adds prefixes: others are told how many there were before.
+  std::int32_t size() const { return advancing ? size_before : model.prefixes.size(); }
+  std::size_t bytes() const { return static_cast<std::size_t>(size()) * model.prefixes.bytes_per_node(); }
+
   mlb::ModelTree model;
   const void* user = nullptr;  // the search that is under way
+  bool advancing = false;
+  std::int32_t size_before = 0;
 };
 
 class Search {
@@ -142,15 +170,14 @@ class Search {
   Search(const Search&) = delete;
   Search& operator=(const Search&) = delete;
 
-  void begin(py::object image_terms, py::object start_states, bool class_scores, bool log_probabilities) {
-    const auto terms = rows_of(image_terms, "image_terms", tree_->depth());
-    const auto states = rows_of(start_states, "start_states", tree_->state_size());
+  void begin(const py::object& image_terms, const py::object& start_states, bool class_scores, bool log_probabilities) {
+    const auto terms = shaped_rows(image_terms, "image_terms", tree_->depth());
+    const auto states = shaped_rows(start_states, "start_states", tree_->state_size());
     refuse_while_advancing();
     if (tree_->user != nullptr && tree_->user != this) throw py::value_error("the tree is in use by another search");
+    give_up();
     search_.begin(terms, states, class_scores, log_probabilities);
     tree_->user = this;
-    image_terms_ = std::move(image_terms);  // the search reads these arrays until it is done
-    start_states_ = std::move(start_states);
   }
 
   py::object advance() {
@@ -215,23 +242,26 @@ class Search {
   // thread never finds the search idle while it works.
   class Advancing {
    public:
-    explicit Advancing(bool& flag) : flag_(flag) { flag_ = true; }
-    ~Advancing() { flag_ = false; }
+    explicit Advancing(Tree& tree) : tree_(tree) {
+      tree_.size_before = tree_.model.prefixes.size();
+      tree_.advancing = true;
+    }
+    ~Advancing() { tree_.advancing = false; }
     Advancing(const Advancing&) = delete;
     Advancing& operator=(const Advancing&) = delete;
 
    private:
-    bool& flag_;
+    Tree& tree_;
   };
 
   bool advance_without_gil() {
-    const Advancing advancing(advancing_);
+    const Advancing advancing(*tree_);
     const py::gil_scoped_release release;
     return search_.advance();
   }
 
   void refuse_while_advancing() const {
-    if (advancing_) throw py::value_error("the search is advancing in another thread");
+    if (tree_->advancing && tree_->user == this) throw py::value_error("the search is advancing in another thread");
   }
 
   void give_up() {
@@ -240,10 +270,8 @@ class Search {
   }
 
   std::shared_ptr<Tree> tree_;
-  py::object image_terms_, start_states_;
   mlb::SearchOptions options_;
   mlb::BeamSearch search_;
-  bool advancing_ = false;
 };
 
 }  // namespace
@@ -252,10 +280,10 @@ PYBIND11_MODULE(_beam, module) {
   module.doc() = "Beam search over label sequences; bench/decode/decoder.py is its only user.";
   module.attr("source_hash") = MLB_SOURCE_HASH;
   py::class_<Tree, std::shared_ptr<Tree>>(module, "Tree", "Label prefixes and what the step network said of them.")
-      .def(py::init<const py::object&, const CArray<float>&, const std::string&, std::size_t>(), py::arg("output"),
+      .def(py::init<const py::object&, const CArray<float>&, const std::string&, std::int64_t>(), py::arg("output"),
            py::arg("bias").noconvert(), py::arg("activation"), py::arg("state_size"))
-      .def("__len__", [](const Tree& tree) { return tree.model.prefixes.size(); })
-      .def_property_readonly("bytes", [](const Tree& tree) { return tree.model.prefixes.bytes(); })
+      .def("__len__", &Tree::size)
+      .def_property_readonly("bytes", &Tree::bytes)
       .def_property_readonly("screens", [](const Tree& tree) { return tree.model.scorer.screens(); })
       .def_property_readonly("bytes_per_prefix", [](const Tree& tree) { return tree.model.prefixes.bytes_per_node(); })
       .def("add", &Tree::add, py::arg("parents"), py::arg("labels"), py::arg("terms"), py::arg("states"),

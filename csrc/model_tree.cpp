@@ -7,10 +7,21 @@
 
 namespace mlb {
 
+namespace {
+
+// Returns the floats of a row that can be kept. Throws std::invalid_argument for more.
+std::size_t checked(const char* name, std::size_t floats) {
+  if (floats <= kWidestRow) return floats;
+  throw std::invalid_argument(std::string(name) + " is " + std::to_string(floats) + ", must be at most " +
+                              std::to_string(kWidestRow));
+}
+
+}  // namespace
+
 ModelTree::ModelTree(Scorer model_scorer, std::size_t floats_of_state)
     : scorer(std::move(model_scorer)),
-      state_size(floats_of_state),
-      prefixes(scorer.row_width(), padded(floats_of_state)) {}
+      state_size(checked("state_size", floats_of_state)),
+      prefixes(checked("the width of a row of scores", scorer.row_width()), padded(floats_of_state)) {}
 
 void ModelTree::add(const KnownPrefixes& known) {
   const std::size_t count = known.parents.size();

@@ -52,7 +52,12 @@ std::int32_t PrefixTree::insert(std::int32_t parent, std::int32_t label) {
   states_.resize(parents_.size() + 1);
   if (slots_.size() < 2 * (parents_.size() + 1)) rehash(2 * slots_.size());
   parents_.push_back(parent);
-  labels_.push_back(label);
+  try {
+    labels_.push_back(label);
+  } catch (...) {
+    parents_.pop_back();
+    throw;
+  }
   slots_[slot(key(parent, label))] = {.key = key(parent, label), .node = node};
   return node;
 }

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 #include <stdexcept>
+#include <string>
 
 namespace mlb {
 
@@ -28,6 +29,13 @@ double* weights_of(float* row, std::size_t width) { return reinterpret_cast<doub
 // What stands behind the weights, and in the head of a first look.
 constexpr std::size_t kHighest = 0, kEndWeight = 1, kWide = 2, kDoubles = 3;
 
+// Returns how many labels there are besides END. Throws std::invalid_argument for more than int32 numbers them.
+std::int32_t labels_of(std::size_t entries) {
+  if (entries <= kWidestRow) return static_cast<std::int32_t>(entries) - 1;
+  throw std::invalid_argument("bias has " + std::to_string(entries) + " entries, must have at most " +
+                              std::to_string(kWidestRow));
+}
+
 // The length of a vector; in four sums, which do not wait for one another.
 double norm(const float* x, std::size_t count) {
   double a = 0.0, b = 0.0, c = 0.0, d = 0.0;
@@ -47,7 +55,7 @@ double norm(const float* x, std::size_t count) {
 
 Scorer::Scorer(std::span<const float> output, std::span<const float> bias, Activation activation)
     : math_(vector_math()),
-      labels_(static_cast<std::int32_t>(bias.size()) - 1),
+      labels_(labels_of(bias.size())),
       depth_(bias.empty() ? 0 : output.size() / bias.size()),
       score_width_(padded(bias.size())),
       folded_(activation == Activation::identity),

@@ -18,7 +18,7 @@ from urllib.parse import urlparse
 
 from bench.contracts import Archive
 from bench.errors import DataError, StoreError
-from bench.system.files import canonical_json
+from bench.system.files import canonical_json, sync_folder
 from bench.system.notes import note
 from bench.system.progress import progress_bar
 from bench.system.sealed_files import read_sealed, write_sealed
@@ -64,6 +64,7 @@ def fetch(archive: Archive, folder: Path) -> Path:
                 " What came is kept; the same command continues it"
             ) from error
         part.replace(path)
+        sync_folder(folder)
         _notes(part).unlink(missing_ok=True)
     for kind, published in (("sha256", archive.sha256), ("md5", archive.md5)):
         found = checksum(path, kind) if published else ""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -42,11 +44,15 @@ class Decoded:
 
 
 class PrefixTree:
-    """What a step network said of label prefixes, kept over calls of ``decode``; it changes speed, never results."""
+    """What a step network said of label prefixes, kept over calls of ``decode``; it changes speed, never results.
+
+    One search at a time grows it: ``lock`` is held from a search's beginning until its answers are read.
+    """
 
     def __init__(self, network: StepNetwork, state_size: int, *, most_bytes: int = TREE_BYTES) -> None:
         self.network = network
         self.most_bytes = most_bytes
+        self.lock = threading.RLock()
         self.compiled = _beam.Tree(
             np.ascontiguousarray(network.output), np.ascontiguousarray(network.bias), network.activation, state_size
         )
@@ -75,7 +81,9 @@ class Decoder:
     """The compiled search with everything it needs kept ready: made once, called for one image or a million.
 
     ``options`` mean what ``bench.decode.search`` says; ``threads`` 0 takes every core. A ``tree`` of this network, from
-    another decoder, saves computing its prefixes again. Calls raise ``ModelError`` where scores are not finite.
+    another decoder, saves computing its prefixes again. Calls raise ``ModelError`` where scores are not finite. Threads
+    may share a decoder, or decoders that share a tree: one call waits for the other. What a caller does with its arrays
+    while they are searched changes no answer: they are copied.
     """
 
     def __init__(
@@ -101,10 +109,17 @@ class Decoder:
         The model must not see the image, and n be at most ``CHUNK``: this is the way of the least latency.
         """
         search = self._search
-        search.begin(image_terms, self.start_states, False, False)
-        while (lacking := search.advance()) is not None:
-            search.provide(*self.network.step(*lacking))
-        return search.sequences()
+        with self.tree.lock:
+            try:
+                search.begin(image_terms, self.start_states, False, False)
+                while (lacking := search.advance()) is not None:
+                    search.provide(*self.network.step(*lacking))
+                return search.sequences()
+            except BaseException as error:
+                search.release()  # so that what the step network did not answer leaves the tree, and others have it
+                if isinstance(error, ValueError):
+                    raise _refused(error) from error
+                raise
 
     @property
     def rows_scored(self) -> int:
@@ -120,22 +135,29 @@ class Decoder:
         for start in range(0, max(len(image_terms), 1), self._chunk):
             terms = image_terms[start : start + self._chunk]
             states = start_states[start : start + self._chunk] if self.network.sees_image else start_states
-            try:
-                # Before the inner try: a tree that another search is using is not this one's to release or trim.
-                self._search.begin(terms, states, class_scores)
+            with self.tree.lock:
                 try:
-                    while (lacking := self._search.advance()) is not None:
-                        self._search.provide(*self.network.step(*lacking))
-                    parts.append(self._search.answers())
-                    computed += self._search.prefixes_computed
-                finally:
-                    self._search.release()
-                    self.tree.trim()
-            except ValueError as error:
-                raise ModelError(f"decoding: {error}. Try: a lower learning rate") from error
+                    # Before the inner try: a tree that another search is using is not this one's to release or trim.
+                    self._search.begin(terms, states, class_scores)
+                    try:
+                        while (lacking := self._search.advance()) is not None:
+                            self._search.provide(*self.network.step(*lacking))
+                        parts.append(self._search.answers())
+                        computed += self._search.prefixes_computed
+                    finally:
+                        self._search.release()
+                        self.tree.trim()
+                except ValueError as error:
+                    raise _refused(error) from error
         if len(parts) == 1:
             return parts[0], {"prefixes": computed}
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}, {"prefixes": computed}
+
+
+def _refused(error: ValueError) -> ModelError:
+    """Return what a search refused as an error that users can cause; only of large scores training is the reason."""
+    hint = ". Try: a lower learning rate" if re.search("overflow|NaN|infinity", str(error)) else ""
+    return ModelError(f"decoding: {error}{hint}")
 
 
 def decode(

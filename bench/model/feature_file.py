@@ -21,6 +21,7 @@ import numpy as np
 
 from bench.errors import StoreError
 from bench.records import FloatArray
+from bench.system.files import sync_folder
 from bench.system.threads import in_threads, thread_counts
 
 HASH = 32
@@ -111,6 +112,7 @@ class FeatureFile:
             with self._errors():
                 os.fsync(handle)
                 part.replace(self.path)
+                sync_folder(self.path.parent)
         finally:
             os.close(handle)
 

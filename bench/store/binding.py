@@ -10,15 +10,9 @@ import numpy as np
 from bench.contracts import KNOWN_SHARE
 from bench.data.fingerprint import truth_hash
 from bench.evaluation import known_tags
-from bench.store.run_reader import RunReader
+from bench.store.run_reader import RunReader, needed
 from bench.store.runs import folder_name
 from bench.store.stored import Masks, ValidationPart
-
-REQUIRED = (
-    *("about", "request", "environment", "truth", "training", "weights"),
-    *("scores", "predicted", "validation", "measures", "timings"),
-)
-"""What every finished run has stored."""
 
 SEQUENCES_ONLY = ("label_sets", "trees", "embedding", "attention")
 """What only a model that emits label sequences has."""
@@ -35,12 +29,8 @@ def misplaced(folder: RunReader, config: Mapping[str, Any]) -> list[str]:
 def incomplete(folder: RunReader, config: Mapping[str, Any]) -> list[str]:
     """Return which records are lacking, and which a run of this config cannot have."""
     sequence, tuned = config["model"]["kind"] == "sequence", config["backbone"]["finetune"] > 0
-    needed = [*REQUIRED, *(["label_sets"] if sequence else []), *(["backbone"] if tuned else [])]
-    needed += ["trials"] if "trials" in config else []
     told = KNOWN_SHARE.name in config["training"]
-    needed += ["known"] if told else []
     fitted = "distribution" in config.get("policy", {})
-    needed += ["policy"] if fitted else []
     foreign = [
         *([] if told else ["known"]),
         *([] if "trials" in config else ["trials"]),
@@ -48,7 +38,7 @@ def incomplete(folder: RunReader, config: Mapping[str, Any]) -> list[str]:
         *([] if sequence else SEQUENCES_ONLY),
         *([] if tuned else ["backbone"]),
     ]
-    faults = [f"it is done and has no {record}" for record in needed if not folder.lists(record)]
+    faults = [f"it is done and has no {record}" for record in needed(config) if not folder.lists(record)]
     kind = f"a model of kind '{config['model']['kind']}', finetune={config['backbone']['finetune']}"
     return faults + [f"it has {record}, which {kind} does not make" for record in foreign if folder.lists(record)]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,12 @@ RECORDS: dict[str, tuple[str, ...]] = {
     "status": ("status.json",),
 }
 """The files of each record."""
+
+REQUIRED = (
+    *("about", "request", "environment", "truth", "training", "weights"),
+    *("scores", "predicted", "validation", "measures", "timings"),
+)
+"""What every finished run has stored."""
 
 SEQUENCE_ARRAYS = ("sequences", "log_probabilities", "complete")
 """The arrays of label sequences, as in ``LabelSets``."""
@@ -97,7 +104,7 @@ class RunReader:
     def done(self) -> bool:
         """Return whether the run is finished and none of its files is absent, damaged or another run's."""
         try:
-            return self.status.state == "done" and not self.verify() and not self.foreign()
+            return self.status.state == "done" and not self.lacking() and not self.verify() and not self.foreign()
         except StoreError:
             return False
 
@@ -116,6 +123,11 @@ class RunReader:
             return names
         seals = self._files.read_json("scores.json").get("seals", {})
         return [name for name in SCORED_BY if self._files.seal(name) != seals.get(name, "")]
+
+    def lacking(self) -> list[str]:
+        """Return the names of the files that a finished run of this config has and this one does not."""
+        names = [name for record in needed(self.config) for name in RECORDS[record]]
+        return [name for name in dict.fromkeys(names) if not self._files.lists(name)]
 
     def verify(self) -> list[str]:
         """Return the names of the files that are absent or not what was written; none in a sound folder."""
@@ -266,7 +278,12 @@ class RunReader:
             if self.path.resolve().name != key:
                 reason = f"{self.path} holds run {key}: it was moved or renamed. {REPAIR}"
                 return RunSummary(self.path, key, config, "damaged", reason)
-            for wrong, names in (("absent or damaged", self.verify()), ("of another run", self.foreign())):
+            absent = self.lacking() if status.state == "done" else []
+            for wrong, names in (
+                ("absent", absent),
+                ("absent or damaged", self.verify()),
+                ("of another run", self.foreign()),
+            ):
                 if names:
                     return RunSummary(self.path, key, config, "damaged", f"{', '.join(names)} {wrong}. {REPAIR}")
             if status.state == "done":
@@ -312,6 +329,19 @@ class RunReader:
 
     def _predicted(self, labels: int) -> BitMatrix:
         return BitMatrix(self._files.read_arrays("predicted.npz")["predicted"], labels)
+
+
+def needed(config: Mapping[str, Any]) -> list[str]:
+    """Return the records that every finished run of this config has stored."""
+    model, backbone, training, policy = (config.get(part, {}) for part in ("model", "backbone", "training", "policy"))
+    conditions = {
+        "label_sets": model.get("kind") == "sequence",
+        "backbone": backbone.get("finetune", 0) > 0,
+        "trials": "trials" in config,
+        "known": KNOWN_SHARE.name in training,
+        "policy": "distribution" in policy,
+    }
+    return [*REQUIRED, *(record for record, has in conditions.items() if has)]
 
 
 def _number(value: float | None) -> float:

@@ -12,6 +12,7 @@ from bench.errors import StoreError
 from bench.store.run_folder import RECORDS, RunFolder
 from bench.store.sealed import MANIFEST, SealedFolder
 from bench.system.files import canonical_json, digest
+from bench.system.notes import note
 
 _KEY = re.compile("[0-9a-f]{16}")
 _FILES = sorted({name for names in RECORDS.values() for name in names})
@@ -26,11 +27,16 @@ def open_run(root: Path, config: Mapping[str, Any]) -> RunFolder:
     names = (folder_name(str(config[part]["name"])) for part in ("dataset", "model"))
     folder = RunFolder(root.joinpath(*names, key))
     files = SealedFolder(folder.path)
-    if (folder.path / MANIFEST).exists() and _belongs(files, key) and folder.has("config"):
+    if (folder.path / MANIFEST).exists() and not files.is_damaged() and _belongs(files, key) and folder.has("config"):
         return folder
     # Looked at again under the lock: meanwhile another process may have made the folder, or finished the run in it.
     with folder.held():
-        if not (folder.path / MANIFEST).exists():
+        if files.is_damaged():
+            note(f"{folder.path / MANIFEST} is damaged, so none of the run's files counts: it is made anew")
+            files.create(key)
+        elif not (folder.path / MANIFEST).exists():
+            if any(folder.path.joinpath(name).exists() for name in _FILES):
+                note(f"{folder.path} has no {MANIFEST}, so none of the run's files counts: it is made anew")
             files.create(key)
         if _belongs(files, key) and not folder.has("config"):
             folder.write_config(config)

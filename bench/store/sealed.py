@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 from bench.errors import StoreError
 from bench.system.files import atomic_path, sha256_of, write_atomic
 from bench.system.lazy import lazy_import
-from bench.system.text import ESCAPE
+from bench.system.npz import load_npz
+from bench.system.text import ESCAPE, one_line
 
 if TYPE_CHECKING:
     import numpy as np
@@ -57,19 +58,30 @@ class SealedFolder:
         """Make the folder, with no file in it yet."""
         write_atomic(self.path / MANIFEST, to_json({"schema": SCHEMA, "key": key, "files": {}}))
 
+    def is_damaged(self) -> bool:
+        """Return whether there is a manifest that is none: cut off, zeroed or overwritten."""
+        try:
+            _parsed((self.path / MANIFEST).read_bytes())
+        except OSError:
+            return False
+        except Exception:
+            return True
+        return False
+
     def manifest(self) -> dict[str, Any]:
         """Return ``schema``, ``key`` and ``files``, a mapping of file name to SHA-256."""
         file = self.path / MANIFEST
         try:
-            manifest = json.loads(file.read_bytes())
-            schema, key, files = int(manifest["schema"]), str(manifest["key"]), dict(manifest["files"])
+            schema, key, files = _parsed(file.read_bytes())
         except FileNotFoundError:
             raise StoreError(
                 f"{self.path} has no {MANIFEST}, so none of its files counts. Run the same 'bench run' again to make it"
                 " anew, or delete the folder"
             ) from None
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise StoreError(f"{file} is damaged. Delete the folder {self.path} and run again") from error
+        except OSError as error:
+            raise StoreError(f"cannot read {file}: {error.strerror or error}") from error
+        except Exception as error:
+            raise StoreError(f"{file} is damaged, so no file of the folder counts. {REPAIR}") from error
         if schema > SCHEMA:
             raise StoreError(
                 f"{self.path} was written by a newer bench: layout {schema}, this one reads {SCHEMA}."
@@ -102,13 +114,13 @@ class SealedFolder:
         """Return whether file ``name`` is of this folder's run, as far as it says; a damaged one says nothing."""
         try:
             if name.endswith(".npz"):
-                with np.load(self.path / name, allow_pickle=False) as stored:
-                    return RUN in stored and str(stored[RUN]) == self.key
+                with (self.path / name).open("rb") as file:
+                    return str(load_npz(file, only=RUN)[RUN]) == self.key
             if name.endswith(".json") and name not in UNNAMED:
                 return bool(json.loads((self.path / name).read_bytes())[RUN] == self.key)
         except KeyError:
             return False
-        except (ValueError, TypeError, EOFError, OSError):
+        except Exception:  # of a damaged file, the readers raise whatever their parsing ran into
             return True
         return True
 
@@ -170,9 +182,7 @@ class SealedFolder:
     def read_arrays(self, name: str) -> dict[str, NDArray[Any]]:
         """Return the named arrays of an npz file. Nothing in it is unpickled."""
         content = self.read(name)
-        arrays: dict[str, NDArray[Any]] = self.parse(
-            name, lambda: dict(np.load(io.BytesIO(content), allow_pickle=False))
-        )
+        arrays: dict[str, NDArray[Any]] = self.parse(name, lambda: load_npz(content))
         self._check_run(name, arrays.pop(RUN, None))
         return arrays
 
@@ -183,11 +193,26 @@ class SealedFolder:
             raise StoreError(f"{self.path / name} {of}. {REPAIR}")
 
     def parse(self, name: str, parse: Callable[[], Any]) -> Any:
-        """Return ``parse()``; what it cannot make sense of is a ``StoreError`` that names the file."""
+        """Return ``parse()``; what it cannot make sense of is a ``StoreError`` that names the file.
+
+        A file that was handed over may hold anything, sealed: its readers raise whatever their parsing ran into.
+        """
         try:
             return parse()
-        except (ValueError, KeyError, TypeError, EOFError, OSError) as error:
-            raise StoreError(f"cannot read {self.path / name}: {error}. {REPAIR}") from error
+        except StoreError:
+            raise
+        except Exception as error:
+            reason = one_line(str(error)) or type(error).__name__
+            raise StoreError(f"cannot read {self.path / name}: {reason}. {REPAIR}") from error
+
+
+def _parsed(content: bytes) -> tuple[int, str, dict[str, str]]:
+    """Return layout, key and files of a manifest's content; raises whatever it is that makes it none."""
+    manifest = json.loads(content)
+    files = {str(name): str(checksum) for name, checksum in dict(manifest["files"]).items()}
+    if any(name in {"", ".", ".."} or "/" in name or "\0" in name for name in files):
+        raise ValueError("a name that is no file's in the folder")
+    return int(manifest["schema"]), str(manifest["key"]), files
 
 
 def to_json(value: Any) -> str:

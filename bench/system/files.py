@@ -40,7 +40,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     temporary: Path | None = None
     handle = -1
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         _remove_leftovers(path.parent)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=LEFTOVER)
         # Held until it is renamed: the lock says that its writer lives.
@@ -52,12 +52,34 @@ def atomic_path(path: Path) -> Iterator[Path]:
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
         temporary.replace(path)
+        sync_folder(path.parent)
     except OSError as error:
         raise StoreError(f"cannot write {path}: {error.strerror or error}. Try: another folder with --out") from error
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
         if handle >= 0:
+            os.close(handle)
+
+
+def make_folder(folder: Path) -> None:
+    """Make ``folder`` and those above it where they are absent, so that a power loss takes none of them back."""
+    absent = [each for each in (folder, *folder.parents) if not each.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for each in absent:
+        sync_folder(each.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Have the names in ``folder`` written to disk: without that a power loss takes back a rename, file and all.
+
+    Where the file system cannot, as some network ones, what it does by itself has to do.
+    """
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(handle)
+        finally:
             os.close(handle)
 
 

@@ -1,4 +1,6 @@
 // The search without Python: threads, cold and warm trees and whole or divided image sets give one answer.
+#include <cstdint>
+#include <limits>
 #include <vector>
 
 #include "beam.h"
@@ -48,6 +50,38 @@ void check_overflow() {
   CHECK(refusal([&] { run(search); }).starts_with("scores overflow float32"));
 }
 
+// What the caller's arrays become after begin() reaches no search, and what is refused begins none.
+void check_borrowed() {
+  mlb::ModelTree tree = empty_tree(mlb::Activation::relu), other = empty_tree(mlb::Activation::relu);
+  std::vector<float> terms = normals(kImages * kDepth, 3), starts = normals(kState, 4);
+  mlb::BeamSearch expected(tree, short_search(), false, 1), search(other, short_search(), false, 1);
+  expected.begin(terms, starts);
+  run(expected);
+  search.begin(terms, starts);
+  terms.assign(1, std::numeric_limits<float>::quiet_NaN());
+  starts.assign(1, 1e9F);
+  run(search);
+  check_equal(expected.answers(), search.answers());
+  CHECK(refusal([&] { search.begin(std::vector<float>(kDepth, terms[0]), std::vector<float>(kState)); }) ==
+        "image_terms holds NaN or infinity");
+  bool refused = false;
+  try {
+    search.advance();
+  } catch (const std::logic_error&) {
+    refused = true;
+  }
+  CHECK(refused);
+  mlb::SearchOptions endless = short_search();
+  endless.max_length = std::numeric_limits<std::int32_t>::max();
+  mlb::BeamSearch large(other, endless, false, 1);
+  const std::vector<float> many(kDepth << 15, 0.0F);
+  CHECK(refusal([&] { large.begin(many, std::vector<float>(kState)); }).ends_with("set max_length lower"));
+  CHECK(refusal([&] {
+          const mlb::ModelTree wide(mlb::Scorer(std::vector<float>(2), std::vector<float>(2), mlb::Activation::tanh),
+                                    std::size_t{1} << 62);
+        }).starts_with("state_size is 4611686018427387904"));
+}
+
 void check_range() {
   mlb::ModelTree tree = empty_tree(mlb::Activation::relu);
   for (const auto damage : {+[](mlb::SearchOptions& options) { options.beam_width = 0; },
@@ -81,4 +115,5 @@ int main() {
   }
   check_overflow();
   check_range();
+  check_borrowed();
 }

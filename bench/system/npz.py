@@ -1,0 +1,60 @@
+"""Arrays of an npz file that somebody else may have written: nothing is allocated that its bytes cannot fill."""
+
+from __future__ import annotations
+
+import io
+import math
+import zipfile
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from bench.system.lazy import lazy_import
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+else:
+    np = lazy_import("numpy")
+
+MOST_DEFLATED = 1032
+"""A byte of deflate stands for 1,032 at most: a member that claims more is not what it says."""
+
+LONGEST_HEADER = 10_000
+"""Bytes of an array's header that are looked at; NumPy's own limit, beyond which evaluating it takes long."""
+
+
+def load_npz(content: bytes | BinaryIO, only: str | None = None) -> dict[str, NDArray[Any]]:
+    """Return the named arrays of an npz file's ``content``, or of these the one that is called ``only``.
+
+    Nothing in it is unpickled. Raises ``ValueError`` where a member is larger than its bytes can be or another length
+    than its header says, and whatever the readers of zip and npy run into elsewhere.
+    """
+    file = io.BytesIO(content) if isinstance(content, bytes) else content
+    arrays: dict[str, NDArray[Any]] = {}
+    size = file.seek(0, io.SEEK_END)
+    with zipfile.ZipFile(file) as archive:
+        for member in archive.infolist():
+            name = member.filename.removesuffix(".npy")
+            if only is not None and name != only:
+                continue
+            if member.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
+                raise ValueError(f"{name} is compressed in a way that npz files are not")
+            if member.compress_size > size or member.file_size > MOST_DEFLATED * member.compress_size + LONGEST_HEADER:
+                raise ValueError(f"{name} claims {member.file_size:,} bytes of {member.compress_size:,} in {size:,}")
+            arrays[name] = _array(archive.read(member))
+    return arrays
+
+
+def _array(content: bytes) -> NDArray[Any]:
+    """Return the array of an npy file's ``content``, whose length must be what its header says."""
+    file = io.BytesIO(content)
+    version = np.lib.format.read_magic(file)
+    if version not in {(1, 0), (2, 0)}:
+        raise ValueError(f"an array of npy version {version}")
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, in_columns, dtype = read(file, max_header_size=LONGEST_HEADER)
+    if dtype.hasobject:
+        raise ValueError("an array of Python objects, which would have to be unpickled")
+    if any(length < 0 for length in shape) or math.prod(shape) * dtype.itemsize != len(content) - file.tell():
+        raise ValueError(f"an array of shape {shape}, which is not what follows its header")
+    values = np.frombuffer(content, dtype=dtype, offset=file.tell()) if math.prod(shape) else np.empty(0, dtype)
+    return values.reshape(shape, order="F" if in_columns else "C").copy(order="K")
