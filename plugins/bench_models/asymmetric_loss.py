@@ -13,8 +13,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from bench import ModelRequest, ModelSpec, Option
-from bench_models.shared_options import HIDDEN, input_options
+from bench import Dimension, ModelRequest, ModelSpec, Option
+from bench_models.shared_options import CLASSIFIER_SPACE, CLASSIFIER_TRAINING, HIDDEN, input_options
 
 if TYPE_CHECKING:
     import torch
@@ -72,8 +72,13 @@ SPEC = ModelSpec(
     summary="linear classifier, asymmetric loss (ASL): easy negatives count less, very easy ones not at all",
     kind="scores",
     build=build,
-    options=(*LOSS_OPTIONS, HIDDEN, *input_options(dropout=0.5)),
-    training={},
+    options=(*LOSS_OPTIONS, HIDDEN, *input_options(dropout=0.0)),
+    training=CLASSIFIER_TRAINING,
+    space=(
+        *CLASSIFIER_SPACE,
+        Dimension("gamma_negative", low=0.0, high=4.0),
+        Dimension("margin", (0.0, 0.05, 0.1)),
+    ),
     source="Ridnik et al., Asymmetric Loss For Multi-Label Classification, ICCV 2021",
     deviations="a linear classifier on frozen features unless --finetune is given",
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bench import ModelRequest, ModelSpec
-from bench_models.shared_options import CLASSIFIER_SPACE, HIDDEN, input_options
+from bench_models.shared_options import CLASSIFIER_SPACE, CLASSIFIER_TRAINING, HIDDEN, input_options
 
 if TYPE_CHECKING:
     import torch
@@ -35,8 +35,8 @@ SPEC = ModelSpec(
     summary="linear classifier, one sigmoid and binary cross-entropy per label",
     kind="scores",
     build=build,
-    options=(HIDDEN, *input_options(dropout=0.5)),
-    training={},
+    options=(HIDDEN, *input_options(dropout=0.0)),
+    training=CLASSIFIER_TRAINING,
     space=CLASSIFIER_SPACE,
     row="Binary cross-entropy",
     source="Table 3 of Wang et al., CVPR 2016, prints it without a source",

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 import bench
+from bench_models.heads import start_at
 from bench_models.inputs import Dropout
 
 
@@ -21,6 +22,10 @@ class BestPlace(nn.Module):
             self.layers = nn.Sequential(
                 nn.Conv2d(request.dimensions, hidden, 1), nn.ReLU(), drop, nn.Conv2d(hidden, labels, 1)
             )
+
+    def start_at(self, logits: torch.Tensor) -> None:
+        """Give ``logits``, (labels,), to every image."""
+        start_at(self.layers, logits)
 
     def forward(self, maps: torch.Tensor) -> torch.Tensor:
         """Return the logits."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -39,8 +40,34 @@ def even_target(
     return logits, truth / truth.sum(dim=1, keepdim=True).clamp(min=1), truth.any(dim=1)
 
 
+def log_odds(truth: BoolArray, ignore: BoolArray | None) -> torch.Tensor:
+    """Return the log-odds of each label's share of the images whose pair with it is not ignored, (labels,) finite."""
+    counted = np.ones_like(truth) if ignore is None else ~ignore
+    positive, negative = (truth & counted).sum(axis=0), (~truth & counted).sum(axis=0)
+    return torch.from_numpy(np.log((positive + 0.5) / (negative + 0.5))).float()
+
+
+@torch.no_grad()
+def start_at(layers: nn.Module, logits: torch.Tensor) -> None:
+    """Make ``layers`` give the same ``logits``, (labels,), to every image, before they are trained.
+
+    Linear layers, the last of a sequence, and modules with a ``start_at`` of their own do; others stay as they are.
+    """
+    last = layers[-1] if isinstance(layers, nn.Sequential) else layers
+    if isinstance(last, nn.Linear | nn.Conv2d):
+        assert last.bias is not None, "a layer that gives logits has a bias"
+        last.weight.zero_()
+        last.bias.copy_(logits)
+    else:
+        own: Callable[[torch.Tensor], None] = getattr(layers, "start_at", lambda logits: None)
+        own(logits)
+
+
 class Head(nn.Module):
     """A ``bench.ScoreModel``: a normalised ``given``, ``layers`` from it to one logit per label, and an objective.
+
+    Training starts at the label prior, and not at random: from a random start rare labels need thousands of updates to
+    sink, and what is learnt until then fits noise. So no row is below ``prior`` for want of data or epochs.
 
     ``given`` has ``fit``, which takes what it normalises by from the training part. ``to_scores`` turns logits into
     scores of kind ``score_kind``; ``None`` keeps them.
@@ -62,8 +89,9 @@ class Head(nn.Module):
         self.layers = layers
 
     def fit(self, features: FloatArray, truth: BoolArray, ignore: BoolArray | None = None) -> None:
-        """Take the input's mean and standard deviation from the training part."""
+        """Take the input's mean and standard deviation from the training part, and the prior to start at."""
         self.input.fit(features)
+        start_at(self.layers, log_odds(truth, ignore))
 
     def logits(self, features: torch.Tensor) -> torch.Tensor:
         """Return (n, labels) logits."""

@@ -15,7 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from bench import ModelRequest, ModelSpec
-from bench_models.shared_options import HIDDEN, input_options
+from bench_models.shared_options import CLASSIFIER_SPACE, CLASSIFIER_TRAINING, HIDDEN, input_options
 
 if TYPE_CHECKING:
     import torch
@@ -50,8 +50,9 @@ SPEC = ModelSpec(
     summary="network fine-tuned on whole images, squared loss between softmax and 1/c on each of an image's c labels",
     kind="scores",
     build=build,
-    options=(HIDDEN, *input_options(dropout=0.2)),
-    training={},
+    options=(HIDDEN, *input_options(dropout=0.0)),
+    training=CLASSIFIER_TRAINING,
+    space=CLASSIFIER_SPACE,
     row="I-FT",
     source="Wei et al., CNN: Single-label to Multi-label, arXiv 1406.5726, 2014",
     deviations="a few epochs of fine-tuning at one learning rate, then a fresh classifier on the tuned features",

@@ -70,13 +70,16 @@ class LabelQueries(nn.Module):
         self.queries = nn.Parameter(torch.randn(labels if request.options["queries"] == "label" else 1, width))
         self.layers = nn.ModuleList(DecoderLayer(width, heads, dropout) for _ in range(int(request.options["layers"])))
         self.out = nn.Parameter(torch.randn(labels, width) * width**-0.5)
-        # From the labels' frequencies, not zeros: a few updates on a small set are then no worse than those.
-        counts = torch.tensor(request.label_counts, dtype=torch.float32) + 1.0
-        self.bias = nn.Parameter((counts / counts.sum()).log())
+        self.bias = nn.Parameter(torch.zeros(labels))
         self.register_buffer("where", sine_encoding(width, height, across), persistent=False)
         # Products in place of a pooling, which ONNX has for whole multiples alone.
         self.register_buffer("rows", averages(request.feature_map[1], height), persistent=False)
         self.register_buffer("columns", averages(request.feature_map[2], across), persistent=False)
+
+    def start_at(self, logits: torch.Tensor) -> None:
+        """Give ``logits``, (labels,), to every image."""
+        self.out.zero_()
+        self.bias.copy_(logits)
 
     def forward(self, maps: torch.Tensor) -> torch.Tensor:
         """Return the logits."""

@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from bench import ModelRequest, ModelSpec
-from bench_models.shared_options import CLASSIFIER_SPACE, HIDDEN, input_options
+from bench_models.shared_options import CLASSIFIER_SPACE, CLASSIFIER_TRAINING, HIDDEN, input_options
 
 if TYPE_CHECKING:
     import torch
@@ -41,8 +41,8 @@ SPEC = ModelSpec(
     summary="linear classifier, softmax cross-entropy with target 1/c on each of an image's c labels",
     kind="scores",
     build=build,
-    options=(HIDDEN, *input_options(dropout=0.5)),
-    training={},
+    options=(HIDDEN, *input_options(dropout=0.0)),
+    training=CLASSIFIER_TRAINING,
     space=CLASSIFIER_SPACE,
     row="Softmax",
     source="Gong et al., Deep Convolutional Ranking for Multilabel Image Annotation, ICLR 2014",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bench import ModelRequest, ModelSpec
-from bench_models.shared_options import CLASSIFIER_SPACE, HIDDEN, input_options
+from bench_models.shared_options import CLASSIFIER_SPACE, CLASSIFIER_TRAINING, HIDDEN, input_options
 
 if TYPE_CHECKING:
     import torch
@@ -62,8 +62,8 @@ SPEC = ModelSpec(
     summary="linear classifier, weighted approximate ranking of true labels above the others, rank sampled",
     kind="scores",
     build=build,
-    options=(HIDDEN, *input_options(dropout=0.5)),
-    training={},
+    options=(HIDDEN, *input_options(dropout=0.0)),
+    training=CLASSIFIER_TRAINING,
     space=CLASSIFIER_SPACE,
     row="WARP",
     source="Gong et al., Deep Convolutional Ranking for Multilabel Image Annotation, ICLR 2014",

