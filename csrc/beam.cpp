@@ -70,8 +70,10 @@ void BeamSearch::begin(std::span<const float> image_terms, std::span<const float
   class_scores_ = class_scores;
   log_probabilities_ = log_probabilities;
   // What a path no better than an ended one becomes is no better either, nor is what would take its place in the
-  // beam: without it the answer is the same. Only the marginal counts such paths.
-  prunes_ = options_.stop == Stop::best && !(class_scores && options_.class_score == ClassScore::beam_marginal);
+  // beam: without it the answer is the same. Only the marginals count such paths.
+  includes_ = class_scores && options_.class_score == ClassScore::inclusion;
+  prunes_ = options_.stop == Stop::best && !includes_ &&
+            !(class_scores && options_.class_score == ClassScore::beam_marginal);
   screens_ = prunes_ && options_.search == Search::beam && options_.end_consumes_slot && !options_.mask_repeats &&
              scorer_.screens();
   started_ = false;
@@ -92,7 +94,12 @@ void BeamSearch::begin(std::span<const float> image_terms, std::span<const float
   answers_.complete.resize(count);
   answers_.limited.resize(count);
   answers_.beam_missed.assign(count, 0);
-  answers_.class_scores.resize(class_scores ? count * static_cast<std::size_t>(scorer_.labels()) : 0);
+  const std::size_t scored = class_scores ? count * static_cast<std::size_t>(scorer_.labels()) : 0;
+  if (includes_) {
+    answers_.class_scores.assign(scored, 0.0F); // is added to
+  } else {
+    answers_.class_scores.resize(scored);
+  }
   begun_ = true;
 }
 
@@ -280,7 +287,8 @@ bool BeamSearch::beam_round(Image& image, std::size_t index, Scratch& scratch) {
   }
   ++image.rounds;
   const bool stops =
-      going == 0 || image.rounds == options_.max_length || (!image.candidates.empty() && no_live_path_matters(image));
+      going == 0 || image.rounds == options_.max_length ||
+      (!includes_ && !image.candidates.empty() && no_live_path_matters(image));
   if (stops) finish_beam(image, scratch);
   return !stops;
 }
@@ -366,8 +374,9 @@ Normalizer BeamSearch::score_node(std::size_t index, std::int32_t node, std::int
 }
 
 void BeamSearch::extend(std::size_t index, const Path& path, std::int32_t node, std::int32_t count,
-                        Scratch& scratch) const {
+                        Scratch& scratch) {
   const Normalizer normalizer = score_node(index, node, path.length, scratch);
+  if (includes_ && images_[index].stage == Stage::beam) add_inclusion(index, path, normalizer, scratch);
   for (std::int32_t taken = 0; taken < count; ++taken) {
     double score = 0.0;
     const std::int32_t label = scorer_.take_best(scratch.rows, score);

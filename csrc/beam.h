@@ -148,9 +148,12 @@ class BeamSearch {
   void offer(const Path& path, Scratch& scratch) const;
   void fetch_rows(Image& image) const;
 
+  // Adds to the image's class scores the probability that each label follows `path`, which scratch.rows are of.
+  void add_inclusion(std::size_t index, const Path& path, const Normalizer& normalizer, Scratch& scratch);
+
   // Scores after `node`, masked, and their normalizer; rows are ready for take_best.
   Normalizer score_node(std::size_t index, std::int32_t node, std::int32_t length, Scratch& scratch) const;
-  void extend(std::size_t index, const Path& path, std::int32_t node, std::int32_t count, Scratch& scratch) const;
+  void extend(std::size_t index, const Path& path, std::int32_t node, std::int32_t count, Scratch& scratch);
   // Returns the path's node, or kAbsent after noting that it is lacking.
   std::int32_t node_of(const Path& path, std::size_t index, const Image& image, Scratch& scratch) const;
   std::int32_t root_parent(std::size_t image) const;
@@ -170,7 +173,7 @@ class BeamSearch {
   std::size_t state_size_;
   bool sees_image_;
   bool class_scores_ = true, log_probabilities_ = true;
-  bool prunes_ = false, screens_ = false;
+  bool prunes_ = false, screens_ = false, includes_ = false;
   std::size_t most_threads_, threads_ = 1;
   Floats image_rows_;
   std::vector<Image> images_;

@@ -17,11 +17,11 @@ constexpr float kForbidden = -std::numeric_limits<float>::infinity();
 void BeamSearch::finish(Image& image, std::size_t index, const Path& best, bool complete, Scratch& scratch) {
   std::vector<std::int32_t>& labels = scratch.left;
   double log_probability = best.log_probability;
-  if (class_scores_ || (image.screened && log_probabilities_)) {
+  if ((class_scores_ && !includes_) || (image.screened && log_probabilities_)) {
     log_probability = score_steps(image, index, best, scratch);
     if (!image.screened) log_probability = best.log_probability;
   }
-  if (class_scores_) write_class_scores(image, index, scratch);
+  if (class_scores_ && !includes_) write_class_scores(image, index, scratch);
   labels_of(best, labels);
   if (ended(best)) labels.pop_back();
   std::ranges::copy(labels, answers_.sequences.begin() +
@@ -85,6 +85,23 @@ void BeamSearch::write_class_scores(const Image& image, std::size_t index, Scrat
   for (std::size_t label = 0; label < labels; ++label) {
     const double first = best_row[label];
     out[label] = static_cast<float>((1.0 - kFirstStepWeight) * marginal[label] + kFirstStepWeight * first);
+  }
+}
+
+void BeamSearch::add_inclusion(std::size_t index, const Path& path, const Normalizer& normalizer, Scratch& scratch) {
+  if (normalizer.highest == kForbidden) return;
+  Floats& row = scratch.best_scores;
+  std::ranges::fill(row, kForbidden);
+  scorer_.math().keep_larger(row.data(), scratch.rows.scores.data(), normalizer.highest,
+                             static_cast<float>(normalizer.log_sum), scorer_.score_width());
+  scorer_.math().exp(row.data(), scorer_.score_width());
+  labels_of(path, scratch.left);
+  for (const std::int32_t held : scratch.left) row[static_cast<std::size_t>(held)] = 0.0F;
+  const auto probability = static_cast<float>(std::exp(path.log_probability));
+  const auto labels = static_cast<std::size_t>(scorer_.labels());
+  float* out = answers_.class_scores.data() + index * labels;
+  for (std::size_t label = 0; label < labels; ++label) {
+    out[label] = std::min(out[label] + probability * row[label], 1.0F);
   }
 }
 

@@ -107,7 +107,8 @@ mlb::ClassScore class_score_of(const std::string& word) {
   return choice<mlb::ClassScore>("class_score", word,
                                  {{"max_over_steps", mlb::ClassScore::max_over_steps},
                                   {"first_step", mlb::ClassScore::first_step},
-                                  {"beam_marginal", mlb::ClassScore::beam_marginal}});
+                                  {"beam_marginal", mlb::ClassScore::beam_marginal},
+                                  {"inclusion", mlb::ClassScore::inclusion}});
 }
 
 mlb::SearchOptions options_of(const py::object& options) {

@@ -8,7 +8,7 @@ namespace mlb {
 enum class Activation : std::uint8_t { identity, relu, tanh };
 enum class Search : std::uint8_t { beam, exact };
 enum class Stop : std::uint8_t { best, all };
-enum class ClassScore : std::uint8_t { max_over_steps, first_step, beam_marginal };
+enum class ClassScore : std::uint8_t { max_over_steps, first_step, beam_marginal, inclusion };
 
 // No field has a default here: bench.records.SearchOptions is the one place that gives them. Whoever builds one names
 // every field, and the compiler refuses one that is left out (-Werror=missing-field-initializers).

@@ -40,7 +40,7 @@ class Protocol:
     min_length: int = 0
     max_length: int = 20
     cut_to_k: bool = False
-    class_score: Literal["max_over_steps", "first_step", "beam_marginal"] = "max_over_steps"
+    class_score: Literal["max_over_steps", "first_step", "beam_marginal", "inclusion"] = "max_over_steps"
     f1: Literal["harmonic_of_means", "mean_of_f1"] = "harmonic_of_means"
     no_predictions: ZeroDivision = "zero"
     no_positives: Literal["drop"] = "drop"

@@ -63,13 +63,14 @@ def rescored(
 ) -> Rescored:
     """Return what the network says of ``sequences``, (n, ``max_length``) padded with -1, without gaps.
 
-    The class scores are those of ``options.class_score`` with the sequence as the one candidate, as of exact search.
+    The class scores are those of ``options.class_score`` with the sequence as the one candidate, as of exact search;
+    ``inclusion`` is over the sequence's own beginnings.
     A sequence of probability 0 has log-probability -inf.
     """
     count, labels = len(sequences), len(network.output) - 1
     lengths = (sequences >= 0).sum(axis=1)
     total, complete = np.zeros(count), np.zeros(count, dtype=np.bool_)
-    first, highest = np.zeros((count, labels)), np.zeros((count, labels))
+    first, highest, included = (np.zeros((count, labels)) for _ in range(3))
     going, previous = np.arange(count), np.full(count, labels + 1, dtype=np.int64)
     states = start_states if network.sees_image else np.repeat(start_states[:1], count, axis=0)
     for step in range(options.max_length):
@@ -79,6 +80,10 @@ def rescored(
         each = next_label_log_probabilities(network, terms, image_terms[going], sequences[going, :step], options)
         probability = np.exp(each[:, :labels])
         highest[going] = np.maximum(highest[going], probability)
+        follows = np.exp(total[going])[:, None] * probability
+        rows, steps = np.nonzero(sequences[going, :step] >= 0)
+        follows[rows, sequences[going, :step][rows, steps]] = 0.0
+        included[going] += follows
         if step == 0:
             first[:] = probability
         ends = lengths[going] == step
@@ -87,17 +92,19 @@ def rescored(
         total[going] += np.where(stuck, 0.0, each[np.arange(len(going)), wanted])
         complete[going] = ends & ~stuck
         going, states, previous = going[~ends], np.ascontiguousarray(states[~ends]), wanted[~ends]
-    return Rescored(total, complete, _class_scores(sequences, total, first, highest, options))
+    return Rescored(total, complete, _class_scores(sequences, total, first, highest, included, options=options))
 
 
 def _class_scores(
-    sequences: NDArray[np.int64], total: Array, first: Array, highest: Array, options: SearchOptions
+    sequences: NDArray[np.int64], total: Array, first: Array, highest: Array, included: Array, *, options: SearchOptions
 ) -> Array:
     """Return the (n, labels) probabilities of ``bench.decode.search.class_scores`` with one candidate an image."""
     if options.class_score == "first_step":
         return first
     if options.class_score == "max_over_steps":
         return highest
+    if options.class_score == "inclusion":
+        return np.minimum(included, 1.0)
     marginal = np.zeros_like(first)
     rows, steps = np.nonzero(sequences >= 0)
     marginal[rows, sequences[rows, steps]] = np.exp(total)[rows]

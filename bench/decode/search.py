@@ -141,23 +141,34 @@ class Conditional:
 def search(conditional: NextLabel) -> Answer:
     """Return the answer for one image by beam or exact search, as ``conditional.options`` asks."""
     options, end = conditional.options, conditional.end
-    candidates, live = beam_search(conditional)
+    expanded: list[LabelPath] = []
+    candidates, live = beam_search(conditional, expanded)
     best = min(candidates or live, key=rank)
+    includes = options.class_score == "inclusion"
     if options.search == "beam":
-        return _answer(conditional, best, best.labels[-1:] == (end,), candidates or live)
+        counted = expanded if includes else candidates or live
+        return _answer(conditional, best, best.labels[-1:] == (end,), counted)
     incumbent = best if candidates else None
     exact, visited, limited = exact_search(conditional, incumbent)
     complete = exact.labels[-1:] == (end,) and not limited
-    return _answer(conditional, exact, complete, [exact])._replace(
+    return _answer(conditional, exact, complete, expanded if includes else [exact])._replace(
         visited=visited, limited=limited, beam_missed=exact.labels != best.labels
     )
 
 
-def beam_search(conditional: NextLabel) -> tuple[list[LabelPath], list[LabelPath]]:
-    """Return the candidates, which are the ended paths, and the live paths of the last round that had any."""
+def beam_search(
+    conditional: NextLabel, expanded: list[LabelPath] | None = None
+) -> tuple[list[LabelPath], list[LabelPath]]:
+    """Return the candidates, which are the ended paths, and the live paths of the last round that had any.
+
+    Paths that were extended are appended to ``expanded``. Where class scores are their ``inclusion``, the beam goes on
+    as long as a path lives; the best candidate is the same.
+    """
     options, end = conditional.options, conditional.end
     live, candidates = [LabelPath(0.0, ())], list[LabelPath]()
     for _ in range(options.max_length):
+        if expanded is not None:
+            expanded += live
         extensions = [e for path in live for e in _best_extensions(conditional, path, options.beam_width)]
         if options.end_consumes_slot:
             extensions = sorted(extensions, key=rank)[: options.beam_width]
@@ -166,7 +177,7 @@ def beam_search(conditional: NextLabel) -> tuple[list[LabelPath], list[LabelPath
         if not going:
             break
         live = going
-        if candidates and _no_live_path_matters(live, candidates, options):
+        if options.class_score != "inclusion" and candidates and _no_live_path_matters(live, candidates, options):
             break
     return candidates, live
 
@@ -215,9 +226,18 @@ def class_scores(conditional: NextLabel, best: LabelPath, candidates: Iterable[L
 
     ``max_over_steps``: the largest over the steps of ``best``, its END step included. ``first_step``:
     P(label | START). ``beam_marginal``: the summed probability of the candidates that hold the label, and as a
-    tie-break ``FIRST_STEP_WEIGHT`` of the first step: (1 - w) marginal + w first. Masking is the search's own.
+    tie-break ``FIRST_STEP_WEIGHT`` of the first step: (1 - w) marginal + w first. ``inclusion``: the summed probability
+    that the label follows a path which the beam extended, ``candidates`` here, and which does not hold it yet: what the
+    beam saw of the probability that the label is emitted at all. Masking is the search's own.
     """
     labels = conditional.end
+    if conditional.options.class_score == "inclusion":
+        included = np.zeros(labels)
+        for path in candidates:
+            follows = np.exp(path.log_probability + conditional(path.labels)[:labels])
+            follows[list(path.labels)] = 0.0
+            included += follows
+        return np.minimum(included, 1.0)
     first: Array = np.exp(conditional(()))[:labels]
     if conditional.options.class_score == "first_step":
         return first

@@ -29,7 +29,7 @@ class SearchKeywords(TypedDict, total=False):
     min_length: int
     max_length: int
     stop: Literal["best", "all"]
-    class_score: Literal["max_over_steps", "first_step", "beam_marginal"]
+    class_score: Literal["max_over_steps", "first_step", "beam_marginal", "inclusion"]
     node_limit: int
     decoder: str
 

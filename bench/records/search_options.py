@@ -17,7 +17,7 @@ Activation = Literal["identity", "relu", "tanh"]
 SearchMethod = Literal["beam", "exact"]
 StopRule = Literal["best", "all"]
 
-ClassScore = Literal["max_over_steps", "first_step", "beam_marginal"]
+ClassScore = Literal["max_over_steps", "first_step", "beam_marginal", "inclusion"]
 """How a sequence model scores each label for average precision; ``bench.decode.search`` has the formulas."""
 
 

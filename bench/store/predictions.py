@@ -129,6 +129,9 @@ def _explained(
     if options.class_score == "beam_marginal":
         # The answer is one of the candidates whose probabilities are summed, and these are at most 1 together.
         return np.asarray(given.min(axis=1, initial=1.0) >= (1.0 - FIRST_STEP_WEIGHT) * enough)
+    if options.class_score == "inclusion":
+        # The beam extended all beginnings of its answer; those of an exact search's it may have missed.
+        return np.asarray((given.min(axis=1, initial=1.0) >= enough) | (options.search == "exact"))
     # A step's probabilities sum to 1, END included, and END is the only step of an empty answer.
     steps = lengths + 1 if options.class_score == "max_over_steps" else np.ones_like(lengths)
     ended_at_once = complete & (lengths == 0)

@@ -52,7 +52,7 @@ def search_options(draw, longest=6):
         min_length=draw(st.integers(0, max_length)),
         max_length=max_length,
         stop=draw(st.sampled_from(["best", "all"])),
-        class_score=draw(st.sampled_from(["max_over_steps", "first_step", "beam_marginal"])),
+        class_score=draw(st.sampled_from(["max_over_steps", "first_step", "beam_marginal", "inclusion"])),
         node_limit=draw(st.sampled_from([1, 5, 100_000])),
     )
 

@@ -108,12 +108,14 @@ def test_class_scores_are_what_their_names_say():
     rows = {(): [0.5, 0.3, 0.2], (0,): [0.1, 0.4, 0.5], (1,): [0.4, 0.2, 0.4]}
     scores = {
         kind: search(conditional_on(network_of(rows), SearchOptions(class_score=kind, beam_width=2))).scores
-        for kind in ("max_over_steps", "first_step", "beam_marginal")
+        for kind in ("max_over_steps", "first_step", "beam_marginal", "inclusion")
     }
     assert scores["first_step"] == pytest.approx([0.5, 0.3])
     assert scores["max_over_steps"] == pytest.approx([0.5, 0.4])
     # The only candidate is (a, END): the search stops before (a, b), with 0.2, could end.
     assert scores["beam_marginal"] == pytest.approx([0.25, 0.0], abs=1e-6)
+    # Here it does not stop: b at once, and after a; a at once, and after b.
+    assert scores["inclusion"] == pytest.approx([0.5 + 0.3 * 0.4, 0.3 + 0.5 * 0.4])
 
 
 def test_the_marginal_ranks_labels_that_no_candidate_holds_by_their_first_step():

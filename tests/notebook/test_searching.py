@@ -19,7 +19,7 @@ SEARCH = {
     "min_length": st.integers(0, 3),
     "max_length": st.integers(3, 5),
     "stop": st.sampled_from(["best", "all"]),
-    "class_score": st.sampled_from(["max_over_steps", "first_step", "beam_marginal"]),
+    "class_score": st.sampled_from(["max_over_steps", "first_step", "beam_marginal", "inclusion"]),
     "node_limit": st.sampled_from([1, 5, 60]),
 }
 options = st.fixed_dictionaries({}, optional=SEARCH)
