@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -28,12 +29,16 @@ MOST_WORKERS = 8
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """The labels of one image, best or first emitted first, with their scores; ``log_probability`` of a sequence."""
+    """The labels of one image, best or first emitted first, with their scores; ``log_probability`` of a sequence.
+
+    ``probabilities`` are the scores as such, ``None`` where they are margins.
+    """
 
     image: str
     labels: tuple[str, ...]
     scores: tuple[float, ...]
     log_probability: float | None
+    probabilities: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +57,11 @@ class Answers:
 
 
 class Predictor:
-    """An exported model. ``device`` is ``auto``, ``cpu`` or ``cuda``; ``threads`` 0 takes every core.
+    """An exported model, which several threads may use at once.
 
-    Of many images on a CPU, up to ``MOST_WORKERS`` threads take a batch each, from files to scores; otherwise threads
-    read the next batch while all of them compute this one.
+    ``device`` is ``auto``, ``cpu`` or ``cuda``; ``threads`` 0 takes every core. Of many images on a CPU, up to
+    ``MOST_WORKERS`` threads take a batch each, from files to scores; otherwise threads read the next batch while all of
+    them compute this one.
 
     Raises ``ModelError`` where a file of the folder is absent, not the one that was exported, foreign or from another
     version, and ``NotRun`` where the device is not there.
@@ -65,8 +71,9 @@ class Predictor:
         device = choose_device(device)
         manifest = open_whole(folder)
         self._folder, self._seal = folder, manifest.seal
-        self._threads = threads or thread_counts()["cores"]
+        self.threads = threads or thread_counts()["cores"]
         self._alone: Encoder | None = None
+        self._opening, self._searching = Lock(), Lock()
         self.encoder = Encoder(folder, device, threads, batch)
         self.description = self.encoder.description
         if self.description != manifest.description:
@@ -107,10 +114,10 @@ class Predictor:
         """Yield what the model says of ``images``, a batch at a time. Raises ``DataError`` for an unreadable one."""
         size = self.encoder.rows
         batches = [range(start, min(start + size, len(images))) for start in range(0, len(images), size)]
-        threads = self._threads
+        threads = self.threads
         if self.encoder.device == "cpu" and 1 < threads <= MOST_WORKERS and len(batches) >= 2 * threads:
             # A thread that reads, scales and computes a batch alone waits for no other, as two of one product would.
-            encoder = self._encoder_of_one_thread()
+            encoder = self.encoder_of_one_thread()
             scaling = self.description.preprocessing
             for encoded in in_threads(lambda rows: encoder.encode(read_batch(images, rows, scaling)), batches, threads):
                 yield self.answer(encoded)
@@ -118,12 +125,13 @@ class Predictor:
         for pixels in load(images, batches, self.description.preprocessing):
             yield self.answer(self.encoder.encode(pixels))
 
-    def _encoder_of_one_thread(self) -> Encoder:
+    def encoder_of_one_thread(self) -> Encoder:
         """Return the encoder in a session that several threads call at once, opened when it is first asked for."""
-        if self._alone is None:
-            self._alone = Encoder(self._folder, "cpu", 1, self.encoder.rows)
-            self._require_the_same()
-        return self._alone
+        with self._opening:
+            if self._alone is None:
+                self._alone = Encoder(self._folder, "cpu", 1, self.encoder.rows)
+                self._require_the_same()
+            return self._alone
 
     def _require_the_same(self) -> None:
         """Raise ``ModelError`` where the folder holds another export than the one that was opened."""
@@ -148,8 +156,10 @@ class Predictor:
         if description.annotations is not None:
             # What its steps see are these images: the search is theirs alone.
             network, starts = SeeingImages(self._network, encoded[2]), numbered(starts)
-            decoder = Decoder(network, starts, decoder.options, threads=self._threads)
-        found: dict[str, Any] = decoder.answers(encoded[0], starts)[0]
+            decoder = Decoder(network, starts, decoder.options, threads=self.threads)
+        # Its tree of prefixes is one for all threads; a search uses every core that it was given anyway.
+        with self._searching:
+            found: dict[str, Any] = decoder.answers(encoded[0], starts)[0]
         sequences: IntArray = found["sequences"]
         if self._read is not None:
             chosen = _best_first(found["class_scores"], self._read(found["class_scores"]))

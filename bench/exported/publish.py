@@ -19,6 +19,7 @@ from bench.exported.model_folder import Description
 from bench.exported.placing import placed, replaceable
 from bench.exported.policy import exported
 from bench.exported.predict import Predictor
+from bench.exported.programs import write_programs
 from bench.exported.stored import DEFAULT_BATCH, against_stored
 from bench.guard import calling
 from bench.model import train
@@ -81,6 +82,7 @@ def export_run(
                 images=_real_images(parts.test, description.preprocessing),
                 sequences=None if order is None else export.label_sequences(parts.fit.truth, order),
             )
+        write_programs(place, description)
         write_manifest(place, description, checks)
         checks += against_stored(place, folder, parts.test)
         export.require_equal(checks, description)

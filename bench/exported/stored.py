@@ -13,6 +13,7 @@ from bench.errors import DataError, ModelError
 from bench.exported.manifest import Check
 from bench.exported.model_folder import PIXELS, Description
 from bench.exported.predict import Answers, Predictor
+from bench.exported.programs import PROGRAM, program_of, reason_not_carried
 from bench.onnx.sessions import open_session
 from bench.records import BoolArray, FloatArray, Images, IntArray, Split
 from bench.store.run_folder import RunFolder
@@ -47,6 +48,9 @@ MOST_IMAGES = 256
 
 FEW_IMAGES = 22
 """Test images compared at the other batch sizes: not a multiple of them, so that a batch is padded."""
+
+FEW_SEARCHED = 2
+"""Test images that ``predict.py`` is compared on where its search is exact, which takes plain Python seconds."""
 
 BATCHES = (1, 2, 7)
 DEFAULT_BATCH = 16
@@ -93,7 +97,8 @@ def against_stored(exported: Path, run: RunFolder, test: Split) -> list[Check]:
             found = list(predictor.answers(images))
             checks += compare("image files", found, part, _limits(predictor.description, on_cuda), batch)
         answers = from_raw_pixels(exported, predictor, few_images)
-        return checks + compare(PIXELS, answers, few, _limits(predictor.description, on_cuda, raw=True), 1)
+        checks += compare(PIXELS, answers, few, _limits(predictor.description, on_cuda, raw=True), 1)
+        return checks + of_program(exported, predictor.description, few, few_images, on_cuda)
     except DataError as error:
         return [Check("stored scores", "relative", 0.0, None, reason=f"{error}. It needs the images: --data-root DIR")]
 
@@ -102,6 +107,23 @@ def from_raw_pixels(exported: Path, predictor: Predictor, images: Images) -> lis
     """Return what pixels.onnx, and the decoder behind it, say of each of ``images``."""
     session = open_session(exported / PIXELS)
     return [predictor.answer(session.run(None, {"image": images.read(row)})) for row in range(len(images))]
+
+
+def of_program(exported: Path, description: Description, few: Stored, images: Images, on_cuda: bool) -> list[Check]:
+    """Return the checks of the folder's own ``predict.py`` against ``few``, which stored of ``images``."""
+    if lacking := reason_not_carried(description):
+        return [Check(f"{PROGRAM} = stored label sets", "images", 0.0, None, reason=lacking)]
+    exact = description.search is not None and description.search.search == "exact"
+    part = few.first(FEW_SEARCHED) if exact else few
+    program = program_of(exported)
+    model, answers = program["Model"](exported), []
+    for row in range(len(part.scores)):
+        pixels = program["preprocess"](images.picture(row), model.description["preprocessing"])
+        outputs = [output[0] for output in model.encode(pixels[None], 1)]
+        chosen, scores, sequence, _ = model.answer(outputs)
+        sequences = None if sequence is None else np.array([sequence], dtype=np.int32).reshape(1, -1)
+        answers.append(Answers(scores[None], (tuple(chosen),), sequences))
+    return compare(PROGRAM, answers, part, _limits(description, on_cuda), 1)
 
 
 def compare(

@@ -21,7 +21,7 @@ from bench.errors import StoreError
 from bench.system.files import atomic_path, sha256_of, write_atomic
 from bench.system.lazy import lazy_import
 from bench.system.npz import load_npz
-from bench.system.text import ESCAPE, one_line
+from bench.system.text import ESCAPE, plain
 
 if TYPE_CHECKING:
     import numpy as np
@@ -219,6 +219,11 @@ def to_json(value: Any) -> str:
     """Return ``value`` as indented JSON; NaN and infinity, which JSON lacks, become null."""
     text = json.dumps(_finite(value), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     return text.encode("utf-8", ESCAPE).decode()
+
+
+def to_json_line(value: Any) -> str:
+    """Return the same on one line without its end, and with what steers a terminal escaped."""
+    return plain(json.dumps(_finite(value), ensure_ascii=False, allow_nan=False))
 
 
 def _finite(value: Any) -> Any:

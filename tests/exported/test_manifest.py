@@ -13,7 +13,13 @@ from bench.exported import manifest, model_folder
 from bench.exported.predict import Predictor
 from bench.exported.publish import export_beside
 
-FILES = ("encoder.onnx", "pixels.onnx", "step.onnx", "decoder.safetensors", "manifest.json")
+FILES = (
+    *("encoder.onnx", "pixels.onnx", "step.onnx", "decoder.safetensors", "manifest.json"),
+    *("predict.py", "search.py", "README.md"),
+)
+
+SAME_IN_HALF = {"decoder.safetensors", "predict.py", "search.py"}
+"""Files that the same model in half precision has too."""
 
 
 @pytest.fixture
@@ -75,13 +81,13 @@ def test_a_damaged_or_absent_file_is_one_clear_line(exported, folder, name, dama
 
 @pytest.fixture(scope="module")
 def half(exported, tmp_path_factory):
-    """The same model in half precision: only its decoder's arrays are the same."""
+    """The same model in half precision."""
     out = tmp_path_factory.mktemp("half") / "model"
     assert bench("export", run_of(exported, "cnn-rnn").path, "--out", out, "--precision", "fp16") == 0
     return out
 
 
-@pytest.mark.parametrize("name", [name for name in FILES if name != "decoder.safetensors"])
+@pytest.mark.parametrize("name", [name for name in FILES if name not in SAME_IN_HALF])
 def test_a_file_of_another_export_is_refused(exported, folder, half, name, capsys):
     shutil.copy(half / name, folder / name)
     refused(folder, capsys, images_of(exported)[0])

@@ -1,0 +1,106 @@
+"""What makes an exported folder stand alone: its two programs, copied as they are, and a README that tells of both."""
+
+from __future__ import annotations
+
+import runpy
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from bench.exported.model_folder import Description
+from bench.records import Preprocessing
+from bench.system.files import write_atomic
+from bench.system.text import one_line
+
+PROGRAM, SEARCH, README = "predict.py", "search.py", "README.md"
+SOURCES, TEMPLATE = files("bench.exported.standalone"), "model-readme.md"
+
+TOLERANCE = {"fp32": 1e-5, "fp16": 2e-2}
+"""Largest difference of a score between ``predict.py`` and ``bench predict``, relative to the largest: batches round.
+
+Seen: 2e-7 in single precision.
+"""
+
+CARRIED = ("threshold", "thresholds", "at-most-k", "count")
+"""Label-set policies of plugins that ``predict.py`` knows how to apply."""
+
+INTERPOLATION = {"nearest": "nearest neighbour", "bilinear": "bilinear, antialiased", "bicubic": "bicubic, antialiased"}
+
+SEQUENCE = (
+    "`step.onnx` and `decoder.safetensors` are the memory and the words of a model that writes label after label;"
+    " `search.py` searches.\n"
+)
+
+
+def write_programs(folder: Path, description: Description) -> None:
+    """Write the programs and the README to ``folder``, which has the model's other files."""
+    for name in (PROGRAM, SEARCH) if description.kind == "sequence" else (PROGRAM,):
+        write_atomic(folder / name, SOURCES.joinpath(name).read_bytes())
+    write_atomic(folder / README, readme(description))
+
+
+def readme(description: Description) -> str:
+    """Return what the folder's README says, of this model alone."""
+    scaling = description.preprocessing
+    probabilities = {
+        "logit": ", probabilities are 1 / (1 + exp(-score))",
+        "log_probability": ", probabilities exp(score)",
+    }
+    return (
+        SOURCES.joinpath(TEMPLATE)
+        .read_text(encoding="utf-8")
+        .format(
+            model=one_line(description.model),
+            labels=len(description.labels),
+            run=one_line(description.run),
+            precision=description.precision,
+            tolerance=f"{TOLERANCE[description.precision]:g}",
+            resize=_resizing(scaling),
+            interpolation=INTERPOLATION[scaling.interpolation],
+            size=scaling.size,
+            mean=", ".join(f"{value:g}" for value in scaling.mean),
+            std=", ".join(f"{value:g}" for value in scaling.std),
+            choice=_choice(description),
+            score_kind=description.score_kind,
+            probabilities=probabilities.get(description.score_kind, ""),
+            maps=" Feature maps are rounded to half precision inside the network." if description.feature_map else "",
+            sequence=SEQUENCE if description.kind == "sequence" else "",
+        )
+    )
+
+
+def reason_not_carried(description: Description) -> str:
+    """Return why ``predict.py`` cannot give the model's label sets, only scores; nothing where it can."""
+    policy = description.policy
+    if policy is None or not policy.distribution:
+        return ""
+    if policy.distribution == "multilabel-bench" and policy.name in CARRIED:
+        return ""
+    return f"label sets are by policy '{policy.name}' of {policy.distribution}, whose code the folder does not carry"
+
+
+def program_of(folder: Path) -> dict[str, Any]:
+    """Return the names that the folder's own ``predict.py`` defines."""
+    return runpy.run_path(str(folder / PROGRAM), run_name="predict")
+
+
+def _resizing(scaling: Preprocessing) -> str:
+    if scaling.crop == "squash":
+        return f"to {scaling.size}x{scaling.size}, its sides' ratio lost"
+    return (
+        f"the shorter side to {scaling.resize}, the other in proportion and cut to a whole number; of that the middle"
+        f" {scaling.size}x{scaling.size}, whose offset is half the rest, a half rounded to the even number"
+    )
+
+
+def _choice(description: Description) -> str:
+    if lacking := reason_not_carried(description):
+        return f"its {lacking}: say `--top-k` or `--threshold`, or use `bench predict`."
+    name = description.policy.name if description.policy else "the protocol's"
+    words = {
+        "exactly-k": f"exactly the {description.k} best",
+        "natural-threshold": f"of the {description.k} best those that score {description.threshold} or more",
+        "own": "those that the model decides on",
+        "decoded": "those of the most probable label sequence that is found",
+    }
+    return f"policy {name}: {words.get(name, 'as chosen on validation images')} (protocol {description.protocol})."

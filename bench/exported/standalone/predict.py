@@ -1,0 +1,370 @@
+"""Labels of images, by the model in this file's folder and what ``pip install onnxruntime numpy pillow`` installs.
+
+python predict.py photo.jpg folder ...         see also: python predict.py --help
+
+Pictures are read, scaled, searched and given labels as ``bench predict`` does it.
+Exit status: 0 all images were labelled, 1 some could not be read, 2 nothing was done.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import hashlib
+import io
+import json
+import math
+import os
+import runpy
+import sys
+import warnings
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NoReturn
+
+try:
+    import numpy as np
+    import onnxruntime
+    from PIL import Image, ImageOps, UnidentifiedImageError
+except ImportError as missing:
+    if __name__ != "__main__":
+        raise
+    print(f"error: {missing.name or missing} is missing. Try: pip install onnxruntime numpy pillow", file=sys.stderr)
+    sys.exit(2)
+
+LARGEST_PIXELS, LARGEST_RATIO = 100_000_000, 200
+BATCH = 16
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+FIELDS = ("image", "labels", "scores", "probabilities", "log_probability", "error")
+
+
+class Refused(Exception):  # noqa: N818 - it is told in one line and is no fault of the program
+    """An image or a model that cannot be used, with the reason."""
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Return the manifest once it and every file that it lists are what was exported; raises ``Refused``."""
+    path = folder / "manifest.json"
+    try:
+        content = path.read_bytes()
+        values: dict[str, Any] = json.loads(content)
+        seal = values.pop("seal")
+        canonical = json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        found = hashlib.sha256(canonical.encode("utf-8", "backslashreplace")).hexdigest()
+        if found != seal or (json.dumps({**values, "seal": seal}, indent=1) + "\n").encode() != content:
+            raise Refused(f"{path} is damaged: it is not as it was written")
+        for name, checksum in values["files"].items():
+            if hashlib.sha256((folder / name).read_bytes()).hexdigest() != checksum:
+                raise Refused(f"{folder / name} is not the file that was exported: damaged, or of another model")
+    except OSError as error:
+        raise Refused(f"no whole model at {folder}: {error.filename}: {error.strerror}") from None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise Refused(f"{path} is damaged") from None
+    return values
+
+
+def open_rgb(path: Path) -> Any:
+    """Return an image file as RGB: whole, turned as EXIF says, 8 bits, over white, the first frame; or ``Refused``."""
+    try:
+        with Image.open(path) as image:
+            width, height = image.size
+            if width * height > LARGEST_PIXELS or max(width, height) > LARGEST_RATIO * min(width, height):
+                raise Refused(f"{width}x{height} pixels, allowed: {LARGEST_PIXELS:,}, one side 200 times the other")
+            if image.format in {"EPS", "WMF"}:
+                raise Refused(f"a drawing ({image.format}), no picture of pixels")
+            image.load()
+            ImageOps.exif_transpose(image, in_place=True)
+            return to_rgb(image)
+    except UnidentifiedImageError:
+        raise Refused("no known image format" if path.stat().st_size else "empty file") from None
+    except Image.DecompressionBombError:
+        raise Refused(f"a decompression bomb, or too large; allowed: {LARGEST_PIXELS:,} pixels") from None
+    except OSError as error:
+        raise Refused(error.strerror or str(error)) from None
+    except Refused:
+        raise
+    except Exception as error:  # of a damaged file, Pillow's readers raise whatever their parsing ran into
+        raise Refused(f"damaged: {str(error) or type(error).__name__}") from None
+
+
+def to_rgb(image: Any) -> Any:
+    """Return a decoded picture of any mode as RGB."""
+    if image.mode == "F":
+        raise Refused("floating-point pixels, of which no range is known")
+    if image.mode.startswith("I"):
+        values = np.asarray(image).astype(np.float64) / 257.0
+        if values.min() < 0 or values.max() > 255:
+            raise Refused("32-bit pixels beyond the range of 16 bits")
+        image = Image.fromarray(values.round().astype(np.uint8))
+    if image.mode in {"RGBA", "LA", "PA"} or "transparency" in image.info:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def preprocess(image: Any, how: dict[str, Any]) -> Any:
+    """Return an RGB picture as the network takes it, (3, size, size) float32; README.md has the rounding in words."""
+    size, (width, height) = how["size"], image.size
+    if how["crop"] == "squash":
+        target = (size, size)
+    elif width <= height:
+        target = (how["resize"], max(int(how["resize"] * height / width), 1))
+    else:
+        target = (max(int(how["resize"] * width / height), 1), how["resize"])
+    if target != (width, height):
+        image = image.resize(target, Image.Resampling[how["interpolation"].upper()])
+    left, top = (round((side - size) / 2.0) for side in target)
+    pixels = np.asarray(image.crop((left, top, left + size, top + size))).transpose(2, 0, 1).astype(np.float32)
+    mean, std = (np.array(how[name], dtype=np.float32).reshape(3, 1, 1) for name in ("mean", "std"))
+    return (pixels / np.float32(255) - mean) / std
+
+
+class Model:
+    """The model in ``folder``. Raises ``Refused`` where a file is not the one that was exported."""
+
+    def __init__(self, folder: Path, threads: int = 0) -> None:
+        self.manifest = read_manifest(folder)
+        self.description = self.manifest["description"]
+        self.options = onnxruntime.SessionOptions()
+        self.options.intra_op_num_threads = threads
+        self.options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        self.encoder = self.session(folder / "encoder.onnx")
+        self.search: Any = None
+        if self.description["kind"] == "sequence":
+            search, arrays = runpy.run_path(str(folder / "search.py")), folder / "decoder.safetensors"
+            self.search = search["Searching"](self.session(folder / "step.onnx"), arrays, self.description)
+
+    def session(self, path: Path) -> Any:
+        """Return ONNX Runtime's session of a file, on the processor."""
+        try:
+            return onnxruntime.InferenceSession(str(path), self.options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # it raises a dozen unrelated classes
+            reason = str(error).splitlines()[0]
+            raise Refused(f"onnxruntime {onnxruntime.__version__} cannot open {path}: {reason}") from None
+
+    def encode(self, pixels: Any, rows: int) -> list[Any]:
+        """Return every output of the encoder for (n, 3, size, size) ``pixels``, computed with ``rows`` at once."""
+        padded = np.zeros((rows, *pixels.shape[1:]), dtype=np.float32)
+        padded[: len(pixels)] = pixels
+        return [output[: len(pixels)] for output in self.encoder.run(None, {"pixels": padded})]
+
+    def answer(self, outputs: list[Any], scores_alone: bool = False) -> tuple[list[int], Any, Any, float | None]:
+        """Return of one image, by its encoder outputs, labels' numbers, all scores, the label sequence and its log P.
+
+        With ``scores_alone`` there are no labels, and the policy need not be one that this file knows.
+        """
+        description, sequence, log_probability, scores = self.description, None, None, outputs[0]
+        if self.search is not None:
+            log_probability, sequence, scores = self.search(outputs)
+        if np.isnan(scores).any():
+            raise Refused("the model's scores are not numbers")
+        policy, chosen = (description["policy"] or {}).get("name", ""), list[int]()
+        if sequence is not None and policy in {"", "decoded", "exactly-k"}:
+            chosen = list(dict.fromkeys(sequence[: description["k"]] if description["cut_to_k"] else sequence))
+        elif not scores_alone:
+            taken = label_set(scores, description, outputs[1] if description["kind"] == "sets" else None)
+            chosen = [label for label in ranked(scores) if taken[label]]
+        return chosen, scores, sequence, log_probability
+
+
+def ranked(scores: Any) -> list[int]:
+    """Return label numbers, best first; ties go to the lower one."""
+    return [int(label) for label in np.argsort(-scores, kind="stable")]
+
+
+def label_set(scores: Any, description: dict[str, Any], own: Any) -> Any:
+    """Return the label set that the description's policy reads off the scores of one image, (labels,) bool."""
+    policy, best = description["policy"] or {}, np.zeros(len(scores), dtype=bool)
+    name, of = policy.get("name", ""), policy.get("distribution", "")
+    best[ranked(scores)[: description["k"]]] = True
+    if not of:
+        if own is not None and name in {"", "own"}:
+            return own
+        least = description["threshold"] if name == "natural-threshold" else None
+        return best if least is None else best & (scores >= least)
+    state = {key: np.array(one["values"], one["dtype"]).reshape(one["shape"]) for key, one in policy["state"].items()}
+    largest = np.finfo(np.float32).max
+    scores = np.clip(scores, -largest, largest)
+    if of == "multilabel-bench" and name == "threshold":
+        return scores >= state["threshold"]
+    if of == "multilabel-bench" and name == "thresholds":
+        return scores >= state["thresholds"]
+    if of == "multilabel-bench" and name == "at-most-k":
+        best[ranked(scores)[int(state["k"]) :]] = False
+        return best & (scores >= state["threshold"])
+    if of == "multilabel-bench" and name == "count":
+        inputs = np.clip(-np.sort(-scores)[: len(state["mean"])].astype(np.float64), -1e6, 1e6)
+        exponent = ((inputs - state["mean"]) / state["deviation"] * state["weights"][1:]).sum() + state["weights"][0]
+        expected = min(np.exp(np.clip(exponent, -30.0, 30.0)), float(state["most"]))
+        chosen = np.zeros(len(scores), dtype=bool)
+        chosen[ranked(scores)[: max(math.floor(float(state["factor"]) * expected + 0.5), 0)]] = True
+        return chosen
+    raise Refused(f"its label sets are by policy '{name}' of {of}, which is not here. Try: --top-k 3, or bench predict")
+
+
+def probabilities(scores: Any, kind: str) -> list[float] | None:
+    """Return scores as probabilities; ``None`` where they are none."""
+    values = np.asarray(scores, dtype=np.float64)
+    if kind == "logit":
+        values = np.exp(-np.logaddexp(0.0, -values))
+    elif kind == "log_probability":
+        values = np.exp(values)
+    return None if kind == "margin" else [float(value) for value in values]
+
+
+def find(arguments: list[str]) -> Iterator[tuple[Path, str]]:
+    """Yield each image file, and those below a folder by the endings of their names, with what is wrong with it."""
+    known = {ending for ending, name in Image.registered_extensions().items() if name in Image.OPEN}
+    for argument in map(Path, arguments):
+        if argument.is_dir():
+            for folder, below, names in os.walk(argument):
+                below[:] = sorted(name for name in below if not name.startswith("."))
+                for name in sorted(names):
+                    path = Path(folder, name)
+                    if not name.startswith(".") and path.suffix.lower() in known | {".heic", ".heif", ".hif"}:
+                        yield path, "" if path.is_file() else "no file"
+        else:
+            yield argument, "" if argument.is_file() else "no such file"
+
+
+def label(model: Model, paths: list[tuple[Path, str]], top_k: int | None, threshold: float | None) -> Iterator[Any]:
+    """Yield a row of ``FIELDS`` for each image, in order; ``error`` is why it could not be read."""
+    rows, how = min(BATCH, len(paths)), model.description["preprocessing"]
+
+    def read(source: tuple[Path, str]) -> Any:
+        try:
+            return source[1] or preprocess(open_rgb(source[0]), how)
+        except Refused as reason:
+            return str(reason)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for start in range(0, len(paths), rows):
+            batch = paths[start : start + rows]
+            found = list(pool.map(read, batch))
+            readable = [pixels for pixels in found if not isinstance(pixels, str)]
+            outputs = iter(zip(*model.encode(np.stack(readable), rows), strict=True)) if readable else iter(())
+            for (path, _), pixels in zip(batch, found, strict=True):
+                if isinstance(pixels, str):
+                    yield dict.fromkeys(FIELDS) | {"image": str(path), "error": pixels}
+                else:
+                    yield row(model, str(path), list(next(outputs)), top_k, threshold)
+
+
+def row(model: Model, image: str, outputs: list[Any], top_k: int | None, threshold: float | None) -> dict[str, Any]:
+    """Return the row of one image: its label set, or the ``top_k`` best labels, or those that reach ``threshold``."""
+    description = model.description
+    asked = top_k is not None or threshold is not None
+    chosen, scores, _, log_probability = model.answer(outputs, asked)
+    likely = probabilities(scores, description["score_kind"])
+    if asked:
+        values = scores if likely is None else likely
+        chosen = [one for one in ranked(scores)[:top_k] if threshold is None or values[one] >= threshold]
+    labels, numbers = [description["labels"][one] for one in chosen], [float(scores[one]) for one in chosen]
+    own = None if likely is None else [likely[one] for one in chosen]
+    return dict(zip(FIELDS, (image, labels, numbers, own, log_probability, None), strict=True))
+
+
+def line(found: dict[str, Any]) -> str:
+    """Return a row for people, with what would steer a terminal escaped."""
+    if found["error"] is not None:
+        text = f"{found['image']}: not read: {found['error']}"
+    else:
+        values = found["probabilities"] or found["scores"]
+        pairs = zip(found["labels"], values, strict=True)
+        text = f"{found['image']}: {', '.join(f'{name} {value:.2f}' for name, value in pairs) or 'no label'}"
+    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text)
+
+
+def csv_line(cells: Any) -> str:
+    """Return a line of CSV: lists joined with ``;``, and no text that a spreadsheet takes for a formula."""
+    buffer = io.StringIO()
+    csv.writer(buffer, lineterminator="").writerow(map(csv_cell, cells))
+    return buffer.getvalue()
+
+
+def csv_cell(cell: Any) -> str:
+    """Return a value as a cell; numbers, which no formula hides in, keep their sign."""
+    several = cell if isinstance(cell, list) else [] if cell is None else [cell]
+    joined = ";".join(one if isinstance(one, str) else f"{one:.6g}" for one in several)
+    return f"'{joined}" if several and isinstance(several[0], str) and joined.startswith(FORMULA) else joined
+
+
+def finite(found: dict[str, Any]) -> dict[str, Any]:
+    """Return a row as JSON can hold it: without infinite numbers."""
+    lists = {name: cell if isinstance(cell, list) else [cell] for name, cell in found.items()}
+    clean = {name: [None if one in {math.inf, -math.inf} else one for one in cell] for name, cell in lists.items()}
+    return {name: cell if isinstance(found[name], list) else cell[0] for name, cell in clean.items()}
+
+
+def texts(rows: Iterator[dict[str, Any]], form: str) -> Iterator[str]:
+    """Yield what is printed of ``rows`` as ``json``, ``csv`` or ``text``."""
+    before = ""
+    if form != "text":
+        yield "[\n" if form == "json" else ",".join(FIELDS) + "\n"
+    for found in rows:
+        shown = (
+            json.dumps(finite(found)) if form == "json" else csv_line(found.values()) if form == "csv" else line(found)
+        )
+        yield before + shown + ("" if form == "json" else "\n")
+        before = ",\n" if form == "json" else ""
+    if form == "json":
+        yield "\n]\n"
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """End with status 2."""
+        print(f"error: {message}. See: predict.py --help", file=sys.stderr)
+        sys.exit(2)
+
+
+def parsed() -> argparse.Namespace:
+    """Return the command line's arguments; ends with status 2 where they are wrong."""
+    parser = Parser(description="Labels of images, by the model in this program's folder.")
+    parser.add_argument("images", nargs="+", metavar="IMAGE", help="image files, and folders with all below them")
+    form = parser.add_mutually_exclusive_group()
+    for name, what in (("json", "a list of records"), ("csv", "a table, a row for each image")):
+        form.add_argument(f"--{name}", action="store_const", dest="form", const=name, default="text", help=what)
+    parser.add_argument("--top-k", type=int, metavar="K", help="the K best labels in place of the label set")
+    parser.add_argument("--threshold", type=float, metavar="T", help="labels of at least this probability (or score)")
+    parser.add_argument("--threads", type=int, default=0, metavar="N", help="processor threads; 0: all cores")
+    asked = parser.parse_args()
+    if asked.top_k is not None and asked.top_k < 1:
+        parser.error(f"--top-k: found {asked.top_k}, allowed: whole numbers from 1")
+    return asked
+
+
+def main() -> int:
+    """Label the images named on the command line and return the exit status."""
+    asked, unread = parsed(), list[str]()
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    warnings.filterwarnings("ignore", module=r"PIL\.")
+
+    def counted(rows: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+        for found in rows:
+            unread.extend([found["image"]] if found["error"] is not None else [])
+            yield found
+
+    try:
+        model, paths = Model(Path(__file__).resolve().parent, asked.threads), list(find(asked.images))
+        if not paths:
+            raise Refused(f"no image below {asked.images[0]}, by the endings of names")
+        for text in texts(counted(label(model, paths, asked.top_k, asked.threshold)), asked.form):
+            sys.stdout.write(text)
+    except Refused as reason:
+        print(f"error: {reason}", file=sys.stderr)
+        return 2
+    except (KeyboardInterrupt, BrokenPipeError) as ended:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 130 if isinstance(ended, KeyboardInterrupt) else 141
+    if unread:
+        print(f"{len(paths) - len(unread)} of {len(paths)} images labelled, {len(unread)} not read", file=sys.stderr)
+    return 1 if unread else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

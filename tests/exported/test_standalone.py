@@ -1,0 +1,354 @@
+"""predict.py in an exported folder is ``bench predict`` without bench: the same pixels, searches, sets and answers."""
+
+import csv
+import io
+import json
+import runpy
+import shutil
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import oracle
+import pytest
+from example_commands import bench
+from example_exports import images_of
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from bench import plugins
+from bench.data.pictures import open_rgb
+from bench.data.preprocess import preprocess
+from bench.decode.decoder import decode
+from bench.errors import DataError
+from bench.evaluation import protocols
+from bench.evaluation.policies import Policy, fit
+from bench.exported import labelling, programs
+from bench.exported.policy import ExportedPolicy, reader
+from bench.exported.policy import exported as exported_policy
+from bench.exported.standalone import predict, search
+from bench.records import Preprocessing, Scores, SearchOptions
+from bench.show.csv_text import csv_text
+
+MODELS = ("bce", "cnn-rnn", "knn")
+
+
+def run(folder, *arguments, isolated=True):
+    """What a process prints that imports nothing of this checkout, and its status."""
+    command = [sys.executable, *(["-I"] if isolated else []), folder / "predict.py", *arguments]
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
+    return done.stdout, done.stderr, done.returncode
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_its_records_are_those_of_bench_predict(exported, tmp_path, model, capsys):
+    unreadable = tmp_path / "=no.png"
+    unreadable.write_bytes(b"no picture")
+    arguments = [*images_of(exported), unreadable, tmp_path / "absent.png", images_of(exported)[0]]
+    for asked in ((), ("--top-k", 2), ("--threshold", 0.4), ("--top-k", 1, "--threshold", 0.6)):
+        found, told, status = run(exported / model, "--json", *asked, *arguments)
+        capsys.readouterr()
+        assert bench("predict", exported / model, "--json", *asked, *arguments) == status == 1
+        assert told == "21 of 23 images labelled, 2 not read\n"
+        expected = json.loads(capsys.readouterr().out)
+        compare(json.loads(found), expected)
+        assert [one["image"] for one in expected] == list(map(str, arguments))
+        assert sum(one["labels"] is None for one in expected) == 2
+
+
+def compare(found, expected):
+    """Whether two lists of records are the same but for the rounding of numbers."""
+    for one, other in zip(found, expected, strict=True):
+        assert one.keys() == other.keys()
+        for name, value in other.items():
+            if name in {"scores", "probabilities", "log_probability"} and value is not None:
+                np.testing.assert_allclose(one[name], value, rtol=1e-5, atol=1e-5)
+            else:
+                assert one[name] == value, name
+
+
+@pytest.mark.parametrize("form", ["--csv", "text"])
+def test_tables_and_texts_are_those_of_bench_predict(exported, tmp_path, form, capsys):
+    for name in ("=1+1.png", "b\x1b[31m.png", "notes.txt"):
+        shutil.copy(images_of(exported)[0], tmp_path / name)
+    (tmp_path / "deeper").mkdir()
+    shutil.copy(images_of(exported)[1], tmp_path / "deeper" / "@a.PNG")
+    arguments = ([form] if form != "text" else [], [tmp_path])
+    found, _, status = run(exported / "bce", *arguments[0], *arguments[1])
+    assert bench("predict", exported / "bce", *arguments[0], *arguments[1]) == status == 0
+    expected = capsys.readouterr().out
+    if form == "text":
+        assert found.replace(r"\x1b", r"\u001b") == expected
+        assert "\x1b" not in found
+    else:
+        one, other = (list(csv.reader(io.StringIO(text))) for text in (found, expected))
+        assert [(row[0].replace("\x1b", r"\u001b"), row[1]) for row in one] == [tuple(row[:2]) for row in other]
+        assert len(one) == 4
+
+
+def test_its_cells_are_no_formulas(exported):
+    for text in ("=1", "+1", "-1", "@a", "\ta", "a=1", "", "-"):
+        assert predict.csv_line([text]) == csv_text([text], []).rstrip("\n")
+    assert predict.csv_line([["-a", "b"], [-0.5, 2.0], -3.0, None]) == "'-a;b,-0.5;2,-3,"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "the following arguments are required: IMAGE"),
+        (("--top-k", "0", "a.png"), "--top-k: found 0, allowed: whole numbers from 1"),
+        (("--csv", "--json", "a.png"), "not allowed with"),
+    ],
+)
+def test_a_mistake_is_one_line_and_status_2(exported, arguments, message):
+    found, told, status = run(exported / "bce", *arguments)
+    assert (found, status) == ("", 2)
+    assert message in told
+    assert len(told.splitlines()) == 1
+
+
+@pytest.mark.parametrize("module", ["onnxruntime", "numpy", "PIL"])
+def test_a_package_that_is_not_installed_is_one_line(exported, tmp_path, module):
+    code = f"import sys, runpy; sys.modules[{module!r}] = None; runpy.run_path(sys.argv[1], run_name='__main__')"
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", code, exported / "bce" / "predict.py"], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (
+        2,
+        f"error: {module} is missing. Try: pip install onnxruntime numpy pillow\n",
+    )
+
+
+@pytest.mark.parametrize("model", ["cnn-rnn", "bce"])
+def test_every_file_with_flipped_bits_or_a_cut_end_is_refused_by_both_programs(exported, tmp_path, model):
+    folder = tmp_path / "model"
+    shutil.copytree(exported / model, folder)
+    rng = np.random.default_rng(0)
+    for path in sorted(folder.iterdir()):
+        content = path.read_bytes()
+        damaged = [content[:-1], content[: len(content) // 2], content + b"\0", b""]
+        for place in rng.integers(len(content), size=8):
+            flipped = bytes([content[place] ^ 1 << int(rng.integers(8))])
+            damaged += [content[:place] + flipped + content[place + 1 :]]
+        for wrong in damaged:
+            path.write_bytes(wrong)
+            with pytest.raises(predict.Refused, match=path.name):
+                predict.Model(folder)
+        path.unlink()
+        with pytest.raises(predict.Refused, match=path.name):
+            predict.Model(folder)
+        path.write_bytes(content)
+    assert predict.Model(folder).description["model"] == model
+
+
+def test_a_program_that_is_damaged_itself_gives_no_other_answer(exported, tmp_path):
+    folder, image = tmp_path / "model", images_of(exported)[0]
+    shutil.copytree(exported / "bce", folder)
+    expected, _, _ = run(folder, "--json", image)
+    content = (folder / "predict.py").read_bytes()
+    for place in np.random.default_rng(1).integers(len(content), size=4):
+        changed = bytearray(content)
+        changed[place] ^= 2
+        (folder / "predict.py").write_bytes(changed)
+        found, _, status = run(folder, "--json", image)
+        assert status or found == expected
+
+
+def test_running_it_leaves_nothing_in_its_folder(exported, tmp_path):
+    shutil.copytree(exported / "cnn-rnn", tmp_path / "model")
+    before = sorted(path.name for path in (tmp_path / "model").iterdir())
+    assert run(tmp_path / "model", images_of(exported)[0], isolated=False)[2] == 0
+    assert sorted(path.name for path in (tmp_path / "model").iterdir()) == before
+
+
+PICTURES = {
+    "grey": lambda picture: picture.convert("L"),
+    "grey and alpha": lambda picture: picture.convert("LA").rotate(20),
+    "palette": lambda picture: picture.convert("P"),
+    "alpha": lambda picture: picture.convert("RGBA").rotate(20),
+    "ink": lambda picture: picture.convert("CMYK"),
+    "bits": lambda picture: picture.convert("1"),
+    "16 bits": lambda picture: Image.fromarray(np.asarray(picture.convert("L")).astype(np.uint16) * 251),
+    "32 bits": lambda picture: Image.fromarray(np.full((9, 9), 70_000, np.int32)),
+    "real": lambda picture: picture.convert("F"),
+    "tall": lambda picture: picture.resize((2, 401)),
+    "wide": lambda picture: picture.resize((90, 31)),
+    "plain": lambda picture: picture,
+}
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_a_picture_of_any_kind_becomes_the_same_pixels(tmp_path, name):
+    noise = Image.effect_noise((47, 61), 80)
+    picture = PICTURES[name](Image.merge("RGB", (noise, noise.rotate(90).resize((47, 61)), noise.rotate(180))))
+    file = tmp_path / f"picture.{ {'CMYK': 'jpg', 'F': 'tiff', 'I': 'tiff'}.get(picture.mode, 'png') }"
+    exif = Image.Exif()
+    exif[0x0112] = 5
+    moving = {"save_all": True, "append_images": [picture.rotate(90)]} if name == "palette" else {}
+    picture.save(file, exif=exif, **moving)
+    try:
+        expected = open_rgb(file)
+    except DataError:
+        with pytest.raises(predict.Refused):
+            predict.open_rgb(file)
+        assert name in {"32 bits", "real", "tall"}
+        return
+    found = predict.open_rgb(file)
+    assert found.size == picture.size[::-1]
+    assert np.array_equal(np.asarray(found), np.asarray(expected))
+    for scaling in (
+        Preprocessing(size=24, resize=33, interpolation="bicubic"),
+        Preprocessing(size=25, resize=25, interpolation="bilinear", mean=(0.5, 0.4, 0.3)),
+        Preprocessing(size=40, resize=10, crop="squash", interpolation="nearest"),
+    ):
+        how = {name: getattr(scaling, name) for name in scaling.__slots__}
+        assert np.array_equal(predict.preprocess(found, how), preprocess(expected, scaling))
+
+
+def test_a_file_that_is_no_picture_has_the_reason_of_bench_predict(tmp_path, monkeypatch):
+    monkeypatch.setattr("bench.data.pictures.LARGEST_PIXELS", 100)
+    monkeypatch.setattr(predict, "LARGEST_PIXELS", 100)
+    contents = {"empty": b"", "text": b"no picture", "cut": b"", "large": b""}
+    buffer = io.BytesIO()
+    Image.effect_noise((64, 64), 50).save(buffer, format="PNG")
+    contents |= {"cut": buffer.getvalue()[:900], "large": buffer.getvalue()}
+    for name, content in contents.items():
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(predict.Refused) as reason:
+            predict.open_rgb(tmp_path / name)
+        with pytest.raises(DataError, match="cannot read image") as expected:
+            open_rgb(tmp_path / name)
+        assert str(expected.value).startswith(f"cannot read image {tmp_path / name}: {reason.value}"[:70])
+
+
+@st.composite
+def options(draw):
+    longest = draw(st.integers(1, 5))
+    return SearchOptions(
+        search=draw(st.sampled_from(["beam", "beam", "exact"])),
+        beam_width=draw(st.integers(1, 6)),
+        end_consumes_slot=draw(st.booleans()),
+        mask_repeats=draw(st.booleans()),
+        min_length=draw(st.integers(0, longest)),
+        max_length=longest,
+        stop=draw(st.sampled_from(["best", "all"])),
+        class_score=draw(st.sampled_from(["max_over_steps", "first_step", "beam_marginal"])),
+        node_limit=draw(st.sampled_from([1, 5, 60])),
+    )
+
+
+def searched(network, image_terms, asked):
+    """Sequences, log-probabilities and class scores by the search in NumPy."""
+    session = SimpleNamespace(run=lambda _, inputs: network.step(inputs["labels"], inputs["states"]))
+    states = network.start_states(len(image_terms))
+    arrays = {"output": network.output, "bias": network.bias, "start_states": states}
+    prefixes = search.Prefixes(session, arrays, network.activation)
+    values, answers = {name: getattr(asked, name) for name in asked.__slots__}, []
+    for row, term in enumerate(image_terms):
+        if network.sees_image:
+            prefixes.of_image(states[row : row + 1], None)
+        answers.append(search.Search(prefixes, term, values).answer())
+        prefixes.trim()
+    return answers
+
+
+@settings(max_examples=200)
+@given(oracle.cases(), options())
+def test_its_search_equals_the_plain_one_bit_for_bit_ties_too(case, asked):
+    network, image_terms = case
+    answers = searched(network, image_terms, asked)
+    ids = tuple(map(str, range(len(answers))))
+    expected = decode(network, image_terms, network.start_states(len(ids)), ids, asked, engine="reference")
+    for row, (log_probability, labels, scores) in enumerate(answers):
+        sequence = expected.label_sets.sequences[row]
+        assert list(labels) == list(sequence[sequence >= 0])
+        assert log_probability == expected.label_sets.log_probabilities[row]
+        assert np.array_equal(scores, expected.class_scores.values[row])
+
+
+def test_forgotten_prefixes_change_no_answer(monkeypatch):
+    rng = np.random.default_rng(0)
+    network = oracle.TableNetwork(*(rng.normal(size=size).astype(np.float32) for size in ((9, 5), 9, (97, 5))))
+    terms, asked = rng.normal(size=(6, 5)).astype(np.float32), SearchOptions(beam_width=3, max_length=6)
+    expected = searched(network, terms, asked)
+    monkeypatch.setattr(search, "KEPT_BYTES", 200)
+    for found, other in zip(searched(network, terms, asked), expected, strict=True):
+        assert found[:2] == other[:2]
+        assert np.array_equal(found[2], other[2])
+
+
+@pytest.mark.parametrize("name", ["", "exactly-k", "natural-threshold", *programs.CARRIED])
+@pytest.mark.parametrize("kind", ["logit", "probability"])
+def test_its_label_sets_are_those_of_every_policy(name, kind):
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(200, 15)).round(1).astype(np.float32)  # rounded: there are ties
+    values = values if kind == "logit" else 1 / (1 + np.exp(-values))
+    values[0, :3] = np.inf if kind == "logit" else 1.0
+    truth, protocol = values + rng.normal(size=values.shape) > 1, protocols.get("top3@1")
+    policy = ExportedPolicy(name) if name and name not in programs.CARRIED else None
+    if name in programs.CARRIED:
+        found = plugins.installed().policy(name, "scores")
+        chosen = Policy(name, found.spec.amount, False, found)
+        scores = Scores(tuple(map(str, range(200))), values, kind)
+        policy = exported_policy(chosen, fit(chosen, protocol, scores, truth, ignore=None))
+    threshold = protocols.THRESHOLDS[kind]
+    read = reader(policy, 3, threshold) if policy else None
+    expected = protocols.metrics.top_k(values, 3) if read is None else read(values)
+    description = {"policy": policy and policy.to_values(), "k": 3, "threshold": threshold}
+    description = json.loads(json.dumps(description))
+    for row, sets in zip(values, expected, strict=True):
+        assert np.array_equal(predict.label_set(row, description, None), sets)
+    assert expected.any()
+
+
+def test_a_policy_that_it_does_not_carry_is_named_and_scores_are_given_all_the_same(exported):
+    model = predict.Model(exported / "bce")
+    model.description |= {"policy": {"name": "mine", "distribution": "my-plugin", "version": "1", "state": {}}}
+    source = (images_of(exported)[0], "")
+    with pytest.raises(predict.Refused, match=r"policy 'mine' of my-plugin, which is not here. Try: --top-k 3"):
+        list(predict.label(model, [source], None, None))
+    assert len(next(predict.label(model, [source], 2, None))["labels"]) == 2
+
+
+@pytest.mark.parametrize("kind", ["logit", "probability", "log_probability", "margin"])
+def test_probabilities_are_those_of_bench_predict(kind):
+    scores = np.array([-800.0, -2.0, 0.0, *([0.3, 800.0] if kind != "log_probability" else [])], np.float32)
+    found, expected = predict.probabilities(scores, kind), labelling.probabilities(scores, kind)
+    assert (found is None) == (expected is None) == (kind == "margin")
+    assert found is None or np.array_equal(found, expected)
+
+
+def test_infinite_scores_are_no_broken_json():
+    row = dict(zip(predict.FIELDS, ("a", ["b"], [float("inf")], [1.0], -float("inf"), None), strict=True))
+    (_, text, _) = predict.texts(iter([row]), "json")
+    assert json.loads(text) == dict(zip(predict.FIELDS, ("a", ["b"], [None], [1.0], None, None), strict=True))
+
+
+def test_the_folder_says_how_it_is_used(exported):
+    text = (exported / "cnn-rnn" / "README.md").read_text()
+    for words in ("pip install onnxruntime numpy pillow", "python predict.py", "search.py", "the shorter side to 33"):
+        assert words in text
+    assert "{" not in text
+    assert "search.py" not in (exported / "bce" / "README.md").read_text()
+    assert runpy.run_path(str(exported / "bce" / "predict.py"), run_name="predict")["FIELDS"] == predict.FIELDS
+
+
+@pytest.mark.slow  # the same answers are compared above, in the environment of the tests
+def test_three_packages_in_a_fresh_environment_are_enough(exported, tmp_path, capsys):
+    environment = tmp_path / "environment"
+    subprocess.run([sys.executable, "-m", "venv", environment], check=True)
+    python = environment / "bin" / "python"
+    packages = ["onnxruntime", "numpy", "pillow"]
+    installed = subprocess.run([python, "-m", "pip", "install", "-q", *packages], capture_output=True, check=False)
+    if installed.returncode:
+        pytest.skip("there is no package index here")
+    size = sum(path.lstat().st_size for path in environment.rglob("*") if path.is_file() and not path.is_symlink())
+    assert size < 250e6
+    for model in MODELS:
+        command = [python, exported / model / "predict.py", "--json", *images_of(exported)]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        capsys.readouterr()
+        assert bench("predict", exported / model, "--json", *images_of(exported)) == 0
+        compare(json.loads(done.stdout), json.loads(capsys.readouterr().out))
