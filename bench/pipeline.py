@@ -138,7 +138,9 @@ def _by_policy(folder: RunFolder, assembly: Assembly, prediction: Prediction, va
     """Return ``prediction`` by the run's label-set policy, fitted on the validation part, which is stored with it."""
     part, policy, protocol = assembly.parts.validation, assembly.policy, assembly.protocol
     told = assembly.known_of(part)
-    state = policies.fit(policy, protocol, validation.scores, part.truth, ignore=part.ignore, known=told)
+    state = policies.fit(
+        policy, protocol, validation.scores, part.truth, ignore=part.ignore, known=told, labels=part.labels
+    )
     if state is not None:
         folder.write_policy(state)
     folder.write_validation(part, policies.applied(policy, protocol, validation, state, told), told)

@@ -77,6 +77,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "policy",
         "Show stored runs under another label-set policy; nothing is trained again.",
     ),
+    "thresholds": (
+        "bench.cli.commands.thresholds",
+        "thresholds",
+        "Choose thresholds for a goal on a run's validation scores.",
+    ),
     "protocols": (
         "bench.cli.commands.protocols",
         "protocols",

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from bench.contracts import KNOWN_SHARE
+from bench.contracts.goals import is_goals, policy_named
 from bench.data.fingerprint import truth_hash
 from bench.evaluation import known_tags
 from bench.store.run_reader import RunReader
@@ -39,7 +40,8 @@ def incomplete(folder: RunReader, config: Mapping[str, Any]) -> list[str]:
     needed += ["trials"] if "trials" in config else []
     told = KNOWN_SHARE.name in config["training"]
     needed += ["known"] if told else []
-    fitted = "distribution" in config.get("policy", {})
+    policy = config.get("policy", {})
+    fitted = "distribution" in policy or is_goals(str(policy.get("name", "")))
     needed += ["policy"] if fitted else []
     foreign = [
         *([] if told else ["known"]),
@@ -91,7 +93,7 @@ def another_request(folder: RunReader, config: Mapping[str, Any]) -> list[str]:
         "model": (request.model.rpartition(":")[-1], config["model"]["name"]),
         "dataset": (request.dataset.rpartition(":")[-1], config["dataset"]["name"]),
         "protocol": (request.protocol or config["protocol"], config["protocol"]),
-        "policy": (request.policy.rpartition(":")[-1] or policy, policy),
+        "policy": (policy_named(request.policy) or policy, policy),
         "finetune": (tuned if request.finetune is None else request.finetune, tuned),
         "engine": (engine if request.engine == "auto" else request.engine, engine),
         "seed": (request.seed, config["seed"]),

@@ -31,6 +31,7 @@ READ = {
     "runs",
     "speed-metrics",
     "policy",
+    "thresholds",
 }
 WRITTEN = {"run", "compare", "export", "report", "figures", "track"}
 
@@ -105,6 +106,7 @@ def commands_that_name_runs(folder: str, tmp_path: Path) -> dict[str, list[str]]
         "export": ["export", folder, "--out", str(tmp_path / "model")],
         "speed-metrics": ["speed-metrics", folder],
         "policy": ["policy", folder, "--policy", "threshold"],
+        "thresholds": ["thresholds", folder, "--for", "f1"],
     }
 
 
