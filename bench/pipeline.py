@@ -95,7 +95,8 @@ def _fill(folder: RunFolder, assembly: Assembly, clock: Stopwatch) -> None:
     request, search = plan.request, assembly.search
     about = assembling.about(assembly)
     folder.write_about(about)
-    folder.write_environment(environment() | {"fingerprint_over": fingerprint_over(parts.train)})
+    sizes = {"backbone_bytes": _size(assembly.backbone)}
+    folder.write_environment(environment() | sizes | {"fingerprint_over": fingerprint_over(parts.train)})
     folder.write_request(request)
     folder.write_truth(parts.test)
     if parts.test.sizes is not None:
@@ -138,11 +139,20 @@ def _by_policy(folder: RunFolder, assembly: Assembly, prediction: Prediction, va
     """Return ``prediction`` by the run's label-set policy, fitted on the validation part, which is stored with it."""
     part, policy, protocol = assembly.parts.validation, assembly.policy, assembly.protocol
     told = assembly.known_of(part)
-    state = policies.fit(policy, protocol, validation.scores, part.truth, ignore=part.ignore, known=told)
+    state = policies.fit(
+        policy, protocol, validation.scores, part.truth, ignore=part.ignore, known=told, labels=part.labels
+    )
     if state is not None:
         folder.write_policy(state)
     folder.write_validation(part, policies.applied(policy, protocol, validation, state, told), told)
     return policies.applied(policy, protocol, prediction, state, assembly.known)
+
+
+def _size(backbone: Backbone) -> int | None:
+    """Return how many bytes the backbone's weights take; ``None`` of one that is no torch module."""
+    if not hasattr(backbone.module, "state_dict"):
+        return None
+    return sum(int(tensor.numel() * tensor.element_size()) for tensor in backbone.module.state_dict().values())
 
 
 def _calling(

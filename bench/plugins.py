@@ -19,7 +19,7 @@ from typing import Protocol as TypeProtocol
 import pluggy
 
 from bench import contracts, hookspecs, plugin_files
-from bench.contracts import BackboneSpec, DatasetSpec, ModelSpec, TrackerSpec
+from bench.contracts import BackboneSpec, DatasetSpec, ModelSpec, TrackerSpec, goals
 from bench.errors import BenchError, PluginError, UsageError, unknown
 from bench.guard import HOST, calling
 from bench.spec_faults import fault_of
@@ -164,9 +164,13 @@ class Registry:
     def policy(self, name: str, kind: str) -> Found[contracts.LabelSetPolicy] | None:
         """Return the plugin's label-set policy called ``name`` for a model of ``kind``; ``None``: the host's own.
 
-        Raises ``UsageError`` for an unknown name, and for a policy of the host's that is for models of other kinds.
+        Raises ``UsageError`` for an unknown name, for a policy of the host's that is for models of other kinds, and for
+        goals that are none.
         """
         own = contracts.HOST_POLICIES
+        if goals.is_goals(name):
+            goals.parse_goals(name)
+            return None
         for_kind = [policy for policy, kinds in own.items() if kind in kinds]
         if name in own and name not in for_kind:
             allowed = ", ".join(sorted([*for_kind, *self.all(POLICIES)]))

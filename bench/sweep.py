@@ -13,6 +13,7 @@ from multiprocessing.context import SpawnProcess
 
 from bench import plugins
 from bench.contracts import SEARCH_OPTIONS, ModelSpec
+from bench.contracts.goals import is_goals
 from bench.errors import BenchError, NotRun, UsageError, unknown
 from bench.guard import reason as in_one_line
 from bench.guard import trace_if_asked
@@ -205,7 +206,7 @@ def _policies(text: str, models: Collection[str]) -> dict[str, str]:
     of_all, of_one = "", {}
     for part in filter(None, (part.strip() for part in text.split(","))):
         model, one, name = part.partition("=")
-        if not one:
+        if not one or (is_goals(part) and model not in models):
             of_all = part
         elif model in models:
             of_one[model] = name

@@ -14,7 +14,7 @@ from test_plugins import entry, hook
 import bench as face
 from bench import DataError, LabelSetPolicy, PluginError, StoreError, UsageError, plugins
 from bench.assembly import _cached_parts
-from bench.evaluation import policies, protocols
+from bench.evaluation import calibration, policies, protocols
 from bench.exported.predict import Predictor
 from bench.recompute.run import recompute
 from bench.show import tables
@@ -238,6 +238,57 @@ def test_an_export_gives_the_stored_label_sets_by_what_its_description_holds(roo
     labels = folder.read_truth().labels
     found = [{labels.index(label) for label in one.labels} for one in predictor.predict(paths)]
     assert found == [set(np.flatnonzero(row).tolist()) for row in folder.read_predicted()]
+
+
+GOALS = "f1;red:precision>=0.6;per-label;isotonic"
+
+
+def test_thresholds_for_goals_are_derived_run_validated_and_exported_with_their_calibration(root, tmp_path, capsys):
+    plain = runs_of(root, "bce")["exactly-k"]
+    asked = ("--for", "f1", "--for", "red: P >= 60%", "--per-label", "--calibrate", "isotonic")
+    assert bench("thresholds", plain.path, *asked, "--json") == 0
+    (told,) = json.loads(capsys.readouterr().out)
+    folder = runs_of(root, "bce")[GOALS]
+    assert (told["policy"], told["key"]) == (GOALS, folder.key)
+    red = folder.read_truth().labels.index("red")
+    test = folder.read_truth().truth[:, red], folder.read_predicted()[:, red]
+    assert told["labels"][red]["test"]["hits"] == int((test[0] & test[1]).sum())
+    assert told["test"]["interval"]["low"] <= told["test"]["interval"]["value"] <= told["test"]["interval"]["high"]
+    typed = GOALS.replace(">=0.6", " >= 60%")
+    runs = len(find(root / "runs"))
+    assert bench(*command(root, "bce", "--policy", typed)) == 0
+    assert len(find(root / "runs")) == runs
+    assert validate([folder])[0].faults == ()
+    assert bench("export", folder.path, "--out", tmp_path / "out") == 0
+    predictor = Predictor(tmp_path / "out")
+    described = predictor.description.policy.arrays()
+    np.testing.assert_array_equal(described["thresholds"], folder.read_policy()["thresholds"])
+    paths = [root / "corel" / "images" / name for name in folder.read_truth().ids]
+    labels, found = folder.read_truth().labels, list(predictor.predict(paths))
+    sets = [{labels.index(label) for label in one.labels} for one in found]
+    assert sets == [set(np.flatnonzero(row).tolist()) for row in folder.read_predicted()]
+    expected = calibration.calibrated(np.asarray(folder.read_scores().values), "logit", folder.read_policy())
+    for row, one in zip(expected, found, strict=True):
+        np.testing.assert_allclose(one.scores, [row[labels.index(name)] for name in one.labels], atol=1e-3)
+
+
+def test_a_threshold_for_a_goal_that_the_validation_part_does_not_give_is_found(root, tmp_path):
+    folder = forged(root, tmp_path, "recall>=0.5")
+    state = folder.read_policy()
+    folder.write_policy(state | {"thresholds": state["thresholds"] - 1})
+    assert "policy recall>=0.5 chooses otherwise on its validation part" in validate([folder])[0].faults
+
+
+def test_thresholds_in_the_terminal_say_what_was_asked_and_what_was_had_on_test(root, capsys):
+    plain = runs_of(root, "bce")["exactly-k"]
+    assert bench("thresholds", plain.path, "--for", "precision>=0.999", "--per-label") == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "chosen on 6 validation images" in told
+    assert "nothing was chosen on test" in told
+    before = len(find(root / "runs"))
+    assert bench("thresholds", plain.path, "--for", "green:f1", "--for", "violet:f1") == 2
+    assert "no label 'violet'" in capsys.readouterr().err
+    assert len(find(root / "runs")) == before
 
 
 def test_an_export_whose_policy_is_not_installed_says_what_to_install(root, tmp_path, monkeypatch):

@@ -77,12 +77,22 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "policy",
         "Show stored runs under another label-set policy; nothing is trained again.",
     ),
+    "thresholds": (
+        "bench.cli.commands.thresholds",
+        "thresholds",
+        "Choose thresholds for a goal on a run's validation scores.",
+    ),
     "protocols": (
         "bench.cli.commands.protocols",
         "protocols",
         "List the evaluation protocols and every choice they make.",
     ),
     "data": ("bench.cli.commands.data", "data", "Count, check and show a data set."),
+    "choose": (
+        "bench.cli.commands.choose",
+        "choose",
+        "Recommend a stored model for a goal, chosen on validation.",
+    ),
     "runs": ("bench.cli.commands.runs", "runs", "List the stored runs: done, failed and unfinished."),
     "table": (
         "bench.cli.commands.table",

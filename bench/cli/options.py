@@ -197,6 +197,15 @@ TableFormat = Annotated[
         autocompletion=_table_formats,
     ),
 ]
+Goals = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--for",
+        metavar="GOAL",
+        help="What the recommendation is for: a metric as mAP or O-F1, precision>=0.9, recall>=0.8, latency<20ms,"
+        " size<50MB; repeatable. The protocol's main metric if not given.",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 

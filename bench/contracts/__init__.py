@@ -12,6 +12,7 @@ from bench.contracts.api import API_VERSION
 from bench.contracts.backbones import MAP_OPTION, Backbone, BackboneRequest, BackboneSpec
 from bench.contracts.datasets import Archive, DatasetRequest, DatasetSpec
 from bench.contracts.decoders import HOST_DECODER, SequenceSearch
+from bench.contracts.goals import Goal, ThresholdGoals
 from bench.contracts.metrics import Direction, Metric
 from bench.contracts.models import (
     ArrayModel,
@@ -63,6 +64,7 @@ __all__ = [
     "DatasetSpec",
     "Dimension",
     "Direction",
+    "Goal",
     "LabelSetPolicy",
     "Metric",
     "ModelKind",
@@ -79,6 +81,7 @@ __all__ = [
     "SetModel",
     "StepNetwork",
     "TableFormat",
+    "ThresholdGoals",
     "TrackedRun",
     "TrackedTable",
     "Tracker",

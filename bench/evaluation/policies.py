@@ -6,7 +6,7 @@ chosen on the scores of the validation part, which are stored with the run, by O
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench import plugins
-from bench.contracts import Amount, LabelSetPolicy, PolicyState, Protocol, ScoredPart
+from bench.contracts import Amount, LabelSetPolicy, PolicyState, Protocol, ScoredPart, ThresholdGoals
+from bench.contracts.goals import is_goals, parse_goals
 from bench.errors import PluginError, UsageError
-from bench.evaluation import known_tags, protocols
+from bench.evaluation import known_tags, protocols, thresholds
 from bench.evaluation.bits import BitMatrix, Mask, row_blocks
 from bench.guard import calling
 from bench.plugins import Found, Registry
@@ -28,7 +29,7 @@ LARGEST = float(np.finfo(np.float32).max)
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The policy in force in a run; ``found`` is a plugin's, ``None`` one of the host's own.
+    """The policy in force in a run; ``found`` is a plugin's, ``None`` one of the host's own, perhaps of ``goals``.
 
     ``amount`` is how many labels an image may get by it; ``by_protocol``: it is what the protocol asks of such a model.
     """
@@ -37,6 +38,12 @@ class Policy:
     amount: Amount
     by_protocol: bool
     found: Found[LabelSetPolicy] | None = None
+    goals: ThresholdGoals | None = None
+
+    @property
+    def fitted(self) -> bool:
+        """Return whether something is chosen for it on the validation part, and stored."""
+        return self.found is not None or self.goals is not None
 
     def to_json(self) -> dict[str, Any]:
         """Return what a run's config holds of it."""
@@ -75,6 +82,9 @@ def chosen(
     if found is not None:
         return Policy(found.spec.name, found.spec.amount, False, found)
     name = name or usual
+    if is_goals(name):
+        goals = parse_goals(name)
+        return Policy(goals.text, "any number", False, goals=goals)
     if name == "decoded":
         longest = int(protocols.searched(protocol, search or {}).get("max_length", protocol.max_length))
         return Policy(name, "at most k" if longest <= protocol.k else "any number", name == usual)
@@ -100,15 +110,20 @@ def fit(
     *,
     ignore: BoolArray | None,
     known: BoolArray | None = None,
+    labels: Sequence[str] = (),
 ) -> dict[str, NDArray[Any]] | None:
     """Return what ``policy`` chose on the validation part, (images, labels) each; ``None``: there is nothing to choose.
 
     ``ignore`` is the part's own mask, which counts as the protocol says; ``known`` are labels that the model was told.
-    Raises ``PluginError`` for a state that is none.
+    ``labels`` are the labels' names, which goals may be asked of. Raises ``PluginError`` for a state that is none, and
+    ``UsageError`` for goals of labels that there are not.
     """
-    if policy.found is None:
+    if not policy.fitted:
         return None
     part = scored_part(protocol, scores, truth, ignore=ignore, known=known)
+    if policy.goals is not None:
+        return thresholds.fit(policy.goals, part, labels)
+    assert policy.found is not None, "what is fitted is of a plugin or of goals"
     spec, origin = policy.found.spec, policy.found.origin
     with calling(origin, "fit policy", f"policy '{spec.name}'", seed=0):
         return checked_state(spec.fit(part))
@@ -168,6 +183,12 @@ def read(
                 for rows in row_blocks(images, labels)
             ]
         return BitMatrix.pack(blocks, labels)
+    if policy.goals is not None:
+        blocks = [
+            by_thresholds(scores.values[rows], state or {}, None if known is None else known[:][rows])
+            for rows in row_blocks(images, labels)
+        ]
+        return BitMatrix.pack(blocks, labels)
     if policy.name == "own" or (policy.name == "decoded" and sequences is None):
         raise UsageError(f"policy '{policy.name}': its label sets are the model's, and follow from no scores")
     if sequences is not None and policy.name != "natural-threshold":
@@ -200,6 +221,11 @@ def label_sets(
     if (spec.amount != "any number" and (counts > k).any()) or (spec.amount == "exactly k" and (counts < k).any()):
         raise PluginError(f"label_sets gives {counts.min()} to {counts.max()} labels, its amount is {spec.amount}: {k}")
     return known_tags.without(found, known)
+
+
+def by_thresholds(scores: FloatArray, state: PolicyState, known: BoolArray | None = None) -> BoolArray:
+    """Return the label sets of some images, (n, labels) bool, by thresholds that were chosen for goals."""
+    return known_tags.without(thresholds.label_sets(_finite(scores, known), state), known)
 
 
 def _finite(scores: FloatArray, known: BoolArray | None) -> FloatArray:

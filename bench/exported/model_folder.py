@@ -85,6 +85,9 @@ class Description:
             present = getattr(self, name) is not None
             require(present == sequence, f"{name} is {'given' if present else 'absent'} of a model of kind {self.kind}")
         require(self.annotations is None or self.sees_image is True, "annotations of a model that sees no image")
+        if self.policy is not None and self.policy.of_goals:
+            found, wanted = self.policy.arrays()["thresholds"].shape, (len(self.labels),)
+            require(found == wanted, f"policy thresholds of shape {found}, allowed: {wanted}, one for each label")
         largest = max(self.preprocessing.size, self.preprocessing.resize)
         require(0 < largest <= LARGEST_SIDE, f"images of {largest} pixels, allowed: 1 to {LARGEST_SIDE}")
         if self.search is not None:

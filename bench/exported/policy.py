@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from bench import plugins
 from bench.contracts import HOST_POLICIES, PolicyState
+from bench.contracts.goals import is_goals
 from bench.errors import BenchError, ModelError
-from bench.evaluation import metrics, policies
+from bench.evaluation import calibration, metrics, policies
 from bench.evaluation.policies import Policy
 from bench.guard import naming
 from bench.records import BoolArray, FloatArray
@@ -42,11 +43,16 @@ class ExportedPolicy:
     def __post_init__(self) -> None:
         for name in ("name", "distribution", "version"):
             require(isinstance(getattr(self, name), str), f"policy {name}: found no text")
-        require(
-            bool(self.distribution) or self.name in HOST_POLICIES, f"policy '{self.name}' is no policy of the host's"
-        )
+        own = self.name in HOST_POLICIES or is_goals(self.name)
+        require(bool(self.distribution) or own, f"policy '{self.name}' is no policy of the host's")
         require(isinstance(self.state, Mapping), "policy state: found no named arrays")
-        self.arrays()
+        arrays = self.arrays()
+        require(not self.of_goals or "thresholds" in arrays, f"policy '{self.name}' has no thresholds")
+
+    @property
+    def of_goals(self) -> bool:
+        """Return whether it holds thresholds that were chosen for goals: ``thresholds`` (labels,) in its state."""
+        return not self.distribution and is_goals(self.name)
 
     def to_values(self) -> dict[str, Any]:
         """Return what JSON holds of it."""
@@ -59,12 +65,14 @@ class ExportedPolicy:
 
 def exported(policy: Policy, state: PolicyState | None) -> ExportedPolicy:
     """Return ``policy`` with what it chose, for an exported model's description."""
-    if policy.found is None:
+    if not policy.fitted:
         return ExportedPolicy(policy.name)
     values = {
         name: {"dtype": array.dtype.name, "shape": list(array.shape), "values": array.ravel().tolist()}
         for name, array in (state or {}).items()
     }
+    if policy.found is None:
+        return ExportedPolicy(policy.name, state=values)
     origin = policy.found.origin
     return ExportedPolicy(policy.found.spec.name, origin.distribution, origin.version, values)
 
@@ -77,6 +85,9 @@ def reader(policy: ExportedPolicy, k: int, threshold: float | None) -> Callable[
     if policy.name == "natural-threshold" and not policy.distribution:
         least = -math.inf if threshold is None else threshold
         return lambda scores: metrics.top_k(scores, k) & (scores >= least)
+    if policy.of_goals:
+        thresholds = policy.arrays()
+        return lambda scores: policies.by_thresholds(scores, thresholds)
     if not policy.distribution:
         return None
     try:
@@ -95,6 +106,19 @@ def reader(policy: ExportedPolicy, k: int, threshold: float | None) -> Callable[
             return policies.label_sets(spec, scores, state, k)
 
     return read
+
+
+def probabilities(policy: ExportedPolicy | None, kind: str) -> Callable[[FloatArray], FloatArray] | None:
+    """Return what makes probabilities of scores (n, labels) of ``kind``; ``None`` where none were calibrated."""
+    if policy is None or not policy.of_goals or not any(name.startswith(calibration.PREFIX) for name in policy.state):
+        return None
+    state = policy.arrays()
+
+    def calibrate(scores: FloatArray) -> FloatArray:
+        found = calibration.calibrated(scores, kind, state)
+        return scores if found is None else found
+
+    return calibrate
 
 
 def _array(name: str, value: Any) -> NDArray[Any]:

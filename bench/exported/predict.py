@@ -18,7 +18,7 @@ from bench.decode.decoder import Decoder, PrefixTree
 from bench.errors import ModelError
 from bench.exported.engine import Encoder, OnnxStepNetwork
 from bench.exported.manifest import open_whole, read_manifest
-from bench.exported.policy import reader
+from bench.exported.policy import probabilities, reader
 from bench.onnx.sessions import choose_device
 from bench.records import FloatArray, Images, IntArray
 from bench.system.threads import in_threads, thread_counts
@@ -31,7 +31,8 @@ MOST_WORKERS = 8
 class Labelled:
     """The labels of one image, best or first emitted first, with their scores; ``log_probability`` of a sequence.
 
-    ``probabilities`` are the scores as such, ``None`` where they are margins.
+    ``probabilities`` are the scores as such, ``None`` where they are margins. Of a model whose scores were calibrated the
+    scores are probabilities.
     """
 
     image: str
@@ -80,6 +81,7 @@ class Predictor:
             raise ModelError(f"{folder}: its files and its manifest tell of different models. Try: export again")
         policy = self.description.policy
         self._read = reader(policy, self.description.k, self.description.threshold) if policy else None
+        self._calibrate = probabilities(policy, self.description.score_kind)
         self.decoder: Decoder | None = None
         if self.description.search is not None:
             network = self._network = OnnxStepNetwork(folder, self.description, device, threads)
@@ -101,12 +103,13 @@ class Predictor:
         """Yield the labels of each of ``images``, in order, by its name. Raises ``DataError`` for an unreadable one."""
         remaining = iter(names)
         for answers in self.answers(images):
+            shown = answers.scores if self._calibrate is None else self._calibrate(answers.scores)
             for row, chosen in enumerate(answers.chosen):
                 probabilities = answers.log_probabilities
                 yield Labelled(
                     next(remaining),
                     tuple(self.description.labels[label] for label in chosen),
-                    tuple(float(answers.scores[row, label]) for label in chosen),
+                    tuple(float(shown[row, label]) for label in chosen),
                     None if probabilities is None else float(probabilities[row]),
                 )
 

@@ -67,7 +67,7 @@ def export_run(
         raise ModelError(
             "this model cannot be exported: it takes known tags of an image, which a picture does not have"
         )
-    state = folder.read_policy() if rebuilt.assembly.policy.found is not None else None
+    state = folder.read_policy() if rebuilt.assembly.policy.fitted else None
     description = describe(rebuilt, folder.key, precision, state)
     order = getattr(model, "label_order", None)
     found = rebuilt.assembly.plan.model

@@ -73,7 +73,7 @@ def _predict_again(folder: RunFolder, assembly: Assembly, device: str) -> tuple[
     extracted = features.of_parts(parts, rebuilt.backbone, request.cache / "features", device=device)
     rebuilt.model.to(device)
     prediction = predict(rebuilt.model, extracted.test, assembly.protocol, assembly.search, assembly.known)
-    state = folder.read_policy() if assembly.policy.found is not None else None
+    state = folder.read_policy() if assembly.policy.fitted else None
     prediction = policies.applied(assembly.policy, assembly.protocol, prediction, state, assembly.known)
     difference, faults = predictions.of_scores(folder, prediction, tolerance)
     faults += predictions.of_validation(folder, rebuilt, extracted.validation, tolerance)

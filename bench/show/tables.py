@@ -221,6 +221,15 @@ def by_comparison(runs: Iterable[RunSummary]) -> list[list[RunSummary]]:
     return [part for group in groups.values() for part in by_policy(group)]
 
 
+def by_key(runs: Iterable[RunSummary]) -> list[list[RunSummary]]:
+    """Return the finished runs in groups of one data set and protocol, whatever their label sets are by."""
+    groups: dict[str, list[RunSummary]] = {}
+    for run in runs:
+        if run.measures is not None:
+            groups.setdefault(comparison_key(run), []).append(run)
+    return list(groups.values())
+
+
 def by_policy(runs: Sequence[RunSummary]) -> list[list[RunSummary]]:
     """Return ``runs`` in groups whose label sets compare: the protocol's own, and those of as many labels.
 

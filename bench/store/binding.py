@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from bench.contracts import KNOWN_SHARE
+from bench.contracts.goals import policy_named
 from bench.data.fingerprint import truth_hash
 from bench.evaluation import known_tags
-from bench.store.run_reader import RunReader, needed
+from bench.store.run_reader import RunReader, has_policy_record, needed
 from bench.store.runs import folder_name
 from bench.store.stored import Masks, ValidationPart
 
@@ -30,7 +31,7 @@ def incomplete(folder: RunReader, config: Mapping[str, Any]) -> list[str]:
     """Return which records are lacking, and which a run of this config cannot have."""
     sequence, tuned = config["model"]["kind"] == "sequence", config["backbone"]["finetune"] > 0
     told = KNOWN_SHARE.name in config["training"]
-    fitted = "distribution" in config.get("policy", {})
+    fitted = has_policy_record(config)
     foreign = [
         *([] if told else ["known"]),
         *([] if "trials" in config else ["trials"]),
@@ -81,7 +82,7 @@ def another_request(folder: RunReader, config: Mapping[str, Any]) -> list[str]:
         "model": (request.model.rpartition(":")[-1], config["model"]["name"]),
         "dataset": (request.dataset.rpartition(":")[-1], config["dataset"]["name"]),
         "protocol": (request.protocol or config["protocol"], config["protocol"]),
-        "policy": (request.policy.rpartition(":")[-1] or policy, policy),
+        "policy": (policy_named(request.policy) or policy, policy),
         "finetune": (tuned if request.finetune is None else request.finetune, tuned),
         "engine": (engine if request.engine == "auto" else request.engine, engine),
         "seed": (request.seed, config["seed"]),

@@ -7,10 +7,13 @@ would make is made from a run that is there: the same config and key, and label 
 from __future__ import annotations
 
 import contextlib
+import shlex
 import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
+
+from numpy.typing import NDArray
 
 from bench.code import plugin_code
 from bench.data.fingerprint import refuse_choosing_on_test
@@ -25,6 +28,7 @@ from bench.store.measured import measured
 from bench.store.run_folder import RunFolder
 from bench.store.runs import open_run
 from bench.store.sealed import MANIFEST, SealedFolder
+from bench.store.stored import ValidationPart
 
 MADE_ANEW = ("config", "request", "about", "predicted", "validation", "policy", "measures", "status")
 """Records of a run that depend on its policy; the others are copied."""
@@ -47,12 +51,15 @@ def derive(folder: RunFolder, name: str, registry: Registry | None = None) -> Ru
     )
     if policy.name == "own" and config["policy"]["name"] != "own":
         raise StoreError(f"{folder.path} does not hold what its model decides. Try: bench run with --policy own")
-    if policy.found is not None and config.get("trials", {}).get("trained_on") == BOTH:
+    if policy.fitted and config.get("trials", {}).get("trained_on") == BOTH:
         raise StoreError(
             f"{folder.path} was trained on its validation part too, so no policy can be chosen on that."
-            f" Try: the same bench run with --policy {name}"
+            f" Try: the same bench run with --policy {shlex.quote(policy.name)}"
         )
     refuse_choosing_on_test(str(config["dataset"]["name"]), config["dataset"]["fingerprints"])
+    if policy.goals is not None:
+        # What is asked of a label that there is not, or of scores that it cannot be asked of, makes no run.
+        _fitted(policy, config, folder.read_validation())
     target = open_run(folder.path.parents[2], _config(config, policy))
     if target.path.resolve() == folder.path.resolve() or target.done:
         return target
@@ -99,10 +106,10 @@ def _fill(target: RunFolder, source: RunFolder, policy: Policy, name: str) -> No
     kept = {one: origin for one, origin in about.origins.items() if "policy" not in one.split(".")}
     origins = kept | of_policy(name, policy.found, str(target.config["protocol"]))
     target.write_about(replace(about, origins=origins))
-    target.write_request(replace(source.request(), policy=name))
+    target.write_request(replace(source.request(), policy=name if policy.goals is None else policy.name))
     protocol, masks, part = protocols.get(target.config["protocol"]), source.read_masks(), source.read_validation()
     truth, of_part = part.truth, part.prediction
-    state = policies.fit(policy, protocol, of_part.scores, truth.truth, ignore=truth.ignore, known=part.known)
+    state = _fitted(policy, target.config, part)
     if state is not None:
         target.write_policy(state)
     target.write_validation(truth, policies.applied(policy, protocol, of_part, state, part.known), part.known)
@@ -112,6 +119,12 @@ def _fill(target: RunFolder, source: RunFolder, policy: Policy, name: str) -> No
     target.write_predicted(predicted[:])
     target.write_measures(measured(protocol, masks, predicted, scores, sequences))
     target.finish()
+
+
+def _fitted(policy: Policy, config: Mapping[str, Any], part: ValidationPart) -> dict[str, NDArray[Any]] | None:
+    truth, scores = part.truth, part.prediction.scores
+    masks = {"ignore": truth.ignore, "known": part.known}
+    return policies.fit(policy, protocols.get(config["protocol"]), scores, truth.truth, labels=truth.labels, **masks)
 
 
 def _copy(source: SealedFolder, target: SealedFolder, name: str) -> None:

@@ -56,7 +56,8 @@ def by_policy(
 def of_state(policy: Policy, protocol: Protocol, part: ValidationPart, state: PolicyState) -> list[str]:
     """Return whether the policy chooses otherwise on the stored validation part than it is stored to have chosen."""
     truth, scores = part.truth, part.prediction.scores
-    again = policies.fit(policy, protocol, scores, truth.truth, ignore=truth.ignore, known=part.known) or {}
+    masks = {"ignore": truth.ignore, "known": part.known}
+    again = policies.fit(policy, protocol, scores, truth.truth, labels=truth.labels, **masks) or {}
     same = again.keys() == state.keys() and all(
         again[name].shape == state[name].shape and np.allclose(again[name], state[name], rtol=1e-5, atol=1e-7)
         for name in again

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.contracts import KNOWN_SHARE
+from bench.contracts.goals import is_goals
 from bench.errors import StoreError
 from bench.evaluation import known_tags
 from bench.evaluation.bits import BitMatrix, Mask
@@ -331,15 +332,21 @@ class RunReader:
         return BitMatrix(self._files.read_arrays("predicted.npz")["predicted"], labels)
 
 
+def has_policy_record(config: Mapping[str, Any]) -> bool:
+    """Return whether a run of this config stores what its policy fitted: a plugin's, or thresholds for a goal."""
+    policy = config.get("policy", {})
+    return "distribution" in policy or is_goals(str(policy.get("name", "")))
+
+
 def needed(config: Mapping[str, Any]) -> list[str]:
     """Return the records that every finished run of this config has stored."""
-    model, backbone, training, policy = (config.get(part, {}) for part in ("model", "backbone", "training", "policy"))
+    model, backbone, training = (config.get(part, {}) for part in ("model", "backbone", "training"))
     conditions = {
         "label_sets": model.get("kind") == "sequence",
         "backbone": backbone.get("finetune", 0) > 0,
         "trials": "trials" in config,
         "known": KNOWN_SHARE.name in training,
-        "policy": "distribution" in policy,
+        "policy": has_policy_record(config),
     }
     return [*REQUIRED, *(record for record, has in conditions.items() if has)]
 

@@ -119,7 +119,7 @@ def _of_policy(
 ) -> dict[str, Callable[[], list[str]]]:
     """Return the checks of the label-set policy: what it chose on the validation part, and the label sets of both."""
     policy, protocol, part = policies.of_config(config), protocols.get(config["protocol"]), folder.read_validation()
-    state = folder.read_policy() if policy.found is not None else None
+    state = folder.read_policy() if policy.fitted else None
     told, of_part, unseen = part.known, part.prediction, _unseen(config)
 
     def of_validation() -> list[str]:

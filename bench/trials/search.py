@@ -100,7 +100,7 @@ def _why(assembly: Assembly) -> str:
     """Return why the validation part must stay held out when the run is trained; empty: it need not."""
     if assembly.plan.model.spec.feature_maps:
         return "whose feature maps lie in files of their own"
-    if assembly.policy.found is not None:
+    if assembly.policy.fitted:
         return f"on which policy '{assembly.policy.name}' is chosen"
     model = assembly.build_model(assembly.backbone)
     if hasattr(model, "calibrate") or (hasattr(model, "fit") and train.takes(model.fit, "validation")):

@@ -31,6 +31,8 @@ READ = {
     "runs",
     "speed-metrics",
     "policy",
+    "thresholds",
+    "choose",
 }
 WRITTEN = {"run", "compare", "export", "report", "figures", "track"}
 
@@ -105,6 +107,8 @@ def commands_that_name_runs(folder: str, tmp_path: Path) -> dict[str, list[str]]
         "export": ["export", folder, "--out", str(tmp_path / "model")],
         "speed-metrics": ["speed-metrics", folder],
         "policy": ["policy", folder, "--policy", "threshold"],
+        "choose": ["choose", folder],
+        "thresholds": ["thresholds", folder, "--for", "f1"],
     }
 
 

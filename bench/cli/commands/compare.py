@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,6 +21,7 @@ from bench.cli.options import (
     Device,
     Engine,
     Finetune,
+    Goals,
     Out,
     ProtocolName,
     Sets,
@@ -39,6 +40,7 @@ from bench.show.console import print_table, put, say
 from bench.show.result_tables import print_tables
 
 if TYPE_CHECKING:
+    from bench.contracts import Goal
     from bench.evaluation.significance import Difference
     from bench.records import RunRequest
     from bench.store.stored import RunSummary
@@ -87,22 +89,29 @@ def compare(  # noqa: PLR0917 - the parser passes options by name
     engine: Engine = "auto",
     track: Track = "",
     track_out: TrackOut = TRACKED,
+    goals: Goals = None,
     significance: Annotated[
         bool, typer.Option("--significance", help="Also pairwise differences with 95 % intervals over test images.")
     ] = False,
     style: TableFormat = "terminal",
 ) -> None:
-    """Run what is missing of several models and seeds, and print one table with mean and spread.
+    """Run what is missing of several models and seeds; print one table with mean and spread, and which model to take.
 
+    The recommendation is chosen on validation scores, for --for or the protocol's main metric, and told on test.
     A run that fails is a row with its reason; the others go on, and the exit code is then 1.
     """
     options = locals()  # what the parser has read, by the names of a request's fields
+    from bench.contracts.goals import parse_goal
+    from bench.evaluation import choosing
     from bench.show.rendering import check_format
     from bench.show.tracking import comparison
     from bench.sweep import plan_runs, sweep, sweep_side_by_side
 
     own_sets, tracker_sets = split_sets(sets or ())
     check_format(style)
+    asked = [parse_goal(text) for text in goals or ()]
+    if asked:
+        choosing.wish(asked, protocol or "top3@1")  # a goal that is none is said before anything is run
     places = destinations(track, tracker_sets, track_out)
     request = run_request(options, own_sets, model="")
     requests = plan_runs(request, comma_separated(models), seeds)
@@ -125,6 +134,8 @@ def compare(  # noqa: PLR0917 - the parser passes options by name
             seed, name = summary.config["seed"], summary.config["model"]["name"]
             put(f"{summary.state}: {name} seed {seed}: {summary.reason}", file=sys.stderr)
     _print(summaries, style, significance, cache)
+    if style == "terminal" and (asked or len({run.config["model"]["name"] for run in summaries}) > 1):
+        _print_recommendation(summaries, asked, cache)
     for note in dict.fromkeys(note for run in summaries for note in run.about.notes):
         say(f"note: {note}", file=sys.stderr)
     done = [run for run in summaries if run.measures is not None]
@@ -161,6 +172,19 @@ def _print(summaries: list[RunSummary], style: str, significance: bool, cache: P
     if style == "terminal":
         put()
         _print_differences(differences(found))
+
+
+def _print_recommendation(summaries: list[RunSummary], goals: Sequence[Goal], cache: Path | None) -> None:
+    """Print which of the finished runs to take; where none is, the table has said why."""
+    from bench.show.recommendation import recommend
+    from bench.show.recommended import print_recommendation
+    from bench.show.tables import by_key
+    from bench.store.resamples import kept_in
+    from bench.system.files import default_cache
+
+    for group in by_key(summaries):
+        put()
+        print_recommendation(recommend(group, goals, kept_in(cache or default_cache())))
 
 
 def _print_differences(found: Iterable[Difference]) -> None:

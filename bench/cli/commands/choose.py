@@ -1,0 +1,53 @@
+"""``bench choose``: which stored model to take for a goal."""
+
+from __future__ import annotations
+
+import typer
+
+from bench.cli.choose import run_summaries
+from bench.cli.options import STORE, AsJson, Cache, Goals, OneDataset, RunNames, RunsFolder
+from bench.show.console import put, put_raw
+
+EXAMPLES = """Examples:
+
+  bench choose
+
+  bench choose --for mAP --for 'latency<20ms'
+
+  bench choose --dataset csv --for 'precision>=0.9'
+
+  bench choose 1 2 5 --for O-F1 --for 'size<50MB' --json"""
+
+
+def choose(  # noqa: PLR0917 - the parser passes options by name
+    names: RunNames = None,
+    goals: Goals = None,
+    store: RunsFolder = STORE,
+    dataset: OneDataset = "",
+    cache: Cache = None,
+    as_json: AsJson = False,
+) -> None:
+    """Recommend one of the stored models for a goal: its policy, thresholds and cost, and what is as good.
+
+    The choice is made on validation scores, never on test; what it is worth is told on test. Exit code 1: nothing fits.
+    """
+    from bench.contracts.goals import parse_goal
+    from bench.show.recommendation import recommend, to_json
+    from bench.show.recommended import print_recommendation
+    from bench.show.tables import by_key
+    from bench.store import sealed
+    from bench.store.resamples import kept_in
+    from bench.system.files import default_cache
+
+    asked = [parse_goal(text) for text in goals or ()]
+    groups = by_key(run_summaries(names, store, dataset))
+    found = [recommend(group, asked, kept_in(cache or default_cache())) for group in groups]
+    if as_json:
+        put_raw(sealed.to_json([to_json(one) for one in found]))
+    else:
+        for number, one in enumerate(found):
+            if number:
+                put()
+            print_recommendation(one)
+    if any(one.chosen is None for one in found):
+        raise typer.Exit(1)

@@ -1,0 +1,95 @@
+"""A recommendation in words, as commands print it."""
+
+from __future__ import annotations
+
+import shlex
+
+from bench.evaluation.choosing import COSTS, shown
+from bench.show.console import put, say
+from bench.show.recommendation import Rated, Recommendation, policy_of
+
+MOST_TIES = 8
+
+
+def print_recommendation(found: Recommendation) -> None:
+    """Print what to take, what it is worth and costs, what cannot be told from it, and what was left out."""
+    wished = found.wish
+    if found.chosen is None:
+        say(f"no recommendation for {wished.text}, {found.title}: nothing fits", "bold")
+    else:
+        say(f"recommended for {wished.text}, {found.title}: {found.chosen.name}", "bold")
+        _print_chosen(found, found.chosen)
+    for name, why in found.left_out:
+        say(f"  left out  {name}: {why}", "dim", indent=12)
+    if found.chosen is not None and found.chosen.best is not None:
+        key = found.chosen.best.key[:8]
+        first = wished.policy is not None and found.chosen.best.config["policy"]["name"] != wished.policy.text
+        goals = " ".join(f"--for {shlex.quote(text)}" for text in wished.typed if _of_thresholds(text))
+        command = f"bench thresholds {key} {goals}" if first else f"bench export {key} --out model"
+        say(f"  next      {command}", indent=12)
+
+
+def _of_thresholds(text: str) -> bool:
+    from bench.contracts.goals import OF_THRESHOLDS, parse_goal
+
+    return parse_goal(text).name in OF_THRESHOLDS
+
+
+def _print_chosen(found: Recommendation, chosen: Rated) -> None:
+    wished, objective = found.wish, found.wish.objective
+    names = [objective, *(goal.name for goal in wished.bounds if goal.name not in COSTS)]
+    if objective in COSTS:
+        names.append("O-F1")
+    if wished.policy is not None:
+        names.insert(0, {"precision": "O-P", "recall": "O-R", "f1": "O-F1"}[wished.policy.common.name])
+    for name in dict.fromkeys(names):
+        if name in COSTS:
+            continue
+        on_validation = chosen.candidate.values[name]
+        by = ", by which it was chosen" if name == objective else ""
+        told = f"{name} {shown(name, on_validation)} on {found.validation:,} validation images{by}"
+        interval = (found.intervals or {}).get(name)
+        if interval is not None:
+            ends = ", ".join(shown(name, end) for end in (interval.low, interval.high))
+            told += f"; {shown(name, interval.value)} [{ends}] on {found.test:,} test images"
+        say(f"  worth     {told}", indent=12)
+    policy = policy_of(chosen, wished)
+    thresholds = [f"{value:.4g}" for value in chosen.thresholds]
+    told = f", threshold {thresholds[0]}" if len(thresholds) == 1 else f", {len(thresholds)} thresholds"
+    say(f"  policy    {policy}{told if thresholds else ''}", indent=12)
+    say(f"  cost      {_cost(chosen)}", indent=12)
+    seeds = len(chosen.folders)
+    assert chosen.best is not None, "what was chosen was measured"
+    of_seeds = f", the best of {seeds} seeds on validation; numbers are means" if seeds > 1 else ""
+    say(f"  run       {chosen.best.key[:8]}{of_seeds}", indent=12)
+    if not found.others:
+        return
+    ties = [(one, (found.ties or {})[one.name]) for one in found.others if one.name in (found.ties or {})]
+    if found.ties is None or objective not in (found.intervals or {}):
+        say(f"  others    {', '.join(one.name for one in found.others)}", indent=12)
+        return
+    if not ties:
+        differ = "the other differs" if len(found.others) == 1 else f"all {len(found.others)} differ"
+        say(f"  others    {differ} from it on test, by 95 % of {found.resamples:,} paired resamples", indent=12)
+        return
+    say(f"  as good   on test by {objective}, 95 % of {found.resamples:,} paired resamples hold 0:", indent=12)
+    for one, tie in ties[:MOST_TIES]:
+        value, low, high = (f"{100 * part:+.1f}" for part in (tie.value, tie.low, tie.high))
+        costs = "" if one.cost is None or one.cost.latency is None else f", {shown('latency', one.cost.latency)}"
+        put(f"            {one.name} {value} [{low}, {high}]{costs}")
+    if len(ties) > MOST_TIES:
+        put(f"            and {len(ties) - MOST_TIES} more")
+
+
+def _cost(one: Rated) -> str:
+    cost = one.cost
+    if cost is None:
+        return "not known"
+    parts = []
+    if cost.latency is not None and cost.features is not None:
+        of = f"{shown('latency', cost.features)} of it reading and backbone"
+        parts.append(f"{shown('latency', cost.latency)} an image in a batch as measured in the run, {of}")
+    else:
+        parts.append("time of an image not measured")
+    parts.append(f"{shown('size', float(cost.size))}, {cost.of}" if cost.size is not None else "size not known")
+    return "; ".join(parts)

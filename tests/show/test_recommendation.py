@@ -1,0 +1,198 @@
+"""A recommendation is chosen on validation scores, never on test; bounds are kept; what is as good is named."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from example_runs import make_run, run_config
+
+from bench import LabelSets, Scores, StoreError, UsageError
+from bench.cli import run_command_line
+from bench.contracts.goals import parse_goal
+from bench.evaluation import choosing, policies, protocols
+from bench.records import Prediction
+from bench.show import recommendation
+from bench.store.derived import derive
+from bench.store.measured import measured
+from bench.store.stored import Truth
+
+LABELS, IMAGES = ("cat", "dog", "cow"), 80
+PROTOCOL = protocols.get("top2@1")
+
+
+def part(name, noise, seed):
+    """Truth that depends on the part alone, and scores that know it but for ``noise``."""
+    rng = np.random.default_rng(len(name))
+    truth = rng.random((IMAGES, len(LABELS))) < 0.5
+    ids = tuple(f"{name}{number}" for number in range(IMAGES))
+    values = truth - 0.5 + noise * np.random.default_rng(seed).normal(size=truth.shape)
+    return Truth(ids, LABELS, truth, None), Scores(ids, values.astype(np.float32), "logit")
+
+
+def rated_run(root, model, seed=0, *, validation, test, latency=0.01, **changes):
+    """A finished run whose scores are off by ``validation`` and ``test`` times a normal deviate."""
+    kind = run_config(model)["model"] | {"kind": "scores"}
+    config = {"model": kind, "backbone": run_config()["backbone"] | {"finetune": 0}} | changes
+    folder = make_run(root, model, seed, **config)
+    truth, scores = part("test", test, hash_of(model, seed))
+    folder._files.forget("label_sets.npz")
+    folder.write_truth(truth)
+    folder.write_scores(scores)
+    folder.write_predicted(protocols.predicted_from_scores(PROTOCOL, scores))
+    of_validation, val_scores = part("validation", validation, hash_of(model, seed) + 1)
+    chosen = protocols.predicted_from_scores(PROTOCOL, val_scores)
+    folder.write_validation(of_validation, Prediction(val_scores, chosen, None))
+    masks = folder.read_masks()
+    folder.write_measures(measured(PROTOCOL, masks, masks.predicted, scores, None))
+    speed = {"images_per_second": 1 / latency}
+    folder.write_timings({"seconds": {"predict": 0.0016}, "feature_extraction": speed})
+    folder.finish()
+    return folder
+
+
+def hash_of(model, seed):
+    return sum(map(ord, model)) * 10 + seed
+
+
+def recommend(folders, *goals):
+    return recommendation.recommend(
+        [one.summary() for one in folders], [parse_goal(text) for text in goals], resamples=100
+    )
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    """Runs of which the best on validation is not the best on test."""
+    root = tmp_path_factory.mktemp("store") / "runs"
+    return [
+        rated_run(root, "good", validation=0.3, test=0.6, latency=0.02),
+        rated_run(root, "lucky", validation=0.9, test=0.1, latency=0.001),
+        rated_run(root, "good2", validation=0.35, test=0.6, latency=0.005),
+    ]
+
+
+def test_the_best_on_validation_is_taken_though_another_is_better_on_test(store):
+    found = recommend(store)
+    assert found.wish.objective == "O-F1"
+    assert found.chosen.name == "good"
+    assert [one.name for one in found.others] == ["good2", "lucky"]
+    test = {run.config["model"]["name"]: run.measures.values["O-F1"] for run in (one.summary() for one in store)}
+    assert test["lucky"] > test["good"] + 0.05
+    assert found.intervals["O-F1"].value == pytest.approx(test["good"])
+
+
+def test_what_the_test_images_cannot_tell_from_it_is_named_and_what_they_can_is_not(store):
+    found = recommend(store, "mAP")
+    assert set(found.ties) == {"good2"}
+    assert found.ties["good2"].low <= 0 <= found.ties["good2"].high
+
+
+def test_bounds_on_cost_and_metrics_leave_out_what_does_not_keep_them(store):
+    found = recommend(store, "mAP", "latency<10ms", "O-F1>=78%")
+    assert found.chosen.name == "good2"
+    reasons = dict(found.left_out)
+    assert "its latency is 20" in reasons["good"]
+    assert "O-F1" in reasons["lucky"]
+    assert recommend(store, "latency").chosen.name == "lucky"
+    nothing = recommend(store, "latency<1us")
+    assert nothing.chosen is None
+    assert len(nothing.left_out) == 3
+
+
+def test_a_precision_is_had_by_thresholds_chosen_on_validation_and_told_on_test(store):
+    found = recommend(store, "precision>=0.95")
+    best = found.chosen
+    assert (best.name, found.wish.objective) == ("good", "O-R")
+    assert best.candidate.values["O-P"] >= 0.95
+    derived = derive(store[0], "precision>=0.95")
+    assert best.thresholds == pytest.approx(sorted(set(derived.read_policy()["thresholds"].tolist())))
+    assert found.intervals["O-P"].value == pytest.approx(derived.read_measures().values["O-P"])
+    assert recommend([*store, derived], "precision>=0.95").chosen.name == "good"
+
+
+def test_a_policy_is_judged_on_validation_images_that_it_was_not_fitted_on(store):
+    derived = derive(store[0], "f1;per-label")
+    judged = recommend([derived]).chosen.candidate.values["O-F1"]
+    validation = derived.read_validation()
+    truth, predicted = validation.truth.truth, validation.prediction.predicted
+    fitted = 2 * (truth & predicted).sum() / (truth.sum() + predicted.sum())
+    assert judged <= fitted
+    own = policies.of_config(derived.config)
+    held_out = recommendation._held_out(own, PROTOCOL, validation)
+    changed = replace(validation, truth=replace(validation.truth, truth=truth.copy()))
+    changed.truth.truth[::5] = ~changed.truth.truth[::5]
+    again = recommendation._held_out(own, PROTOCOL, changed)
+    np.testing.assert_array_equal(again[::5], held_out[::5])  # a fold's own truth decides nothing in it
+
+
+def test_seeds_are_one_row_and_the_best_of_them_on_validation_is_the_run(tmp_path):
+    runs = [
+        rated_run(tmp_path / "runs", "bce", seed, validation=noise, test=0.5) for seed, noise in ((0, 0.6), (1, 0.2))
+    ]
+    found = recommend(runs)
+    assert found.chosen.best == runs[1]
+    assert len(found.chosen.folders) == 2
+
+
+def test_a_run_that_validation_says_nothing_of_is_left_out_and_says_why(store, tmp_path):
+    both = {"trials": {"budget": 1, "made": 1, "options": "", "trained_on": "train and validation"}}
+    refit = rated_run(tmp_path / "runs", "refit", validation=0.0, test=0.0, **both)
+    bare = rated_run(tmp_path / "runs", "bare", validation=0.0, test=0.0)
+    manifest = json.loads((bare.path / "manifest.json").read_text())
+    del manifest["files"]["validation.npz"]
+    (bare.path / "manifest.json").write_text(json.dumps(manifest))
+    found = recommend([*store, refit, bare])
+    assert found.chosen.name == "good"
+    assert dict(found.left_out) == {
+        "refit": "it was trained on its validation images too",
+        "bare": "no scores of validation images are stored",
+    }
+
+
+def test_no_finished_run_is_one_line(tmp_path):
+    with pytest.raises(StoreError, match="no finished run to choose from"):
+        recommend([])
+
+
+@pytest.mark.parametrize(
+    ("goals", "words"),
+    [
+        (["mpa"], "no goal 'mpa'; did you mean 'mAP'"),
+        (["latency<20"], "allowed: a unit of us, µs, ms, s, as in latency<20ms"),
+        (["latency>20ms"], "allowed: at most a value"),
+        (["mAP>=60"], "allowed: from 0 to 1, or percent, as in mAP>=60%"),
+        (["mAP", "C-F1"], "found mAP and C-F1, allowed: one to be as good as can be"),
+        (["labels_per_image"], "no goal 'labels_per_image'"),
+        (["size<20ms"], "a unit of b, kb, mb"),
+    ],
+)
+def test_a_goal_that_is_none_is_one_line(goals, words):
+    with pytest.raises(UsageError, match=words):
+        choosing.wish([parse_goal(text) for text in goals], PROTOCOL.name)
+
+
+def test_the_command_prints_it_and_its_json_says_that_it_was_chosen_on_validation(store, tmp_path, capsys):
+    place = (*(str(folder.path) for folder in store), "--cache", str(tmp_path / "cache"))
+    assert run_command_line(["choose", *place, "--for", "precision >= 95%"]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "recommended for precision>=0.95" in told
+    assert f"bench thresholds {store[0].key[:8]} --for 'precision>=0.95'" in told
+    assert "80 validation images, by which it was chosen" in told
+    assert run_command_line(["choose", *place, "--for", "mAP", "--json"]) == 0
+    (found,) = json.loads(capsys.readouterr().out)
+    assert (found["chosen_on"], found["recommended"]["model"]) == ("validation", "good")
+    assert {one["model"]: one["distinguishable"] for one in found["others"]} == {"good2": False, "lucky": True}
+    assert run_command_line(["choose", *place, "--for", "size<1B"]) == 1
+    assert "nothing fits" in capsys.readouterr().out
+
+
+def test_a_sequence_models_free_length_is_measured_as_its_protocol_says(tmp_path):
+    folder = rated_run(tmp_path / "runs", "seq", validation=0.2, test=0.2)
+    truth, scores = part("validation", 0.2, 1)
+    first = truth.truth.argmax(axis=1).astype(np.int32)[:, None]
+    sequences = LabelSets(scores.ids, first, np.log(np.full(IMAGES, 0.5)), np.ones(IMAGES, dtype=np.bool_))
+    predicted = sequences.as_matrix(len(LABELS))
+    folder.write_validation(truth, Prediction(scores, predicted, sequences))
+    values = recommend([folder]).chosen.candidate.values
+    assert values["O-R"] == pytest.approx((predicted & truth.truth).sum() / truth.truth.sum())
