@@ -27,6 +27,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "compare",
         "Run several models, with several seeds, and print one table.",
     ),
+    "score": (
+        "bench.cli.commands.score",
+        "score",
+        "Score anybody's predictions, from a file, and store them as a run.",
+    ),
     "export": (
         "bench.cli.commands.export",
         "export",

@@ -10,7 +10,9 @@ import numpy as np
 from bench.contracts import KNOWN_SHARE
 from bench.data.fingerprint import truth_hash
 from bench.evaluation import known_tags
-from bench.store.run_reader import RunReader
+from bench.records import RunRequest, Scores
+from bench.store.external import of_config, scores_hash
+from bench.store.run_reader import RECORDS, RunReader
 from bench.store.runs import folder_name
 from bench.store.stored import Masks, ValidationPart
 
@@ -19,6 +21,12 @@ REQUIRED = (
     *("scores", "predicted", "validation", "measures", "timings"),
 )
 """What every finished run has stored."""
+
+EXTERNAL = tuple(name for name in REQUIRED if name not in {"training", "weights", "validation"})
+"""What a run has stored whose scores came from a file; the validation part too, where scores of it were given."""
+
+MAY_BE_LEFT_OUT = ("request", "weights", "backbone", "gallery", "attention")
+"""What an archive of results is packed without: paths of a machine, what predicts, and pictures."""
 
 SEQUENCES_ONLY = ("label_sets", "trees", "embedding", "attention")
 """What only a model that emits label sequences has."""
@@ -34,14 +42,23 @@ def misplaced(folder: RunReader, config: Mapping[str, Any]) -> list[str]:
 
 def incomplete(folder: RunReader, config: Mapping[str, Any]) -> list[str]:
     """Return which records are lacking, and which a run of this config cannot have."""
-    sequence, tuned = config["model"]["kind"] == "sequence", config["backbone"]["finetune"] > 0
-    needed = [*REQUIRED, *(["label_sets"] if sequence else []), *(["backbone"] if tuned else [])]
+    external = of_config(config)
+    sequence, tuned = config["model"]["kind"] == "sequence", external is None and config["backbone"]["finetune"] > 0
+    needed = [*(REQUIRED if external is None else EXTERNAL)]
+    needed += [*(["label_sets"] if sequence else []), *(["backbone"] if tuned else [])]
+    judged = external is None or bool(external["validation_scores"])
+    needed += ["validation"] if external is not None and judged else []
     needed += ["trials"] if "trials" in config else []
     told = KNOWN_SHARE.name in config["training"]
     needed += ["known"] if told else []
     fitted = "distribution" in config.get("policy", {})
     needed += ["policy"] if fitted else []
+    found = folder.read_provenance()
+    absent = found.left_out if found else {}
+    needed = [name for name in needed if name not in MAY_BE_LEFT_OUT or not {*RECORDS[name]} & absent.keys()]
     foreign = [
+        *([] if external is None else ["training", "weights"]),
+        *([] if judged else ["validation"]),
         *([] if told else ["known"]),
         *([] if "trials" in config else ["trials"]),
         *([] if fitted else ["policy"]),
@@ -49,7 +66,8 @@ def incomplete(folder: RunReader, config: Mapping[str, Any]) -> list[str]:
         *([] if tuned else ["backbone"]),
     ]
     faults = [f"it is done and has no {record}" for record in needed if not folder.lists(record)]
-    kind = f"a model of kind '{config['model']['kind']}', finetune={config['backbone']['finetune']}"
+    kind = f"a model of kind '{config['model']['kind']}', finetune={int(tuned) and config['backbone']['finetune']}"
+    kind = kind if external is None else "a run of scores from a file"
     return faults + [f"it has {record}, which {kind} does not make" for record in foreign if folder.lists(record)]
 
 
@@ -81,8 +99,23 @@ def unbound_validation(config: Mapping[str, Any], part: ValidationPart) -> list[
     return []
 
 
+def other_scores(config: Mapping[str, Any], scores: Scores, part: ValidationPart | None) -> list[str]:
+    """Return whether the scores of a run that came from a file are others than those its config is of."""
+    external = of_config(config)
+    if external is None:
+        return []
+    faults = [] if scores_hash(scores) == external["scores"] else ["its scores are not those of its config"]
+    if part is not None and scores_hash(part.prediction.scores) != external["validation_scores"]:
+        faults.append("the scores of its validation part are not those of its config")
+    return faults
+
+
 def another_request(folder: RunReader, config: Mapping[str, Any]) -> list[str]:
     """Return what was asked for and is not what the config says was run."""
+    if not folder.lists("request"):
+        return []  # merged from an archive, which holds no path of a machine
+    if of_config(config) is not None:
+        return _another_file(folder.request(), config)
     # Runs of before there were engines are torch's.
     request, engine = folder.request(), config["backbone"].get("engine", "torch")
     tuned, policy = config["backbone"]["finetune"], str(config["policy"]["name"])
@@ -98,6 +131,23 @@ def another_request(folder: RunReader, config: Mapping[str, Any]) -> list[str]:
         "trials": (request.trials, config.get("trials", {}).get("budget")),
         "device": (request.device, config["device"]),
     }
+    return _unlike(pairs)
+
+
+def _another_file(request: RunRequest, config: Mapping[str, Any]) -> list[str]:
+    policy = str(config["policy"]["name"])
+    return _unlike(
+        {
+            "name": (request.model, config["model"]["name"]),
+            "dataset": (request.dataset.rpartition(":")[-1], config["dataset"]["name"]),
+            "protocol": (request.protocol or config["protocol"], config["protocol"]),
+            "policy": (request.policy.rpartition(":")[-1] or policy, policy),
+            "seed": (request.seed, config["seed"]),
+        }
+    )
+
+
+def _unlike(pairs: Mapping[str, tuple[Any, Any]]) -> list[str]:
     return [
         f"{name} {asked} was asked for, its config says {found}"
         for name, (asked, found) in pairs.items()

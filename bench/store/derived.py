@@ -12,7 +12,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from numpy.typing import NDArray
+
 from bench.code import plugin_code
+from bench.contracts import Protocol
 from bench.data.fingerprint import refuse_choosing_on_test
 from bench.errors import BenchError, StoreError
 from bench.evaluation import policies, protocols
@@ -25,6 +28,7 @@ from bench.store.measured import measured
 from bench.store.run_folder import RunFolder
 from bench.store.runs import open_run
 from bench.store.sealed import MANIFEST, SealedFolder
+from bench.store.stored import ValidationPart
 
 MADE_ANEW = ("config", "request", "about", "predicted", "validation", "policy", "measures", "status")
 """Records of a run that depend on its policy; the others are copied."""
@@ -51,6 +55,13 @@ def derive(folder: RunFolder, name: str, registry: Registry | None = None) -> Ru
         raise StoreError(
             f"{folder.path} was trained on its validation part too, so no policy can be chosen on that."
             f" Try: the same bench run with --policy {name}"
+        )
+    if not folder.read_scores().rank and policy.name != "own":
+        raise StoreError(f"{folder.path} was stored as label sets, without scores that another policy could read")
+    if policy.found is not None and not folder.lists("validation"):
+        raise StoreError(
+            f"{folder.path} has no scores of validation images, on which policy '{name}' is chosen."
+            " Try: bench score with --validation FILE"
         )
     refuse_choosing_on_test(str(config["dataset"]["name"]), config["dataset"]["fingerprints"])
     target = open_run(folder.path.parents[2], _config(config, policy))
@@ -99,19 +110,28 @@ def _fill(target: RunFolder, source: RunFolder, policy: Policy, name: str) -> No
     kept = {one: origin for one, origin in about.origins.items() if "policy" not in one.split(".")}
     origins = kept | of_policy(name, policy.found, str(target.config["protocol"]))
     target.write_about(replace(about, origins=origins))
-    target.write_request(replace(source.request(), policy=name))
-    protocol, masks, part = protocols.get(target.config["protocol"]), source.read_masks(), source.read_validation()
-    truth, of_part = part.truth, part.prediction
-    state = policies.fit(policy, protocol, of_part.scores, truth.truth, ignore=truth.ignore, known=part.known)
-    if state is not None:
-        target.write_policy(state)
-    target.write_validation(truth, policies.applied(policy, protocol, of_part, state, part.known), part.known)
+    if source.lists("request"):
+        target.write_request(replace(source.request(), policy=name))
+    protocol, masks = protocols.get(target.config["protocol"]), source.read_masks()
+    state = _of_validation(target, source.read_validation(), policy, protocol) if source.lists("validation") else None
     scores = source.read_scores()
     sequences = source.read_label_sets() if source.has("label_sets") else None
     predicted = policies.read(policy, protocol, scores, state, sequences=sequences, known=masks.known)
     target.write_predicted(predicted[:])
     target.write_measures(measured(protocol, masks, predicted, scores, sequences))
     target.finish()
+
+
+def _of_validation(
+    target: RunFolder, part: ValidationPart, policy: Policy, protocol: Protocol
+) -> dict[str, NDArray[Any]] | None:
+    """Write the validation part under ``policy``, and return what that chose on it."""
+    truth, of_part = part.truth, part.prediction
+    state = policies.fit(policy, protocol, of_part.scores, truth.truth, ignore=truth.ignore, known=part.known)
+    if state is not None:
+        target.write_policy(state)
+    target.write_validation(truth, policies.applied(policy, protocol, of_part, state, part.known), part.known)
+    return state
 
 
 def _copy(source: SealedFolder, target: SealedFolder, name: str) -> None:

@@ -18,7 +18,7 @@ from bench.evaluation.outcome import Outcome
 from bench.records import BoolArray, FloatArray, LabelSets, Ledger, Measures, Prediction, RunRequest, Scores
 from bench.store.exhibits import StoredExhibits
 from bench.store.sealed import REPAIR, SealedFolder
-from bench.store.stored import About, Masks, RunSummary, Status, Truth, ValidationPart
+from bench.store.stored import About, Masks, Provenance, RunSummary, Status, Truth, ValidationPart
 from bench.system.files import canonical_json, digest
 
 RECORDS: dict[str, tuple[str, ...]] = {
@@ -45,6 +45,7 @@ RECORDS: dict[str, tuple[str, ...]] = {
     "measures": ("measures.json",),
     "timings": ("timings.json",),
     "status": ("status.json",),
+    "provenance": ("provenance.json",),
 }
 """The files of each record."""
 
@@ -115,7 +116,17 @@ class RunReader:
         if names or not self._files.intact("scores.json"):
             return names
         seals = self._files.read_json("scores.json").get("seals", {})
-        return [name for name in SCORED_BY if self._files.seal(name) != seals.get(name, "")]
+        found = self.read_provenance()
+        absent = found.left_out if found else {}
+        return [name for name in SCORED_BY if (self._files.seal(name) or absent.get(name, "")) != seals.get(name, "")]
+
+    def read_provenance(self) -> Provenance | None:
+        """Return where the run was merged from; ``None`` where it was made in this store."""
+        if not self.lists("provenance"):
+            return None
+        content = self._files.read_json("provenance.json")
+        found: Provenance = self._files.parse("provenance.json", lambda: Provenance(**content))
+        return found
 
     def verify(self) -> list[str]:
         """Return the names of the files that are absent or not what was written; none in a sound folder."""
@@ -280,6 +291,7 @@ class RunReader:
                     labels=self._labels(),
                     about=self.read_about(),
                     finished=status.finished,
+                    provenance=self.read_provenance(),
                 )
             reason = f"{status.stage}: {status.reason}" if status.reason else "not finished"
             about = self.read_about() if self.has("about") else About()

@@ -32,7 +32,7 @@ READ = {
     "speed-metrics",
     "policy",
 }
-WRITTEN = {"run", "compare", "export", "report", "figures", "track"}
+WRITTEN = {"run", "compare", "export", "report", "figures", "track", "score"}
 
 
 @pytest.fixture
