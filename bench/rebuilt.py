@@ -58,7 +58,8 @@ def assemble_again(folder: RunFolder, data_root: Path | None = None, weights: Pa
         raise ModelError(f"{folder.path}: its scores came from a file, and no model of it is stored here")
     if not folder.lists("request"):
         raise ModelError(
-            f"{folder.path}: it was merged from an archive, which holds no weights. Try: the store it is of"
+            f"{folder.path}: it was merged from an archive, and no archive holds weights."
+            " Try: the store that it was packed from, or delete the folder and run it again"
         )
     plan = make_plan(_found_again(folder, data_root, weights), plugins.installed())
     parts = open_parts(plan)

@@ -88,6 +88,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "List the evaluation protocols and every choice they make.",
     ),
     "data": ("bench.cli.commands.data", "data", "Count, check and show a data set."),
+    "results": (
+        "bench.cli.commands.results",
+        "results",
+        "Share stored runs as one file, and add those of others.",
+    ),
     "runs": ("bench.cli.commands.runs", "runs", "List the stored runs: done, failed and unfinished."),
     "table": (
         "bench.cli.commands.table",
