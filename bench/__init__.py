@@ -67,6 +67,7 @@ if TYPE_CHECKING:
     from bench.notebook.labelling import predict
     from bench.notebook.measuring import measure
     from bench.notebook.running import compare, run
+    from bench.notebook.scoring import score
     from bench.notebook.searching import beam_search
     from bench.notebook.stored import Runs, StoredRun, runs
     from bench.notebook.table import RunTable
@@ -118,6 +119,7 @@ _HOMES = {
     "bench.notebook.labelling": "predict",
     "bench.notebook.measuring": "measure",
     "bench.notebook.running": "compare run",
+    "bench.notebook.scoring": "score",
     "bench.notebook.searching": "beam_search",
     "bench.notebook.stored": "Runs StoredRun runs",
     "bench.notebook.table": "RunTable",
@@ -224,6 +226,7 @@ __all__ = [
     "resolve",
     "run",
     "runs",
+    "score",
     "subset",
     "unknown",
     "write_atomic",

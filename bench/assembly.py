@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -30,10 +31,11 @@ from bench.evaluation.measure import measure
 from bench.evaluation.policies import Policy
 from bench.guard import calling
 from bench.model.checks import check_backbone, check_model
+from bench.options import OptionValue
 from bench.origins import origins_of, trial_origins
 from bench.plan import Plan, describe, replan
 from bench.plugins import Found
-from bench.records import BoolArray, Features, Ledger, Measures, Parts, Prediction, SearchOptions, Split
+from bench.records import BoolArray, Features, Ledger, Measures, Parts, Prediction, RunRequest, SearchOptions, Split
 from bench.store.stored import About
 from bench.system.files import canonical_json, digest
 
@@ -177,10 +179,13 @@ class Assembly:
 
 def open_parts(plan: Plan) -> Parts:
     """Return the images of a run, their fingerprints computed; the last two data sets stay open."""
-    request = plan.request
+    return parts_of(plan.dataset, plan.dataset_options, plan.request)
+
+
+def parts_of(found: Found[DatasetSpec], options: Mapping[str, OptionValue], request: RunRequest) -> Parts:
+    """Return the images of a data set with resolved ``options``, from where ``request`` says that they lie."""
     splits = (request.train_split, request.test_split)
-    options = tuple(plan.dataset_options.items())
-    return _cached_parts(plan.dataset, options, request.data_root, splits, request.cache)
+    return _cached_parts(found, tuple(options.items()), request.data_root, splits, request.cache)
 
 
 def build_backbone(plan: Plan) -> Backbone:
@@ -210,7 +215,12 @@ def _written(weights: Path | None) -> tuple[tuple[str, int, int], ...]:
 
 def choose_protocol(plan: Plan, parts: Parts) -> Protocol:
     """Return the protocol asked for, or the data set's. Raises ``UsageError`` where it does not fit the labels."""
-    protocol = protocols.get(plan.request.protocol or parts.dataset.protocol)
+    return protocol_of(plan.request, parts)
+
+
+def protocol_of(request: RunRequest, parts: Parts) -> Protocol:
+    """Return the protocol that ``request`` names, or the data set's, as ``choose_protocol``."""
+    protocol = protocols.get(request.protocol or parts.dataset.protocol)
     protocols.check(protocol, parts.dataset.labels)
     return protocol
 
@@ -233,15 +243,7 @@ def make_config(assembly: Assembly) -> dict[str, Any]:
         | {"hold_out": 0.0 if parts.dataset.validation or assembly.refit else HOLD_OUT}
         | ({"schedule": list(assembly.schedule)} if assembly.schedule else {}),
         "search": plan.search,
-        "dataset": describe(plan.dataset)
-        | {
-            "options": plan.dataset_options,
-            "train": parts.train.name,
-            "test": parts.test.name,
-            "fingerprints": dict(parts.fingerprints),
-            "truth": truth_hash_of(parts.test),
-            "validation_truth": truth_hash_of(parts.validation),
-        },
+        "dataset": dataset_config(plan.dataset, plan.dataset_options, parts),
         "backbone": describe(plan.backbone)
         | {
             "variant": plan.variant,
@@ -261,6 +263,18 @@ def make_config(assembly: Assembly) -> dict[str, Any]:
         "seed": plan.request.seed,
         **({} if plan.decoder is None else {"decoder": describe(plan.decoder)}),
         **({} if assembly.ledger is None else {"trials": assembly.ledger.as_config()}),
+    }
+
+
+def dataset_config(found: Found[DatasetSpec], options: Mapping[str, OptionValue], parts: Parts) -> dict[str, Any]:
+    """Return what a config holds of the data set, by which runs compare."""
+    return describe(found) | {
+        "options": dict(options),
+        "train": parts.train.name,
+        "test": parts.test.name,
+        "fingerprints": dict(parts.fingerprints),
+        "truth": truth_hash_of(parts.test),
+        "validation_truth": truth_hash_of(parts.validation),
     }
 
 

@@ -15,6 +15,7 @@ from bench.errors import ModelError
 from bench.plan import make_plan, whole_name
 from bench.records import RunRequest
 from bench.show.tables import flatten
+from bench.store import external
 from bench.store.run_folder import RunFolder
 from bench.system.files import canonical_json
 
@@ -53,6 +54,13 @@ def rebuild(folder: RunFolder, data_root: Path | None = None, weights: Path | No
 
 def assemble_again(folder: RunFolder, data_root: Path | None = None, weights: Path | None = None) -> Assembly:
     """Return what a stored run's request gives now, with this code and these data. Raises ``BenchError``."""
+    if external.of_config(folder.config) is not None:
+        raise ModelError(f"{folder.path}: its scores came from a file, and no model of it is stored here")
+    if not folder.lists("request"):
+        raise ModelError(
+            f"{folder.path}: it was merged from an archive, and no archive holds weights."
+            " Try: the store that it was packed from, or delete the folder and run it again"
+        )
     plan = make_plan(_found_again(folder, data_root, weights), plugins.installed())
     parts = open_parts(plan)
     assembly = Assembly(plan, parts, build_backbone(plan), choose_protocol(plan, parts))

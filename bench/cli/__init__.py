@@ -27,6 +27,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "compare",
         "Run several models, with several seeds, and print one table.",
     ),
+    "score": (
+        "bench.cli.commands.score",
+        "score",
+        "Score anybody's predictions, from a file, and store them as a run.",
+    ),
     "export": (
         "bench.cli.commands.export",
         "export",
@@ -92,6 +97,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "bench.cli.commands.choose",
         "choose",
         "Recommend a stored model for a goal, chosen on validation.",
+    ),
+    "results": (
+        "bench.cli.commands.results",
+        "results",
+        "Share stored runs as one file, and add those of others.",
     ),
     "runs": ("bench.cli.commands.runs", "runs", "List the stored runs: done, failed and unfinished."),
     "table": (

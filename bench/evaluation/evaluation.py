@@ -73,17 +73,26 @@ class Evaluation:
 
     @cached_property
     def ap(self) -> dict[ApKind, NDArray[np.float64]]:
-        """Return each class's average precision of every kind, (labels,); NaN for a class without a positive."""
+        """Return each class's average precision of every kind, (labels,); NaN for a class without a positive.
+
+        NaN too where the scores are label sets, which rank nothing; so are the two below.
+        """
+        if not self.scores.rank:
+            return {kind: np.full(len(self.labels), np.nan) for kind in AP_KINDS}
         return metrics.average_precisions(self.truth, self.scores.values, AP_KINDS, self.ignore)
 
     @cached_property
     def map_at_10_image(self) -> float:
         """Return the mean over images of the average precision of the ten best labels."""
+        if not self.scores.rank:
+            return float("nan")
         return metrics.mean_defined(metrics.map_at_k_image(self.truth, self.scores.values, 10, self.ignore))
 
     @cached_property
     def map_at_10_class(self) -> float:
         """Return the mean over classes of the average precision of the images that hold it among their ten best."""
+        if not self.scores.rank:
+            return float("nan")
         return metrics.mean_defined(metrics.map_at_k_class(self.truth, self.scores.values, 10, self.ignore))
 
     def _means(self, counts: Counts) -> Means[float]:

@@ -189,6 +189,8 @@ def read(
             for rows in row_blocks(images, labels)
         ]
         return BitMatrix.pack(blocks, labels)
+    if policy.name == "own" and not scores.rank:
+        return protocols.packed_from_scores(protocol, scores)
     if policy.name == "own" or (policy.name == "decoded" and sequences is None):
         raise UsageError(f"policy '{policy.name}': its label sets are the model's, and follow from no scores")
     if sequences is not None and policy.name != "natural-threshold":

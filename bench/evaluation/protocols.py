@@ -166,8 +166,13 @@ def predicted_from_scores(protocol: Protocol, scores: Scores) -> BoolArray:
 
 
 def packed_from_scores(protocol: Protocol, scores: Scores, known: Mask | None = None) -> BitMatrix:
-    """Return the label sets that ``protocol`` reads off scores, packed; of the labels that are not ``known`` before."""
+    """Return the label sets that ``protocol`` reads off scores, packed; of the labels that are not ``known`` before.
+
+    Scores that are label sets are what they are, under any protocol.
+    """
     _check_k(scores, protocol.k)
+    if not scores.rank:
+        return BitMatrix(np.packbits(scores.values > 0, axis=1), scores.values.shape[1])
     if protocol.selection == "topk_threshold" and scores.kind not in THRESHOLDS:
         raise UsageError(
             f"protocol {protocol.name}: scores of kind '{scores.kind}' have no threshold,"

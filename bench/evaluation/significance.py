@@ -50,7 +50,7 @@ def draw(outcome: Outcome, resamples: int) -> Drawn:
     return bootstrap.drawn(
         outcome.truth[:],
         outcome.predicted[:],
-        np.asarray(outcome.scores.values),
+        np.asarray(outcome.scores.values) if outcome.scores.rank else None,
         None if outcome.ignore is None else outcome.ignore[:],
         ap=protocols.get(outcome.protocol).ap,
         resamples=resamples,
@@ -87,9 +87,14 @@ def distributions(groups: Mapping[str, Sequence[Outcome]], resamples: int = 1000
 
 
 def differences(found: Distributions, metrics: Sequence[str] = metric_table.HEADLINES) -> list[Difference]:
-    """Return the difference of every pair of rows in every metric, rows in their order."""
-    pairs = [(metric, first, second) for metric in metrics for first, second in combinations(found, 2)]
+    """Return the difference of every pair of rows in every metric that both have, rows in their order."""
+    pairs = [(metric, first, second) for metric in metrics for first, second in combinations(_with(found, metric), 2)]
     return [_difference(found, metric, first, second) for metric, first, second in pairs]
+
+
+def _with(found: Distributions, metric: str) -> list[str]:
+    """Return the rows that have ``metric``: those of label sets alone have no ranking's."""
+    return [label for label, values in found.items() if metric in values]
 
 
 def _difference(found: Distributions, metric: str, first: str, second: str) -> Difference:
@@ -103,12 +108,13 @@ def ties(found: Distributions) -> frozenset[tuple[str, str]]:
     A metric of which neither higher nor lower is better has no best row.
     """
     tied = set()
-    for metric in next(iter(found.values()), {}):
+    for metric in dict.fromkeys(name for values in found.values() for name in values):
         direction = metric_table.by_name()[metric].direction
         if direction == "none":
             continue
         choose = min if direction == "lower" else max
-        best = choose(found, key=lambda label: float(found[label][metric][0]))
-        others = [label for label in found if label != best]
+        rows = _with(found, metric)
+        best = choose(rows, key=lambda label: float(found[label][metric][0]))
+        others = [label for label in rows if label != best]
         tied |= {(label, metric) for label in others if not _difference(found, metric, best, label).distinguishable}
     return frozenset(tied)

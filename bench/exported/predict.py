@@ -31,7 +31,7 @@ MOST_WORKERS = 8
 class Labelled:
     """The labels of one image, best or first emitted first, with their scores; ``log_probability`` of a sequence.
 
-    ``probabilities`` are the scores as such, ``None`` where they are margins. Of a model whose scores were calibrated the
+    ``probabilities`` are the scores as such, ``None`` where they are margins. Of a calibrated model the
     scores are probabilities.
     """
 

@@ -58,6 +58,8 @@ def as_scores(value: Any, kind: ScoreKind) -> FloatArray:
 
     Raises ``DataError`` with the place of the first NaN, or of a number beyond the range or float32.
     """
+    if kind == "label":
+        return as_mask(value, "scores").astype(np.float32)
     array = _matrix(as_array(value, "scores"), "scores")
     if array.dtype.kind not in "iuf":
         hint = ". Is it the truth?" if array.dtype == np.bool_ else ""

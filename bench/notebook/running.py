@@ -47,10 +47,10 @@ def run(
     Raises ``BenchError`` for what cannot be run, or what a plugin raises; the failure is stored first. One thread of a
     process at a time: a second one gets a ``UsageError``.
     """
-    request = _request(
+    request = as_request(
         model=model,
         dataset=dataset,
-        sets=_sets(options),
+        sets=as_sets(options),
         backbone=backbone,
         protocol=protocol,
         policy=policy,
@@ -103,10 +103,10 @@ def compare(
     Names and options are checked before anything is run, and raise ``UsageError``. A run that fails is a run with its
     ``state`` and ``reason``; the others go on. One thread of a process at a time, as with ``run``.
     """
-    request = _request(
+    request = as_request(
         model="",
         dataset=dataset,
-        sets=_sets(options),
+        sets=as_sets(options),
         backbone=backbone,
         protocol=protocol,
         policy=policy,
@@ -144,24 +144,25 @@ def _alone() -> Iterator[None]:
         _UNDER_WAY.release()
 
 
-def _request(**given: Any) -> RunRequest:
+def as_request(**given: Any) -> RunRequest:
     """Return what was asked for, each value of its type. Raises ``UsageError`` naming the keyword."""
     values = dict(given)
     for name in ("model", "dataset", "backbone", "protocol", "policy", "device", "engine"):
-        if not isinstance(values[name], str):
+        if not isinstance(values.get(name, ""), str):
             raise UsageError(f"{name}: found {values[name]!r}, allowed: text")
     for name in ("train_split", "test_split"):
-        if not isinstance(values[name], str | None):
+        if not isinstance(values.get(name), str | None):
             raise UsageError(f"{name}: found {values[name]!r}, allowed: text or None")
-    for name in ("data_root", "weights", "out", "cache"):
+    for name in filter(values.__contains__, ("data_root", "weights", "out", "cache")):
         if not isinstance(values[name], str | Path | None) or (name == "out" and values[name] is None):
             raise UsageError(f"{name}: found {values[name]!r}, allowed: a path")
         values[name] = None if values[name] is None else Path(values[name])
     values["cache"] = values["cache"] or default_cache()
     values["seed"] = _whole("seed", values["seed"], 0)
     values |= {
-        name: None if values[name] is None else _whole(name, values[name], least)
+        name: _whole(name, values[name], least)
         for name, least in (("finetune", 0), ("trials", 1))
+        if values.get(name) is not None
     }
     return RunRequest(**values)
 
@@ -172,7 +173,7 @@ def _whole(name: str, value: Any, least: int) -> int:
     return int(value.__index__())
 
 
-def _sets(options: Mapping[str, OptionValue] | None) -> tuple[str, ...]:
+def as_sets(options: Mapping[str, OptionValue] | None) -> tuple[str, ...]:
     """Return options as ``--set`` takes them."""
     if options is not None and not isinstance(options, Mapping):
         raise UsageError(f"options: found {options!r}, allowed: a dict, as in {{'beam_width': 5}}")

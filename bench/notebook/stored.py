@@ -156,6 +156,18 @@ class StoredRun:
         """Return truth and predictions of the validation part, by which label-set policies are chosen."""
         return self._stored.read_validation()
 
+    def intervals(self) -> dict[str, tuple[float, float]]:
+        """Return by metric where 95 % of resamples of the test images lie, (low, high), as ``bench score`` prints it.
+
+        They are drawn once, and then kept in the user's cache folder.
+        """
+        from bench.show import intervals
+        from bench.store.resamples import kept_in
+        from bench.system.files import default_cache
+
+        _, found = intervals.of_run(self._stored, kept_in(default_cache()))
+        return {metric: (one.low, one.high) for metric, one in found.items()}
+
     def by_policy(self, name: str) -> StoredRun:
         """Return this run under the label-set policy called ``name``, made now if it is not there: nothing is trained.
 

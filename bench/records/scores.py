@@ -18,8 +18,11 @@ if TYPE_CHECKING:
 else:
     np = lazy_import("numpy")
 
-ScoreKind = Literal["logit", "log_probability", "probability", "margin"]
-"""What a score means. Only ``logit`` and ``probability`` have a natural threshold (0 and 0.5)."""
+ScoreKind = Literal["logit", "log_probability", "probability", "margin", "label"]
+"""What a score means. Only ``logit`` and ``probability`` have a natural threshold (0 and 0.5).
+
+``label``: 1 of a label in the image's set, 0 of any other. Such scores are label sets and rank nothing.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +72,14 @@ class Scores:
         # The smallest is NaN where any is; a mask of all of them would take as many bytes as there are scores.
         smallest = self.values.min(initial=np.inf)
         require(not np.isnan(smallest), "scores hold NaN; the model diverged. Try: a lower lr")
+        if not self.rank:
+            require(bool(((self.values == 0) | (self.values == 1)).all()), "scores of kind 'label' are not all 0 and 1")
         freeze(self.values)
+
+    @property
+    def rank(self) -> bool:
+        """Return whether the scores order images and labels, as average precision needs."""
+        return self.kind != "label"
 
 
 @dataclass(frozen=True, slots=True)

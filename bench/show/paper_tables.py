@@ -102,7 +102,9 @@ def _standing(published: PublishedTable, row: PublishedRow, ours: Row, run: RunS
     if not ours.cells:
         return f"failed: {ours.failures[0]}", "failed"
     policy = run.config.get("policy", {})
-    if known(run):
+    if run.provenance is not None:
+        obstacle = f"elsewhere, merged from {run.provenance.archive}"
+    elif known(run):
         obstacle = f"with {known(run)}"
     elif run.about.part_of:
         obstacle = f"on {run.about.part_of}"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from bench.store.stored import RunSummary
+from bench.store import external
+from bench.store.stored import Provenance, RunSummary
 from bench.system.source import UNKNOWN
 
 if TYPE_CHECKING:
@@ -27,12 +28,34 @@ def of(runs: Sequence[RunSummary], rows: Sequence[Row]) -> list[str]:
         notes.append("± is the sample standard deviation over seeds")
     notes += dict.fromkeys(note for run in runs if run.measures for note in run.measures.notes)
     notes += _policies(runs, rows)
+    notes += _made_elsewhere(runs, rows)
     told = {str(run.config["model"]["name"]): run.about.deviations for run in runs if run.about.deviations}
     notes += [f"{name}: {deviations}" for name, deviations in told.items()]
     for row in rows:
         if row.cells:  # a row without numbers shows its reason in their place
             notes += [f"{row.label}: {failure}" for failure in row.failures]
     return notes + _other_code(runs) + [note for row in rows for note in _unmeasured(row)]
+
+
+def _made_elsewhere(runs: Sequence[RunSummary], rows: Sequence[Row]) -> list[str]:
+    """Return notes on rows whose scores came from a file, and on those that were merged from somebody's archive."""
+    by_key = {run.key: run for run in runs}
+    files, merged = [], dict[str, list[str]]()
+    for row in rows:
+        members = [by_key[key] for key in row.keys if key in by_key]
+        if own := [str(one["sha256"])[:12] for run in members if (one := external.of_config(run.config))]:
+            files.append(f"{row.label}: {', '.join(own)}")
+        for archive in dict.fromkeys(_archive(run.provenance) for run in members if run.provenance is not None):
+            merged.setdefault(archive, []).append(row.label)
+    notes = (
+        [f"external: scores of files made outside of this benchmark, SHA-256 of {'; '.join(files)}"] if files else []
+    )
+    return notes + [f"{archive}: {', '.join(labels)}" for archive, labels in merged.items()]
+
+
+def _archive(provenance: Provenance) -> str:
+    by = f" by {provenance.by}" if provenance.by else ""
+    return f"merged from {provenance.archive}{by}, SHA-256 {provenance.sha256[:12]}"
 
 
 def _policies(runs: Sequence[RunSummary], rows: Sequence[Row]) -> list[str]:

@@ -17,6 +17,8 @@ from bench.contracts import KNOWN_SHARE, Direction, Metric
 from bench.errors import StoreError, unknown
 from bench.evaluation import metric_table
 from bench.show import plugin_metrics, table_notes, trials
+from bench.store import external
+from bench.store.external import EXTERNAL
 from bench.store.stored import RunSummary
 from bench.system.files import canonical_json
 
@@ -70,6 +72,7 @@ DERIVED = (
     "dataset.validation_truth",
     *("policy.amount", "policy.by_protocol", "policy.distribution", "policy.version", "code.policy"),
     *("decoder.", "code.decoder"),
+    *("external.scores", "external.validation_"),
 )
 """Parts of a config that follow from others; a row's name leaves them out where those others tell it apart."""
 
@@ -175,8 +178,9 @@ def rows_of(runs: Iterable[RunSummary], columns: Sequence[Column]) -> tuple[Row,
     groups: dict[str, list[RunSummary]] = {}
     for run in runs:
         groups.setdefault(_without_seed(run), []).append(run)
-    labels = _labels([members[0].config for members in groups.values()])
-    return tuple(_row(label, members, columns) for label, members in zip(labels, groups.values(), strict=True))
+    rows = [apart for members in groups.values() for apart in _rows_apart(members)]
+    labels = _labels([members[0].config for members in rows])
+    return tuple(_row(label, members, columns) for label, members in zip(labels, rows, strict=True))
 
 
 def by_dataset(runs: Iterable[RunSummary]) -> dict[str, list[RunSummary]]:
@@ -258,7 +262,17 @@ def _amount(runs: Sequence[RunSummary]) -> str:
 
 
 def _without_seed(run: RunSummary) -> str:
-    return canonical_json({name: value for name, value in run.config.items() if name != "seed"})
+    """Return what the runs of one row share. Of somebody's own scores each seed is another file."""
+    left_out = {"seed", EXTERNAL}
+    kind = (external.of_config(run.config) or {}).get("kind", "")
+    return canonical_json([kind, {name: value for name, value in run.config.items() if name not in left_out}])
+
+
+def _rows_apart(runs: Sequence[RunSummary]) -> list[list[RunSummary]]:
+    """Return ``runs`` of one row, or one by one where a seed stands twice: two files, which no mean may hide."""
+    seeds = [run.config.get("seed") for run in runs]
+    apart = len(set(seeds)) < len(seeds) and any(external.of_config(run.config) is not None for run in runs)
+    return [[run] for run in runs] if apart else [list(runs)]
 
 
 def _check_comparable(runs: Sequence[RunSummary], mix: bool) -> tuple[str, ...]:
@@ -327,13 +341,15 @@ def _labels(configs: Sequence[Mapping[str, Any]]) -> list[str]:
         chosen = [name for name in differing if not name.startswith(DERIVED)]
         differing = chosen or differing  # where only what was derived differs, it is all there is to tell them apart
         options = " ".join(f"{_short(name)}={_brief(name, own[name])}" for name in differing)
+        if f"{EXTERNAL}.kind" in own:
+            options = f"{EXTERNAL} {options}".strip()
         labels.append(f"{own['model.name']} ({options})" if options else str(own["model.name"]))
     return labels
 
 
 def _brief(name: str, value: Any) -> str:
     """Return a value as a label shows it: the first digits of a hash are enough to tell two apart."""
-    return str(value)[:8] if name.startswith("code.") else str(value)
+    return str(value)[:8] if name.startswith(("code.", f"{EXTERNAL}.sha256")) else str(value)
 
 
 def flatten(value: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
@@ -350,6 +366,8 @@ def _short(name: str) -> str:
     owner, *_, last = name.split(".")
     if name == "policy.name":
         return owner
+    if name == f"{EXTERNAL}.sha256":
+        return "file"
     return last if owner in {last, "model", "training", "search"} else f"{owner}.{last}"
 
 

@@ -87,6 +87,7 @@ def tracked_run(run: RunSummary) -> TrackedRun:
     """Return what is stored of a run. Raises ``StoreError`` where it is not finished, or its training is damaged."""
     if run.measures is None:
         raise StoreError(f"{run.path} has no measures to track: {run.reason}. Try: bench run again")
+    folder = RunFolder(run.path)
     return TrackedRun(
         key=run.key,
         dataset=str(run.config["dataset"]["name"]),
@@ -94,7 +95,7 @@ def tracked_run(run: RunSummary) -> TrackedRun:
         seed=int(run.config["seed"]),
         finished=run.finished,
         config={name: _option(value) for name, value in tables.flatten(run.config)},
-        series=_series(RunFolder(run.path).read_training()),
+        series=_series(folder.read_training()) if folder.lists("training") else (),
         measures={name: value for name, value in run.measures.values.items() if not math.isnan(value)},
         per_class=_per_class(run.key, run.labels, run.measures.per_class),
     )

@@ -11,7 +11,10 @@ from bench.contracts import KNOWN_SHARE
 from bench.contracts.goals import policy_named
 from bench.data.fingerprint import truth_hash
 from bench.evaluation import known_tags
-from bench.store.run_reader import RunReader, has_policy_record, needed
+from bench.records import RunRequest, Scores
+from bench.store.external import of_config, scores_hash
+from bench.store.required import has_policy_record, is_judged, needed
+from bench.store.run_reader import RunReader
 from bench.store.runs import folder_name
 from bench.store.stored import Masks, ValidationPart
 
@@ -29,18 +32,24 @@ def misplaced(folder: RunReader, config: Mapping[str, Any]) -> list[str]:
 
 def incomplete(folder: RunReader, config: Mapping[str, Any]) -> list[str]:
     """Return which records are lacking, and which a run of this config cannot have."""
-    sequence, tuned = config["model"]["kind"] == "sequence", config["backbone"]["finetune"] > 0
-    told = KNOWN_SHARE.name in config["training"]
+    external = of_config(config)
+    sequence, tuned = config["model"]["kind"] == "sequence", external is None and config["backbone"]["finetune"] > 0
+    told, judged = KNOWN_SHARE.name in config["training"], is_judged(config)
     fitted = has_policy_record(config)
+    found = folder.read_provenance()
+    required = needed(config, found.left_out if found else {})
     foreign = [
+        *([] if external is None else ["training", "weights"]),
+        *([] if judged else ["validation"]),
         *([] if told else ["known"]),
         *([] if "trials" in config else ["trials"]),
         *([] if fitted else ["policy"]),
         *([] if sequence else SEQUENCES_ONLY),
         *([] if tuned else ["backbone"]),
     ]
-    faults = [f"it is done and has no {record}" for record in needed(config) if not folder.lists(record)]
-    kind = f"a model of kind '{config['model']['kind']}', finetune={config['backbone']['finetune']}"
+    faults = [f"it is done and has no {record}" for record in required if not folder.lists(record)]
+    kind = f"a model of kind '{config['model']['kind']}', finetune={int(tuned) and config['backbone']['finetune']}"
+    kind = kind if external is None else "a run of scores from a file"
     return faults + [f"it has {record}, which {kind} does not make" for record in foreign if folder.lists(record)]
 
 
@@ -72,8 +81,23 @@ def unbound_validation(config: Mapping[str, Any], part: ValidationPart) -> list[
     return []
 
 
+def other_scores(config: Mapping[str, Any], scores: Scores, part: ValidationPart | None) -> list[str]:
+    """Return whether the scores of a run that came from a file are others than those its config is of."""
+    external = of_config(config)
+    if external is None:
+        return []
+    faults = [] if scores_hash(scores) == external["scores"] else ["its scores are not those of its config"]
+    if part is not None and scores_hash(part.prediction.scores) != external["validation_scores"]:
+        faults.append("the scores of its validation part are not those of its config")
+    return faults
+
+
 def another_request(folder: RunReader, config: Mapping[str, Any]) -> list[str]:
     """Return what was asked for and is not what the config says was run."""
+    if not folder.lists("request"):
+        return []  # merged from an archive, which holds no path of a machine
+    if of_config(config) is not None:
+        return _another_file(folder.request(), config)
     # Runs of before there were engines are torch's.
     request, engine = folder.request(), config["backbone"].get("engine", "torch")
     tuned, policy = config["backbone"]["finetune"], str(config["policy"]["name"])
@@ -89,6 +113,23 @@ def another_request(folder: RunReader, config: Mapping[str, Any]) -> list[str]:
         "trials": (request.trials, config.get("trials", {}).get("budget")),
         "device": (request.device, config["device"]),
     }
+    return _unlike(pairs)
+
+
+def _another_file(request: RunRequest, config: Mapping[str, Any]) -> list[str]:
+    policy = str(config["policy"]["name"])
+    return _unlike(
+        {
+            "name": (request.model, config["model"]["name"]),
+            "dataset": (request.dataset.rpartition(":")[-1], config["dataset"]["name"]),
+            "protocol": (request.protocol or config["protocol"], config["protocol"]),
+            "policy": (request.policy.rpartition(":")[-1] or policy, policy),
+            "seed": (request.seed, config["seed"]),
+        }
+    )
+
+
+def _unlike(pairs: Mapping[str, tuple[Any, Any]]) -> list[str]:
     return [
         f"{name} {asked} was asked for, its config says {found}"
         for name, (asked, found) in pairs.items()

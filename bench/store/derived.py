@@ -16,6 +16,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from bench.code import plugin_code
+from bench.contracts import Protocol
 from bench.data.fingerprint import refuse_choosing_on_test
 from bench.errors import BenchError, StoreError
 from bench.evaluation import policies, protocols
@@ -55,6 +56,13 @@ def derive(folder: RunFolder, name: str, registry: Registry | None = None) -> Ru
         raise StoreError(
             f"{folder.path} was trained on its validation part too, so no policy can be chosen on that."
             f" Try: the same bench run with --policy {shlex.quote(policy.name)}"
+        )
+    if not folder.read_scores().rank and policy.name != "own":
+        raise StoreError(f"{folder.path} was stored as label sets, without scores that another policy could read")
+    if policy.fitted and not folder.lists("validation"):
+        raise StoreError(
+            f"{folder.path} has no scores of validation images, on which policy '{policy.name}' is chosen."
+            " Try: bench score with --validation FILE"
         )
     refuse_choosing_on_test(str(config["dataset"]["name"]), config["dataset"]["fingerprints"])
     if policy.goals is not None:
@@ -106,13 +114,10 @@ def _fill(target: RunFolder, source: RunFolder, policy: Policy, name: str) -> No
     kept = {one: origin for one, origin in about.origins.items() if "policy" not in one.split(".")}
     origins = kept | of_policy(name, policy.found, str(target.config["protocol"]))
     target.write_about(replace(about, origins=origins))
-    target.write_request(replace(source.request(), policy=name if policy.goals is None else policy.name))
-    protocol, masks, part = protocols.get(target.config["protocol"]), source.read_masks(), source.read_validation()
-    truth, of_part = part.truth, part.prediction
-    state = _fitted(policy, target.config, part)
-    if state is not None:
-        target.write_policy(state)
-    target.write_validation(truth, policies.applied(policy, protocol, of_part, state, part.known), part.known)
+    if source.lists("request"):
+        target.write_request(replace(source.request(), policy=name if policy.goals is None else policy.name))
+    protocol, masks = protocols.get(target.config["protocol"]), source.read_masks()
+    state = _of_validation(target, source.read_validation(), policy, protocol) if source.lists("validation") else None
     scores = source.read_scores()
     sequences = source.read_label_sets() if source.has("label_sets") else None
     predicted = policies.read(policy, protocol, scores, state, sequences=sequences, known=masks.known)
@@ -125,6 +130,18 @@ def _fitted(policy: Policy, config: Mapping[str, Any], part: ValidationPart) -> 
     truth, scores = part.truth, part.prediction.scores
     masks = {"ignore": truth.ignore, "known": part.known}
     return policies.fit(policy, protocols.get(config["protocol"]), scores, truth.truth, labels=truth.labels, **masks)
+
+
+def _of_validation(
+    target: RunFolder, part: ValidationPart, policy: Policy, protocol: Protocol
+) -> dict[str, NDArray[Any]] | None:
+    """Write the validation part under ``policy``, and return what that chose on it."""
+    state = _fitted(policy, target.config, part)
+    if state is not None:
+        target.write_policy(state)
+    applied = policies.applied(policy, protocol, part.prediction, state, part.known)
+    target.write_validation(part.truth, applied, part.known)
+    return state
 
 
 def _copy(source: SealedFolder, target: SealedFolder, name: str) -> None:

@@ -19,6 +19,7 @@
     predicted.npz label_sets.npz          label sets as packed bits; label sequences, if the model makes them
     gallery.npz trees.json embedding.npz attention.npz    what figures show, see bench/store/exhibits.py
     measures.json timings.json            what was measured
+    provenance.json    of a run that was merged into this store: the archive, and what it was packed without
     status.json        "done" and when, or "failed" with stage and reason; absent while unfinished
     traceback.txt      of a failed run: where in the code, for the plugin's author
 """
@@ -49,8 +50,9 @@ from bench.records import (
     Scores,
     Split,
 )
-from bench.store.run_reader import RECORDS, SCORED_BY, SEQUENCE_ARRAYS, STATE, RunReader
-from bench.store.stored import About, Status, Truth
+from bench.store.required import RECORDS
+from bench.store.run_reader import SCORED_BY, SEQUENCE_ARRAYS, STATE, RunReader
+from bench.store.stored import About, Provenance, Status, Truth
 from bench.system.files import write_atomic
 from bench.system.locks import NO_LOCKS
 
@@ -196,6 +198,10 @@ class RunFolder(RunReader):
     def write_measures(self, measures: Measures) -> None:
         """Store what the protocol measured; undefined (NaN) values are stored as null."""
         self._files.write_json("measures.json", _values(measures))
+
+    def write_provenance(self, provenance: Provenance) -> None:
+        """Store where the run was merged from."""
+        self._files.write_json("provenance.json", _values(provenance))
 
     def write_timings(self, timings: Mapping[str, Any]) -> None:
         """Store wall times and thread counts."""

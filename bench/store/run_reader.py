@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,50 +10,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.contracts import KNOWN_SHARE
-from bench.contracts.goals import is_goals
 from bench.errors import StoreError
 from bench.evaluation import known_tags
 from bench.evaluation.bits import BitMatrix, Mask
 from bench.evaluation.outcome import Outcome
 from bench.records import BoolArray, FloatArray, LabelSets, Ledger, Measures, Prediction, RunRequest, Scores
 from bench.store.exhibits import StoredExhibits
+from bench.store.required import RECORDS, needed
 from bench.store.sealed import REPAIR, SealedFolder
-from bench.store.stored import About, Masks, RunSummary, Status, Truth, ValidationPart
+from bench.store.stored import About, Masks, Provenance, RunSummary, Status, Truth, ValidationPart
 from bench.system.files import canonical_json, digest
-
-RECORDS: dict[str, tuple[str, ...]] = {
-    "config": ("config.json",),
-    "about": ("about.json",),
-    "request": ("request.json",),
-    "environment": ("environment.json",),
-    "truth": ("ids.json", "labels.json", "truth.npz"),
-    "sizes": ("sizes.npz",),
-    "known": ("known.npz",),
-    "trials": ("trials.json",),
-    "validation": ("validation.npz",),
-    "policy": ("policy.npz",),
-    "training": ("training.json",),
-    "weights": ("weights.safetensors",),
-    "backbone": ("backbone.safetensors",),
-    "scores": ("ids.json", "scores.npy", "scores.json"),
-    "predicted": ("predicted.npz",),
-    "label_sets": ("label_sets.npz",),
-    "gallery": ("gallery.npz",),
-    "trees": ("trees.json",),
-    "embedding": ("embedding.npz",),
-    "attention": ("attention.npz",),
-    "measures": ("measures.json",),
-    "timings": ("timings.json",),
-    "status": ("status.json",),
-}
-"""The files of each record."""
-
-REQUIRED = (
-    *("about", "request", "environment", "truth", "training", "weights"),
-    *("scores", "predicted", "validation", "measures", "timings"),
-)
-"""What every finished run has stored."""
 
 SEQUENCE_ARRAYS = ("sequences", "log_probabilities", "complete")
 """The arrays of label sequences, as in ``LabelSets``."""
@@ -123,11 +88,23 @@ class RunReader:
         if names or not self._files.intact("scores.json"):
             return names
         seals = self._files.read_json("scores.json").get("seals", {})
-        return [name for name in SCORED_BY if self._files.seal(name) != seals.get(name, "")]
+        found = self.read_provenance()
+        absent = found.left_out if found else {}
+        return [name for name in SCORED_BY if (self._files.seal(name) or absent.get(name, "")) != seals.get(name, "")]
+
+    def read_provenance(self) -> Provenance | None:
+        """Return where the run was merged from; ``None`` where it was made in this store."""
+        if not self.lists("provenance"):
+            return None
+        content = self._files.read_json("provenance.json")
+        found: Provenance = self._files.parse("provenance.json", lambda: Provenance(**content))
+        return found
 
     def lacking(self) -> list[str]:
         """Return the names of the files that a finished run of this config has and this one does not."""
-        names = [name for record in needed(self.config) for name in RECORDS[record]]
+        found = self.read_provenance()
+        absent = found.left_out if found else {}
+        names = [name for record in needed(self.config, absent) for name in RECORDS[record]]
         return [name for name in dict.fromkeys(names) if not self._files.lists(name)]
 
     def verify(self) -> list[str]:
@@ -298,6 +275,7 @@ class RunReader:
                     labels=self._labels(),
                     about=self.read_about(),
                     finished=status.finished,
+                    provenance=self.read_provenance(),
                 )
             reason = f"{status.stage}: {status.reason}" if status.reason else "not finished"
             about = self.read_about() if self.has("about") else About()
@@ -330,25 +308,6 @@ class RunReader:
 
     def _predicted(self, labels: int) -> BitMatrix:
         return BitMatrix(self._files.read_arrays("predicted.npz")["predicted"], labels)
-
-
-def has_policy_record(config: Mapping[str, Any]) -> bool:
-    """Return whether a run of this config stores what its policy fitted: a plugin's, or thresholds for a goal."""
-    policy = config.get("policy", {})
-    return "distribution" in policy or is_goals(str(policy.get("name", "")))
-
-
-def needed(config: Mapping[str, Any]) -> list[str]:
-    """Return the records that every finished run of this config has stored."""
-    model, backbone, training = (config.get(part, {}) for part in ("model", "backbone", "training"))
-    conditions = {
-        "label_sets": model.get("kind") == "sequence",
-        "backbone": backbone.get("finetune", 0) > 0,
-        "trials": "trials" in config,
-        "known": KNOWN_SHARE.name in training,
-        "policy": has_policy_record(config),
-    }
-    return [*REQUIRED, *(record for record, has in conditions.items() if has)]
 
 
 def _number(value: float | None) -> float:

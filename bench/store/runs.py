@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import StoreError
-from bench.store.run_folder import RECORDS, RunFolder
+from bench.store.required import RECORDS
+from bench.store.run_folder import RunFolder
 from bench.store.sealed import MANIFEST, SealedFolder
 from bench.system.files import canonical_json, digest
 from bench.system.notes import note

@@ -21,7 +21,7 @@ from bench.errors import StoreError
 from bench.system.files import atomic_path, sha256_of, write_atomic
 from bench.system.lazy import lazy_import
 from bench.system.npz import load_npz
-from bench.system.text import ESCAPE, plain
+from bench.system.text import ESCAPE, one_line, plain
 
 if TYPE_CHECKING:
     import numpy as np

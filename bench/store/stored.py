@@ -81,11 +81,24 @@ class Status:
 
 
 @dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where a run came from that was merged into a store: the archive's file name and SHA-256, and by whom it says.
+
+    ``left_out`` are the files that the archive was packed without, and the SHA-256 that each had.
+    """
+
+    archive: str
+    sha256: str
+    by: str = ""
+    left_out: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class RunSummary:
     """What a table needs of one run. ``reason`` says why there are no ``measures``.
 
     ``images`` is how many the test part has, ``labels`` the label names in the order of per-class measures,
-    ``finished`` when it was done, in seconds since 1970.
+    ``finished`` when it was done, in seconds since 1970. ``provenance`` is of a run that was made elsewhere.
     """
 
     path: Path
@@ -98,3 +111,4 @@ class RunSummary:
     labels: tuple[str, ...] = ()
     about: About = About()
     finished: float = 0.0
+    provenance: Provenance | None = None

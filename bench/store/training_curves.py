@@ -20,9 +20,14 @@ class _Attempt(NamedTuple):
     diverged: bool
 
 
-def faults(training: Mapping[str, Any], options: Mapping[str, Any], weights: bytes) -> list[str]:
-    """Return what in ``training`` contradicts itself, the training ``options`` of the config, or the weights' size."""
+def faults(training: Mapping[str, Any], options: Mapping[str, Any], weights: bytes | None) -> list[str]:
+    """Return what in ``training`` contradicts itself, the training ``options`` of the config, or the weights' size.
+
+    ``weights`` of ``None``: the run was merged without them.
+    """
     found = _history(training, options) if "epochs" in options else _without_gradients(training)
+    if weights is None:
+        return found
     stored = sum(math.prod(entry["shape"]) for entry in _tensors(weights))
     if not 0 <= training["parameters"] <= stored:
         found.append(f"its training is of {training['parameters']} parameters, {stored} numbers are stored")

@@ -16,10 +16,10 @@ from bench.code import plugin_code
 from bench.errors import BenchError
 from bench.evaluation import metric_table, policies, protocols
 from bench.records import LabelSets, Measures, Scores
-from bench.store import binding, choice, predictions, shown, training_curves
+from bench.store import binding, choice, external, predictions, shown, training_curves
 from bench.store.measured import measured
 from bench.store.run_folder import RunFolder
-from bench.store.stored import Masks
+from bench.store.stored import Masks, ValidationPart
 
 TOLERANCE = 1e-9
 """Largest difference between a stored measure and the one computed again; both are float64 of the same arrays."""
@@ -69,7 +69,8 @@ def verdict(folder: RunFolder) -> Verdict:
         stored = folder.read_measures()
         unmeasured = tuple(name for name in metric_table.by_name() if name not in stored.values)
         unmeasured += tuple(f"the classes' {name}" for name in metric_table.PER_CLASS if name not in stored.per_class)
-        notes = tuple(_unseen(config))
+        source = external.of_config(config)
+        notes = (*([external.UNSEEN.format(source["sha256"])] if source else ()), *_unseen(config))
         return Verdict(folder.path, state, (*faults, *_lies(folder, config, stored)), unmeasured, notes=notes)
     except BenchError as error:
         return Verdict(folder.path, "damaged", (str(error),))
@@ -87,12 +88,9 @@ def _lies(folder: RunFolder, config: Mapping[str, Any], stored: Measures) -> lis
     checks: dict[str, Callable[[], list[str]]] = {
         "config.json": lambda: binding.unbound(config, masks, scores.ids),
         "request.json": lambda: binding.another_request(folder, config),
-        "training.json": lambda: training_curves.faults(
-            folder.read_training(), config["training"], folder.read_weights()
-        ),
+        "training.json": lambda: _of_training(folder, config),
         "trials.json": lambda: choice.faults(folder.read_trials(), config) if "trials" in config else [],
         "gallery.npz": lambda: shown.of_gallery(folder, len(scores.ids)),
-        "scores.npy": lambda: predictions.of_range(scores),
     }
     checks |= _of_policy(folder, config, masks, scores, sequences)
     if sequences is not None:
@@ -106,9 +104,19 @@ def _lies(folder: RunFolder, config: Mapping[str, Any], stored: Measures) -> lis
     return [*faults, *_different(stored, again)]
 
 
+def _of_training(folder: RunFolder, config: Mapping[str, Any]) -> list[str]:
+    if not folder.lists("training"):
+        return []
+    weights = folder.read_weights() if folder.lists("weights") else None
+    return training_curves.faults(folder.read_training(), config["training"], weights)
+
+
 def _unseen(config: Mapping[str, Any]) -> list[str]:
     """Return what of the label sets cannot be told from the folder."""
     policy = policies.of_config(config)
+    source = external.of_config(config)
+    if source is not None and source["kind"] == "labels":
+        return []
     if policy.found is not None and plugin_code(policy.found) != config["code"].get("policy"):
         return [OTHER_POLICY.format(policy.name)]
     return [OWN_SETS] if policy.name == "own" else []
@@ -118,11 +126,13 @@ def _of_policy(
     folder: RunFolder, config: Mapping[str, Any], masks: Masks, scores: Scores, sequences: LabelSets | None
 ) -> dict[str, Callable[[], list[str]]]:
     """Return the checks of the label-set policy: what it chose on the validation part, and the label sets of both."""
-    policy, protocol, part = policies.of_config(config), protocols.get(config["protocol"]), folder.read_validation()
+    policy, protocol = policies.of_config(config), protocols.get(config["protocol"])
+    part = folder.read_validation() if folder.lists("validation") else None
     state = folder.read_policy() if policy.fitted else None
-    told, of_part, unseen = part.known, part.prediction, _unseen(config)
+    unseen = _unseen(config)
 
-    def of_validation() -> list[str]:
+    def of_validation(part: ValidationPart) -> list[str]:
+        told, of_part = part.known, part.prediction
         faults = [*binding.unbound_validation(config, part), *predictions.of_range(of_part.scores)]
         claimed = {name: config["policy"][name] for name in ("name", "amount", "by_protocol")}
         if any(policy.to_json()[name] != value for name, value in claimed.items()):
@@ -135,10 +145,14 @@ def _of_policy(
             policy, protocol, of_part.scores, of_part.label_sets, of_part.predicted, known=told, state=state
         )
 
-    checks: dict[str, Callable[[], list[str]]] = {"validation.npz": of_validation}
+    checks: dict[str, Callable[[], list[str]]] = {
+        "scores.npy": lambda: [*predictions.of_range(scores), *binding.other_scores(config, scores, part)]
+    }
+    if part is not None:
+        checks["validation.npz"] = lambda: of_validation(part)
     if unseen:
         return checks
-    if state is not None:
+    if state is not None and part is not None:
         checks["policy.npz"] = lambda: predictions.of_state(policy, protocol, part, state)
     checks["predicted.npz"] = lambda: predictions.by_policy(
         policy, protocol, scores, sequences, masks.predicted, known=masks.known, state=state

@@ -34,7 +34,7 @@ READ = {
     "thresholds",
     "choose",
 }
-WRITTEN = {"run", "compare", "export", "report", "figures", "track"}
+WRITTEN = {"run", "compare", "export", "report", "figures", "track", "score"}
 
 
 @pytest.fixture

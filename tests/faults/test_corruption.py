@@ -10,7 +10,8 @@ from damage import DAMAGE
 from example_runs import make_run
 
 from bench.errors import StoreError
-from bench.store.run_folder import RECORDS, RunFolder
+from bench.store.required import RECORDS
+from bench.store.run_folder import RunFolder
 from bench.store.runs import find, open_run
 from bench.store.sealed import MANIFEST, SealedFolder
 from bench.system.files import write_atomic

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -30,6 +30,7 @@ from bench.cli.options import (
     Weights,
 )
 from bench.cli.requests import run_request, same_place
+from bench.cli.run_record import as_json as as_json_text
 from bench.cli.tracking import destinations, print_failures, split_sets, tell
 from bench.show.console import put, put_raw, say
 from bench.show.result_tables import print_tables
@@ -102,7 +103,7 @@ def run(  # noqa: PLR0917 - the parser passes options by name
 
         export_beside(folder)
     if as_json:
-        _print_json(folder)
+        put_raw(as_json_text(folder))
     else:
         _print(folder, time.perf_counter() - started, same_place(request))
     failed: dict[str, str] = {}
@@ -137,18 +138,3 @@ def _print(folder: RunFolder, seconds: float, place: str) -> None:
     if (folder.path / "onnx").exists():
         put(f"exported    {folder.path / 'onnx'}; bench predict {folder.path / 'onnx'} IMAGE...")
     put(f"next        bench compare {place} --models cnn-rnn,no-rnn,bce,softmax,warp")
-
-
-def _print_json(folder: RunFolder) -> None:
-    from dataclasses import asdict
-
-    from bench.store.sealed import to_json
-
-    record: dict[str, Any] = {
-        "folder": str(folder.path),
-        "key": folder.key,
-        "config": folder.config,
-        "measures": asdict(folder.read_measures()),
-        "timings": folder.read_timings(),
-    }
-    put_raw(to_json(record))

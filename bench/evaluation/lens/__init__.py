@@ -10,5 +10,9 @@ __all__ = ["View", "to_json", "views"]
 
 
 def views(outcome: Outcome, protocol: Protocol) -> list[View]:
-    """Return every disputed definition with its value on ``outcome``; labels and scores are the same throughout."""
-    return [*count_views(outcome, protocol), *ranking_views(outcome, protocol)]
+    """Return every disputed definition with its value on ``outcome``; labels and scores are the same throughout.
+
+    Of label sets without scores, those of rankings are left out.
+    """
+    ranked = ranking_views(outcome, protocol) if outcome.scores.rank else ()
+    return [*count_views(outcome, protocol), *ranked]

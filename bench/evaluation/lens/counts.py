@@ -38,7 +38,7 @@ def _f1(outcome: Outcome, protocol: Protocol) -> Iterator[View]:
 def _selection(outcome: Outcome, protocol: Protocol) -> Iterator[View]:
     mask, values, k = mask_of(outcome, protocol), outcome.scores.values, protocol.k
     threshold = THRESHOLDS.get(outcome.scores.kind)
-    best = metrics.packed_top_k(values, k)
+    best = metrics.packed_top_k(values, k) if outcome.scores.rank else None
     above = None if threshold is None else metrics.packed_top_k(values, k, threshold)
     chosen: tuple[tuple[str, str, tuple[User, ...], Mask | None], ...] = (
         ("as the run predicted", "this run", (), outcome.predicted),
@@ -48,7 +48,7 @@ def _selection(outcome: Outcome, protocol: Protocol) -> Iterator[View]:
     for name, place in (("O-P", 0), ("O-F1", 2)):
         for definition, others, users, predicted in chosen:
             if predicted is None:
-                note = f"{outcome.scores.kind} has no threshold"
+                note = f"{outcome.scores.kind} has no threshold" if outcome.scores.rank else "there are no scores"
                 yield view(name, definition, users, float("nan"), note=note, others=others)
                 continue
             value = metrics.micro(metrics.class_counts(outcome.truth, predicted, mask), protocol.no_predictions)[place]

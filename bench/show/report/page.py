@@ -6,6 +6,7 @@ import base64
 import html
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -167,6 +168,8 @@ def _figure(identity: str, figure: Figure) -> dict[str, Any]:
 def _provenance(run: RunSummary) -> dict[str, Any]:
     """Return what a reader checks: key, state, config and the machine; no paths."""
     record: dict[str, Any] = {"config": run.config}
+    if run.provenance is not None:
+        record["merged"] = asdict(run.provenance)
     folder = RunFolder(run.path)
     if run.measures is not None and folder.has("environment"):
         record["environment"] = folder.read_environment()

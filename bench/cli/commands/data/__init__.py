@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from bench.cli.commands.data.download import download
+from bench.cli.commands.data.export import export_data
 from bench.cli.commands.data.list import list_datasets
 from bench.cli.commands.data.show import show
 from bench.cli.commands.data.speed import speed
@@ -18,3 +19,4 @@ data.command("list")(list_datasets)
 data.command("verify")(verify_images)
 data.command("download")(download)
 data.command("speed")(speed)
+data.command("export")(export_data)

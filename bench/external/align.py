@@ -1,0 +1,253 @@
+"""Predictions in the order of a data set's images and labels: by id and by name, never by place."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.errors import DataError, UsageError, unknown
+from bench.external.given import KINDS, Dense, Given, Pairs
+from bench.records import FloatArray, Scores, Split
+
+SLACK = 1e-6
+"""How far float32 arithmetic may have carried a probability beyond 0 and 1."""
+
+
+def _number(text: str) -> str:
+    digits = re.search("[0-9]+$", PurePosixPath(text).stem)
+    return digits[0].lstrip("0") or "0" if digits else text
+
+
+MATCHES: Mapping[str, Callable[[str], str]] = {
+    "exact": lambda text: text,
+    "name": lambda text: PurePosixPath(text).name,
+    "stem": lambda text: PurePosixPath(text).stem,
+    "number": _number,
+}
+"""By what an id is found: itself; a path's file name; that without its ending; the number at its end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How predictions are to be read, as the user stated it: nothing here is found out from the values.
+
+    ``kind`` is one of ``KINDS``. ``match`` says by what ids are found. ``absent`` is the score of a pair that a file of
+    single pairs does not name; ``None``: each must be there. ``largest``: of several scores of a pair, as of boxes, the
+    largest counts; else a pair must not stand twice.
+    """
+
+    kind: str
+    match: str = "exact"
+    absent: float | None = None
+    largest: bool = False
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise unknown(
+                "kind of scores", self.kind, KINDS, "What the scores are is not guessed. Try: --kind probability"
+            )
+        if self.match not in MATCHES:
+            raise unknown("way to match ids", self.match, MATCHES)
+
+    def in_words(self) -> str:
+        """Return what is not as usual, as options; empty where nothing is."""
+        parts = [f"--match {self.match}"] if self.match != "exact" else []
+        parts += [] if self.absent is None else [f"--absent {self.absent:g}"]
+        return " ".join([*parts, *(["--several max"] if self.largest else [])])
+
+
+@dataclass(frozen=True, slots=True)
+class Aligned:
+    """Scores of a split in its order, and what a reader of them must know."""
+
+    scores: Scores
+    notes: tuple[str, ...] = ()
+
+
+def aligned(given: Given, split: Split, reading: Reading, others: Mapping[str, Collection[str]]) -> Aligned:
+    """Return the scores that ``given`` holds of the images of ``split``.
+
+    ``others`` are the ids of the data set's other parts, by name. Raises ``DataError`` for images or labels that lack,
+    stand twice or are not the split's, and for scores that are none of their kind.
+    """
+    if given.kind and given.kind != reading.kind:
+        raise UsageError(
+            f"{given.place}: says that its scores are of kind '{given.kind}', --kind says '{reading.kind}'"
+        )
+    of = _of_dense if isinstance(given, Dense) else _of_pairs
+    values = of(given, split, reading, others)  # type: ignore[arg-type]
+    _check_values(values, given.place, split, reading.kind)
+    with np.errstate(over="ignore", under="ignore"):
+        narrow: FloatArray = values.astype(np.float32)
+    if (np.isinf(narrow) & np.isfinite(values)).any():
+        raise DataError(f"{given.place}: scores beyond {np.finfo(np.float32).max:.1e}, which float32 cannot hold")
+    merged = _new_ties(values, narrow)
+    ties = f"{merged:,} scores equal another one of their label as float32, and did not before; they count as ties"
+    return Aligned(Scores(split.ids, narrow, KINDS[reading.kind]), (ties,) if merged else ())
+
+
+def _of_dense(
+    given: Dense, split: Split, reading: Reading, others: Mapping[str, Collection[str]]
+) -> NDArray[np.float64]:
+    rows = _rows(given.ids, given.place, split, reading, others)
+    if len(set(rows)) < len(rows):
+        twice = next(one for place, one in enumerate(given.ids) if rows[place] in set(rows[:place]))
+        raise DataError(f"{given.place}: image id '{twice}' stands twice; each image must stand once")
+    _check_all({*rows}, given.place, split, "no row")
+    if given.labels is None:
+        raise DataError(
+            f"{given.place}: does not say which label each of its {given.values.shape[1]} columns is, and their order"
+            " is none. Try: --labels FILE, their names in that order, one a line"
+        )
+    columns = _columns(given.labels, given.place, split)
+    if len(set(columns)) < len(columns):
+        twice = next(one for place, one in enumerate(given.labels) if one in given.labels[:place])
+        raise DataError(f"{given.place}: label '{twice}' stands twice")
+    if lacking := [label for place, label in enumerate(split.labels) if place not in set(columns)]:
+        raise DataError(f"{given.place}: no scores of {_some(lacking, len(split.labels), 'labels')}")
+    values = np.empty(split.truth.shape)
+    values[np.ix_(rows, columns)] = given.values
+    return values
+
+
+def _of_pairs(
+    given: Pairs, split: Split, reading: Reading, others: Mapping[str, Collection[str]]
+) -> NDArray[np.float64]:
+    if given.scores is None and reading.kind != "labels":
+        raise DataError(
+            f"{given.place}: holds label sets and no scores, --kind says '{reading.kind}'. Try: --kind labels"
+        )
+    names = sorted(given.named)
+    row_of = dict(zip(names, _rows(names, given.place, split, reading, others), strict=True))
+    if len(set(row_of.values())) < len(row_of):
+        raise DataError(
+            f"{given.place}: two of its ids are of one image by --match {reading.match}. Try: --match exact"
+        )
+    if reading.absent is None:
+        hint = ". Try: --absent 0, if the others have no label" if reading.kind == "labels" else ""
+        _check_all({*row_of.values()}, given.place, split, "nothing", hint)
+    known = list(dict.fromkeys(given.labels))
+    column_of = dict(zip(known, _columns(known, given.place, split), strict=True))
+    rows = np.array([row_of[image] for image in given.images], dtype=np.int64)
+    columns = np.array([column_of[label] for label in given.labels], dtype=np.int64)
+    scores = np.ones(len(rows)) if given.scores is None else given.scores
+    if np.isnan(scores).any():
+        place = int(np.isnan(scores).argmax())
+        raise DataError(f"{given.place}: image '{given.images[place]}', label '{given.labels[place]}': found NaN")
+    values = np.full(split.truth.shape, -np.inf)
+    count = np.zeros(split.truth.shape, dtype=np.int64)
+    np.add.at(count, (rows, columns), 1)
+    if not reading.largest and (count > 1).any():
+        row, column = (int(place) for place in np.argwhere(count > 1)[0])
+        raise DataError(
+            f"{given.place}: label '{split.labels[column]}' stands {count[row, column]} times for image"
+            f" '{split.ids[row]}'. Try: --several max, if the largest counts, as of boxes"
+        )
+    np.maximum.at(values, (rows, columns), scores)
+    lacking = count == 0
+    if reading.kind == "labels":
+        values[lacking] = 0.0
+    elif lacking.any() and reading.absent is None:
+        row, column = (int(place) for place in np.argwhere(lacking)[0])
+        raise DataError(
+            f"{given.place}: {int(lacking.sum()):,} of {lacking.size:,} pairs have no score, as image"
+            f" '{split.ids[row]}', label '{split.labels[column]}'. Try: --absent 0, or the score that they have"
+        )
+    elif reading.absent is not None:
+        values[lacking] = reading.absent
+    return values
+
+
+def _rows(
+    ids: Sequence[str], place: str, split: Split, reading: Reading, others: Mapping[str, Collection[str]]
+) -> list[int]:
+    """Return the row of each of ``ids`` in ``split``. Raises ``DataError`` for one that is none of its images."""
+    key = MATCHES[reading.match]
+    row_of = {key(one): row for row, one in enumerate(split.ids)}
+    if len(row_of) < len(split.ids):
+        raise DataError(
+            f"--match {reading.match}: two images of {_part(split)} are then called alike. Try: --match exact"
+        )
+    found = [row_of.get(key(one), -1) for one in ids]
+    if strange := [one for one, row in zip(ids, found, strict=True) if row < 0]:
+        elsewhere = next((part for part, held in others.items() if strange[0] in held), "")
+        where = f", which is of {elsewhere}" if elsewhere else ""
+        raise DataError(
+            f"{place}: {len(strange):,} of {len(ids):,} ids are no image of {_part(split)}, as '{strange[0]}'{where};"
+            f" its ids are as '{split.ids[0]}'{_remedy(ids, split, bool(elsewhere))}"
+        )
+    return found
+
+
+def _remedy(ids: Sequence[str], split: Split, elsewhere: bool) -> str:
+    """Return what would find every one of ``ids``, where that names no two images alike."""
+    if elsewhere:
+        return ". Try: a file of these images alone"
+    for name, key in MATCHES.items():
+        known, asked = {key(one) for one in split.ids}, {key(one) for one in ids}
+        if len(known) == len(split.ids) and len(asked) == len(set(ids)) and asked <= known:
+            return f". Try: --match {name}"
+    return ". See: bench data export"
+
+
+def _check_all(rows: Collection[int], place: str, split: Split, what: str, hint: str = "") -> None:
+    if len(rows) < len(split.ids):
+        lacking = [one for row, one in enumerate(split.ids) if row not in rows]
+        images = f"{len(lacking):,} of the {len(split.ids):,} images of {_part(split)}, as '{lacking[0]}'"
+        raise DataError(f"{place}: {what} of {images}; every image must be there{hint}")
+
+
+def _columns(labels: Sequence[str], place: str, split: Split) -> list[int]:
+    """Return the column of each of ``labels``. Raises ``DataError`` with the nearest names for one that is none."""
+    column_of = {label: column for column, label in enumerate(split.labels)}
+    for label in labels:
+        if label not in column_of:
+            error = unknown(f"label of {split.dataset}", label, split.labels)
+            raise DataError(f"{place}: {error if len(split.labels) <= 30 else str(error).partition(' allowed:')[0]}")
+    return [column_of[label] for label in labels]
+
+
+def _check_values(values: NDArray[np.float64], place: str, split: Split, kind: str) -> None:
+    """Raise ``DataError`` with image and label for a score that is none of ``kind``."""
+    checks = {
+        "a number": np.isnan(values),
+        "0 or 1, as of label sets. Try: --kind probability": (values != 0) & (values != 1)
+        if kind == "labels"
+        else None,
+        "0 to 1, as of probabilities. Try: --kind logit": (values < -SLACK) | (values > 1 + SLACK)
+        if kind == "probability"
+        else None,
+    }
+    for allowed, wrong in checks.items():
+        if wrong is not None and wrong.any():
+            row, column = (int(one) for one in np.argwhere(wrong)[0])
+            where = f"image '{split.ids[row]}', label '{split.labels[column]}'"
+            raise DataError(f"{place}: {where}: found {values[row, column]:g}, must be {allowed}")
+    if kind != "labels" and ((values == 0) | (values == 1)).all():
+        raise DataError(f"{place}: every score is 0 or 1, as of label sets, --kind says '{kind}'. Try: --kind labels")
+    if kind == "logit" and values.min() >= 0 and values.max() <= 1:
+        raise DataError(
+            f"{place}: every score lies in 0 to 1, so as logits all labels would be likely. Try: --kind probability,"
+            " or --kind score, if they only rank"
+        )
+
+
+def _new_ties(values: NDArray[np.float64], narrow: FloatArray) -> int:
+    """Return how many different scores of a label, over all labels, became equal ones as float32."""
+    if (narrow == values).all():
+        return 0
+    return sum(len(np.unique(values[:, n])) - len(np.unique(narrow[:, n])) for n in range(values.shape[1]))
+
+
+def _part(split: Split) -> str:
+    return f"{split.dataset}/{split.name}"
+
+
+def _some(names: Sequence[str], total: int, what: str) -> str:
+    shown = ", ".join(f"'{name}'" for name in names[:5]) + (", ..." if len(names) > 5 else "")
+    return f"{len(names):,} of {total:,} {what}: {shown}"

@@ -1,0 +1,65 @@
+"""Predictions in NumPy's files and in arrays: a matrix, whose rows and columns are named beside it or not at all."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from typing import Any
+
+import numpy as np
+
+from bench.errors import DataError
+from bench.external.given import Dense, Names, numbers, texts
+
+MEMBERS = ("ids", "labels", "scores", "kind")
+"""The arrays of an npz file: ids (images,), labels (labels,), scores (images, labels), and what kind they are."""
+
+
+def read_npz(content: bytes, place: str, names: Names) -> Dense:
+    """Return what an npz file holds. Nothing in it is unpickled."""
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as stored:
+            if other := sorted({*stored.files} - {*MEMBERS}):
+                raise DataError(f"{place}: holds an array '{other[0]}', allowed: {', '.join(MEMBERS)}")
+            arrays = {name: stored[name] for name in stored.files}
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+        raise DataError(f"{place}: no npz file of plain arrays: {_first_line(error)}") from None
+    if "scores" not in arrays:
+        raise DataError(f"{place}: has no array 'scores'; allowed: {', '.join(MEMBERS)}")
+    kind = str(arrays["kind"]) if "kind" in arrays else ""
+    return of_matrix(arrays["scores"], arrays.get("ids"), arrays.get("labels"), place, names, kind=kind)
+
+
+def read_npy(content: bytes, place: str, names: Names) -> Dense:
+    """Return what an npy file holds: the scores alone."""
+    try:
+        scores = np.load(io.BytesIO(content), allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise DataError(f"{place}: no npy file of numbers: {_first_line(error)}") from None
+    return of_matrix(scores, None, None, place, names)
+
+
+def of_matrix(scores: Any, ids: Any, labels: Any, place: str, names: Names, *, kind: str = "") -> Dense:
+    """Return a matrix with the ids and labels that stand beside it, or were given. Raises ``DataError`` without ids."""
+    own_ids = None if ids is None else texts(ids, f"{place}: ids")
+    own_labels = None if labels is None else texts(labels, f"{place}: labels")
+    chosen = agreeing(own_ids, names.ids, "ids", place)
+    if chosen is None:
+        raise DataError(f"{place}: says no image ids, and the order of rows is none. Try: --ids FILE, one id a line")
+    values = numbers(scores, place)
+    if values.ndim != 2 or len(values) != len(chosen):
+        raise DataError(f"{place}: scores are {values.shape}, must be images by labels, with {len(chosen)} ids")
+    return Dense(place, chosen, agreeing(own_labels, names.labels, "labels", place), values, kind)
+
+
+def agreeing(
+    own: tuple[str, ...] | None, given: tuple[str, ...] | None, what: str, place: str
+) -> tuple[str, ...] | None:
+    """Return the names that a file has, or those given for it. Raises ``DataError`` where there are both and differ."""
+    if own is not None and given is not None and own != given:
+        raise DataError(f"{place}: its own {what} are not those of --{what}. Try: without --{what}")
+    return given if own is None else own
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]

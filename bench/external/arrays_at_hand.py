@@ -1,0 +1,72 @@
+"""Predictions that a script holds: arrays, tensors, frames and mappings, with the ids and labels given beside them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from bench.errors import DataError
+from bench.external.arrays import of_matrix
+from bench.external.given import Dense, Given, Names, Source
+from bench.external.json_files import of_mapping
+
+PLACE = "scores"
+
+
+def source(value: Any, names: Names) -> Source:
+    """Return ``value`` as a file's content would be: a matrix, a pandas frame, or a mapping by image id.
+
+    A frame's index are ids and its columns labels. Raises ``DataError`` for what is none of these.
+    """
+    given = _given(value, names)
+    return Source("arrays of a script", _hash(given), given)
+
+
+def _given(value: Any, names: Names) -> Given:
+    if isinstance(value, Mapping):
+        return of_mapping({str(image): _plain(one) for image, one in value.items()}, PLACE, names)
+    pandas = sys.modules.get("pandas")  # who has a frame has imported it
+    if pandas is not None and isinstance(value, pandas.DataFrame):
+        return of_matrix(value.to_numpy(), value.index.tolist(), value.columns.tolist(), PLACE, names)
+    return of_matrix(_plain(value), None, None, PLACE, names)
+
+
+def _plain(value: Any) -> Any:
+    """Return a tensor as an array, and a list of tensors as their rows, one after another."""
+    torch = sys.modules.get("torch")  # who has a tensor has imported it
+    if torch is None:
+        return value
+    if isinstance(value, list | tuple) and value and all(isinstance(one, torch.Tensor) for one in value):
+        value = torch.cat([one if one.ndim > 1 else one[None] for one in value])
+    if isinstance(value, torch.Tensor):
+        return value.detach().to("cpu", torch.float64).numpy()
+    return value
+
+
+def _hash(given: Given) -> str:
+    """Return the SHA-256 of what was given: the same values with the same names have the same one."""
+    hasher = hashlib.sha256()
+    if isinstance(given, Dense):
+        values, names = given.values, json.dumps([given.ids, given.labels])
+    else:
+        names = json.dumps([list(given.images), list(given.labels), sorted(given.named)])
+        values = np.zeros(0) if given.scores is None else given.scores
+    hasher.update(names.encode())
+    hasher.update(np.ascontiguousarray(values).data)
+    return hasher.hexdigest()
+
+
+def as_texts(value: Any, what: str) -> tuple[str, ...]:
+    """Return ids or names that a script gives. Raises ``DataError`` for a single text or what is no text or number."""
+    if isinstance(value, str):
+        raise DataError(f"{what}: found a text, must be a list of them")
+    plain = _plain(value)
+    found = plain.tolist() if isinstance(plain, np.ndarray) else list(plain)
+    if wrong := [one for one in found if isinstance(one, bool) or not isinstance(one, str | int | np.integer)]:
+        raise DataError(f"{what}: found {wrong[0]!r}, must be texts or whole numbers")
+    return tuple(map(str, found))

@@ -1,0 +1,129 @@
+"""Predictions as somebody's file holds them: nothing is sorted, filled up or guessed yet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.errors import DataError
+from bench.records import ScoreKind
+
+KINDS: Mapping[str, ScoreKind] = {
+    "probability": "probability",
+    "logit": "logit",
+    "score": "margin",
+    "labels": "label",
+}
+"""What a user calls a kind of scores, and the kind they are stored as; ``labels``: label sets, 0 and 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dense:
+    """A score of each label for each image: ``values`` (images, labels) float64; ``labels`` of ``None``: unnamed.
+
+    ``place`` is how the file is called in errors, ``kind`` what it says of itself, one of ``KINDS`` or nothing.
+    """
+
+    place: str
+    ids: tuple[str, ...]
+    labels: tuple[str, ...] | None
+    values: NDArray[np.float64]
+    kind: str = ""
+
+    def __post_init__(self) -> None:
+        expected = (len(self.ids), self.values.shape[-1] if self.labels is None else len(self.labels))
+        if self.values.ndim != 2 or self.values.shape != expected:
+            raise DataError(
+                f"{self.place}: scores are {self.values.shape}, must be {expected}: images by labels, as ids and labels"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """Scores of single (image, label) pairs; ``scores`` of ``None``: the pairs are those of label sets.
+
+    ``images`` and ``labels`` are of one length. ``named`` are all images that the file names, with labels or without.
+    """
+
+    place: str
+    images: Sequence[str]
+    labels: Sequence[str]
+    scores: NDArray[np.float64] | None
+    named: frozenset[str]
+    kind: str = ""
+
+
+Given = Dense | Pairs
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What predictions were read from: its name without folders, the SHA-256 of its bytes, and what it holds."""
+
+    name: str
+    sha256: str
+    given: Given
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What a file does not say itself: image ids of its rows, label names of its columns, names of its category ids.
+
+    ``known`` are the data set's labels: the columns of a table that are none of them hold ids.
+    """
+
+    known: tuple[str, ...]
+    ids: tuple[str, ...] | None = None
+    labels: tuple[str, ...] | None = None
+    categories: Mapping[str, str] | None = None
+
+
+def numbers(values: Any, place: str) -> NDArray[np.float64]:
+    """Return ``values`` as float64, texts of numbers too. Raises ``DataError`` for what is none."""
+    array = np.asarray(values)
+    if array.dtype.kind not in "biufUSO":
+        raise DataError(f"{place}: scores are {array.dtype}, must be numbers")
+    try:
+        return array.astype(np.float64)
+    except (ValueError, TypeError):
+        pass
+    for cell in array.ravel():
+        try:
+            float(cell)
+        except (ValueError, TypeError):
+            raise DataError(f"{place}: found {str(cell)[:60]!r} where a score belongs, allowed: numbers") from None
+    raise DataError(f"{place}: scores are no numbers")
+
+
+def texts(values: Any, what: str) -> tuple[str, ...]:
+    """Return ids or names, texts or whole numbers, as texts. Raises ``DataError`` naming ``what`` for others."""
+    array = np.asarray(values)
+    if array.ndim != 1 or array.dtype.kind not in "iuUSO":
+        raise DataError(f"{what} are {array.dtype} of shape {array.shape}, must be a list of texts or whole numbers")
+    if array.dtype.kind == "S":
+        array = np.char.decode(array, "utf-8")
+    found = array.tolist()
+    if wrong := [one for one in found if isinstance(one, bool) or not isinstance(one, (str, int))]:
+        raise DataError(f"{what}: found {wrong[0]!r}, must be texts or whole numbers")
+    return tuple(map(str, found))
+
+
+def read_lines(path: Path) -> tuple[str, ...]:
+    """Return the lines of a text file of ids or names. Raises ``DataError`` for an empty one or an empty line."""
+    lines = decoded(path.read_bytes(), str(path)).splitlines()
+    if not lines or not all(line.strip() for line in lines):
+        raise DataError(f"{path}: an empty line or none at all, must have one name a line")
+    return tuple(lines)
+
+
+def decoded(content: bytes, place: str) -> str:
+    """Return a text file's content. Raises ``DataError`` where it is not UTF-8."""
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{place}: byte {error.start} is not UTF-8, must be a text in UTF-8") from None

@@ -1,0 +1,58 @@
+"""Files of predictions, each read by what its name ends in."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+from bench.errors import DataError
+from bench.external import arrays, json_files, tables, voc
+from bench.external.given import Given, Names, Source, read_lines
+
+READERS: dict[str, Callable[[bytes, str, Names], Given]] = {
+    ".npz": arrays.read_npz,
+    ".npy": arrays.read_npy,
+    ".csv": lambda content, place, names: tables.read_text(content, place, names, ","),
+    ".tsv": lambda content, place, names: tables.read_text(content, place, names, "\t"),
+    ".txt": lambda content, place, names: tables.read_text(content, place, names, "\t"),
+    ".json": json_files.read_json,
+    ".parquet": tables.read_parquet,
+}
+"""What a file's name ends in -> what reads its bytes."""
+
+
+def read(path: Path, names: Names) -> Source:
+    """Return what the file, or the folder of VOC's result files, at ``path`` holds, and its SHA-256.
+
+    Of a folder the SHA-256 is over ``sha256sum *.txt`` as text, its lines in the order of the names. Raises
+    ``DataError`` for what cannot be read, or be read in one way only.
+    """
+    if path.is_dir():
+        return _read_folder(path)
+    reader = READERS.get(path.suffix.lower())
+    if reader is None:
+        raise DataError(f"{path}: allowed: {', '.join(READERS)}, or a folder of VOC's result files")
+    if not path.exists():
+        raise DataError(f"no file {path}")
+    content = path.read_bytes()
+    if path.suffix.lower() == ".txt" and voc.NAME.fullmatch(path.name):
+        given: Given = voc.read_folder({path: content}, str(path))
+    else:
+        given = reader(content, str(path), names)
+    return Source(path.name, hashlib.sha256(content).hexdigest(), given)
+
+
+def names_from(known: tuple[str, ...], ids: Path | None, labels: Path | None) -> Names:
+    """Return what the files that were given beside predictions say of them."""
+    listed, categories = json_files.read_labels(labels) if labels else (None, None)
+    return Names(known, read_lines(ids) if ids else None, listed, categories)
+
+
+def _read_folder(path: Path) -> Source:
+    files = {file: file.read_bytes() for file in sorted(path.glob("*.txt"))}
+    if not files:
+        raise DataError(f"{path}: no file ends in .txt; a folder must hold VOC's, <comp>_cls_<split>_<class>.txt")
+    lines = [f"{hashlib.sha256(content).hexdigest()}  {file.name}\n" for file, content in files.items()]
+    sha256 = hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
+    return Source(path.absolute().name, sha256, voc.read_folder(files, str(path)))

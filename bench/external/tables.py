@@ -1,0 +1,117 @@
+"""Predictions in tables with a header: a column for each label, or a row for each pair, or a cell of labels."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from bench.errors import DataError
+from bench.external.given import Dense, Given, Names, Pairs, decoded, numbers, texts
+
+IMAGE = ("image", "image_id", "id", "path", "file", "file_name", "filename")
+"""What the column of image ids may be called where the others are not label names."""
+
+SEPARATOR = ";"
+"""Between the labels in a cell of several."""
+
+SHAPES = (
+    "a column for each label and one of image ids; or image,label,score; or image,label or image,labels (a;b) for"
+    " label sets"
+)
+
+
+def read_text(content: bytes, place: str, names: Names, delimiter: str) -> Given:
+    """Return what a table as text holds, its cells separated by ``delimiter``."""
+    rows = csv.reader(io.StringIO(decoded(content, place), newline=""), delimiter=delimiter, strict=True)
+    try:
+        header, *body = [row for row in rows if row]
+    except (csv.Error, ValueError) as error:
+        raise DataError(f"{place}: no table with a header: {error}") from None
+    for number, row in enumerate(body, 2):
+        if len(row) != len(header):
+            raise DataError(f"{place}: row {number} has {len(row)} cells, the header {len(header)}")
+    columns = list(zip(*body, strict=True)) if body else [()] * len(header)
+    return of_columns(header, columns, place, names)
+
+
+def read_parquet(content: bytes, place: str, names: Names) -> Given:
+    """Return what a Parquet file holds: a table as of texts, or a column of lists with a score of each label."""
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError:
+        raise DataError(
+            f"{place}: reading Parquet needs pyarrow. Try: pip install 'multilabel-bench[parquet]'"
+        ) from None
+    try:
+        table = pyarrow.parquet.read_table(io.BytesIO(content))
+    except (pyarrow.ArrowException, OSError) as error:
+        raise DataError(f"{place}: no Parquet file, or damaged: {str(error).splitlines()[0]}") from None
+    columns = [table.column(name).to_pylist() for name in table.column_names]
+    for name, column in zip(table.column_names, columns, strict=True):
+        if None in column:
+            raise DataError(f"{place}: column '{name}' has no value in row {column.index(None)}")
+    return of_columns(table.column_names, columns, place, names)
+
+
+def of_columns(header: Sequence[str], columns: Sequence[Sequence[Any]], place: str, names: Names) -> Given:
+    """Return what a table holds, by its header alone. Raises ``DataError`` unless it can be read in one way."""
+    header = [name.strip() for name in header]
+    if twice := [name for place_, name in enumerate(header) if name in header[:place_]]:
+        raise DataError(f"{place}: column '{twice[0]}' stands twice")
+    by_name = dict(zip(header, columns, strict=True))
+    if not columns or not len(columns[0]):
+        raise DataError(f"{place}: the table has no rows")
+    rest = {name for name in header if name not in IMAGE}
+    others = [name for name in header if name not in names.known]
+    long = len(rest) + 1 == len(header) and rest in ({"label", "score"}, {"label"}, {"labels"}, {"scores"})
+    wide = len(others) == 1 and len(header) > 1
+    if long and wide:
+        raise DataError(
+            f"{place}: its header is that of pairs, and of a column for each label. Rename the column of ids"
+        )
+    if not long and not wide:
+        unlike = ", ".join(others[:6]) + (", ..." if len(others) > 6 else "")
+        raise DataError(
+            f"{place}: {len(others)} of {len(header)} columns are no label of the data set ({unlike}), must be one,"
+            f" that of the ids. Allowed: {SHAPES}. See: bench data stats"
+        )
+    image = next(name for name in header if name in (others if wide else IMAGE))
+    ids = texts(list(by_name[image]), f"{place}: the ids in column '{image}'")
+    if wide:
+        labels = [name for name in header if name != image]
+        return Dense(place, ids, tuple(labels), numbers(np.array([by_name[n] for n in labels]).T, place))
+    if "scores" in rest:
+        if len(set(map(len, by_name["scores"]))) != 1 or isinstance(by_name["scores"][0], str):
+            raise DataError(f"{place}: column 'scores' must hold lists of one length, a score of each label")
+        return Dense(place, ids, names.labels, numbers(list(by_name["scores"]), place))
+    if "labels" in rest:
+        return of_sets(place, dict(zip(once(ids, place), by_name["labels"], strict=True)))
+    scores = numbers(list(by_name["score"]), place) if "score" in rest else None
+    return Pairs(place, ids, texts(list(by_name["label"]), f"{place}: labels"), scores, frozenset(ids))
+
+
+def of_sets(place: str, sets: dict[str, Any]) -> Pairs:
+    """Return label sets by image id: lists of names, or names in one text with ``;`` between them."""
+    images: list[str] = []
+    labels: list[str] = []
+    for image, given in sets.items():
+        split = [name.strip() for name in given.split(SEPARATOR)] if isinstance(given, str) else list(given)
+        own = texts(split, f"{place}: the labels of image '{image}'") if split and split != [""] else ()
+        images += [image] * len(own)
+        labels += own
+    return Pairs(place, images, labels, None, frozenset(sets))
+
+
+def once(ids: Sequence[str], place: str) -> Sequence[str]:
+    """Return ``ids``. Raises ``DataError`` where one stands twice."""
+    seen: set[str] = set()
+    for one in ids:
+        if one in seen:
+            raise DataError(f"{place}: image id '{one}' stands twice; each image must stand once")
+        seen.add(one)
+    return ids

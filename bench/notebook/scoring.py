@@ -1,0 +1,96 @@
+"""Predictions of a script's own model as a stored run: the same as ``bench score``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.errors import UsageError
+from bench.external.align import Reading
+from bench.external.given import Names, Source
+from bench.external.score import Predictions, open_data, store_scores
+from bench.notebook.running import as_request, as_sets
+from bench.notebook.stored import StoredRun
+from bench.options import OptionValue
+from bench.system.clock import Stopwatch
+
+if TYPE_CHECKING:
+    Listed = str | Path | Sequence[str] | Sequence[int] | None
+
+
+def score(
+    scores: Any,
+    dataset: str,
+    *,
+    kind: str,
+    name: str,
+    ids: Listed = None,
+    labels: Listed = None,
+    validation: Any = None,
+    validation_ids: Listed = None,
+    match: str = "exact",
+    absent: float | None = None,
+    several: str = "",
+    options: Mapping[str, OptionValue] | None = None,
+    protocol: str = "",
+    policy: str = "",
+    data_root: str | Path | None = None,
+    train_split: str | None = None,
+    test_split: str | None = None,
+    seed: int = 0,
+    out: str | Path = "runs",
+    cache: str | Path | None = None,
+) -> StoredRun:
+    """Return the run of somebody's own ``scores`` of the test images, checked, measured and stored under ``out``.
+
+    ``scores`` is the path of a file that ``bench score`` reads; or a matrix, a tensor or a list of tensors of batches,
+    (images, labels), with its ``ids`` and ``labels``; or a pandas frame, index ids and columns labels; or a mapping of
+    image id to {label: score} or to a list of labels. ``kind`` is "probability", "logit", "score" (it only ranks) or
+    "labels" (label sets). ``validation`` is the same of the validation images, by which policies are chosen. The
+    other keywords are those of ``bench score``. Raises ``BenchError`` for whatever is missing, double, unknown or in
+    doubt, and then stores nothing.
+    """
+    if several not in {"", "max"}:
+        raise UsageError(f"several: found {several!r}, allowed: 'max'")
+    reading = Reading(kind, match, absent, largest=several == "max")
+    request = as_request(
+        model=name,
+        dataset=dataset,
+        sets=as_sets(options),
+        protocol=protocol,
+        policy=policy,
+        data_root=data_root,
+        train_split=train_split,
+        test_split=test_split,
+        seed=seed,
+        out=out,
+        cache=cache,
+    )
+    clock = Stopwatch()
+    with clock.stage("open data set"):
+        opened = open_data(request)
+    known = opened.parts.dataset.labels
+    with clock.stage("read"):
+        test = _source(scores, _names(known, ids, labels))
+        judged = None if validation is None else _source(validation, _names(known, validation_ids, labels))
+    return StoredRun(store_scores(opened, reading, Predictions(test, judged), clock))
+
+
+def _source(value: Any, names: Names) -> Source:
+    from bench.external import arrays_at_hand, read
+
+    return read.read(Path(value), names) if isinstance(value, str | Path) else arrays_at_hand.source(value, names)
+
+
+def _names(known: tuple[str, ...], ids: Listed, labels: Listed) -> Names:
+    from bench.external import arrays_at_hand, given, json_files
+
+    listed, categories = json_files.read_labels(Path(labels)) if isinstance(labels, str | Path) else (None, None)
+    if labels is not None and not isinstance(labels, str | Path):
+        listed = arrays_at_hand.as_texts(labels, "labels")
+    if isinstance(ids, str | Path):
+        rows: tuple[str, ...] | None = given.read_lines(Path(ids))
+    else:
+        rows = None if ids is None else arrays_at_hand.as_texts(ids, "ids")
+    return Names(known, rows, listed, categories)

@@ -1,0 +1,332 @@
+"""Predictions of anybody's code: each form of file gives the same numbers, and nothing in doubt is stored."""
+
+import hashlib
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas
+import pytest
+import torch
+from example_commands import bench, write_corel
+from PIL import Image
+
+import bench as face
+from bench.store.external import scores_hash
+
+LABELS = ("red", "green", "blue")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A folder with a small data set, ``corel``, and what it exports, ``data``."""
+    root = tmp_path_factory.mktemp("score")
+    write_corel(root / "corel")
+    assert bench("data", "export", "corel5k", "--data-root", root / "corel", "--out", root / "data") == 0
+    return root
+
+
+@pytest.fixture(scope="module")
+def parts(place):
+    """Test and validation part: ids, label names and truth, as exported, and made-up probabilities."""
+    found = {}
+    for number, part in enumerate(("test", "validation")):
+        with np.load(place / "data" / f"{part}.npz") as stored:
+            ids, labels, truth = stored["ids"].tolist(), stored["labels"].tolist(), stored["truth"]
+        noise = np.random.default_rng(number).random(truth.shape)
+        found[part] = ids, labels, truth, (0.55 * truth + 0.4 * noise).astype(np.float32).astype(np.float64)
+    return found
+
+
+@pytest.fixture
+def score(place, tmp_path):
+    """``bench score`` on that data set, its runs in a store of this test."""
+
+    def call(file, *arguments):
+        own = (
+            "--dataset",
+            "corel5k",
+            "--data-root",
+            place / "corel",
+            "--protocol",
+            "top2@1",
+            "--out",
+            tmp_path / "runs",
+        )
+        return bench("score", file, *own, *arguments)
+
+    return call
+
+
+def stored(tmp_path):
+    return list(face.runs(tmp_path / "runs")) if (tmp_path / "runs").is_dir() else []
+
+
+def write_npz(path, ids, labels, scores, **more):
+    np.savez(path, ids=np.array(ids), labels=np.array(labels), scores=scores, **more)
+
+
+def table(header, rows):
+    return "\n".join(",".join(map(str, row)) for row in [header, *rows])
+
+
+def write_forms(folder, ids, labels, truth, scores):
+    """Write one part in every form, images and labels in other orders than the data set's; yield file and options."""
+    images, names = np.arange(len(ids))[::-1], np.array([2, 0, 1])
+    rows = [(ids[i], [labels[n] for n in names], scores[i][names]) for i in images]
+    write_npz(folder / "a.npz", [ids[i] for i in images], [labels[n] for n in names], scores[images][:, names])
+    yield "a.npz", ()
+    np.save(folder / "b.npy", scores[images][:, names])
+    (folder / "ids.txt").write_text("\n".join(ids[i] for i in images))
+    (folder / "labels.txt").write_text("\n".join(labels[n] for n in names))
+    yield "b.npy", ("--ids", folder / "ids.txt", "--labels", folder / "labels.txt")
+    wide = [(image, *map(repr, row.tolist())) for image, _, row in rows]
+    (folder / "c.csv").write_text(table(["whatever", *rows[0][1]], wide))
+    yield "c.csv", ()
+    (folder / "d.tsv").write_text(table(["image", *rows[0][1]], wide).replace(",", "\t"))
+    yield "d.tsv", ()
+    pairs = [(image, name, float(one)) for image, own, row in rows for name, one in zip(own, row, strict=True)]
+    (folder / "e.csv").write_text(table(["image", "label", "score"], pairs))
+    yield "e.csv", ()
+    category = {name: 10 * (number + 1) for number, name in enumerate(labels)}
+    entries = [{"image_id": image, "category_id": category[name], "score": one} for image, name, one in pairs]
+    (folder / "f.json").write_text(json.dumps(entries + [entry | {"score": 0.0} for entry in entries[:3]]))
+    kinds = [{"id": number, "name": name} for name, number in category.items()]
+    (folder / "categories.json").write_text(json.dumps({"categories": kinds}))
+    yield "f.json", ("--labels", folder / "categories.json", "--several", "max")
+    mapping = {image: dict(zip(own, row.tolist(), strict=True)) for image, own, row in rows}
+    (folder / "g.json").write_text(json.dumps(mapping))
+    yield "g.json", ()
+    (folder / "voc").mkdir()
+    for name in labels:
+        lines = [f"{image} {one!r}\n" for image, own, one in pairs if own == name]
+        (folder / "voc" / f"comp1_cls_test_{name}.txt").write_text("".join(lines))
+    yield "voc", ()
+    pandas.DataFrame([row for _, _, row in rows], [image for image, _, _ in rows], rows[0][1]).reset_index(
+        names="id"
+    ).to_parquet(folder / "h.parquet")
+    yield "h.parquet", ()
+
+
+def test_every_form_of_file_gives_the_same_scores_in_the_data_sets_order(score, parts, tmp_path, capsys):
+    pytest.importorskip("pyarrow")
+    for file, options in write_forms(tmp_path, *parts["test"]):
+        assert score(tmp_path / file, "--kind", "probability", *options) == 0, capsys.readouterr().err
+    ids, labels, truth, scores = parts["test"]
+    runs = stored(tmp_path)
+    assert len(runs) == 9
+    for run in runs:
+        assert (run.ids, run.labels, run.truth.tolist()) == (tuple(ids), tuple(labels), truth.tolist())
+        np.testing.assert_array_equal(run.scores.values, scores.astype(np.float32))
+        assert run.measures == face.measure(truth, scores, protocol="top2@1", labels=labels)
+    own = hashlib.sha256((tmp_path / "a.npz").read_bytes()).hexdigest()
+    assert own in {run.config["external"]["sha256"] for run in runs}
+    printed = capsys.readouterr().out
+    assert "a (external)" in printed
+    assert f"external: scores of files made outside of this benchmark, SHA-256 of a (external): {own[:6]}" in " ".join(
+        printed.split()
+    )
+    assert bench("validate", tmp_path / "runs") == 0
+
+
+def broken(ids, labels, truth, scores):
+    """Return by the line that is printed what of a file is wrong: ids, labels, scores and options."""
+    nan = scores.copy()
+    nan[1, 2] = np.nan
+    sets = truth.astype(int)
+    fine = ("--kind", "probability")
+    return {
+        "no row of 1 of the 20 images of corel5k/test, as": (ids[1:], labels, scores[1:], fine),
+        "stands twice; each image must stand once": ([*ids[1:], ids[1]], labels, scores, fine),
+        "1 of 20 ids are no image of corel5k/test, as 'x'": ([*ids[1:], "x"], labels, scores, fine),
+        "Try: --match name": ([f"my/{one}" for one in ids], labels, scores, fine),
+        "no label of corel5k 'gren'; did you mean 'green'?": (ids, ["red", "gren", "blue"], scores, fine),
+        "label 'red' stands twice": (ids, ["red", "red", "blue"], scores, fine),
+        "no scores of 1 of 3 labels": (ids, labels[:2], scores[:, :2], fine),
+        "does not say which label each of its 3 columns is": (ids, None, scores, fine),
+        "found nan, must be a number": (ids, labels, nan, fine),
+        "found 1.5, must be 0 to 1, as of probabilities. Try: --kind logit": (ids, labels, scores + 1.5 - scores, fine),
+        "every score is 0 or 1, as of label sets, --kind says 'probability'": (ids, labels, sets, fine),
+        "must be 0 or 1, as of label sets. Try: --kind probability": (ids, labels, scores, ("--kind", "labels")),
+        "every score lies in 0 to 1, so as logits": (ids, labels, scores, ("--kind", "logit")),
+        "--kind: found none, allowed: probability, logit, score": (ids, labels, scores, ()),
+        "no kind of scores 'prob'": (ids, labels, scores, ("--kind", "prob")),
+        "--policy threshold is chosen on validation images, whose scores were not given": (
+            *(ids, labels, scores),
+            (*fine, "--policy", "threshold"),
+        ),
+        "scores of kind 'margin' have no threshold": (
+            *(ids, labels, scores),
+            ("--kind", "score", "--policy", "natural-threshold"),
+        ),
+        "--name: found '../up', allowed: up to 64 letters": (ids, labels, scores, (*fine, "--name", "../up")),
+        "--set: found 'epochs', allowed: dataset.NAME": (ids, labels, scores, (*fine, "--set", "epochs=3")),
+    }
+
+
+def test_what_is_missing_double_unknown_or_in_doubt_is_one_line_and_stores_nothing(score, parts, tmp_path, capsys):
+    found = broken(*parts["test"])
+    for number, (line, (ids, labels, scores, options)) in enumerate(found.items()):
+        file = tmp_path / f"{number}.npz"
+        np.savez(file, ids=np.array(ids), scores=scores, **({} if labels is None else {"labels": np.array(labels)}))
+        assert score(file, *options) == 2, line
+        told = capsys.readouterr().err
+        assert line in told
+        assert told.count("\n") == 1
+    assert not stored(tmp_path)
+
+
+def test_tables_that_can_be_read_in_two_ways_or_none_are_refused(score, parts, tmp_path, capsys):
+    ids = parts["test"][0]
+    cases = {
+        "2 of 3 columns are no label of the data set (image, dog)": "image,red,dog\n1,2,3",
+        "column 'red' stands twice": "image,red,red\n1,2,3",
+        "row 3 has 2 cells, the header 4": "image,red,green,blue\n1,2,3,4\n1,2",
+        "found 'high' where a score belongs": table(["image", *LABELS], [(one, "high", 0.5, 0.5) for one in ids]),
+        "pairs have no score, as image": table(["image", "label", "score"], [(one, "red", 0.5) for one in ids]),
+        "holds label sets and no scores": table(["image", "labels"], [(one, "red;blue") for one in ids]),
+        "label 'red' stands 2 times for image": table(["id", "label", "score"], [(one, "red", 0.5) for one in ids * 2]),
+    }
+    for line, text in cases.items():
+        (tmp_path / "t.csv").write_text(text)
+        assert score(tmp_path / "t.csv", "--kind", "probability") == 2
+        assert line in capsys.readouterr().err
+    for line, content in {
+        "no npz file of plain arrays: ": pickled(tmp_path),
+        "stands twice in one object": b'{"a": {"red": 1}, "a": {"red": 0}}',
+        "no JSON": b"[" * 100_000,
+        "found NaN, which is no number": b'{"a": {"red": NaN}}',
+        "is not UTF-8": b"\xff\xfe{}",
+    }.items():
+        file = tmp_path / ("x.npz" if content.startswith(b"PK") else "x.json")
+        file.write_bytes(content)
+        assert score(file, "--kind", "probability") == 2
+        assert line in capsys.readouterr().err
+    assert not stored(tmp_path)
+
+
+def pickled(folder):
+    np.savez(folder / "p.npz", ids=np.array([object()]), scores=np.zeros((1, 1)))
+    return (folder / "p.npz").read_bytes()
+
+
+def test_label_sets_have_no_ranking_no_interval_of_one_and_no_other_policy(score, parts, tmp_path, capsys):
+    ids, labels, truth, scores = parts["test"]
+    sets = scores > 0.35  # some are wrong
+    named = [(one, ";".join(np.array(labels)[own])) for one, own in zip(ids, sets, strict=True)]
+    (tmp_path / "sets.csv").write_text(table(["image", "labels"], named))
+    assert score(tmp_path / "sets.csv", "--kind", "labels") == 0
+    (run,) = stored(tmp_path)
+    np.testing.assert_array_equal(run.predicted, sets)
+    assert np.isnan([run.measures[name] for name in ("mAP", "MAP@10", "mAP_11_point")]).all()
+    assert run.measures["O-F1"] == face.measure(truth, scores, predicted=sets, protocol="top2@1")["O-F1"]
+    assert "mAP" not in run.intervals()
+    low, high = run.intervals()["O-F1"]
+    assert low < run.measures["O-F1"] < high
+    write_npz(tmp_path / "ranked.npz", ids, labels, scores)
+    assert score(tmp_path / "ranked.npz", "--kind", "score") == 0
+    capsys.readouterr()
+    for command in (("validate",), ("table",), ("lens", run.key), ("report", "--out", tmp_path / "report.html")):
+        assert bench(*command, "--runs", tmp_path / "runs") == 0
+    assert "own (sets (external))" in " ".join(capsys.readouterr().out.split())
+    assert bench("policy", run.key, "--policy", "exactly-k", "--runs", tmp_path / "runs") == 2
+    assert "was stored as label sets, without scores" in capsys.readouterr().err
+
+
+def test_a_policy_is_chosen_later_on_the_validation_scores_that_were_given(score, parts, tmp_path, capsys):
+    for part in ("test", "validation"):
+        ids, labels, _, scores = parts[part]
+        write_npz(tmp_path / f"{part}.npz", ids, labels, scores)
+    given = (tmp_path / "test.npz", "--kind", "probability", "--name", "mine")
+    assert score(*given, "--validation", tmp_path / "test.npz") == 2
+    assert "which is of test" in capsys.readouterr().err
+    assert score(*given, "--validation", tmp_path / "validation.npz") == 0
+    (run,) = stored(tmp_path)
+    later = run.by_policy("threshold")
+    assert score(*given, "--validation", tmp_path / "validation.npz", "--policy", "threshold") == 0
+    assert {one.key for one in stored(tmp_path)} == {run.key, later.key}
+    assert later.predicted.sum() != run.predicted.sum()
+    assert bench("validate", tmp_path / "runs", "--json") == 0
+    capsys.readouterr()
+    assert bench("validate", later.key, "--recompute", "--runs", tmp_path / "runs") == 2
+    assert "not recomputed" in capsys.readouterr().out
+    assert bench("export", run.key, "--runs", tmp_path / "runs", "--out", tmp_path / "model") == 2
+    assert "its scores came from a file" in capsys.readouterr().err
+
+
+def test_scores_exchanged_in_the_folder_are_found_though_every_seal_is_renewed(score, parts, tmp_path):
+    ids, labels, truth, scores = parts["test"]
+    write_npz(tmp_path / "a.npz", ids, labels, scores)
+    assert score(tmp_path / "a.npz", "--kind", "probability") == 0
+    (run,) = stored(tmp_path)
+    folder = run._stored
+    better = face.Scores(run.ids, truth.astype(np.float32) * 0.9, "probability")
+    assert scores_hash(better) != run.config["external"]["scores"]
+    folder.write_scores(better)
+    predicted = face.measure(truth, better.values, protocol="top2@1", labels=labels)
+    folder.write_measures(predicted)
+    assert bench("validate", tmp_path / "runs") == 1
+
+
+def test_seeds_are_one_row_and_two_files_of_one_name_and_seed_are_two(score, parts, tmp_path):
+    ids, labels, _, scores = parts["test"]
+    for number, file in enumerate(("0.npz", "1.npz", "other.npz")):
+        write_npz(tmp_path / file, ids, labels, scores * (1 - 0.1 * number))
+    for seed in (0, 1):
+        assert score(tmp_path / f"{seed}.npz", "--kind", "probability", "--name", "mine", "--seed", seed) == 0
+    (row,) = face.runs(tmp_path / "runs").table().rows
+    assert (row["model"], row["seeds"]) == ("mine (external)", [0, 1])
+    assert score(tmp_path / "other.npz", "--kind", "probability", "--name", "mine", "--seed", 1) == 0
+    names = [row["model"] for row in face.runs(tmp_path / "runs").table().rows]
+    assert len(set(names)) == 3
+    assert all(name.startswith("mine (external") for name in names)
+
+
+def loop_of_the_page():
+    text = (Path(__file__).parents[2] / "docs" / "your-predictions.md").read_text(encoding="utf-8")
+    loop, _ = re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    return loop
+
+
+def test_a_loop_of_ones_own_reaches_a_row_with_intervals_in_ten_lines(place, tmp_path, capsys):
+    assert len(list(filter(None, loop_of_the_page().splitlines()))) < 10
+    data = {part: dict(np.load(place / "data" / f"{part}.npz")) for part in ("train", "test")}
+
+    def pixels(paths):
+        return torch.stack([torch.from_numpy(read(path)).float().mean((0, 1)) / 255 for path in paths])
+
+    torch.manual_seed(0)
+    model = torch.nn.Linear(3, 3)
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.1)
+    truth = torch.from_numpy(data["train"]["truth"]).float()
+    for _ in range(60):
+        loss = torch.nn.functional.binary_cross_entropy_with_logits(model(pixels(data["train"]["paths"])), truth)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    test = data["test"]
+    batches = [slice(start, start + 8) for start in range(0, len(test["ids"]), 8)]
+    rest = {"data_root": place / "corel", "protocol": "top2@1", "out": tmp_path / "runs"}
+    own = {
+        "model": model,
+        "test_loader": [(pixels(test["paths"][rows]), test["ids"][rows].tolist()) for rows in batches],
+        "dataset": "corel5k",
+        "labels": test["labels"],
+        "place": rest,
+    }
+    exec(loop_of_the_page(), own)
+    run, ids, scores = own["run"], own["ids"], own["scores"]
+    assert run.done
+    assert "mAP" in capsys.readouterr().out
+    low, high = run.intervals()["mAP"]
+    assert low <= run.measures["mAP"] <= high
+    assert run.measures["mAP"] > 0.9
+    frame = pandas.DataFrame(torch.cat(scores).numpy(), ids, test["labels"])
+    assert face.score(frame, "corel5k", name="my-model", kind="probability", **rest).key == run.key
+    with pytest.raises(face.DataError, match="says no image ids"):
+        face.score(scores, "corel5k", name="x", kind="probability", labels=list(LABELS), **rest)
+
+
+def read(path):
+    return np.asarray(Image.open(path).convert("RGB")).copy()

@@ -1,0 +1,399 @@
+"""Archives of results: the same bytes for the same runs, and none of a hostile one's content reaches a store."""
+
+import io
+import json
+import tarfile
+import zipfile
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import pytest
+from example_commands import bench
+from example_runs import make_honest, make_run, run_config
+
+from bench.errors import StoreError
+from bench.records import Measures
+from bench.store import claims, packed
+from bench.store.merge import merge
+from bench.store.pack import pack
+from bench.store.packed import Index, PackedRun
+from bench.store.run_folder import RunFolder
+from bench.store.validate import verdict
+from bench.system.files import canonical_json, digest
+
+
+@pytest.fixture(scope="module")
+def honest(tmp_path_factory):
+    """A stored run that is as it claims, of a model that was fine-tuned and has pictures; no test changes it."""
+    return make_honest(make_run(tmp_path_factory.mktemp("theirs") / "runs", "bce", code={}))
+
+
+@pytest.fixture(scope="module")
+def archive(honest, tmp_path_factory):
+    path = tmp_path_factory.mktemp("archive") / "theirs.tar"
+    pack([honest], path, "Ada L.")
+    return path
+
+
+def contents(archive):
+    """The index of an archive, and its files by run and name."""
+    with archive.open("rb") as file:
+        reader = packed.Reader(file, archive)
+        index = packed.read_index(reader)
+        files = {}
+        for run, name in packed.members(index):
+            files[run.key, name] = b"".join(reader.chunks(reader.size_of(packed.path_of(run, name))))
+        reader.end()
+    return index, files
+
+
+def write(path, index, files, *, names=None, index_content=None):
+    """Write an archive of ``files`` whose hashes are right, whatever they hold."""
+    runs = []
+    for run in index.runs:
+        own = {name: sha256(files[run.key, name]).hexdigest() for key, name in files if key == run.key}
+        runs.append(PackedRun(run.key, own, run.left_out))
+    index = Index(tuple(runs), index.by)
+    with path.open("wb") as file:
+        blocks = [(packed.INDEX, index_content or packed.write_index(index))]
+        blocks += [(packed.path_of(run, name), files[run.key, name]) for run, name in packed.members(index)]
+        written = 0
+        for name, content in blocks:
+            block = packed.header((names or {}).get(name, name), len(content)) + content
+            block += bytes(packed.padding(len(content)))
+            written += file.write(block)
+        file.write(packed.ending(written))
+    return path
+
+
+def held(root):
+    return sorted(path.relative_to(root).as_posix() for path in root.rglob("*")) if root.exists() else []
+
+
+def test_an_archive_is_the_same_bytes_and_holds_neither_weights_nor_paths_nor_pictures(honest, archive, tmp_path):
+    again = tmp_path / "again.tar"
+    pack([honest], again, "Ada L.")
+    assert again.read_bytes() == archive.read_bytes()
+    with tarfile.open(archive) as found:  # any tar reads it
+        names = {Path(name).name for name in found.getnames()}
+    left_out = {"weights.safetensors", "backbone.safetensors", "request.json", "gallery.npz", "attention.npz"}
+    assert not names & left_out
+    assert {"config.json", "measures.json", "scores.npy", "validation.npz", "predicted.npz"} <= names
+    assert str(honest.path.parents[3]).encode() not in archive.read_bytes()
+    with_pictures = pack([honest], again, pictures=True)
+    assert {"gallery.npz", "attention.npz"} <= {*with_pictures.runs[0].files}
+    assert [one.added[0].key for one in merge([again], tmp_path / "pictured")] == [honest.key]
+
+
+def test_a_merged_run_is_whole_stands_in_tables_with_its_origin_and_packs_again(honest, archive, tmp_path, capsys):
+    store = tmp_path / "mine"
+    (first,) = merge([archive], store)
+    (folder,) = first.added
+    assert verdict(folder).faults == ()
+    assert folder.done
+    assert folder.read_measures() == honest.read_measures()
+    np.testing.assert_array_equal(folder.read_scores().values, honest.read_scores().values)
+    before = held(store)
+    (second,) = merge([archive, archive], store)[:1]
+    assert (second.added, [one.path for one in second.present]) == ((), [folder.path])
+    assert held(store) == before
+    assert not [name for name in before if name.startswith(".merging")]
+    for command in (("table",), ("report", "--out", tmp_path / "page.html"), ("validate",), ("lens", folder.key)):
+        assert bench(*command, "--runs", store) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    told = f"merged from theirs.tar by Ada L., SHA-256 {sha256(archive.read_bytes()).hexdigest()[:12]}: bce"
+    assert told in printed
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert told in page
+    assert "theirs.tar" in page.partition("Provenance")[2]
+    assert bench("export", folder.key, "--runs", store, "--out", tmp_path / "model") == 2
+    assert "no archive holds weights" in capsys.readouterr().err
+    assert bench("validate", folder.key, "--recompute", "--runs", store) == 2
+    assert pack([folder], tmp_path / "once-more.tar").runs[0].left_out == contents(archive)[0].runs[0].left_out
+    assert len(merge([tmp_path / "once-more.tar"], tmp_path / "third")[0].added) == 1
+    assert bench("policy", folder.key, "--policy", "exactly-k", "--runs", store) == 0
+    assert bench("validate", "--runs", store) == 0
+    assert bench("results", "merge", archive, "--out", store) == 0
+    assert "0 runs added, 1 stored already" in capsys.readouterr().out
+
+
+def test_runs_on_other_data_never_share_a_table(archive, stored_run, tmp_path, capsys):
+    data = run_config()["dataset"] | {"fingerprints": {"train": "aaaa", "validation": "bbbb", "test": "dddd"}}
+    make_honest(stored_run("warp", code={}, dataset=data))
+    mine = tmp_path / "mine"
+    (folder,) = merge([archive], mine)[0].added
+    other = tmp_path / "other.tar"
+    assert bench("results", "pack", "--runs", tmp_path / "runs" / "toy" / "warp", "--out", other) == 2
+    assert bench("results", "pack", tmp_path / "runs" / "toy" / "warp", "--out", other) == 0
+    capsys.readouterr()
+    assert bench("results", "merge", other, "--out", mine) == 0
+    assert "note: runs on 'toy' are now of 2 sets of images and labels" in " ".join(capsys.readouterr().out.split())
+    assert bench("table", "--runs", mine) == 2
+    assert "these runs do not compare: data set fingerprints" in capsys.readouterr().err
+    assert bench("table", folder.key, "--runs", mine) == 0
+    assert "warp" not in capsys.readouterr().out
+    assert bench("report", "--runs", mine, "--out", tmp_path / "page.html") == 0
+    assert (tmp_path / "page.html").read_text(encoding="utf-8").count('<table class="sortable">') == 2
+
+
+def test_what_cannot_be_shared_is_not_packed(stored_run, tmp_path, capsys):
+    lying = make_honest(stored_run())
+    measures = lying.read_measures()
+    lying.write_measures(Measures(measures.protocol, measures.values | {"O-F1": 0.99}, measures.per_class))
+    out = ("--out", tmp_path / "x.tar")
+    assert bench("results", "pack", "--runs", tmp_path / "runs", *out) == 2
+    assert "cannot be packed: O-F1 is stored as 99.00" in capsys.readouterr().err
+    assert bench("results", "pack", "--runs", tmp_path / "runs", *out, "--by", "a\nb") == 2
+    assert not (tmp_path / "x.tar").exists()
+
+
+def edited(files, name, edit):
+    """The files of an archive with its only run's JSON file ``name`` edited, and its key if that is the config."""
+    (key,) = {key for key, _ in files}
+    value = json.loads(files[key, name])
+    edit(value)
+    files = files | {(key, name): json.dumps(value).encode()}
+    if name != "config.json":
+        return files
+    new = digest(canonical_json(value))
+    moved = {}
+    for (_, other), content in files.items():
+        moved[new, other] = renamed(other, content, key, new)
+    return moved
+
+
+def renamed(name, content, old, new):
+    if name.endswith(".npz"):
+        arrays = dict(np.load(io.BytesIO(content))) | {"run": np.array(new)}
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, **arrays)
+        return buffer.getvalue()
+    return content.replace(f'"run": "{old}"'.encode(), f'"run": "{new}"'.encode())
+
+
+def with_key(index, files):
+    (key,) = {key for key, _ in files}
+    return Index((PackedRun(key, {}, index.runs[0].left_out),), index.by)
+
+
+def set_in(*path, value):
+    def edit(record):
+        for part in path[:-1]:
+            record = record[part]
+        record[path[-1]] = value
+
+    return edit
+
+
+RECORDS = {
+    "config.json: no model can be called so": ("config.json", set_in("model", "name", value="..")),
+    "config.json: no dataset can be called so": ("config.json", set_in("dataset", "name", value="a/../../b")),
+    "config.json holds control characters": ("config.json", set_in("model", "name", value="m\x1b[2J")),
+    r"control characters: 'bce\\u202e'": ("config.json", set_in("model", "name", value="bce\u202e")),
+    "config.json: seed is no whole number": ("config.json", set_in("seed", value="<script>")),
+    "config.json: no fingerprints": ("config.json", set_in("dataset", "fingerprints", value=[])),
+    "config.json holds 'x' where a number belongs": ("config.json", set_in("training", "known_share", value="x")),
+    "no protocol 'mine@1'": ("config.json", set_in("protocol", value="mine@1")),
+    "its ids, label names, truth or ignore mask": ("config.json", set_in("dataset", "truth", value="0" * 16)),
+    "ids.json holds control characters": ("ids.json", set_in(0, value="a\nb")),
+    "labels.json holds int where a text belongs": ("labels.json", set_in(0, value=7)),
+    "about.json holds control characters": ("about.json", set_in("row", value="\x9b31m")),
+    "about.json: notes is no list": ("about.json", set_in("notes", value="x")),
+    "status.json: it was done in the future": ("status.json", set_in("finished", value=1e300)),
+    "timings.json holds 'soon' where a number belongs": ("timings.json", set_in("seconds", "train", value="soon")),
+    "O-F1 is stored as 99.00": ("measures.json", set_in("values", "O-F1", value=0.99)),
+}
+"""What is said -> the file that is edited, its hash made anew, and how."""
+
+
+def npz(**arrays):
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)
+    return buffer.getvalue()
+
+
+def bomb():
+    """Some kilobytes that expand to 16 MB."""
+    buffer = io.BytesIO()
+    with (
+        zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as file,
+        file.open("truth.npy", "w", force_zip64=True) as to,
+    ):
+        head = io.BytesIO()
+        np.lib.format.write_array_header_1_0(head, {"descr": "|u1", "fortran_order": False, "shape": (16 * 2**20,)})
+        to.write(head.getvalue())
+        for _ in range(16):
+            to.write(bytes(2**20))
+    return buffer.getvalue()
+
+
+def boast():
+    """An array of 2**60 numbers, as it says, and of none."""
+    buffer, head = io.BytesIO(), io.BytesIO()
+    np.lib.format.write_array_header_1_0(head, {"descr": "<f8", "fortran_order": False, "shape": (2**60,)})
+    with zipfile.ZipFile(buffer, "w") as file:
+        file.writestr("truth.npy", head.getvalue())
+    return buffer.getvalue()
+
+
+def npy(array):
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=True)
+    return buffer.getvalue()
+
+
+CONTENTS = {
+    "truth.npz expands beyond reason": ("truth.npz", bomb),
+    "truth.npz holds an array of another size than it says": ("truth.npz", boast),
+    "truth.npz is no file of arrays: ValueError": ("truth.npz", lambda: npz(truth=np.array([{}]))),
+    "truth.npz is no file of arrays: BadZipFile": ("truth.npz", lambda: b"PK no zip"),
+    "scores.npy is no array": ("scores.npy", lambda: npy(np.array([{"code": 1}]))),
+    r"scores.npy is float32 \(4, 2\), must be float32 \(4, 3\)": (
+        "scores.npy",
+        lambda: npy(np.zeros((4, 2), np.float32)),
+    ),
+    "measures.json is no JSON: RecursionError": ("measures.json", lambda: b"[" * 10**6),
+    "config.json is a list": ("config.json", lambda: b"[]"),
+    "its key is not the hash of its config": ("config.json", lambda: json.dumps(run_config("warp", code={})).encode()),
+}
+
+
+def refused(path, store, message):
+    with pytest.raises(StoreError, match=message) as error:
+        merge([path], store)
+    assert "\n" not in str(error.value)
+    assert held(store) == []
+
+
+@pytest.mark.parametrize("message", [*RECORDS, *CONTENTS])
+def test_a_run_that_is_hostile_or_lies_is_refused_whole(message, archive, tmp_path, monkeypatch):
+    monkeypatch.setattr(claims, "SMALL", 2**20)
+    index, files = contents(archive)
+    if message in RECORDS:
+        files = edited(files, *RECORDS[message])
+    else:
+        name, make = CONTENTS[message]
+        files = files | {(index.runs[0].key, name): make()}
+    refused(write(tmp_path / "hostile.tar", with_key(index, files), files), tmp_path / "mine", message)
+
+
+def test_markup_in_a_name_is_text_in_tables_and_page(archive, tmp_path, capsys):
+    index, files = contents(archive)
+    files = edited(files, "config.json", set_in("model", "name", value="<script>alert(1)<-script>"))
+    store = tmp_path / "mine"
+    (merged,) = merge([write(tmp_path / "named.tar", with_key(index, files), files)], store)
+    assert merged.added[0].path.parent.name == "_script_alert_1__-script_"
+    assert bench("report", "--runs", store, "--out", tmp_path / "page.html") == 0
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "<script>alert" not in page
+    assert "&lt;script&gt;alert" in page
+
+
+def tarred(entries):
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as file:
+        for info, content in entries:
+            info.size = len(content)
+            file.addfile(info, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+def entry(name, kind=tarfile.REGTYPE, target=""):
+    info = tarfile.TarInfo(name)
+    info.type, info.linkname = kind, target
+    return info
+
+
+def forged(archive):
+    """What is no archive, by what it is: each as bytes."""
+    whole, (index, files) = archive.read_bytes(), contents(archive)
+    key = index.runs[0].key
+    listed = packed.write_index(index)
+    first = f"runs/{key}/config.json"
+    own = files[key, "config.json"]
+
+    def saying(**changes):
+        return tarred([(entry("index.json"), json.dumps(json.loads(listed) | changes).encode())])
+
+    def run(**changes):
+        return saying(runs=[{"key": key, "files": {}, "left_out": {}} | changes])
+
+    return {
+        "an upward path": tarred([(entry("index.json"), listed), (entry("runs/../../up"), own)]),
+        "an absolute path": tarred([(entry("index.json"), listed), (entry("/tmp/up"), own)]),
+        "a link": tarred([(entry("index.json"), listed), (entry(first, tarfile.SYMTYPE, "/etc/passwd"), b"")]),
+        "a hard link": tarred([(entry("index.json"), listed), (entry(first, tarfile.LNKTYPE, "index.json"), b"")]),
+        "a device": tarred([(entry("index.json"), listed), (entry(first, tarfile.CHRTYPE), b"")]),
+        "a link for an index": tarred([(entry("index.json", tarfile.SYMTYPE, "/dev/zero"), b"")]),
+        "a sparse file": tarred([(entry("index.json"), listed), (entry(first, tarfile.GNUTYPE_SPARSE), own)]),
+        "an owner": whole.replace(b"0000000\x000000000\x00", b"0001750\x000000000\x00", 1),
+        "a huge size": packed.header("index.json", 8 * 2**30 - 1),
+        "cut off": whole[: len(whole) // 2],
+        "without its end": whole[:-512],
+        "more behind its end": whole + b"more",
+        "one byte changed": whole[:3000] + bytes([whole[3000] ^ 1]) + whole[3001:],
+        "nothing": b"",
+        "a zip file": npz(a=np.zeros(3)),
+        "other JSON": tarred([(entry("index.json"), b"[1]")]),
+        "JSON without end": tarred([(entry("index.json"), b"[" * 10**5)]),
+        "another layout": saying(layout=99),
+        "a key that is a path": run(key="../../../../up"),
+        "a file that is a path": run(files={"../up": "0" * 64}),
+        "a file of code": run(files={"weights.safetensors": "0" * 64}),
+        "a run twice": saying(runs=json.loads(listed)["runs"] * 2),
+        "no runs": saying(runs=[]),
+        "left out what must be there": run(left_out={"scores.npy": "0" * 64}),
+        "a name that steers": saying(by="Ada\x1b[2J"),
+    }
+
+
+def test_what_is_no_archive_is_one_line_and_leaves_nothing_behind(archive, tmp_path):
+    for what, content in forged(archive).items():
+        path = tmp_path / "forged.tar"
+        path.write_bytes(content)
+        refused(path, tmp_path / "mine", "forged.tar")
+        assert not (tmp_path / "up").exists(), what
+    with pytest.raises(StoreError, match="no file"):
+        merge([tmp_path], tmp_path / "mine")
+
+
+def test_a_run_left_without_what_it_must_have_is_refused(archive, tmp_path):
+    index, files = contents(archive)
+    for name in ("validation.npz", "training.json", "predicted.npz", "about.json", "status.json", "scores.json"):
+        fewer = {place: content for place, content in files.items() if place[1] != name}
+        refused(write(tmp_path / "fewer.tar", index, fewer), tmp_path / "mine", "Nothing was merged")
+    bare = Index((PackedRun(index.runs[0].key, {}, {}),), "")
+    refused(write(tmp_path / "bare.tar", bare, files), tmp_path / "mine", "Nothing was merged")
+
+
+def test_a_run_that_differs_from_the_stored_one_of_its_key_is_refused_with_all_beside_it(honest, archive, tmp_path):
+    store = honest.path.parents[2]
+    theirs = make_honest(Shifted(make_run(tmp_path / "elsewhere", "bce", code={}).path))
+    pack([theirs], tmp_path / "other.tar")
+    before = held(store)
+    with pytest.raises(StoreError, match=r"is stored as .* with other .*scores\.npy.* Nothing was merged"):
+        merge([tmp_path / "other.tar"], store)
+    assert held(store) == before
+    with pytest.raises(StoreError, match="is stored as"):
+        merge([archive, tmp_path / "other.tar"], tmp_path / "empty")
+    assert held(tmp_path / "empty") == []
+
+
+class Shifted(RunFolder):
+    """Writes other scores than it is given."""
+
+    __slots__ = ()
+
+    def write_scores(self, scores):
+        shifted = np.asarray(scores.values) + np.float32(0.01)
+        super().write_scores(type(scores)(scores.ids, shifted, scores.kind))
+
+
+def test_a_run_that_claims_the_test_part_of_another_and_has_other_truth_is_refused(archive, stored_run, tmp_path):
+    index, files = contents(archive)
+    data = run_config()["dataset"] | {"truth": "0" * 16}
+    stored_run("warp", dataset=data)
+    path = write(tmp_path / "again.tar", index, files)
+    with pytest.raises(StoreError, match=r"claims the test part of run .*, and has other truth"):
+        merge([path], tmp_path / "runs")
