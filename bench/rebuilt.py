@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from bench.contracts import Backbone
 from bench.errors import ModelError
 from bench.plan import make_plan, whole_name
 from bench.records import RunRequest
+from bench.records.splits import Parts
 from bench.show.tables import flatten
 from bench.store import external
 from bench.store.run_folder import RunFolder
@@ -67,6 +69,23 @@ def assemble_again(folder: RunFolder, data_root: Path | None = None, weights: Pa
     return after_trials(assembly, folder.read_trials()) if plan.request.trials is not None else assembly
 
 
+def parts_again(folder: RunFolder) -> Parts:
+    """Return the images that a stored run was made from, as they lie now. Raises ``BenchError`` where they are others.
+
+    Nothing is fetched: a data set that may have to be is opened from a folder alone.
+    """
+    stored, config = folder.request(), folder.config
+    if stored.data_root is not None and not stored.data_root.exists():
+        raise ModelError(f"{stored.data_root} is not there, which {folder.path} was made from")
+    plan = make_plan(_whole(replace(stored, weights=None), config), plugins.installed())
+    if plan.dataset.spec.root_optional and stored.data_root is None:
+        raise ModelError(f"dataset '{stored.dataset}' was not read from a folder, and is not fetched again")
+    parts = open_parts(plan)
+    if dict(parts.fingerprints) != config["dataset"]["fingerprints"]:
+        raise ModelError(f"dataset '{stored.dataset}' is no longer what {folder.path} was made from")
+    return parts
+
+
 def revive(folder: RunFolder, assembly: Assembly) -> Rebuilt:
     """Return the model of ``assembly`` with the weights in ``folder``. Raises ``ModelError`` where they do not fit."""
     from bench.model import train
@@ -101,11 +120,18 @@ def _found_again(folder: RunFolder, data_root: Path | None, weights: Path | None
         stored,
         data_root=data_root or stored.data_root,
         weights=weights or stored.weights,
-        model=whole_name(stored.model, folder.config["model"]),
-        dataset=whole_name(stored.dataset, folder.config["dataset"]),
-        backbone=whole_name(stored.backbone, folder.config["backbone"]),
     )
     for path, option in ((request.data_root, "--data-root DIR"), (request.weights, "--weights FILE")):
         if path is not None and not path.exists():
             raise ModelError(f"{folder.path}: {path} is not there, which the run was made from. Try: {option}")
-    return request
+    return _whole(request, folder.config)
+
+
+def _whole(request: RunRequest, config: Mapping[str, Any]) -> RunRequest:
+    """Return ``request`` with names that say whose each part is, as the run's config has it."""
+    return replace(
+        request,
+        model=whole_name(request.model, config["model"]),
+        dataset=whole_name(request.dataset, config["dataset"]),
+        backbone=whole_name(request.backbone, config["backbone"]),
+    )

@@ -6,7 +6,6 @@ The images are the same for every run on the same test part.
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ import numpy as np
 
 from bench.contracts import Backbone, StepNetwork
 from bench.data.preprocess import preprocess
+from bench.data.thumbnails import thumbnail
 from bench.decode.search import Conditional, LabelPath, NextLabel, Prefixes, beam_search, rank
 from bench.guard import reason
 from bench.model.networks import searchable, sees_every_step
@@ -32,8 +32,6 @@ Searchable = tuple[StepNetwork, FloatArray, FloatArray]
 
 GALLERY = 60
 """Test images shown, drawn at random."""
-THUMBNAIL = 160
-"""Largest side of a shown image in pixels."""
 TREES = 6
 """Images whose search is stored step by step."""
 READABLE = 3
@@ -133,17 +131,6 @@ def _attention_maps(
         known = np.stack([prefixes.term(prefix) for prefix in seen])
         maps[row] = attention(backbone, model, network, pixels, known, prefixes=seen)
     return maps
-
-
-def thumbnail(split: Split, row: int) -> bytes:
-    """Return image ``row`` as a JPEG whose larger side has ``THUMBNAIL`` pixels at most."""
-    from PIL import Image
-
-    image = Image.fromarray(split.images.read(row))
-    image.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.LANCZOS)
-    buffer = io.BytesIO()
-    image.save(buffer, format="JPEG", quality=85)
-    return buffer.getvalue()
 
 
 @dataclass(frozen=True, slots=True)

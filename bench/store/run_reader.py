@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.contracts import KNOWN_SHARE
 from bench.errors import StoreError
 from bench.evaluation import known_tags
 from bench.evaluation.bits import BitMatrix, Mask

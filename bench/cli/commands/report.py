@@ -22,6 +22,19 @@ Resamples = Annotated[
     int | None,
     typer.Option("--resamples", min=0, help="Of the test images, for error bars; 0: none. As many as time allows."),
 ]
+Shown = Annotated[
+    int,
+    typer.Option(
+        "--images", min=0, metavar="N", help="Test images with errors that are shown, surest mistakes first; 0: none."
+    ),
+]
+Duplicates = Annotated[
+    bool | None,
+    typer.Option(
+        "--duplicates/--no-duplicates",
+        help="Look for test images that stand twice, or in train. Without it: among 20,000 images or fewer.",
+    ),
+]
 
 
 def report(  # noqa: PLR0917 - the parser passes options by name
@@ -31,33 +44,58 @@ def report(  # noqa: PLR0917 - the parser passes options by name
     dataset: OneDataset = "",
     title: Annotated[str, typer.Option("--title", help="Heading of the page.")] = "Multi-label image classification",
     resamples: Resamples = None,
+    images: Shown = 2500,
+    duplicates: Duplicates = None,
     cache: Cache = None,
 ) -> None:
-    """Write one page with tables, error bars, figures, test images and provenance; it opens from disk, anywhere.
+    """Write one page with tables, error bars, figures, errors and provenance; it opens from disk, anywhere.
 
-    The page is there at once, and again when its error bars are drawn: they are kept for the next report. Needs neither
-    torch nor the data set nor a network. Runs that do not compare stand in tables of their own.
+    The page is there at once, and again when error bars and pictures are there: both are kept for the next report.
+    Needs neither torch nor a network; pictures beyond the stored ones come from the data set, where it lies as it lay
+    when the run was made. Of many pictures, those further down lie in a folder beside the page. Runs that do not
+    compare stand in tables of their own.
     """
     from bench import plugins
+    from bench.cli.pictures import opened
     from bench.show import paper_tables, published
-    from bench.show.report import gather, page
+    from bench.show.report import contents, gather, order, page, side_folder
+    from bench.show.report.pictures import with_pictures
     from bench.store.resamples import kept_in
     from bench.system.files import default_cache, write_atomic
     from bench.system.progress import progress_shown
 
-    summaries = run_summaries(runs, store, dataset)
+    summaries, kept = run_summaries(runs, store, dataset), cache or default_cache()
     groups = gather.groups(summaries)
+    found = [contents.of_group(group, images) for group in groups]
     rerunnable = {found.spec.row for found in plugins.installed().all(plugins.MODELS).values()}
-    ledgers = [paper_tables.build(table, summaries, rerunnable) for table in published.tables()]
+    ledgers = [
+        paper_tables.build(table, summaries, rerunnable) for table in order.of_paper(published.tables(), summaries)
+    ]
     drawn = page.drawings(groups)
-    content = page.render(groups, drawn, ledgers, title).encode()
-    write_atomic(out, content)
-    if resamples != 0:
-        if progress_shown():
-            say(f"{out}: tables and figures are there; error bars follow", file=sys.stderr)
-        draw = kept_in(cache or default_cache())
-        groups = [gather.with_error_bars(group, resamples, draw) for group in groups]
-        content = page.render(groups, drawn, ledgers, title).encode()
+    folder = side_folder.beside(out)
+
+    def write() -> tuple[int, dict[str, bytes]]:
+        """Write what is known, pictures before the page that shows them, and return how large it is."""
+        pictures = side_folder.Pictures(folder.name)
+        content = page.render(groups, drawn, ledgers, title, found, pictures=pictures).encode()
+        side_folder.write(folder, pictures.files)
         write_atomic(out, content)
+        return len(content), pictures.files
+
+    size, files = write()
+    if progress_shown():
+        say(f"{out}: tables and figures are there; error bars and pictures follow", file=sys.stderr)
+    if resamples != 0:
+        draw = kept_in(kept)
+        groups = [gather.with_error_bars(group, resamples, draw) for group in groups]
+    if images:
+        found = [
+            with_pictures(one, group, opened(group.runs), kept, duplicates)
+            for one, group in zip(found, groups, strict=True)
+        ]
+    if images or resamples != 0:
+        size, files = write()
+    side_folder.tidy(folder, files)
     counts = f"{len(summaries)} runs, {sum(len(group.figures) for group in groups)} figures"
-    put(f"{out}: {counts}, {len(content) / 1e6:.1f} MB")
+    beside = f", {len(files):,} pictures in {folder}" if files else ""
+    put(f"{out}: {counts}, {size / 1e6:.1f} MB{beside}")

@@ -14,6 +14,8 @@ from bench.show.figures.base import COLOURS, INK, Figure, canvas, fitting, legen
 MOST_CLASSES = 81
 SIZE_EDGES = (0.0, 0.01, 0.03, 0.1, 0.3, 0.6, 1.0)
 """Bins of the share of the picture that an object takes."""
+SPREAD = 5
+"""Times of which the longest is so many times the shortest stand on a logarithmic axis."""
 
 
 def per_class(labels: Sequence[str], truth: BoolArray, predicted: BoolArray, ignore: BoolArray | None) -> Figure:
@@ -118,32 +120,48 @@ def thresholds(truth: BoolArray, probabilities: NDArray[np.floating], ignore: Bo
 
 
 def pareto(rows: Sequence[Mapping[str, float | str]], measure: str) -> Figure:
-    """Return ``measure`` against the time of prediction; ``rows`` have model, microseconds and value (percent).
+    """Return ``measure`` against the time of an image; ``rows`` have model, ms, backbone_ms, model_ms, value (percent).
 
     A model is on the front if no other is as fast and better.
     """
-    ordered = sorted(rows, key=lambda row: (float(row["microseconds"]), -float(row["value"])))
+    ordered = sorted(rows, key=lambda row: (float(row["ms"]), -float(row["value"])))
     drawing, (axis,) = canvas(6, 3.4)
     best, drawn = -np.inf, []
-    for place, row in enumerate(ordered):
+    for row in ordered:
         on_front = float(row["value"]) > best
         best = max(best, float(row["value"]))
-        x, y = float(row["microseconds"]), float(row["value"])
-        axis.plot(x, y, marker="o", color=COLOURS[0] if on_front else INK, markersize=7 if on_front else 5)
-        axis.annotate(
-            str(row["model"]),
-            (x, y),
-            xytext=(6, 5 if place % 2 else -11),
-            textcoords="offset points",
-            fontsize=8,
-            color=INK,
-        )
         drawn.append({**row, "on_front": on_front})
-    axis.set(xscale="log", xlabel="prediction, microseconds an image (features excluded)", ylabel=f"{measure}, %")
+    times, values = ([float(row[name]) for row in ordered] for name in ("ms", "value"))
+    for row, x, y, place in zip(drawn, times, values, _beside(times, values), strict=True):
+        front = row["on_front"]
+        axis.plot(x, y, marker="o", color=COLOURS[0] if front else INK, markersize=7 if front else 5)
+        name = str(row["model"])
+        axis.annotate(name, (x, y), xytext=(6, place), textcoords="offset points", fontsize=8, color=INK)
+    # One backbone takes nearly all of the time: a logarithm would show a single point.
+    axis.set(xscale="log" if max(times) > SPREAD * min(times) else "linear")
+    axis.set(xlabel="milliseconds an image, backbone included", ylabel=f"{measure}, %")
     axis.xaxis.set_major_formatter("{x:g}")
     axis.margins(0.18)
-    caption = "Blue: no other model is as fast and better. Time as measured in the runs, on the machine stated there."
+    backbones = sorted({f"{float(row['backbone_ms']):.3g}" for row in rows})
+    of_these = f", of which the backbone takes {' or '.join(backbones)}" if len(backbones) <= 3 else ""
+    caption = f"Blue: no other model is as fast and better. Time as measured in the runs{of_these}."
     return Figure("pareto", f"{measure} against time", caption, tuple(drawn), drawing)
+
+
+def _beside(times: Sequence[float], values: Sequence[float]) -> list[float]:
+    """Return how far above its point each name stands, in points of type, so that near ones do not overlap."""
+    span = max(max(values) - min(values), 1e-9)
+    wide = max(max(times) - min(times), 1e-9)
+    places: list[float] = []
+    for number, (x, y) in enumerate(zip(times, values, strict=True)):
+        near = [
+            places[other] + 180 * (values[other] - y) / span
+            for other in range(number)
+            if abs(times[other] - x) < 0.2 * wide
+        ]
+        free = (place for place in (-3, 7, -13, 17, -23, 27, -33, 37) if all(abs(place - one) > 9 for one in near))
+        places.append(next(free, -3))
+    return places
 
 
 def _cycle(count: int) -> list[str]:

@@ -1,82 +1,51 @@
-"""What a report shows of stored runs, in groups that compare: table, error bars, figures, gallery, provenance."""
+"""What a report shows of stored runs, in groups that compare: table, error bars, figures, remarks."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
-
-import numpy as np
 
 from bench.errors import BenchError
 from bench.evaluation import bootstrap, significance
-from bench.guard import reason
-from bench.records import BoolArray, Preprocessing
 from bench.show import figures, tables
-from bench.show.figures import attention, embedding, results, search_tree
-from bench.show.tables import Row, Table
+from bench.show.report import illustrations, order
+from bench.show.tables import Table
 from bench.store.run_folder import RunFolder
-from bench.store.stored import RunSummary, Truth
+from bench.store.stored import RunSummary
 
 PAIR_BUDGET = 1.2e10
 """Image-label pairs times resamples spent on error bars: about 12 seconds of two cores, once."""
 FEWEST, MOST = 100, 1000
-MOST_TREES = 2
-
-
-@dataclass(frozen=True, slots=True)
-class CardLine:
-    """One model's labels for one image, sorted into right, wrong and missed."""
-
-    model: str
-    right: tuple[str, ...]
-    wrong: tuple[str, ...]
-    missed: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Card:
-    """One test image of the gallery with its truth and what each model says."""
-
-    id: str
-    picture: bytes
-    truth: tuple[str, ...]
-    predictions: tuple[CardLine, ...]
-
-    @property
-    def disagree(self) -> bool:
-        """Return whether two models differ in their label sets."""
-        return len({frozenset(one.right + one.wrong) for one in self.predictions}) > 1
-
-    @property
-    def errors(self) -> int:
-        """Return how many labels are wrong or missed, over all models."""
-        return sum(len(one.wrong) + len(one.missed) for one in self.predictions)
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Runs that compare: same data set, fingerprints and protocol. Rows without numbers keep their reasons."""
+    """Runs that compare: same data set, fingerprints and protocol. Rows without numbers keep their reasons.
+
+    ``heading`` is the data set's name and what tells the group from others on it; ``main`` the metric that orders rows.
+    """
 
     name: str
     table: Table
     runs: tuple[RunSummary, ...]
+    heading: str = ""
+    main: str = "O-F1"
     resamples: int = 0
     intervals: dict[str, dict[str, bootstrap.Interval]] = field(default_factory=dict)
     figures: tuple[tuple[str, figures.Figure], ...] = ()
-    cards: tuple[Card, ...] = ()
     remarks: tuple[str, ...] = ()
 
 
 def groups(summaries: Sequence[RunSummary]) -> list[Group]:
     """Return the runs in groups that compare, without error bars."""
-    return [_group(runs) for runs in tables.by_comparison(summaries)]
+    parts = tables.by_comparison(summaries)
+    return [_group(runs, heading) for runs, heading in zip(parts, order.headings(parts), strict=True)]
 
 
 def with_error_bars(group: Group, resamples: int | None, draw: significance.Draw = significance.draw) -> Group:
     """Return ``group`` with error bars and marks of what cannot be told apart; ``None``: as many as time allows."""
-    folders = _finished(group.table, group.runs)
+    folders = finished(group.table, group.runs)
     if not folders or resamples == 0:
         return group
     try:
@@ -94,7 +63,7 @@ def with_error_bars(group: Group, resamples: int | None, draw: significance.Draw
     return replace(group, table=table, resamples=resamples, intervals=intervals)
 
 
-def _finished(table: Table, runs: Sequence[RunSummary]) -> dict[str, list[RunFolder]]:
+def finished(table: Table, runs: Sequence[RunSummary]) -> dict[str, list[RunFolder]]:
     """Return the folders of the finished runs of each row that has one, by its label."""
     by_key = {run.key: run for run in runs}
     folders = {
@@ -104,148 +73,27 @@ def _finished(table: Table, runs: Sequence[RunSummary]) -> dict[str, list[RunFol
     return {label: members for label, members in folders.items() if members}
 
 
-def _group(runs: Sequence[RunSummary]) -> Group:
-    table = tables.build(runs)
-    name = str(runs[0].config["dataset"]["name"])
-    folders = _finished(table, runs)
+def _group(runs: Sequence[RunSummary], heading: str) -> Group:
+    main = order.main_metric(str(next((run.config["protocol"] for run in runs if "protocol" in run.config), "")))
+    table = order.best_first(tables.build(runs), main)
+    group = Group(str(runs[0].config["dataset"]["name"]), table, tuple(runs), heading, main)
+    folders = finished(table, runs)
     if not folders:
-        return Group(name, table, tuple(runs))
+        return group
     truth = next(iter(folders.values()))[0].read_truth()
-    remarks: list[str] = []
     firsts = {label: members[0] for label, members in folders.items()}
     predicted = {label: folder.read_predicted() for label, folder in firsts.items()}
-    shown: list[tuple[str, figures.Figure]] = []
-    for owner, what, make in (
-        *_figures_of_all(table.rows, firsts, truth, predicted),
-        *_figures_of_each(table.rows, firsts, truth, predicted),
-    ):
-        try:
-            shown += [(owner, figure) for figure in make()]
-        except Exception as error:  # a picture that cannot be drawn must not cost the page
-            remarks.append(f"{owner}: no picture of {what}: {reason(error)}")
-    remarks += [
-        f"{run.config['model']['name']} seed {run.config['seed']}: {note}" for run in runs for note in run.about.remarks
-    ]
-    return Group(
-        name,
-        table,
-        tuple(runs),
-        figures=tuple(shown),
-        cards=_cards(firsts, truth, predicted),
-        remarks=tuple(remarks),
-    )
+    shown, remarks = illustrations.drawn(table.rows, firsts, truth, predicted)
+    return replace(group, figures=tuple(shown), remarks=(*remarks, *_remarks(runs)))
 
 
-_Drawing = tuple[str, str, Callable[[], list[figures.Figure]]]
-"""Whose figures, of what, and what draws them."""
-
-
-def _figures_of_all(
-    rows: Sequence[Row], folders: dict[str, RunFolder], truth: Truth, predicted: dict[str, BoolArray]
-) -> list[_Drawing]:
-    """Return the figures that hold all models: recall by size, and what a better number costs."""
-    some = next(iter(folders.values()))
-
-    def sizes() -> list[figures.Figure]:
-        return [results.object_sizes(some.read_sizes(), truth.truth, predicted)] if some.has("sizes") else []
-
-    def cost(measure: str) -> list[figures.Figure]:
-        points: list[dict[str, float | str]] = []
-        for row in rows:
-            seconds = folders[row.label].read_timings()["seconds"].get("predict") if row.label in folders else None
-            if seconds and measure in row.cells:
-                time = 1e6 * float(seconds) / len(truth.ids)
-                points.append({"model": row.label, "microseconds": time, "value": row.cells[measure].mean})
-        return [results.pareto(points, measure)] if len(points) > 1 else []
-
-    costs = [("all models", f"{measure} and its cost", partial(cost, measure)) for measure in ("O-F1", "mAP")]
-    return [("all models", "recall by size", sizes), *costs]
-
-
-def _figures_of_each(
-    rows: Sequence[Row], folders: dict[str, RunFolder], truth: Truth, predicted: dict[str, BoolArray]
-) -> list[_Drawing]:
-    """Return each model's own figures, by what its run has stored."""
-    drawings: list[_Drawing] = []
-    for row in rows:
-        folder = folders.get(row.label)
-        if folder is not None:
-            drawings += [(row.label, *one) for one in _figures_of(folder, truth, predicted[row.label])]
-    return drawings
-
-
-def _figures_of(
-    folder: RunFolder, truth: Truth, predicted: BoolArray
-) -> list[tuple[str, Callable[[], list[figures.Figure]]]]:
-    """Return what of one run can be drawn: labels, thresholds, and what was stored beside the numbers."""
-    exhibits, labels = folder.exhibits, truth.labels
-
-    def of_labels() -> list[figures.Figure]:
-        return [results.per_class(labels, truth.truth, predicted, truth.ignore)]
-
-    def of_thresholds() -> list[figures.Figure]:
-        scores = folder.read_scores()
-        if scores.kind not in {"logit", "probability"}:
-            return []
-        values = np.asarray(scores.values)
-        probabilities = 1 / (1 + np.exp(-values.astype(np.float64))) if scores.kind == "logit" else values
-        return [results.thresholds(truth.truth, probabilities, truth.ignore)]
-
-    def trees() -> list[figures.Figure]:
-        stored = exhibits.trees()[:MOST_TREES] if folder.has("trees") else []
-        return [search_tree.beam_tree(tree, labels, f"Search for {truth.ids[tree['row']]}") for tree in stored]
-
-    def space() -> list[figures.Figure]:
-        if not folder.has("embedding"):
-            return []
-        terms = exhibits.label_space()
-        shown = [
-            embedding.embedding_map(terms, labels),
-            embedding.label_neighbours(terms, labels, truth.truth.sum(axis=0)),
-        ]
-        if folder.has("gallery"):
-            scores = np.asarray(folder.read_scores().values)
-            shown.append(embedding.image_neighbours(terms, labels, exhibits.gallery(), truth.truth, scores))
-        return shown
-
-    def attended() -> list[figures.Figure]:
-        if not folder.has("attention"):
-            return []
-        sequences, pictures, shown = folder.read_label_sets().sequences, exhibits.gallery(), []
-        preprocessing = Preprocessing(**folder.config["backbone"]["preprocessing"])
-        for image, maps in list(exhibits.attention().items())[:MOST_TREES]:
-            first = int(sequences[image, 0]) if sequences.shape[1] else -1
-            word = labels[first] if first >= 0 else search_tree.END
-            shown.append(attention.attention(pictures[image], maps, word, preprocessing))
-        return shown
-
+def _remarks(runs: Sequence[RunSummary]) -> list[str]:
+    """Return what runs say of themselves, once for all seeds that say the same."""
+    seeds: dict[tuple[str, str], list[str]] = {}
+    for run in runs:
+        for remark in run.about.remarks:
+            seeds.setdefault((str(run.config["model"]["name"]), remark), []).append(str(run.config["seed"]))
     return [
-        ("labels", of_labels),
-        ("thresholds", of_thresholds),
-        ("search trees", trees),
-        ("label space", space),
-        ("attention", attended),
+        f"{model} seed{'s' * (len(those) > 1)} {', '.join(sorted(those))}: {remark}"
+        for (model, remark), those in sorted(seeds.items())
     ]
-
-
-def _cards(folders: dict[str, RunFolder], truth: Truth, predicted: dict[str, BoolArray]) -> tuple[Card, ...]:
-    """Return the gallery: the images of the first run that has one, with the predictions of every model."""
-    holder = next((folder for folder in folders.values() if folder.has("gallery")), None)
-    if holder is None:
-        return ()
-    ignore = np.zeros_like(truth.truth) if truth.ignore is None else truth.ignore
-
-    def names(mask: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> tuple[str, ...]:
-        return tuple(truth.labels[label] for label in np.flatnonzero(mask))
-
-    cards = []
-    for row, picture in holder.exhibits.gallery().items():
-        present, skipped = truth.truth[row], ignore[row]
-        predictions = tuple(
-            CardLine(
-                label, names(sets[row] & present), names(sets[row] & ~present & ~skipped), names(present & ~sets[row])
-            )
-            for label, sets in predicted.items()
-        )
-        cards.append(Card(truth.ids[row], picture, names(present), predictions))
-    return tuple(cards)

@@ -1,0 +1,139 @@
+"""The figures of a group of runs that compare: those of all models, then each model's own, from what is stored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from bench.guard import reason
+from bench.records import BoolArray, Preprocessing
+from bench.show import figures
+from bench.show.figures import attention, embedding, results, search_tree
+from bench.show.tables import Row
+from bench.store.run_folder import RunFolder
+from bench.store.stored import Truth
+
+ALL = "all models"
+"""Whose the figures are that hold every model."""
+MOST_TREES = 2
+
+_Drawing = tuple[str, str, Callable[[], list[figures.Figure]]]
+"""Whose figures, of what, and what draws them."""
+
+
+def drawn(
+    rows: Sequence[Row], folders: Mapping[str, RunFolder], truth: Truth, predicted: Mapping[str, BoolArray]
+) -> tuple[list[tuple[str, figures.Figure]], list[str]]:
+    """Return figures with their owners, and a remark on each that cannot be drawn.
+
+    ``folders`` and ``predicted`` map a row's label to its first finished run and that run's label sets.
+    """
+    shown: list[tuple[str, figures.Figure]] = []
+    remarks: list[str] = []
+    for owner, what, make in (*_of_all(rows, folders, truth, predicted), *_of_each(rows, folders, truth, predicted)):
+        try:
+            shown += [(owner, figure) for figure in make()]
+        except Exception as error:  # a picture that cannot be drawn must not cost the page
+            remarks.append(f"{owner}: no picture of {what}: {reason(error)}")
+    return shown, remarks
+
+
+def milliseconds(timings: Mapping[str, Any], images: int) -> dict[str, float] | None:
+    """Return what an image takes, in milliseconds: in the backbone and in the model; ``None``: not timed."""
+    seconds, rate = timings.get("seconds", {}).get("predict"), timings.get("feature_extraction", {})
+    if not seconds or not rate.get("images_per_second"):
+        return None
+    return {"backbone_ms": 1e3 / float(rate["images_per_second"]), "model_ms": 1e3 * float(seconds) / images}
+
+
+def _of_all(
+    rows: Sequence[Row], folders: Mapping[str, RunFolder], truth: Truth, predicted: Mapping[str, BoolArray]
+) -> list[_Drawing]:
+    """Return the figures that hold all models: what a better number costs, and recall by size."""
+    some = next(iter(folders.values()))
+
+    def sizes() -> list[figures.Figure]:
+        return [results.object_sizes(some.read_sizes(), truth.truth, predicted)] if some.has("sizes") else []
+
+    def cost(measure: str) -> list[figures.Figure]:
+        points: list[dict[str, float | str]] = []
+        for row in rows:
+            folder = folders.get(row.label)
+            if folder is None or measure not in row.cells or not folder.has("timings"):
+                continue
+            if parts := milliseconds(folder.read_timings(), len(truth.ids)):
+                total = sum(parts.values())
+                points.append({"model": row.label, "ms": total, **parts, "value": row.cells[measure].mean})
+        return [results.pareto(points, measure)] if len(points) > 1 else []
+
+    costs = [(ALL, f"{measure} and its cost", partial(cost, measure)) for measure in ("O-F1", "mAP")]
+    return [*costs, (ALL, "recall by size", sizes)]
+
+
+def _of_each(
+    rows: Sequence[Row], folders: Mapping[str, RunFolder], truth: Truth, predicted: Mapping[str, BoolArray]
+) -> list[_Drawing]:
+    """Return each model's own figures, by what its run has stored."""
+    drawings: list[_Drawing] = []
+    for row in rows:
+        folder = folders.get(row.label)
+        if folder is not None:
+            drawings += [(row.label, *one) for one in _figures_of(folder, truth, predicted[row.label])]
+    return drawings
+
+
+def _figures_of(
+    folder: RunFolder, truth: Truth, predicted: BoolArray
+) -> list[tuple[str, Callable[[], list[figures.Figure]]]]:
+    """Return what of one run can be drawn: labels, thresholds, and what was stored beside the numbers."""
+    exhibits, labels = folder.exhibits, truth.labels
+
+    def of_labels() -> list[figures.Figure]:
+        return [results.per_class(labels, truth.truth, predicted, truth.ignore)]
+
+    def of_thresholds() -> list[figures.Figure]:
+        scores = folder.read_scores()
+        if scores.kind not in {"logit", "probability"}:
+            return []
+        values = np.asarray(scores.values)
+        probabilities = 1 / (1 + np.exp(-values.astype(np.float64))) if scores.kind == "logit" else values
+        return [results.thresholds(truth.truth, probabilities, truth.ignore)]
+
+    def trees() -> list[figures.Figure]:
+        stored = exhibits.trees()[:MOST_TREES] if folder.has("trees") else []
+        return [search_tree.beam_tree(tree, labels, f"Search for {truth.ids[tree['row']]}") for tree in stored]
+
+    def space() -> list[figures.Figure]:
+        if not folder.has("embedding"):
+            return []
+        terms = exhibits.label_space()
+        shown = [
+            embedding.embedding_map(terms, labels),
+            embedding.label_neighbours(terms, labels, truth.truth.sum(axis=0)),
+        ]
+        if folder.has("gallery"):
+            scores = np.asarray(folder.read_scores().values)
+            shown.append(embedding.image_neighbours(terms, labels, exhibits.gallery(), truth.truth, scores))
+        return shown
+
+    def attended() -> list[figures.Figure]:
+        if not folder.has("attention"):
+            return []
+        sequences, pictures, shown = folder.read_label_sets().sequences, exhibits.gallery(), []
+        preprocessing = Preprocessing(**folder.config["backbone"]["preprocessing"])
+        for image, maps in list(exhibits.attention().items())[:MOST_TREES]:
+            first = int(sequences[image, 0]) if sequences.shape[1] else -1
+            word = labels[first] if first >= 0 else search_tree.END
+            shown.append(attention.attention(pictures[image], maps, word, preprocessing))
+        return shown
+
+    return [
+        ("labels", of_labels),
+        ("thresholds", of_thresholds),
+        ("search trees", trees),
+        ("label space", space),
+        ("attention", attended),
+    ]
