@@ -13,12 +13,13 @@ from bench.assembly import dataset_config, parts_of, protocol_of
 from bench.code import plugin_code
 from bench.contracts import DatasetSpec, PolicyState, Protocol
 from bench.data.fingerprint import fingerprint_over, refuse_choosing_on_test
+from bench.data.thumbnails import thumbnail
 from bench.errors import BenchError, UsageError
 from bench.evaluation import policies
 from bench.evaluation.policies import Policy
 from bench.external.align import Aligned, Reading, aligned
 from bench.external.given import Source
-from bench.model.inspection import gallery_rows, thumbnail
+from bench.model.inspection import gallery_rows
 from bench.options import OptionValue, parse_assignments, resolve
 from bench.origins import of_policy
 from bench.plugins import Found, Registry, installed
