@@ -134,7 +134,7 @@ def test_runs_on_other_data_never_share_a_table(archive, stored_run, tmp_path, c
     assert bench("table", folder.key, "--runs", mine) == 0
     assert "warp" not in capsys.readouterr().out
     assert bench("report", "--runs", mine, "--out", tmp_path / "page.html") == 0
-    assert (tmp_path / "page.html").read_text(encoding="utf-8").count('<table class="sortable">') == 2
+    assert (tmp_path / "page.html").read_text(encoding="utf-8").count('aria-label="Results on ') == 2
 
 
 def test_what_cannot_be_shared_is_not_packed(stored_run, tmp_path, capsys):
