@@ -15,6 +15,12 @@ from bench.show.console import put
 if TYPE_CHECKING:
     from bench.contracts import DatasetSpec
 
+EXAMPLES = """Examples:
+
+  bench data download voc2007 --out voc
+
+  bench data download voc2007 --out voc --keep"""
+
 RATE = 10e6
 """Bytes a second, of an ordinary line, for the time that is said beforehand."""
 
