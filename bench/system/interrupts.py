@@ -14,7 +14,6 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
@@ -34,15 +33,16 @@ KEPT = {
 """What a command leaves that is stopped, by its name; of the others, what is finished."""
 
 
-@dataclass(slots=True)
 class _State:
-    """What this process was asked for, and how it stands: one for all, as signals are the process's."""
+    """What this process was asked for, and how it stands: one for all, as signals are the process's.
 
-    typed: Sequence[str] = ()
-    came: int = 0
-    works: bool = False
-    told: bool = False
-    watched: bool = False
+    No dataclass, whose import would leave signals to Python for a third longer.
+    """
+
+    def __init__(self) -> None:
+        self.typed: Sequence[str] = ()
+        self.came = 0
+        self.works = self.told = self.watched = False
 
 
 _STATE = _State()
@@ -70,6 +70,11 @@ def ignore() -> None:
 def begin(typed: Sequence[str]) -> None:
     """Take the arguments of a command that begins."""
     _STATE.typed, _STATE.told = list(typed), False
+
+
+def typed() -> Sequence[str]:
+    """Return the arguments of the command under way; none from Python."""
+    return _STATE.typed
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -62,8 +63,9 @@ def download(
         if not keep:
             for path in fetched:
                 path.unlink()
-    put(f"next        bench data verify {name} --data-root {out}")
-    put(f"            bench run --model cnn-rnn --dataset {name} --data-root {out}")
+    place = shlex.quote(str(out))
+    put(f"next        bench data verify {name} --data-root {place}")
+    put(f"            bench run --model cnn-rnn --dataset {name} --data-root {place}")
 
 
 def _announce(spec: DatasetSpec, out: Path) -> None:
