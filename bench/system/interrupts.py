@@ -7,20 +7,24 @@ seconds, the process ends at once: files are whole or absent at any moment, and 
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]
 import _thread
-import contextlib
 import os
-import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from types import FrameType
-from typing import Any
+
+# This file is read before any other, and imports little, neither ``typing`` nor ``signal`` with its enumerations: until
+# then signals are Python's own.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from types import FrameType, TracebackType
+    from typing import Any
 
 GRACE = 5.0
 """Seconds that a command may take to end. Schedulers kill ten or more after they asked."""
 
-NUMBERS = (signal.SIGINT, signal.SIGTERM)
+NUMBERS = (_signal.SIGINT, _signal.SIGTERM)
 
 IMPORTING = "<frozen importlib._bootstrap>"
 """The file that frames of an import come from."""
@@ -34,10 +38,7 @@ KEPT = {
 
 
 class _State:
-    """What this process was asked for, and how it stands: one for all, as signals are the process's.
-
-    No dataclass, whose import would leave signals to Python for a third longer.
-    """
+    """What this process was asked for, and how it stands: one for all, as signals are the process's."""
 
     def __init__(self) -> None:
         self.typed: Sequence[str] = ()
@@ -57,14 +58,14 @@ def watch() -> None:
     _STATE.watched = True
     sys.unraisablehook = _unraisable
     for number in NUMBERS:
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, _handle)
+        if _signal.getsignal(number) is not _signal.SIG_IGN:
+            _signal.signal(number, _handle)
 
 
 def ignore() -> None:
     """Ignore signals from now on, where they were watched: the process has done all and ends."""
     for number in NUMBERS if _STATE.watched else ():
-        signal.signal(number, signal.SIG_IGN)
+        _signal.signal(number, _signal.SIG_IGN)
 
 
 def begin(typed: Sequence[str]) -> None:
@@ -77,24 +78,28 @@ def typed() -> Sequence[str]:
     return _STATE.typed
 
 
-@contextlib.contextmanager
-def working() -> Iterator[None]:
+class working:  # noqa: N801 - read as ``with working():``
     """Have a signal raise ``KeyboardInterrupt`` in the body."""
-    _STATE.works = True
-    try:
-        yield
-    finally:
+
+    def __enter__(self) -> None:
+        """Begin."""
+        _STATE.works = True
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """End the process by the next signal."""
         _STATE.works = False
 
 
-@contextlib.contextmanager
-def held_back() -> Iterator[None]:
+class held_back:  # noqa: N801 - read as ``with held_back():``
     """Have signals wait until the body, which must be short, is done."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, NUMBERS)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    def __enter__(self) -> None:
+        """Block them."""
+        self._before = _signal.pthread_sigmask(_signal.SIG_BLOCK, NUMBERS)
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """Let those that came in."""
+        _signal.pthread_sigmask(_signal.SIG_SETMASK, self._before)
 
 
 def came() -> int:
@@ -112,18 +117,18 @@ def tell(say: Callable[[str], Any]) -> None:
     """Give ``say`` the line of what is kept and what continues it, once for a command."""
     if not _STATE.told:
         _STATE.told = True
-        say(line(_STATE.came or signal.SIGINT, _STATE.typed))
+        say(line(_STATE.came or _signal.SIGINT, _STATE.typed))
 
 
 def line(number: int, typed: Sequence[str]) -> str:
     """Return what is said where signal ``number`` stops the command that was ``typed``.
 
-    >>> line(15, ["run", "--model", "my model"])
+    >>> line(_signal.SIGTERM, ["run", "--model", "my model"])
     "stopped by SIGTERM; features, checkpoints and finished stages are kept. To continue: bench run --model 'my model'"
     """
     import shlex
 
-    by = "" if number == signal.SIGINT else f" by {signal.Signals(number).name}"
+    by = "" if number == _signal.SIGINT else " by SIGTERM"
     kept = next((KEPT[word] for word in typed if word in KEPT), "what is finished is kept")
     command = shlex.join(["bench", *typed])
     shown = "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in command)
@@ -154,15 +159,15 @@ def _end_later() -> None:
 
 def _end() -> None:
     """Say the line and end the process, and those that it started, without a look back."""
-    with contextlib.suppress(BaseException):
+    try:
         if sys.stderr.isatty():
             os.write(2, b"\r\x1b[K\x1b[?25h")  # what a progress bar has hidden
         tell(lambda told: os.write(2, f"{told}\n".encode("utf-8", "backslashreplace")))
-    with contextlib.suppress(BaseException):
         processes = sys.modules.get("multiprocessing.process")
         for process in processes.active_children() if processes else ():
             process.terminate()
-    os._exit(128 + _STATE.came)
+    finally:
+        os._exit(128 + _STATE.came)
 
 
 def _unraisable(unraisable: Any) -> None:
