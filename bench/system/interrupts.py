@@ -126,13 +126,18 @@ def line(number: int, typed: Sequence[str]) -> str:
     >>> line(_signal.SIGTERM, ["run", "--model", "my model"])
     "stopped by SIGTERM; features, checkpoints and finished stages are kept. To continue: bench run --model 'my model'"
     """
-    import shlex
-
     by = "" if number == _signal.SIGINT else " by SIGTERM"
     kept = next((KEPT[word] for word in typed if word in KEPT), "what is finished is kept")
-    command = shlex.join(["bench", *typed])
+    command = " ".join(map(_quoted, ["bench", *typed]))
     shown = "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in command)
     return f"stopped{by}; {kept}. To continue: {shown}"
+
+
+def _quoted(word: str) -> str:
+    """Return ``word`` as a shell reads it; ``shlex`` may be half imported where a signal strikes."""
+    if word and all(sign.isascii() and (sign.isalnum() or sign in "@%+=:,./-_") for sign in word):
+        return word
+    return "'" + word.replace("'", "'\"'\"'") + "'"
 
 
 def _handle(number: int, frame: FrameType | None) -> None:

@@ -72,6 +72,7 @@ with interrupts.working():
 
 PLACES = {
     "before the command is known": "strike()",
+    "while shlex is half there": "sys.modules['shlex'] = sys; strike()",
     "in an import": "import struck",
     "swallowed by what it meets": SWALLOWED,
     "lost in a finaliser": LOST,
