@@ -28,6 +28,7 @@ from bench.records import Prediction, RunRequest
 from bench.store.derived import derive, lender
 from bench.store.run_folder import CHECKPOINT, TUNING_CHECKPOINT, RunFolder
 from bench.store.runs import open_run
+from bench.system import interrupts
 from bench.system.clock import Stopwatch
 from bench.system.environment import environment
 
@@ -68,6 +69,7 @@ def run_one(
         try:
             _fill(folder, assembly, clock)
         except Exception as error:
+            interrupts.check()
             # Whatever a plugin raises, the failure stays in the store as a row with its reason.
             folder.fail(clock.current, reason(error), full_traceback(error))
             raise

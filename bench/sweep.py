@@ -6,6 +6,7 @@ import contextlib
 import multiprocessing
 import os
 import signal
+import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
@@ -22,10 +23,11 @@ from bench.plugins import Registry
 from bench.records import RunRequest
 from bench.store.run_folder import RunFolder
 from bench.store.stored import RunSummary
-from bench.system.progress import QUIET_VARIABLE
+from bench.system import interrupts
+from bench.system.progress import QUIET_VARIABLE, Many
 
-Starting = Callable[[int, RunRequest], None]
-"""Told of each request and its number, from 1, before it is run."""
+Starting = Callable[[int, RunRequest, str], None]
+"""Told of each request and its number, from 1, before it is run, and how long the rest takes where that is long."""
 
 
 def plan_runs(
@@ -72,16 +74,29 @@ def sweep(
     requests: Sequence[RunRequest],
     registry: Registry | None = None,
     *,
-    starting: Starting = lambda number, request: None,
+    starting: Starting = lambda number, request, left: None,
 ) -> Iterator[RunSummary]:
     """Yield the summary of each run in turn: finished now or before, or failed with its reason; the others go on."""
-    for number, request in enumerate(requests, 1):
-        starting(number, request)
-        yield run_or_record(request, registry)
+    many = Many([request.model for request in requests], "runs")
+    with many.told():
+        for number, request in enumerate(requests, 1):
+            starting(number, request, many.if_long())
+            began, wall = time.monotonic(), time.time()
+            summary = run_or_record(request, registry)
+            many.finished(request.model, _spent(summary, began, wall))
+            yield summary
+
+
+def _spent(summary: RunSummary, began: float, wall: float) -> float | None:
+    """Return the seconds that a run took which began at ``began``, ``wall`` by the clock; ``None``: it was done before.
+
+    A failure without a folder has no time of its own, and was made now.
+    """
+    return time.monotonic() - began if summary.finished >= wall or not summary.finished else None
 
 
 def sweep_side_by_side(
-    requests: Sequence[RunRequest], jobs: int, *, starting: Starting = lambda number, request: None
+    requests: Sequence[RunRequest], jobs: int, *, starting: Starting = lambda number, request, left: None
 ) -> Iterator[RunSummary]:
     """Yield what ``sweep`` does, in the same order, of runs that ``jobs`` processes make.
 
@@ -91,13 +106,18 @@ def sweep_side_by_side(
     """
     workers = [_Worker.start() for _ in requests[:jobs]]
     found: dict[int, RunSummary] = {}
+    began: dict[int, tuple[float, float]] = {}
     begun = told = 0
-    try:
+    many = Many([request.model for request in requests], "runs", jobs)
+    with contextlib.ExitStack() as stack:
+        stack.callback(lambda: [worker.end() for worker in workers])
+        stack.enter_context(many.told())
         _extract_features(requests[0])
         while told < len(requests):
             for worker in workers:
                 if worker.at is None and begun < len(requests):
-                    starting(begun + 1, requests[begun])
+                    starting(begun + 1, requests[begun], many.if_long())
+                    began[begun] = time.monotonic(), time.time()
                     worker.take(begun, requests[begun])
                     begun += 1
             busy = {worker.pipe: worker for worker in workers if worker.at is not None}
@@ -112,12 +132,10 @@ def sweep_side_by_side(
                     found[number] = _failure(requests[number], "failed", worker.end())
                     if begun < len(requests):
                         workers.append(_Worker.start())
+                many.finished(requests[number].model, _spent(found[number], *began[number]))
             while told in found:
                 yield found.pop(told)
                 told += 1
-    finally:
-        for worker in workers:
-            worker.end()
 
 
 @dataclass(slots=True, eq=False)
@@ -185,8 +203,10 @@ def run_or_record(request: RunRequest, registry: Registry | None = None) -> RunS
     try:
         return run_one(request, registry, opened=opened.append).summary()
     except BenchError as error:
+        interrupts.check()
         state, reason = ("not run" if isinstance(error, NotRun) else "failed"), str(error)
     except Exception as error:  # a plugin may fail in any way; the other models must still run
+        interrupts.check()
         state, reason = "failed", in_one_line(error)
         trace_if_asked(error)
     # A failure that the store knows has its config, and so stands beside the seeds that worked.

@@ -8,8 +8,10 @@ import torch
 from example_models import as_features, batch, make
 from example_splits import make_backbone, split_of
 
+from bench.data.augment import Augmentation
 from bench.data.fingerprint import fingerprint
-from bench.model import networks, train
+from bench.model import finetune, networks, train
+from bench.model.checkpoint import CheckpointFile, TuningState
 from bench.model.features import extract
 
 pytestmark = [
@@ -95,3 +97,46 @@ def test_a_run_resumed_on_the_gpu_predicts_there_what_it_predicted(tmp_path, mon
     assert bench(*command) == 0
     assert set(devices) == {"cuda"}
     np.testing.assert_allclose(folder.read_scores().values, first, rtol=1e-4, atol=1e-5)
+
+
+class Head(torch.nn.Linear):
+    """A classifier of its own, so that no plugin is needed; its dropout draws from the device's generator."""
+
+    def loss(self, features, truth, generator):
+        kept = torch.nn.functional.dropout(features, 0.2)
+        return torch.nn.functional.binary_cross_entropy_with_logits(self(kept), truth.float())
+
+
+def tuned(precision, path=None, dies_in=None):
+    """The weights that fine-tuning on the GPU leads to; killed in the second batch of epoch ``dies_in``."""
+    split, backbone = split_of(40), make_backbone()
+    torch.manual_seed(0)
+    head = Head(backbone.dimensions, split.truth.shape[1])
+    loss, calls = head.loss, [0]
+
+    def counted(features, truth, generator):
+        calls[0] += 1
+        if dies_in is not None and calls[0] == 5 * (dies_in - 1) + 2:
+            raise KeyboardInterrupt
+        return loss(features, truth, generator)
+
+    head.loss = counted
+    pictures = Augmentation(horizontal_flip=0.5)
+    settings = finetune.Settings(precision=precision, batch_size=8, warmup=0.5, augmentation=pictures)
+    file = CheckpointFile(path, "run", TuningState, seconds=0.0)
+    given = {"epochs": 3, "seed": 0, "device": "cuda", "settings": settings, "checkpoint": file}
+    return finetune.tune(backbone, head, split, split.truth, **given).module.state_dict()
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+def test_fine_tuning_on_the_gpu_continues_to_the_same_bits_in_every_precision(tmp_path, precision):
+    whole, again, exact = tuned(precision), tuned(precision), tuned("fp32")
+    assert all(torch.equal(whole[name], again[name]) for name in whole)
+    with pytest.raises(KeyboardInterrupt):
+        tuned(precision, tmp_path / "checkpoint", dies_in=2)
+    continued = tuned(precision, tmp_path / "checkpoint")
+    assert all(torch.equal(whole[name], continued[name]) for name in whole)
+    for name, tensor in whole.items():
+        torch.testing.assert_close(tensor, exact[name], rtol=0.1, atol=0.02)
+    if precision != "fp32":
+        assert any(not torch.equal(whole[name], exact[name]) for name in whole)

@@ -542,6 +542,6 @@ def test_ctrl_c_while_a_plugin_computes_ends_the_command_and_the_run_is_unfinish
     monkeypatch.setattr(plugins, "installed", lambda: registry(Interrupted))
     command = ["run", "--model", "m", "--dataset", "toy", "--out", str(tmp_path / "runs"), "--cache", str(tmp_path)]
     assert run_command_line(command) == 130
-    assert capsys.readouterr().err.startswith("stopped; what is finished is kept")
+    assert capsys.readouterr().err.startswith("stopped; features, checkpoints and finished stages are kept")
     (folder,) = find(tmp_path / "runs")
     assert folder.summary().state == "unfinished"

@@ -6,6 +6,7 @@ import contextlib
 import gc
 import importlib
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -17,6 +18,8 @@ from bench.cli.plain_values import take_as_it_is
 from bench.errors import BenchError, NotRun
 from bench.guard import DEBUG_VARIABLE, trace_if_asked
 from bench.show.console import put, put_raw
+from bench.system import interrupts
+from bench.system.progress import QUIET_VARIABLE
 from bench.system.text import one_line, prepare_streams
 from bench.system.threads import bound_waiting
 
@@ -124,6 +127,9 @@ EXAMPLES = """Examples:
 
 DEBUG, PLUGIN = "--debug", "--plugin"
 
+ANYWHERE = {DEBUG: DEBUG_VARIABLE, "--quiet": QUIET_VARIABLE, "-q": QUIET_VARIABLE}
+"""Options that may stand before or behind any command, and the environment variable that each sets."""
+
 USAGE_ERROR: Any = typer.BadParameter.__bases__[0]
 """The command-line parser's error for unknown options and values; typer does not name it publicly."""
 
@@ -146,14 +152,18 @@ class LazyGroup(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Run the command; an interrupt is one line, and a reader that has gone away is no error."""
         try:
-            result = super().invoke(ctx)
+            with interrupts.working():
+                result = super().invoke(ctx)
             sys.stdout.flush()
-        except KeyboardInterrupt:
-            put("stopped; what is finished is kept. The same command continues it", file=sys.stderr)
-            raise typer.Exit(130) from None
         except BrokenPipeError:
             _settle_streams()
             raise typer.Exit(141) from None
+        except BaseException as error:
+            # Foreign code may have made something else of what the signal raised.
+            if not (isinstance(error, KeyboardInterrupt) or interrupts.came()):
+                raise
+            interrupts.tell(_tell)
+            raise typer.Exit(128 + (interrupts.came() or signal.SIGINT)) from None
         return result
 
 
@@ -191,7 +201,9 @@ def bench_command(
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars.")] = False,
+    _quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="No progress, neither bars nor lines; before or behind any command.")
+    ] = False,
     without: Annotated[
         str, typer.Option("--without", metavar="NAMES", help="Comma-separated plugin distributions to leave out.")
     ] = "",
@@ -201,15 +213,11 @@ def bench_command(
         typer.Option(PLUGIN, metavar="FILE", help="Load a plugin that is one Python file; may stand several times."),
     ] = "",
     strict: Annotated[bool, typer.Option("--strict", help="A plugin that cannot be loaded is an error.")] = False,
-    debug: Annotated[
+    _debug: Annotated[
         bool, typer.Option(DEBUG, help="Print where in the code an error arose; before or behind any command.")
     ] = False,
 ) -> None:
     """Set what holds for every command; without a command, print the help."""
-    if quiet:
-        from bench.system.progress import QUIET_VARIABLE
-
-        os.environ[QUIET_VARIABLE] = "1"
     if strict:
         from bench.plugins import STRICT_VARIABLE
 
@@ -227,13 +235,16 @@ def run_command_line(arguments: Sequence[str] | None = None) -> int:
     """Run ``bench`` with ``arguments`` (the process's own if ``None``) and return its exit code.
 
     0: done. 1: a run of several failed, or is not what it claims. 2: a mistake in what was asked for, one line on
-    standard error. 130: interrupted.
+    standard error. 130, 143: interrupted, terminated.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
-    # Taken out here, so that it may stand behind a command's own options, where a user adds it to what failed.
-    own = [argument for argument in given if argument != DEBUG]
-    debugging = os.environ.get(DEBUG_VARIABLE, "")
-    os.environ[DEBUG_VARIABLE] = "1" if len(own) < len(given) else debugging
+    interrupts.begin(given)
+    # Taken out here, so that they may stand behind a command's own options, where a user adds them.
+    end = given.index("--") if "--" in given else len(given)
+    asked = [argument for argument in given[:end] if argument in ANYWHERE]
+    own = [argument for argument in given[:end] if argument not in ANYWHERE] + given[end:]
+    before = {variable: os.environ.get(variable, "") for variable in ANYWHERE.values()}
+    os.environ |= {ANYWHERE[option]: "1" for option in asked}
     try:
         if any(argument.partition("=")[0] == PLUGIN for argument in own):
             from bench import plugin_files
@@ -248,7 +259,7 @@ def run_command_line(arguments: Sequence[str] | None = None) -> int:
         _tell(line)
         return code
     finally:
-        os.environ[DEBUG_VARIABLE] = debugging
+        os.environ |= before
     return result if isinstance(result, int) else 0
 
 
@@ -279,6 +290,7 @@ def main() -> None:
     bound_waiting()
     prepare_streams()
     code = run_command_line()
+    interrupts.ignore()
     _settle_streams()
     gc.freeze()  # the process ends: Python would look through every module once more
     sys.exit(code)

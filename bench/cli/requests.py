@@ -1,4 +1,4 @@
-"""What ``bench run`` and ``bench compare`` ask for alike: a run's request, and the options that repeat its place."""
+"""What ``bench run`` and ``bench compare`` ask for alike: a run's request, and the command that goes on from it."""
 
 from __future__ import annotations
 
@@ -7,10 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
-from bench.cli.options import STORE
+from bench.cli.options import STORE, TRACKED
+from bench.system import interrupts
 
 if TYPE_CHECKING:
     from bench.records import RunRequest
+
+GLOBAL_VALUES, GLOBAL_FLAGS = ("--plugin", "--without"), ("--strict", "--quiet", "-q")
+"""Options of every command, with a value and without."""
 
 
 def run_request(options: Mapping[str, Any], sets: Sequence[str], **changes: Any) -> RunRequest:
@@ -24,8 +28,14 @@ def run_request(options: Mapping[str, Any], sets: Sequence[str], **changes: Any)
     return RunRequest(**named | {"sets": tuple(sets)} | changes)
 
 
-def same_place(request: RunRequest) -> str:
-    """Return the options that a following command on the same data and features needs."""
+def comparison_of(request: RunRequest, models: Sequence[str], options: Mapping[str, Any]) -> str:
+    """Return the ``bench compare`` of a run's model and ``models`` that repeats every option that the run was given.
+
+    ``options`` are what the parser has read of ``bench run``, its trackers' settings in ``sets`` too.
+    """
+    from bench.system.files import default_cache
+
+    compared = [*([] if request.model in models else [request.model]), *models]
     given = {
         "--dataset": request.dataset,
         "--data-root": request.data_root,
@@ -33,9 +43,36 @@ def same_place(request: RunRequest) -> str:
         "--test-split": request.test_split,
         "--backbone": request.backbone,
         "--weights": request.weights,
+        "--finetune": request.finetune,
+        "--protocol": request.protocol,
+        # The others may be of a kind that has no such policy.
+        "--policy": request.policy and f"{request.model}={request.policy}",
+        # Its seeds are counted from 0.
+        "--seeds": request.seed + 1 if request.seed else None,
+        "--trials": request.trials,
+        "--device": request.device if request.device != "cpu" else None,
         "--engine": request.engine if request.engine != "auto" else None,
         "--out": request.out if request.out != STORE else None,
+        "--cache": request.cache if request.cache != default_cache() else None,
+        "--track": options.get("track"),
+        "--track-out": options.get("track_out", TRACKED) if options.get("track_out", TRACKED) != TRACKED else None,
     }
-    words = [f"{option} {shlex.quote(str(value))}" for option, value in given.items() if value]
-    words += [f"--set {shlex.quote(text)}" for text in request.sets if text.startswith(("dataset.", "backbone."))]
-    return " ".join(words)
+    words = [f"{option} {shlex.quote(str(value))}" for option, value in given.items() if value not in (None, "")]
+    sets = options.get("sets") or request.sets
+    words += [f"--set {shlex.quote(text)}" for text in sets]
+    return " ".join([*typed_before_any("bench"), "compare", *words, "--models", shlex.quote(",".join(compared))])
+
+
+def typed_before_any(command: str) -> list[str]:
+    """Return ``command`` and what was typed that holds for any: plugins added and left out; not ``--debug``.
+
+    Such options are read from the command line as it was typed; from Python there are none.
+    """
+    words, waiting = [command], iter(interrupts.typed())
+    for word in waiting:
+        name, equals, value = word.partition("=")
+        if name in GLOBAL_VALUES:
+            words.append(f"{name} {shlex.quote(value if equals else next(waiting, ''))}")
+        elif word in GLOBAL_FLAGS:
+            words.append(word)
+    return words

@@ -14,6 +14,7 @@ from pathlib import Path
 from bench.errors import ModelError, StoreError
 from bench.exported.manifest import MANIFEST
 from bench.exported.model_folder import parse_json
+from bench.system.interrupts import held_back
 
 
 @contextlib.contextmanager
@@ -38,14 +39,15 @@ def placed(out: Path) -> Iterator[Path]:
             except StoreError as error:
                 raise StoreError(str(error).replace(str(new), str(out))) from error
             replaceable(out)
-            if target.exists():
-                target.rename(work / "old")
-            try:
-                new.rename(target)
-            except OSError:
-                if (work / "old").exists():
-                    (work / "old").rename(target)
-                raise
+            with held_back():
+                if target.exists():
+                    target.rename(work / "old")
+                try:
+                    new.rename(target)
+                except OSError:
+                    if (work / "old").exists():
+                        (work / "old").rename(target)
+                    raise
             _flush(target.parent)
     except OSError as error:
         raise StoreError(f"cannot write {out}: {error.strerror or error}. Try: another folder with --out") from error

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from bench.system.progress import stage as told
 from bench.system.threads import thread_counts
 
 SECONDS = 1.0
@@ -30,7 +31,8 @@ class Stopwatch:
         self.current = name
         started = time.perf_counter_ns()
         try:
-            yield
+            with told(name):
+                yield
         finally:
             self.nanoseconds[name] = self.nanoseconds.get(name, 0) + time.perf_counter_ns() - started
 

@@ -19,10 +19,11 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import FrameType, TracebackType
 from typing import Any
 
+from bench.system.interrupts import NUMBERS
 from bench.system.library_state import LOADED_LATER, Setting, differs, library_settings, told_when_loaded
 from bench.system.redirect import prints_to_stderr
 
@@ -192,35 +193,36 @@ _SIGNALS: dict[str, Setting] = {
 
 @dataclass(slots=True)
 class Interrupts:
-    """Whether a user's Ctrl-C came while this was entered; a ``KeyboardInterrupt`` that code raises is none.
+    """Whether a user's Ctrl-C or SIGTERM came while this was entered; a ``KeyboardInterrupt`` that code raises is none.
 
     Entered in another than the main thread, it takes every ``KeyboardInterrupt`` for a user's.
     """
 
     came: bool = False
     _watching: bool = False
-    _before: Callable[[int, FrameType | None], Any] | None = None
+    _before: dict[int, Callable[[int, FrameType | None], Any]] = field(default_factory=dict)
 
     def __enter__(self) -> Interrupts:
         """Begin to watch."""
         if threading.current_thread() is threading.main_thread():
-            handler = signal.getsignal(signal.SIGINT)
             self._watching = True
-            if callable(handler):
-                self._before = handler
-                signal.signal(signal.SIGINT, self._note)
+            for number in NUMBERS:
+                handler = signal.getsignal(number)
+                if callable(handler):
+                    self._before[number] = handler
+                    signal.signal(number, self._note)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         """Stop watching."""
-        if self._before is not None:
-            signal.signal(signal.SIGINT, self._before)
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
 
     def meant(self, error: BaseException | None) -> bool:
-        """Return whether the user interrupted: Ctrl-C came, or cannot be told from what ``error`` is."""
+        """Return whether the user interrupted: a signal came, or cannot be told from what ``error`` is."""
         return self.came or (not self._watching and isinstance(error, KeyboardInterrupt))
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.came = True
-        if self._before is not None:
-            self._before(number, frame)
+        if number in self._before:
+            self._before[number](number, frame)

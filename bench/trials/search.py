@@ -22,8 +22,9 @@ from bench.model import features, train
 from bench.model.features import PartFeatures
 from bench.plan import Plan, options_of, replan, searched
 from bench.records import Ledger, Split, Trial
+from bench.system import interrupts
 from bench.system.notes import note
-from bench.system.progress import QUIET_VARIABLE
+from bench.system.progress import QUIET_VARIABLE, Many
 from bench.trials.files import TrialFile
 from bench.trials.space import Point, points
 
@@ -51,20 +52,28 @@ def search(assembly: Assembly) -> Ledger:
     of_points = [replace(one_seed, plan=replan(one_seed.plan, point)) for point in drawn]
     files = [TrialFile(plan.request.out, make_config(one)) for one in of_points]
     found = [file.read() for file in files]
-    extracted = None
+    name, extracted = plan.model.spec.name, None
+    many = Many([name] * len(drawn), "trials")
+    for earlier in filter(None, found):
+        many.finished(name, earlier.seconds)
     # Those that another job is at are left for last: by then most are done.
-    for wait in (False, True):
-        for number, (file, one) in enumerate(zip(files, of_points, strict=True)):
+    places = [(wait, number) for wait in (False, True) for number in range(len(files))]
+    with many.told():
+        for wait, number in places:
             if found[number] is not None:
                 continue
             extracted = extracted or _extracted(assembly)
-            with file.held(wait=wait) as held:
+            with files[number].held(wait=wait) as held:
                 # Looked at again under the lock: meanwhile another job may have made it.
-                trial = file.read(told=True)
-                if trial is None and held:
-                    trial = _made(one, drawn[number], extracted)
-                    file.write(trial)
-                    _tell(plan, number, len(drawn), trial, assembly.select_by)
+                trial = files[number].read(told=True)
+                make = trial is None and held
+                if make:
+                    trial = _made(of_points[number], drawn[number], extracted)
+                    files[number].write(trial)
+                if trial is not None:
+                    many.finished(name, trial.seconds)
+                if trial is not None and make:
+                    _tell(plan, number, len(drawn), trial, metric=assembly.select_by, left=many.if_long())
                 found[number] = trial
     trials = tuple(trial for trial in found if trial is not None)
     refit = refits(assembly)
@@ -125,6 +134,7 @@ def _made(one: Assembly, point: Point, extracted: PartFeatures) -> Trial:
     except StoreError:  # a full disk is no fault of these options
         raise
     except Exception as error:  # a plugin may fail in any way
+        interrupts.check()
         score, rates, failure = math.nan, (), reason(error)
     seconds = time.perf_counter() - started
     return Trial(point, None if failure else score, () if failure else rates, failure, seconds)
@@ -155,12 +165,13 @@ def _judged(one: Assembly, extracted: PartFeatures) -> tuple[float, tuple[float,
     return record.score, tuple(entry.rate for entry in kept[: record.best_epoch])
 
 
-def _tell(plan: Plan, number: int, total: int, trial: Trial, metric: str) -> None:
+def _tell(plan: Plan, number: int, total: int, trial: Trial, *, metric: str, left: str) -> None:
     """Say how a trial went, where progress is wanted."""
     if os.environ.get(QUIET_VARIABLE):
         return
     how = f"failed: {trial.reason}" if trial.score is None else f"{metric} {100 * trial.score:.1f}"
-    note(f"{plan.model.spec.name}, trial {number + 1} of {total}: {how}  {in_words(trial.options) or 'defaults'}")
+    options = in_words(trial.options) or "defaults"
+    note(f"{plan.model.spec.name}, trial {number + 1} of {total}: {how}  {options}{left and f'; {left}'}")
 
 
 def in_words(options: Any) -> str:

@@ -1,6 +1,7 @@
 """Which runs a command reads: ``--runs`` is the store, and runs are named by folders or keys, in every command."""
 
 import json
+import shlex
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
@@ -11,9 +12,10 @@ from example_runs import run_config
 from bench import StoreError
 from bench.cli import COMMANDS, load_command, run_command_line
 from bench.cli.choose import one_run, run_folders, run_summaries
-from bench.cli.requests import run_request, same_place
+from bench.cli.requests import comparison_of, run_request
 from bench.records import RunRequest
 from bench.store.run_folder import RunFolder
+from bench.system import interrupts
 
 Make = Callable[..., RunFolder]
 Capture = pytest.CaptureFixture[str]
@@ -160,6 +162,32 @@ def test_a_request_takes_the_options_that_were_given() -> None:
     assert request == RunRequest("bce", "toy", device="cuda", sets=("cell=gru",))
 
 
-def test_the_place_of_a_request_is_repeated_by_options_that_a_shell_reads() -> None:
-    request = RunRequest("bce", "csv", data_root=Path("my images"), out=Path("elsewhere"), sets=("dataset.k=2", "a=1"))
-    assert same_place(request) == "--dataset csv --data-root 'my images' --out elsewhere --set dataset.k=2"
+def test_what_follows_a_run_repeats_every_option_that_was_given_for_a_shell_to_read(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The parser reads the command back: it asks of the run's own model what the run was asked for."""
+    own, tracked = ["dataset.k=2", "dropout=0.2", "finetune.warmup=1"], ["tracker.experiment=my digits"]
+    given = {name: tmp_path / "a b" / name for name in ("data_root", "weights", "out", "cache")}
+    given |= {"train_split": "fit", "test_split": "it's", "backbone": "digits-cnn", "protocol": "coco-top3@1"}
+    given |= {"policy": "threshold", "finetune": 0, "seed": 2, "trials": 4, "device": "cuda", "engine": "torch"}
+    request = RunRequest("svm", "csv", sets=tuple(own), **given)
+    options = {"sets": own + tracked, "track": "mlflow", "track_out": tmp_path / "told"}
+    monkeypatch.setattr(
+        interrupts, "typed", lambda: ["--plugin", "my file.py", "run", "--without=other", "--debug", "-q"]
+    )
+    words = shlex.split(comparison_of(request, ("bce", "softmax"), options))
+    assert words[:7] == ["bench", "--plugin", "my file.py", "--without", "other", "-q", "compare"]
+    read = load_command("compare").make_context("compare", words[7:]).params
+    assert {name: read[name] for name in given if name not in ("policy", "seed")} == {
+        name: value for name, value in given.items() if name not in ("policy", "seed")
+    }
+    assert (read["models"], read["policy"], read["seeds"]) == ("svm,bce,softmax", "svm=threshold", 3)
+    assert list(read["sets"]) == own + tracked
+    assert (read["track"], read["track_out"]) == ("mlflow", tmp_path / "told")
+
+
+def test_what_follows_a_run_without_options_has_none() -> None:
+    following = comparison_of(
+        RunRequest("bce", "toy"), ("cnn-rnn", "bce"), {"track": "", "track_out": Path("trackers")}
+    )
+    assert following == "bench compare --dataset toy --models cnn-rnn,bce"

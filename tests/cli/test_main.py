@@ -2,10 +2,13 @@
 
 import importlib
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
+from itertools import takewhile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -40,12 +43,30 @@ def test_every_command_in_the_table_has_its_file_and_its_help(name: str, capsys:
     assert f"bench {name}" in capsys.readouterr().out
 
 
-def test_every_example_in_a_help_text_is_a_command_that_exists() -> None:
-    texts = [EXAMPLES]
-    texts += [getattr(importlib.import_module(module), "EXAMPLES", "") for module, _, _ in COMMANDS.values()]
-    examples = [line.split() for text in texts for line in text.splitlines() if line.strip().startswith("bench ")]
-    assert len(examples) >= 10
-    assert {words[1] for words in examples} <= set(COMMANDS)
+def test_every_commands_help_ends_with_examples_of_its_own_that_the_parser_takes() -> None:
+    seen = []
+
+    def look(path: tuple[str, ...], command: Any) -> None:
+        own = [line.strip() for line in (command.epilog or "").splitlines() if line.strip().startswith("bench ")]
+        assert any(" ".join(path) in line for line in own), path
+        for line in own:
+            words = shlex.split(line)[1:]
+            while words[0].startswith("-"):
+                words = words[1:] if "=" in words[0] or words[0] == "--strict" else words[2:]
+            found = load_command(words[0])
+            rest = words[1:]
+            while hasattr(found, "commands") and rest:
+                found, rest = found.commands[rest[0]], rest[1:]
+            if not hasattr(found, "commands") and "--help" not in rest:
+                found.make_context("bench", list(takewhile(lambda word: word not in ("|", ">"), rest))).close()
+            seen.append(line)
+        for name, sub in getattr(command, "commands", {}).items():
+            look((*path, name), sub)
+
+    for name in COMMANDS:
+        look((name,), load_command(name))
+    assert len(seen) >= 40
+    assert {line.split()[1] for line in EXAMPLES.splitlines() if line.strip().startswith("bench ")} <= set(COMMANDS)
 
 
 def test_the_version_is_printed(capsys: Capture) -> None:
@@ -99,7 +120,7 @@ def raising(error: BaseException) -> Callable[[], None]:
         (NotRun("no GPU"), 2, "not run: no GPU\n"),
         (StoreError("damaged"), 2, "error: damaged\n"),
         (OSError(28, "No space left on device", "/tmp/x"), 2, "error: No space left on device: /tmp/x\n"),
-        (KeyboardInterrupt(), 130, "stopped; what is finished is kept. The same command continues it\n"),
+        (KeyboardInterrupt(), 130, "stopped; what is finished is kept. To continue: bench runs\n"),
     ],
 )
 def test_what_ends_a_command_is_one_line(
@@ -183,12 +204,19 @@ def test_a_left_out_distribution_is_not_in_the_list() -> None:
     assert "softmax" not in bench_process("--without", "multilabel-bench", "list", "models").stdout
 
 
-def test_quiet_turns_progress_bars_off(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("arguments", [["--quiet", "list"], ["list", "--quiet"], ["list", "-q", "models"]])
+def test_quiet_may_stand_anywhere_and_holds_for_its_command(
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     from bench.system.progress import QUIET_VARIABLE
 
     monkeypatch.setenv(QUIET_VARIABLE, "")
-    assert run_command_line(["--quiet", "list", "--json"]) == 0
-    assert os.environ[QUIET_VARIABLE] == "1"
+    seen = []
+    installed = plugins.installed
+    monkeypatch.setattr(plugins, "installed", lambda: seen.append(os.environ[QUIET_VARIABLE]) or installed())
+    assert run_command_line(arguments) == 0
+    assert seen == ["1"]
+    assert os.environ[QUIET_VARIABLE] == ""
 
 
 def test_shell_completion_offers_commands_and_installed_names() -> None:

@@ -298,5 +298,5 @@ def test_own_images_train_to_a_table_row(tmp_path, capsys):
     assert run_command_line(arguments) == 0
     told = capsys.readouterr().out
     assert "24" in told
-    place = f"--dataset imagefolder --data-root {tmp_path} --backbone digits-cnn --out {tmp_path / 'runs'}"
-    assert f"next        bench compare {place} {' '.join(chosen)} --models" in told
+    place = f"--dataset imagefolder --data-root {tmp_path} --backbone digits-cnn {' '.join(places)}"
+    assert f"next        bench compare {place} {' '.join(chosen)} --models knn,cnn-rnn" in told

@@ -118,8 +118,8 @@ def compare(  # noqa: PLR0917 - the parser passes options by name
     summaries: list[RunSummary] = []
     failed: dict[str, str] = {}
 
-    def starting(number: int, one: RunRequest) -> None:
-        _tell_start(number, len(requests), one)
+    def starting(number: int, one: RunRequest, left: str) -> None:
+        _tell_start(number, len(requests), one, left)
 
     runs = (
         sweep_side_by_side(requests, jobs, starting=starting)
@@ -145,11 +145,11 @@ def compare(  # noqa: PLR0917 - the parser passes options by name
         raise typer.Exit(1)
 
 
-def _tell_start(number: int, total: int, request: RunRequest) -> None:
+def _tell_start(number: int, total: int, request: RunRequest, left: str) -> None:
     from bench.system.progress import QUIET_VARIABLE
 
     if not os.environ.get(QUIET_VARIABLE):
-        put(f"[{number}/{total}] {request.model} seed {request.seed}", file=sys.stderr)
+        put(f"[{number}/{total}] {request.model} seed {request.seed}{f'; {left}' if left else ''}", file=sys.stderr)
 
 
 def _print(summaries: list[RunSummary], style: str, significance: bool, cache: Path | None) -> None:

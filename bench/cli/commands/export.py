@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -69,7 +70,7 @@ def export(  # noqa: PLR0917 - the parser passes options by name
         before, after = metric.shown(stored, 1), metric.shown(found, 1)
         change = f"{metric.scale * (found - stored):+.{metric.digits + 1}f}"
         put(f"{name:<7} {before} in the run, {after} exported ({change})")
-    put(f"next        bench predict {out} IMAGE...")
+    put(f"next        bench predict {shlex.quote(str(out))} IMAGE...")
 
 
 def _lines(checks: Sequence[Check]) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -29,7 +30,7 @@ from bench.cli.options import (
     Trials,
     Weights,
 )
-from bench.cli.requests import run_request, same_place
+from bench.cli.requests import comparison_of, run_request
 from bench.cli.run_record import as_json as as_json_text
 from bench.cli.tracking import destinations, print_failures, split_sets, tell
 from bench.show.console import put, put_raw, say
@@ -105,14 +106,15 @@ def run(  # noqa: PLR0917 - the parser passes options by name
     if as_json:
         put_raw(as_json_text(folder))
     else:
-        _print(folder, time.perf_counter() - started, same_place(request))
+        following = comparison_of(request, ("cnn-rnn", "no-rnn", "bce", "softmax", "warp"), options)
+        _print(folder, time.perf_counter() - started, following)
     failed: dict[str, str] = {}
     told = [folder.summary()] if places else []
     tell(places, failed, told)
     print_failures(places, failed, told)
 
 
-def _print(folder: RunFolder, seconds: float, place: str) -> None:
+def _print(folder: RunFolder, seconds: float, following: str) -> None:
     from bench.show import tables
     from bench.store.runs import by_other_code
 
@@ -136,5 +138,6 @@ def _print(folder: RunFolder, seconds: float, place: str) -> None:
         say(f"note        a run that only the code tells from this one is kept. What differs: {compare}", indent=12)
     say(f"time        {seconds:.1f} s now; when it was made: {made}", indent=12)
     if (folder.path / "onnx").exists():
-        put(f"exported    {folder.path / 'onnx'}; bench predict {folder.path / 'onnx'} IMAGE...")
-    put(f"next        bench compare {place} --models cnn-rnn,no-rnn,bce,softmax,warp")
+        exported = folder.path / "onnx"
+        put(f"exported    {exported}; bench predict {shlex.quote(str(exported))} IMAGE...")
+    put(f"next        {following}")

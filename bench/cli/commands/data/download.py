@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,6 +15,12 @@ from bench.show.console import put
 
 if TYPE_CHECKING:
     from bench.contracts import DatasetSpec
+
+EXAMPLES = """Examples:
+
+  bench data download voc2007 --out voc
+
+  bench data download voc2007 --out voc --keep"""
 
 RATE = 10e6
 """Bytes a second, of an ordinary line, for the time that is said beforehand."""
@@ -56,8 +63,9 @@ def download(
         if not keep:
             for path in fetched:
                 path.unlink()
-    put(f"next        bench data verify {name} --data-root {out}")
-    put(f"            bench run --model cnn-rnn --dataset {name} --data-root {out}")
+    place = shlex.quote(str(out))
+    put(f"next        bench data verify {name} --data-root {place}")
+    put(f"            bench run --model cnn-rnn --dataset {name} --data-root {place}")
 
 
 def _announce(spec: DatasetSpec, out: Path) -> None:

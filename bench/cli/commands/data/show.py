@@ -11,6 +11,12 @@ from bench.cli.datasets import NamedDataset, open_named, splits_of
 from bench.cli.options import DataRoot, Sets, TestSplit, TrainSplit
 from bench.show.console import put
 
+EXAMPLES = """Examples:
+
+  bench data show digit-scenes --out sheet.png
+
+  bench data show csv --data-root my-images --split test --count 60"""
+
 
 def show(  # noqa: PLR0917 - the parser passes options by name
     name: NamedDataset,

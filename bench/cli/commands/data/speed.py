@@ -13,6 +13,12 @@ from bench.show.console import print_table, put, put_raw, say
 if TYPE_CHECKING:
     from bench.speed.loading import Loading
 
+EXAMPLES = """Examples:
+
+  bench data speed digit-scenes
+
+  bench data speed voc2007 --data-root voc --backbone timm/resnet18 --images 512"""
+
 
 def speed(  # noqa: PLR0917 - the parser passes options by name
     name: NamedDataset,

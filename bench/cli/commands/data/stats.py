@@ -14,6 +14,12 @@ from bench.show.console import print_table, put, put_raw, say
 if TYPE_CHECKING:
     from bench.records import Dataset
 
+EXAMPLES = """Examples:
+
+  bench data stats digit-scenes
+
+  bench data stats voc2007 --data-root voc --plots plots"""
+
 ROWS = (
     ("images", "images", ","),
     ("labels", "labels", ","),

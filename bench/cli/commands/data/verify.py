@@ -8,6 +8,12 @@ from bench.cli.datasets import NamedDataset, open_named
 from bench.cli.options import AsJson, DataRoot, Sets, TestSplit, TrainSplit
 from bench.show.console import put, put_raw, say
 
+EXAMPLES = """Examples:
+
+  bench data verify voc2007 --data-root voc
+
+  bench data verify csv --data-root my-images --json"""
+
 
 def verify_images(  # noqa: PLR0917 - the parser passes options by name
     name: NamedDataset,

@@ -1,0 +1,22 @@
+"""Commands that hold commands, as ``bench data``: each help text ends with the examples of its file."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import typer
+
+
+def group(line: str, commands: Mapping[str, Callable[..., Any]]) -> typer.Typer:
+    """Return the command whose help is ``line`` and that holds ``commands``, with the first example of each."""
+    examples = {name: getattr(sys.modules[call.__module__], "EXAMPLES", "") for name, call in commands.items()}
+    title = "Examples:"
+    firsts = [text.split("\n\n")[1] for text in examples.values() if text.startswith(title)]
+    app = typer.Typer(
+        help=line, no_args_is_help=True, add_completion=False, epilog="\n\n".join([title, *firsts]) if firsts else None
+    )
+    for name, call in commands.items():
+        app.command(name, epilog=examples[name] or None)(call)
+    return app
