@@ -17,6 +17,7 @@ from bench.cli.plain_values import take_as_it_is
 from bench.errors import BenchError, NotRun
 from bench.guard import DEBUG_VARIABLE, trace_if_asked
 from bench.show.console import put, put_raw
+from bench.system.packages import missing
 from bench.system.text import one_line, prepare_streams
 from bench.system.threads import bound_waiting
 
@@ -227,6 +228,12 @@ def run_command_line(arguments: Sequence[str] | None = None) -> int:
         line, code = _as_line(error)
         _tell(line)
         return code
+    except ModuleNotFoundError as error:
+        if (lacking := missing(error)) is None:
+            raise
+        trace_if_asked(error)
+        _tell(f"error: {lacking}")
+        return BenchError.exit_code
     finally:
         os.environ[DEBUG_VARIABLE] = debugging
     return result if isinstance(result, int) else 0
