@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench.errors import ModelError, StoreError
-from bench.exported.manifest import MANIFEST
+from bench.exported.manifest import COMPILED, MANIFEST
 from bench.exported.model_folder import parse_json
 
 AT_CWD, EXCHANGE = -100, 2
@@ -71,7 +71,7 @@ def replaceable(out: Path) -> Path:
         return target
     try:
         manifest = parse_json((target / MANIFEST).read_bytes(), target / MANIFEST)
-        written = {MANIFEST, *manifest["files"]} if "export" in manifest else set()
+        written = {MANIFEST, COMPILED, *manifest["files"]} if "export" in manifest else set()
     except (OSError, ModelError, KeyError, TypeError):
         written = set()
     if not written:

@@ -115,7 +115,8 @@ def _texts(rows: Iterator[Row], form: Form) -> Iterator[str]:
         if form == "csv":
             yield csv_text(map(_cell, values.values()), [])
         elif form == "text":
-            yield for_stream(_line(values), sys.stdout) + "\n"
+            line = _line(values).replace("\n", r"\n").replace("\t", r"\t")
+            yield for_stream(line, sys.stdout) + "\n"
         else:
             yield (before if form == "json" else "") + to_json_line(values)
             yield "\n" if form == "jsonl" else ""
@@ -154,7 +155,7 @@ class Numbers:
 
 def _line(values: dict[str, Any]) -> str:
     if values["error"] is not None:
-        return " ".join(f"{values['image']}: not read: {values['error']}".split("\n"))
+        return f"{values['image']}: not read: {values['error']}"
     shown = values["scores"] if values["probabilities"] is None else values["probabilities"]
     pairs = zip(values["labels"], shown, strict=True)
     return f"{values['image']}: {', '.join(f'{name} {value:.2f}' for name, value in pairs) or 'no label'}"
