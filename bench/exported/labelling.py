@@ -17,7 +17,7 @@ from bench.errors import DataError, UsageError
 from bench.exported.engine import Encoder
 from bench.exported.predict import MOST_WORKERS, Answers, Labelled, Predictor, probabilities
 from bench.records import FloatArray, Preprocessing
-from bench.system.threads import in_threads, thread_counts
+from bench.system.threads import in_threads
 
 MOST_BYTES = 16 * 2**20
 """A batch ends early where the pictures' contents, out of a packed archive, are larger."""
@@ -114,12 +114,11 @@ def _encoded(predictor: Predictor, pictures: Iterable[Source]) -> Iterator[_Enco
     if predictor.encoder.device == "cpu" and 1 < threads <= MOST_WORKERS and len(first) == 2 * threads:
         # A thread that reads, scales and computes a batch alone waits for no other, as two of one product would.
         encoder = predictor.encoder_of_one_thread()
-
         yield from in_threads(
             lambda batch: _encode(encoder, [_read(source, scaling) for source in batch]), everything, threads
         )
         return
-    each = in_threads(lambda source: _read(source, scaling), chain.from_iterable(everything), thread_counts()["cores"])
+    each = in_threads(lambda source: _read(source, scaling), chain.from_iterable(everything), threads)
     while read := list(islice(each, size)):
         yield _encode(predictor.encoder, read)
 

@@ -23,7 +23,7 @@ EXAMPLES = """Examples:
 
   bench predict model photos 'more/**/*.png' shard-000.tar --csv > labels.csv
 
-  find photos -newer labels.csv | bench predict model - --jsonl --top-k 5"""
+  find photos -newer labels.csv -type f | bench predict model - --jsonl --top-k 5"""
 
 Form = Literal["text", "json", "jsonl", "csv"]
 
@@ -58,8 +58,9 @@ def predict(  # noqa: PLR0917 - the parser passes options by name
 ) -> None:
     """Print the labels of each image; needs neither torch nor the data set.
 
-    In the order of the arguments. An image that cannot be read is a row with the reason; the others are labelled, and
-    the exit status is 1.
+    In the order of the arguments. An image that cannot be read is a row with the reason; the others are labelled.
+
+    The exit status is then 1, else 0.
     """
     import sys
     from itertools import chain, islice
