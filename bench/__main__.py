@@ -1,6 +1,7 @@
 """``bench`` and ``python -m bench``: the command line, loaded without looking for garbage among what stays anyway."""
 
 import gc
+import sys
 
 from bench.system import interrupts
 
@@ -11,8 +12,16 @@ def main() -> None:
     interrupts.watch()
     # A tenth of the time of `bench --help`. Collected is again from when a command's own work begins.
     gc.disable()
-    from bench.cli import main as command_line
+    try:
+        from bench.cli import main as command_line
+    except ModuleNotFoundError as error:
+        from bench.system.notes import say_all
+        from bench.system.packages import missing
 
+        if (line := missing(error)) is None:
+            raise
+        say_all(f"error: {line}")
+        sys.exit(2)
     command_line()
 
 

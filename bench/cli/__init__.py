@@ -19,6 +19,7 @@ from bench.errors import BenchError, NotRun
 from bench.guard import DEBUG_VARIABLE, trace_if_asked
 from bench.show.console import put, put_raw
 from bench.system import interrupts
+from bench.system.packages import missing
 from bench.system.progress import QUIET_VARIABLE
 from bench.system.text import one_line, prepare_streams
 from bench.system.threads import bound_waiting
@@ -258,6 +259,12 @@ def run_command_line(arguments: Sequence[str] | None = None) -> int:
         line, code = _as_line(error)
         _tell(line)
         return code
+    except ModuleNotFoundError as error:
+        if (lacking := missing(error)) is None:
+            raise
+        trace_if_asked(error)
+        _tell(f"error: {lacking}")
+        return BenchError.exit_code
     finally:
         os.environ |= before
     return result if isinstance(result, int) else 0

@@ -33,6 +33,9 @@ LONGEST_LINE = 1 << 16
 LARGEST_MEMBER = 512 * 2**20
 """Bytes of an archive's member: the file of a picture of the most pixels that are read, uncompressed, and as much."""
 
+LARGEST_PASSED = 16 * 2**30
+"""Bytes of a packed archive's member that are read only to reach the next one."""
+
 LARGEST_HEADER = 1 << 20
 """Bytes of a header that gives a member's name and attributes, which is read into memory whole."""
 
@@ -168,8 +171,8 @@ def _members(archive: Path) -> Iterator[Source]:
             while (member := opened.next()) is not None:
                 opened.members.clear()  # type: ignore[attr-defined] # they would all be kept
                 name = f"{archive}:{member.name}"
-                if member.size < 0:
-                    raise DataError("damaged: a member of less than no bytes")
+                if not 0 <= member.size <= (LARGEST_PASSED if packed else 2**63):
+                    raise DataError(f"damaged: a member of {member.size:,} bytes")
                 base = PurePosixPath(member.name)
                 if base.name.startswith(".") or base.suffix.lower() not in endings or member.isdir():
                     continue

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from typing import NamedTuple
@@ -15,9 +15,9 @@ from bench.data.preprocess import preprocess
 from bench.data.sources import Source
 from bench.errors import DataError, UsageError
 from bench.exported.engine import Encoder
-from bench.exported.predict import MOST_WORKERS, Answers, Labelled, Predictor
-from bench.records import FloatArray, Preprocessing, ScoreKind
-from bench.system.threads import in_threads, thread_counts
+from bench.exported.predict import MOST_WORKERS, Answers, Labelled, Predictor, probabilities
+from bench.records import FloatArray, Preprocessing
+from bench.system.threads import in_threads
 
 MOST_BYTES = 16 * 2**20
 """A batch ends early where the pictures' contents, out of a packed archive, are larger."""
@@ -66,20 +66,6 @@ class Choice:
 LABEL_SETS = Choice()
 
 
-def probabilities(scores: FloatArray, kind: ScoreKind) -> NDArray[np.float64] | None:
-    """Return scores as probabilities; ``None`` for margins, which are none.
-
-    >>> probabilities(np.array([0.0]), "logit")
-    array([0.5])
-    """
-    values = scores.astype(np.float64)
-    if kind == "logit":
-        return np.asarray(np.exp(-np.logaddexp(0.0, -values)))
-    if kind == "log_probability":
-        return np.asarray(np.exp(values))
-    return None if kind == "margin" else values
-
-
 class _Read(NamedTuple):
     """A picture as the network takes it, (3, size, size), or ``reason`` in its place."""
 
@@ -107,22 +93,16 @@ def label(predictor: Predictor, pictures: Iterable[Source], choice: Choice = LAB
             if reason is not None:
                 yield Unread(image, reason)
             elif answers is not None:
-                yield labelled(predictor, image, answers, row, choice)
+                yield predictor.labelled(image, answers, row, _chosen(predictor, answers, row, choice))
                 row += 1
 
 
-def labelled(predictor: Predictor, name: str, answers: Answers, row: int, choice: Choice) -> Labelled:
-    """Return the labels of image ``row`` of ``answers``."""
-    description, scores = predictor.description, answers.scores[row]
-    likely = probabilities(scores, description.score_kind)
-    chosen = choice.labels(scores, likely) if choice.of_scores else list(answers.chosen[row])
-    return Labelled(
-        name,
-        tuple(description.labels[label] for label in chosen),
-        tuple(float(scores[label]) for label in chosen),
-        None if answers.log_probabilities is None else float(answers.log_probabilities[row]),
-        None if likely is None else tuple(float(likely[label]) for label in chosen),
-    )
+def _chosen(predictor: Predictor, answers: Answers, row: int, choice: Choice) -> Sequence[int]:
+    """Return the labels of image ``row`` that are asked for."""
+    if not choice.of_scores:
+        return answers.chosen[row]
+    scores = answers.scores[row]
+    return choice.labels(scores, probabilities(scores, predictor.description.score_kind))
 
 
 def _encoded(predictor: Predictor, pictures: Iterable[Source]) -> Iterator[_Encoded]:
@@ -134,12 +114,11 @@ def _encoded(predictor: Predictor, pictures: Iterable[Source]) -> Iterator[_Enco
     if predictor.encoder.device == "cpu" and 1 < threads <= MOST_WORKERS and len(first) == 2 * threads:
         # A thread that reads, scales and computes a batch alone waits for no other, as two of one product would.
         encoder = predictor.encoder_of_one_thread()
-
         yield from in_threads(
             lambda batch: _encode(encoder, [_read(source, scaling) for source in batch]), everything, threads
         )
         return
-    each = in_threads(lambda source: _read(source, scaling), chain.from_iterable(everything), thread_counts()["cores"])
+    each = in_threads(lambda source: _read(source, scaling), chain.from_iterable(everything), threads)
     while read := list(islice(each, size)):
         yield _encode(predictor.encoder, read)
 

@@ -19,7 +19,7 @@ from bench.errors import BenchError, ModelError
 from bench.exported.model_folder import FORMAT, Description, check_format, from_values, parse_json
 from bench.system.files import canonical_json, sha256_of, write_atomic
 
-MANIFEST = "manifest.json"
+MANIFEST, COMPILED = "manifest.json", "__pycache__"
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,12 +117,13 @@ def read_manifest(folder: Path) -> Manifest:
 def open_whole(folder: Path) -> Manifest:
     """Return the manifest of the model in ``folder`` once every file in it is the one that was exported.
 
-    Names that begin with a dot are passed over: file managers leave them, and nothing reads them.
+    Names that begin with a dot are passed over: file managers leave them, and nothing reads them; so is what Python
+    leaves where someone imports the folder's ``predict.py``.
     Raises ``ModelError`` naming the first file that is absent, changed or of another export.
     """
     manifest = read_manifest(folder)
     again = "Try: bench export RUN --out DIR"
-    present = {path.name for path in folder.iterdir() if not path.name.startswith(".")} - {MANIFEST}
+    present = {path.name for path in folder.iterdir() if not path.name.startswith(".")} - {MANIFEST, COMPILED}
     for name in sorted(manifest.files.keys() - present):
         raise ModelError(f"no whole model at {folder}: {name} is absent, which {MANIFEST} lists. {again}")
     for name in sorted(present - manifest.files.keys()):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import fcntl
 import glob
 import os
@@ -12,17 +13,21 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench.errors import ModelError, StoreError
-from bench.exported.manifest import MANIFEST
+from bench.exported.manifest import COMPILED, MANIFEST
 from bench.exported.model_folder import parse_json
 from bench.system.interrupts import held_back
+
+AT_CWD, EXCHANGE = -100, 2
+"""Of ``renameat2``: names are as the process sees them, and change places; the 2 is macOS's ``RENAME_SWAP`` too."""
 
 
 @contextlib.contextmanager
 def placed(out: Path) -> Iterator[Path]:
     """Give an empty folder that takes the place of ``out`` when the body ends, and vanishes when it fails.
 
-    An earlier export at ``out`` stands until then. A process killed at any moment leaves the earlier one, the new one
-    or, between two renames, none; what it leaves beside ``out`` the next export removes.
+    An earlier export at ``out`` stands until then. A process killed at any moment leaves the earlier one or the new
+    one, whole; what it leaves beside ``out`` the next export removes. Only where the file system cannot exchange two
+    names is there neither for a moment.
     Raises ``StoreError`` where ``out`` must not be replaced, cannot be written, or the disk is full.
     """
     target = replaceable(out)
@@ -39,15 +44,9 @@ def placed(out: Path) -> Iterator[Path]:
             except StoreError as error:
                 raise StoreError(str(error).replace(str(new), str(out))) from error
             replaceable(out)
+            _flush(new)
             with held_back():
-                if target.exists():
-                    target.rename(work / "old")
-                try:
-                    new.rename(target)
-                except OSError:
-                    if (work / "old").exists():
-                        (work / "old").rename(target)
-                    raise
+                _put(new, target, work / "old")
             _flush(target.parent)
     except OSError as error:
         raise StoreError(f"cannot write {out}: {error.strerror or error}. Try: another folder with --out") from error
@@ -74,7 +73,7 @@ def replaceable(out: Path) -> Path:
         return target
     try:
         manifest = parse_json((target / MANIFEST).read_bytes(), target / MANIFEST)
-        written = {MANIFEST, *manifest["files"]} if "export" in manifest else set()
+        written = {MANIFEST, COMPILED, *manifest["files"]} if "export" in manifest else set()
     except (OSError, ModelError, KeyError, TypeError):
         written = set()
     if not written:
@@ -83,6 +82,30 @@ def replaceable(out: Path) -> Path:
         if name not in written:
             raise StoreError(f"{out} is not overwritten: it holds {name!a}, which no export wrote. {other}")
     return target
+
+
+def _put(new: Path, target: Path, aside: Path) -> None:
+    """Rename ``new`` to ``target``; what is there goes to ``aside``, or comes to where ``new`` was."""
+    if not target.exists():
+        new.rename(target)
+    elif not exchanged(new, target):
+        target.rename(aside)
+        try:
+            new.rename(target)
+        except OSError:
+            aside.rename(target)
+            raise
+
+
+def exchanged(one: Path, other: Path) -> bool:
+    """Exchange two names in one step, and return whether system and file system can."""
+    library = ctypes.CDLL(None, use_errno=True)
+    names = os.fsencode(one), os.fsencode(other)
+    if function := getattr(library, "renameat2", None):  # Linux
+        return bool(function(AT_CWD, names[0], AT_CWD, names[1], EXCHANGE) == 0)
+    if function := getattr(library, "renamex_np", None):  # macOS
+        return bool(function(*names, EXCHANGE) == 0)
+    return False
 
 
 @contextlib.contextmanager

@@ -20,7 +20,7 @@ from bench.exported.engine import Encoder, OnnxStepNetwork
 from bench.exported.manifest import open_whole, read_manifest
 from bench.exported.policy import probabilities, reader
 from bench.onnx.sessions import choose_device
-from bench.records import FloatArray, Images, IntArray
+from bench.records import FloatArray, Images, IntArray, ScoreKind
 from bench.system.threads import in_threads, thread_counts
 
 MOST_WORKERS = 8
@@ -55,6 +55,20 @@ class Answers:
     sequences: IntArray | None = None
     log_probabilities: NDArray[np.float64] | None = None
     complete: NDArray[np.bool_] | None = None
+
+
+def probabilities(scores: FloatArray, kind: ScoreKind) -> NDArray[np.float64] | None:
+    """Return scores as probabilities; ``None`` for margins, which are none.
+
+    >>> probabilities(np.array([0.0]), "logit")
+    array([0.5])
+    """
+    values = scores.astype(np.float64)
+    if kind == "logit":
+        return np.asarray(np.exp(-np.logaddexp(0.0, -values)))
+    if kind == "log_probability":
+        return np.asarray(np.exp(values))
+    return None if kind == "margin" else values
 
 
 class Predictor:
@@ -103,15 +117,23 @@ class Predictor:
         """Yield the labels of each of ``images``, in order, by its name. Raises ``DataError`` for an unreadable one."""
         remaining = iter(names)
         for answers in self.answers(images):
-            shown = answers.scores if self._calibrate is None else self._calibrate(answers.scores)
             for row, chosen in enumerate(answers.chosen):
-                probabilities = answers.log_probabilities
-                yield Labelled(
-                    next(remaining),
-                    tuple(self.description.labels[label] for label in chosen),
-                    tuple(float(shown[row, label]) for label in chosen),
-                    None if probabilities is None else float(probabilities[row]),
-                )
+                yield self.labelled(next(remaining), answers, row, chosen)
+
+    def labelled(self, name: str, answers: Answers, row: int, chosen: Sequence[int]) -> Labelled:
+        """Return labels ``chosen`` of image ``row`` of ``answers``, with their scores."""
+        scores, log_probabilities = answers.scores[row], answers.log_probabilities
+        if self._calibrate is None:
+            likely = probabilities(scores, self.description.score_kind)
+        else:
+            scores = likely = self._calibrate(answers.scores[row : row + 1])[0]
+        return Labelled(
+            name,
+            tuple(self.description.labels[label] for label in chosen),
+            tuple(float(scores[label]) for label in chosen),
+            None if log_probabilities is None else float(log_probabilities[row]),
+            None if likely is None else tuple(float(likely[label]) for label in chosen),
+        )
 
     def answers(self, images: Images) -> Iterator[Answers]:
         """Yield what the model says of ``images``, a batch at a time. Raises ``DataError`` for an unreadable one."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import runpy
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from bench.system.files import write_atomic
 from bench.system.text import one_line
 
 PROGRAM, SEARCH, README = "predict.py", "search.py", "README.md"
-SOURCES, TEMPLATE = files("bench.exported.standalone"), "model-readme.md"
+SOURCES, TEMPLATE = Path(__file__).parent / "standalone", "model-readme.md"
 
 TOLERANCE = {"fp32": 1e-5, "fp16": 2e-2}
 """Largest difference of a score between ``predict.py`` and ``bench predict``, relative to the largest: batches round.
@@ -35,7 +34,7 @@ SEQUENCE = (
 def write_programs(folder: Path, description: Description) -> None:
     """Write the programs and the README to ``folder``, which has the model's other files."""
     for name in (PROGRAM, SEARCH) if description.kind == "sequence" else (PROGRAM,):
-        write_atomic(folder / name, SOURCES.joinpath(name).read_bytes())
+        write_atomic(folder / name, (SOURCES / name).read_bytes())
     write_atomic(folder / README, readme(description))
 
 
@@ -47,7 +46,7 @@ def readme(description: Description) -> str:
         "log_probability": ", probabilities exp(score)",
     }
     return (
-        SOURCES.joinpath(TEMPLATE)
+        (SOURCES / TEMPLATE)
         .read_text(encoding="utf-8")
         .format(
             model=one_line(description.model),

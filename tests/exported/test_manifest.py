@@ -95,6 +95,7 @@ def test_a_file_of_another_export_is_refused(exported, folder, half, name, capsy
 
 def test_a_file_that_is_not_of_the_export_is_refused_but_for_hidden_ones(exported, folder, capsys):
     (folder / ".DS_Store").touch()
+    (folder / "__pycache__").mkdir()
     Predictor(folder)
     (folder / "encoder (1).onnx").touch()
     refused(folder, capsys, images_of(exported)[0], "holds 'encoder (1).onnx', which is not of this export")

@@ -44,7 +44,8 @@ def export(  # noqa: PLR0917 - the parser passes options by name
     The files are compared with torch, and from image files on with the scores and label sets stored with the run; a
     difference, or a folder DIR that holds anything but an earlier export, ends with status 2 and changes nothing.
     --data-root and --weights say where these lie now, if they were moved since the run.
-    The folder then predicts without torch and without the data set: bench predict DIR image.jpg
+    The folder then predicts without torch and without the data set: bench predict DIR image.jpg, or where bench is not
+    installed either: python DIR/predict.py image.jpg
     """
     from dataclasses import asdict
 
@@ -71,6 +72,8 @@ def export(  # noqa: PLR0917 - the parser passes options by name
         change = f"{metric.scale * (found - stored):+.{metric.digits + 1}f}"
         put(f"{name:<7} {before} in the run, {after} exported ({change})")
     put(f"next        bench predict {shlex.quote(str(out))} IMAGE...")
+    script = shlex.quote(str(out / "predict.py"))
+    put(f"            python {script} IMAGE...   where only onnxruntime, numpy and pillow are installed")
 
 
 def _lines(checks: Sequence[Check]) -> Iterator[str]:

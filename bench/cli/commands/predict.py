@@ -23,7 +23,7 @@ EXAMPLES = """Examples:
 
   bench predict model photos 'more/**/*.png' shard-000.tar --csv > labels.csv
 
-  find photos -newer labels.csv | bench predict model - --jsonl --top-k 5"""
+  find photos -newer labels.csv -type f | bench predict model - --jsonl --top-k 5"""
 
 Form = Literal["text", "json", "jsonl", "csv"]
 
@@ -58,8 +58,9 @@ def predict(  # noqa: PLR0917 - the parser passes options by name
 ) -> None:
     """Print the labels of each image; needs neither torch nor the data set.
 
-    In the order of the arguments. An image that cannot be read is a row with the reason; the others are labelled, and
-    the exit status is 1.
+    In the order of the arguments. An image that cannot be read is a row with the reason; the others are labelled.
+
+    The exit status is then 1, else 0.
     """
     import sys
     from itertools import chain, islice
@@ -115,7 +116,8 @@ def _texts(rows: Iterator[Row], form: Form) -> Iterator[str]:
         if form == "csv":
             yield csv_text(map(_cell, values.values()), [])
         elif form == "text":
-            yield for_stream(_line(values), sys.stdout) + "\n"
+            line = _line(values).replace("\n", r"\n").replace("\t", r"\t")
+            yield for_stream(line, sys.stdout) + "\n"
         else:
             yield (before if form == "json" else "") + to_json_line(values)
             yield "\n" if form == "jsonl" else ""
@@ -154,7 +156,7 @@ class Numbers:
 
 def _line(values: dict[str, Any]) -> str:
     if values["error"] is not None:
-        return " ".join(f"{values['image']}: not read: {values['error']}".split("\n"))
+        return f"{values['image']}: not read: {values['error']}"
     shown = values["scores"] if values["probabilities"] is None else values["probabilities"]
     pairs = zip(values["labels"], shown, strict=True)
     return f"{values['image']}: {', '.join(f'{name} {value:.2f}' for name, value in pairs) or 'no label'}"

@@ -15,6 +15,7 @@ import io
 import json
 import math
 import os
+import re
 import runpy
 import sys
 import warnings
@@ -35,6 +36,9 @@ except ImportError as missing:
 
 LARGEST_PIXELS, LARGEST_RATIO = 100_000_000, 200
 BATCH = 16
+STEERING = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff\ufff9-\ufffb]"
+)
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 FIELDS = ("image", "labels", "scores", "probabilities", "log_probability", "error")
 
@@ -178,12 +182,13 @@ def label_set(scores: Any, description: dict[str, Any], own: Any) -> Any:
     policy, best = description["policy"] or {}, np.zeros(len(scores), dtype=bool)
     name, of = policy.get("name", ""), policy.get("distribution", "")
     best[ranked(scores)[: description["k"]]] = True
-    if not of:
+    if not of and name in {"", "exactly-k", "natural-threshold", "own"}:
         if own is not None and name in {"", "own"}:
             return own
         least = description["threshold"] if name == "natural-threshold" else None
         return best if least is None else best & (scores >= least)
-    state = {key: np.array(one["values"], one["dtype"]).reshape(one["shape"]) for key, one in policy["state"].items()}
+    stored = policy.get("state", {})
+    state = {key: np.array(one["values"], one["dtype"]).reshape(one["shape"]) for key, one in stored.items()}
     largest = np.finfo(np.float32).max
     scores = np.clip(scores, -largest, largest)
     if of == "multilabel-bench" and name == "threshold":
@@ -200,7 +205,8 @@ def label_set(scores: Any, description: dict[str, Any], own: Any) -> Any:
         chosen = np.zeros(len(scores), dtype=bool)
         chosen[ranked(scores)[: max(math.floor(float(state["factor"]) * expected + 0.5), 0)]] = True
         return chosen
-    raise Refused(f"its label sets are by policy '{name}' of {of}, which is not here. Try: --top-k 3, or bench predict")
+    whose = f"policy '{name}' of {of or 'a newer bench'}"
+    raise Refused(f"its label sets are by {whose}, which is not here. Try: --top-k 3, or bench predict")
 
 
 def probabilities(scores: Any, kind: str) -> list[float] | None:
@@ -273,7 +279,12 @@ def line(found: dict[str, Any]) -> str:
         values = found["probabilities"] or found["scores"]
         pairs = zip(found["labels"], values, strict=True)
         text = f"{found['image']}: {', '.join(f'{name} {value:.2f}' for name, value in pairs) or 'no label'}"
-    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text)
+    return plain(text).replace("\n", r"\n").replace("\t", r"\t")
+
+
+def plain(text: str) -> str:
+    """Return ``text`` with what steers a terminal or hides text escaped; line breaks and tabs stay."""
+    return STEERING.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def csv_line(cells: Any) -> str:
@@ -286,7 +297,7 @@ def csv_line(cells: Any) -> str:
 def csv_cell(cell: Any) -> str:
     """Return a value as a cell; numbers, which no formula hides in, keep their sign."""
     several = cell if isinstance(cell, list) else [] if cell is None else [cell]
-    joined = ";".join(one if isinstance(one, str) else f"{one:.6g}" for one in several)
+    joined = ";".join(plain(one) if isinstance(one, str) else f"{one:.6g}" for one in several)
     return f"'{joined}" if several and isinstance(several[0], str) and joined.startswith(FORMULA) else joined
 
 
