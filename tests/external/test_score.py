@@ -224,8 +224,10 @@ def test_label_sets_have_no_ranking_no_interval_of_one_and_no_other_policy(score
     assert "mAP" not in run.intervals()
     low, high = run.intervals()["O-F1"]
     assert low < run.measures["O-F1"] < high
-    write_npz(tmp_path / "ranked.npz", ids, labels, scores)
-    assert score(tmp_path / "ranked.npz", "--kind", "score") == 0
+    write_npz(tmp_path / "ranked.npz", ids, labels, scores, kind="score")
+    assert score(tmp_path / "ranked.npz", "--kind", "probability") == 2
+    assert "says that its scores are of kind 'score'" in capsys.readouterr().err
+    assert score(tmp_path / "ranked.npz") == 0
     capsys.readouterr()
     assert bench("table", "--significance", "--runs", tmp_path / "runs") == 0
     pairs = capsys.readouterr().out.partition("pairwise differences")[2]
