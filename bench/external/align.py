@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import DataError, UsageError, unknown
-from bench.external.given import KINDS, Dense, Given, Pairs
+from bench.external.given import KINDS, Dense, Given, Pairs, twice
 from bench.records import FloatArray, Scores, Split
 
 SLACK = 1e-6
@@ -95,9 +95,8 @@ def _of_dense(
     given: Dense, split: Split, reading: Reading, others: Mapping[str, Collection[str]]
 ) -> NDArray[np.float64]:
     rows = _rows(given.ids, given.place, split, reading, others)
-    if len(set(rows)) < len(rows):
-        twice = next(one for place, one in enumerate(given.ids) if rows[place] in set(rows[:place]))
-        raise DataError(f"{given.place}: image id '{twice}' stands twice; each image must stand once")
+    if (again := twice(rows)) >= 0:
+        raise DataError(f"{given.place}: image id '{given.ids[again]}' stands twice; each image must stand once")
     _check_all({*rows}, given.place, split, "no row")
     if given.labels is None:
         raise DataError(
@@ -105,10 +104,9 @@ def _of_dense(
             " is none. Try: --labels FILE, their names in that order, one a line"
         )
     columns = _columns(given.labels, given.place, split)
-    if len(set(columns)) < len(columns):
-        twice = next(one for place, one in enumerate(given.labels) if one in given.labels[:place])
-        raise DataError(f"{given.place}: label '{twice}' stands twice")
-    if lacking := [label for place, label in enumerate(split.labels) if place not in set(columns)]:
+    if (again := twice(columns)) >= 0:
+        raise DataError(f"{given.place}: label '{given.labels[again]}' stands twice")
+    if lacking := [split.labels[place] for place in sorted({*range(len(split.labels))} - {*columns})]:
         raise DataError(f"{given.place}: no scores of {_some(lacking, len(split.labels), 'labels')}")
     values = np.empty(split.truth.shape)
     values[np.ix_(rows, columns)] = given.values

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -100,6 +100,14 @@ def numbers(values: Any, place: str) -> NDArray[np.float64]:
     raise DataError(f"{place}: scores are no numbers")
 
 
+def floats(values: Sequence[Any], place: str) -> NDArray[np.float64]:
+    """Return what ``numbers`` does of a list, several times as fast where all are numbers or texts of them."""
+    try:
+        return np.fromiter(map(float, values), np.float64, len(values))
+    except (ValueError, TypeError):
+        return numbers(values, place)
+
+
 def texts(values: Any, what: str) -> tuple[str, ...]:
     """Return ids or names, texts or whole numbers, as texts. Raises ``DataError`` naming ``what`` for others."""
     array = np.asarray(values)
@@ -127,3 +135,17 @@ def decoded(content: bytes, place: str) -> str:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise DataError(f"{place}: byte {error.start} is not UTF-8, must be a text in UTF-8") from None
+
+
+def twice(items: Iterable[Hashable]) -> int:
+    """Return the place of the first of ``items`` that stood before; -1 where none did.
+
+    >>> twice(["a", "b", "a"]), twice("ab")
+    (2, -1)
+    """
+    seen: set[Hashable] = set()
+    for place, item in enumerate(items):
+        if item in seen:
+            return place
+        seen.add(item)
+    return -1

@@ -9,7 +9,7 @@ from typing import Any
 
 from bench.errors import DataError
 from bench.external.arrays import MEMBERS, of_matrix
-from bench.external.given import Dense, Given, Names, Pairs, decoded, numbers, read_lines
+from bench.external.given import Dense, Given, Names, Pairs, decoded, floats, numbers, read_lines, twice
 from bench.external.tables import IMAGE, of_sets
 
 ALLOWED = (
@@ -37,8 +37,8 @@ def parsed(content: bytes, place: str) -> Any:
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(pairs)
         if len(found) < len(pairs):
-            twice = next(name for place_, (name, _) in enumerate(pairs) if name in dict(pairs[:place_]))
-            raise DataError(f"{place}: '{twice}' stands twice in one object")
+            again = pairs[twice(name for name, _ in pairs)][0]
+            raise DataError(f"{place}: '{again}' stands twice in one object")
         return found
 
     def no_number(text: str) -> Any:
@@ -56,7 +56,7 @@ def of_mapping(found: Mapping[str, Any], place: str, names: Names) -> Given:
     if all(isinstance(value, Mapping) for value in values):
         images = [image for image, value in found.items() for _ in value]
         labels = [label for value in values for label in value]
-        scores = numbers([score for value in values for score in value.values()], place)
+        scores = floats([score for value in values for score in value.values()], place)
         return Pairs(place, images, labels, scores, frozenset(found))
     if all(isinstance(value, Sequence | set | frozenset) and not isinstance(value, str) for value in values):
         if all(isinstance(one, str) for value in values for one in value):
@@ -81,7 +81,7 @@ def _of_results(found: Sequence[Mapping[str, Any]], place: str, names: Names) ->
         raise DataError(f"{place}: an entry has no usable {error}. Allowed: {ALLOWED}") from None
     if label[0] == "category_id":
         labels = _names(labels, place, names)
-    scores = numbers([entry["score"] for entry in found], place) if "score" in fields else None
+    scores = floats([entry["score"] for entry in found], place) if "score" in fields else None
     return Pairs(place, images, labels, scores, frozenset(images))
 
 

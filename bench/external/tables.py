@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from bench.errors import DataError
-from bench.external.given import Dense, Given, Names, Pairs, decoded, numbers, texts
+from bench.external.given import Dense, Given, Names, Pairs, decoded, floats, numbers, texts, twice
 
 IMAGE = ("image", "image_id", "id", "path", "file", "file_name", "filename")
 """What the column of image ids may be called where the others are not label names."""
@@ -61,8 +61,8 @@ def read_parquet(content: bytes, place: str, names: Names) -> Given:
 def of_columns(header: Sequence[str], columns: Sequence[Sequence[Any]], place: str, names: Names) -> Given:
     """Return what a table holds, by its header alone. Raises ``DataError`` unless it can be read in one way."""
     header = [name.strip() for name in header]
-    if twice := [name for place_, name in enumerate(header) if name in header[:place_]]:
-        raise DataError(f"{place}: column '{twice[0]}' stands twice")
+    if (again := twice(header)) >= 0:
+        raise DataError(f"{place}: column '{header[again]}' stands twice")
     by_name = dict(zip(header, columns, strict=True))
     if not columns or not len(columns[0]):
         raise DataError(f"{place}: the table has no rows")
@@ -84,14 +84,14 @@ def of_columns(header: Sequence[str], columns: Sequence[Sequence[Any]], place: s
     ids = texts(list(by_name[image]), f"{place}: the ids in column '{image}'")
     if wide:
         labels = [name for name in header if name != image]
-        return Dense(place, ids, tuple(labels), numbers(np.array([by_name[n] for n in labels]).T, place))
+        return Dense(place, ids, tuple(labels), np.array([floats(by_name[name], place) for name in labels]).T)
     if "scores" in rest:
         if len(set(map(len, by_name["scores"]))) != 1 or isinstance(by_name["scores"][0], str):
             raise DataError(f"{place}: column 'scores' must hold lists of one length, a score of each label")
         return Dense(place, ids, names.labels, numbers(list(by_name["scores"]), place))
     if "labels" in rest:
         return of_sets(place, dict(zip(once(ids, place), by_name["labels"], strict=True)))
-    scores = numbers(list(by_name["score"]), place) if "score" in rest else None
+    scores = floats(by_name["score"], place) if "score" in rest else None
     return Pairs(place, ids, texts(list(by_name["label"]), f"{place}: labels"), scores, frozenset(ids))
 
 
@@ -109,9 +109,6 @@ def of_sets(place: str, sets: dict[str, Any]) -> Pairs:
 
 def once(ids: Sequence[str], place: str) -> Sequence[str]:
     """Return ``ids``. Raises ``DataError`` where one stands twice."""
-    seen: set[str] = set()
-    for one in ids:
-        if one in seen:
-            raise DataError(f"{place}: image id '{one}' stands twice; each image must stand once")
-        seen.add(one)
+    if (again := twice(ids)) >= 0:
+        raise DataError(f"{place}: image id '{ids[again]}' stands twice; each image must stand once")
     return ids

@@ -44,11 +44,11 @@ def _made_elsewhere(runs: Sequence[RunSummary], rows: Sequence[Row]) -> list[str
     for row in rows:
         members = [by_key[key] for key in row.keys if key in by_key]
         if own := [str(one["sha256"])[:12] for run in members if (one := external.of_config(run.config))]:
-            files.append(f"{row.label}: {', '.join(own)}")
+            files.append(f"{row.model} {', '.join(own)}")
         for archive in dict.fromkeys(_archive(run.provenance) for run in members if run.provenance is not None):
             merged.setdefault(archive, []).append(row.label)
     notes = (
-        [f"external: scores of files made outside of this benchmark, SHA-256 of {'; '.join(files)}"] if files else []
+        [f"external: scores of files made outside of this benchmark, by SHA-256: {'; '.join(files)}"] if files else []
     )
     return notes + [f"{archive}: {', '.join(labels)}" for archive, labels in merged.items()]
 

@@ -21,8 +21,8 @@ from bench.errors import StoreError
 from bench.store.sealed import RUN
 from bench.system.text import plain
 
-LONGEST = 1_000
-"""Characters of a name or another text."""
+LONGEST = 10_000
+"""Characters of a text; a name has 200 at most."""
 
 SMALL, EXPANDED = 2**28, 20
 """Bytes that the arrays of an npz file may take whatever its size, or else so many times its size."""
@@ -184,15 +184,12 @@ def _record(record: Mapping[str, Any]) -> None:
 
 
 def _about(about: Mapping[str, Any]) -> None:
-    for name in ("row", "variant", "deviations", "part_of"):
-        _text("about.json", about.get(name, ""), 4 * LONGEST)
-    for name in ("notes", "remarks"):
-        require(isinstance(about.get(name, []), list), f"about.json: {name} is no list")
-        for line in about.get(name, []):
-            _text("about.json", line, 10 * LONGEST)
-    require(isinstance(about.get("origins", {}), dict), "about.json: origins is no mapping")
-    for value in about.get("origins", {}).values():
-        _text("about.json", value, 4 * LONGEST)
+    _leaves("about.json", about)
+    for name, kind in (("notes", list), ("remarks", list), ("origins", dict)):
+        require(isinstance(about.get(name, kind()), kind), f"about.json: {name} is no {kind.__name__}")
+    lines = (*about.get("notes", ()), *about.get("remarks", ()), *about.get("origins", {}).values())
+    for text in (*lines, *(about.get(name, "") for name in ("row", "variant", "deviations", "part_of"))):
+        _text("about.json", text)
 
 
 def _status(status: Mapping[str, Any]) -> None:
@@ -214,5 +211,5 @@ def _measures(measures: Mapping[str, Any]) -> None:
     for name, kind in (("values", dict), ("per_class", dict), ("notes", list)):
         require(isinstance(measures.get(name), kind), f"measures.json has no {name}")
     for line in (*measures["notes"], *measures["values"], *measures["per_class"]):
-        _text("measures.json", line, 10 * LONGEST)
+        _text("measures.json", line)
     _text("measures.json", measures.get("protocol"))

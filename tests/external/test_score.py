@@ -124,7 +124,7 @@ def test_every_form_of_file_gives_the_same_scores_in_the_data_sets_order(score, 
     assert own in {run.config["external"]["sha256"] for run in runs}
     printed = capsys.readouterr().out
     assert "a (external)" in printed
-    assert f"external: scores of files made outside of this benchmark, SHA-256 of a (external): {own[:6]}" in " ".join(
+    assert f"external: scores of files made outside of this benchmark, by SHA-256: a {own[:6]}" in " ".join(
         printed.split()
     )
     assert bench("validate", tmp_path / "runs") == 0
@@ -224,9 +224,15 @@ def test_label_sets_have_no_ranking_no_interval_of_one_and_no_other_policy(score
     assert "mAP" not in run.intervals()
     low, high = run.intervals()["O-F1"]
     assert low < run.measures["O-F1"] < high
-    write_npz(tmp_path / "ranked.npz", ids, labels, scores)
-    assert score(tmp_path / "ranked.npz", "--kind", "score") == 0
+    write_npz(tmp_path / "ranked.npz", ids, labels, scores, kind="score")
+    assert score(tmp_path / "ranked.npz", "--kind", "probability") == 2
+    assert "says that its scores are of kind 'score'" in capsys.readouterr().err
+    assert score(tmp_path / "ranked.npz") == 0
     capsys.readouterr()
+    assert bench("table", "--significance", "--runs", tmp_path / "runs") == 0
+    pairs = capsys.readouterr().out.partition("pairwise differences")[2]
+    assert "O-F1" in pairs
+    assert "mAP" not in pairs  # of one row alone there is no difference
     for command in (("validate",), ("table",), ("lens", run.key), ("report", "--out", tmp_path / "report.html")):
         assert bench(*command, "--runs", tmp_path / "runs") == 0
     assert "own (sets (external))" in " ".join(capsys.readouterr().out.split())

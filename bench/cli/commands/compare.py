@@ -36,7 +36,7 @@ from bench.cli.options import (
 )
 from bench.cli.requests import run_request
 from bench.cli.tracking import destinations, print_failures, split_sets, tell
-from bench.show.console import print_table, put, say
+from bench.show.console import put, say
 from bench.show.result_tables import print_tables
 
 if TYPE_CHECKING:
@@ -159,15 +159,12 @@ def _print(summaries: list[RunSummary], style: str, significance: bool, cache: P
     if not significance:
         print_tables([table], style)
         return
-    from bench.evaluation.significance import differences, distributions, ties
+    from bench.evaluation.significance import differences, ties
+    from bench.show.differences import of_rows
     from bench.store.resamples import kept_in
-    from bench.store.run_folder import RunFolder
     from bench.system.files import default_cache
 
-    paths = {run.key: run.path for run in summaries if run.measures is not None}
-    rows = {row.label: [RunFolder(paths[key]).read_outcome() for key in row.keys if key in paths] for row in table.rows}
-    finished = {label: outcomes for label, outcomes in rows.items() if outcomes}
-    found = distributions(finished, draw=kept_in(cache or default_cache()))
+    found = of_rows(table, summaries, kept_in(cache or default_cache()))
     print_tables([tables.with_ties(table, ties(found))], style)
     if style == "terminal":
         put()
@@ -188,20 +185,6 @@ def _print_recommendation(summaries: list[RunSummary], goals: Sequence[Goal], ca
 
 
 def _print_differences(found: Iterable[Difference]) -> None:
-    from bench.evaluation.metric_table import by_name
+    from bench.show.differences import print_differences
 
-    rows = []
-    for entry in found:
-        metric = by_name()[entry.metric]
-        low, value, high = (
-            f"{metric.scale * part:+.{metric.digits}f}" for part in (entry.low, entry.value, entry.high)
-        )
-        mark = "" if entry.distinguishable else "not distinguishable"
-        rows.append((entry.metric, f"{entry.first} - {entry.second}", value, f"[{low}, {high}]", mark))
-    print_table(
-        ("metric", "models", "difference", "95 %", ""),
-        rows,
-        title="pairwise differences, seeds averaged; 95 % of 1,000 paired resamples of the test images",
-        names=2,
-        texts=("",),
-    )
+    print_differences(found)

@@ -138,7 +138,8 @@ def score(  # noqa: PLR0917 - the parser passes options by name
     Images are found by id and labels by name, never by place. What is missing, double, unknown or in doubt is one line
     and stores nothing. The row is marked external, with the file's SHA-256.
     """
-    options = locals()  # what the parser has read, by the names of a request's fields
+    # What the parser has read, by the names of a request's fields, of which the row's name is the model.
+    options = {option: value for option, value in locals().items() if option != "name"}
     from bench.errors import UsageError
     from bench.external.align import Reading
     from bench.external.read import names_from, read
@@ -147,12 +148,10 @@ def score(  # noqa: PLR0917 - the parser passes options by name
 
     if several not in {"", "max"}:
         raise UsageError(f"--several: found '{several}', allowed: max")
-    if not kind:
-        raise UsageError(
-            "--kind: found none, allowed: probability, logit, score (it only ranks) or labels (label sets)."
-            " Try: --kind probability"
-        )
-    reading = Reading(kind, match, absent, largest=several == "max")
+    Reading(kind or "score", match)  # a mistake is told before the data set is opened
+    for file in filter(None, (predictions, validation, labels, ids, validation_ids)):
+        if not file.exists():
+            raise UsageError(f"no file {file}")
     request = run_request(options, sets or (), model=name or predictions.absolute().stem)
     clock = Stopwatch()
     with clock.stage("open data set"):
@@ -161,6 +160,13 @@ def score(  # noqa: PLR0917 - the parser passes options by name
     with clock.stage("read"):
         source = read(predictions, names_from(known, ids, labels))
         other = read(validation, names_from(known, validation_ids, labels)) if validation else None
+    kind = kind or source.given.kind
+    if not kind:
+        raise UsageError(
+            "--kind: found none, allowed: probability, logit, score (it only ranks) or labels (label sets)."
+            " Try: --kind probability"
+        )
+    reading = Reading(kind, match, absent, largest=several == "max")
     folder = store_scores(opened, reading, Predictions(source, other), clock)
     from bench.show import intervals
     from bench.store.resamples import kept_in

@@ -9,7 +9,7 @@ import typer
 
 from bench.cli.datasets import NamedDataset
 from bench.cli.options import DataRoot, Sets, TestSplit, TrainSplit
-from bench.cli.requests import run_request
+from bench.cli.requests import run_request, same_place
 from bench.show.console import print_table, put, say
 
 
@@ -33,7 +33,8 @@ def export_data(  # noqa: PLR0917 - the parser passes options by name
     from bench.external.data_folder import write
     from bench.external.score import open_data
 
-    opened = open_data(run_request({**options, "out": None}, sets or (), model="data"))
+    request = run_request({**options, "out": None}, sets or (), model="data")
+    opened = open_data(request)
     parts, notes = write(opened, out, pictures)
     rows = [(part, split.name, f"{len(split):,}", f"{out / part}.npz") for part, split in parts.items()]
     print_table(
@@ -42,4 +43,4 @@ def export_data(  # noqa: PLR0917 - the parser passes options by name
     put()
     for note in (*opened.parts.dataset.notes, *notes):
         say(f"note: {note}")
-    put(f"next: bench score FILE --dataset {opened.found.spec.name} --kind probability")
+    say(f"next: bench score FILE {same_place(request)} --kind probability")

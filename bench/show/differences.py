@@ -1,0 +1,38 @@
+"""Which rows of a table differ by more than the choice of test images explains: marks in it, and a table of pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from bench.evaluation.metric_table import by_name
+from bench.evaluation.significance import Difference, Distributions, Draw, distributions
+from bench.show.console import print_table
+from bench.show.tables import Table
+from bench.store.run_folder import RunFolder
+from bench.store.stored import RunSummary
+
+
+def of_rows(table: Table, runs: Sequence[RunSummary], draw: Draw) -> Distributions:
+    """Return the resampled metrics of each row of ``table`` that has finished runs, seeds averaged."""
+    paths = {run.key: run.path for run in runs if run.measures is not None}
+    rows = {row.label: [RunFolder(paths[key]).read_outcome() for key in row.keys if key in paths] for row in table.rows}
+    return distributions({label: outcomes for label, outcomes in rows.items() if outcomes}, draw=draw)
+
+
+def print_differences(found: Iterable[Difference]) -> None:
+    """Print the difference of every pair of rows with its interval."""
+    rows = []
+    for entry in found:
+        metric = by_name()[entry.metric]
+        low, value, high = (
+            f"{metric.scale * part:+.{metric.digits}f}" for part in (entry.low, entry.value, entry.high)
+        )
+        mark = "" if entry.distinguishable else "not distinguishable"
+        rows.append((entry.metric, f"{entry.first} - {entry.second}", value, f"[{low}, {high}]", mark))
+    print_table(
+        ("metric", "models", "difference", "95 %", ""),
+        rows,
+        title="pairwise differences, seeds averaged; 95 % of 1,000 paired resamples of the test images",
+        names=2,
+        texts=("",),
+    )
