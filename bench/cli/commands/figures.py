@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -25,8 +26,6 @@ def figures(
     dataset: OneDataset = "",
 ) -> None:
     """Write every figure of the stored runs as PNG, SVG and CSV, in a folder for each data set and model."""
-    import re
-
     from bench.show.figures import Figure, save
     from bench.show.report import gather
 
@@ -35,6 +34,15 @@ def figures(
         for owner, figure in group.figures:
             again = seen[owner, figure.name] = seen.get((owner, figure.name), 0) + 1
             name = figure.name if again == 1 else f"{figure.name}-{again}"
-            folder = out / group.name / re.sub(r"[^\w.-]+", "-", owner).strip("-")
+            folder = out / _folder(group.heading) / _folder(owner)
             picture = save(Figure(name, figure.title, figure.caption, figure.numbers, figure.drawing), folder)[0]
             put(f"{picture}: {figure.title}")
+
+
+def _folder(name: str) -> str:
+    """Return ``name`` as a folder is called.
+
+    >>> _folder("toy, top2@1, any number")
+    'toy-top2-1-any-number'
+    """
+    return re.sub(r"[^\w.-]+", "-", name).strip("-")

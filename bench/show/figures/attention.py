@@ -6,9 +6,9 @@ import numpy as np
 
 from bench.data.preprocess import seen_part
 from bench.records import FloatArray, Preprocessing
-from bench.show.figures.base import INK, Figure, canvas, picture_array
+from bench.show.figures.base import INK, TEXT, Figure, canvas, picture_array
 
-METHODS = ("label nodes projected back", "Grad-CAM")
+METHODS = ("projected back", "Grad-CAM")
 
 
 def attention(picture: bytes, maps: FloatArray, first_label: str, preprocessing: Preprocessing) -> Figure:
@@ -20,14 +20,14 @@ def attention(picture: bytes, maps: FloatArray, first_label: str, preprocessing:
     image = picture_array(picture)
     left, top, right, bottom = seen_part(image.shape[0], image.shape[1], preprocessing)
     steps = maps.shape[1]
-    drawing, axes = canvas(2.2 * (steps + 1), 4.6, rows=2, columns=steps + 1, grid=False)
-    titles = ["initial attention", f"attention after '{first_label}'"][:steps]
+    drawing, axes = canvas(1.6 * (steps + 1), 3.4, rows=2, columns=steps + 1, grid=False)
+    titles = ["at first", f"after '{first_label}'"][:steps]
     moments = ("before the first word", "after it")
     rows = []
     for method, name in enumerate(METHODS):
         line = axes[method * (steps + 1) : (method + 1) * (steps + 1)]
         line[0].imshow(image)
-        line[0].set_title("original image", fontsize=8, color=INK)
+        line[0].set_title("image", fontsize=TEXT, color=INK)
         line[0].set_ylabel(name, fontsize=8, color=INK)
         for step, axis in enumerate(line[1:]):
             shown = maps[method, step]
@@ -42,7 +42,7 @@ def attention(picture: bytes, maps: FloatArray, first_label: str, preprocessing:
             )
             # A picture drawn on an axis moves its limits to itself.
             axis.set(xlim=(0, 1), ylim=(0, 1))
-            axis.set_title(titles[step], fontsize=8, color=INK)
+            axis.set_title(titles[step], fontsize=TEXT, color=INK)
             rows.append({"method": name, "seen": moments[step], "entropy_bits": entropy(shown)})
         for axis in line:
             axis.set_xticks([])

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 LONGEST = 60
 """Letters of a line that are drawn."""
 
+TEXT = 9
+"""Points of words. A page shows a drawing 300 to 500 pixels wide: of more than 5 inches, words are too small there."""
+
 INK = "#777777"
 """Of axes and words: readable on a light page and on a dark one."""
 COLOURS = ("#3b78c2", "#d9822b", "#3f9b57", "#b5489a", "#c23b3b", "#6f6fcf", "#8a7a3b", "#3b9b9b")
@@ -51,8 +54,10 @@ def canvas(
     axes = list(drawing.subplots(rows, columns, squeeze=False).flat)
     for axis in axes:
         axis.patch.set_alpha(0.0)
-        axis.tick_params(which="both", colors=INK, labelsize=8)
+        axis.tick_params(which="both", colors=INK, labelsize=TEXT)
         axis.spines[["top", "right"]].set_visible(False)
+        for words in (axis.xaxis.label, axis.yaxis.label):
+            words.set_size(TEXT)
         for part in (*axis.spines.values(), axis.title, axis.xaxis.label, axis.yaxis.label):
             (part.set_color if hasattr(part, "set_color") else part.set_edgecolor)(INK)
         if grid:
@@ -63,7 +68,7 @@ def canvas(
 
 def legend(axis: Axes, **settings: Any) -> None:
     """Draw a legend that is readable on any page."""
-    axis.legend(fontsize=8, frameon=False, labelcolor=INK, **settings)
+    axis.legend(fontsize=TEXT, frameon=False, labelcolor=INK, **settings)
 
 
 def picture_array(jpeg: bytes) -> NDArray[np.uint8]:

@@ -9,12 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.records import BoolArray, FloatArray, LabelSpace
-from bench.show.figures.base import COLOURS, INK, Figure, canvas, fitting, legend, picture_array
+from bench.show.figures.base import COLOURS, INK, TEXT, Figure, canvas, fitting, legend, picture_array
 
 NEIGHBOURS = 5
 MOST_ROWS = 30
 """Labels whose neighbours are drawn; the numbers hold all."""
-MOST_PICTURES = 6
+DRAWN = 3
+"""Neighbours that are drawn."""
+MOST_PICTURES = 4
 
 
 def nearest(rows: FloatArray, labels: FloatArray, count: int = NEIGHBOURS) -> tuple[NDArray[np.int64], FloatArray]:
@@ -32,7 +34,7 @@ def embedding_map(space: LabelSpace, labels: Sequence[str]) -> Figure:
     # The axes are those of the labels: an image is then seen where it stands among them.
     centre = words.mean(axis=0)
     axes = np.linalg.svd(words - centre, full_matrices=False)[2][:2].T
-    drawing, (axis,) = canvas(7, 5, grid=False)
+    drawing, (axis,) = canvas(5, 4.6, grid=False)
     rows: list[dict[str, Any]] = []
     for kind, points, colour, size in (
         ("image", images, COLOURS[0], 14),
@@ -46,7 +48,7 @@ def embedding_map(space: LabelSpace, labels: Sequence[str]) -> Figure:
             name = labels[place] if kind == "label" else str(place)
             rows.append({"kind": kind, "name": name, "x": float(x), "y": float(y)})
             if kind == "label" and len(labels) <= 100:
-                axis.annotate(name, (x, y), xytext=(3, 3), textcoords="offset points", fontsize=6.5, color=INK)
+                axis.annotate(name, (x, y), xytext=(3, 3), textcoords="offset points", fontsize=7, color=INK)
     legend(axis, loc="best")
     caption = "Two principal axes of the label embeddings; each kind scaled to the same extent. Sums: image plus START."
     return Figure("embedding", "Labels and images in the joint embedding", caption, tuple(rows), drawing)
@@ -64,18 +66,19 @@ def label_neighbours(space: LabelSpace, labels: Sequence[str], support: NDArray[
     others = order != np.arange(len(labels))[:, None]
     order, cosines = (array[others].reshape(len(labels), -1)[:, :count] for array in (order, cosines))
     shown = np.argsort(-support, kind="stable")[:MOST_ROWS]
-    drawing, (axis,) = canvas(1.6 + 1.25 * count, 0.5 + 0.24 * len(shown), grid=False)
-    low, high = float(cosines[shown].min()), float(cosines[shown].max())
-    axis.imshow(cosines[shown], cmap="Blues", vmin=low, vmax=high, aspect="auto")
+    drawn = min(DRAWN, count)
+    drawing, (axis,) = canvas(1.1 + 1.25 * drawn, 0.5 + 0.24 * len(shown), grid=False)
+    low, high = float(cosines[shown, :drawn].min()), float(cosines[shown, :drawn].max())
+    axis.imshow(cosines[shown, :drawn], cmap="Blues", vmin=low, vmax=high, aspect="auto")
     for line, label in enumerate(shown):
-        for rank in range(count):
+        for rank in range(drawn):
             cosine = float(cosines[label, rank])
             # Dark words on light cells and the other way round, whatever the page.
             colour = "#ffffff" if cosine > low + 0.6 * (high - low) else "#1d2127"
             words_shown = f"{labels[order[label, rank]]} {cosine:.2f}"
-            axis.text(rank, line, words_shown, ha="center", va="center", fontsize=6.5, color=colour)
-    axis.set_yticks(range(len(shown)), [fitting(labels[label]) for label in shown], fontsize=7)
-    axis.set_xticks(range(count), [f"nearest {rank + 1}" for rank in range(count)], fontsize=7)
+            axis.text(rank, line, words_shown, ha="center", va="center", fontsize=8, color=colour)
+    axis.set_yticks(range(len(shown)), [fitting(labels[label]) for label in shown], fontsize=8)
+    axis.set_xticks(range(drawn), [f"nearest {rank + 1}" for rank in range(drawn)], fontsize=8)
     axis.spines[:].set_visible(False)
     rows = tuple(
         {"label": labels[label], "rank": rank + 1, "nearest": labels[order[label, rank]], "cosine": float(cosine)}
@@ -115,9 +118,7 @@ def image_neighbours(
         for rank in range(order.shape[1])
     ]
     shown = list(pictures)[:MOST_PICTURES]
-    columns = min(2, len(shown))
-    lines = -(-len(shown) // columns)
-    drawing, axes = canvas(3.6 * columns, 1.7 * lines, rows=lines, columns=2 * columns, grid=False)
+    drawing, axes = canvas(4.2, 1.7 * len(shown), rows=len(shown), columns=2, grid=False)
     for axis in axes:
         axis.axis("off")
     for place, row in enumerate(shown):
@@ -125,6 +126,6 @@ def image_neighbours(
         true = [label for label, present in zip(labels, truth[row], strict=True) if present]
         text = [f"truth: {', '.join(true) or 'none'}", "", "nearest | by score"]
         text += [f"{labels[order[place, n]]} | {labels[by_score[place, n]]}" for n in range(order.shape[1])]
-        axes[2 * place + 1].text(0, 1, "\n".join(text), va="top", fontsize=8, color=INK)
+        axes[2 * place + 1].text(0, 1, "\n".join(text), va="top", fontsize=TEXT, color=INK)
     caption = "Left of the bar the labels nearest to the image's own term by cosine, right the best by class score."
     return Figure("image-neighbours", "Nearest labels of an image", caption, tuple(rows), drawing)

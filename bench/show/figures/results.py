@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.records import BoolArray, FloatArray
-from bench.show.figures.base import COLOURS, INK, Figure, canvas, fitting, legend
+from bench.show.figures.base import COLOURS, INK, TEXT, Figure, canvas, fitting, legend
 
 MOST_CLASSES = 81
 SIZE_EDGES = (0.0, 0.01, 0.03, 0.1, 0.3, 0.6, 1.0)
@@ -26,12 +26,12 @@ def per_class(labels: Sequence[str], truth: BoolArray, predicted: BoolArray, ign
         precision, recall = hits / guesses, hits / support
     order = np.argsort(-support, kind="stable")
     shown = order[:MOST_CLASSES]
-    drawing, axes = canvas(max(5.0, 1.2 + 0.13 * len(shown)), 4.6, rows=2)
+    drawing, axes = canvas(4.6, 0.9 + 0.17 * len(shown), columns=2)
     for axis, values, name, colour in zip(axes, (precision, recall), ("precision", "recall"), COLOURS, strict=False):
-        axis.bar(range(len(shown)), np.nan_to_num(values[shown]), color=colour, width=0.75)
-        axis.set(ylim=(0, 1), ylabel=name, xlim=(-0.7, len(shown) - 0.3))
-        axis.set_xticks([])
-    axes[1].set_xticks(range(len(shown)), [fitting(labels[label]) for label in shown], rotation=90, fontsize=6.5)
+        axis.barh(range(len(shown)), np.nan_to_num(values[shown]), color=colour, height=0.75)
+        axis.set(xlim=(0, 1), xlabel=name, ylim=(len(shown) - 0.3, -0.7))
+        axis.set_yticks([])
+    axes[0].set_yticks(range(len(shown)), [fitting(labels[label]) for label in shown])
     rows = tuple(
         {
             "label": labels[label],
@@ -43,7 +43,7 @@ def per_class(labels: Sequence[str], truth: BoolArray, predicted: BoolArray, ign
         for label in order
     )
     never = [labels[label] for label in order if support[label] and not guesses[label]]
-    caption = "Classes with the most test images stand left."
+    caption = "Classes with the most test images stand first."
     if never:
         caption += f" Never predicted: {', '.join(never[:8])}{f' and {len(never) - 8} more' if len(never) > 8 else ''}."
     return Figure("per-class", "Precision and recall of each class", caption, rows, drawing)
@@ -57,7 +57,7 @@ def object_sizes(sizes: FloatArray, truth: BoolArray, models: Mapping[str, BoolA
     known = truth & (sizes > 0)
     bins = np.digitize(sizes[known], SIZE_EDGES[1:-1])
     totals = np.bincount(bins, minlength=len(SIZE_EDGES) - 1)
-    drawing, (axis,) = canvas(6, 3.2)
+    drawing, (axis,) = canvas(3.9, 2.7 + 0.1 * len(models))
     names = [f"{low:.0%}-{high:.0%}" for low, high in itertools.pairwise(SIZE_EDGES)]
     rows = []
     for colour, (model, predicted) in zip(_cycle(len(models)), models.items(), strict=True):
@@ -68,8 +68,8 @@ def object_sizes(sizes: FloatArray, truth: BoolArray, models: Mapping[str, BoolA
             {"model": model, "size": name, "labels": int(total), "recall": float(value)}
             for name, total, value in zip(names, totals, recall, strict=True)
         ]
-    axis.set(ylim=(0, 1), ylabel="recall", xlabel="share of the picture that the label's largest object takes")
-    legend(axis)
+    axis.set(ylim=(0, 1), ylabel="recall", xlabel="share of the picture, of the label's largest object")
+    legend(axis, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3)
     caption = "Labels of the test images by size: " + ", ".join(
         f"{name} {total:,}" for name, total in zip(names, totals, strict=True)
     )
@@ -83,7 +83,7 @@ def thresholds(truth: BoolArray, probabilities: NDArray[np.floating], ignore: Bo
     """
     counted = np.ones_like(truth) if ignore is None else ~ignore
     positive, probability = truth[counted], probabilities[counted].astype(np.float64)
-    drawing, (left, right) = canvas(8, 3.4, columns=2)
+    drawing, (left, right) = canvas(4.4, 5.8, rows=2)
     bins = np.minimum((probability * 10).astype(int), 9)
     totals = np.bincount(bins, minlength=10)
     mean, actual = (np.bincount(bins, weights=w, minlength=10) / np.maximum(totals, 1) for w in (probability, positive))
@@ -114,7 +114,7 @@ def thresholds(truth: BoolArray, probabilities: NDArray[np.floating], ignore: Bo
     right.set(xlabel="threshold", ylim=(0, 1), xlim=(0, 1))
     legend(right)
     caption = (
-        f"Left: expected calibration error {error:.3f}. Right: over all image-label pairs; no threshold is chosen here."
+        f"Above: expected calibration error {error:.3f}. Below: over all pairs of image and label; none is chosen here."
     )
     return Figure("thresholds", "Calibration and thresholds", caption, tuple(rows), drawing)
 
@@ -125,7 +125,7 @@ def pareto(rows: Sequence[Mapping[str, float | str]], measure: str) -> Figure:
     A model is on the front if no other is as fast and better.
     """
     ordered = sorted(rows, key=lambda row: (float(row["ms"]), -float(row["value"])))
-    drawing, (axis,) = canvas(6, 3.4)
+    drawing, (axis,) = canvas(3.9, 3.0)
     best, drawn = -np.inf, []
     for row in ordered:
         on_front = float(row["value"]) > best
@@ -136,14 +136,20 @@ def pareto(rows: Sequence[Mapping[str, float | str]], measure: str) -> Figure:
         front = row["on_front"]
         axis.plot(x, y, marker="o", color=COLOURS[0] if front else INK, markersize=7 if front else 5)
         name = str(row["model"])
-        axis.annotate(name, (x, y), xytext=(6, place), textcoords="offset points", fontsize=8, color=INK)
+        line = {"arrowstyle": "-", "color": INK, "linewidth": 0.5} if abs(place) > TEXT else None
+        axis.annotate(
+            name, (x, y), xytext=(7, place), textcoords="offset points", fontsize=TEXT, color=INK, arrowprops=line
+        )
     # One backbone takes nearly all of the time: a logarithm would show a single point.
-    axis.set(xscale="log" if max(times) > SPREAD * min(times) else "linear")
+    if max(times) > SPREAD * min(times):
+        axis.set(xscale="log")
+    else:
+        axis.locator_params(axis="x", nbins=4)
     axis.set(xlabel="milliseconds an image, backbone included", ylabel=f"{measure}, %")
     axis.xaxis.set_major_formatter("{x:g}")
     axis.margins(0.18)
     backbones = sorted({f"{float(row['backbone_ms']):.3g}" for row in rows})
-    of_these = f", of which the backbone takes {' or '.join(backbones)}" if len(backbones) <= 3 else ""
+    of_these = f", of which the backbone takes {' or '.join(backbones)} ms" if len(backbones) <= 3 else ""
     caption = f"Blue: no other model is as fast and better. Time as measured in the runs{of_these}."
     return Figure("pareto", f"{measure} against time", caption, tuple(drawn), drawing)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bench.show.figures.base import COLOURS, INK, Figure, canvas
+from bench.show.figures.base import COLOURS, INK, TEXT, Figure, canvas
 
 END = "END"
 
@@ -37,10 +37,10 @@ def beam_tree(tree: Mapping[str, Any], labels: Sequence[str], title: str) -> Fig
 
     leaves = place((), 0.0)
     depth = max(x for x, _ in places.values())
-    drawing, (axis,) = canvas(1.2 + 1.3 * depth, 0.8 + 0.42 * leaves, grid=False)
+    drawing, (axis,) = canvas(1.0 + 1.05 * depth, 0.8 + 0.42 * leaves, grid=False)
     axis.axis("off")
     axis.set(xlim=(-0.25, depth + 0.75), ylim=(leaves - 0.4, -0.6))
-    axis.text(*places[()], "START", ha="center", va="center", fontsize=8, color=INK)
+    axis.text(*places[()], "START", ha="center", va="center", fontsize=TEXT, color=INK)
     for prefix, label, probability, whole, kept in edges:
         path = (*prefix, label)
         chosen, of_beam = path == answer[: len(path)], path == beam[: len(path)]
@@ -58,13 +58,13 @@ def beam_tree(tree: Mapping[str, Any], labels: Sequence[str], title: str) -> Fig
             (start + x1) / 2,
             (y0 + y1) / 2 - 0.08,
             f"{probability:.2f}",
-            fontsize=7,
+            fontsize=8,
             color=colour,
             ha="center",
             va="bottom",
         )
         words = names[label] + (f"  {whole:.3f}" if label == tree["end"] else "")
-        axis.text(x1, y1, words, fontsize=8, color=colour, va="center", weight="bold" if chosen else "normal")
+        axis.text(x1, y1, words, fontsize=TEXT, color=colour, va="center", weight="bold" if chosen else "normal")
     rows = tuple(
         {
             "prefix": " > ".join(names[one] for one in prefix),

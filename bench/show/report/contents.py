@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bench.evaluation.label_errors import likely_errors
+from bench.guard import reason
 from bench.show.report import evidence as evidences
 from bench.show.report.gallery import Card, cards
 from bench.show.report.gather import Group, finished
@@ -70,8 +71,13 @@ class Contents:
 def of_group(group: Group, most: int) -> Contents:
     """Return the contents of ``group`` with at most ``most`` cards, and the pictures that its runs have stored."""
     folders = finished(group.table, group.runs)
-    if not folders:
-        return Contents()
+    try:
+        return _of_finished(group, folders, most) if folders else Contents()
+    except Exception as error:  # what is shown beside the table must not cost the page
+        return Contents(remarks=(f"no labels and errors are shown: {reason(error)}",))
+
+
+def _of_finished(group: Group, folders: Mapping[str, Sequence[RunFolder]], most: int) -> Contents:
     firsts = {label: members[0] for label, members in folders.items()}
     evidence = evidences.gathered(group.table.rows, firsts)
     by_key = {run.key: run for run in group.runs}

@@ -49,7 +49,8 @@ def cards(evidence: Evidence, most: int) -> tuple[list[Card], int]:
 
 
 def _card(evidence: Evidence, predicted: Sequence[BoolArray], row: int) -> Card:
-    names, truth, skipped = evidence.truth.labels, evidence.truth.truth[row], evidence.ignore[row]
+    names, truth, ignore = evidence.truth.labels, evidence.truth.truth[row], evidence.truth.ignore
+    skipped = np.zeros_like(truth) if ignore is None else ignore[row]
     said = np.array([sets[row] for sets in predicted])
     votes = (said & ~truth & ~skipped).sum(axis=0)
     true = np.flatnonzero(truth).tolist()

@@ -36,12 +36,12 @@ def label_pairs(evidence: Evidence) -> list[LabelPair]:
     truth, keep = evidence.truth.truth, ~evidence.ignore
     chosen = np.sort(np.argsort(-truth.sum(axis=0), kind="stable")[:MOST_LABELS])
     names = [evidence.truth.labels[label] for label in chosen]
-    together = {label: _together((sets & keep)[:, chosen]) for label, sets in evidence.predicted.items()}
-    first = next(iter(together))
+    first = next(iter(evidence.predicted.values()))
+    together = _together((first & keep)[:, chosen])
     true = _together(truth[:, chosen])
-    both = _together((truth & evidence.predicted[first])[:, chosen])
+    both = _together((truth & first)[:, chosen])
     # Images on which prediction and truth of a pair differ, either way: what is equal in both says nothing.
-    more, less = together[first] - both, true - both
+    more, less = together - both, true - both
     off = (more - less) / np.sqrt(np.maximum(more + less, 1))
     rows, columns = np.triu_indices(len(chosen), k=1)
     order = np.argsort(-off[rows, columns], kind="stable")
@@ -51,7 +51,9 @@ def label_pairs(evidence: Evidence) -> list[LabelPair]:
     found = []
     for place in (*often, *rarely):
         i, j = int(rows[place]), int(columns[place])
-        predicted = tuple(int(counts[i, j]) for counts in together.values())
+        a, b = chosen[i], chosen[j]
+        counted = keep[:, a] & keep[:, b]
+        predicted = tuple(int((sets[:, a] & sets[:, b] & counted).sum()) for sets in evidence.predicted.values())
         found.append(LabelPair((names[i], names[j]), int(true[i, j]), predicted, float(off[i, j])))
     return found
 
