@@ -174,7 +174,10 @@ def _training(plan: Plan) -> dict[str, str]:
 
 def _search(plan: Plan, protocol: str) -> dict[str, str]:
     """Return the origins of the search's options; one left to the protocol is so whoever left it, user or default."""
+    spec = plan.model.spec
     origins = _options("search", plan.search, plan.given["model"], "default of the search")
+    own = [name for name in spec.searching if name not in plan.given["model"]]
+    origins |= {f"search.{name}": f"search default of model '{spec.name}'" for name in own}
     left = [name for name, value in plan.search.items() if left_to_protocol(name, value)]
     return origins | {f"search.{name}": f"protocol {protocol}" for name in left}
 

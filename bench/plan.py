@@ -77,7 +77,7 @@ def make_plan(request: RunRequest, registry: Registry) -> Plan:
     backbone, variant = registry.backbone(request.backbone or own or dataset.spec.backbone)
     given = _by_owner(parse_assignments(request.sets))
     training = training_options(model.spec)
-    search = SEARCH_OPTIONS if model.spec.kind == "sequence" else ()
+    search = search_options(model.spec)
     tables = {"model": model.spec.options, "training": training, "search": search}
     for name in given["model"]:
         known = [option.name for table in tables.values() for option in table]
@@ -141,8 +141,7 @@ def check_space(spec: ModelSpec) -> None:
 
 def options_of(spec: ModelSpec) -> dict[str, Option]:
     """Return the options of a model, its training and its search by name; of two of one name, the model's."""
-    search = SEARCH_OPTIONS if spec.kind == "sequence" else ()
-    return {option.name: option for option in (*search, *training_options(spec), *spec.options)}
+    return {option.name: option for option in (*search_options(spec), *training_options(spec), *spec.options)}
 
 
 def replan(plan: Plan, chosen: Mapping[str, OptionValue]) -> Plan:
@@ -216,6 +215,23 @@ def training_options(spec: ModelSpec) -> tuple[Option, ...]:
         for o in TRAINING_OPTIONS
     )
     return (*own, *known)
+
+
+def search_options(spec: ModelSpec) -> tuple[Option, ...]:
+    """Return the options of ``spec``'s search with its own defaults; of a model that gives no sequences there are none.
+
+    Raises ``UsageError`` for a default of a search option that there is not, or for a value that it does not take.
+    """
+    if spec.kind != "sequence":
+        return ()
+    known = [option.name for option in SEARCH_OPTIONS]
+    for name in spec.searching:
+        if name not in known:
+            raise unknown(f"search option in model '{spec.name}'", name, known)
+    return tuple(
+        Option(o.name, o.check(spec.searching.get(o.name, o.default)), o.help, o.choices, o.minimum, o.maximum)
+        for o in SEARCH_OPTIONS
+    )
 
 
 def describe(found: Found[Any]) -> dict[str, str]:

@@ -13,12 +13,12 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 
 from bench import plugins
-from bench.contracts import SEARCH_OPTIONS, ModelSpec
+from bench.contracts import ModelSpec
 from bench.contracts.goals import is_goals
 from bench.errors import BenchError, NotRun, UsageError, unknown
 from bench.guard import reason as in_one_line
 from bench.guard import trace_if_asked
-from bench.plan import make_plan, training_options
+from bench.plan import make_plan, search_options, training_options
 from bench.plugins import Registry
 from bench.records import RunRequest
 from bench.store.run_folder import RunFolder
@@ -236,5 +236,4 @@ def _policies(text: str, models: Collection[str]) -> dict[str, str]:
 
 
 def _option_names(spec: ModelSpec) -> set[str]:
-    search = SEARCH_OPTIONS if spec.kind == "sequence" else ()
-    return {option.name for option in (*spec.options, *training_options(spec), *search)}
+    return {option.name for option in (*spec.options, *training_options(spec), *search_options(spec))}

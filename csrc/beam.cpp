@@ -13,6 +13,7 @@ namespace mlb {
 
 namespace {
 
+constexpr double kNegligible = -16.0;            // log-probability of a path that inclusion has no use for
 constexpr double kGrid = 1 << 30;               // log-probabilities that round to the same multiple of 1 / kGrid tie
 constexpr std::size_t kTogether = 4;            // images of a thread that take turns where rows are long
 constexpr std::size_t kScoresPerThread = 5000;  // starting a thread costs as much as some images with so many labels
@@ -279,7 +280,7 @@ bool BeamSearch::beam_round(Image& image, std::size_t index, Scratch& scratch) {
     if (ended(extension)) {
       image.candidates.push_back(extension);
       image.best_cost = std::min(image.best_cost, extension.cost);
-    } else if (going < width && !(prunes_ && extension.cost >= image.best_cost)) {
+    } else if (going < width && !(extension.cost >= image.best_cost && dispensable(extension))) {
       if (going == 0) image.live.clear();
       image.live.push_back({.path = extension, .node = PrefixTree::kAbsent});
       ++going;
@@ -291,6 +292,11 @@ bool BeamSearch::beam_round(Image& image, std::size_t index, Scratch& scratch) {
       (!includes_ && !image.candidates.empty() && no_live_path_matters(image));
   if (stops) finish_beam(image, scratch);
   return !stops;
+}
+
+// Whether a path that is no better than an ended one can be left out of the beam.
+bool BeamSearch::dispensable(const Path& path) const {
+  return prunes_ || (includes_ && path.log_probability < kNegligible);
 }
 
 void BeamSearch::finish_beam(Image& image, Scratch& scratch) {

@@ -134,6 +134,7 @@ class BeamSearch {
   bool run_round(std::size_t index, Scratch& scratch);
   bool resolve(Image& image, std::size_t index, Scratch& scratch) const;
   bool beam_round(Image& image, std::size_t index, Scratch& scratch);
+  bool dispensable(const Path& path) const;
   void finish_beam(Image& image, Scratch& scratch);
   bool exact_step(Image& image, std::size_t index, Scratch& scratch);
   void finish(Image& image, std::size_t index, const Path& best, bool complete, Scratch& scratch);

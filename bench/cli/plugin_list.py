@@ -87,10 +87,9 @@ def _described(spec: Any, kind: str) -> list[dict[str, Any]]:
     """Return each option that ``--set`` takes of a spec as JSON; of a model's training and search, which of the two."""
     groups = {"": getattr(spec, "options", ())}
     if kind == "models":
-        from bench.contracts import SEARCH_OPTIONS
-        from bench.plan import training_options
+        from bench.plan import search_options, training_options
 
-        groups |= {"training": training_options(spec), "search": SEARCH_OPTIONS if spec.kind == "sequence" else ()}
+        groups |= {"training": training_options(spec), "search": search_options(spec)}
     return [
         {"name": o.name, "default": o.default, "allowed": o.allowed, "help": o.help} | ({"of": of} if of else {})
         for of, table in groups.items()

@@ -52,6 +52,7 @@ class ModelSpec:
     ``deviations``: where the method is not that of its source, as sentences without the last full stop: a footnote of
     every table that has its row. ``backbone`` is the one taken where ``--backbone`` names none, in place of the data
     set's, which ``{}`` stands for, as in ``crops/{}``; ``finetune`` the epochs where ``--finetune`` says none.
+    ``searching`` overrides defaults of the search of a sequence model, ``SearchOptions``.
     ``space`` is what ``--trials`` chooses from: options of the model, its training or its search; see docs/plugins.md.
     """
 
@@ -69,6 +70,7 @@ class ModelSpec:
     backbone: str = ""
     finetune: int = 0
     space: tuple[Dimension, ...] = ()
+    searching: Mapping[str, OptionValue] = field(default_factory=dict)
     api_version: int = API_VERSION
 
     def __post_init__(self) -> None:
@@ -78,6 +80,8 @@ class ModelSpec:
         for name in self.training or ():
             if name not in known:
                 raise unknown(f"training option in model '{self.name}'", name, known)
+        if self.searching and self.kind != "sequence":
+            raise UsageError(f"model '{self.name}': search options of kind '{self.kind}', allowed: of 'sequence'")
 
 
 @dataclass(frozen=True, slots=True)

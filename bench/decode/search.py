@@ -36,6 +36,9 @@ GRID = 2.0**30
 FIRST_STEP_WEIGHT = 1e-6
 """Weight of P(label | START) in ``beam_marginal``: it ranks the labels that no candidate holds."""
 
+NEGLIGIBLE = -16.0
+"""Log-probability of a path that ``inclusion`` has no use for, once it is no better than an ended one."""
+
 Array = NDArray[np.float64]
 
 
@@ -162,7 +165,7 @@ def beam_search(
     """Return the candidates, which are the ended paths, and the live paths of the last round that had any.
 
     Paths that were extended are appended to ``expanded``. Where class scores are their ``inclusion``, the beam goes on
-    as long as a path lives; the best candidate is the same.
+    as long as a path lives that is not ``NEGLIGIBLE``; the best candidate is the same.
     """
     options, end = conditional.options, conditional.end
     live, candidates = [LabelPath(0.0, ())], list[LabelPath]()
@@ -174,6 +177,9 @@ def beam_search(
             extensions = sorted(extensions, key=rank)[: options.beam_width]
         candidates += [e for e in extensions if e.labels[-1] == end]
         going = sorted((e for e in extensions if e.labels[-1] != end), key=rank)[: options.beam_width]
+        if options.class_score == "inclusion" and candidates:
+            best = min(map(_on_grid, candidates))
+            going = [e for e in going if _on_grid(e) < best or e.log_probability >= NEGLIGIBLE]
         if not going:
             break
         live = going

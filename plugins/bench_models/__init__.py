@@ -6,6 +6,8 @@ from bench_models import (
     bce,
     classifier_chain,
     cnn_rnn,
+    cnn_rnn_places,
+    cnn_rnn_tuned,
     csra,
     dlsr,
     hcp,
@@ -31,7 +33,21 @@ from bench_models.policies import at_most_k, count, threshold, thresholds
 @bench.hookimpl
 def bench_models() -> list[bench.ModelSpec]:
     """Return the first-party models."""
-    of_tables = (cnn_rnn, no_rnn, bce, softmax, warp, knn, svm, joint_embedding, inria, i_ft, hcp)
+    of_tables = (
+        cnn_rnn,
+        cnn_rnn_tuned,
+        cnn_rnn_places,
+        no_rnn,
+        bce,
+        softmax,
+        warp,
+        knn,
+        svm,
+        joint_embedding,
+        inria,
+        i_ft,
+        hcp,
+    )
     neighbours = (metric_learning, multi_edge_graph, dlsr)
     of_today = (asymmetric_loss, csra, query2label)
     controls = (prior, prior_known, random_scores, logistic, classifier_chain)

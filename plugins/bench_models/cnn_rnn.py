@@ -10,9 +10,11 @@ from bench_models.shared_options import SEQUENCE_SPACE, input_options, sequence_
 CELL = Option(
     "cell",
     "paper",
-    "recurrent cell: the paper's with sigmoid gates, the same with ReLU everywhere, a standard LSTM, the slides' GRU",
-    choices=("paper", "paper-literal", "lstm", "gru"),
+    "recurrent cell: the paper's with sigmoid gates, the same with ReLU everywhere, a standard LSTM, the slides' GRU;"
+    " none: no step knows what was emitted",
+    choices=("paper", "paper-literal", "lstm", "gru", "none"),
 )
+HIDDEN = Option("hidden", 512, "recurrent units", minimum=1)
 
 
 def build(request: ModelRequest) -> Any:
@@ -29,7 +31,7 @@ SPEC = ModelSpec(
     build=build,
     options=(
         CELL,
-        Option("hidden", 512, "recurrent units", minimum=1),
+        HIDDEN,
         *sequence_options(),
         *input_options(dropout=0.5),
     ),

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from bench_models.paper_cell import PaperSteps
-from bench_models.prefixes import Prefixes
+from bench_models.prefixes import Prefixes, held
 from bench_models.unrolled import StepLinear, unrolled
 
 
@@ -134,11 +134,7 @@ class SumMemory(Memory):
 
     def outputs(self, embedding: nn.Embedding, prefixes: Prefixes) -> torch.Tensor:
         """Return the sum of each prefix's labels, as one product of which labels it holds and their embeddings."""
-        holds = embedding.weight.new_zeros((len(prefixes.labels), embedding.num_embeddings))
-        holds.scatter_(1, prefixes.labels.unsqueeze(1), 1.0)
-        for level in prefixes.levels[1:]:
-            holds[level] += holds.index_select(0, prefixes.parents[level])
-        return holds @ embedding.weight
+        return held(prefixes, embedding.num_embeddings).to(embedding.weight.dtype) @ embedding.weight
 
 
 class LastMemory(Memory):
@@ -158,3 +154,20 @@ class LastMemory(Memory):
         """Return the embedding of each prefix's last label."""
         found: torch.Tensor = embedding(prefixes.labels)
         return found
+
+
+class NoMemory(Memory):
+    """Nothing: each step says what the first one said. The ablation of every memory."""
+
+    def __init__(self, embedding: int) -> None:
+        super().__init__()
+        self.state_size = self.output_size = embedding
+
+    def forward(self, embedded: torch.Tensor, state: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return zeros, twice."""
+        following = 0.0 * (embedded + state)
+        return following, following
+
+    def outputs(self, embedding: nn.Embedding, prefixes: Prefixes) -> torch.Tensor:
+        """Return zeros."""
+        return embedding.weight.new_zeros((len(prefixes.labels), self.output_size))

@@ -68,6 +68,15 @@ def prefixes_of(truth: torch.Tensor, order: torch.Tensor) -> Prefixes:
     )
 
 
+def held(prefixes: Prefixes, count: int) -> torch.Tensor:
+    """Return which labels each prefix holds, START's among them, (rows, ``count``) float in {0, 1, ...}."""
+    holds = torch.zeros((len(prefixes.labels), count), device=prefixes.labels.device)
+    holds.scatter_(1, prefixes.labels.unsqueeze(1), 1.0)
+    for level in prefixes.levels[1:]:
+        holds[level] += holds.index_select(0, prefixes.parents[level])
+    return holds
+
+
 def _sequences(ranked: BoolArray, order: Int64Array) -> tuple[Int64Array, Int64Array]:
     """Return the sequences (n, longest + 1) with END and then -1 behind them, and how many labels each has, (n,)."""
     lengths = ranked.sum(axis=1)

@@ -1,12 +1,14 @@
 """The sequence model behind ``cnn-rnn`` and ``no-rnn``; they differ in the memory of the labels emitted so far.
 
 paper.md section 1: x_t = h(U_o o(t) + U_I I), s(t) = U_l^T x_t, the label embedding U_l shared by input and output.
+Beyond the paper: U_I may have a hidden layer, and the order of labels may be free, so that any label still to come is
+a right answer.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
@@ -15,8 +17,10 @@ from torch import nn
 import bench
 from bench import BoolArray, FloatArray
 from bench_models.inputs import Dropout, FeatureInput, seeded
-from bench_models.memories import GruCell, LastMemory, LstmCell, Memory, PaperCell, SumMemory
-from bench_models.prefixes import prefixes_of
+from bench_models.map_heads import MapInput
+from bench_models.memories import GruCell, LastMemory, LstmCell, Memory, NoMemory, PaperCell, SumMemory
+from bench_models.places import Places
+from bench_models.prefixes import Prefixes, held, prefixes_of
 
 Activation = Literal["identity", "relu", "tanh"]
 ACTIVATIONS: dict[Activation, Callable[[torch.Tensor], torch.Tensor]] = {
@@ -41,10 +45,13 @@ class PrefixModel(nn.Module):
         self.memory = memory
         self.embedding = nn.Embedding(self.labels + 2, embedding)
         nn.init.normal_(self.embedding.weight, std=embedding**-0.5)
-        self.input = FeatureInput(request)
+        self.input: Any = FeatureInput(request) if request.feature_map is None else MapInput(request)
         self.dropout = Dropout(float(request.options["dropout"]))
-        self.project_image = nn.Linear(request.dimensions, embedding, bias=False)
+        # Of maps each label has a number of its own in the joint space, beside the dimensions that all share.
+        self.own = 0 if request.feature_map is None else self.labels + 1
+        self.project_image = image_side(request, embedding)
         self.project_memory = nn.Linear(memory.output_size, embedding, bias=False)
+        self.free = request.options["order"] == "free"
         self.register_buffer("label_order", torch.from_numpy(label_order(request)))
 
     def fit(self, features: FloatArray, truth: BoolArray, ignore: BoolArray | None = None) -> None:
@@ -52,7 +59,7 @@ class PrefixModel(nn.Module):
         self.input.fit(features)
 
     def image_term(self, features: torch.Tensor) -> torch.Tensor:
-        """Return U_I I, (n, embedding)."""
+        """Return U_I I, (n, embedding), of maps with each label's own score behind it."""
         term: torch.Tensor = self.project_image(self.input(features))
         return term
 
@@ -61,13 +68,21 @@ class PrefixModel(nn.Module):
         return features.new_zeros((1, self.memory.state_size))
 
     def step(self, labels: torch.Tensor, states: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the prefix term U_o o(t), (b, embedding), and the next state, (b, S)."""
+        """Return the prefix term U_o o(t), (b, embedding), of maps with zeros behind it, and the next state, (b, S)."""
         output, following = self.memory(self.embedding(labels), states)
-        return self.project_memory(self.dropout(output)), following
+        return self.prefix_term(output), following
+
+    def prefix_term(self, output: torch.Tensor) -> torch.Tensor:
+        """Return U_o o(t) of the memory's output."""
+        term: torch.Tensor = self.project_memory(self.dropout(output))
+        return nn.functional.pad(term, (0, self.own)) if self.own else term
 
     def output_embedding(self) -> tuple[torch.Tensor, None]:
         """Return the rows of U_l that can be emitted: labels, then END. There is no bias."""
-        return self.embedding.weight[: self.labels + 1], None
+        shared = self.embedding.weight[: self.labels + 1]
+        if not self.own:
+            return shared, None
+        return torch.cat([shared, torch.eye(self.own, dtype=shared.dtype, device=shared.device)], dim=1), None
 
     def loss(
         self,
@@ -79,33 +94,66 @@ class PrefixModel(nn.Module):
         """Return the cross-entropy of the true sequences under teacher forcing, mean over all their steps.
 
         The memory sees only labels, so each distinct prefix of the batch is computed once. An ignored label is in no
-        sequence, and out of the softmax of each of its image's steps.
+        sequence, and out of the softmax of each of its image's steps. Where the order is free, one is drawn for the
+        batch, and what counts is the probability of all labels together that the step could emit.
         """
         if ignore is not None:
             truth = truth & ~ignore
-        prefixes = prefixes_of(truth, self.label_order)
+        order = self.label_order
+        if self.free:
+            order = torch.randperm(self.labels, generator=generator, device=truth.device)
+        prefixes = prefixes_of(truth, order)
         outputs = self.memory.outputs(self.embedding, prefixes).index_select(0, prefixes.rows)
         images = prefixes.images
-        terms = self.project_memory(self.dropout(outputs)) + self.image_term(features)[images]
+        terms = self.prefix_term(outputs) + self.image_term(features)[images]
         embedding, _ = self.output_embedding()
         logits = ACTIVATIONS[self.activation](terms) @ embedding.T
         if ignore is not None:
             with_end = nn.functional.pad(ignore, (0, 1), value=False)
             logits = logits.masked_fill(with_end[images], torch.finfo(logits.dtype).min)
+        if self.free:
+            return any_of(logits, right_answers(truth, prefixes))
         return nn.functional.cross_entropy(logits, prefixes.targets)
+
+
+def right_answers(truth: torch.Tensor, prefixes: Prefixes) -> torch.Tensor:
+    """Return what each step may emit, (steps, labels + 1) bool: its image's labels still to come; END where none is."""
+    labels = truth.shape[1]
+    before = held(prefixes, labels + 2)[prefixes.rows, :labels] > 0
+    left = truth[prefixes.images] & ~before
+    return torch.cat([left, ~left.any(dim=1, keepdim=True)], dim=1)
+
+
+def any_of(logits: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+    """Return -log of the probability that one of the ``right`` entries is emitted, mean over the steps."""
+    wanted = logits.masked_fill(~right, torch.finfo(logits.dtype).min)
+    return (logits.logsumexp(dim=1) - wanted.logsumexp(dim=1)).mean()
+
+
+def image_side(request: bench.ModelRequest, embedding: int) -> nn.Module:
+    """Return U_I: one matrix as in the paper, or a hidden layer before it where option ``image_hidden`` asks."""
+    hidden = int(request.options["image_hidden"])
+    if request.feature_map is not None:
+        return Places(request, embedding, hidden)
+    if not hidden:
+        return nn.Linear(request.dimensions, embedding, bias=False)
+    drop = Dropout(float(request.options["dropout"]))
+    return nn.Sequential(
+        nn.Linear(request.dimensions, hidden), nn.ReLU(), drop, nn.Linear(hidden, embedding, bias=False)
+    )
 
 
 def label_order(request: bench.ModelRequest) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     """Return the labels in the order in which a target sequence names them.
 
     ``frequent``: most frequent in training first, ties by index (paper.md section 2); ``rare``: the
-    reverse; ``random``: one permutation drawn from the run's seed.
+    reverse; ``random``: one permutation drawn from the run's seed; ``free``: none, ``frequent`` stands for it.
     """
     order = request.options["order"]
     if order == "random":
         return np.random.default_rng(request.seed).permutation(len(request.labels))
     frequent = np.argsort(-np.asarray(request.label_counts, dtype=np.int64), kind="stable")
-    return frequent if order == "frequent" else frequent[::-1].copy()
+    return frequent[::-1].copy() if order == "rare" else frequent
 
 
 def build_prefix_model(request: bench.ModelRequest, memory: str) -> PrefixModel:
@@ -118,6 +166,7 @@ def build_prefix_model(request: bench.ModelRequest, memory: str) -> PrefixModel:
         "gru": lambda: GruCell(embedding, hidden),
         "sum": lambda: SumMemory(embedding),
         "last": lambda: LastMemory(embedding),
+        "none": lambda: NoMemory(embedding),
     }
     with seeded(request.seed):
         return PrefixModel(request, make[memory]())

@@ -1,8 +1,15 @@
 """Options that the first-party models share; every model states its own default."""
 
-from bench import Dimension, Option
+from dataclasses import replace
+
+from bench import Dimension, Option, OptionValue
 
 HIDDEN = Option("hidden", 0, "units of a hidden layer; 0: a linear classifier", minimum=0)
+
+
+def with_defaults(options: tuple[Option, ...], **defaults: OptionValue) -> tuple[Option, ...]:
+    """Return ``options``, those named with another default."""
+    return tuple(replace(one, default=defaults.get(one.name, one.default)) for one in options)
 
 
 def input_options(dropout: float, normalize: str = "standard") -> tuple[Option, ...]:
@@ -71,7 +78,9 @@ def sequence_options() -> tuple[Option, ...]:
         Option(
             "order",
             "frequent",
-            "order of an image's labels in the target: frequent first, rare first, or one random order for all",
-            choices=("frequent", "rare", "random"),
+            "order of an image's labels in the target: frequent first, rare first, one random order for all, or free:"
+            " any label still to come is right",
+            choices=("frequent", "rare", "random", "free"),
         ),
+        Option("image_hidden", 0, "units of a hidden layer between image and joint space; 0: a matrix", minimum=0),
     )

@@ -163,3 +163,19 @@ def test_full_width_beam_and_exact_search_equal_exhaustive_search(data):
             ended = (len(network.output) - 1,) if answer.complete else ()
             assert answer.labels + ended == expected
             assert answer.log_probability == pytest.approx(log_probability, rel=1e-9, abs=1e-9)
+
+
+def test_with_all_paths_in_the_beam_inclusion_is_the_probability_that_a_sequence_has_the_label():
+    rows = {
+        (): [0.5, 0.3, 0.2],
+        (0,): [0.0, 0.4, 0.6],
+        (1,): [0.5, 0.0, 0.5],
+        (0, 1): [0.0, 0.0, 1.0],
+        (1, 0): [0.0, 0.0, 1.0],
+    }
+    options = SearchOptions(class_score="inclusion", beam_width=20, mask_repeats=True)
+    answer = search(conditional_on(network_of(rows), options))
+    sequences = {(): 0.2, (0,): 0.5 * 0.6, (0, 1): 0.5 * 0.4, (1,): 0.3 * 0.5, (1, 0): 0.3 * 0.5}
+    for label in (0, 1):
+        expected = sum(chance for labels, chance in sequences.items() if label in labels)
+        assert answer.scores[label] == pytest.approx(expected)
