@@ -389,3 +389,17 @@ def test_unfinished_runs_are_left_out_with_a_note(root, tmp_path, capsys):
         derive(RunFolder(place.with_name("0" * 16)), "threshold")
     assert bench("policy", place, "--policy", "threshold") == 0
     assert "label sets by policy threshold (bce)" in capsys.readouterr().out
+
+
+def test_a_name_is_given_to_a_run_that_is_there_and_changes_no_key(root, tmp_path, capsys):
+    shutil.copytree(root / "runs", tmp_path / "runs")
+    before = [folder.key for folder in find(tmp_path / "runs")]
+    assert bench(*command(root, "bce", "--name", "posters", out=tmp_path / "runs")) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert told.startswith("posters; ")
+    assert "--name posters" in told
+    assert [folder.key for folder in find(tmp_path / "runs")] == before
+    assert [one.faults for one in validate(find(tmp_path / "runs", "corel5k", ("bce",))) if one.faults] == []
+    for name, words in (("coco", "'coco' is another data set"), ("a/b", "no '/'"), ("x" * 61, "up to 60 letters")):
+        assert bench(*command(root, "bce", "--name", name)) == 2
+        assert words in capsys.readouterr().err

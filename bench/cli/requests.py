@@ -31,6 +31,7 @@ def same_place(request: RunRequest) -> str:
         "--data-root": request.data_root,
         "--train-split": request.train_split,
         "--test-split": request.test_split,
+        "--name": request.name,
         "--backbone": request.backbone,
         "--weights": request.weights,
         "--engine": request.engine if request.engine != "auto" else None,

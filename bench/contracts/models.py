@@ -53,6 +53,7 @@ class ModelSpec:
     every table that has its row. ``backbone`` is the one taken where ``--backbone`` names none, in place of the data
     set's, which ``{}`` stands for, as in ``crops/{}``; ``finetune`` the epochs where ``--finetune`` says none.
     ``space`` is what ``--trials`` chooses from: options of the model, its training or its search; see docs/plugins.md.
+    ``deterministic``: every seed gives the same model, so that ``--seeds N`` makes one run of it.
     """
 
     name: str
@@ -69,6 +70,7 @@ class ModelSpec:
     backbone: str = ""
     finetune: int = 0
     space: tuple[Dimension, ...] = ()
+    deterministic: bool = False
     api_version: int = API_VERSION
 
     def __post_init__(self) -> None:

@@ -101,7 +101,7 @@ def recommend(
     left_out = tuple(
         (one.name, "; ".join(choosing.faults(one.candidate, wished))) for one in rated if one.name not in fitting
     )
-    title = f"{done[0].config['dataset']['name']} ({protocol.name})"
+    title = f"{done[0].dataset} ({protocol.name})"
     if not ordered:
         return Recommendation(title, wished, None, (), left_out, test=done[0].images)
     chosen, *others = ordered

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,15 @@ from bench.errors import StoreError
 from bench.store.run_folder import RECORDS, RunFolder
 from bench.store.sealed import MANIFEST, SealedFolder
 from bench.system.files import canonical_json, digest
+
+SHORTEST = 4
+"""Digits from which a whole number is looked up among the keys, too, and not only among the rows."""
+
+LEAST_SHOWN = 6
+"""Digits of a key that are shown at least."""
+
+MOST_TOLD = 6
+"""Runs that an error names."""
 
 _KEY = re.compile("[0-9a-f]{16}")
 _FILES = sorted({name for names in RECORDS.values() for name in names})
@@ -74,20 +84,49 @@ def is_run(path: Path) -> bool:
 
 
 def named(text: str, root: Path) -> RunFolder:
-    """Return the run that ``text`` names: the path of its folder, or the first digits of its key under ``root``."""
-    if is_run(Path(text)):
-        return RunFolder(Path(text))
-    keyed = re.fullmatch("[0-9a-f]+", text) is not None
-    matches = [folder for folder in find(root) if keyed and folder.path.name.startswith(text)]
-    if len(matches) == 1:
+    """Return the run that ``text`` names under ``root``: its folder, its row in ``bench runs``, or how its key begins.
+
+    A folder may be named from here or from ``root``. Fewer than ``SHORTEST`` digits up to the number of runs are a row;
+    of more, what can be either is neither. Raises ``StoreError`` with what there is.
+    """
+    for place in (Path(text), root / text):
+        if is_run(place):
+            return RunFolder(place)
+    held = find(root)
+    short, begun = short_keys(held), text.lower()
+    keyed = re.fullmatch("[0-9a-f]+", begun) is not None
+    matches = [folder for folder in held if keyed and folder.path.name.startswith(begun)]
+    row = held[int(text) - 1] if text.isascii() and text.isdigit() and 1 <= int(text) <= len(held) else None
+    if row is not None and (len(text) < SHORTEST or matches in ([], [row])):
+        return row
+    if row is None and len(matches) == 1:
         return matches[0]
-    if matches:
-        found = f"{len(matches)} runs under {root} begin so"
+
+    def told(folders: Sequence[RunFolder]) -> str:
+        names = [f"{held.index(one) + 1} {short[one.path]} {one.path.parent.name}" for one in folders[:MOST_TOLD]]
+        return "; ".join(names) + (f"; and {len(folders) - MOST_TOLD} more" if len(folders) > MOST_TOLD else "")
+
+    if row is not None:
+        found = f"it is row {text}, and keys begin so: {told(matches)}"
+    elif matches:
+        found = f"{len(matches)} runs under {root} begin so: {told(matches)}"
     elif Path(text).is_dir():
         found = "none is in that folder"
     else:
         found = f"found neither a folder of runs nor a key under {root}"
+        found += f", nor a row; there are (row, key, model) {told(held)}" if held else ""
     raise StoreError(f"no run '{text}': {found}. See: bench runs --runs {root}")
+
+
+def short_keys(folders: Sequence[RunFolder]) -> dict[Path, str]:
+    """Return the first digits of each run's key that name it among ``folders``, by its path; six at least."""
+    keys = sorted({folder.path.name for folder in folders})
+    digits = dict.fromkeys(keys, LEAST_SHOWN)
+    for one, other in itertools.pairwise(keys):
+        same = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
+        shared = same + 1
+        digits[one], digits[other] = max(digits[one], shared), max(digits[other], shared)
+    return {folder.path: folder.path.name[: digits[folder.path.name]] for folder in folders}
 
 
 def all_named(text: str, root: Path) -> list[RunFolder]:
@@ -95,8 +134,9 @@ def all_named(text: str, root: Path) -> list[RunFolder]:
 
     Such a folder is a whole store, or its part for one data set or one model.
     """
-    folder = Path(text)
-    if not is_run(folder):
+    for folder in (Path(text), root / text):
+        if is_run(folder):
+            break
         for levels in ("*/*/*", "*/*", "*"):
             if held := [RunFolder(path) for path in sorted(filter(is_run, folder.glob(levels)))]:
                 return held

@@ -106,7 +106,7 @@ def _finished(table: Table, runs: Sequence[RunSummary]) -> dict[str, list[RunFol
 
 def _group(runs: Sequence[RunSummary]) -> Group:
     table = tables.build(runs)
-    name = str(runs[0].config["dataset"]["name"])
+    name = runs[0].dataset
     folders = _finished(table, runs)
     if not folders:
         return Group(name, table, tuple(runs))
