@@ -20,6 +20,7 @@ from bench.recompute.run import recompute
 from bench.show import tables
 from bench.show.paper_tables import build as build_ledger
 from bench.show.published import tables as published_tables
+from bench.show.report import chosen_thresholds
 from bench.store.derived import derive
 from bench.store.run_folder import RunFolder
 from bench.store.runs import find
@@ -289,6 +290,26 @@ def test_thresholds_in_the_terminal_say_what_was_asked_and_what_was_had_on_test(
     assert bench("thresholds", plain.path, "--for", "green:f1", "--for", "violet:f1") == 2
     assert "no label 'violet'" in capsys.readouterr().err
     assert len(find(root / "runs")) == before
+
+
+def test_a_report_shows_each_labels_curve_with_the_point_that_was_chosen(root, tmp_path):
+    folder = derive(runs_of(root, "bce")["exactly-k"], "recall>=0.5;per-label")
+    (figure,) = chosen_thresholds.curves(folder)
+    part, state = folder.read_validation(), folder.read_policy()
+    for place, label in enumerate(part.truth.labels):
+        own = [one for one in figure.numbers if (one["label"], one["part"]) == (label, "validation")]
+        if not state["positives"][place]:
+            assert own == []
+            continue
+        (point,) = [one for one in own if one["what"] == "chosen"]
+        assert point["recall"] == state["hits"][place] / state["positives"][place] >= 0.5
+        assert point["precision"] == state["hits"][place] / state["predicted"][place]
+        curve = {(one["recall"], one["precision"]) for one in own if one["what"] == "curve"}
+        assert (point["recall"], point["precision"]) in curve
+    page = tmp_path / "page.html"
+    assert bench("report", folder.path, "--out", page, "--resamples", "0", "--cache", tmp_path) == 0
+    assert "Thresholds for goals" in page.read_text()
+    assert chosen_thresholds.curves(runs_of(root, "bce")["exactly-k"]) == []
 
 
 def test_an_export_whose_policy_is_not_installed_says_what_to_install(root, tmp_path, monkeypatch):

@@ -15,6 +15,7 @@ from bench.guard import reason
 from bench.records import BoolArray, Preprocessing
 from bench.show import figures, tables
 from bench.show.figures import attention, embedding, results, search_tree
+from bench.show.report import chosen_thresholds
 from bench.show.tables import Row, Table
 from bench.store.run_folder import RunFolder
 from bench.store.stored import RunSummary, Truth
@@ -222,6 +223,7 @@ def _figures_of(
     return [
         ("labels", of_labels),
         ("thresholds", of_thresholds),
+        ("thresholds for goals", partial(chosen_thresholds.curves, folder)),
         ("search trees", trees),
         ("label space", space),
         ("attention", attended),
