@@ -13,7 +13,7 @@ from bench.evaluation import metric_table
 from bench.evaluation.metric_table import HEADLINES
 from bench.show.console import print_table, put, say
 from bench.store.run_folder import RunFolder
-from bench.store.runs import find, short_keys
+from bench.store.runs import in_rows, short_keys
 from bench.store.stored import RunSummary
 
 COLOURS = {"done": "green", "failed": "red", "damaged": "red", "unfinished": "yellow"}
@@ -24,13 +24,14 @@ SHOWN = ("O-F1", "mAP")
 
 
 def entries(summaries: Sequence[RunSummary]) -> list[dict[str, Any]]:
-    """Return what a list holds of each run, ``row`` being its place among all runs of its store, from 1."""
+    """Return what a list holds of each run, by row: its place among all runs of its store, from 1."""
     rows: dict[Path, tuple[int, str]] = {}
     for place in dict.fromkeys(_store(run.path) for run in summaries):
-        held = find(place)
+        held = in_rows(place)
         short = short_keys(held)
         rows |= {one.path.absolute(): (row, short[one.path]) for row, one in enumerate(held, 1)}
-    return [_entry(run, *rows.get(run.path.absolute(), (None, run.path.name[:8]))) for run in summaries]
+    found = [_entry(run, *rows.get(run.path.absolute(), (0, run.path.name[:8]))) for run in summaries]
+    return sorted(found, key=lambda entry: entry["row"])
 
 
 def print_list(found: Sequence[dict[str, Any]]) -> None:
@@ -71,7 +72,7 @@ def _store(path: Path) -> Path:
     return parents[2] if len(parents) > 2 else path.absolute()
 
 
-def _entry(run: RunSummary, row: int | None, short: str) -> dict[str, Any]:
+def _entry(run: RunSummary, row: int, short: str) -> dict[str, Any]:
     policy = run.config.get("policy", {})
     values = run.measures.values if run.measures else {}
     return {

@@ -64,6 +64,18 @@ def find(root: Path, dataset: str = "", models: tuple[str, ...] = ()) -> list[Ru
     return [RunFolder(path) for path in sorted(folders) if not wanted or path.parent.name in wanted]
 
 
+def in_rows(root: Path) -> list[RunFolder]:
+    """Return the run folders under ``root`` in the order in which they were begun: a new run moves no other's row."""
+
+    def begun(folder: RunFolder) -> int:
+        for place in (folder.path / "config.json", folder.path):
+            with contextlib.suppress(OSError):
+                return place.stat().st_mtime_ns
+        return 0
+
+    return sorted(find(root), key=lambda folder: (begun(folder), folder.path))
+
+
 def by_other_code(folder: RunFolder) -> list[RunFolder]:
     """Return the runs beside ``folder`` that differ from it by the code that made them and by nothing else."""
     own = {**folder.config, "code": None}
@@ -92,7 +104,7 @@ def named(text: str, root: Path) -> RunFolder:
     for place in (Path(text), root / text):
         if is_run(place):
             return RunFolder(place)
-    held = find(root)
+    held = in_rows(root)
     short, begun = short_keys(held), text.lower()
     keyed = re.fullmatch("[0-9a-f]+", begun) is not None
     matches = [folder for folder in held if keyed and folder.path.name.startswith(begun)]

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,7 +30,7 @@ def root(tmp_path_factory):
 def keyed(monkeypatch, *keys):
     """A store whose runs have these keys, as the names of their folders."""
     held = [RunFolder(Path("runs/toy/bce") / key) for key in keys]
-    monkeypatch.setattr(runs, "find", lambda root, dataset="", models=(): held)
+    monkeypatch.setattr(runs, "in_rows", lambda root: held)
     return held
 
 
@@ -46,11 +47,19 @@ def test_a_row_of_the_list_names_its_run(root, capsys):
     assert run_command_line(["config", "2", "5", "--runs", str(root)]) == 0
 
 
+def test_a_new_run_moves_no_row(root, tmp_path):
+    shutil.copytree(root, tmp_path / "runs")
+    before = [folder.key for folder in runs.in_rows(tmp_path / "runs")]
+    new = make_run(tmp_path / "runs", "aaa")
+    assert [folder.key for folder in runs.in_rows(tmp_path / "runs")] == [*before, new.key]
+    assert before == [folder.key for folder in runs.in_rows(root)]
+
+
 def test_a_filter_changes_no_row(root, capsys):
     failed = ["runs", "--runs", str(root), "--state", "failed", "--json"]
     assert run_command_line(failed) == 0
     (entry,) = json.loads(capsys.readouterr().out)
-    assert runs.find(root)[entry["row"] - 1].key == entry["key"]
+    assert runs.in_rows(root)[entry["row"] - 1].key == entry["key"]
     assert entry["reason"] == "train: the loss became NaN"
 
 
