@@ -77,7 +77,6 @@ def _found(names: Sequence[str] | None, store: Path, dataset: str, models: tuple
     from bench.store import runs as stored_runs
 
     if not names:
-        # A data set may have been given a name, which no folder is called by.
-        return stored_runs.find(store, dataset, models) or (stored_runs.find(store, "", models) if dataset else [])
+        return stored_runs.of_dataset(store, dataset, models)
     found = [folder for name in names for folder in stored_runs.all_named(name, store)]
     return list({folder.path.resolve(): folder for folder in found}.values())

@@ -89,7 +89,7 @@ def tracked_run(run: RunSummary) -> TrackedRun:
         raise StoreError(f"{run.path} has no measures to track: {run.reason}. Try: bench run again")
     return TrackedRun(
         key=run.key,
-        dataset=str(run.config["dataset"]["name"]),
+        dataset=run.dataset,
         model=str(run.config["model"]["name"]),
         seed=int(run.config["seed"]),
         finished=run.finished,

@@ -64,6 +64,17 @@ def find(root: Path, dataset: str = "", models: tuple[str, ...] = ()) -> list[Ru
     return [RunFolder(path) for path in sorted(folders) if not wanted or path.parent.name in wanted]
 
 
+def of_dataset(root: Path, name: str, models: tuple[str, ...] = ()) -> list[RunFolder]:
+    """Return the run folders under ``root`` of the data set called ``name``, by its plugin's or by a given name."""
+    if held := find(root, name, models):
+        return held
+    named = []
+    for folder in find(root, "", models):
+        with contextlib.suppress(StoreError):  # a damaged run has lost the name
+            named += [folder] if folder.read_about().dataset == name else []
+    return named
+
+
 def in_rows(root: Path) -> list[RunFolder]:
     """Return the run folders under ``root`` in the order in which they were begun: a new run moves no other's row."""
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from example_runs import make_run, run_config
 
+import bench
 from bench import StoreError
 from bench.cli import run_command_line
 from bench.show import tables
@@ -124,6 +125,8 @@ def test_a_given_name_is_shown_and_found_and_compares_by_fingerprint_alone(tmp_p
         shown = capsys.readouterr().out
         assert "posters" in shown
         assert "warp" not in shown
+    assert [run.model for run in bench.runs(root, dataset="posters")] == ["bce"]
+    assert [run.dataset for run in bench.runs(root, dataset="toy")] == ["toy", "posters", "my posters"]
     assert run_command_line(["table", "--runs", str(root)]) == 0
     assert run_command_line(["table", "--runs", str(root), "--dataset", "flyers"]) == 2
     assert "no runs under" in capsys.readouterr().err
