@@ -304,7 +304,16 @@ def about(assembly: Assembly) -> About:
         origins |= trial_origins(plan, assembly.ledger)
         notes += assembly.ledger.notes
     spec = plan.model.spec
-    return About(spec.row, dataset.variant, origins, notes, deviations=spec.deviations, part_of=dataset.part_of)
+    return About(
+        spec.row,
+        dataset.variant,
+        origins,
+        notes,
+        deviations=spec.deviations,
+        part_of=dataset.part_of,
+        dataset=plan.request.name,
+        deterministic=plan.deterministic,
+    )
 
 
 def _training_notes(assembly: Assembly) -> tuple[str, ...]:

@@ -62,10 +62,10 @@ def run_one(
     opened(folder)
     if not folder.done and (stored := lender(folder)):
         # All but what the policy decides is there: nothing is trained or predicted again.
-        return derive(stored, request.policy or assembly.policy.name, registry)
+        return _named(derive(stored, request.policy or assembly.policy.name, registry), request.name)
     with folder.lock():
         if folder.done:
-            return folder
+            return _named(folder, request.name)
         try:
             _fill(folder, assembly, clock)
         except Exception as error:
@@ -73,6 +73,14 @@ def run_one(
             # Whatever a plugin raises, the failure stays in the store as a row with its reason.
             folder.fail(clock.current, reason(error), full_traceback(error))
             raise
+    return folder
+
+
+def _named(folder: RunFolder, name: str) -> RunFolder:
+    """Return a finished run, its data set called ``name`` from now on where that is given."""
+    about = folder.read_about()
+    if name and about.dataset != name:
+        folder.write_about(replace(about, dataset=name))
     return folder
 
 

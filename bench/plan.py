@@ -23,8 +23,11 @@ from bench.contracts import (
 )
 from bench.errors import UsageError, unknown
 from bench.options import Option, OptionValue, parse_assignments, resolve
-from bench.plugins import Found, Registry
+from bench.plugins import DATASETS, Found, Registry
 from bench.records import RunRequest
+
+LONGEST_NAME = 60
+"""Letters of a name that a data set is given."""
 
 NOT_CHOSEN = ("select_by", KNOWN_SHARE.name, "decoder")
 """Options that say what is measured, where trials that differ do not compare, and what a plugin's code is asked for."""
@@ -55,6 +58,11 @@ class Plan:
     decoder: Found[SequenceSearch] | None = None
 
     @property
+    def deterministic(self) -> bool:
+        """Return whether every seed gives the same run: the model says so, and no backbone is tuned."""
+        return self.model.spec.deterministic and not self.finetune
+
+    @property
     def finetune(self) -> int:
         """Return the epochs of fine-tuning: those asked for, or the model's own."""
         return _epochs(self.request, self.model.spec)
@@ -73,6 +81,7 @@ def make_plan(request: RunRequest, registry: Registry) -> Plan:
     _check_trials(request)
     model = registry.model(request.model)
     dataset = registry.dataset(request.dataset)
+    check_name(request.name, dataset, registry)
     own = model.spec.backbone.replace("{}", dataset.spec.backbone)
     backbone, variant = registry.backbone(request.backbone or own or dataset.spec.backbone)
     given = _by_owner(parse_assignments(request.sets))
@@ -115,6 +124,17 @@ def make_plan(request: RunRequest, registry: Registry) -> Plan:
             )
         check_space(model.spec)
     return plan
+
+
+def check_name(name: str, dataset: Found[DatasetSpec], registry: Registry) -> None:
+    """Raise ``UsageError`` for a data set's given name that cannot be shown or is another data set's."""
+    if not name:
+        return
+    if name != name.strip() or not name.isprintable() or len(name) > LONGEST_NAME or "/" in name:
+        allowed = f"up to {LONGEST_NAME} letters, no '/'"
+        raise UsageError(f"--name: found {name!a}, allowed: {allowed}. Try: --name posters")
+    if name in registry.all(DATASETS) and name != dataset.spec.name:
+        raise UsageError(f"--name: '{name}' is another data set, which tables would take it for. Try: --name my-{name}")
 
 
 def _check_trials(request: RunRequest) -> None:

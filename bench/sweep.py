@@ -35,6 +35,8 @@ def plan_runs(
 ) -> list[RunRequest]:
     """Return one request per model and seed 0, 1, ..., every name and option checked before anything is run.
 
+    Of a model for which every seed gives the same there is one request.
+
     A bare ``NAME=VALUE`` of ``request.sets`` goes to the models that have this option, ``MODEL.NAME=VALUE`` to one.
     ``request.policy`` is of all models, ``MODEL=NAME`` in it of one: ``threshold,cnn-rnn=decoded``.
     Raises ``UsageError``, also where no model has the option.
@@ -65,9 +67,8 @@ def plan_runs(
             chosen[model].append(assignment)
     policies = _policies(request.policy, specs)
     requests = [replace(request, model=model, sets=tuple(own), policy=policies[model]) for model, own in chosen.items()]
-    for one in requests:
-        make_plan(one, registry)
-    return [replace(one, seed=seed) for one in requests for seed in range(seeds)]
+    counts = [1 if make_plan(one, registry).deterministic else seeds for one in requests]
+    return [replace(one, seed=seed) for one, count in zip(requests, counts, strict=True) for seed in range(count)]
 
 
 def sweep(

@@ -20,6 +20,7 @@ from bench.recompute.run import recompute
 from bench.show import tables
 from bench.show.paper_tables import build as build_ledger
 from bench.show.published import tables as published_tables
+from bench.show.report import chosen_thresholds
 from bench.store.derived import derive
 from bench.store.run_folder import RunFolder
 from bench.store.runs import find
@@ -291,6 +292,26 @@ def test_thresholds_in_the_terminal_say_what_was_asked_and_what_was_had_on_test(
     assert len(find(root / "runs")) == before
 
 
+def test_a_report_shows_each_labels_curve_with_the_point_that_was_chosen(root, tmp_path):
+    folder = derive(runs_of(root, "bce")["exactly-k"], "recall>=0.5;per-label")
+    (figure,) = chosen_thresholds.curves(folder)
+    part, state = folder.read_validation(), folder.read_policy()
+    for place, label in enumerate(part.truth.labels):
+        own = [one for one in figure.numbers if (one["label"], one["part"]) == (label, "validation")]
+        if not state["positives"][place]:
+            assert own == []
+            continue
+        (point,) = [one for one in own if one["what"] == "chosen"]
+        assert point["recall"] == state["hits"][place] / state["positives"][place] >= 0.5
+        assert point["precision"] == state["hits"][place] / state["predicted"][place]
+        curve = {(one["recall"], one["precision"]) for one in own if one["what"] == "curve"}
+        assert (point["recall"], point["precision"]) in curve
+    page = tmp_path / "page.html"
+    assert bench("report", folder.path, "--out", page, "--resamples", "0", "--cache", tmp_path) == 0
+    assert "Thresholds for goals" in page.read_text()
+    assert chosen_thresholds.curves(runs_of(root, "bce")["exactly-k"]) == []
+
+
 def test_an_export_whose_policy_is_not_installed_says_what_to_install(root, tmp_path, monkeypatch):
     from bench.exported.policy import ExportedPolicy, reader
 
@@ -389,3 +410,17 @@ def test_unfinished_runs_are_left_out_with_a_note(root, tmp_path, capsys):
         derive(RunFolder(place.with_name("0" * 16)), "threshold")
     assert bench("policy", place, "--policy", "threshold") == 0
     assert "label sets by policy threshold (bce)" in capsys.readouterr().out
+
+
+def test_a_name_is_given_to_a_run_that_is_there_and_changes_no_key(root, tmp_path, capsys):
+    shutil.copytree(root / "runs", tmp_path / "runs")
+    before = [folder.key for folder in find(tmp_path / "runs")]
+    assert bench(*command(root, "bce", "--name", "posters", out=tmp_path / "runs")) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert told.startswith("posters; ")
+    assert "--name posters" in told
+    assert [folder.key for folder in find(tmp_path / "runs")] == before
+    assert [one.faults for one in validate(find(tmp_path / "runs", "corel5k", ("bce",))) if one.faults] == []
+    for name, words in (("coco", "'coco' is another data set"), ("a/b", "no '/'"), ("x" * 61, "up to 60 letters")):
+        assert bench(*command(root, "bce", "--name", name)) == 2
+        assert words in capsys.readouterr().err

@@ -6,12 +6,15 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 from example_commands import FAST, bench, write_corel
 
 from bench import plugin_files, plugins
+from bench.records import RunRequest
 from bench.store.runs import find
+from bench.sweep import plan_runs
 from bench.system.progress import QUIET_VARIABLE
 
 KILLED = """
@@ -111,3 +114,15 @@ def test_an_interrupt_ends_every_process_and_says_what_is_kept(place, tmp_path):
     told = "stopped; finished runs, features and checkpoints are kept. To continue: bench compare --dataset corel5k"
     assert errors.splitlines()[-1].startswith(told)
     assert "Traceback" not in errors
+
+
+def test_a_deterministic_model_is_planned_once_unless_its_backbone_is_tuned():
+    request = RunRequest("", "digit-scenes")
+    planned = [(one.model, one.seed) for one in plan_runs(request, ["knn", "bce", "prior"], 3)]
+    assert planned == [("knn", 0), ("bce", 0), ("bce", 1), ("bce", 2), ("prior", 0)]
+    assert len(plan_runs(replace(request, finetune=1), ["knn"], 3)) == 3
+
+
+def test_goals_are_policies_of_all_models_or_of_one():
+    request = RunRequest("", "digit-scenes", policy="precision>=0.9,knn=recall>=0.5;per-label")
+    assert [one.policy for one in plan_runs(request, ["knn", "bce"], 1)] == ["recall>=0.5;per-label", "precision>=0.9"]

@@ -54,7 +54,7 @@ def run_summaries(
 
     summaries = [folder.summary() for folder in _found(names, store, dataset, models)]
     if dataset:
-        summaries = [run for run in summaries if run.config["dataset"]["name"] == dataset]
+        summaries = [run for run in summaries if dataset in {run.config["dataset"]["name"], run.dataset}]
     if protocol:
         summaries = [run for run in summaries if run.config.get("protocol") == protocol]
     if models:
@@ -77,6 +77,6 @@ def _found(names: Sequence[str] | None, store: Path, dataset: str, models: tuple
     from bench.store import runs as stored_runs
 
     if not names:
-        return stored_runs.find(store, dataset, models)
+        return stored_runs.of_dataset(store, dataset, models)
     found = [folder for name in names for folder in stored_runs.all_named(name, store)]
     return list({folder.path.resolve(): folder for folder in found}.values())

@@ -50,6 +50,15 @@ DATA, MODEL, MACHINE = "Data and features", "Model", "Machine and store"
 STORE, TRACKED = Path("runs"), Path("trackers")
 """Folders that runs are stored in, and that trackers write below, where none is named."""
 
+GivenName = Annotated[
+    str,
+    typer.Option(
+        "--name",
+        metavar="NAME",
+        help="What the data set is called in lists, tables and reports, as in posters; results do not depend on it.",
+        rich_help_panel=DATA,
+    ),
+]
 ModelName = Annotated[
     str, typer.Option("--model", metavar="NAME", help="See: bench list models", autocompletion=_model_names)
 ]
@@ -183,10 +192,13 @@ RunNames = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="RUNS",
-        help="Run folders, folders that hold runs, or the first digits of keys; all of --runs if not given.",
+        help="Rows of bench runs, first digits of keys, run folders or folders that hold runs; all of --runs if"
+        " not given.",
     ),
 ]
-RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run's folder, or the first digits of its key.")]
+RunName = Annotated[
+    str, typer.Argument(metavar="RUN", help="A run's row number in bench runs, first digits of its key, or its folder.")
+]
 OneDataset = Annotated[str, typer.Option("--dataset", metavar="NAME", help="Only runs on this data set.")]
 TableFormat = Annotated[
     str,

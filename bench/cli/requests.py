@@ -41,6 +41,7 @@ def comparison_of(request: RunRequest, models: Sequence[str], options: Mapping[s
         "--data-root": request.data_root,
         "--train-split": request.train_split,
         "--test-split": request.test_split,
+        "--name": request.name,
         "--backbone": request.backbone,
         "--weights": request.weights,
         "--finetune": request.finetune,

@@ -54,6 +54,7 @@ class ModelSpec:
     set's, which ``{}`` stands for, as in ``crops/{}``; ``finetune`` the epochs where ``--finetune`` says none.
     ``searching`` overrides defaults of the search of a sequence model, ``SearchOptions``.
     ``space`` is what ``--trials`` chooses from: options of the model, its training or its search; see docs/plugins.md.
+    ``deterministic``: every seed gives the same model, so that ``--seeds N`` makes one run of it.
     """
 
     name: str
@@ -71,6 +72,7 @@ class ModelSpec:
     finetune: int = 0
     space: tuple[Dimension, ...] = ()
     searching: Mapping[str, OptionValue] = field(default_factory=dict)
+    deterministic: bool = False
     api_version: int = API_VERSION
 
     def __post_init__(self) -> None:

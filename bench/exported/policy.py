@@ -108,7 +108,7 @@ def reader(policy: ExportedPolicy, k: int, threshold: float | None) -> Callable[
     return read
 
 
-def probabilities(policy: ExportedPolicy | None, kind: str) -> Callable[[FloatArray], FloatArray] | None:
+def calibrated_by(policy: ExportedPolicy | None, kind: str) -> Callable[[FloatArray], FloatArray] | None:
     """Return what makes probabilities of scores (n, labels) of ``kind``; ``None`` where none were calibrated."""
     if policy is None or not policy.of_goals or not any(name.startswith(calibration.PREFIX) for name in policy.state):
         return None

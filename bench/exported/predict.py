@@ -18,7 +18,7 @@ from bench.decode.decoder import Decoder, PrefixTree
 from bench.errors import ModelError
 from bench.exported.engine import Encoder, OnnxStepNetwork
 from bench.exported.manifest import open_whole, read_manifest
-from bench.exported.policy import probabilities, reader
+from bench.exported.policy import calibrated_by, reader
 from bench.onnx.sessions import choose_device
 from bench.records import FloatArray, Images, IntArray, ScoreKind
 from bench.system.threads import in_threads, thread_counts
@@ -95,7 +95,7 @@ class Predictor:
             raise ModelError(f"{folder}: its files and its manifest tell of different models. Try: export again")
         policy = self.description.policy
         self._read = reader(policy, self.description.k, self.description.threshold) if policy else None
-        self._calibrate = probabilities(policy, self.description.score_kind)
+        self._calibrate = calibrated_by(policy, self.description.score_kind)
         self.decoder: Decoder | None = None
         if self.description.search is not None:
             network = self._network = OnnxStepNetwork(folder, self.description, device, threads)

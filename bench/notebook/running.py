@@ -27,6 +27,7 @@ def run(
     backbone: str = "",
     protocol: str = "",
     policy: str = "",
+    name: str = "",
     data_root: str | Path | None = None,
     weights: str | Path | None = None,
     train_split: str | None = None,
@@ -54,6 +55,7 @@ def run(
         backbone=backbone,
         protocol=protocol,
         policy=policy,
+        name=name,
         data_root=data_root,
         weights=weights,
         train_split=train_split,
@@ -86,6 +88,7 @@ def compare(
     backbone: str = "",
     protocol: str = "",
     policy: str = "",
+    name: str = "",
     data_root: str | Path | None = None,
     weights: str | Path | None = None,
     train_split: str | None = None,
@@ -110,6 +113,7 @@ def compare(
         backbone=backbone,
         protocol=protocol,
         policy=policy,
+        name=name,
         data_root=data_root,
         weights=weights,
         train_split=train_split,
@@ -147,7 +151,7 @@ def _alone() -> Iterator[None]:
 def as_request(**given: Any) -> RunRequest:
     """Return what was asked for, each value of its type. Raises ``UsageError`` naming the keyword."""
     values = dict(given)
-    for name in ("model", "dataset", "backbone", "protocol", "policy", "device", "engine"):
+    for name in ("model", "dataset", "backbone", "protocol", "policy", "device", "engine", "name"):
         if not isinstance(values.get(name, ""), str):
             raise UsageError(f"{name}: found {values[name]!r}, allowed: text")
     for name in ("train_split", "test_split"):

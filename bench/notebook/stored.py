@@ -82,8 +82,12 @@ class StoredRun:
 
     @property
     def dataset(self) -> str:
-        """Return the data set's name."""
-        return str(self._config["dataset"]["name"])
+        """Return what the data set is called: the name that it was given, or its plugin's."""
+        name = str(self._config["dataset"]["name"])
+        try:
+            return (self._folder.read_about().dataset if self._folder else "") or name
+        except StoreError:
+            return name
 
     @property
     def seed(self) -> int | None:
@@ -265,11 +269,11 @@ def runs(
     if not root.is_dir():
         raise StoreError(f"no folder {root}. Try: bench.run('bce', 'digit-scenes', out={str(root)!r})")
     is_run = (root / "config.json").is_file()
-    found = [StoredRun(one) for one in ([RunFolder(root)] if is_run else stored_runs.find(root, dataset, order))]
+    found = [StoredRun(one) for one in ([RunFolder(root)] if is_run else stored_runs.of_dataset(root, dataset, order))]
     kept = [
         run
         for run in found
-        if (not dataset or run.dataset == dataset)
+        if (not dataset or dataset in {run.dataset, run.config["dataset"]["name"]})
         and (not order or run.model in order)
         and (not protocol or run.protocol in {protocol, ""})
     ]

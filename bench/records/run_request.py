@@ -13,6 +13,7 @@ class RunRequest:
     """One run as asked for; paths are where things lie, not what they are. ``sets`` are as in ``--set NAME=VALUE``.
 
     ``finetune`` of ``None``: as many epochs as the model says, which for most is 0, a frozen backbone.
+    ``name`` is what readers call the data set; empty: as its plugin is called.
     ``trials``: how many are made to choose options on the validation part; ``None``: none, the defaults are taken.
     """
 
@@ -33,3 +34,4 @@ class RunRequest:
     device: str = "cpu"
     engine: str = "auto"
     trials: int | None = None
+    name: str = ""

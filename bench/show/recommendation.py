@@ -33,6 +33,9 @@ PAIR_BUDGET = 3e9
 
 FEWEST, MOST = 100, 1000
 
+WORTH_SAYING = 0.005
+"""By how much O-F1 must be more for a threshold to be spoken of."""
+
 FOLDS = 5
 """Parts of the validation part, of which each is judged by what was fitted on the others."""
 
@@ -63,6 +66,7 @@ class Recommendation:
 
     ``validation`` and ``test`` are how many images of each part there are. ``intervals`` are on test by metric, and
     ``ties`` the differences from the chosen one that other test images could turn, by the row's name.
+    ``with_threshold`` is the O-F1 on validation of the chosen run by one threshold for it, NaN where that is no more.
     """
 
     title: str
@@ -75,6 +79,7 @@ class Recommendation:
     intervals: dict[str, Interval] | None = None
     ties: dict[str, Difference] | None = None
     resamples: int = 0
+    with_threshold: float = math.nan
 
 
 def recommend(
@@ -101,7 +106,7 @@ def recommend(
     left_out = tuple(
         (one.name, "; ".join(choosing.faults(one.candidate, wished))) for one in rated if one.name not in fitting
     )
-    title = f"{done[0].config['dataset']['name']} ({protocol.name})"
+    title = f"{done[0].dataset} ({protocol.name})"
     if not ordered:
         return Recommendation(title, wished, None, (), left_out, test=done[0].images)
     chosen, *others = ordered
@@ -109,7 +114,22 @@ def recommend(
     found = Recommendation(
         title, wished, chosen, tuple(others), left_out, _validation_images(chosen.best), done[0].images
     )
-    return _told_apart(found, draw, resamples)
+    return _told_apart(replace(found, with_threshold=_with_threshold(chosen, wished, protocol)), draw, resamples)
+
+
+def _with_threshold(chosen: Rated, wished: Wish, protocol: Protocol) -> float:
+    """Return the O-F1 on validation of the chosen run by one threshold for it, NaN where that is no more."""
+    assert chosen.best is not None, "what was chosen was measured"
+    if wished.objective != "O-F1" or wished.policy is not None:
+        return math.nan
+    part = chosen.best.read_validation()
+    policy = policies.chosen("f1", None, protocol, str(chosen.best.config["model"]["kind"]))
+    predicted = _held_out(policy, protocol, part)
+    of_policy = policies.scored_part(
+        protocol, part.prediction.scores, part.truth.truth, ignore=part.truth.ignore, known=part.known
+    )
+    value = of_policy.score(predicted)
+    return value if value > chosen.candidate.values["O-F1"] + WORTH_SAYING else math.nan
 
 
 def _rated(name: str, runs: Sequence[RunSummary], wished: Wish, protocol: Protocol) -> Rated:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 
 from bench.evaluation.choosing import COSTS, shown
@@ -25,6 +26,9 @@ def print_recommendation(found: Recommendation) -> None:
         key = found.chosen.best.key[:8]
         first = wished.policy is not None and found.chosen.best.config["policy"]["name"] != wished.policy.text
         goals = " ".join(f"--for {shlex.quote(text)}" for text in wished.typed if _of_thresholds(text))
+        if not math.isnan(found.with_threshold):
+            more = f"O-F1 {shown('O-F1', found.with_threshold)} on the validation images"
+            say(f"  better    with a threshold {more}: bench thresholds {key} --for f1", indent=12)
         command = f"bench thresholds {key} {goals}" if first else f"bench export {key} --out model"
         say(f"  next      {command}", indent=12)
 

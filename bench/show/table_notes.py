@@ -27,6 +27,7 @@ def of(runs: Sequence[RunSummary], rows: Sequence[Row]) -> list[str]:
     if any(cell.spread is not None for row in rows for cell in row.cells.values()):
         notes.append("± is the sample standard deviation over seeds")
     notes += dict.fromkeys(note for run in runs if run.measures for note in run.measures.notes)
+    notes += _deterministic(runs, rows)
     notes += _policies(runs, rows)
     notes += _made_elsewhere(runs, rows)
     told = {str(run.config["model"]["name"]): run.about.deviations for run in runs if run.about.deviations}
@@ -35,6 +36,13 @@ def of(runs: Sequence[RunSummary], rows: Sequence[Row]) -> list[str]:
         if row.cells:  # a row without numbers shows its reason in their place
             notes += [f"{row.label}: {failure}" for failure in row.failures]
     return notes + _other_code(runs) + [note for row in rows for note in _unmeasured(row)]
+
+
+def _deterministic(runs: Sequence[RunSummary], rows: Sequence[Row]) -> list[str]:
+    """Return which rows are of one run because every seed gives the same."""
+    same = {run.key for run in runs if run.measures and run.about.deterministic}
+    names = [row.label for row in rows if len(row.seeds) == 1 and same & set(row.keys)]
+    return [f"1 run (deterministic): {', '.join(names)}"] if names else []
 
 
 def _made_elsewhere(runs: Sequence[RunSummary], rows: Sequence[Row]) -> list[str]:

@@ -184,10 +184,13 @@ def rows_of(runs: Iterable[RunSummary], columns: Sequence[Column]) -> tuple[Row,
 
 
 def by_dataset(runs: Iterable[RunSummary]) -> dict[str, list[RunSummary]]:
-    """Return the runs of each data set, by its name."""
+    """Return the runs of each data set, by its name; two names of the same images are one data set."""
     groups: dict[str, list[RunSummary]] = {}
+    names: dict[str, str] = {}
     for run in runs:
-        groups.setdefault(run.config["dataset"]["name"], []).append(run)
+        prints = _fingerprints(run)
+        name = names.setdefault(f"{_dataset_name(run)} {prints}", run.dataset) if prints else run.dataset
+        groups.setdefault(name, []).append(run)
     return groups
 
 
@@ -372,7 +375,7 @@ def _short(name: str) -> str:
 
 
 def _title(runs: Sequence[RunSummary]) -> str:
-    names = sorted({_dataset_name(run) for run in runs})
+    names = sorted({run.dataset for run in runs})
     protocols = sorted({_protocol(run) for run in runs} - {""})
     variants = sorted({run.about.variant for run in runs} - {""})
     images = sorted({run.images for run in runs if run.measures})

@@ -90,7 +90,7 @@ def tracked_run(run: RunSummary) -> TrackedRun:
     folder = RunFolder(run.path)
     return TrackedRun(
         key=run.key,
-        dataset=str(run.config["dataset"]["name"]),
+        dataset=run.dataset,
         model=str(run.config["model"]["name"]),
         seed=int(run.config["seed"]),
         finished=run.finished,

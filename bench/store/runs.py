@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,15 @@ from bench.store.run_folder import RunFolder
 from bench.store.sealed import MANIFEST, SealedFolder
 from bench.system.files import canonical_json, digest
 from bench.system.notes import note
+
+SHORTEST = 4
+"""Digits from which a whole number is looked up among the keys, too, and not only among the rows."""
+
+LEAST_SHOWN = 6
+"""Digits of a key that are shown at least."""
+
+MOST_TOLD = 6
+"""Runs that an error names."""
 
 _KEY = re.compile("[0-9a-f]{16}")
 _FILES = sorted({name for names in RECORDS.values() for name in names})
@@ -61,6 +71,29 @@ def find(root: Path, dataset: str = "", models: tuple[str, ...] = ()) -> list[Ru
     return [RunFolder(path) for path in sorted(folders) if not wanted or path.parent.name in wanted]
 
 
+def of_dataset(root: Path, name: str, models: tuple[str, ...] = ()) -> list[RunFolder]:
+    """Return the run folders under ``root`` of the data set called ``name``, by its plugin's or by a given name."""
+    if held := find(root, name, models):
+        return held
+    named = []
+    for folder in find(root, "", models):
+        with contextlib.suppress(StoreError):  # a damaged run has lost the name
+            named += [folder] if folder.read_about().dataset == name else []
+    return named
+
+
+def in_rows(root: Path) -> list[RunFolder]:
+    """Return the run folders under ``root`` in the order in which they were begun: a new run moves no other's row."""
+
+    def begun(folder: RunFolder) -> int:
+        for place in (folder.path / "config.json", folder.path):
+            with contextlib.suppress(OSError):
+                return place.stat().st_mtime_ns
+        return 0
+
+    return sorted(find(root), key=lambda folder: (begun(folder), folder.path))
+
+
 def by_other_code(folder: RunFolder) -> list[RunFolder]:
     """Return the runs beside ``folder`` that differ from it by the code that made them and by nothing else."""
     own = {**folder.config, "code": None}
@@ -81,20 +114,49 @@ def is_run(path: Path) -> bool:
 
 
 def named(text: str, root: Path) -> RunFolder:
-    """Return the run that ``text`` names: the path of its folder, or the first digits of its key under ``root``."""
-    if is_run(Path(text)):
-        return RunFolder(Path(text))
-    keyed = re.fullmatch("[0-9a-f]+", text) is not None
-    matches = [folder for folder in find(root) if keyed and folder.path.name.startswith(text)]
-    if len(matches) == 1:
+    """Return the run that ``text`` names under ``root``: its folder, its row in ``bench runs``, or how its key begins.
+
+    A folder may be named from here or from ``root``. Fewer than ``SHORTEST`` digits up to the number of runs are a row;
+    of more, what can be either is neither. Raises ``StoreError`` with what there is.
+    """
+    for place in (Path(text), root / text):
+        if is_run(place):
+            return RunFolder(place)
+    held = in_rows(root)
+    short, begun = short_keys(held), text.lower()
+    keyed = re.fullmatch("[0-9a-f]+", begun) is not None
+    matches = [folder for folder in held if keyed and folder.path.name.startswith(begun)]
+    row = held[int(text) - 1] if text.isascii() and text.isdigit() and 1 <= int(text) <= len(held) else None
+    if row is not None and (len(text) < SHORTEST or matches in ([], [row])):
+        return row
+    if row is None and len(matches) == 1:
         return matches[0]
-    if matches:
-        found = f"{len(matches)} runs under {root} begin so"
+
+    def told(folders: Sequence[RunFolder]) -> str:
+        names = [f"{held.index(one) + 1} {short[one.path]} {one.path.parent.name}" for one in folders[:MOST_TOLD]]
+        return "; ".join(names) + (f"; and {len(folders) - MOST_TOLD} more" if len(folders) > MOST_TOLD else "")
+
+    if row is not None:
+        found = f"it is row {text}, and keys begin so: {told(matches)}"
+    elif matches:
+        found = f"{len(matches)} runs under {root} begin so: {told(matches)}"
     elif Path(text).is_dir():
         found = "none is in that folder"
     else:
         found = f"found neither a folder of runs nor a key under {root}"
+        found += f", nor a row; there are (row, key, model) {told(held)}" if held else ""
     raise StoreError(f"no run '{text}': {found}. See: bench runs --runs {root}")
+
+
+def short_keys(folders: Sequence[RunFolder]) -> dict[Path, str]:
+    """Return the first digits of each run's key that name it among ``folders``, by its path; six at least."""
+    keys = sorted({folder.path.name for folder in folders})
+    digits = dict.fromkeys(keys, LEAST_SHOWN)
+    for one, other in itertools.pairwise(keys):
+        same = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
+        shared = same + 1
+        digits[one], digits[other] = max(digits[one], shared), max(digits[other], shared)
+    return {folder.path: folder.path.name[: digits[folder.path.name]] for folder in folders}
 
 
 def all_named(text: str, root: Path) -> list[RunFolder]:
@@ -102,8 +164,9 @@ def all_named(text: str, root: Path) -> list[RunFolder]:
 
     Such a folder is a whole store, or its part for one data set or one model.
     """
-    folder = Path(text)
-    if not is_run(folder):
+    for folder in (Path(text), root / text):
+        if is_run(folder):
+            break
         for levels in ("*/*/*", "*/*", "*"):
             if held := [RunFolder(path) for path in sorted(filter(is_run, folder.glob(levels)))]:
                 return held

@@ -55,7 +55,8 @@ class About:
     ``origins`` says of each value of the config, by its dotted name, where it came from. ``notes`` are the data set's
     lines on what it passed over and on labels that look odd, and the backbone's on what it assumes; ``remarks`` are the
     run's own: what it cannot show, and why. ``deviations`` is where the method is not that of its source,
-    ``part_of`` the published set that the data are a part of.
+    ``part_of`` the published set that the data are a part of. ``dataset`` is the name that the data set was given,
+    empty: none. ``deterministic``: every seed gives the same, so that there is one.
     """
 
     row: str = ""
@@ -65,6 +66,8 @@ class About:
     remarks: tuple[str, ...] = ()
     deviations: str = ""
     part_of: str = ""
+    dataset: str = ""
+    deterministic: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,3 +115,8 @@ class RunSummary:
     about: About = About()
     finished: float = 0.0
     provenance: Provenance | None = None
+
+    @property
+    def dataset(self) -> str:
+        """Return what readers call the data set: the name it was given, or its plugin's."""
+        return self.about.dataset or str(self.config["dataset"]["name"])

@@ -85,6 +85,10 @@ def same_seed_same_result(part: ModelPart) -> None:  # noqa: D103
     data = part.data()
     one, other = (part.answers(model, data.values) for model in (part.trained(), part.trained(data)))
     require(not (worst := checks.differing(one, other)), f"trained twice with one seed it gives other {worst}")
+    if part.spec.deterministic:
+        again = part.answers(part.train(part.build(data, seed=1), data, seed=1), data.values)
+        worst = checks.differing(one, again)
+        require(not worst, f"it says that it is deterministic, and with another seed it gives other {worst}")
 
 
 @check(

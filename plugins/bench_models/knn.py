@@ -24,4 +24,5 @@ SPEC = ModelSpec(
     space=(Dimension("neighbours", low=3, high=200, log=True),),
     row="KNN",
     source="Chua et al., NUS-WIDE, CIVR 2009, on deep features",
+    deterministic=True,
 )

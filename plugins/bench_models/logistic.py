@@ -30,4 +30,5 @@ SPEC = ModelSpec(
     training=None,
     row="Logistic regression",
     source="a control; in no table of the paper. The objective is scikit-learn's LogisticRegression",
+    deterministic=True,
 )

@@ -40,4 +40,5 @@ SPEC = ModelSpec(
     feature_maps=True,
     deviations="regions are cells of grids over the feature map; propagation and projection in turn, no cutting planes;"
     " test images join the graph one by one",
+    deterministic=True,
 )

@@ -23,4 +23,5 @@ SPEC = ModelSpec(
     row="Label prior",
     source="a control; in no table of the paper",
     known_tags=True,
+    deterministic=True,
 )

@@ -126,6 +126,15 @@ def test_a_policy_is_judged_on_validation_images_that_it_was_not_fitted_on(store
     np.testing.assert_array_equal(again[::5], held_out[::5])  # a fold's own truth decides nothing in it
 
 
+def test_a_threshold_that_would_be_better_than_the_label_sets_as_stored_is_spoken_of(store):
+    found = recommend(store)
+    derived = derive(store[0], "f1")
+    assert found.with_threshold > found.chosen.candidate.values["O-F1"]
+    again = recommend([derived])
+    assert found.with_threshold == pytest.approx(again.chosen.candidate.values["O-F1"])
+    assert np.isnan(again.with_threshold)
+
+
 def test_seeds_are_one_row_and_the_best_of_them_on_validation_is_the_run(tmp_path):
     runs = [
         rated_run(tmp_path / "runs", "bce", seed, validation=noise, test=0.5) for seed, noise in ((0, 0.6), (1, 0.2))

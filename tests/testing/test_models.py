@@ -39,6 +39,12 @@ def test_a_sound_model_passes_every_check(kind):
     )
 
 
+def test_a_model_that_says_it_is_deterministic_and_is_not_fails():
+    liar = bench.ModelSpec("m", "a model", "scores", bad_models.Plain, options=(HEAD,), deterministic=True)
+    found = failed_of(liar, "same-seed-same-result")
+    assert "with another seed it gives other" in found["same-seed-same-result"].told
+
+
 @pytest.mark.parametrize("name", BAD_MODELS)
 def test_a_model_that_breaks_one_rule_fails_that_check_alone(name):
     model, words = BAD_MODELS[name]

@@ -23,7 +23,7 @@ EXAMPLES = """Examples:
 def policy(
     runs: Annotated[
         list[str],
-        typer.Argument(metavar="RUNS", help="Run folders, folders that hold runs, or the first digits of keys."),
+        typer.Argument(metavar="RUNS", help="Rows of bench runs, first digits of keys, or folders."),
     ],
     policy: PolicyName = "",
     store: RunsFolder = STORE,

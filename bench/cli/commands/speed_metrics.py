@@ -30,9 +30,7 @@ EXAMPLES = """Examples:
 def speed_metrics(  # noqa: PLR0917 - the parser passes options by name
     runs: Annotated[
         list[str] | None,
-        typer.Argument(
-            metavar="RUNS", help="Run folders, folders that hold runs, or the first digits of keys, to measure."
-        ),
+        typer.Argument(metavar="RUNS", help="Rows of bench runs, first digits of keys, or folders, to measure."),
     ] = None,
     store: RunsFolder = STORE,
     sizes: Annotated[

@@ -44,7 +44,7 @@ def table(  # noqa: PLR0917 - the parser passes options by name
         list[str] | None,
         typer.Argument(
             metavar="RUNS",
-            help="Run folders, folders that hold runs, or the first digits of keys; all of --runs if not given."
+            help="Rows of bench runs, first digits of keys, or folders; all of --runs if not given."
             " Or the paper's tables: 1, 2, 3, 4, all.",
         ),
     ] = None,

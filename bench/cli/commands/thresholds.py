@@ -29,7 +29,7 @@ EXAMPLES = """Examples:
 def thresholds(  # noqa: PLR0917 - the parser passes options by name
     runs: Annotated[
         list[str],
-        typer.Argument(metavar="RUNS", help="Row numbers of bench runs, first digits of keys, or folders."),
+        typer.Argument(metavar="RUNS", help="Rows of bench runs, first digits of keys, or folders."),
     ],
     goals: Annotated[
         list[str] | None,

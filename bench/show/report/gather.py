@@ -76,7 +76,7 @@ def finished(table: Table, runs: Sequence[RunSummary]) -> dict[str, list[RunFold
 def _group(runs: Sequence[RunSummary], heading: str) -> Group:
     main = order.main_metric(str(next((run.config["protocol"] for run in runs if "protocol" in run.config), "")))
     table = order.best_first(tables.build(runs), main)
-    group = Group(str(runs[0].config["dataset"]["name"]), table, tuple(runs), heading, main)
+    group = Group(runs[0].dataset, table, tuple(runs), heading, main)
     folders = finished(table, runs)
     if not folders:
         return group

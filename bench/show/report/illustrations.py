@@ -12,6 +12,7 @@ from bench.guard import reason
 from bench.records import BoolArray, Preprocessing
 from bench.show import figures
 from bench.show.figures import attention, embedding, results, search_tree
+from bench.show.report import chosen_thresholds
 from bench.show.tables import Row
 from bench.store.run_folder import RunFolder
 from bench.store.stored import Truth
@@ -133,6 +134,7 @@ def _figures_of(
     return [
         ("labels", of_labels),
         ("thresholds", of_thresholds),
+        ("thresholds for goals", partial(chosen_thresholds.curves, folder)),
         ("search trees", trees),
         ("label space", space),
         ("attention", attended),

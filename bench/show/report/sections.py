@@ -10,7 +10,9 @@ from bench.contracts import TrackedTable
 from bench.errors import BenchError, PluginError
 from bench.guard import calling, reason
 from bench.show import trials
+from bench.show.report import chosen_thresholds
 from bench.show.report.gather import Group
+from bench.store.run_folder import RunFolder
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,7 @@ def of_group(group: Group) -> list[Section]:
     """Return the runs' trials, and the plugins' sections on ``group``; one that fails says so, and the rest stands."""
     folders = [run.path for run in group.runs if run.measures is not None]
     sections = [Section("Trials", tuple(tried))] if (tried := trials.section(group.runs)) else []
+    sections += _thresholds(group)
     for name, found in plugins.installed().all(plugins.REPORT_SECTIONS).items():
         try:
             with calling(found.origin, "report section", name):
@@ -38,6 +41,20 @@ def of_group(group: Group) -> list[Section]:
         if tables:
             sections.append(Section(found.spec.summary, tables))
     return sections
+
+
+def _thresholds(group: Group) -> list[Section]:
+    """Return the thresholds that were chosen for goals, of each row's first run; one that cannot be read says so."""
+    firsts: dict[str, RunFolder] = {}
+    for row in group.table.rows:
+        done = [run for run in group.runs if run.key in row.keys and run.measures is not None]
+        if done and chosen_thresholds.has_goals(RunFolder(done[0].path)):
+            firsts[row.label] = RunFolder(done[0].path)
+    try:
+        found = tuple(chosen_thresholds.table(name, folder) for name, folder in firsts.items())
+    except BenchError as error:
+        return [Section("Thresholds for goals", failure=reason(error))]
+    return [Section("Thresholds for goals", found)] if found else []
 
 
 def check_table(table: object) -> None:
