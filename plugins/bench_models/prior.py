@@ -22,4 +22,5 @@ SPEC = ModelSpec(
     training=None,
     row="Label prior",
     source="a control; in no table of the paper",
+    every_table=True,
 )

@@ -22,5 +22,6 @@ SPEC = ModelSpec(
     training=None,
     row="Label prior",
     source="a control; in no table of the paper",
+    every_table=True,
     known_tags=True,
 )

@@ -90,6 +90,10 @@ def compare(  # noqa: PLR0917 - the parser passes options by name
     significance: Annotated[
         bool, typer.Option("--significance", help="Also pairwise differences with 95 % intervals over test images.")
     ] = False,
+    prior: Annotated[
+        bool,
+        typer.Option("--prior/--no-prior", help="Also the label prior, which any method must beat, where not named."),
+    ] = True,
     style: TableFormat = "terminal",
 ) -> None:
     """Run what is missing of several models and seeds, and print one table with mean and spread.
@@ -105,7 +109,7 @@ def compare(  # noqa: PLR0917 - the parser passes options by name
     check_format(style)
     places = destinations(track, tracker_sets, track_out)
     request = run_request(options, own_sets, model="")
-    requests = plan_runs(request, comma_separated(models), seeds)
+    requests = plan_runs(request, comma_separated(models), seeds, controls=prior)
     summaries: list[RunSummary] = []
     failed: dict[str, str] = {}
 

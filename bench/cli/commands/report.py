@@ -38,7 +38,6 @@ def report(  # noqa: PLR0917 - the parser passes options by name
     The page is there at once, and again when its error bars are drawn: they are kept for the next report. Needs neither
     torch nor the data set nor a network. Runs that do not compare stand in tables of their own.
     """
-    from bench import plugins
     from bench.show import paper_tables, published
     from bench.show.report import gather, page
     from bench.store.resamples import kept_in
@@ -47,8 +46,7 @@ def report(  # noqa: PLR0917 - the parser passes options by name
 
     summaries = run_summaries(runs, store, dataset)
     groups = gather.groups(summaries)
-    rerunnable = {found.spec.row for found in plugins.installed().all(plugins.MODELS).values()}
-    ledgers = [paper_tables.build(table, summaries, rerunnable) for table in published.tables()]
+    ledgers = paper_tables.of_installed(published.tables(), summaries)
     drawn = page.drawings(groups)
     content = page.render(groups, drawn, ledgers, title).encode()
     write_atomic(out, content)
