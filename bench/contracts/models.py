@@ -53,6 +53,7 @@ class ModelSpec:
     every table that has its row. ``backbone`` is the one taken where ``--backbone`` names none, in place of the data
     set's, which ``{}`` stands for, as in ``crops/{}``; ``finetune`` the epochs where ``--finetune`` says none.
     ``space`` is what ``--trials`` chooses from: options of the model, its training or its search; see docs/plugins.md.
+    Where it is empty, ``exempt`` says why there is nothing to choose, as a part of a sentence: "it has no options".
     ``every_table``: it is what any method must beat, so that ``bench compare`` adds it and the paper's tables have a
     line for it; it need not look at the image.
     """
@@ -71,6 +72,7 @@ class ModelSpec:
     backbone: str = ""
     finetune: int = 0
     space: tuple[Dimension, ...] = ()
+    exempt: str = ""
     every_table: bool = False
     api_version: int = API_VERSION
 

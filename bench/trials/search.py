@@ -20,8 +20,9 @@ from bench.errors import DataError, ModelError, StoreError
 from bench.guard import calling, reason
 from bench.model import features, train
 from bench.model.features import PartFeatures
-from bench.plan import Plan, options_of, replan, searched
+from bench.plan import Plan, exemption, options_of, replan, searched
 from bench.records import Ledger, Split, Trial
+from bench.system import clock
 from bench.system.notes import note
 from bench.system.progress import QUIET_VARIABLE
 from bench.trials.files import TrialFile
@@ -51,7 +52,7 @@ def search(assembly: Assembly) -> Ledger:
     of_points = [replace(one_seed, plan=replan(one_seed.plan, point)) for point in drawn]
     files = [TrialFile(plan.request.out, make_config(one)) for one in of_points]
     found = [file.read() for file in files]
-    extracted = None
+    extracted, said = None, False
     # Those that another job is at are left for last: by then most are done.
     for wait in (False, True):
         for number, (file, one) in enumerate(zip(files, of_points, strict=True)):
@@ -65,6 +66,10 @@ def search(assembly: Assembly) -> Ledger:
                     trial = _made(one, drawn[number], extracted)
                     file.write(trial)
                     _tell(plan, number, len(drawn), trial, assembly.select_by)
+                    if not said:
+                        said = True
+                        # Its place in ``found`` is filled below.
+                        _tell_time(plan, found.count(None) - 1, trial.seconds)
                 found[number] = trial
     trials = tuple(trial for trial in found if trial is not None)
     refit = refits(assembly)
@@ -163,6 +168,15 @@ def _tell(plan: Plan, number: int, total: int, trial: Trial, metric: str) -> Non
     note(f"{plan.model.spec.name}, trial {number + 1} of {total}: {how}  {in_words(trial.options) or 'defaults'}")
 
 
+def _tell_time(plan: Plan, left: int, seconds: float) -> None:
+    """Say once, after the first trial made here, how long the other ``left`` and the final training will take."""
+    if not left or os.environ.get(QUIET_VARIABLE):
+        return
+    trials = f"{left} more trial{'s' * (left > 1)}"
+    told = clock.in_words((left + 1) * seconds)
+    note(f"{plan.model.spec.name}: {trials} and the final training, about {told} on this machine, as the first took")
+
+
 def in_words(options: Any) -> str:
     """Return options as they are typed, without ``--set``."""
     return " ".join(f"{name}={value}" for name, value in options.items())
@@ -172,7 +186,7 @@ def _notes(plan: Plan, held_out: Split, trials: tuple[Trial, ...], budget: int) 
     """Return what a reader must know of a choice beside its numbers."""
     name, notes = f"model '{plan.model.spec.name}'", []
     if not searched(plan):
-        why = "every option of its search space was given" if plan.model.spec.space else "it declares no search space"
+        why = "every option of its search space was given" if plan.model.spec.space else exemption(plan.model.spec)
         notes.append(f"{name} has nothing to choose by trials: {why}")
     elif len(trials) < budget:
         notes.append(f"{name}: its search space holds {len(trials)} points, fewer than the {budget} trials asked for")

@@ -22,5 +22,6 @@ SPEC = ModelSpec(
     training=None,
     row="Label prior",
     source="a control; in no table of the paper",
+    exempt="it has no options",
     every_table=True,
 )

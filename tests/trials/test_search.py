@@ -1,6 +1,7 @@
 """Trials end to end, on small pictures: reproducible, resumable, blind to test, and no failure ends them."""
 
 import json
+import re
 import shutil
 from dataclasses import replace
 
@@ -20,6 +21,7 @@ from bench.show.tables import build
 from bench.store.run_folder import RunFolder
 from bench.store.runs import find
 from bench.store.validate import verdict
+from bench.system.progress import QUIET_VARIABLE
 from bench.trials import search
 
 
@@ -109,6 +111,17 @@ def test_trials_are_the_same_in_another_store_and_after_a_damaged_and_a_lost_fil
     assert run(root, "bce", 3, *EPOCHS, out=tmp_path / "b") == 0
     assert capsys.readouterr().err.count("is damaged: this trial is made anew") == 1
     assert tried(only(tmp_path / "b", "bce")) == tried(one)
+
+
+def test_after_the_first_trial_one_line_says_how_long_the_others_will_take(root, tmp_path, capsys, monkeypatch):
+    monkeypatch.delenv(QUIET_VARIABLE, raising=False)
+    monkeypatch.setattr(search, "_judged", lambda *arguments: (0.5, (1e-3,)))
+    assert run(root, "bce", 4, *EPOCHS, out=tmp_path) == 0
+    said = [line for line in capsys.readouterr().err.splitlines() if "more trial" in line]
+    assert len(said) == 1
+    assert re.search(r"bce: 3 more trials and the final training, about \S+ \w+ on this machine", said[0])
+    assert run(root, "bce", 5, *EPOCHS, out=tmp_path) == 0  # the fifth is the last
+    assert "more trial" not in capsys.readouterr().err
 
 
 def test_a_search_that_is_broken_off_goes_on_with_the_trial_in_flight(root, tmp_path, monkeypatch):
@@ -212,7 +225,7 @@ def test_a_trial_that_fails_is_a_line_with_its_reason_and_not_the_end(root, tmp_
 
 
 def test_a_loss_that_diverges_is_a_line_of_the_ledger(root, tmp_path):
-    wild = ("--set", "clip_norm=0", "--set", "learning_rates=1e38", "--set", "batch_size=8")
+    wild = ("--set", "clip_norm=0", "--set", "learning_rates=3e37", "--set", "batch_size=8")
     assert run(root, "softmax", 2, *EPOCHS, *wild, out=tmp_path) == 2
     (first, second) = files_of(tmp_path)
     assert b"loss became infinite" in first.read_bytes()
@@ -287,7 +300,7 @@ def test_what_is_typed_is_not_tried(root, tmp_path):
 
 
 def test_a_table_says_how_many_trials_rows_had_and_marks_those_with_fewer(root, tmp_path, capsys):
-    assert run(root, "svm,plain", 2, out=tmp_path, command="compare") == 0
+    assert run(root, "svm,plain", 2, "--no-prior", out=tmp_path, command="compare") == 0
     assert "options chosen on validation by 2 trials a row" in " ".join(capsys.readouterr().out.split())
     summaries = [folder.summary() for folder in find(tmp_path)]
     table = build(summaries)
