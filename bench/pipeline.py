@@ -132,7 +132,7 @@ def _fill(folder: RunFolder, assembly: Assembly, clock: Stopwatch) -> None:
     folder.write_prediction(prediction)
     with clock.stage("inspect"):
         remarks = (
-            *checks.notes(prediction.scores),
+            *(() if plan.model.spec.every_table else checks.notes(prediction.scores)),
             *_inspect(folder, assembly, backbone, model, extracted, prediction=prediction),
         )
     if remarks:

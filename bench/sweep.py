@@ -31,11 +31,12 @@ Starting = Callable[[int, RunRequest, str], None]
 
 
 def plan_runs(
-    request: RunRequest, models: Sequence[str], seeds: int, registry: Registry | None = None
+    request: RunRequest, models: Sequence[str], seeds: int, registry: Registry | None = None, *, controls: bool = False
 ) -> list[RunRequest]:
     """Return one request per model and seed 0, 1, ..., every name and option checked before anything is run.
 
-    Of a model for which every seed gives the same there is one request.
+    Of a model for which every seed gives the same there is one request. With ``controls``, the models that belong in
+    every table and are not among ``models`` come last.
 
     A bare ``NAME=VALUE`` of ``request.sets`` goes to the models that have this option, ``MODEL.NAME=VALUE`` to one.
     ``request.policy`` is of all models, ``MODEL=NAME`` in it of one: ``threshold,cnn-rnn=decoded``.
@@ -47,6 +48,8 @@ def plan_runs(
     if seeds < 1:
         raise UsageError(f"--seeds: found {seeds}, allowed: whole numbers from 1. Try: --seeds 3")
     specs = {name: registry.model(name).spec for name in models}
+    added = _controls(specs.values(), registry) if controls else ()
+    specs |= {spec.name: spec for spec in added}
     options = {name: _option_names(spec) for name, spec in specs.items()}
     chosen: dict[str, list[str]] = {name: [] for name in specs}
     for text in request.sets:
@@ -66,9 +69,32 @@ def plan_runs(
         for model, assignment in takers.items():
             chosen[model].append(assignment)
     policies = _policies(request.policy, specs)
+    policies |= {spec.name: _policy_if_taken(policies[spec.name], spec, registry) for spec in added}
     requests = [replace(request, model=model, sets=tuple(own), policy=policies[model]) for model, own in chosen.items()]
-    counts = [1 if make_plan(one, registry).deterministic else seeds for one in requests]
+    without_tuning = {spec.name for spec in added}
+    requests = [replace(one, finetune=0) if one.model in without_tuning else one for one in requests]
+    counts = [1 if make_plan(one, registry).deterministic or one.model in without_tuning else seeds for one in requests]
     return [replace(one, seed=seed) for one, count in zip(requests, counts, strict=True) for seed in range(count)]
+
+
+def _controls(specs: Collection[ModelSpec], registry: Registry) -> tuple[ModelSpec, ...]:
+    """Return the models of every table that ``specs`` lack: those that are told tags as one of ``specs`` is, or not."""
+    told, asked = {spec.known_tags for spec in specs}, {spec.name for spec in specs}
+    installed = {name: found.spec for name, found in registry.all(plugins.MODELS).items()}
+    return tuple(
+        spec
+        for name, spec in installed.items()
+        if spec.every_table and spec.known_tags in told and not {name, spec.name} & asked
+    )
+
+
+def _policy_if_taken(policy: str, spec: ModelSpec, registry: Registry) -> str:
+    """Return the policy of all models where a model of this kind can have it; else its protocol's, the empty text."""
+    try:
+        registry.policy(policy, spec.kind)
+    except UsageError:
+        return ""
+    return policy
 
 
 def sweep(

@@ -1,5 +1,6 @@
 """Runs side by side: the same results as one after another, and a process that dies loses its run alone."""
 
+import itertools
 import multiprocessing
 import os
 import signal
@@ -78,9 +79,10 @@ def test_runs_side_by_side_are_those_made_one_after_another_and_a_killed_one_is_
     assert alone.out.splitlines()[:5] == beside.out.splitlines()[:5]
     # Behind it stands how long the rest takes, where that is a minute or more.
     assert [line.partition(";")[0] for line in beside.err.splitlines() if line.startswith("[")] == [
-        f"[{2 * place + seed + 1}/6] {model} seed {seed}"
-        for place, model in enumerate(("cnn-rnn", "bce", "killed"))
-        for seed in (0, 1)
+        f"[{number}/7] {model} seed {seed}"
+        for number, (model, seed) in enumerate(
+            [*itertools.product(("cnn-rnn", "bce", "killed"), (0, 1)), ("prior", 0)], start=1
+        )
     ]
     reason = "the process that made it ended by signal 9. The same command continues it"
     assert [line for line in beside.err.splitlines() if line.startswith("failed")] == [
@@ -94,6 +96,8 @@ def test_runs_side_by_side_are_those_made_one_after_another_and_a_killed_one_is_
         assert run.read_weights() == other[key].read_weights()
         assert run.read_measures() == other[key].read_measures()
     assert multiprocessing.active_children() == []
+    (prior,) = find(tmp_path / "beside", "corel5k", ("prior",))
+    assert prior.read_about().remarks == ()  # it is not warned of for not seeing the image, as it must not
 
 
 @pytest.mark.slow
@@ -126,3 +130,15 @@ def test_a_deterministic_model_is_planned_once_unless_its_backbone_is_tuned():
 def test_goals_are_policies_of_all_models_or_of_one():
     request = RunRequest("", "digit-scenes", policy="precision>=0.9,knn=recall>=0.5;per-label")
     assert [one.policy for one in plan_runs(request, ["knn", "bce"], 1)] == ["recall>=0.5;per-label", "precision>=0.9"]
+
+
+def test_the_prior_joins_every_comparison_once_by_a_policy_that_it_can_have_and_is_never_fine_tuned():
+    request = RunRequest(model="", dataset="digit-scenes", policy="decoded", finetune=2, sets=("cell=gru",))
+    *asked, prior = plan_runs(request, ["cnn-rnn"], 2, controls=True)
+    assert [one.model for one in asked] == ["cnn-rnn", "cnn-rnn"]
+    assert (prior.model, prior.seed, prior.policy, prior.finetune, prior.sets) == ("prior", 0, "", 0, ())
+    request = RunRequest(model="", dataset="digit-scenes", policy="threshold")
+    assert [one.model for one in plan_runs(request, ["prior", "bce"], 1, controls=True)] == ["prior", "bce"]
+    assert plan_runs(request, ["bce"], 1, controls=True)[-1].policy == "threshold"
+    told = plan_runs(RunRequest(model="", dataset="digit-scenes"), ["dlsr"], 1, controls=True)
+    assert [one.model for one in told] == ["dlsr", "prior-known"]

@@ -75,12 +75,21 @@ def _entry(found: Any, kind: str, name: str, options: bool) -> dict[str, Any]:
     spec, origin = found.spec, found.origin
     entry: dict[str, Any] = {"name": name, "summary": spec.summary}
     entry |= {name: getattr(spec, name) for name in SHOWN.get(kind, ())}
+    if kind == "models":
+        entry["trials"] = _chosen_by_trials(spec)
     return entry | {
         "source": getattr(spec, "source", ""),
         "options": _described(spec, kind) if options else [],
         "distribution": origin.distribution,
         "version": origin.version,
     }
+
+
+def _chosen_by_trials(spec: Any) -> str:
+    """Return in words what ``--trials`` chooses of a model, or why nothing."""
+    from bench.plan import exemption
+
+    return f"choose {', '.join(one.name for one in spec.space)}" if spec.space else f"nothing: {exemption(spec)}"
 
 
 def _described(spec: Any, kind: str) -> list[dict[str, Any]]:
@@ -129,7 +138,7 @@ def _print_whole(kind: str, entries: Iterable[dict[str, Any]]) -> None:
     """Print a paragraph for each name: its whole summary, what is its kind's own, its source and its origin."""
     say(kind.replace("_", " "), "bold")
     for entry in sorted(entries, key=lambda entry: str(entry["name"])):
-        own = {name: entry[name] for name in (*SHOWN.get(kind, ()), "source") if entry[name]}
+        own = {name: entry[name] for name in (*SHOWN.get(kind, ()), "trials", "source") if entry.get(name)}
         put(f"  {_shown_name(entry)}")
         say(f"      {entry['summary']}", indent=6)
         for name, value in (own | {"from": _from(entry)}).items():

@@ -28,6 +28,22 @@ def run_request(options: Mapping[str, Any], sets: Sequence[str], **changes: Any)
     return RunRequest(**named | {"sets": tuple(sets)} | changes)
 
 
+def data_words(request: RunRequest) -> str:
+    """Return the options that a following command on the same data set needs."""
+    words = [f"{option} {shlex.quote(str(value))}" for option, value in _of_data(request).items() if value]
+    return " ".join([*words, *(f"--set {shlex.quote(text)}" for text in request.sets if text.startswith("dataset."))])
+
+
+def _of_data(request: RunRequest) -> dict[str, Any]:
+    return {
+        "--dataset": request.dataset,
+        "--data-root": request.data_root,
+        "--train-split": request.train_split,
+        "--test-split": request.test_split,
+        "--name": request.name,
+    }
+
+
 def comparison_of(request: RunRequest, models: Sequence[str], options: Mapping[str, Any]) -> str:
     """Return the ``bench compare`` of a run's model and ``models`` that repeats every option that the run was given.
 
@@ -37,11 +53,7 @@ def comparison_of(request: RunRequest, models: Sequence[str], options: Mapping[s
 
     compared = [*([] if request.model in models else [request.model]), *models]
     given = {
-        "--dataset": request.dataset,
-        "--data-root": request.data_root,
-        "--train-split": request.train_split,
-        "--test-split": request.test_split,
-        "--name": request.name,
+        **_of_data(request),
         "--backbone": request.backbone,
         "--weights": request.weights,
         "--finetune": request.finetune,

@@ -55,6 +55,9 @@ class ModelSpec:
     ``searching`` overrides defaults of the search of a sequence model, ``SearchOptions``.
     ``space`` is what ``--trials`` chooses from: options of the model, its training or its search; see docs/plugins.md.
     ``deterministic``: every seed gives the same model, so that ``--seeds N`` makes one run of it.
+    Where it is empty, ``exempt`` says why there is nothing to choose, as a part of a sentence: "it has no options".
+    ``every_table``: it is what any method must beat, so that ``bench compare`` adds it and the paper's tables have a
+    line for it; it need not look at the image.
     """
 
     name: str
@@ -73,6 +76,8 @@ class ModelSpec:
     space: tuple[Dimension, ...] = ()
     searching: Mapping[str, OptionValue] = field(default_factory=dict)
     deterministic: bool = False
+    exempt: str = ""
+    every_table: bool = False
     api_version: int = API_VERSION
 
     def __post_init__(self) -> None:

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from bench.contracts import HOST_DECODER, PolicyState
+from bench.contracts import HOST_DECODER, ModelSpec, PolicyState
 from bench.data.preprocess import preprocess
 from bench.errors import DataError, ModelError
 from bench.evaluation import protocols
@@ -32,6 +32,11 @@ from bench.system.progress import progress_bar
 
 REAL_IMAGES = 8
 """Test images on which the exported model is compared with torch."""
+
+
+def why_not(spec: ModelSpec) -> str:
+    """Return why no run of a model can be exported; empty: its runs can, and say from files what they have stored."""
+    return "it takes known tags of an image, which a picture does not have" if spec.known_tags else ""
 
 
 def export_run(
@@ -63,10 +68,8 @@ def export_run(
     model, parts = rebuilt.model, rebuilt.assembly.parts
     if not hasattr(model, "forward"):
         raise ModelError(f"model '{rebuilt.assembly.plan.model.spec.name}' is no torch module and cannot be exported")
-    if rebuilt.assembly.plan.model.spec.known_tags:
-        raise ModelError(
-            "this model cannot be exported: it takes known tags of an image, which a picture does not have"
-        )
+    if reason := why_not(rebuilt.assembly.plan.model.spec):
+        raise ModelError(f"this model cannot be exported: {reason}")
     state = folder.read_policy() if rebuilt.assembly.policy.fitted else None
     description = describe(rebuilt, folder.key, precision, state)
     order = getattr(model, "label_order", None)

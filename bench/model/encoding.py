@@ -15,7 +15,7 @@ from bench.contracts import Backbone
 from bench.data.loading import load, read_batch
 from bench.errors import ModelError, PluginError
 from bench.model import on_gpu
-from bench.model.engine import TOLERANCE, difference, forward, has_onnx_form, open_engine, open_on_gpu
+from bench.model.engine import difference, forward, has_onnx_form, open_engine, open_on_gpu, tolerance
 from bench.records import FloatArray, Split
 from bench.system.progress import progress_bar
 from bench.system.threads import in_threads, thread_counts
@@ -72,7 +72,7 @@ def in_batches(
 
     ``cache`` keeps the backbone's ONNX form. ``batch_size`` is torch's, and a GPU's. ``work`` is told what was done;
     with it, the first two images are looked at again: see ``check_rows_alone``, and by how much an ONNX engine's
-    features differ from torch's. Raises ``ModelError`` where that is more than the engine's ``TOLERANCE``.
+    features differ from torch's. Raises ``ModelError`` where that is more than the engine's ``tolerance``.
     """
     whole = has_onnx_form(backbone) and device == "cpu"
     size, told = ROWS if whole else batch_size, work or Work()
@@ -148,10 +148,10 @@ def _check(backbone: Backbone, compute: Compute, pixels: FloatArray, device: str
     check_rows_alone(compute, pixels)
     if has_onnx_form(backbone):
         work.difference = difference(compute(pixels), forward(backbone, pixels, device))
-        if not work.difference <= TOLERANCE[backbone.engine]:
+        if not work.difference <= tolerance(backbone):
             raise ModelError(
                 f"features of engine {backbone.engine} differ from torch's by {work.difference:.1e} of the largest,"
-                f" allowed: {TOLERANCE[backbone.engine]:g}. Try: --engine torch"
+                f" allowed: {tolerance(backbone):g}. Try: --engine torch"
             )
 
 

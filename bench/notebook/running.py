@@ -99,12 +99,14 @@ def compare(
     cache: str | Path | None = None,
     device: str = "cpu",
     engine: str = "auto",
+    prior: bool = True,
 ) -> Runs:
     """Return the runs of each model with seeds 0, 1, ..., ``seeds`` of them; what is stored already is not made again.
 
-    Keywords are those of ``bench compare``. An option goes to the models that have it, ``"cnn-rnn.cell"`` to one.
-    Names and options are checked before anything is run, and raise ``UsageError``. A run that fails is a run with its
-    ``state`` and ``reason``; the others go on. One thread of a process at a time, as with ``run``.
+    Keywords are those of ``bench compare``; ``prior`` adds the label prior where it is not named. An option goes to the
+    models that have it, ``"cnn-rnn.cell"`` to one. Names and options are checked before anything is run, and raise
+    ``UsageError``. A run that fails is a run with its ``state`` and ``reason``; the others go on. One thread of a
+    process at a time, as with ``run``.
     """
     request = as_request(
         model="",
@@ -130,7 +132,9 @@ def compare(
     with _alone():
         from bench.sweep import plan_runs, sweep
 
-        return Runs([StoredRun.of(summary) for summary in sweep(plan_runs(request, names, count))])
+        return Runs(
+            [StoredRun.of(summary) for summary in sweep(plan_runs(request, names, count, controls=bool(prior)))]
+        )
 
 
 @contextlib.contextmanager

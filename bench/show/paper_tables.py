@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 
+from bench import plugins
+from bench.contracts import ModelSpec
 from bench.show.csv_text import csv_text
 from bench.show.published import PublishedRow, PublishedTable, source
 from bench.show.rendering import Grid, Text, latex, markdown, shown
@@ -38,7 +40,8 @@ class LedgerCell:
 class LedgerRow:
     """A printed row and one of our measurements of it; ``ours`` is ``None`` where there is none.
 
-    ``deviations`` is where the method that was measured is not that of its source.
+    ``deviations`` is where the method that was measured is not that of its source. A ``control`` is a row of ours that
+    the paper does not print: what any of its methods must beat.
     """
 
     published: PublishedRow
@@ -46,21 +49,36 @@ class LedgerRow:
     status: str
     cells: tuple[LedgerCell, ...]
     deviations: str = ""
+    control: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """One of the paper's tables, every printed row at least once and in order."""
+    """One of the paper's tables, every printed row at least once and in order, then the controls."""
 
     published: PublishedTable
     rows: tuple[LedgerRow, ...]
 
 
-def build(published: PublishedTable, runs: Iterable[RunSummary], rerunnable: Collection[str] = ()) -> Ledger:
+def of_installed(tables: Iterable[PublishedTable], runs: Sequence[RunSummary]) -> list[Ledger]:
+    """Return the ledgers of ``tables`` with what the installed models could measure, and the controls among them."""
+    specs = [found.spec for found in plugins.installed().all(plugins.MODELS).values()]
+    controls = [spec for spec in specs if spec.every_table]
+    return [build(table, runs, {spec.row for spec in specs}, controls) for table in tables]
+
+
+def build(
+    published: PublishedTable,
+    runs: Iterable[RunSummary],
+    rerunnable: Collection[str] = (),
+    controls: Iterable[ModelSpec] = (),
+) -> Ledger:
     """Return the ledger of one table from stored runs.
 
     A run belongs to the row that its model names and to the table of its protocol's family, whatever its
-    version. ``rerunnable`` are the rows that an installed model could measure; the others are quoted.
+    version. ``rerunnable`` are the rows that an installed model could measure; the others are quoted. Each of
+    ``controls`` has a line, and where it has no run, the command that makes one; one that is told tags has a line
+    only where it was run.
     """
     mine = [
         _with_class_ap(run) for run in runs if str(run.config.get("protocol", "")).startswith(f"{published.protocol}@")
@@ -75,14 +93,45 @@ def build(published: PublishedTable, runs: Iterable[RunSummary], rerunnable: Col
             why = "no data" if not mine else "no run of this model"
             absent = f"not run: {why}" if row.name.casefold() in possible else "published only"
             rows.append(LedgerRow(row, None, absent, _cells(published, row, None, absent, "")))
-        by_key = {run.key: run for run in of_row}
-        for ours in measured:
-            # Seeds of one row share data and backbone; a failed one knows no number of images.
-            most = max((by_key[key] for key in ours.keys), key=_images)
-            status, obstacle = _standing(published, row, ours, most)
-            cells = _cells(published, row, ours, status, obstacle)
-            rows.append(LedgerRow(row, ours, status, cells, most.about.deviations))
+        rows += _measured(published, row, measured, of_row)
+    for control in controls:
+        rows += _control(published, control, mine, columns)
     return Ledger(published, tuple(rows))
+
+
+def _measured(
+    published: PublishedTable, row: PublishedRow, measured: Iterable[Row], of_row: Iterable[RunSummary]
+) -> list[LedgerRow]:
+    """Return a row for each of our measurements of a printed one."""
+    rows, by_key = [], {run.key: run for run in of_row}
+    for ours in measured:
+        # Seeds of one row share data and backbone; a failed one knows no number of images.
+        most = max((by_key[key] for key in ours.keys), key=_images)
+        status, obstacle = _standing(published, row, ours, most)
+        cells = _cells(published, row, ours, status, obstacle)
+        rows.append(LedgerRow(row, ours, status, cells, most.about.deviations))
+    return rows
+
+
+def _control(
+    published: PublishedTable, spec: ModelSpec, runs: Iterable[RunSummary], columns: Sequence[Column]
+) -> list[LedgerRow]:
+    """Return the lines of a control, which no paper prints: ours, or how to make it."""
+    # It does not look at the image, so no backbone makes it another.
+    row = PublishedRow(spec.row, "", {}, {}, backbone="")
+    of_row = [run for run in runs if run.config["model"]["name"] == spec.name]
+    rows = _measured(published, row, rows_of(of_row, columns), of_row)
+    if not rows and not spec.known_tags:
+        absent = f"not run: bench run --model {spec.name} --dataset {published.dataset}"
+        rows = [LedgerRow(row, None, absent, _cells(published, row, None, absent, ""))]
+    return [
+        replace(one, control=True, cells=tuple(replace(cell, status=_of_control(cell.status)) for cell in one.cells))
+        for one in rows
+    ]
+
+
+def _of_control(status: str) -> str:
+    return f"control, not published: {status}" if status else ""
 
 
 def _images(run: RunSummary) -> int:
@@ -113,7 +162,7 @@ def _standing(published: PublishedTable, row: PublishedRow, ours: Row, run: RunS
     elif published.test_images and run.images not in published.test_images:
         expected = " or ".join(f"{count:,}" for count in published.test_images)
         obstacle = f"on {run.images:,} test images, the paper has {expected}"
-    elif (looks := _backbone(run)) != row.backbone:
+    elif row.backbone and (looks := _backbone(run)) != row.backbone:
         obstacle = f"with {looks} features, the paper has {row.backbone}"
     else:
         obstacle = ""
@@ -175,6 +224,11 @@ def grid(ledger: Ledger, cited: bool = True) -> Grid:
     seen: set[str] = set()
     for row in ledger.rows:
         printed = row.published
+        if row.control:
+            cells = [_ours(row.ours.cells.get(name)) if row.ours else Text("-") for name in names]
+            label = row.ours.label if row.ours else printed.label
+            rows.append((Text(f"{label} (control)"), *cells, Text(_of_control(row.status))))
+            continue
         if printed.label not in seen:
             seen.add(printed.label)
             cells = [_printed(printed, name) for name in names]

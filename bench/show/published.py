@@ -54,13 +54,15 @@ class PublishedRow:
 class PublishedTable:
     """One of the paper's tables. ``protocol`` is the family that measures it here, without its version.
 
-    ``test_images`` are the sizes that the paper's test part may have had; empty where it is not known.
+    ``test_images`` are the sizes that the paper's test part may have had; empty where it is not known. ``dataset`` is
+    what it is measured on, as this benchmark calls it.
     """
 
     number: int
     title: str
     protocol: str
     test_images: tuple[int, ...]
+    dataset: str
     columns: tuple[PublishedColumn, ...]
     rows: tuple[PublishedRow, ...]
 
@@ -90,7 +92,8 @@ def tables() -> tuple[PublishedTable, ...]:
             backbone = row.get("backbone", PAPER_BACKBONE)
             rows.append(PublishedRow(row["name"], row["reference"], values, suspect, backbone))
         images = tuple(table["test_images"])
-        built.append(PublishedTable(table["number"], table["title"], table["protocol"], images, columns, tuple(rows)))
+        about = (table["number"], table["title"], table["protocol"], images, table["dataset"])
+        built.append(PublishedTable(*about, columns, tuple(rows)))
     return tuple(built)
 
 

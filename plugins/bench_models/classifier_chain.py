@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bench import ModelRequest, ModelSpec, Option
+from bench import Dimension, ModelRequest, ModelSpec, Option
 from bench_models.logistic import COST
 
 
@@ -22,6 +22,7 @@ SPEC = ModelSpec(
     build=build,
     options=(Option("orders", 5, "random orders of the labels; 0: no chain, each label alone", minimum=0), COST),
     training=None,
+    space=(Dimension("orders", (3, 5, 10)), Dimension("C", low=1e-3, high=3.0, log=True)),
     row="Classifier chain",
     source="Read et al., Classifier chains for multi-label classification, ECML PKDD 2009: an ensemble of chains",
     deviations="links see probabilities of the labels before them, not decisions; all orders see all training images",

@@ -12,9 +12,12 @@ import bench
 from bench import BoolArray, FloatArray
 from bench_models.inputs import FeatureInput, seeded
 
-TURNS = 10.0
+TURNS = 4.0
 """Radians for one standard deviation of a random direction: far enough that like images get unlike scores, and so
 little that what rounding does to a feature stays rounding in a score."""
+
+LARGEST = 4.0
+"""Standard deviations beyond which a feature counts as this: pictures unlike those of training have larger rounding."""
 
 
 class Prior(nn.Module):
@@ -72,7 +75,7 @@ class Chance(nn.Module):
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """Return (n, labels) scores that have nothing to do with the labels."""
-        return torch.sin(self.input(features) @ self.directions)
+        return torch.sin(self.input(features).clamp(-LARGEST, LARGEST) @ self.directions)
 
     def loss(self, features: torch.Tensor, truth: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         """Return zero: there is nothing to train."""

@@ -13,9 +13,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from bench import ModelRequest, ModelSpec, Option
+from bench import Dimension, ModelRequest, ModelSpec, Option
 from bench_models.bce import binary_cross_entropy
-from bench_models.shared_options import map_options
+from bench_models.shared_options import CLASSIFIER_SPACE, CLASSIFIER_TRAINING, map_options
 
 
 def build(request: ModelRequest) -> Any:
@@ -34,9 +34,10 @@ SPEC = ModelSpec(
     options=(
         Option("lambda", 0.5, "weight of the attention beside the mean over places; 0: the mean alone", minimum=0.0),
         Option("heads", 2, "heads; temperatures 1, 2, ... and, from two heads on, a maximum", minimum=1, maximum=8),
-        *map_options(dropout=0.2),
+        *map_options(dropout=0.0),
     ),
-    training={},
+    training=CLASSIFIER_TRAINING,
+    space=(Dimension("lambda", low=0.0, high=1.0), Dimension("heads", (1, 2, 4)), *CLASSIFIER_SPACE),
     source="Zhu and Wu, Residual Attention: A Simple but Effective Method for Multi-Label Recognition, ICCV 2021",
     feature_maps=True,
     deviations="frozen features unless --finetune is given; classifiers with a bias and not of unit length",

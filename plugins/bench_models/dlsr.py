@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bench import ModelRequest, ModelSpec, Option
+from bench import Dimension, ModelRequest, ModelSpec, Option
 
 
 def build(request: ModelRequest) -> Any:
@@ -36,6 +36,12 @@ SPEC = ModelSpec(
         Option("ridge", 10.0, "L2 penalty of the tag view's weights", minimum=1e-6),
     ),
     training=None,
+    space=(
+        Dimension("balance", low=0.0, high=1.0),
+        Dimension("neighbours", low=20, high=300, log=True),
+        Dimension("sparsity", low=0.005, high=0.5, log=True),
+        Dimension("ridge", low=1.0, high=100.0, log=True),
+    ),
     row="DLSR",
     source="Lin et al., Image tag completion via dual-view linear sparse reconstructions, CVIU 2014",
     known_tags=True,

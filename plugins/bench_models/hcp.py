@@ -18,7 +18,7 @@ from typing import Any
 
 from bench import ModelRequest, ModelSpec
 from bench_models.i_ft import squared_loss
-from bench_models.shared_options import HIDDEN, map_options
+from bench_models.shared_options import CLASSIFIER_SPACE, CLASSIFIER_TRAINING, HIDDEN, map_options
 
 
 def build(request: ModelRequest) -> Any:
@@ -36,8 +36,9 @@ SPEC = ModelSpec(
     summary="a shared network scores windows of the picture; a label's score is the maximum over them",
     kind="scores",
     build=build,
-    options=(HIDDEN, *map_options(dropout=0.2)),
-    training={},
+    options=(HIDDEN, *map_options(dropout=0.0)),
+    training=CLASSIFIER_TRAINING,
+    space=CLASSIFIER_SPACE,
     row="HCP-1000C",
     source="Wei et al., CNN: Single-label to Multi-label, arXiv 1406.5726, 2014",
     feature_maps=True,

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bench import ModelRequest, ModelSpec, Option
+from bench import Dimension, ModelRequest, ModelSpec, Option
 
 
 def build(request: ModelRequest) -> Any:
@@ -38,6 +38,11 @@ SPEC = ModelSpec(
         Option("C", 10.0, "weight of errors against the margin of the support vector machines", minimum=1e-6),
     ),
     training=None,
+    space=(
+        Dimension("C", low=0.3, high=100.0, log=True),
+        Dimension("gaussians", (8, 16, 32)),
+        Dimension("components", (16, 32, 64)),
+    ),
     row="INRIA",
     source="Harzallah et al., Combining efficient object localization and image classification, ICCV 2009",
     feature_maps=True,

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bench import ModelRequest, ModelSpec, Option
+from bench import Dimension, ModelRequest, ModelSpec, Option
 
 
 def build(request: ModelRequest) -> Any:
@@ -36,6 +36,11 @@ SPEC = ModelSpec(
         Option("shrink", 1.0, "share of the mean variance added to each direction's", minimum=1e-6),
     ),
     training=None,
+    space=(
+        Dimension("neighbours", low=3, high=200, log=True),
+        Dimension("shrink", low=0.03, high=10.0, log=True),
+        Dimension("pairs", (5, 10, 20)),
+    ),
     row="Metric Learning",
     source="Li et al., A Distributed Approach toward Discriminative Distance Metric Learning, TNNLS 2015",
     deviations="each subset's metric is in closed form, after Koestinger et al., CVPR 2012; votes by cosine on deep"

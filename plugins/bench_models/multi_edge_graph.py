@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bench import ModelRequest, ModelSpec, Option
+from bench import Dimension, ModelRequest, ModelSpec, Option
 
 
 def build(request: ModelRequest) -> Any:
@@ -35,6 +35,11 @@ SPEC = ModelSpec(
         Option("rounds", 3, "rounds of propagation among the training images", minimum=0),
     ),
     training=None,
+    space=(
+        Dimension("grid", (1, 2, 3)),
+        Dimension("edges", low=5, high=150, log=True),
+        Dimension("rounds", (0, 1, 3)),
+    ),
     row="Multi-edge graph",
     source="Liu et al., Unified Tag Analysis with Multi-Edge Graph, ACM MM 2010",
     feature_maps=True,

@@ -23,4 +23,6 @@ SPEC = ModelSpec(
     row="Label prior",
     source="a control; in no table of the paper",
     deterministic=True,
+    exempt="it has no options",
+    every_table=True,
 )

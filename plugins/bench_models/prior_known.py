@@ -22,6 +22,8 @@ SPEC = ModelSpec(
     training=None,
     row="Label prior",
     source="a control; in no table of the paper",
+    exempt="it has no options",
+    every_table=True,
     known_tags=True,
     deterministic=True,
 )

@@ -16,7 +16,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from bench import ModelRequest, ModelSpec, Option
+from bench import Dimension, ModelRequest, ModelSpec, Option
 from bench_models.asymmetric_loss import asymmetric_loss
 from bench_models.shared_options import map_options
 
@@ -45,6 +45,13 @@ SPEC = ModelSpec(
         *map_options(dropout=0.1),
     ),
     training={"optimizer": "adam", "learning_rates": "3e-4", "weight_decay": 1e-5},
+    space=(
+        Dimension("learning_rates", low=1e-4, high=2e-3, log=True),
+        Dimension("width", (64, 128, 256)),
+        Dimension("layers", (1, 2)),
+        Dimension("gamma_negative", low=0.0, high=2.0),
+        Dimension("dropout", (0.0, 0.1, 0.3)),
+    ),
     source="Liu et al., Query2Label: A Simple Transformer Way to Multi-Label Classification, arXiv 2107.10834, 2021",
     feature_maps=True,
     deviations="one decoder layer of 128 dimensions; frozen features unless --finetune is given",

@@ -22,4 +22,5 @@ SPEC = ModelSpec(
     training=None,
     row="Random",
     source="a control; in no table of the paper",
+    exempt="it has no options",
 )

@@ -1,11 +1,13 @@
-"""What the models of regions, and those beside them, say from ONNX files is what their runs have stored."""
+"""What every row says from ONNX files is what its runs have stored, or it says why there are none; docs/methods.md."""
 
 import numpy as np
 import pytest
 from example_commands import FAST, bench, write_corel
-from example_exports import images_of, pixels_of, run_of, run_options
+from example_exports import MODELS, images_of, pixels_of, run_of, run_options
+from methods_page import PAGE, first_party, written
 
 from bench.exported.predict import Predictor
+from bench.exported.publish import why_not
 from bench.store.validate import validate
 
 TRAINED = {
@@ -13,7 +15,24 @@ TRAINED = {
     "i-ft": ("--finetune", "1"),
     "csra": ("--set", "backbone.size=64"),
     "query2label": ("--set", "backbone.size=64", "--set", "width=32"),
+    "softmax": (),
+    "warp": (),
+    "joint-embedding": (),
+    "no-rnn": (),
 }
+INIT = ("--set", "backbone.init=random")
+FITTED = {
+    "svm": (),
+    "logistic": (),
+    "classifier-chain": ("--set", "orders=2"),
+    "metric-learning": ("--set", "neighbours=5"),
+    "multi-edge-graph": ("--set", "backbone.size=64", "--set", "edges=5"),
+    "prior": (),
+    "random": (),
+}
+"""What has no gradient training."""
+
+BY_TESTS_OF_THEIR_OWN = {*MODELS, "inria", "hcp"}
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +57,8 @@ def compare(root, model):
     assert bench("export", folder.path, "--out", root / model) == 0
     predictor = Predictor(root / model)
     found = predictor.encoder(pixels_of(predictor, images_of(root)))
+    if predictor.decoder is not None:
+        found = predictor.decoder.answers(found, predictor.decoder.start_states)[0]["class_scores"]
     stored = folder.read_scores().values
     np.testing.assert_allclose(found, stored, rtol=1e-3, atol=1e-3 * np.abs(stored).max())
 
@@ -46,6 +67,21 @@ def compare(root, model):
 def test_a_trained_model_says_from_files_what_is_stored(root, model):
     assert bench("run", "--model", model, *run_options(root), *FAST, *TRAINED[model]) == 0
     compare(root, model)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", FITTED)
+def test_a_fitted_model_says_from_files_what_is_stored(root, model):
+    assert bench("run", "--model", model, *run_options(root), *INIT, *FITTED[model]) == 0
+    compare(root, model)
+
+
+def test_the_page_of_methods_is_of_what_is_installed_and_every_line_that_says_equal_is_tested():
+    page = PAGE.read_text(encoding="utf-8")
+    assert page == written(page), "python tests/methods_page.py writes it anew"
+    exported = {name for name, spec in first_party().items() if not why_not(spec)}
+    assert exported == {*TRAINED, *FITTED, *BY_TESTS_OF_THEIR_OWN}
+    assert page.count("| equal to the stored scores |") == len(exported)
 
 
 def test_inria_says_from_files_what_is_stored(root):

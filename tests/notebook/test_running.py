@@ -63,7 +63,7 @@ def test_compared_runs_come_in_order_and_a_failure_is_a_run_with_its_reason(smal
         return real(request, *arguments, **keywords)
 
     monkeypatch.setattr("bench.pipeline.run_one", failing)
-    found = bench.compare("bce,softmax", seeds=2, **small)
+    found = bench.compare("bce,softmax", seeds=2, prior=False, **small)
     assert [(run.model, run.seed, run.state) for run in found] == [
         ("bce", 0, "done"),
         ("bce", 1, "done"),

@@ -196,7 +196,8 @@ def test_the_papers_tables_are_printed_in_every_format(
     shown = capsys.readouterr().out
     assert "CNN-RNN" in shown
     assert "published value suspect" in shown or number == "1"
-    cells = {"1": 49, "2": 28, "3": 35, "4": 105, "all": 217}[number]
+    # A line for each printed row, and one for the prior.
+    cells = {"1": 56, "2": 35, "3": 42, "4": 126, "all": 259}[number]
     if style == "json":
         assert len(json.loads(shown)) == cells
     if style == "csv":
@@ -234,3 +235,27 @@ def test_a_row_is_measured_with_what_its_own_method_looks_at_pictures_with(row, 
 def test_every_row_of_table_4_has_a_runner_and_is_not_only_quoted() -> None:
     rows = {found.spec.row for found in plugins.installed().all(plugins.MODELS).values()}
     assert {row.status for row in build(VOC, [], rows).rows} == {"not run: no data"}
+
+
+CONTROLS = [found.spec for found in plugins.installed().all(plugins.MODELS).values() if found.spec.every_table]
+
+
+@pytest.mark.parametrize("table", published.tables(), ids=lambda table: str(table.number))
+def test_every_table_has_a_line_for_the_prior_that_names_the_command_that_makes_it(table) -> None:
+    ledger = build(table, [], (), CONTROLS)
+    assert [row.published.name for row in ledger.rows if row.control] == ["Label prior"]
+    command = f"bench run --model prior --dataset {table.dataset}"
+    assert grid(ledger).rows[-1][-1].text == f"control, not published: not run: {command}"
+    assert plugins.installed().dataset(table.dataset)
+
+
+def test_a_run_of_the_prior_is_a_control_whatever_its_backbone_and_no_reproduction() -> None:
+    prior = run("Label prior", backbone="digits-cnn")
+    prior = replace(prior, config={**prior.config, "model": {"name": "prior"}})
+    ledger = build(COCO, [prior, run()], ["CNN-RNN"], CONTROLS)
+    (control,) = [row for row in ledger.rows if row.control]
+    assert control is ledger.rows[-1]
+    assert (control.status, control.cells[0].published) == ("measured", None)
+    line = [text.text for text in grid(ledger).rows[-1]]
+    assert (line[0], line[1], line[-1]) == ("prior (control)", "65.5", "control, not published: measured")
+    assert [row for row in ledger.rows if not row.control] == list(build(COCO, [run()], ["CNN-RNN"]).rows)

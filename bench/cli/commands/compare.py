@@ -95,6 +95,10 @@ def compare(  # noqa: PLR0917 - the parser passes options by name
     significance: Annotated[
         bool, typer.Option("--significance", help="Also pairwise differences with 95 % intervals over test images.")
     ] = False,
+    prior: Annotated[
+        bool,
+        typer.Option("--prior/--no-prior", help="Also the label prior, which any method must beat, where not named."),
+    ] = True,
     style: TableFormat = "terminal",
 ) -> None:
     """Run what is missing of several models and seeds; print one table with mean and spread, and which model to take.
@@ -116,7 +120,7 @@ def compare(  # noqa: PLR0917 - the parser passes options by name
         choosing.wish(asked, protocol or "top3@1")  # a goal that is none is said before anything is run
     places = destinations(track, tracker_sets, track_out)
     request = run_request(options, own_sets, model="")
-    requests = plan_runs(request, comma_separated(models), seeds)
+    requests = plan_runs(request, comma_separated(models), seeds, controls=prior)
     summaries: list[RunSummary] = []
     failed: dict[str, str] = {}
 

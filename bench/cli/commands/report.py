@@ -55,7 +55,6 @@ def report(  # noqa: PLR0917 - the parser passes options by name
     when the run was made. Of many pictures, those further down lie in a folder beside the page. Runs that do not
     compare stand in tables of their own.
     """
-    from bench import plugins
     from bench.cli.pictures import opened
     from bench.show import paper_tables, published
     from bench.show.report import contents, gather, order, page, side_folder
@@ -67,10 +66,7 @@ def report(  # noqa: PLR0917 - the parser passes options by name
     summaries, kept = run_summaries(runs, store, dataset), cache or default_cache()
     groups = gather.groups(summaries)
     found = [contents.of_group(group, images) for group in groups]
-    rerunnable = {found.spec.row for found in plugins.installed().all(plugins.MODELS).values()}
-    ledgers = [
-        paper_tables.build(table, summaries, rerunnable) for table in order.of_paper(published.tables(), summaries)
-    ]
+    ledgers = paper_tables.of_installed(order.of_paper(published.tables(), summaries), summaries)
     drawn = page.drawings(groups)
     folder = side_folder.beside(out)
 

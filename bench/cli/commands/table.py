@@ -117,14 +117,12 @@ def _groups(summaries: list[RunSummary]) -> list[list[RunSummary]]:
 
 
 def _print_paper_tables(numbers: list[str], store: Path, style: str) -> None:
-    from bench import plugins
     from bench.show import paper_tables, published
     from bench.store import runs as stored_runs
 
     summaries = [folder.summary() for folder in stored_runs.find(store)]
-    rerunnable = {found.spec.row for found in plugins.installed().all(plugins.MODELS).values()}
     chosen = [table for table in published.tables() if {"all", str(table.number)} & set(numbers)]
-    ledgers = [paper_tables.build(table, summaries, rerunnable) for table in chosen]
+    ledgers = paper_tables.of_installed(chosen, summaries)
     if style == "terminal":
         print_grids([paper_tables.grid(ledger) for ledger in ledgers], texts=("status",))
     else:

@@ -9,7 +9,7 @@ import typer
 
 from bench.cli.datasets import NamedDataset
 from bench.cli.options import DataRoot, Sets, TestSplit, TrainSplit
-from bench.cli.requests import run_request, same_place
+from bench.cli.requests import data_words, run_request
 from bench.show.console import print_table, put, say
 
 
@@ -43,4 +43,4 @@ def export_data(  # noqa: PLR0917 - the parser passes options by name
     put()
     for note in (*opened.parts.dataset.notes, *notes):
         say(f"note: {note}")
-    say(f"next: bench score FILE {same_place(request)} --kind probability")
+    say(f"next: bench score FILE {data_words(request)} --kind probability")
