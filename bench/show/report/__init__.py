@@ -1,4 +1,5 @@
-"""The report: one self-contained page made from stored runs alone.
+"""The report: one page made from stored runs, with pictures from their data set where it is here.
 
-RunSummary, ... -> gather.groups() -> Group, ... -> page.drawings(), page.render() -> report.html
+RunSummary, ... -> gather.groups() -> Group -> contents.of_group() -> Contents -> pictures.with_pictures()
+Group, Contents, ... -> page.drawings(), page.render() -> report.html, and a side_folder where there are many pictures
 """

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bench.data.near_duplicates import Pair, pairs, small_pictures
 from bench.data.thumbnails import thumbnail, thumbnails
-from bench.errors import BenchError
+from bench.guard import reason
 from bench.records import Split
 from bench.show.report.contents import Contents, Double
 from bench.show.report.gather import Group
@@ -33,7 +33,7 @@ def with_pictures(contents: Contents, group: Group, opened: Opened, cache: Path,
     here costs a remark and no more.
     """
     prints = next((run.config["dataset"].get("fingerprints") for run in group.runs if run.measures), None)
-    if not contents.rows or not prints:
+    if not contents.rows or not prints or not {"train", "test"} <= set(prints):
         return contents
     shown = dict.fromkeys([card.row for card in contents.cards] + [doubt.row for doubt in contents.doubts])
     wanted = [row for row in shown if row not in contents.pictures]
@@ -41,8 +41,8 @@ def with_pictures(contents: Contents, group: Group, opened: Opened, cache: Path,
     try:
         found = thumbnails(lambda: opened()[1], wanted, prints["test"], cache)
         contents = replace(contents, pictures={**contents.pictures, **found})
-    except BenchError as error:
-        remarks.append(f"{len(wanted):,} test images with errors have no picture here: {error}")
+    except Exception as error:  # whatever a data set raises, or a run claims, pictures must not cost the page
+        remarks.append(f"{len(wanted):,} test images with errors have no picture here: {reason(error)}")
         look = False
     try:
         doubles = None if look is False else _doubles(opened, prints, cache, look)
@@ -50,8 +50,8 @@ def with_pictures(contents: Contents, group: Group, opened: Opened, cache: Path,
             remarks.append(doubles)
         else:
             contents = replace(contents, doubles=doubles)
-    except BenchError as error:
-        remarks.append(f"near duplicates are not looked for: {error}")
+    except Exception as error:
+        remarks.append(f"near duplicates are not looked for: {reason(error)}")
     return replace(contents, remarks=tuple(remarks))
 
 
