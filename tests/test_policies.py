@@ -270,7 +270,7 @@ def test_thresholds_for_goals_are_derived_run_validated_and_exported_with_their_
     assert sets == [set(np.flatnonzero(row).tolist()) for row in folder.read_predicted()]
     expected = calibration.calibrated(np.asarray(folder.read_scores().values), "logit", folder.read_policy())
     for row, one in zip(expected, found, strict=True):
-        np.testing.assert_allclose(one.scores, [row[labels.index(name)] for name in one.labels], atol=1e-3)
+        np.testing.assert_allclose(one.probabilities, [row[labels.index(name)] for name in one.labels], atol=1e-3)
 
 
 def test_a_threshold_for_a_goal_that_the_validation_part_does_not_give_is_found(root, tmp_path):

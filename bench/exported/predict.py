@@ -31,8 +31,8 @@ MOST_WORKERS = 8
 class Labelled:
     """The labels of one image, best or first emitted first, with their scores; ``log_probability`` of a sequence.
 
-    ``probabilities`` are the scores as such, ``None`` where they are margins. Of a calibrated model the
-    scores are probabilities.
+    ``probabilities`` are the scores as such, ``None`` where they are margins, and calibrated ones where the
+    policy calibrates.
     """
 
     image: str
@@ -126,7 +126,7 @@ class Predictor:
         if self._calibrate is None:
             likely = probabilities(scores, self.description.score_kind)
         else:
-            scores = likely = self._calibrate(answers.scores[row : row + 1])[0]
+            likely = self._calibrate(answers.scores[row : row + 1])[0]
         return Labelled(
             name,
             tuple(self.description.labels[label] for label in chosen),

@@ -37,6 +37,10 @@ too small to be worth sharing, on a busy machine many times slower when shared, 
 count. The recurrent network of the paper's size has 1.3 million: its products are of a few dozen prefixes."""
 
 
+LARGEST_RATE = 1e36
+"""Optimisers divide rates by as little as 0.1: larger ones are no float32."""
+
+
 @dataclass(frozen=True, slots=True)
 class EpochRecord:
     """One epoch: ``rate`` is the learning rate in force, which halving makes smaller than ``learning_rate``."""
@@ -98,10 +102,10 @@ class Settings:
             rates = tuple(float(part) for part in text.split(","))
         except ValueError:
             rates = ()
-        if not rates or not all(math.isfinite(rate) and rate > 0 for rate in rates):
+        if not rates or not all(0 < rate <= LARGEST_RATE for rate in rates):
             raise UsageError(
-                f"option learning_rates: found '{text}', allowed: positive numbers, comma-separated."
-                " Try: --set learning_rates=1e-3,3e-4"
+                f"option learning_rates: found '{text}', allowed: positive numbers up to {LARGEST_RATE:g},"
+                " comma-separated. Try: --set learning_rates=1e-3,3e-4"
             )
         return cls(**(values | {"learning_rates": rates}))
 

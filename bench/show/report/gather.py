@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from bench.errors import BenchError
 from bench.evaluation import bootstrap, significance
+from bench.evaluation.choosing import main_metric
 from bench.show import figures, tables
 from bench.show.report import illustrations, order
 from bench.show.tables import Table
@@ -74,7 +75,7 @@ def finished(table: Table, runs: Sequence[RunSummary]) -> dict[str, list[RunFold
 
 
 def _group(runs: Sequence[RunSummary], heading: str) -> Group:
-    main = order.main_metric(str(next((run.config["protocol"] for run in runs if "protocol" in run.config), "")))
+    main = main_metric(str(next((run.config["protocol"] for run in runs if "protocol" in run.config), "")))
     table = order.best_first(tables.build(runs), main)
     group = Group(runs[0].dataset, table, tuple(runs), heading, main)
     folders = finished(table, runs)

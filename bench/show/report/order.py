@@ -9,20 +9,8 @@ from bench.show.published import PublishedTable
 from bench.show.tables import AMOUNTS, Row, Table, known
 from bench.store.stored import RunSummary
 
-MAIN = {"voc2007": "mAP"}
-"""The main metric of a protocol's family where it is not O-F1: VOC's own ranking is by mAP."""
-
 OWN_DATA = {"csv", "imagefolder", "shards", "coco-json", "voc-folder", "huggingface"}
 """Data sets that are a user's own images, whatever their protocol; the paper has no row for them."""
-
-
-def main_metric(protocol: str) -> str:
-    """Return the heading by which rows of ``protocol`` are ordered.
-
-    >>> main_metric("voc2007@1"), main_metric("top3@1")
-    ('mAP', 'O-F1')
-    """
-    return MAIN.get(protocol.split("@", maxsplit=1)[0], "O-F1")
 
 
 def best_first(table: Table, metric: str) -> Table:
