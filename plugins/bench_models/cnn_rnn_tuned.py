@@ -27,7 +27,7 @@ SPEC = ModelSpec(
     kind="sequence",
     build=build,
     options=with_defaults(
-        (CELL, HIDDEN, *sequence_options(), *input_options(dropout=0.3)),
+        (CELL, HIDDEN, *sequence_options(), *input_options(dropout=0.2)),
         hidden=128,
         embedding=256,
         order="free",
@@ -39,7 +39,8 @@ SPEC = ModelSpec(
         Dimension("image_hidden", (0, 512, 1024)),
         Dimension("hidden", (128, 256)),
         Dimension("order", ("free", "frequent", "rare")),
-        *(one for one in SEQUENCE_SPACE if one.name not in {"beam_width", "optimizer"}),
+        Dimension("dropout", (0.1, 0.2, 0.35, 0.5)),
+        *(one for one in SEQUENCE_SPACE if one.name not in {"beam_width", "optimizer", "dropout"}),
     ),
     row="CNN-RNN",
     source="Wang et al., CNN-RNN: A Unified Framework for Multi-label Image Classification, CVPR 2016",
