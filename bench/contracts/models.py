@@ -84,6 +84,11 @@ class ModelSpec:
             if name not in known:
                 raise unknown(f"training option in model '{self.name}'", name, known)
 
+    @property
+    def exemption(self) -> str:
+        """Return why trials choose nothing of the model, as a part of a sentence; empty: they do."""
+        return "" if self.space else self.exempt or "it declares no search space"
+
 
 @dataclass(frozen=True, slots=True)
 class Validation:
