@@ -173,11 +173,6 @@ def replan(plan: Plan, chosen: Mapping[str, OptionValue]) -> Plan:
     return replace(plan, model_options=of(plan.model_options), training=of(plan.training), search=of(plan.search))
 
 
-def exemption(spec: ModelSpec) -> str:
-    """Return why trials choose nothing of a model, as part of a sentence; empty: they do."""
-    return "" if spec.space else spec.exempt or "it declares no search space"
-
-
 def searched(plan: Plan) -> tuple[Dimension, ...]:
     """Return what trials choose: the model's search space without the options that were typed."""
     return tuple(one for one in plan.model.spec.space if one.name not in plan.given["model"])

@@ -5,7 +5,6 @@ from pathlib import Path
 from bench import plugins
 from bench.exported.publish import why_not
 from bench.guard import HOST
-from bench.plan import exemption
 
 PAGE = Path(__file__).parents[1] / "docs" / "methods.md"
 BEGIN, END = "<!-- table: python tests/methods_page.py -->\n", "<!-- end of the table -->\n"
@@ -23,7 +22,7 @@ def table():
         "| --- | --- | --- | --- |",
     ]
     for name, spec in first_party().items():
-        chosen = ", ".join(f"`{one.name}`" for one in spec.space) or f"nothing: {exemption(spec)}"
+        chosen = ", ".join(f"`{one.name}`" for one in spec.space) or f"nothing: {spec.exemption}"
         onnx = f"none: {why_not(spec)}" if why_not(spec) else "equal to the stored scores"
         lines.append(f"| `{name}` | {spec.row or spec.source.split(',')[0]} | {chosen} | {onnx} |")
     return "\n".join(lines) + "\n"

@@ -87,9 +87,7 @@ def _entry(found: Any, kind: str, name: str, options: bool) -> dict[str, Any]:
 
 def _chosen_by_trials(spec: Any) -> str:
     """Return in words what ``--trials`` chooses of a model, or why nothing."""
-    from bench.plan import exemption
-
-    return f"choose {', '.join(one.name for one in spec.space)}" if spec.space else f"nothing: {exemption(spec)}"
+    return f"choose {', '.join(one.name for one in spec.space)}" if spec.space else f"nothing: {spec.exemption}"
 
 
 def _described(spec: Any, kind: str) -> list[dict[str, Any]]:

@@ -90,6 +90,11 @@ class ModelSpec:
         if self.searching and self.kind != "sequence":
             raise UsageError(f"model '{self.name}': search options of kind '{self.kind}', allowed: of 'sequence'")
 
+    @property
+    def exemption(self) -> str:
+        """Return why trials choose nothing of the model, as a part of a sentence; empty: they do."""
+        return "" if self.space else self.exempt or "it declares no search space"
+
 
 @dataclass(frozen=True, slots=True)
 class Validation:

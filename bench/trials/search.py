@@ -20,7 +20,7 @@ from bench.errors import DataError, ModelError, StoreError
 from bench.guard import calling, reason
 from bench.model import features, train
 from bench.model.features import PartFeatures
-from bench.plan import Plan, exemption, options_of, replan, searched
+from bench.plan import Plan, options_of, replan, searched
 from bench.records import Ledger, Split, Trial
 from bench.system import interrupts
 from bench.system.notes import note
@@ -183,7 +183,7 @@ def _notes(plan: Plan, held_out: Split, trials: tuple[Trial, ...], budget: int) 
     """Return what a reader must know of a choice beside its numbers."""
     name, notes = f"model '{plan.model.spec.name}'", []
     if not searched(plan):
-        why = "every option of its search space was given" if plan.model.spec.space else exemption(plan.model.spec)
+        why = "every option of its search space was given" if plan.model.spec.space else plan.model.spec.exemption
         notes.append(f"{name} has nothing to choose by trials: {why}")
     elif len(trials) < budget:
         notes.append(f"{name}: its search space holds {len(trials)} points, fewer than the {budget} trials asked for")

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench import Dimension, Option, UsageError, plugins
-from bench.plan import check_space, exemption, options_of
+from bench.plan import check_space, options_of
 from bench.trials.space import points
 
 COST = Option("C", 1.0, "a cost", minimum=1e-6)
@@ -91,7 +91,7 @@ def test_the_first_party_spaces_hold_what_is_known_to_be_best(name):
 def test_every_first_party_model_has_a_space_or_says_why_it_is_exempt():
     for found in plugins.installed().all(plugins.MODELS).values():
         assert bool(found.spec.space) != bool(found.spec.exempt), found.spec.name
-        assert exemption(found.spec) == found.spec.exempt
+        assert found.spec.exemption == found.spec.exempt
 
 
 def test_every_first_party_space_is_of_options_that_take_what_is_drawn():
