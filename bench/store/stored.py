@@ -67,6 +67,9 @@ class About:
     part_of: str = ""
 
 
+State = Literal["done", "failed", "unfinished"]
+
+
 @dataclass(frozen=True, slots=True)
 class Status:
     """How a run stands; ``stage`` and ``reason`` say where and why it failed.
@@ -74,7 +77,7 @@ class Status:
     ``finished`` is when that was written, in seconds since 1970.
     """
 
-    state: Literal["done", "failed", "unfinished"]
+    state: State
     stage: str = ""
     reason: str = ""
     finished: float = 0.0
