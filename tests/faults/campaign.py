@@ -273,12 +273,11 @@ class Campaign:
     def full_disk(self, stage: str) -> None:
         """Let a disk be full at a random size; then there is room."""
         place = self.place(stage)
-        inside = {"run": place.cache if self.draw.random() < 0.5 else place.runs, "export": place.export}
-        target = inside.get(stage, place.report.parent / "page")
-        if stage == "export":
-            shutil.rmtree(place.export, ignore_errors=True)
-        if stage == "report":
-            place.report = target / "r.html"
+        half = self.draw.random() < 0.5
+        target = (place.cache if half else place.runs) if stage == "run" else place.folder / "disk"
+        # Not the folder itself: a place where something is mounted cannot be renamed over.
+        if stage != "run":
+            place.export, place.report = target / "export", target / "r.html"
         size = sum(path.stat().st_size for path in self.whole.folder.rglob("*") if path.is_file())
         with small_disk(target, max(8, int(size / 1024 * self.draw.random() * 0.6))):
             code, said = finish(place, stage)

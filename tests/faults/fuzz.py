@@ -73,7 +73,8 @@ class Reader:
         with _instrumented(engine):
             self.seeds = [*self.target.prepare(folder), *findings(name)]
             for seed in self.seeds:
-                self.finding(seed)  # what is imported on the way is no input's memory
+                with contextlib.suppress(Exception):  # what is imported on the way is no input's memory or time
+                    self.target.read(folder, seed)
         _, hard = resource.getrlimit(resource.RLIMIT_AS)
         pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
         resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + MOST_BYTES, hard))
