@@ -177,6 +177,18 @@ def threads(session: nox.Session) -> None:
     session.run("python", "-P", script, *(session.posargs or ["10"]), env=env)
 
 
+@nox.session(venv_backend="none")
+def faults(session: nox.Session) -> None:
+    """Kill, starve, lock and damage runs, exports and reports: ``nox -s faults -- --kills 1000 --seed 7``."""
+    session.run("python", "-P", "tests/faults/campaign.py", *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def fuzz(session: nox.Session) -> None:
+    """Give every reader damaged inputs: ``nox -s fuzz -- --count 100000``, or some as in ``nox -s fuzz -- csv``."""
+    session.run("python", "-P", "tests/faults/fuzz.py", *(session.posargs or ["--count", "2000"]))
+
+
 @nox.session
 def clang_tidy(session: nox.Session) -> None:
     """Check C++ statically, bindings and tests too: .clang-tidy."""

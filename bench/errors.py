@@ -5,11 +5,15 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+LONGEST = 2000
+"""Letters of an error. What a file holds may stand in it, and that may be anything; of more, both ends are kept."""
+
 
 class BenchError(Exception):
     """A mistake in what was asked for or given; the command line prints it and exits with code 2.
 
-    ``where`` names the plugin that was called, with stage and method; it is printed before the words.
+    ``where`` names the plugin that was called, with stage and method; it is printed before the words. As text it is one
+    line, whatever stands in it.
     """
 
     exit_code = 2
@@ -17,7 +21,8 @@ class BenchError(Exception):
 
     def __str__(self) -> str:
         words = super().__str__()
-        return f"{self.where}: {words}" if self.where else words
+        text = " ".join((f"{self.where}: {words}" if self.where else words).splitlines())
+        return text if len(text) <= LONGEST else f"{text[: LONGEST * 3 // 4]} ... {text[-LONGEST // 4 :]}"
 
 
 class UsageError(BenchError):

@@ -77,6 +77,9 @@ def test_a_named_place_wants_its_own_slow_tests_alone(suite):
     assert "2 passed, 2 deselected" in counts
 
 
+PROGRAMS = ("campaign.py", "fuzz.py")
+"""Of ``tests/faults``, run by nox for as long as one asks; no test's outcome follows from their clocks."""
+
 CLOCK = re.compile(r"\b(perf_counter|process_time|thread_time|monotonic)(_ns)?\(|\btime\.time(_ns)?\(|\brusage\b")
 LIMIT = re.compile(r"\b(timeout|deadline)=(?!None)")
 
@@ -89,7 +92,9 @@ def test_no_test_reads_a_clock_but_for_a_hang_guard():
     """How long something takes says something of the machine: measure it in ``tests/benchmarks``, or count it here."""
     folder = Path(__file__).parent
     files = [
-        path for path in sorted(folder.rglob("*.py")) if path.parent.name != "benchmarks" and path != Path(__file__)
+        path
+        for path in sorted(folder.rglob("*.py"))
+        if path.parent.name != "benchmarks" and path.name not in PROGRAMS and path != Path(__file__)
     ]
     assert len(files) > 50
     found = [

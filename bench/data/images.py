@@ -121,7 +121,15 @@ def _in_groups(paths: Sequence[Path]) -> list[Sequence[Path]]:
 
 
 def _absent(paths: Sequence[Path]) -> list[Path]:
-    return [path for path in paths if not path.is_file()]
+    return [path for path in paths if not _is_file(path)]
+
+
+def _is_file(path: Path) -> bool:
+    """Return whether a file is there; a name that is too long to be one, or no system's name, is none."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
 
 
 def sampled_hash(sections: Iterable[tuple[BinaryIO, int, int]]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bench.errors import DataError
 from bench.system.lazy import lazy_import
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 LARGEST_PIXELS = 100_000_000
 """Images with more pixels are refused before they are decoded: a small file can claim a huge picture."""
 
+PLAUSIBLE_PIXELS, PIXELS_A_BYTE = 1 << 24, 1000
+"""A picture of more than so many pixels must have a byte for each so many: what claims more is a bomb. Of a photograph,
+a byte holds some ten."""
+
 LARGEST_RATIO = 200
 """Of a picture's longer side to its shorter: a line of pixels would be resized to a picture of billions."""
 
@@ -36,7 +40,11 @@ def shown(path: object) -> str:
     >>> print(shown("caf\udce9.jpg"))
     caf\xe9.jpg
     """
-    text = str(path).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    try:
+        content = str(path).encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # halves of surrogate pairs, which JSON can hold, stand for no byte of a name
+        content = str(path).encode("utf-8", "backslashreplace")
+    text = content.decode("utf-8", "backslashreplace")
     return plain(text).replace("\n", r"\n").replace("\t", r"\t")
 
 
@@ -68,7 +76,7 @@ def open_rgb(path: Path | ImageBytes) -> Picture:
     silence_pillow()
     try:
         with Image.open(path) as image:
-            _check(image)
+            _check(image, _size(path))
             return _upright_rgb(image)
     except DataError as refused:
         reason = str(refused)
@@ -120,13 +128,20 @@ def silence_pillow() -> None:
         warnings.filterwarnings("ignore", module=PILLOW)
 
 
-def _check(image: Picture) -> None:
-    """Raise ``DataError`` for a picture that must not be decoded."""
+def _size(path: Path | ImageBytes) -> int:
+    """Return the length of an image file in bytes."""
+    return path.getbuffer().nbytes if isinstance(path, ImageBytes) else path.stat().st_size
+
+
+def _check(image: Picture, size: int | None = None) -> None:
+    """Raise ``DataError`` for a picture that must not be decoded; ``size`` are its file's bytes, where it has one."""
     width, height = image.size
     if width * height > LARGEST_PIXELS:
         raise DataError(f"{width}x{height} pixels, allowed: {LARGEST_PIXELS:,}")
     if max(width, height) > LARGEST_RATIO * min(width, height):
         raise DataError(f"{width}x{height} pixels, allowed: one side {LARGEST_RATIO} times the other")
+    if size is not None and width * height > max(PLAUSIBLE_PIXELS, PIXELS_A_BYTE * size):
+        raise DataError(f"a decompression bomb: {width}x{height} pixels in {size:,} bytes")
     if image.format in {"EPS", "WMF"}:
         # Other programs would draw it, Ghostscript for one.
         raise DataError(f"a drawing ({image.format}), no picture of pixels")
@@ -148,6 +163,17 @@ def _unidentified(path: Path | ImageBytes) -> str:
     return "no known image format"
 
 
+def _scaled(values: NDArray[Any]) -> NDArray[np.uint8]:
+    """Return 16-bit values as 8-bit ones; a few rows at a time, as they are eight times as large in between."""
+    scaled = np.empty(values.shape, dtype=np.uint8)
+    for row in range(0, len(values), 256):
+        block = values[row : row + 256].astype(np.float64) / 257.0
+        if block.min() < 0 or block.max() > 255:
+            raise DataError("32-bit pixels beyond the range of 16 bits. Try: convert it to 8 or 16 bits")
+        scaled[row : row + 256] = block.round()
+    return scaled
+
+
 def _to_rgb(image: Picture) -> Picture:
     from PIL import Image
 
@@ -155,10 +181,7 @@ def _to_rgb(image: Picture) -> Picture:
         raise DataError("floating-point pixels, of which no range is known. Try: convert it to 8 or 16 bits")
     if image.mode.startswith("I"):
         # 16-bit greyscale: PIL's own conversion clips at 255 where the range must be scaled.
-        values = np.asarray(image).astype(np.float64) / 257.0
-        if values.min() < 0 or values.max() > 255:
-            raise DataError("32-bit pixels beyond the range of 16 bits. Try: convert it to 8 or 16 bits")
-        image = Image.fromarray(values.round().astype(np.uint8))
+        image = Image.fromarray(_scaled(np.asarray(image)))
     if image.mode in {"RGBA", "LA", "PA"} or "transparency" in image.info:
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, "white")

@@ -7,6 +7,7 @@ import lzma
 import re
 import shutil
 import stat
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -25,7 +26,17 @@ MARK = ".{}.unpacking"
 
 DAMAGED = (
     *(tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, lzma.LZMAError),
-    *(EOFError, NotImplementedError, RuntimeError),
+    *(
+        EOFError,
+        RuntimeError,
+        ValueError,
+        OverflowError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        MemoryError,
+        struct.error,
+    ),
 )
 """What the standard library raises for archives that are cut, damaged, encrypted or of unknown compression."""
 

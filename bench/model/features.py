@@ -137,7 +137,10 @@ def speed(cache: Path, key: str) -> dict[str, Any]:
     relative to the largest; ``reading_seconds`` and ``network_seconds`` of all threads together.
     """
     record = read_sealed(cache / f"{key}.speed", key)
-    return {} if record is None else dict(json.loads(record))
+    # What was written whole can still be another version's.
+    with contextlib.suppress(ValueError, TypeError):
+        return {} if record is None else dict(json.loads(record))
+    return {}
 
 
 def _compute(file: FeatureFile, split: Split, backbone: Backbone, batch_size: int, device: str) -> FloatArray:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from bench.records import Exhibits, FloatArray, LabelSpace
-from bench.store.sealed import SealedFolder
+from bench.store.sealed import SealedFolder, reads
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,7 @@ class StoredExhibits:
             maps = {f"map_{row}": array.astype(np.float16) for row, array in exhibits.attention.items()}
             self._files.write_arrays("attention.npz", **maps)
 
+    @reads("gallery.npz")
     def gallery(self) -> dict[int, bytes]:
         """Return the JPEG of each shown test image by its row."""
         stored = self._files.read_arrays("gallery.npz")
@@ -49,16 +50,19 @@ class StoredExhibits:
         rows = stored["rows"].tolist()
         return {row: content[start:end] for row, start, end in zip(rows, starts, ends, strict=True)}
 
+    @reads("trees.json")
     def trees(self) -> list[dict[str, Any]]:
         """Return the searches of some test images."""
-        return list(self._files.read_json("trees.json")["trees"])
+        return [dict(tree) for tree in self._files.read_json("trees.json")["trees"]]
 
+    @reads("embedding.npz")
     def label_space(self) -> LabelSpace:
         """Return the label embeddings and the shown images' terms."""
         stored = self._files.read_arrays("embedding.npz")
         space: LabelSpace = self._files.parse("embedding.npz", lambda: LabelSpace(**stored))
         return space
 
+    @reads("attention.npz")
     def attention(self) -> dict[int, FloatArray]:
         """Return the attention maps, (2, prefixes, side, side), by the row of their test image."""
         stored = self._files.read_arrays("attention.npz")

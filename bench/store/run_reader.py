@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.contracts import KNOWN_SHARE
-from bench.errors import StoreError
+from bench.errors import BenchError, StoreError
 from bench.evaluation import known_tags
 from bench.evaluation.bits import BitMatrix, Mask
 from bench.evaluation.outcome import Outcome
 from bench.records import BoolArray, FloatArray, LabelSets, Ledger, Measures, Prediction, RunRequest, Scores
 from bench.store.exhibits import StoredExhibits
 from bench.store.required import RECORDS, needed
-from bench.store.sealed import REPAIR, SealedFolder
-from bench.store.stored import About, Masks, Provenance, RunSummary, Status, Truth, ValidationPart
+from bench.store.sealed import REPAIR, SealedFolder, reads
+from bench.store.stored import About, Masks, Provenance, RunSummary, State, Status, Truth, ValidationPart
 from bench.system.files import canonical_json, digest
 
 SEQUENCE_ARRAYS = ("sequences", "log_probabilities", "complete")
@@ -53,26 +53,31 @@ class RunReader:
         return self._files.key
 
     @property
+    @reads("config.json")
     def config(self) -> dict[str, Any]:
         """Return everything that shaped the result. Raises ``StoreError`` where the key is not its hash."""
-        config: dict[str, Any] = self._files.read_json("config.json")
+        config: dict[str, Any] = dict(self._files.read_json("config.json"))
         if digest(canonical_json(config)) != self.key:
             raise StoreError(f"{self.path}: config.json does not belong to run {self.key}. {REPAIR}")
         return config
 
     @property
+    @reads("status.json")
     def status(self) -> Status:
         """Return whether the run is done, failed or unfinished, without checking its other files."""
         if not self._files.lists("status.json"):
             return Status("unfinished")
-        return Status(**self._files.read_json("status.json"))
+        status = Status(**self._files.read_json("status.json"))
+        if status.state not in get_args(State) or not _is_a_number(status.finished):
+            raise ValueError(f"state {status.state!r}, finished {status.finished!r}")
+        return replace(status, stage=str(status.stage), reason=str(status.reason))
 
     @property
     def done(self) -> bool:
         """Return whether the run is finished and none of its files is absent, damaged or another run's."""
         try:
             return self.status.state == "done" and not self.lacking() and not self.verify() and not self.foreign()
-        except StoreError:
+        except BenchError:
             return False
 
     def has(self, record: str) -> bool:
@@ -88,7 +93,7 @@ class RunReader:
         names = [name for name in sorted(self._files.manifest()["files"]) if not self._files.own(name)]
         if names or not self._files.intact("scores.json"):
             return names
-        seals = self._files.read_json("scores.json").get("seals", {})
+        seals = self._files.parse("scores.json", lambda: dict(self._files.read_json("scores.json").get("seals", {})))
         found = self.read_provenance()
         absent = found.left_out if found else {}
         return [name for name in SCORED_BY if (self._files.seal(name) or absent.get(name, "")) != seals.get(name, "")]
@@ -101,6 +106,7 @@ class RunReader:
         found: Provenance = self._files.parse("provenance.json", lambda: Provenance(**content))
         return found
 
+    @reads("config.json")
     def lacking(self) -> list[str]:
         """Return the names of the files that a finished run of this config has and this one does not."""
         found = self.read_provenance()
@@ -112,6 +118,7 @@ class RunReader:
         """Return the names of the files that are absent or not what was written; none in a sound folder."""
         return [name for name in sorted(self._files.manifest()["files"]) if not self._files.intact(name)]
 
+    @reads("request.json")
     def request(self) -> RunRequest:
         """Return what was asked for."""
         values = self._files.read_json("request.json")
@@ -121,6 +128,7 @@ class RunReader:
         )
         return request
 
+    @reads("about.json")
     def read_about(self) -> About:
         """Return what readers call the run's parts, and where the values of its config came from."""
         content = self._files.read_json("about.json")
@@ -130,21 +138,25 @@ class RunReader:
         )
         return about
 
+    @reads("environment.json")
     def read_environment(self) -> dict[str, Any]:
         """Return the record of the machine."""
         return dict(self._files.read_json("environment.json"))
 
+    @reads("truth.npz")
     def read_truth(self) -> Truth:
         """Return ids, labels, truth and ignore mask of the test part as they are measured: known tags are ignored."""
         labels = self._labels()
         truth, ignore = self._measured(len(labels))
         return Truth(self._ids(), labels, truth[:], None if ignore is None else ignore[:])
 
+    @reads("truth.npz")
     def read_masks(self) -> Masks:
         """Return truth, ignore mask and predicted label sets, packed: an eighth of what they take as bool arrays."""
         labels = self._labels()
         return Masks(labels, *self._truth(len(labels)), self._predicted(len(labels)), self._known(len(labels)))
 
+    @reads("config.json")
     def read_outcome(self) -> Outcome:
         """Return all that the run's numbers follow from: masks packed, scores memory-mapped."""
         config, masks = self.config, self.read_masks()
@@ -162,10 +174,12 @@ class RunReader:
             " ".join(map(self._files.seal, ("truth.npz", "predicted.npz", "scores.npy"))),
         )
 
+    @reads("known.npz")
     def read_known(self) -> BoolArray:
         """Return the true labels that the model was told, (images, labels) bool; see ``lists("known")``."""
         return BitMatrix(self._files.read_arrays("known.npz")["known"], len(self._labels()))[:]
 
+    @reads("sizes.npz")
     def read_sizes(self) -> FloatArray:
         """Return the objects' shares of the picture's area, (images, labels); see ``has("sizes")``."""
         stored = self._files.read_arrays("sizes.npz")
@@ -173,12 +187,14 @@ class RunReader:
         sizes[stored["rows"], stored["columns"]] = stored["shares"]
         return sizes
 
+    @reads("trials.json")
     def read_trials(self) -> Ledger:
         """Return the trials that the run's options were chosen by; see ``lists("trials")``."""
         content = self._files.read_json("trials.json")
         ledger: Ledger = self._files.parse("trials.json", lambda: Ledger.from_json(content))
         return ledger
 
+    @reads("training.json")
     def read_training(self) -> dict[str, Any]:
         """Return the history and outcome of the training."""
         return dict(self._files.read_json("training.json"))
@@ -191,6 +207,7 @@ class RunReader:
         """Return the content of the fine-tuned backbone's safetensors file."""
         return self._files.read("backbone.safetensors")
 
+    @reads("scores.json")
     def read_scores(self) -> Scores:
         """Return the scores of the test part, memory-mapped, so that they need not fit in memory."""
         self._files.check("scores.npy")
@@ -199,14 +216,17 @@ class RunReader:
         values = self._files.parse("scores.npy", lambda: np.load(file, mmap_mode="r", allow_pickle=False))
         return Scores(self._ids(), values, kind)
 
+    @reads("predicted.npz")
     def read_predicted(self) -> BoolArray:
         """Return the predicted label sets, (images, labels) bool."""
         return self._predicted(len(self._labels()))[:]
 
+    @reads("label_sets.npz")
     def read_label_sets(self) -> LabelSets:
         """Return the label sequences; only a sequence model has them, see ``has("label_sets")``."""
         return LabelSets(self._ids(), **self._files.read_arrays("label_sets.npz"))
 
+    @reads("validation.npz")
     def read_validation(self) -> ValidationPart:
         """Return truth and predictions of the validation part, by which a label-set policy is chosen."""
         arrays, labels = self._files.read_arrays("validation.npz"), self._labels()
@@ -232,17 +252,20 @@ class RunReader:
         part: ValidationPart = self._files.parse("validation.npz", parse)
         return part
 
+    @reads("policy.npz")
     def read_policy(self) -> dict[str, NDArray[Any]]:
         """Return what the run's label-set policy chose on the validation part; see ``has("policy")``."""
         return {name.removeprefix(STATE): array for name, array in self._files.read_arrays("policy.npz").items()}
 
+    @reads("measures.json")
     def read_measures(self) -> Measures:
         """Return what the protocol measured."""
         content = self._files.read_json("measures.json")
         values = {name: _number(value) for name, value in content["values"].items()}
         per_class = {name: tuple(map(_number, row)) for name, row in content["per_class"].items()}
-        return Measures(content["protocol"], values, per_class, tuple(content["notes"]))
+        return Measures(str(content["protocol"]), values, per_class, tuple(map(str, content["notes"])))
 
+    @reads("timings.json")
     def read_timings(self) -> dict[str, Any]:
         """Return wall times and thread counts."""
         return dict(self._files.read_json("timings.json"))
@@ -281,16 +304,22 @@ class RunReader:
             reason = f"{status.stage}: {status.reason}" if status.reason else "not finished"
             about = self.read_about() if self.has("about") else About()
             return RunSummary(self.path, key, config, status.state, reason, about=about)
-        except StoreError as error:
+        except BenchError as error:
             model, dataset = ({"name": part.name} for part in (self.path.parent, self.path.parent.parent))
             config = {"model": model, "dataset": dataset}
             return RunSummary(self.path, self.path.name, config, "damaged", str(error))
 
     def _ids(self) -> tuple[str, ...]:
-        return tuple(self._files.read_json("ids.json"))
+        return self._texts("ids.json")
 
     def _labels(self) -> tuple[str, ...]:
-        return tuple(self._files.read_json("labels.json"))
+        return self._texts("labels.json")
+
+    def _texts(self, name: str) -> tuple[str, ...]:
+        content = self._files.read_json(name)
+        if not isinstance(content, list) or not all(isinstance(text, str) for text in content):
+            raise StoreError(f"cannot read {self.path / name}: it is no list of texts. {REPAIR}")
+        return tuple(content)
 
     def _truth(self, labels: int) -> tuple[BitMatrix, BitMatrix | None]:
         arrays = self._files.read_arrays("truth.npz")
@@ -312,4 +341,10 @@ class RunReader:
 
 
 def _number(value: float | None) -> float:
+    if value is not None and not _is_a_number(value):
+        raise ValueError(f"found {value!r:.60}, allowed: a number or null")
     return math.nan if value is None else float(value)
+
+
+def _is_a_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -9,15 +9,16 @@ another folder is refused, whatever the manifest says.
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from bench.errors import StoreError
+from bench.errors import BenchError, StoreError
 from bench.system.files import atomic_path, sha256_of, write_atomic
 from bench.system.lazy import lazy_import
 from bench.system.npz import load_npz
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 else:
     np = lazy_import("numpy")
+
+T = TypeVar("T")
 
 MANIFEST = "manifest.json"
 
@@ -199,11 +202,25 @@ class SealedFolder:
         """
         try:
             return parse()
-        except StoreError:
+        except BenchError:
             raise
         except Exception as error:
             reason = one_line(str(error)) or type(error).__name__
             raise StoreError(f"cannot read {self.path / name}: {reason}. {REPAIR}") from error
+
+
+def reads(name: str) -> Callable[[Callable[[Any], T]], Callable[[Any], T]]:
+    """Decorate a method that reads file ``name`` of its folder's ``_files``: it raises what ``parse`` raises."""
+
+    def decorate(read: Callable[[Any], T]) -> Callable[[Any], T]:
+        @functools.wraps(read)
+        def named(self: Any) -> T:
+            found: T = self._files.parse(name, lambda: read(self))
+            return found
+
+        return named
+
+    return decorate
 
 
 def _parsed(content: bytes) -> tuple[int, str, dict[str, str]]:

@@ -70,6 +70,9 @@ class About:
     deterministic: bool = False
 
 
+State = Literal["done", "failed", "unfinished"]
+
+
 @dataclass(frozen=True, slots=True)
 class Status:
     """How a run stands; ``stage`` and ``reason`` say where and why it failed.
@@ -77,7 +80,7 @@ class Status:
     ``finished`` is when that was written, in seconds since 1970.
     """
 
-    state: Literal["done", "failed", "unfinished"]
+    state: State
     stage: str = ""
     reason: str = ""
     finished: float = 0.0

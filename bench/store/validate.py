@@ -20,6 +20,7 @@ from bench.store import binding, choice, external, predictions, shown, training_
 from bench.store.measured import measured
 from bench.store.run_folder import RunFolder
 from bench.store.stored import Masks, ValidationPart
+from bench.system.text import one_line
 
 TOLERANCE = 1e-9
 """Largest difference between a stored measure and the one computed again; both are float64 of the same arrays."""
@@ -74,6 +75,8 @@ def verdict(folder: RunFolder) -> Verdict:
         return Verdict(folder.path, state, (*faults, *_lies(folder, config, stored)), unmeasured, notes=notes)
     except BenchError as error:
         return Verdict(folder.path, "damaged", (str(error),))
+    except Exception as error:  # records that were sealed anew need not fit together
+        return Verdict(folder.path, "damaged", (f"its records do not fit together: {one_line(str(error))}",))
 
 
 def _lies(folder: RunFolder, config: Mapping[str, Any], stored: Measures) -> list[str]:
@@ -164,8 +167,10 @@ def _understood(name: str, check: Callable[[], list[str]]) -> list[str]:
     """Return the faults that ``check`` finds; that it cannot make sense of a record is one."""
     try:
         return check()
-    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
-        return [f"{name} is not as a run stores it: {type(error).__name__} {error}"]
+    except BenchError:
+        raise
+    except Exception as error:  # what was sealed anew may hold anything, and a check trips over any of it
+        return [f"{name} is not as a run stores it: {type(error).__name__} {one_line(str(error))}"]
 
 
 def _different(stored: Measures, again: Measures) -> list[str]:

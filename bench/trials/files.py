@@ -53,11 +53,13 @@ class TrialFile:
     def read(self, *, told: bool = False) -> Trial | None:
         """Return the trial; ``None``: not made yet, or its file is damaged, which is said unless it was ``told``."""
         content = read_sealed(self.path, self.key)
-        if content is None:
-            if self.path.exists() and not told:
-                note(f"{self.path} is damaged: this trial is made anew")
-            return None
-        return trial_from_json(json.loads(content))
+        if content is not None:
+            # What was written whole can still be another version's.
+            with contextlib.suppress(Exception):
+                return trial_from_json(json.loads(content))
+        if self.path.exists() and not told:
+            note(f"{self.path} is damaged: this trial is made anew")
+        return None
 
     def write(self, trial: Trial) -> None:
         """Store the finished trial, whole or not at all. Raises ``StoreError`` where it cannot be written."""

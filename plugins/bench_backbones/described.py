@@ -152,7 +152,7 @@ def _from_config(path: Path) -> Described:
         return Described(path)
     try:
         content = json.loads(place.read_bytes())
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, RecursionError) as error:
         raise ModelError(f"cannot read {place}: {error}. Try: --weights with a copy of {path.name} alone") from error
     if not isinstance(content, dict):
         raise ModelError(f"cannot read {place}: no JSON object. Try: --weights with a copy of {path.name} alone")
@@ -178,7 +178,7 @@ def _described(path: Path, content: Mapping[str, Any], fields: Mapping[str, Any]
 def _parsed(text: str) -> Any:
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         pass
     try:
         return [float(part) for part in text.strip("()[] ").split(",")]

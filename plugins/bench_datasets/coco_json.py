@@ -180,12 +180,14 @@ def _id(entry: Mapping[str, object], name: str) -> int:
     value = entry[name]
     if isinstance(value, bool) or not (isinstance(value, int) or (isinstance(value, float) and value.is_integer())):
         raise ValueError(f"{name} is {value!r:.60}, allowed: a whole number, in {entry!s:.120}")
+    if not -(2**63) <= value < 2**63:
+        raise ValueError(f"{name} is beyond 64 bits, in {entry!s:.120}")
     return int(value)
 
 
 def _text(entry: Mapping[str, object], name: str) -> str:
     value = entry[name]
-    if not isinstance(value, str) or not value.strip():
+    if not isinstance(value, str) or not value.strip() or "\0" in value:
         raise ValueError(f"{name} is {value!r:.60}, allowed: text, in {entry!s:.120}")
     return value
 
@@ -202,7 +204,7 @@ def _share(annotation: dict[str, Any], image: dict[str, Any]) -> float:
         whole = float(image["width"]) * float(image["height"])
         box = annotation.get("bbox") or (0, 0, 0, 0)
         area = float(annotation.get("area") or float(box[2]) * float(box[3]))
-    except (KeyError, TypeError, ValueError, IndexError):
+    except (KeyError, TypeError, ValueError, IndexError, OverflowError):
         return 0.0
     # Written so that NaN and negative areas, which some tools export, are no size.
     return min(area / whole, 1.0) if whole > 0 and area > 0 else 0.0
@@ -227,9 +229,11 @@ def _load(path: Path, expects: str) -> dict[str, Any]:
     collecting = gc.isenabled()
     gc.disable()
     try:
-        content = json.loads(read_text(path, "JSON"), object_pairs_hook=_slim)
+        content = json.loads(read_text(path, "JSON", in_lines=False), object_pairs_hook=_slim)
     except json.JSONDecodeError as error:
         raise DataError(f"{path} line {error.lineno} is no JSON: {error.msg}. Is the file whole?") from None
+    except ValueError as error:  # a number of thousands of digits
+        raise DataError(f"{path} is no COCO instances file: {error}") from None
     except RecursionError:
         raise DataError(f"{path} is no COCO instances file: its lists are too deep") from None
     finally:

@@ -137,6 +137,8 @@ def _by_column(rows: Sequence[Row], column: str) -> dict[str, list[Row]]:
 
 def _part(root: Path, part: str, rows: Sequence[Row], outside: bool) -> Part:
     rows, images = images_of(root, [_inside(root, row, outside) for row in rows])
+    if not outside:
+        _refuse_links(root, rows)
     ids = tuple(printable(row.path) for row in rows)
     ignored = [row.ignored for row in rows]
     return Part(
@@ -162,6 +164,26 @@ def _inside(root: Path, row: Row, outside: bool) -> Row:
             " Try: --set dataset.outside=allow to read it there, or another --data-root"
         )
     return replace(row, path=path)
+
+
+def _refuse_links(root: Path, rows: Sequence[Row]) -> None:
+    """Raise ``DataError`` for the first image that a link below ``root`` leads out of it.
+
+    Each folder is followed once, and each file asked whether it is a link: to follow every path takes far longer.
+    """
+    whole = root.resolve()
+    folders: dict[str, Path] = {}
+    for row in rows:
+        above, _, name = row.path.rpartition("/")
+        if above not in folders:
+            folders[above] = (root / above).resolve()
+        path = folders[above] / name
+        found = path.resolve() if path.is_symlink() else path
+        if not found.is_relative_to(whole):
+            raise DataError(
+                f"{row.place}: image {row.path[:300]} is {found} behind a link, outside the data root {root}."
+                " Try: --set dataset.outside=allow to follow it"
+            )
 
 
 def _unlisted(root: Path, listed: Mapping[str, Sequence[Row]]) -> tuple[str, ...]:
@@ -198,7 +220,12 @@ SPEC = DatasetSpec(
         VALUES,
         NO_LABEL,
         ODD_NAMES,
-        Option("outside", "error", "images outside the data root, by .. or a whole path", choices=("error", "allow")),
+        Option(
+            "outside",
+            "error",
+            "images outside the data root, by .., a whole path, a link",
+            choices=("error", "allow"),
+        ),
         Option("test_fraction", 0.2, "share drawn for test where no split is given", minimum=0.01, maximum=0.9),
         Option("split_seed", 0, "of that draw", minimum=0),
         K,

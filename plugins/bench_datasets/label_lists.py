@@ -40,8 +40,15 @@ WORDS = {"blank": " ", "tab": "\t", "line": "\n", "comma": ",", "semicolon": ";"
 """What is typed for a separator that a command line would lose, or that a shell reads otherwise."""
 
 
-def read_text(path: Path, expected: str, encoding: str = "") -> str:
+LONGEST_LINE = 1 << 24
+"""Bytes of a line of a table or list, lists of labels in a cell included. A file of something else may be one line,
+each cell of which would take fifty times its bytes."""
+
+
+def read_text(path: Path, expected: str, encoding: str = "", *, in_lines: bool = True) -> str:
     """Return the text of a file, without its byte-order mark; ``expected`` says what the file should be.
+
+    ``in_lines``: it is one of lines, and refused where one of them is longer than ``LONGEST_LINE`` bytes.
 
     UTF-16 is read where its mark is there. Raises ``DataError`` where the file is absent or, with the line, not text in
     ``encoding``; an ``encoding`` that is not empty is one that the user can set.
@@ -52,6 +59,13 @@ def read_text(path: Path, expected: str, encoding: str = "") -> str:
         raise DataError(f"no file {path}. Expected there: {expected}") from None
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}. Expected there: {expected}") from None
+    except ValueError as error:  # a name that no system has
+        raise DataError(f"cannot read {path}: {error}. Expected there: {expected}") from None
+    if in_lines and (number := _too_long(content)):
+        raise DataError(
+            f"{path} line {number}: longer than {LONGEST_LINE:,} bytes. Expected: {expected}."
+            " Is there a line end missing?"
+        )
     told = encoding.lower().replace("_", "-") not in {"", "utf-8", "utf8", "utf-8-sig"}
     chosen = encoding if told else MARKS.get(content[:2], "utf-8-sig")
     try:
@@ -80,6 +94,17 @@ def read_text(path: Path, expected: str, encoding: str = "") -> str:
             f"{path}: holds zero bytes, so it is no {chosen.upper().removesuffix('-SIG')} text. Try: {remedy}"
         )
     return text
+
+
+def _too_long(content: bytes) -> int:
+    """Return the number of the first line longer than ``LONGEST_LINE`` bytes, 0 where there is none."""
+    start = 0
+    while len(content) - start > LONGEST_LINE:
+        end = content.rfind(b"\n", start, start + LONGEST_LINE + 1)
+        if end < 0:
+            return content.count(b"\n", 0, start) + 1
+        start = end + 1
+    return 0
 
 
 def _likely(content: bytes) -> str:

@@ -116,7 +116,11 @@ def counted(where: str, found: Passed) -> tuple[str, ...]:
 
 def printable(name: str) -> str:
     r"""Return a file's name as text: bytes that are no UTF-8, and control characters, written as ``\xe9``."""
-    text = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    try:
+        content = name.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # halves of surrogate pairs, which JSON can hold, stand for no byte of a name
+        content = name.encode("utf-8", "backslashreplace")
+    text = content.decode("utf-8", "backslashreplace")
     return "".join(repr(letter)[1:-1] if unicodedata.category(letter) == "Cc" else letter for letter in text)
 
 

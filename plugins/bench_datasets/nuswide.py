@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import bench
 from bench import DataError, Dataset, DatasetRequest, DatasetSpec, FolderImages, Images, MissingImages, Option, Split
 from bench_datasets.label_lists import ABSENT, DROP_ABSENT, labels_kept, read_image_names, read_names
+from bench_datasets.listing import is_file
 
 if TYPE_CHECKING:
     import numpy as np
@@ -116,7 +117,7 @@ def _tags(root: Path, names: Sequence[str], listed: dict[str, Ids]) -> BoolArray
 
 def _matrix(path: Path, columns: int, images: int, listing: str) -> BoolArray:
     """Return a text file of 0 and 1 as (``images``, ``columns``) bool, read by bytes: a number is one of them."""
-    if not path.is_file():
+    if not is_file(path):
         raise DataError(f"no file {path}. Expected there: {EXPECTS}")
     values = np.zeros(images * columns, dtype=np.bool_)
     numbers = 0

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from bench import DataError, EncodedImages, NotRun, OptionValue
+from bench_datasets import parquet_check
 from bench_datasets.arrow_columns import Columns, content, find_columns, label_values
 from bench_datasets.own_images import Part
 
@@ -40,8 +41,12 @@ class ParquetImages(EncodedImages):
         self.shard_starts = [0, *accumulate(footer.num_rows for footer in footers)]
         self._held: OrderedDict[int, pa.ChunkedArray] = OrderedDict()
         self._lock = threading.Lock()
+        for number, footer in enumerate(footers):
+            rows = [footer.row_group(group).num_rows for group in range(footer.num_row_groups)]
+            if min(rows, default=0) < 0 or sum(rows) != footer.num_rows:
+                raise DataError(f"{shards[number]}: no whole Parquet file: its row groups do not add up to its rows")
         for number, group in self.groups:
-            _check_size(shards[number], footers[number].row_group(group), group, column)
+            check_size(shards[number], footers[number].row_group(group), group, column)
 
     def __len__(self) -> int:
         return self.group_starts[-1]
@@ -64,7 +69,8 @@ class ParquetImages(EncodedImages):
 
     def _open(self, index: int) -> BinaryIO:
         group = bisect_right(self.group_starts, index) - 1
-        found, _ = content(self._group(group)[index - self.group_starts[group]])
+        with errors_named(Path(self.describe(index))):
+            found, _ = content(self._group(group)[index - self.group_starts[group]])
         if found is None:
             raise DataError(f"cannot read image {self.describe(index)}: the row holds no bytes")
         return found
@@ -80,18 +86,27 @@ class ParquetImages(EncodedImages):
             return self._held[group]
 
 
-def read_parquet(name: str, shards: Sequence[Path], options: Mapping[str, OptionValue]) -> tuple[Part, Columns]:
-    """Return the split called ``name``, its labels as they stand there, and the columns they were read from."""
+def read_parquet(
+    name: str, shards: Sequence[Path], options: Mapping[str, OptionValue], cache: Path | None = None
+) -> tuple[Part, Columns]:
+    """Return the split called ``name``, its labels as they stand there, and the columns they were read from.
+
+    The shards are read by another process first; ``cache`` keeps that they could be.
+    """
     try:
-        import pyarrow.parquet as pq
+        import pyarrow.parquet as pq  # noqa: F401 - whether it is there
     except ImportError:
         raise NotRun("the package 'pyarrow' is not installed. Try: pip install 'multilabel-bench[parquet]'") from None
+    image, label = str(options["image_column"]), str(options["labels_column"])
+    parquet_check.check(shards, image, label, cache)
+    return read_checked(name, shards, image, label)
+
+
+def read_checked(name: str, shards: Sequence[Path], image: str, label: str) -> tuple[Part, Columns]:
+    """Return what ``read_parquet`` does, of shards that are known to end no process."""
     footers, labels, columns = [], [], None
     for shard in shards:
-        with _errors_named(shard), pq.ParquetFile(shard) as file:
-            found = find_columns(
-                file.schema_arrow, str(options["image_column"]), str(options["labels_column"]), str(shard)
-            )
+        with errors_named(shard), opened(shard, image, label) as (file, found):
             footers.append(file.metadata)
             labels += label_values(file.read(columns=[found.labels]).column(0), found.field)
         if found != (columns := columns or found):
@@ -101,7 +116,17 @@ def read_parquet(name: str, shards: Sequence[Path], options: Mapping[str, Option
     return Part(name, tuple(f"{name}/{row}" for row in range(len(images))), labels, images, images.describe), columns
 
 
-def _check_size(shard: Path, group: pq.RowGroupMetaData, number: int, column: str) -> None:
+@contextmanager
+def opened(shard: Path, image: str, labels: str) -> Iterator[tuple[pq.ParquetFile, Columns]]:
+    """Give the open file, and which of its columns hold images and labels."""
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(shard) as file:
+        yield file, find_columns(file.schema_arrow, image, labels, str(shard))
+
+
+def check_size(shard: Path, group: pq.RowGroupMetaData, number: int, column: str) -> None:
+    """Raise ``DataError`` where a row group holds more bytes of images than may be unpacked at once."""
     chunks = (group.column(place) for place in range(group.num_columns))
     size = sum(chunk.total_uncompressed_size for chunk in chunks if chunk.path_in_schema.split(".")[0] == column)
     if size > LARGEST_GROUP:
@@ -114,17 +139,17 @@ def _check_size(shard: Path, group: pq.RowGroupMetaData, number: int, column: st
 def _read(shard: Path, column: str, footer: pq.FileMetaData, group: int) -> pa.ChunkedArray:
     import pyarrow.parquet as pq
 
-    with _errors_named(shard), pq.ParquetFile(shard, metadata=footer) as file:
+    with errors_named(shard), pq.ParquetFile(shard, metadata=footer) as file:
         return file.read_row_group(group, columns=[column]).column(0)
 
 
 @contextmanager
-def _errors_named(shard: Path) -> Iterator[None]:
-    """Turn pyarrow's errors into one line with the shard's path."""
-    import pyarrow as pa
-
+def errors_named(shard: Path) -> Iterator[None]:
+    """Turn pyarrow's errors into one line with the shard's path; of a damaged file it raises some of any kind."""
     try:
         yield
-    except (pa.ArrowException, OSError) as error:
+    except DataError:
+        raise
+    except Exception as error:
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise DataError(f"{shard}: no Parquet file, or not a whole one: {reason}") from None

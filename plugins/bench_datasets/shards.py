@@ -48,7 +48,7 @@ def build(request: DatasetRequest) -> Dataset:
             member, field = str(options["labels_member"]), str(options["labels_field"])
             parts[part] = read_tar(name, shards, member, field, request.cache)
         else:
-            parts[part], columns[part] = read_parquet(name, shards, options)
+            parts[part], columns[part] = read_parquet(name, shards, options, request.cache)
     there = sorted(root.iterdir()) if root is not None else []
     unread = [path.name for path in there if path.suffix in SUFFIXES and path not in used]
     notes = counted("data root", {"shards of no part": unread})

@@ -26,6 +26,7 @@ EXCEL = re.compile(r"sep=([^\w\s]|\t)\r?\n")
 """A first line by which Excel is told what separates columns; it is no row."""
 
 LARGEST_CELL = 1 << 24
+MOST_COLUMNS = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +153,8 @@ def _check_columns(
     columns: Sequence[str], layout: Layout, place: str, remedy: str
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return which columns are labels (none where one holds their names), and notes on those passed over."""
+    if len(columns) > MOST_COLUMNS:
+        raise DataError(f"{place}: {len(columns):,} columns, allowed: {MOST_COLUMNS:,}. Is there a line end missing?")
     for name in (layout.path, layout.labels)[: 2 if layout.labels else 1]:
         if name not in columns:
             alike = next((found for found in columns if look(found) == look(name)), "")
@@ -159,7 +162,7 @@ def _check_columns(
             hint = f"Try: --set 'dataset.{option}={alike}'" if alike else _other_delimiter(columns, layout) or remedy
             raise DataError(f"{place}: no column '{name}', found: {', '.join(columns)[:500]}. {hint}")
     # Spreadsheets write columns without a name where a cell was once filled.
-    if twice := [name for name in columns if name and columns.count(name) > 1]:
+    if twice := [name for name, count in Counter(columns).items() if name and count > 1]:
         raise DataError(f"{place}: column '{twice[0]}' stands twice")
     if layout.labels:
         return (), ()

@@ -5,6 +5,7 @@ A shard is read once for an index, of where each image lies and what its labels 
 
 from __future__ import annotations
 
+import io
 import json
 import posixpath
 import re
@@ -235,6 +236,8 @@ def _members(shard: Path, file: BinaryIO) -> Iterator[tuple[str, int, int]]:
     """Yield name, start and length of each file in the archive; raise ``DataError`` for one not whole or not safe."""
     import tarfile
 
+    length = file.seek(0, io.SEEK_END)
+    file.seek(0)
     try:
         with tarfile.open(fileobj=file, mode="r:", encoding="utf-8", errors="surrogateescape") as archive:
             while (entry := archive.next()) is not None:
@@ -250,10 +253,13 @@ def _members(shard: Path, file: BinaryIO) -> Iterator[tuple[str, int, int]]:
                     raise DataError(f"{place}: a link or a special file, allowed: plain files")
                 if any("\ud800" <= letter <= "\udfff" for letter in name):
                     raise DataError(f"{place}: its name is not UTF-8")
+                if entry.size < 0 or entry.offset_data + entry.size > length:
+                    raise DataError(f"{shard}: cut off or damaged in member {name}. Write or fetch it again")
                 yield name, entry.offset_data, entry.size
             end = archive.offset
-    except (tarfile.TarError, ValueError, OverflowError) as error:
-        raise DataError(f"{shard}: no whole tar file: {error}. Compressed ones must be unpacked to .tar") from None
+    except (tarfile.TarError, ValueError, OverflowError, MemoryError) as error:
+        reason = str(error) or "a name of more bytes than there is memory"
+        raise DataError(f"{shard}: no whole tar file: {reason}. Compressed ones must be unpacked to .tar") from None
     # tarfile takes a header that is cut off or damaged for the end; the end is marked with zeros, and nothing follows.
     file.seek(end)
     if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):

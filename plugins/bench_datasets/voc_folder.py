@@ -13,7 +13,7 @@ import bench
 from bench import DataError, Dataset, DatasetRequest, DatasetSpec, Images, Split, UsageError, narrow
 from bench_datasets.label_lists import ABSENT, DROP_ABSENT, labels_kept, read_image_names, read_lines, read_names
 from bench_datasets.label_names import ODD_NAMES, check, composed
-from bench_datasets.listing import has_image_ending, in_words, list_images, printable, same_content
+from bench_datasets.listing import has_image_ending, in_words, is_file, list_images, printable, same_content
 from bench_datasets.own_images import K
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def read_split(dataset: str, root: Path, name: str, classes: tuple[str, ...]) ->
 
     Objects that are only difficult are ignored: they count neither way. ``sizes`` come with annotations.
     """
-    if _main(root, f"{classes[0]}_{name}").is_file() or not (root / "Annotations").is_dir():
+    if is_file(_main(root, f"{classes[0]}_{name}")) or not (root / "Annotations").is_dir():
         flags, sizes = [_flags(root, label, name) for label in classes], None
     else:
         flags, sizes = _read_annotations(root, name, classes)

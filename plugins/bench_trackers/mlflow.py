@@ -100,9 +100,15 @@ class MLflow:
 
 
 def _csv(table: bench.TrackedTable) -> str:
+    """Return the table as CSV, whose texts no spreadsheet takes for formulas: an apostrophe stands before such."""
     buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="\n").writerows([table.header, *table.rows])
+    rows = ([_cell(value) for value in row] for row in (table.header, *table.rows))
+    csv.writer(buffer, lineterminator="\n").writerows(rows)
     return buffer.getvalue()
+
+
+def _cell(value: object) -> object:
+    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
 
 
 def _allowed(name: str) -> str:

@@ -207,3 +207,22 @@ def test_the_command_line_shows_what_was_found(folder, capsys):
     write(folder, "test.csv", TEST)
     assert run_command_line(["data", "stats", "csv", "--data-root", str(folder)]) == 0
     assert "2 labels, train.csv and test.csv" in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize("linked", ["a file", "a folder"])
+def test_a_link_that_leads_out_of_the_data_root_is_followed_only_where_that_is_allowed(
+    folder, tmp_path_factory, linked
+):
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    Image.new("RGB", (12, 12)).save(elsewhere / "9.png")
+    if linked == "a file":
+        (folder / "photos" / "9.png").symlink_to(elsewhere / "9.png")
+    else:
+        (folder / "more").symlink_to(elsewhere)
+    name = "photos/9.png" if linked == "a file" else "more/9.png"
+    (folder / "photos" / "again.png").symlink_to(folder / "photos" / "3.png")
+    write(folder, "train.csv", [*TRAIN, f"{name},cat"])
+    write(folder, "test.csv", [*TEST, "photos/again.png,cat"])
+    with pytest.raises(DataError, match=r"train\.csv line 5: image .*9\.png is .* behind a link, .*outside=allow"):
+        opened(folder)
+    assert len(opened(folder, outside="allow").train) == 4

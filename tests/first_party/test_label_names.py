@@ -288,8 +288,8 @@ def test_images_outside_the_data_root_are_refused_unless_allowed(tmp_path, path)
 
 def test_whole_paths_and_links_below_the_data_root_are_read(tmp_path):
     root = write(tmp_path / "in", "path,labels", "{},dog", "{},cat")
-    pictures(tmp_path, "far/", 1)
-    (root / "photos").symlink_to(tmp_path / "far")
+    pictures(root, "far/", 1)
+    (root / "photos").symlink_to(root / "far")
     (root / "train.csv").write_text(f"path,labels\n{root}/train0.png,dog\nphotos/0.png,cat\n")
     assert opened(root).train.ids == ("train0.png", "photos/0.png")
     (root / "photos").unlink()

@@ -34,6 +34,8 @@ HOSTILE = (
     "</script><script>alert(1)</script>",
     "a | b",
     "lone \udcff",
+    "no letter \uffff",
+    "tag \U000e0041",
     "\N{GRINNING FACE} e\N{COMBINING ACUTE ACCENT}",
 )
 STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
