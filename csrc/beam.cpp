@@ -13,7 +13,7 @@ namespace mlb {
 
 namespace {
 
-constexpr double kNegligible = -16.0;            // log-probability of a path that inclusion has no use for
+constexpr double kNegligible = -16.0;           // log-probability of a path that inclusion has no use for
 constexpr double kGrid = 1 << 30;               // log-probabilities that round to the same multiple of 1 / kGrid tie
 constexpr std::size_t kTogether = 4;            // images of a thread that take turns where rows are long
 constexpr std::size_t kScoresPerThread = 5000;  // starting a thread costs as much as some images with so many labels
@@ -73,8 +73,8 @@ void BeamSearch::begin(std::span<const float> image_terms, std::span<const float
   // What a path no better than an ended one becomes is no better either, nor is what would take its place in the
   // beam: without it the answer is the same. Only the marginals count such paths.
   includes_ = class_scores && options_.class_score == ClassScore::inclusion;
-  prunes_ = options_.stop == Stop::best && !includes_ &&
-            !(class_scores && options_.class_score == ClassScore::beam_marginal);
+  prunes_ =
+      options_.stop == Stop::best && !includes_ && !(class_scores && options_.class_score == ClassScore::beam_marginal);
   screens_ = prunes_ && options_.search == Search::beam && options_.end_consumes_slot && !options_.mask_repeats &&
              scorer_.screens();
   started_ = false;
@@ -97,7 +97,7 @@ void BeamSearch::begin(std::span<const float> image_terms, std::span<const float
   answers_.beam_missed.assign(count, 0);
   const std::size_t scored = class_scores ? count * static_cast<std::size_t>(scorer_.labels()) : 0;
   if (includes_) {
-    answers_.class_scores.assign(scored, 0.0F); // is added to
+    answers_.class_scores.assign(scored, 0.0F);  // is added to
   } else {
     answers_.class_scores.resize(scored);
   }
@@ -287,9 +287,8 @@ bool BeamSearch::beam_round(Image& image, std::size_t index, Scratch& scratch) {
     }
   }
   ++image.rounds;
-  const bool stops =
-      going == 0 || image.rounds == options_.max_length ||
-      (!includes_ && !image.candidates.empty() && no_live_path_matters(image));
+  const bool stops = going == 0 || image.rounds == options_.max_length ||
+                     (!includes_ && !image.candidates.empty() && no_live_path_matters(image));
   if (stops) finish_beam(image, scratch);
   return !stops;
 }
@@ -327,45 +326,6 @@ bool BeamSearch::no_live_path_matters(const Image& image) const {
   return options_.stop == Stop::all ? live > worst : live >= best;
 }
 
-bool BeamSearch::exact_step(Image& image, std::size_t index, Scratch& scratch) {
-  const auto later = [&](const Path& a, const Path& b) { return comes_first(b, a, scratch); };
-  std::vector<Path>& queue = image.queue;
-  const auto answer = [&](const Path& path, bool limited) {
-    image.limited = limited;
-    answers_.beam_missed[index] = path.length != image.best.length || compare_labels(path, image.best, scratch) != 0;
-    image.best = path;
-    image.candidates.assign(1, path);
-    image.stage = Stage::scores;
-    return false;
-  };
-  if (queue.empty()) return answer(image.deepest, false);
-  const Path path = queue.front();
-  const bool is_end = ended(path);
-  const bool expands = !is_end && path.length < options_.max_length && image.visited < options_.node_limit;
-  const std::int32_t node = expands ? node_of(path, index, image, scratch) : PrefixTree::kAbsent;
-  if (expands && node == PrefixTree::kAbsent) return false;  // it stays first in the queue
-  std::ranges::pop_heap(queue, later);
-  queue.pop_back();
-  if (is_end) return answer(path, false);
-  if (path.length > image.deepest.length) image.deepest = path;
-  if (path.length == options_.max_length) return true;
-  if (!expands) return answer(image.has_incumbent ? image.incumbent : image.deepest, true);
-  ++image.visited;
-  scratch.extensions.clear();
-  extend(index, path, node, scorer_.labels() + 1, scratch);
-  for (const Path& extension : scratch.extensions) {
-    if (ended(extension) && (!image.has_incumbent || better(extension, image.incumbent, scratch))) {
-      image.incumbent = extension;
-      image.has_incumbent = true;
-    }
-    // What is less probable than an ended path never comes up before it.
-    if (image.has_incumbent && extension.cost > image.incumbent.cost) continue;
-    queue.push_back(extension);
-    std::ranges::push_heap(queue, later);
-  }
-  return true;
-}
-
 Normalizer BeamSearch::score_node(std::size_t index, std::int32_t node, std::int32_t length, Scratch& scratch) const {
   ScoreRows& rows = scratch.rows;
   ++scratch.rows_scored;
@@ -379,8 +339,7 @@ Normalizer BeamSearch::score_node(std::size_t index, std::int32_t node, std::int
   return scorer_.normalize(rows);
 }
 
-void BeamSearch::extend(std::size_t index, const Path& path, std::int32_t node, std::int32_t count,
-                        Scratch& scratch) {
+void BeamSearch::extend(std::size_t index, const Path& path, std::int32_t node, std::int32_t count, Scratch& scratch) {
   const Normalizer normalizer = score_node(index, node, path.length, scratch);
   if (includes_ && images_[index].stage == Stage::beam) add_inclusion(index, path, normalizer, scratch);
   for (std::int32_t taken = 0; taken < count; ++taken) {
