@@ -27,7 +27,7 @@ from bench.rebuilt import with_weights
 from bench.records import Prediction, RunRequest
 from bench.store.derived import derive, lender
 from bench.store.run_folder import CHECKPOINT, TUNING_CHECKPOINT, RunFolder
-from bench.store.runs import open_run
+from bench.store.runs import given_name, open_run
 from bench.system import interrupts
 from bench.system.clock import Stopwatch
 from bench.system.environment import environment
@@ -104,6 +104,8 @@ def _fill(folder: RunFolder, assembly: Assembly, clock: Stopwatch) -> None:
     plan, parts, protocol = assembly.plan, assembly.parts, assembly.protocol
     request, search = plan.request, assembly.search
     about = assembling.about(assembly)
+    called = about.dataset or given_name(request.out, plan.dataset.spec.name, parts.fingerprints)
+    about = replace(about, dataset=called)
     folder.write_about(about)
     sizes = {"backbone_bytes": _size(assembly.backbone)}
     folder.write_environment(environment() | sizes | {"fingerprint_over": fingerprint_over(parts.train)})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from bench.data.preprocess import preprocess
 from bench.data.sources import Source
 from bench.errors import DataError, UsageError
 from bench.exported.engine import Encoder
-from bench.exported.predict import MOST_WORKERS, Answers, Labelled, Predictor, probabilities
+from bench.exported.predict import MOST_WORKERS, Answers, Labelled, Predictor
 from bench.records import FloatArray, Preprocessing
 from bench.system.threads import in_threads
 
@@ -53,7 +53,7 @@ class Choice:
         """Return whether labels are chosen by scores in place of the model's own label sets."""
         return self.top_k is not None or self.threshold is not None
 
-    def labels(self, scores: FloatArray, likely: NDArray[np.float64] | None) -> list[int]:
+    def labels(self, scores: FloatArray, likely: NDArray[Any] | None) -> list[int]:
         """Return the labels of one image, best first, of its ``scores`` (labels,) and what these are as probabilities.
 
         Ties go to the lower label index.
@@ -102,7 +102,7 @@ def _chosen(predictor: Predictor, answers: Answers, row: int, choice: Choice) ->
     if not choice.of_scores:
         return answers.chosen[row]
     scores = answers.scores[row]
-    return choice.labels(scores, probabilities(scores, predictor.description.score_kind))
+    return choice.labels(scores, predictor.probabilities(scores))
 
 
 def _encoded(predictor: Predictor, pictures: Iterable[Source]) -> Iterator[_Encoded]:

@@ -123,10 +123,7 @@ class Predictor:
     def labelled(self, name: str, answers: Answers, row: int, chosen: Sequence[int]) -> Labelled:
         """Return labels ``chosen`` of image ``row`` of ``answers``, with their scores."""
         scores, log_probabilities = answers.scores[row], answers.log_probabilities
-        if self._calibrate is None:
-            likely = probabilities(scores, self.description.score_kind)
-        else:
-            likely = self._calibrate(answers.scores[row : row + 1])[0]
+        likely = self.probabilities(scores)
         return Labelled(
             name,
             tuple(self.description.labels[label] for label in chosen),
@@ -134,6 +131,12 @@ class Predictor:
             None if log_probabilities is None else float(log_probabilities[row]),
             None if likely is None else tuple(float(likely[label]) for label in chosen),
         )
+
+    def probabilities(self, scores: FloatArray) -> NDArray[Any] | None:
+        """Return the scores (labels,) of one image as probabilities, calibrated where they were; ``None``: margins."""
+        if self._calibrate is not None:
+            return np.asarray(self._calibrate(scores[None])[0])
+        return probabilities(scores, self.description.score_kind)
 
     def answers(self, images: Images) -> Iterator[Answers]:
         """Yield what the model says of ``images``, a batch at a time. Raises ``DataError`` for an unreadable one."""

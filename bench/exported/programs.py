@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.exported.model_folder import Description
+from bench.exported.policy import calibrated_by
 from bench.records import Preprocessing
 from bench.system.files import write_atomic
 from bench.system.text import one_line
@@ -45,6 +46,12 @@ def readme(description: Description) -> str:
         "logit": ", probabilities are 1 / (1 + exp(-score))",
         "log_probability": ", probabilities exp(score)",
     }
+    shown = probabilities.get(description.score_kind, "")
+    if calibrated_by(description.policy, description.score_kind) is not None:
+        shown = (
+            ". What is printed are probabilities, calibrated on validation images; thresholds of the label sets are on"
+            " the scores"
+        )
     return (
         (SOURCES / TEMPLATE)
         .read_text(encoding="utf-8")
@@ -61,7 +68,7 @@ def readme(description: Description) -> str:
             std=", ".join(f"{value:g}" for value in scaling.std),
             choice=_choice(description),
             score_kind=description.score_kind,
-            probabilities=probabilities.get(description.score_kind, ""),
+            probabilities=shown,
             maps=" Feature maps are rounded to half precision inside the network." if description.feature_map else "",
             sequence=SEQUENCE if description.kind == "sequence" else "",
         )
@@ -95,7 +102,12 @@ def _resizing(scaling: Preprocessing) -> str:
 def _choice(description: Description) -> str:
     if lacking := reason_not_carried(description):
         return f"its {lacking}: say `--top-k` or `--threshold`, or use `bench predict`."
-    name = description.policy.name if description.policy else "the protocol's"
+    name = one_line(description.policy.name) if description.policy else "the protocol's"
+    if description.policy is not None and description.policy.of_goals:
+        return (
+            f"policy {name}: those whose scores reach their thresholds, chosen on validation images, in `manifest.json`"
+            f" (protocol {description.protocol})."
+        )
     words = {
         "exactly-k": f"exactly the {description.k} best",
         "natural-threshold": f"of the {description.k} best those that score {description.threshold} or more",

@@ -27,7 +27,7 @@ from bench.records import Exhibits, Parts, Prediction, RunRequest, Scores, Split
 from bench.store.external import EXTERNAL, scores_hash
 from bench.store.measured import measured
 from bench.store.run_folder import RunFolder
-from bench.store.runs import open_run
+from bench.store.runs import given_name, open_run
 from bench.store.stored import About
 from bench.system.clock import Stopwatch
 from bench.system.environment import environment
@@ -96,7 +96,8 @@ def store_scores(
         state = None
         if judged is not None:
             part = parts.validation
-            state = policies.fit(policy, protocol, judged.scores, part.truth, ignore=part.ignore)
+            labels = parts.dataset.labels
+            state = policies.fit(policy, protocol, judged.scores, part.truth, ignore=part.ignore, labels=labels)
         prediction = _predicted(test.scores, policy, protocol, state)
         of_validation = None if judged is None else _predicted(judged.scores, policy, protocol, state)
     folder = open_run(request.out, _config(opened, policy, reading, predictions, (test, judged)))
@@ -133,7 +134,7 @@ def _policy(request: RunRequest, protocol: Protocol, reading: Reading, validatio
         raise UsageError(
             f"--policy {request.policy}: label sets are as the file has them, allowed: own. Try: without it"
         )
-    if policy.found is not None and validation is None:
+    if policy.fitted and validation is None:
         raise UsageError(
             f"--policy {request.policy} is chosen on validation images, whose scores were not given."
             " Try: --validation FILE"
@@ -215,7 +216,8 @@ def _about(opened: Opened, policy: Policy, reading: Reading, predictions: Predic
         "external.validation_scores": "SHA-256 of the validation part's scores as they are stored",
         **of_policy(request.policy, policy.found, opened.protocol.name),
     }
-    return About("", dataset.variant, origins, (*dataset.notes, *notes), part_of=dataset.part_of)
+    called = given_name(request.out, dataset.name, opened.parts.fingerprints)
+    return About("", dataset.variant, origins, (*dataset.notes, *notes), part_of=dataset.part_of, dataset=called)
 
 
 def _pictures(split: Split) -> Exhibits:

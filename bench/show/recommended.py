@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 import shlex
+from collections.abc import Mapping
+from typing import Any
 
 from bench.evaluation.choosing import COSTS, shown
 from bench.show.console import put, say
 from bench.show.recommendation import Rated, Recommendation, policy_of
+from bench.store.external import of_config
 
 MOST_TIES = 8
 
@@ -29,8 +32,13 @@ def print_recommendation(found: Recommendation) -> None:
         if not math.isnan(found.with_threshold):
             more = f"O-F1 {shown('O-F1', found.with_threshold)} on the validation images"
             say(f"  better    with a threshold {more}: bench thresholds {key} --for f1", indent=12)
-        command = f"bench thresholds {key} {goals}" if first else f"bench export {key} --out model"
+        command = f"bench thresholds {key} {goals}" if first else use(found.chosen.best.config, key)
         say(f"  next      {command}", indent=12)
+
+
+def use(config: Mapping[str, Any], key: str) -> str:
+    """Return what to type next of a chosen run ``key``: of scores from a file there is no model to export."""
+    return f"bench export {key} --out model" if of_config(config) is None else "bench report --out report.html"
 
 
 def _of_thresholds(text: str) -> bool:

@@ -185,12 +185,13 @@ def rows_of(runs: Iterable[RunSummary], columns: Sequence[Column]) -> tuple[Row,
 
 def by_dataset(runs: Iterable[RunSummary]) -> dict[str, list[RunSummary]]:
     """Return the runs of each data set, by its name; two names of the same images are one data set."""
+    runs, names = list(runs), dict[str, str]()
+    for run in sorted(runs, key=lambda run: not run.about.dataset):  # the name that one was given is that of all
+        names.setdefault(f"{_dataset_name(run)} {_fingerprints(run)}", run.dataset)
     groups: dict[str, list[RunSummary]] = {}
-    names: dict[str, str] = {}
     for run in runs:
         prints = _fingerprints(run)
-        name = names.setdefault(f"{_dataset_name(run)} {prints}", run.dataset) if prints else run.dataset
-        groups.setdefault(name, []).append(run)
+        groups.setdefault(names[f"{_dataset_name(run)} {prints}"] if prints else run.dataset, []).append(run)
     return groups
 
 
@@ -375,7 +376,7 @@ def _short(name: str) -> str:
 
 
 def _title(runs: Sequence[RunSummary]) -> str:
-    names = sorted({run.dataset for run in runs})
+    names = sorted({run.about.dataset for run in runs} - {""}) or sorted({run.dataset for run in runs})
     protocols = sorted({_protocol(run) for run in runs} - {""})
     variants = sorted({run.about.variant for run in runs} - {""})
     images = sorted({run.images for run in runs if run.measures})

@@ -82,6 +82,17 @@ def of_dataset(root: Path, name: str, models: tuple[str, ...] = ()) -> list[RunF
     return named
 
 
+def given_name(root: Path, dataset: str, fingerprints: Mapping[str, str]) -> str:
+    """Return the name that stored runs under ``root`` on the same images give their data set; empty: none, or two."""
+    names = set()
+    for folder in find(root, dataset):
+        with contextlib.suppress(StoreError):  # a damaged run has lost the name
+            if dict(folder.config["dataset"]["fingerprints"]) == dict(fingerprints) and folder.has("about"):
+                names.add(folder.read_about().dataset)
+    names.discard("")
+    return names.pop() if len(names) == 1 else ""
+
+
 def in_rows(root: Path) -> list[RunFolder]:
     """Return the run folders under ``root`` in the order in which they were begun: a new run moves no other's row."""
 

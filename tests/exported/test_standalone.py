@@ -20,13 +20,17 @@ from PIL import Image
 from bench import plugins
 from bench.data.pictures import open_rgb
 from bench.data.preprocess import preprocess
+from bench.data.sources import Source
 from bench.decode.decoder import decode
 from bench.errors import DataError
 from bench.evaluation import protocols
 from bench.evaluation.policies import Policy, fit
+from bench.evaluation.policies import chosen as choose
 from bench.exported import programs
-from bench.exported.policy import ExportedPolicy, reader
+from bench.exported.labelling import Choice, label
+from bench.exported.policy import ExportedPolicy, calibrated_by, reader
 from bench.exported.policy import exported as exported_policy
+from bench.exported.predict import Predictor
 from bench.exported.predict import probabilities as of_bench
 from bench.exported.standalone import predict, search
 from bench.records import Preprocessing, Scores, SearchOptions
@@ -277,7 +281,15 @@ def test_forgotten_prefixes_change_no_answer(monkeypatch):
         assert np.array_equal(found[2], other[2])
 
 
-@pytest.mark.parametrize("name", ["", "exactly-k", "natural-threshold", *programs.CARRIED])
+GOALS = (
+    "precision>=0.3",
+    "f1;per-label;temperature",
+    "recall>=0.8;a:precision>=0.99;isotonic",
+    "precision>=0.5;per-label;isotonic",
+)
+
+
+@pytest.mark.parametrize("name", ["", "exactly-k", "natural-threshold", *programs.CARRIED, *GOALS])
 @pytest.mark.parametrize("kind", ["logit", "probability"])
 def test_its_label_sets_are_those_of_every_policy(name, kind):
     rng = np.random.default_rng(0)
@@ -285,20 +297,30 @@ def test_its_label_sets_are_those_of_every_policy(name, kind):
     values = values if kind == "logit" else 1 / (1 + np.exp(-values))
     values[0, :3] = np.inf if kind == "logit" else 1.0
     truth, protocol = values + rng.normal(size=values.shape) > 1, protocols.get("top3@1")
-    policy = ExportedPolicy(name) if name and name not in programs.CARRIED else None
+    policy = ExportedPolicy(name) if name and name not in {*programs.CARRIED, *GOALS} else None
     if name in programs.CARRIED:
         found = plugins.installed().policy(name, "scores")
         chosen = Policy(name, found.spec.amount, False, found)
         scores = Scores(tuple(map(str, range(200))), values, kind)
         policy = exported_policy(chosen, fit(chosen, protocol, scores, truth, ignore=None))
+    elif name in GOALS:
+        chosen, scores = choose(name, None, protocol, "scores"), Scores(tuple(map(str, range(200))), values, kind)
+        state = fit(chosen, protocol, scores, truth, ignore=None, labels=tuple("abcdefghijklmno"))
+        policy = exported_policy(chosen, state)
     threshold = protocols.THRESHOLDS[kind]
     read = reader(policy, 3, threshold) if policy else None
     expected = protocols.metrics.top_k(values, 3) if read is None else read(values)
-    description = {"policy": policy and policy.to_values(), "k": 3, "threshold": threshold}
+    description = {"policy": policy and policy.to_values(), "k": 3, "threshold": threshold, "score_kind": kind}
     description = json.loads(json.dumps(description))
     for row, sets in zip(values, expected, strict=True):
         assert np.array_equal(predict.label_set(row, description, None), sets)
     assert expected.any()
+    calibrate = calibrated_by(policy, kind)
+    assert (calibrate is not None) == name.endswith(("temperature", "isotonic"))
+    for row in values:
+        found = predict.calibrated(row, description)
+        assert (found is None) == (calibrate is None)
+        assert found is None or np.array_equal(found, calibrate(row[None])[0])
 
 
 def test_a_policy_that_it_does_not_carry_is_named_and_scores_are_given_all_the_same(exported):
@@ -353,3 +375,11 @@ def test_three_packages_in_a_fresh_environment_are_enough(exported, tmp_path, ca
         capsys.readouterr()
         assert bench("predict", exported / model, "--json", *images_of(exported)) == 0
         compare(json.loads(done.stdout), json.loads(capsys.readouterr().out))
+
+
+def test_a_threshold_is_of_the_probabilities_that_are_shown(exported):
+    predictor, image = Predictor(exported / "bce"), images_of(exported)[0]
+    predictor._calibrate = lambda scores: np.full_like(scores, 0.25)
+    for least, count in ((0.3, 0), (0.2, len(predictor.description.labels))):
+        (one,) = label(predictor, [Source(str(image), image)], Choice(threshold=least))
+        assert one.probabilities == one.scores == (0.25,) * count

@@ -261,6 +261,28 @@ def test_a_policy_is_chosen_later_on_the_validation_scores_that_were_given(score
     assert "its scores came from a file" in capsys.readouterr().err
 
 
+def test_thresholds_for_goals_are_chosen_on_scores_of_a_file_and_no_export_is_told(score, parts, tmp_path, capsys):
+    for part in ("test", "validation"):
+        ids, labels, _, scores = parts[part]
+        write_npz(tmp_path / f"{part}.npz", ids, labels, scores)
+    given = (tmp_path / "test.npz", "--kind", "probability", "--name", "mine")
+    goal, runs = "red:precision>=0.9;isotonic", tmp_path / "runs"
+    assert score(*given, "--policy", goal) == 2
+    assert "Try: --validation FILE" in capsys.readouterr().err
+    assert score(*given) == score(*given, "--validation", tmp_path / "validation.npz", "--policy", goal) == 0
+    (with_goals,) = (run for run in stored(tmp_path) if run.config["policy"]["name"] != "exactly-k")
+    assert with_goals.config["policy"]["name"] == f"f1;{goal}"
+    capsys.readouterr()
+    for command in ("thresholds", "choose"):
+        (told,) = [[command, with_goals.path, "--runs", runs, "--for", "f1"]]
+        assert bench(*told) == 0
+        assert "bench export" not in (shown := capsys.readouterr().out)
+        assert "bench report" in shown or "bench thresholds" in shown
+    (other,) = (run for run in stored(tmp_path) if not run.config["external"]["validation_sha256"])
+    assert bench("thresholds", other.path, "--for", "f1", "--runs", runs) == 2
+    assert "Try: bench score with --validation FILE" in capsys.readouterr().err
+
+
 def test_scores_exchanged_in_the_folder_are_found_though_every_seal_is_renewed(score, parts, tmp_path):
     ids, labels, truth, scores = parts["test"]
     write_npz(tmp_path / "a.npz", ids, labels, scores)

@@ -13,6 +13,7 @@ import bench
 from bench import StoreError
 from bench.cli import run_command_line
 from bench.show import tables
+from bench.show.report import order
 from bench.store import runs
 from bench.store.run_folder import RunFolder
 
@@ -105,6 +106,19 @@ def test_a_short_key_names_one_run_alone(monkeypatch):
     assert list(runs.short_keys(held).values()) == ["abcdef12", "abcdef13", "120000"]
     for folder, short in zip(held, runs.short_keys(held).values(), strict=True):
         assert runs.named(short, Path("runs")) == folder
+
+
+def test_a_name_that_one_run_was_given_stands_over_all_runs_on_its_images(tmp_path):
+    root = tmp_path / "runs"
+    plain, _ = make_run(root, "bce"), named_dataset(make_run(root, "warp"), "posters")
+    summaries = [folder.summary() for folder in runs.find(root)]
+    assert tables.build(summaries).title.startswith("posters; ")
+    assert list(tables.by_dataset(iter(summaries))) == order.headings([summaries]) == ["posters"]
+    prints = plain.config["dataset"]["fingerprints"]
+    assert runs.given_name(root, "toy", prints) == "posters"
+    assert not runs.given_name(root, "toy", prints | {"test": "z"})
+    named_dataset(make_run(root, "softmax"), "flyers")
+    assert not runs.given_name(root, "toy", prints)
 
 
 def named_dataset(folder, name):

@@ -64,8 +64,10 @@ def thresholds(  # noqa: PLR0917 - the parser passes options by name
     """
     from bench.contracts.goals import parse_goal, threshold_goals
     from bench.errors import StoreError, UsageError
+    from bench.show.recommended import use
     from bench.show.thresholds import lines, table
     from bench.store.derived import derive
+    from bench.store.external import of_config
     from bench.store.goal_thresholds import of_run
     from bench.store.resamples import kept_in
     from bench.store.sealed import to_json
@@ -85,7 +87,10 @@ def thresholds(  # noqa: PLR0917 - the parser passes options by name
     made: dict[Path, RunFolder] = {}
     for folder in finished or folders:
         if not folder.lists("validation"):
-            raise StoreError(f"{folder.path} holds no scores of validation images, so no threshold can be chosen")
+            remedy = ". Try: bench score with --validation FILE" if of_config(folder.config) else ""
+            raise StoreError(
+                f"{folder.path} holds no scores of validation images, so no threshold can be chosen{remedy}"
+            )
         derived = derive(folder, policy)
         made[derived.path] = derived
     found = {folder.path: of_run(folder, kept_in(cache or default_cache())) for folder in made.values()}
@@ -102,4 +107,6 @@ def thresholds(  # noqa: PLR0917 - the parser passes options by name
         for line in lines(one):
             say(line, indent=2)
         put(f"\nrun folder  {path}")
-        say(f"next        bench export {made[path].key[:8]} --out model", indent=12)
+        say(f"next        {use(config, made[path].key[:8])}", indent=12)
+        if of_config(config) is not None:
+            say("            for your own code, the thresholds as JSON: the same with --json", indent=12)

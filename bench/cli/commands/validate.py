@@ -59,7 +59,10 @@ def validate(  # noqa: PLR0917 - the parser passes options by name
         found = [again(folder, data_root, weights, retrain=retrain) for folder in folders]
     else:
         found = [verdict(folder) for folder in folders]
-    (_print_json if as_json else _print)(found)
+    if as_json:
+        _print_json(found)
+    else:
+        _print(found, predicted=recompute or retrain)
     if any(one.faults for one in found):
         raise typer.Exit(1)
     if (recompute or retrain) and any(one.state == "done" and one.level == "folder" for one in found):
@@ -83,7 +86,7 @@ def _print_json(found: Sequence[Verdict]) -> None:
     put_raw(to_json({"runs": rows, "sound": not any(one.faults for one in found)}))
 
 
-def _print(found: Sequence[Verdict]) -> None:
+def _print(found: Sequence[Verdict], *, predicted: bool) -> None:
     for one in found:
         older = f" (not measured then: {', '.join(one.unmeasured)})" if one.unmeasured else ""
         put(f"{one.folder}: {one.state} [{one.level}], {'; '.join(one.faults) or 'as it claims'}{older}")
@@ -93,5 +96,5 @@ def _print(found: Sequence[Verdict]) -> None:
     levels = [one.level for one in found]
     counts = ", ".join(f"{levels.count(level)} {level}" for level in dict.fromkeys(levels))
     put(f"{len(found)} runs, {lying} not what they claim; checked: {counts}")
-    if levels.count("folder") == len(found) and not lying:
+    if levels.count("folder") == len(found) and not lying and not predicted:
         put("Scores and weights were taken as they are stored. To predict again: bench validate --recompute")

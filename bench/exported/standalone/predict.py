@@ -12,6 +12,7 @@ import argparse
 import csv
 import hashlib
 import io
+import itertools
 import json
 import math
 import os
@@ -34,10 +35,10 @@ except ImportError as missing:
     print(f"error: {missing.name or missing} is missing. Try: pip install onnxruntime numpy pillow", file=sys.stderr)
     sys.exit(2)
 
-LARGEST_PIXELS, LARGEST_RATIO = 100_000_000, 200
-BATCH = 16
+LARGEST_PIXELS, LARGEST_RATIO, BATCH = 100_000_000, 200, 16
 STEERING = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff\ufff9-\ufffb]"
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff\ufff9-\ufffb"
+    "\ufffe\uffff\U000e0000-\U000e007f]"
 )
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 FIELDS = ("image", "labels", "scores", "probabilities", "log_probability", "error")
@@ -187,14 +188,12 @@ def label_set(scores: Any, description: dict[str, Any], own: Any) -> Any:
             return own
         least = description["threshold"] if name == "natural-threshold" else None
         return best if least is None else best & (scores >= least)
-    stored = policy.get("state", {})
-    state = {key: np.array(one["values"], one["dtype"]).reshape(one["shape"]) for key, one in stored.items()}
-    largest = np.finfo(np.float32).max
+    state, largest = state_of(description), np.finfo(np.float32).max
     scores = np.clip(scores, -largest, largest)
-    if of == "multilabel-bench" and name == "threshold":
-        return scores >= state["threshold"]
-    if of == "multilabel-bench" and name == "thresholds":
-        return scores >= state["thresholds"]
+    if not of and "thresholds" in state:  # chosen for goals; the largest number is of a label that is never predicted
+        return (scores >= state["thresholds"]) & (state["thresholds"] < largest)
+    if of == "multilabel-bench" and name in {"threshold", "thresholds"}:
+        return scores >= state[name]
     if of == "multilabel-bench" and name == "at-most-k":
         best[ranked(scores)[int(state["k"]) :]] = False
         return best & (scores >= state["threshold"])
@@ -207,6 +206,27 @@ def label_set(scores: Any, description: dict[str, Any], own: Any) -> Any:
         return chosen
     whose = f"policy '{name}' of {of or 'a newer bench'}"
     raise Refused(f"its label sets are by {whose}, which is not here. Try: --top-k 3, or bench predict")
+
+
+def state_of(description: dict[str, Any]) -> dict[str, Any]:
+    """Return the arrays that the description's policy chose on the validation part."""
+    stored = (description["policy"] or {}).get("state", {}).items()
+    return {key: np.array(one["values"], one["dtype"]).reshape(one["shape"]) for key, one in stored}
+
+
+def calibrated(scores: Any, description: dict[str, Any]) -> Any:
+    """Return the probabilities, as they were calibrated, of one image's scores (labels,); ``None`` where none were."""
+    state, values = state_of(description), np.asarray(scores, dtype=np.float64)
+    if "calibration_temperature" in state:
+        if description["score_kind"] == "probability":  # whose logits are cut at 30: those of 0 and 1 have no end
+            values = np.clip(np.log(np.maximum(values, 1e-99)) - np.log1p(-np.minimum(values, 1 - 1e-16)), -30.0, 30.0)
+        return np.exp(-np.logaddexp(0.0, -values / state["calibration_temperature"])).astype(np.float32)
+    if "calibration_starts" not in state:
+        return None
+    starts, x, y = (state[f"calibration_{name}"] for name in ("starts", "x", "y"))
+    parts = [slice(*ends) for ends in itertools.pairwise(starts)]
+    parts *= 1 if len(parts) > 1 else len(values)
+    return np.array([np.interp(one, x[part], y[part]) for one, part in zip(values, parts, strict=True)], np.float32)
 
 
 def probabilities(scores: Any, kind: str) -> list[float] | None:
@@ -262,7 +282,8 @@ def row(model: Model, image: str, outputs: list[Any], top_k: int | None, thresho
     description = model.description
     asked = top_k is not None or threshold is not None
     chosen, scores, _, log_probability = model.answer(outputs, asked)
-    likely = probabilities(scores, description["score_kind"])
+    likely, fitted = probabilities(scores, description["score_kind"]), calibrated(scores, description)
+    likely = likely if fitted is None else fitted.tolist()
     if asked:
         values = scores if likely is None else likely
         chosen = [one for one in ranked(scores)[:top_k] if threshold is None or values[one] >= threshold]
@@ -284,7 +305,7 @@ def line(found: dict[str, Any]) -> str:
 
 def plain(text: str) -> str:
     """Return ``text`` with what steers a terminal or hides text escaped; line breaks and tabs stay."""
-    return STEERING.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return STEERING.sub(lambda found: json.dumps(found[0])[1:-1], text)
 
 
 def csv_line(cells: Any) -> str:
@@ -311,13 +332,11 @@ def finite(found: dict[str, Any]) -> dict[str, Any]:
 def texts(rows: Iterator[dict[str, Any]], form: str) -> Iterator[str]:
     """Yield what is printed of ``rows`` as ``json``, ``csv`` or ``text``."""
     before = ""
+    written: dict[str, Any] = {"json": lambda row: json.dumps(finite(row)), "csv": lambda row: csv_line(row.values())}
     if form != "text":
         yield "[\n" if form == "json" else ",".join(FIELDS) + "\n"
     for found in rows:
-        shown = (
-            json.dumps(finite(found)) if form == "json" else csv_line(found.values()) if form == "csv" else line(found)
-        )
-        yield before + shown + ("" if form == "json" else "\n")
+        yield before + written.get(form, line)(found) + ("" if form == "json" else "\n")
         before = ",\n" if form == "json" else ""
     if form == "json":
         yield "\n]\n"

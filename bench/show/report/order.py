@@ -35,7 +35,7 @@ def of_paper(published: Iterable[PublishedTable], runs: Iterable[RunSummary]) ->
 
 def headings(groups: Sequence[Sequence[RunSummary]]) -> list[str]:
     """Return what each group of runs is called: its data set, and what tells it from others on that data set."""
-    names = [str(runs[0].config["dataset"]["name"]) for runs in groups]
+    names = [_first(runs, lambda run: run.about.dataset) or runs[0].dataset for runs in groups]
     found = []
     for place, (name, runs) in enumerate(zip(names, groups, strict=True)):
         peers = [other for other, its in zip(groups, names, strict=True) if its == name]
