@@ -31,6 +31,7 @@ from bench.store.runs import given_name, open_run
 from bench.system import interrupts
 from bench.system.clock import Stopwatch
 from bench.system.environment import environment
+from bench.system.journal import Journal
 
 if TYPE_CHECKING:
     from bench.model.features import PartFeatures
@@ -44,9 +45,16 @@ def run_one(
     ``opened`` is told of the folder as soon as it is known. Raises ``BenchError``, or whatever a plugin raises; where
     the folder is already known, the failure is stored in it first.
     """
+    with Journal() as journal:
+        return _run(request, registry, opened, journal)
+
+
+def _run(
+    request: RunRequest, registry: Registry | None, opened: Callable[[RunFolder], None], journal: Journal
+) -> RunFolder:
     plan = make_plan(request, registry or plugins.installed())
     check_device(request.device)
-    clock = Stopwatch()
+    clock = Stopwatch(listener=journal)
     with clock.stage("open data set"):
         parts = open_parts(plan)
     protocol = choose_protocol(plan, parts)
@@ -66,13 +74,14 @@ def run_one(
     with folder.lock():
         if folder.done:
             return _named(folder, request.name)
-        try:
-            _fill(folder, assembly, clock)
-        except Exception as error:
-            interrupts.check()
-            # Whatever a plugin raises, the failure stays in the store as a row with its reason.
-            folder.fail(clock.current, reason(error), full_traceback(error))
-            raise
+        with journal.kept_in(folder.path):
+            try:
+                _fill(folder, assembly, clock)
+            except Exception as error:
+                interrupts.check()
+                # Whatever a plugin raises, the failure stays in the store as a row with its reason.
+                folder.fail(clock.current, reason(error), full_traceback(error))
+                raise
     return folder
 
 

@@ -20,7 +20,7 @@ from bench.guard import DEBUG_VARIABLE, trace_if_asked
 from bench.show.console import put, put_raw
 from bench.system import interrupts
 from bench.system.packages import missing
-from bench.system.progress import QUIET_VARIABLE
+from bench.system.progress import LEVEL_VARIABLE, QUIET_VARIABLE
 from bench.system.text import one_line, prepare_streams
 from bench.system.threads import bound_waiting
 
@@ -108,6 +108,16 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "Share stored runs as one file, and add those of others.",
     ),
     "runs": ("bench.cli.commands.runs", "runs", "List the stored runs: done, failed and unfinished."),
+    "status": (
+        "bench.cli.commands.status",
+        "status",
+        "Show what runs are at: stage, progress, time left, last error.",
+    ),
+    "gc": (
+        "bench.cli.commands.gc",
+        "gc",
+        "List old caches and unfinished runs, and remove them with --yes.",
+    ),
     "table": (
         "bench.cli.commands.table",
         "table",
@@ -126,7 +136,7 @@ EXAMPLES = """Examples:
 
   bench run --help"""
 
-DEBUG, PLUGIN = "--debug", "--plugin"
+DEBUG, PLUGIN, LOG_LEVEL = "--debug", "--plugin", "--log-level"
 
 ANYWHERE = {DEBUG: DEBUG_VARIABLE, "--quiet": QUIET_VARIABLE, "-q": QUIET_VARIABLE}
 """Options that may stand before or behind any command, and the environment variable that each sets."""
@@ -213,6 +223,14 @@ def bench_command(
         # Taken out of the arguments before they are parsed, as a list here would load pydantic for every command.
         typer.Option(PLUGIN, metavar="FILE", help="Load a plugin that is one Python file; may stand several times."),
     ] = "",
+    _log_level: Annotated[
+        str,
+        typer.Option(
+            LOG_LEVEL,
+            metavar="LEVEL",
+            help="What a run's log.jsonl holds: debug, info, warning or error; before or behind any command.",
+        ),
+    ] = "info",
     strict: Annotated[bool, typer.Option("--strict", help="A plugin that cannot be loaded is an error.")] = False,
     _debug: Annotated[
         bool, typer.Option(DEBUG, help="Print where in the code an error arose; before or behind any command.")
@@ -244,13 +262,17 @@ def run_command_line(arguments: Sequence[str] | None = None) -> int:
     end = given.index("--") if "--" in given else len(given)
     asked = [argument for argument in given[:end] if argument in ANYWHERE]
     own = [argument for argument in given[:end] if argument not in ANYWHERE] + given[end:]
-    before = {variable: os.environ.get(variable, "") for variable in ANYWHERE.values()}
+    before = {variable: os.environ.get(variable, "") for variable in (*ANYWHERE.values(), LEVEL_VARIABLE)}
     os.environ |= {ANYWHERE[option]: "1" for option in asked}
     try:
         if any(argument.partition("=")[0] == PLUGIN for argument in own):
             from bench import plugin_files
 
             own = plugin_files.taken_out(own, PLUGIN)
+        if any(argument.partition("=")[0] == LOG_LEVEL for argument in own):
+            from bench.cli import log_level
+
+            own = log_level.taken_out(own, LOG_LEVEL)
         result = take_as_it_is(typer.main.get_command(app)).main(own, prog_name="bench", standalone_mode=False)
     except (BenchError, USAGE_ERROR, OSError) as error:
         # What a plugin raised was printed at its border.

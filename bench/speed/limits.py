@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 
 from bench.system.clock import seconds
+from bench.system.memory import peak
 
 
 def machine_limits() -> tuple[float, float]:
@@ -19,12 +18,4 @@ def machine_limits() -> tuple[float, float]:
 
 def peak_memory() -> float:
     """Return the largest resident memory of this process so far, in MiB."""
-    import re
-    import resource
-
-    try:
-        # Where the system says so: what getrusage tells of a spawned process begins with its parent's.
-        mark = re.search(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text())
-    except OSError:
-        mark = None
-    return (int(mark[1]) if mark else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) / 1024
+    return peak() / 2**20

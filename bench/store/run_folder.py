@@ -22,6 +22,7 @@
     provenance.json    of a run that was merged into this store: the archive, and what it was packed without
     status.json        "done" and when, or "failed" with stage and reason; absent while unfinished
     traceback.txt      of a failed run: where in the code, for the plugin's author
+    log.jsonl progress.json    what it did and is at, for bench status: no records, see bench/system/journal.py
 """
 
 from __future__ import annotations

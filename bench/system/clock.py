@@ -6,8 +6,9 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
+from bench.system import memory
 from bench.system.progress import stage as told
 from bench.system.threads import thread_counts
 
@@ -18,28 +19,49 @@ TURNS = 5
 """Turns of each call at least."""
 
 
+class Listener(Protocol):
+    """Told of each stage, when it begins and when it ends."""
+
+    def begin(self, stage: str) -> None: ...
+
+    def end(self, stage: str, seconds: float, peak_bytes: int) -> None: ...
+
+
 @dataclass(slots=True)
 class Stopwatch:
-    """Adds up the wall time of named stages. ``current`` is the stage under way, or the last one entered."""
+    """Adds up the wall time of named stages. ``current`` is the stage under way, or the last one entered.
+
+    ``peaks`` are the largest resident memory of the process up to the end of each stage, in bytes: a stage that it rose
+    in is one that needed more than those before.
+    """
 
     nanoseconds: dict[str, int] = field(default_factory=dict)
     current: str = ""
+    peaks: dict[str, int] = field(default_factory=dict)
+    listener: Listener | None = None
 
     @contextlib.contextmanager
     def stage(self, name: str) -> Iterator[None]:
         """Time the body as ``name``; entered again, the times add up."""
         self.current = name
+        if self.listener is not None:
+            self.listener.begin(name)
         started = time.perf_counter_ns()
         try:
             with told(name):
                 yield
         finally:
-            self.nanoseconds[name] = self.nanoseconds.get(name, 0) + time.perf_counter_ns() - started
+            elapsed = time.perf_counter_ns() - started
+            self.nanoseconds[name] = self.nanoseconds.get(name, 0) + elapsed
+            self.peaks[name] = memory.peak()
+            if self.listener is not None:
+                self.listener.end(name, elapsed / 1e9, self.peaks[name])
 
     def to_json(self) -> dict[str, Any]:
-        """Return seconds per stage in the order first entered, and the thread counts in force."""
+        """Return seconds and peaks of memory per stage in the order first entered, and the thread counts in force."""
         return {
             "seconds": {name: elapsed / 1e9 for name, elapsed in self.nanoseconds.items()},
+            "peak_bytes": dict(self.peaks),
             "threads": thread_counts(),
         }
 

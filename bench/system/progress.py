@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence, Sized
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from bench.system.text import for_stream
 
@@ -20,6 +20,9 @@ Item = TypeVar("Item")
 
 QUIET_VARIABLE = "BENCH_QUIET"
 """Environment variable that turns progress off; ``--quiet`` and ``--json`` set it."""
+
+LEVEL_VARIABLE = "BENCH_LOG_LEVEL"
+"""Environment variable that says from which level on a run's log holds what goes on; ``--log-level`` sets it."""
 
 EVERY = 30.0
 """Seconds between two lines."""
@@ -42,13 +45,15 @@ def progress_bar(
     """
     if total is None and isinstance(items, Sized):
         total = len(items)
-    if not progress_shown():
-        stage = Stage(description, total and total * scale, unit)
-        with _REPORTER.telling(stage):
-            for item in items:
-                yield item
-                stage.done += scale
-        return
+    stage = Stage(description, total and total * scale, unit)
+    with _REPORTER.telling(stage):
+        for item in _drawn(items, stage, scale) if progress_shown() else items:
+            yield item
+            stage.done += scale
+
+
+def _drawn(items: Iterable[Item], stage: Stage, scale: int) -> Iterator[Item]:
+    """Yield ``items`` while a bar counts them."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -60,11 +65,11 @@ def progress_bar(
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(for_stream(description, sys.stderr), total=total and total * scale, rate="")
+        task = progress.add_task(for_stream(stage.description, sys.stderr), total=stage.total, rate="")
         for item in items:
             yield item
             progress.advance(task, scale)
-            progress.update(task, rate=_rate(progress.tasks[0].speed, unit))
+            progress.update(task, rate=rate_in_words(progress.tasks[0].speed, stage.unit))
 
 
 @contextlib.contextmanager
@@ -90,11 +95,34 @@ class Stage:
         if not self.unit:
             return f"{self.description}: {duration(passed)} so far"
         of_total = "" if self.total is None else f" of {self.total:,}"
-        speed = self.done / passed if passed else 0.0
-        words = [f"{self.description}: {self.done:,}{of_total} {self.unit}", _rate(speed, self.unit)]
-        if self.total is not None and speed:
-            words.append(f"about {duration((self.total - self.done) / speed)} left")
+        words = [f"{self.description}: {self.done:,}{of_total} {self.unit}", rate_in_words(self.speed, self.unit)]
+        if (left := self.left) is not None:
+            words.append(f"about {duration(left)} left")
         return ", ".join(filter(None, words))
+
+    @property
+    def speed(self) -> float:
+        """Return how many ``unit`` a second there were so far."""
+        passed = time.monotonic() - self.started
+        return self.done / passed if passed else 0.0
+
+    @property
+    def left(self) -> float | None:
+        """Return the seconds that the rest takes at this speed; ``None`` where that is not known."""
+        speed = self.speed
+        return (self.total - self.done) / speed if self.total is not None and speed else None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what is told of it, and since how many seconds it is under way."""
+        return {
+            "doing": self.description,
+            "done": self.done,
+            "total": self.total,
+            "unit": self.unit,
+            "speed": self.speed,
+            "left_seconds": self.left,
+            "seconds": time.monotonic() - self.started,
+        }
 
 
 class Many:
@@ -164,11 +192,9 @@ class _Reporter:
 
     @contextlib.contextmanager
     def telling(self, what: Stage | Many) -> Iterator[None]:
-        if os.environ.get(QUIET_VARIABLE) or sys.stderr.isatty():
-            yield
-            return
         self._under_way.append(what)
-        if self._thread is None or not self._thread.is_alive():
+        told = not (os.environ.get(QUIET_VARIABLE) or sys.stderr.isatty())
+        if told and (self._thread is None or not self._thread.is_alive()):
             # A daemon: it ends with the process, whatever it is at.
             self._thread = threading.Thread(target=self._tell, name="progress", daemon=True)
             self._thread.start()
@@ -183,9 +209,14 @@ class _Reporter:
             line = self.line()
             # A word that nobody can hear any more must not end the work; nor one while the process ends.
             with contextlib.suppress(OSError, ValueError, AttributeError):
-                if line and not os.environ.get(QUIET_VARIABLE):
+                if line and not os.environ.get(QUIET_VARIABLE) and not sys.stderr.isatty():
                     sys.stderr.write(for_stream(f"progress: {line}\n", sys.stderr))
                     sys.stderr.flush()
+
+    def innermost(self) -> Stage | None:
+        """Return the stage that began last of those that count; where none does, of all."""
+        stages = [one for one in list(self._under_way) if isinstance(one, Stage)]
+        return next((one for one in reversed(stages) if one.unit), stages[-1] if stages else None)
 
     def line(self) -> str:
         """Return what is under way: the innermost stage, then how many pieces of what it is a part of are done."""
@@ -199,10 +230,20 @@ class _Reporter:
 _REPORTER = _Reporter()
 
 
-def _rate(speed: float | None, unit: str) -> str:
+def under_way() -> Stage | None:
+    """Return what this process is at, the innermost that counts; ``None`` where it is at nothing."""
+    return _REPORTER.innermost()
+
+
+def line() -> str:
+    """Return what this process is at, in words; empty where it is at nothing."""
+    return _REPORTER.line()
+
+
+def rate_in_words(speed: float | None, unit: str) -> str:
     """Return images/s and the like, or seconds for each where one takes longer than a second.
 
-    >>> _rate(1234.5, "images"), _rate(0.125, "epochs"), _rate(None, "images")
+    >>> rate_in_words(1234.5, "images"), rate_in_words(0.125, "epochs"), rate_in_words(None, "images")
     ('1,234 images/s', '8.0 s each', '')
     """
     if not speed:

@@ -31,6 +31,8 @@ READ = {
     "lens",
     "export",
     "runs",
+    "status",
+    "gc",
     "speed-metrics",
     "policy",
     "thresholds",
@@ -99,6 +101,8 @@ def commands_that_name_runs(folder: str, tmp_path: Path) -> dict[str, list[str]]
     return {
         "table": ["table", folder],
         "runs": ["runs", folder],
+        "status": ["status", folder],
+        "gc": ["gc", folder],
         "validate": ["validate", folder],
         "report": ["report", folder, "--out", str(tmp_path / "page.html"), "--resamples", "0"],
         "figures": ["figures", folder, "--out", str(tmp_path / "figures")],

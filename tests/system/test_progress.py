@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from bench.system import progress
-from bench.system.progress import QUIET_VARIABLE, Many, Stage, _rate, progress_bar, stage
+from bench.system.progress import QUIET_VARIABLE, Many, Stage, progress_bar, rate_in_words, stage
 
 
 def test_items_pass_through_where_nobody_looks():
@@ -13,9 +13,9 @@ def test_items_pass_through_where_nobody_looks():
 
 
 def test_a_rate_below_one_is_told_as_seconds_for_each():
-    assert _rate(1234.5, "images") == "1,234 images/s"
-    assert _rate(0.125, "epochs") == "8.0 s each"
-    assert _rate(None, "images") == ""
+    assert rate_in_words(1234.5, "images") == "1,234 images/s"
+    assert rate_in_words(0.125, "epochs") == "8.0 s each"
+    assert rate_in_words(None, "images") == ""
 
 
 def test_a_bar_is_drawn_on_a_terminal_and_items_pass_through(monkeypatch, capsys):
