@@ -305,7 +305,12 @@ def line(found: dict[str, Any]) -> str:
 
 def plain(text: str) -> str:
     """Return ``text`` with what steers a terminal or hides text escaped; line breaks and tabs stay."""
-    return STEERING.sub(lambda found: json.dumps(found[0])[1:-1], text)
+
+    def escaped(found: re.Match[str]) -> str:
+        units = found[0].encode("utf-16-be", "surrogatepass")
+        return "".join(f"\\u{units[place]:02x}{units[place + 1]:02x}" for place in range(0, len(units), 2))
+
+    return STEERING.sub(escaped, text)
 
 
 def csv_line(cells: Any) -> str:
