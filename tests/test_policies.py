@@ -203,7 +203,7 @@ def test_a_threshold_that_the_validation_part_does_not_give_is_found(root, tmp_p
 def test_another_validation_part_is_found(root, tmp_path):
     folder = forged(root, tmp_path)
     part = folder.read_validation()
-    folder.write_validation(replace(part.truth, truth=part.prediction.predicted), part.prediction)
+    folder.write_validation(replace(part.truth, truth=~part.truth.truth), part.prediction)
     found = validate([folder])[0].faults
     assert "the ids, truth or ignore mask of its validation part are not those of its config" in found
 
@@ -353,6 +353,7 @@ def test_a_script_asks_for_a_policy_as_the_command_does(root):
         backbone="timm/test_resnet",
         options=options,
         policy="threshold,cnn-rnn=decoded",
+        prior=False,
         **named,
     )
     assert [one.config["policy"]["name"] for one in compared] == ["threshold", "decoded"]

@@ -382,4 +382,4 @@ def test_a_threshold_is_of_the_probabilities_that_are_shown(exported):
     predictor._calibrate = lambda scores: np.full_like(scores, 0.25)
     for least, count in ((0.3, 0), (0.2, len(predictor.description.labels))):
         (one,) = label(predictor, [Source(str(image), image)], Choice(threshold=least))
-        assert one.probabilities == one.scores == (0.25,) * count
+        assert one.probabilities == (0.25,) * count
