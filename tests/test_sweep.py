@@ -11,11 +11,12 @@ from dataclasses import replace
 
 import pytest
 from example_commands import FAST, bench, write_corel
+from example_runs import make_run, run_config
 
 from bench import plugin_files, plugins
 from bench.records import RunRequest
 from bench.store.runs import find
-from bench.sweep import plan_runs
+from bench.sweep import _spent, plan_runs
 from bench.system.progress import QUIET_VARIABLE
 
 KILLED = """
@@ -142,3 +143,15 @@ def test_the_prior_joins_every_comparison_once_by_a_policy_that_it_can_have_and_
     assert plan_runs(request, ["bce"], 1, controls=True)[-1].policy == "threshold"
     told = plan_runs(RunRequest(model="", dataset="digit-scenes"), ["dlsr"], 1, controls=True)
     assert [one.model for one in told] == ["dlsr", "prior-known"]
+
+
+@pytest.mark.parametrize("tuned", [0, 1])
+def test_features_that_later_runs_share_do_not_count_towards_what_they_take(tmp_path, tuned):
+    folder = make_run(tmp_path, backbone=run_config()["backbone"] | {"finetune": tuned})
+    folder.write_timings({"seconds": {"features": 1000.0, "train": 20.0}})
+    folder.finish()
+    now = time.monotonic()
+    spent = _spent(folder.summary(), now - 1500.0, 0.0)
+    assert spent is not None
+    assert round(spent, -2) == (1500.0 if tuned else 500.0)
+    assert _spent(folder.summary(), now, time.time() + 1000.0) is None
