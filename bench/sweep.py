@@ -117,9 +117,15 @@ def sweep(
 def _spent(summary: RunSummary, began: float, wall: float) -> float | None:
     """Return the seconds that a run took which began at ``began``, ``wall`` by the clock; ``None``: it was done before.
 
-    A failure without a folder has no time of its own, and was made now.
+    A failure without a folder has no time of its own, and was made now. Features of a frozen backbone are computed
+    once, for the runs that come after, too: no other takes that long.
     """
-    return time.monotonic() - began if summary.finished >= wall or not summary.finished else None
+    if summary.finished and summary.finished < wall:
+        return None
+    shared = 0.0
+    if summary.measures is not None and not summary.config["backbone"].get("finetune", 0):
+        shared = float(RunFolder(summary.path).read_timings().get("seconds", {}).get("features", 0.0))
+    return max(time.monotonic() - began - shared, 0.0)
 
 
 def sweep_side_by_side(

@@ -8,14 +8,16 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from example_commands import FAST, bench, write_corel
+from example_runs import make_run, run_config
 
 from bench import plugin_files, plugins
 from bench.records import RunRequest
 from bench.store.runs import find
-from bench.sweep import plan_runs
+from bench.sweep import _spent, plan_runs
 from bench.system.progress import QUIET_VARIABLE
 
 KILLED = """
@@ -142,3 +144,13 @@ def test_the_prior_joins_every_comparison_once_by_a_policy_that_it_can_have_and_
     assert plan_runs(request, ["bce"], 1, controls=True)[-1].policy == "threshold"
     told = plan_runs(RunRequest(model="", dataset="digit-scenes"), ["dlsr"], 1, controls=True)
     assert [one.model for one in told] == ["dlsr", "prior-known"]
+
+
+@pytest.mark.parametrize("tuned", [0, 1])
+def test_features_that_later_runs_share_do_not_count_towards_what_they_take(tmp_path, monkeypatch, tuned):
+    folder = make_run(tmp_path, backbone=run_config()["backbone"] | {"finetune": tuned})
+    folder.write_timings({"seconds": {"features": 1000.0, "train": 20.0}})
+    folder.finish()
+    monkeypatch.setattr("bench.sweep.time", SimpleNamespace(monotonic=lambda: 1500.0))
+    assert _spent(folder.summary(), 0.0, 0.0) == (1500.0 if tuned else 500.0)
+    assert _spent(folder.summary(), 0.0, float("inf")) is None

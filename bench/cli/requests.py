@@ -20,12 +20,31 @@ GLOBAL_VALUES, GLOBAL_FLAGS = ("--plugin", "--without"), ("--strict", "--quiet",
 def run_request(options: Mapping[str, Any], sets: Sequence[str], **changes: Any) -> RunRequest:
     """Return the request that a command's ``options`` make: those named as its fields, where they were given.
 
-    ``sets`` are the run's own, without its trackers'; ``changes`` go before ``options``.
+    ``sets`` are the run's own, without its trackers'; ``changes`` go before ``options``. Raises ``UsageError`` where
+    the data set is called by a name that runs were given, which is none to read images by.
     """
     from bench.records import RunRequest
 
     named = {field.name: options[field.name] for field in fields(RunRequest) if options.get(field.name) is not None}
-    return RunRequest(**named | {"sets": tuple(sets)} | changes)
+    request = RunRequest(**named | {"sets": tuple(sets)} | changes)
+    _refuse_given_name(request)
+    return request
+
+
+def _refuse_given_name(request: RunRequest) -> None:
+    from bench.errors import UsageError
+    from bench.plugins import installed
+    from bench.store.runs import of_dataset
+
+    try:
+        installed().dataset(request.dataset)
+    except UsageError:
+        if held := of_dataset(request.out, request.dataset):
+            own = held[0].config["dataset"]["name"]
+            raise UsageError(
+                f"--dataset: '{request.dataset}' is what runs in {request.out} call a data set '{own}'."
+                f" Try: --dataset {own}, as it was run"
+            ) from None
 
 
 def data_words(request: RunRequest) -> str:

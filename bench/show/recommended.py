@@ -81,7 +81,8 @@ def _print_chosen(found: Recommendation, chosen: Rated) -> None:
         say(f"  others    {', '.join(one.name for one in found.others)}", indent=12)
         return
     if not ties:
-        differ = "the other differs" if len(found.others) == 1 else f"all {len(found.others)} differ"
+        several = {1: "the other differs", 2: "both others differ"}
+        differ = several.get(len(found.others), f"all {len(found.others)} others differ")
         say(f"  others    {differ} from it on test, by 95 % of {found.resamples:,} paired resamples", indent=12)
         return
     say(f"  as good   on test by {objective}, 95 % of {found.resamples:,} paired resamples hold 0:", indent=12)

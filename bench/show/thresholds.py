@@ -38,8 +38,8 @@ def grid(found: Thresholds) -> tuple[list[str], list[list[str]]]:
             cells.append("" if like is None or like.probability is None else f"{like.probability:.2f}")
         for place, point in enumerate(points):
             for measure, _ in names:
-                shown = _shown(value_of(replace(goal, name=measure), point))
-                bar = ends if place and measure == goal.name else None
+                value = value_of(replace(goal, name=measure), point)
+                shown, bar = _shown(value), ends if place and measure == goal.name and not math.isnan(value) else None
                 cells.append(f"{shown} [{_shown(bar[0])}, {_shown(bar[1])}]" if bar else shown)
         return cells
 
@@ -57,6 +57,8 @@ def lines(found: Thresholds) -> list[str]:
     told = []
     if found.interval is not None and found.validation.predicted == 0:
         told.append(f"no threshold gives {goal.bound} on validation, so none of {found.name} is ever predicted")
+    elif found.interval is not None and goal.name == "precision" and found.test.predicted == 0:
+        told.append(f"on test, over {found.name}: nothing reaches its threshold, asked {goal.bound}")
     elif found.interval is not None:
         shown = [_shown(getattr(found.interval, name)) for name in ("value", "low", "high")]
         reached = f"{goal.name.replace('f1', 'F1')} {shown[0]} [{shown[1]}, {shown[2]}]"

@@ -123,7 +123,7 @@ def _another_file(request: RunRequest, config: Mapping[str, Any]) -> list[str]:
             "name": (request.model, config["model"]["name"]),
             "dataset": (request.dataset.rpartition(":")[-1], config["dataset"]["name"]),
             "protocol": (request.protocol or config["protocol"], config["protocol"]),
-            "policy": (request.policy.rpartition(":")[-1] or policy, policy),
+            "policy": (policy_named(request.policy) or policy, policy),
             "seed": (request.seed, config["seed"]),
         }
     )

@@ -272,6 +272,10 @@ def test_thresholds_for_goals_are_chosen_on_scores_of_a_file_and_no_export_is_to
     assert score(*given) == score(*given, "--validation", tmp_path / "validation.npz", "--policy", goal) == 0
     (with_goals,) = (run for run in stored(tmp_path) if run.config["policy"]["name"] != "exactly-k")
     assert with_goals.config["policy"]["name"] == f"f1;{goal}"
+    assert bench("validate", with_goals.path) == 0
+    assert bench("results", "pack", with_goals.path, "--out", tmp_path / "one.tar") == 0
+    assert bench("trials", with_goals.path) == 2
+    assert "bench run" not in capsys.readouterr().err
     capsys.readouterr()
     for command in ("thresholds", "choose"):
         (told,) = [[command, with_goals.path, "--runs", runs, "--for", "f1"]]

@@ -108,7 +108,7 @@ def test_a_short_key_names_one_run_alone(monkeypatch):
         assert runs.named(short, Path("runs")) == folder
 
 
-def test_a_name_that_one_run_was_given_stands_over_all_runs_on_its_images(tmp_path):
+def test_a_name_that_one_run_was_given_stands_over_all_runs_on_its_images(tmp_path, capsys):
     root = tmp_path / "runs"
     plain, _ = make_run(root, "bce"), named_dataset(make_run(root, "warp"), "posters")
     summaries = [folder.summary() for folder in runs.find(root)]
@@ -117,6 +117,8 @@ def test_a_name_that_one_run_was_given_stands_over_all_runs_on_its_images(tmp_pa
     prints = plain.config["dataset"]["fingerprints"]
     assert runs.given_name(root, "toy", prints) == "posters"
     assert not runs.given_name(root, "toy", prints | {"test": "z"})
+    assert run_command_line(["run", "--model", "bce", "--dataset", "posters", "--out", str(root)]) == 2
+    assert "call a data set 'toy'. Try: --dataset toy" in capsys.readouterr().err
     named_dataset(make_run(root, "softmax"), "flyers")
     assert not runs.given_name(root, "toy", prints)
 

@@ -23,7 +23,7 @@ def verdict(folder):
 def test_an_honest_run_is_as_it_claims(honest, capsys):
     assert verdict(honest) == ()
     assert run_command_line(["validate", str(honest.path.parents[2])]) == 0
-    assert "1 runs, 0 not what they claim" in capsys.readouterr().out
+    assert "1 run, 0 not what they claim" in capsys.readouterr().out
 
 
 def test_a_raised_number_is_found(honest, capsys):

@@ -40,7 +40,8 @@ def lens(
         record = {"run": str(folder.path), "protocol": protocol.name, "views": [to_json(view) for view in found]}
         put_raw(render(record))
         return
-    model, dataset = folder.config["model"]["name"], folder.config["dataset"]["name"]
+    summary = folder.summary()
+    model, dataset = summary.config["model"]["name"], summary.dataset
     rows = []
     for view in found:
         value = "" if view.value != view.value else f"{100 * view.value:.2f}"

@@ -92,6 +92,6 @@ def report(  # noqa: PLR0917 - the parser passes options by name
     if images or resamples != 0:
         size, files = write()
     side_folder.tidy(folder, files)
-    counts = f"{len(summaries)} runs, {sum(len(group.figures) for group in groups)} figures"
+    counts = f"{len(summaries)} run{'s' * (len(summaries) != 1)}, {sum(len(group.figures) for group in groups)} figures"
     beside = f", {len(files):,} pictures in {folder}" if files else ""
     put(f"{out}: {counts}, {size / 1e6:.1f} MB{beside}")

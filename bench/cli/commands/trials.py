@@ -17,13 +17,17 @@ EXAMPLES = """Examples:
 def trials(run: RunName, store: RunsFolder = STORE, as_json: AsJson = False) -> None:
     """Print every trial that the run's options were chosen by: its options, its validation score, or why it failed."""
     from bench.show.trials import rows, told
+    from bench.store.external import of_config
     from bench.store.sealed import to_json
 
     folder = one_run(run, store)
     if not folder.lists("trials"):
-        model = folder.config["model"]["name"]
+        if of_config(folder.config) is not None:
+            raise StoreError(f"{folder.path}: no trials, its scores came from a file")
+        model, dataset = (folder.config[part]["name"] for part in ("model", "dataset"))
         raise StoreError(
-            f"{folder.path}: no trials, its options are as asked for. Try: bench run --model {model} --trials 16"
+            f"{folder.path}: no trials, its options are as asked for."
+            f" Try: bench run --model {model} --dataset {dataset} --trials 16"
         )
     ledger = folder.read_trials()
     if as_json:

@@ -95,6 +95,6 @@ def _print(found: Sequence[Verdict], *, predicted: bool) -> None:
     lying = sum(bool(one.faults) for one in found)
     levels = [one.level for one in found]
     counts = ", ".join(f"{levels.count(level)} {level}" for level in dict.fromkeys(levels))
-    put(f"{len(found)} runs, {lying} not what they claim; checked: {counts}")
+    put(f"{len(found)} run{'s' * (len(found) != 1)}, {lying} not what they claim; checked: {counts}")
     if levels.count("folder") == len(found) and not lying and not predicted:
         put("Scores and weights were taken as they are stored. To predict again: bench validate --recompute")
