@@ -7,6 +7,7 @@ installed twice.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -21,6 +22,9 @@ EXTRA = nox.project.load_toml("pyproject.toml")["project"]["optional-dependencie
 
 EXTRAS = ("test_huggingface.py", "test_parquet_shards.py", "test_same_images.py")
 """Tests that skip where an optional package is absent, as it is with the extra ``test``."""
+
+ACTIVE = os.environ.get("PATH", "")
+"""Where the active environment's Python is found, before a session puts its own in front."""
 
 EXAMPLES = {
     "bench-asl": ("run --model asl --dataset digit-scenes", "asl"),
@@ -206,3 +210,25 @@ def stubtest(session: nox.Session) -> None:
     """Check that bench/decode/_beam.pyi says of the compiled module what is so."""
     elsewhere(session)
     session.run("python", "-m", "mypy.stubtest", "bench.decode._beam")
+
+
+@nox.session(venv_backend="none")
+def licences(session: nox.Session) -> None:
+    """Write THIRD_PARTY.md anew from what is installed: the licence of every dependency, weight and data set."""
+    session.run("python", "-P", ".ci/third_party.py")
+
+
+@nox.session
+def sbom(session: nox.Session) -> None:
+    """Write what the active environment holds as CycloneDX JSON: build/sbom.cdx.json."""
+    session.install("cyclonedx-bom>=7")
+    target = Path("build", "sbom.cdx.json")
+    target.parent.mkdir(exist_ok=True)
+    form = ("--of", "JSON", "--output-reproducible", "--pyproject", "pyproject.toml", "-o", str(target))
+    session.run("cyclonedx-py", "environment", *form, str(shutil.which("python", path=ACTIVE)))
+    parts = json.loads(target.read_text(encoding="utf-8"))
+    for part in (parts["metadata"]["component"], *parts["components"]):
+        # Where a checkout lies is nobody's business.
+        if references := part.get("externalReferences"):
+            references[:] = [each for each in references if not each["url"].startswith("file:")]
+    target.write_text(json.dumps(parts, indent=2, sort_keys=True) + "\n", encoding="utf-8")

@@ -280,6 +280,7 @@ class Search {
 PYBIND11_MODULE(_beam, module) {
   module.doc() = "Beam search over label sequences; bench/decode/decoder.py is its only user.";
   module.attr("source_hash") = MLB_SOURCE_HASH;
+  module.attr("instruction_set") = mlb::instruction_set();
   py::class_<Tree, std::shared_ptr<Tree>>(module, "Tree", "Label prefixes and what the step network said of them.")
       .def(py::init<const py::object&, const CArray<float>&, const std::string&, std::int64_t>(), py::arg("output"),
            py::arg("bias").noconvert(), py::arg("activation"), py::arg("state_size"))

@@ -1,9 +1,13 @@
 #include "vector_math.h"
 
 #include <array>
+#include <cstdlib>
 #include <cstring>
 #include <limits>
 #include <numbers>
+#include <stdexcept>
+#include <string>
+#include <string_view>
 
 #include "aligned.h"
 
@@ -317,21 +321,40 @@ MLB_TABLE(avx512, [[gnu::target("avx512f,avx512vl,avx512dq,avx512bw,avx2,fma,pre
 
 const VectorMath& portable_vector_math() { return k_portable; }
 
-const VectorMath& vector_math() {
-#ifdef __x86_64__
-  static const VectorMath& chosen = [&]() -> const VectorMath& {
-    __builtin_cpu_init();
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
-        __builtin_cpu_supports("avx512bw")) {
-      return k_avx512;
+namespace {
+
+struct Chosen {
+  const VectorMath* math;
+  const char* name;
+};
+
+const Chosen& chosen() {
+  static const Chosen one = [] {
+    const char* const asked = std::getenv("BENCH_INSTRUCTIONS");
+    const std::string_view most = asked == nullptr ? "" : asked;
+    if (!most.empty() && most != "portable" && most != "avx2" && most != "avx512") {
+      throw std::invalid_argument("BENCH_INSTRUCTIONS: found '" + std::string(most) +
+                                  "', allowed: portable, avx2, avx512");
     }
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return k_avx2;
-    return k_portable;
-  }();
-  return chosen;
-#else
-  return k_portable;
+#ifdef __x86_64__
+    __builtin_cpu_init();
+    if ((most.empty() || most == "avx512") && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
+        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw")) {
+      return Chosen{.math = &k_avx512, .name = "avx512"};
+    }
+    if (most != "portable" && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
+      return Chosen{.math = &k_avx2, .name = "avx2"};
+    }
 #endif
+    return Chosen{.math = &k_portable, .name = "portable"};
+  }();
+  return one;
 }
+
+}  // namespace
+
+const VectorMath& vector_math() { return *chosen().math; }
+
+const char* instruction_set() { return chosen().name; }
 
 }  // namespace mlb

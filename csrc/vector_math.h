@@ -44,7 +44,13 @@ struct VectorMath {
   bool (*all_finite)(const float* x, std::size_t count);
 };
 
+// The table for the running processor, or a lesser one that the environment variable BENCH_INSTRUCTIONS names,
+// "portable" or "avx2": so what another processor computes can be tried. Looked at once. Throws std::invalid_argument
+// for another name.
 const VectorMath& vector_math();
+
+// The name of that table: "portable", "avx2" or "avx512".
+const char* instruction_set();
 
 // The table for processors without AVX2, and elsewhere; tests hold the others to it.
 const VectorMath& portable_vector_math();

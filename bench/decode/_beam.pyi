@@ -10,6 +10,9 @@ from bench.records import SearchOptions
 source_hash: str
 """SHA-256 of the sources in csrc/ that the module was built from, 16 hex digits."""
 
+instruction_set: str
+"""What the kernel computes with: portable, avx2 or avx512; ``BENCH_INSTRUCTIONS`` names a lesser one."""
+
 class _PybindType(type):
     """The metaclass of pybind11's classes, which has no name to import."""
 

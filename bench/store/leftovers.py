@@ -43,7 +43,7 @@ DAY = 86400.0
 
 @dataclass(frozen=True, slots=True)
 class Leftover:
-    """One thing that can go: its files, ``size`` in bytes, ``used`` last in seconds since 1970, and what it is."""
+    """One thing that can go: its files, ``size`` in bytes, when it was ``used`` last, ``what`` more is known of it."""
 
     kind: str
     path: Path
@@ -114,14 +114,14 @@ def _cached(cache: Path, kinds: Collection[str]) -> Iterator[Leftover]:
                 groups.setdefault(path.name.partition(".")[0] if kind == "features" else path.name, []).append(path)
             for files in groups.values():
                 main = max(files, key=_size)
-                yield Leftover(kind, main, kind, sum(map(_size, files)), max(map(_used, files)), tuple(files))
+                yield Leftover(kind, main, "", sum(map(_size, files)), max(map(_used, files)), tuple(files))
 
 
 def _trials(store: Path, kinds: Collection[str]) -> Iterator[Leftover]:
     if TRIALS in kinds:
         for folder in store.glob(f"*/*/{TRIALS}"):
             for path in _files(folder, r"[0-9a-f]{16}\.json"):
-                yield Leftover(TRIALS, path, "a finished trial", _size(path), _used(path), (path,))
+                yield Leftover(TRIALS, path, "finished", _size(path), _used(path), (path,))
 
 
 def _runs(store: Path, kinds: Collection[str]) -> Iterator[Leftover]:
@@ -131,7 +131,7 @@ def _runs(store: Path, kinds: Collection[str]) -> Iterator[Leftover]:
             yield _run(folder, state)
         if CHECKPOINTS in kinds and state == "done":
             for path in _files(folder.path, "|".join(map(re.escape, (CHECKPOINT, TUNING_CHECKPOINT)))):
-                yield Leftover(CHECKPOINTS, path, "of a run that is done", _size(path), _used(path), (path,))
+                yield Leftover(CHECKPOINTS, path, "run is done", _size(path), _used(path), (path,))
 
 
 def _left(store: Path, cache: Path, kinds: Collection[str]) -> Iterator[Leftover]:
@@ -140,7 +140,7 @@ def _left(store: Path, cache: Path, kinds: Collection[str]) -> Iterator[Leftover
         places += [folder.path for folder in find(store)] + sorted(store.glob(f"*/*/{TRIALS}"))
         for place in places:
             for path in _files(place, LEFT):
-                yield Leftover(PARTS, path, "of a process that is gone", _size(path), _used(path), (path,))
+                yield Leftover(PARTS, path, "its writer is gone", _size(path), _used(path), (path,))
 
 
 def _run(folder: RunFolder, state: str) -> Leftover:

@@ -92,10 +92,12 @@ def _print(found: Sequence[Leftover], removed: Sequence[bool] | None, places: Se
         put(f"nothing to remove in {' or '.join(map(str, places))}")
         return
     rows = [
-        [one.kind, str(one.path), one.what, _size(one.size), f"{max(time.time() - one.used, 0.0) / DAY:.1f}"]
+        [one.kind, _below(one.path, places), one.what, _size(one.size), f"{max(time.time() - one.used, 0.0) / DAY:.1f}"]
         for one in sorted(found, key=lambda one: -one.size)[:SHOWN]
     ]
-    print_table(["kind", "path", "what", "size", "days"], rows, texts=("path", "what"))
+    print_table(
+        ["kind", "path", "what", "size", "days"], rows, title=" and ".join(map(str, places)), texts=("path", "what")
+    )
     if len(found) > SHOWN:
         say(f"and {len(found) - SHOWN:,} smaller ones: bench gc --json", "dim")
     if removed is None:
@@ -105,6 +107,11 @@ def _print(found: Sequence[Leftover], removed: Sequence[bool] | None, places: Se
     kept = len(found) - len(gone)
     held = f"; {kept} kept: a process is at work on {'it' if kept == 1 else 'them'}" if kept else ""
     say(f"removed {_things(gone)}{held}")
+
+
+def _below(path: Path, places: Sequence[Path]) -> str:
+    """Return ``path`` as seen from the place that it lies in."""
+    return next((str(path.relative_to(place)) for place in places if path.is_relative_to(place)), str(path))
 
 
 def _things(found: Sequence[Leftover]) -> str:
