@@ -305,12 +305,8 @@ def line(found: dict[str, Any]) -> str:
 
 def plain(text: str) -> str:
     """Return ``text`` with what steers a terminal or hides text escaped; line breaks and tabs stay."""
-
-    def escaped(found: re.Match[str]) -> str:
-        units = found[0].encode("utf-16-be", "surrogatepass")
-        return "".join(f"\\u{units[place]:02x}{units[place + 1]:02x}" for place in range(0, len(units), 2))
-
-    return STEERING.sub(escaped, text)
+    codes = lambda found: found[0].encode("utf-16-be", "surrogatepass").hex()  # noqa: E731
+    return STEERING.sub(lambda found: re.sub("....", r"\\u\g<0>", codes(found)), text)
 
 
 def csv_line(cells: Any) -> str:

@@ -12,6 +12,12 @@ from bench.cli.options import DataRoot, Sets, TestSplit, TrainSplit
 from bench.cli.requests import data_words, run_request
 from bench.show.console import print_table, put, say
 
+EXAMPLES = """Examples:
+
+  bench data export digit-scenes --out data
+
+  bench data export csv --data-root my-images --out data --pictures"""
+
 
 def export_data(  # noqa: PLR0917 - the parser passes options by name
     dataset: NamedDataset,

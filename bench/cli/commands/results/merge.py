@@ -11,6 +11,12 @@ import typer
 from bench.cli.options import STORE
 from bench.show.console import put, say
 
+EXAMPLES = """Examples:
+
+  bench results merge results.tar
+
+  bench results merge mine.tar theirs.tar --out all"""
+
 
 def merge_archives(
     archives: Annotated[list[Path], typer.Argument(metavar="ARCHIVE...", help="Files of bench results pack.")],

@@ -12,6 +12,12 @@ from bench.cli.choose import none_found, run_folders
 from bench.cli.options import STORE, OneDataset, RunNames, RunsFolder
 from bench.show.console import put, say
 
+EXAMPLES = """Examples:
+
+  bench results pack --out results.tar
+
+  bench results pack 9b2f 41aa --by 'A. Reader, 2 cores' --out two.tar"""
+
 
 def pack_runs(  # noqa: PLR0917 - the parser passes options by name
     names: RunNames = None,
