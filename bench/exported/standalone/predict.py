@@ -35,12 +35,11 @@ except ImportError as missing:
     print(f"error: {missing.name or missing} is missing. Try: pip install onnxruntime numpy pillow", file=sys.stderr)
     sys.exit(2)
 
-LARGEST_PIXELS, LARGEST_RATIO, BATCH = 100_000_000, 200, 16
+LARGEST_PIXELS, LARGEST_RATIO, BATCH, FORMULA = 100_000_000, 200, 16, ("=", "+", "-", "@", "\t", "\r")
 STEERING = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff\ufff9-\ufffb"
     "\ufffe\uffff\U000e0000-\U000e007f]"
 )
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
 FIELDS = ("image", "labels", "scores", "probabilities", "log_probability", "error")
 
 
