@@ -35,9 +35,11 @@ def pytest_sessionstart() -> None:
     for name in TERMINAL:
         os.environ.pop(name, None)
     os.environ |= {"TERM": "xterm", "PYTHONUTF8": "1"}
+    from bench.system import progress
     from bench.system.threads import bound_waiting
 
     bound_waiting()
+    progress.EVERY = 1e6  # on a slow machine a line of progress would stand among what a test expects
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -348,7 +348,7 @@ BY_FOLDER = {
     another_protocol: "measured by top1@1, its config says top2@1",
     a_better_validation_score: CURVES,
     another_best_epoch: CURVES,
-    more_epochs_than_asked_for: "its training curves hold epoch 3 at learning rate 0.001, which its training options",
+    more_epochs_than_asked_for: "its training curves hold epoch 3 at learning rate 0.0003, which its training options",
     a_learning_rate_never_tried: "its training curves hold epoch 1 at learning rate 0.5, which its training options",
     more_parameters: r"its training is of 1000000000 parameters, \d+ numbers are stored",
     searches_of_other_answers: r"searches shown of test images \[\d+\] do not lead to their label sequences",

@@ -132,7 +132,7 @@ def test_it_is_fine_tuned_end_to_end(root, tmp_path):
     [
         ("bce", ("backbone.features=map",), "features=map: model 'bce' takes a vector. Try: without it"),
         ("attention-pool", ("backbone.features=vector",), "model 'attention-pool' takes a map"),
-        ("bce", ("backbone.features=maps",), "option features: found 'maps', allowed: vector, map"),
+        ("bce", ("backbone.features=maps",), "option backbone.features: found 'maps', allowed: vector, map"),
     ],
 )
 def test_what_a_model_does_not_take_is_refused(root, model, sets, words):

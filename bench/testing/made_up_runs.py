@@ -11,7 +11,7 @@ import numpy as np
 
 from bench.evaluation import protocols
 from bench.evaluation.measure import measure
-from bench.records import BoolArray, FloatArray, LabelSets, RunRequest, Scores
+from bench.records import BoolArray, FloatArray, LabelSets, Prediction, RunRequest, Scores
 from bench.store.runs import open_run
 from bench.store.stored import About, Truth
 from bench.system.files import digest
@@ -63,6 +63,7 @@ def _write(  # noqa: PLR0917 - the parts of a run
     folder.write_weights(b"")
     folder.write_scores(scores)
     folder.write_predicted(predicted)
+    folder.write_validation(Truth(ids, tuple(labels), truth, ignore), Prediction(scores, predicted, sequences))
     if sequences is not None:
         folder.write_label_sets(sequences)
     folder.write_measures(measure(protocol, labels, truth, ignore, predicted, scores, sequences=sequences))

@@ -236,7 +236,7 @@ def options(draw):
         min_length=draw(st.integers(0, longest)),
         max_length=longest,
         stop=draw(st.sampled_from(["best", "all"])),
-        class_score=draw(st.sampled_from(["max_over_steps", "first_step", "beam_marginal"])),
+        class_score=draw(st.sampled_from(["max_over_steps", "first_step", "beam_marginal", "inclusion"])),
         node_limit=draw(st.sampled_from([1, 5, 60])),
     )
 

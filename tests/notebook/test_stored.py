@@ -3,7 +3,7 @@ import shutil
 import numpy as np
 import pytest
 from example_commands import bench as command
-from example_runs import make_run
+from example_runs import make_run, run_config
 
 import bench
 
@@ -90,7 +90,7 @@ def test_damage_is_found_when_the_file_is_read(tmp_path):
 
 
 def test_a_model_without_sequences_has_none(tmp_path):
-    folder = make_run(tmp_path)
+    folder = make_run(tmp_path, model=run_config()["model"] | {"kind": "scores"})
     (folder.path / "label_sets.npz").unlink()
     folder._files.forget("label_sets.npz")
     (run,) = bench.runs(tmp_path)

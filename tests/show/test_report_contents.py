@@ -9,6 +9,7 @@ from example_runs import LABELS, TRUTH, make_run, run_config, validation_part
 from bench.cli.pictures import opened
 from bench.data.images import ArrayImages
 from bench.errors import StoreError
+from bench.evaluation.choosing import main_metric
 from bench.records import Scores, Split
 from bench.show import published
 from bench.show.report import contents, gather, order, page, side_folder
@@ -33,7 +34,7 @@ def test_rows_stand_by_the_main_metric_of_the_protocol(stored_run, tmp_path):
     stored_run("svm").fail("train", "it would not")
     group = group_of(tmp_path / "runs")
     assert [row.label for row in group.table.rows] == ["bce", "warp", "svm"]
-    by_map = order.best_first(group.table, order.main_metric("voc2007@1"))
+    by_map = order.best_first(group.table, main_metric("voc2007@1"))
     assert [row.label for row in by_map.rows] == ["warp", "bce", "svm"]
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-GRID, FIRST_STEP_WEIGHT = 2.0**30, 1e-6
+GRID, FIRST_STEP_WEIGHT, NEGLIGIBLE = 2.0**30, 1e-6, -16.0
 KEPT_BYTES = 256 * 2**20
 """What is kept of prefixes from one image to the next."""
 
@@ -67,6 +67,7 @@ class Search:
             options,
             prefixes.end,
         )
+        self.expanded: list[Any] = []
 
     def steps(self, labels: tuple[int, ...]) -> Any:
         """Return log P(label or END | labels), (labels + 1,)."""
@@ -98,17 +99,25 @@ class Search:
     def beam(self) -> tuple[list[Any], list[Any]]:
         """Return the ended paths, and the live ones of the last round that had any."""
         width, live, candidates = self.options["beam_width"], [(0.0, ())], list[Any]()
+        includes = self.options["class_score"] == "inclusion"
         for _ in range(self.options["max_length"]):
+            self.expanded += live
             found = [extension for path in live for extension in self.extended(path, width)]
             if self.options["end_consumes_slot"]:
                 found = sorted(found, key=rank)[:width]
             candidates += filter(self.ended, found)
             going = sorted((path for path in found if not self.ended(path)), key=rank)[:width]
+            places = [rank(path)[0] for path in candidates]
+            if includes and places:
+                going = [path for path in going if rank(path)[0] < min(places) or path[0] >= NEGLIGIBLE]
             if not going:
                 break
             live, most = going, min(rank(path)[0] for path in going)
-            places = [rank(path)[0] for path in candidates]
-            if places and (most > max(places) if self.options["stop"] == "all" else most >= min(places)):
+            if (
+                not includes
+                and places
+                and (most > max(places) if self.options["stop"] == "all" else most >= min(places))
+            ):
                 break
         return candidates, live
 
@@ -150,6 +159,13 @@ class Search:
         first, how = np.exp(self.steps(()))[: self.end], self.options["class_score"]
         if how == "first_step":
             return first
+        if how == "inclusion":
+            included = np.zeros(self.end)
+            for log_probability, labels in self.expanded:
+                follows = np.exp(log_probability + self.steps(labels)[: self.end])
+                follows[list(labels)] = 0.0
+                included += follows
+            return np.minimum(included, 1.0)
         if how == "max_over_steps":
             return np.max([np.exp(self.steps(best[1][:at]))[: self.end] for at in range(max(len(best[1]), 1))], axis=0)
         marginal = np.zeros(self.end + 1)
