@@ -52,6 +52,15 @@ def elsewhere(session: nox.Session) -> None:
     session.chdir(session.create_tmp())
 
 
+def see_active(session: nox.Session) -> None:
+    """Have the session's environment find the packages of the active one behind its own."""
+    where = ("-c", "import sysconfig; print(sysconfig.get_path('purelib'))")
+    active = session.run(str(shutil.which("python")), *where, external=True, silent=True)
+    own = session.run("python", *where, silent=True)
+    line = f"import site; site.addsitedir({str(active).strip()!r})\n"
+    (Path(str(own).strip()) / "active.pth").write_text(line, encoding="utf-8")
+
+
 @nox.session(reuse_venv=False)
 def main_job(session: nox.Session) -> None:
     """Install into a fresh environment and run the paper's model: README command 1."""
@@ -124,6 +133,14 @@ def extras(session: nox.Session) -> None:
     session.run("pytest", "-q", *(f"tests/first_party/{name}" for name in EXTRAS))
 
 
+@nox.session
+def ray(session: nox.Session) -> None:
+    """Compare on a cluster of two nodes, in an environment of its own that has the active one's packages behind it."""
+    see_active(session)
+    session.install(*EXTRA["ray"])
+    session.run("python", "-m", "pytest", "-q", "--slow", "tests/test_cluster.py", *session.posargs)
+
+
 @nox.session(reuse_venv=False)
 @nox.parametrize("example", list(EXAMPLES), ids=list(EXAMPLES))
 def examples(session: nox.Session, example: str) -> None:
@@ -131,11 +148,7 @@ def examples(session: nox.Session, example: str) -> None:
 
     The environment has the packages of the active one behind its own, so that torch is not installed once more.
     """
-    where = ("-c", "import sysconfig; print(sysconfig.get_path('purelib'))")
-    active = session.run(str(shutil.which("python")), *where, external=True, silent=True)
-    own = session.run("python", *where, silent=True)
-    line = f"import site; site.addsitedir({str(active).strip()!r})\n"
-    (Path(str(own).strip()) / "active.pth").write_text(line, encoding="utf-8")
+    see_active(session)
     tests = Path("examples", example, "tests").absolute()
     session.install(f"./examples/{example}[test]")
     elsewhere(session)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
+from typing import Protocol
 
 from bench import plugins
 from bench.contracts import ModelSpec
@@ -128,47 +129,103 @@ def _spent(summary: RunSummary, began: float, wall: float) -> float | None:
     return max(time.monotonic() - began - shared, 0.0)
 
 
+class Makers(Protocol):
+    """Those that make runs side by side: processes of this machine, or of others."""
+
+    def prepare(self, request: RunRequest) -> None:
+        """Have the features that runs share in the cache, as ``prepare`` below."""
+
+    def room(self) -> int:
+        """Return how many runs are made at once, now that those under way are what they are; 1 or more."""
+
+    def take(self, number: int, request: RunRequest) -> None:
+        """Begin a run, which is called ``number``."""
+
+    def wait(self) -> list[tuple[int, RunSummary]]:
+        """Wait until a run is done, and return each that is, with its number."""
+
+    def end(self) -> None:
+        """End all that is under way."""
+
+
 def sweep_side_by_side(
-    requests: Sequence[RunRequest], jobs: int, *, starting: Starting = lambda number, request, left: None
+    requests: Sequence[RunRequest], makers: Makers, *, starting: Starting = lambda number, request, left: None
 ) -> Iterator[RunSummary]:
-    """Yield what ``sweep`` does, in the same order, of runs that ``jobs`` processes make.
+    """Yield what ``sweep`` does, in the same order, of runs that ``makers`` make.
 
     Each computes as it would alone, with as many threads, so results are the same; training takes one. Features are
-    extracted before, by all cores. A process that is killed loses the run it makes, which is then a failed one. When
-    the caller stops, so do all.
+    extracted before, by all cores. When the caller stops, so do all.
     """
-    workers = [_Worker.start() for _ in requests[:jobs]]
     found: dict[int, RunSummary] = {}
     began: dict[int, tuple[float, float]] = {}
+    under_way: set[int] = set()
     begun = told = 0
-    many = Many([request.model for request in requests], "runs", jobs)
     with contextlib.ExitStack() as stack:
-        stack.callback(lambda: [worker.end() for worker in workers])
+        stack.callback(makers.end)
+        many = Many([request.model for request in requests], "runs", makers.room())
         stack.enter_context(many.told())
-        _extract_features(requests[0])
+        makers.prepare(requests[0])
         while told < len(requests):
-            for worker in workers:
-                if worker.at is None and begun < len(requests):
-                    starting(begun + 1, requests[begun], many.if_long())
-                    began[begun] = time.monotonic(), time.time()
-                    worker.take(begun, requests[begun])
-                    begun += 1
-            busy = {worker.pipe: worker for worker in workers if worker.at is not None}
-            for pipe in wait(list(busy)):
-                worker = busy[pipe]  # type: ignore[index]
-                assert worker.at is not None, "a worker that answers was asked"
-                number, worker.at = worker.at, None
-                try:
-                    found[number] = worker.pipe.recv()
-                except (EOFError, OSError):
-                    workers.remove(worker)
-                    found[number] = _failure(requests[number], "failed", worker.end())
-                    if begun < len(requests):
-                        workers.append(_Worker.start())
-                many.finished(requests[number].model, _spent(found[number], *began[number]))
+            many.at_once = makers.room()
+            while begun < len(requests) and len(under_way) < many.at_once:
+                starting(begun + 1, requests[begun], many.if_long())
+                began[begun] = time.monotonic(), time.time()
+                makers.take(begun, requests[begun])
+                under_way.add(begun)
+                begun += 1
+            for number, summary in makers.wait():
+                under_way.remove(number)
+                found[number] = summary
+                many.finished(requests[number].model, _spent(summary, *began[number]))
             while told in found:
                 yield found.pop(told)
                 told += 1
+
+
+class Processes:
+    """``count`` processes of this machine. One that is killed loses the run it makes, which is then a failed one."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._workers: list[_Worker] = []
+        self._asked: dict[int, RunRequest] = {}
+
+    def prepare(self, request: RunRequest) -> None:
+        """Extract features here, while the processes import what they need."""
+        self._workers = [_Worker.start() for _ in range(self._count)]
+        prepare(request)
+
+    def room(self) -> int:
+        """Return how many processes there are."""
+        return self._count
+
+    def take(self, number: int, request: RunRequest) -> None:
+        """Give the run to a process that is free, a new one where one was killed."""
+        worker = next((worker for worker in self._workers if worker.at is None), None)
+        if worker is None:
+            self._workers.append(worker := _Worker.start())
+        self._asked[number] = request
+        worker.take(number, request)
+
+    def wait(self) -> list[tuple[int, RunSummary]]:
+        """Return what the processes answer; of one that ended, a failure."""
+        busy = {worker.pipe: worker for worker in self._workers if worker.at is not None}
+        return [self._answer(busy[pipe]) for pipe in wait(list(busy))]  # type: ignore[index]
+
+    def _answer(self, worker: _Worker) -> tuple[int, RunSummary]:
+        assert worker.at is not None, "a worker that answers was asked"
+        number, worker.at = worker.at, None
+        request = self._asked.pop(number)
+        try:
+            return number, worker.pipe.recv()
+        except (EOFError, OSError):
+            self._workers.remove(worker)
+            return number, failure(request, "failed", worker.end())
+
+    def end(self) -> None:
+        """End every process, those at work at once."""
+        for worker in self._workers:
+            worker.end()
 
 
 @dataclass(slots=True, eq=False)
@@ -220,7 +277,7 @@ def _make_runs(pipe: Connection) -> None:
             pipe.send(run_or_record(pipe.recv()))
 
 
-def _extract_features(request: RunRequest) -> None:
+def prepare(request: RunRequest) -> None:
     """Have the features that runs share in the cache, so that none waits for another; the run tells of a failure."""
     from bench.pipeline import extract_features
 
@@ -246,10 +303,11 @@ def run_or_record(request: RunRequest, registry: Registry | None = None) -> RunS
     summary = opened[0].summary() if opened else None
     if summary is not None and summary.state == "failed":
         return replace(summary, state=state)
-    return _failure(request, state, reason)
+    return failure(request, state, reason)
 
 
-def _failure(request: RunRequest, state: str, reason: str) -> RunSummary:
+def failure(request: RunRequest, state: str, reason: str) -> RunSummary:
+    """Return the summary of a run that has no folder."""
     config = {"model": {"name": request.model}, "dataset": {"name": request.dataset}, "seed": request.seed}
     return RunSummary(request.out, "", config, state, reason)
 

@@ -19,6 +19,7 @@ ELSEWHERE = {
     "bench compare --dataset digit-scenes --models cnn-rnn,bce --seeds 3 --track mlflow": "an extra; as above",
     "bench plugin check near-best": "an installed plugin; CI installs the examples and checks each",
     "bench gc": "the tester's own cache; tests/store/test_leftovers.py",
+    "bench compare --dataset digit-scenes --models cnn-rnn,bce --seeds 3 --cluster": "an extra; tests/test_cluster.py",
     "bench --plugin ./mine.py": "a file of one's own; tests/test_plugin_files.py",
 }
 """Commands that are parsed, not run, by how they begin; where the same is run."""

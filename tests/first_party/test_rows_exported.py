@@ -32,7 +32,8 @@ FITTED = {
 }
 """What has no gradient training."""
 
-BY_TESTS_OF_THEIR_OWN = {*MODELS, "inria", "hcp"}
+BY_TESTS_OF_THEIR_OWN = {*MODELS, "inria", "hcp", "cnn-rnn-tuned", "cnn-rnn-places"}
+"""The last two in test_cnn_rnn_tuned.py."""
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bench.cli.options import (
+    MACHINE,
     MODEL,
     STORE,
     TRACKED,
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from bench.evaluation.significance import Difference
     from bench.records import RunRequest
     from bench.store.stored import RunSummary
+    from bench.sweep import Makers
 
 EXAMPLES = """Examples:
 
@@ -85,6 +87,16 @@ def compare(  # noqa: PLR0917 - the parser passes options by name
     jobs: Annotated[
         int, typer.Option("--jobs", min=1, metavar="N", help="Runs made side by side; results are the same.")
     ] = 1,
+    cluster: Annotated[
+        str,
+        typer.Option(
+            "--cluster",
+            metavar="ADDRESS",
+            help="Make runs on a Ray cluster, with the same results: auto, the one of this machine; local, a new one;"
+            " or HOST:PORT.",
+            rich_help_panel=MACHINE,
+        ),
+    ] = "",
     out: Out = STORE,
     cache: Cache = None,
     device: Device = "cpu",
@@ -113,6 +125,8 @@ def compare(  # noqa: PLR0917 - the parser passes options by name
     from bench.show.tracking import comparison
     from bench.sweep import plan_runs, sweep, sweep_side_by_side
 
+    _check_where(jobs, cluster, engine, device)
+
     own_sets, tracker_sets = split_sets(sets or ())
     check_format(style)
     asked = [parse_goal(text) for text in goals or ()]
@@ -127,11 +141,8 @@ def compare(  # noqa: PLR0917 - the parser passes options by name
     def starting(number: int, one: RunRequest, left: str) -> None:
         _tell_start(number, len(requests), one, left)
 
-    runs = (
-        sweep_side_by_side(requests, jobs, starting=starting)
-        if min(jobs, len(requests)) > 1
-        else sweep(requests, starting=starting)
-    )
+    makers = _makers(min(jobs, len(requests)), cluster, device)
+    runs = sweep_side_by_side(requests, makers, starting=starting) if makers else sweep(requests, starting=starting)
     for summary in runs:
         summaries.append(summary)
         if summary.measures is not None:
@@ -149,6 +160,34 @@ def compare(  # noqa: PLR0917 - the parser passes options by name
     print_failures(places, failed, done)
     if len(done) < len(summaries):
         raise typer.Exit(1)
+
+
+def _check_where(jobs: int, cluster: str, engine: str, device: str) -> None:
+    """Raise ``UsageError`` where what is asked for does not say one place to make runs in."""
+    from bench.errors import UsageError
+
+    if engine == "ray":
+        raise UsageError("--engine: found 'ray', but it says what computes features. Try: --cluster auto")
+    if cluster and jobs > 1:
+        raise UsageError(
+            f"--jobs: found {jobs}, but with --cluster its cores say how many runs are made at once."
+            " Try: OMP_NUM_THREADS=1 before the command, for one core a run"
+        )
+    if cluster and device.startswith("cuda:"):
+        raise UsageError(f"--device: found '{device}', but with --cluster Ray chooses the GPU. Try: --device cuda")
+
+
+def _makers(jobs: int, cluster: str, device: str) -> Makers | None:
+    """Return those that make runs side by side; ``None``: this process makes them, one after another."""
+    if cluster:
+        from bench.cluster import Cluster
+
+        return Cluster(cluster, device)
+    if jobs > 1:
+        from bench.sweep import Processes
+
+        return Processes(jobs)
+    return None
 
 
 def _tell_start(number: int, total: int, request: RunRequest, left: str) -> None:
