@@ -18,6 +18,7 @@ ELSEWHERE = {
     "bench track 9b2f 41aa --to mlflow,wandb": "extras; tests/show/test_tracking.py",
     "bench compare --dataset digit-scenes --models cnn-rnn,bce --seeds 3 --track mlflow": "an extra; as above",
     "bench plugin check near-best": "an installed plugin; CI installs the examples and checks each",
+    "bench score": "scores of a file that the page does not make; tests/external/test_score.py",
     "bench gc": "the tester's own cache; tests/store/test_leftovers.py",
     "bench compare --dataset digit-scenes --models cnn-rnn,bce --seeds 3 --cluster": "an extra; tests/test_cluster.py",
     "bench --plugin ./mine.py": "a file of one's own; tests/test_plugin_files.py",

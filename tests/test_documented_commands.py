@@ -1,6 +1,7 @@
 """Every command of README and docs is one that there is, and does what it says on a small stand-in of its data."""
 
 import shutil
+import tarfile
 
 import example_roots
 import pytest
@@ -66,8 +67,11 @@ def places(tmp_path, monkeypatch, two_runs):
     for name, fill in FOLDERS.items():
         (tmp_path / name).mkdir()
         fill(tmp_path / name)
-    for name in ("photo.jpg", "new-photo.jpg"):
+    for name in ("photo.jpg", "new-photo.jpg", "photos/a.jpg", "more/b/c.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (40, 30), (200, 0, 0)).save(tmp_path / name)
+    with tarfile.open(tmp_path / "shard-000.tar", "w") as archive:
+        archive.add(tmp_path / "photo.jpg", "photo.jpg")
     return tmp_path
 
 

@@ -305,7 +305,7 @@ def line(found: dict[str, Any]) -> str:
 def plain(text: str) -> str:
     """Return ``text`` with what steers a terminal or hides text escaped; line breaks and tabs stay."""
     codes = lambda found: found[0].encode("utf-16-be", "surrogatepass").hex()  # noqa: E731
-    return STEERING.sub(lambda found: re.sub("....", r"\\u\g<0>", codes(found)), text)
+    return STEERING.sub(lambda found: re.sub("....", r"\\u\g<0>", codes(found)), text)  # type: ignore[no-untyped-call]
 
 
 def csv_line(cells: Any) -> str:
