@@ -55,7 +55,7 @@ def _sendable(value: Any) -> Any:
         return value.encode(errors="backslashreplace").decode()
     if isinstance(value, dict):
         return {_sendable(key): _sendable(one) for key, one in value.items()}
-    return [_sendable(one) for one in value] if isinstance(value, list | tuple) else value
+    return type(value)(map(_sendable, value)) if type(value) in {list, tuple} else value
 
 
 @pytest.hookimpl(wrapper=True)
