@@ -217,6 +217,18 @@ def test_the_tree_has_a_probability_on_each_edge():
     assert [row["answer"] for row in figure.numbers] == [True, False, True]
 
 
+def test_of_a_wide_beam_the_tree_draws_the_most_probable_paths_and_the_answer_whole():
+    wide = [[[], label, 0.01, 0.01, False] for label in range(100)]
+    edges = [*wide, [[], 100, 0.001, 0.001, True], [[100], 200, 0.5, 0.0005, True], [[3], 4, 0.9, 0.009, False]]
+    tree = {"edges": edges, "answer": [100, 200], "beam": [100, 200], "search": "beam", "end": 200, "beam_width": 9}
+    figure = search_tree.beam_tree(tree, [f"label {number}" for number in range(200)], "Search")
+    drawn = figures.svg(figure)
+    assert "label 100" in drawn
+    assert "END  0.001" in drawn
+    assert len(figure.numbers) == len(edges)
+    assert f"The {search_tree.MOST_EDGES} most probable of {len(edges)} extensions are drawn" in figure.caption
+
+
 def test_a_label_is_not_its_own_neighbour_even_beside_its_double():
     words = np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]], dtype=np.float32)
     figure = embedding.label_neighbours(LabelSpace(words, words, words[0]), ("a", "b", "c"), np.array([3, 2, 1]))

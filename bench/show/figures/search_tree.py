@@ -9,6 +9,12 @@ from bench.show.figures.base import COLOURS, INK, TEXT, Figure, canvas
 
 END = "END"
 
+_Edge = tuple[tuple[int, ...], int, float, float, bool]
+"""Prefix, label, its probability after the prefix, that of the path, and whether the beam kept it."""
+
+MOST_EDGES = 48
+"""Extensions that are drawn; a wide beam has hundreds, and most of them next to no probability."""
+
 
 def beam_tree(tree: Mapping[str, Any], labels: Sequence[str], title: str) -> Figure:
     """Return the beam search of one image as a tree, probabilities on its edges; as the paper's Fig. 5.
@@ -17,7 +23,8 @@ def beam_tree(tree: Mapping[str, Any], labels: Sequence[str], title: str) -> Fig
     """
     names = [*labels, END]
     answer, beam = tuple(tree["answer"]), tuple(tree["beam"])
-    edges = [(tuple(prefix), label, p, whole, kept) for prefix, label, p, whole, kept in tree["edges"]]
+    found_edges = [(tuple(prefix), label, p, whole, kept) for prefix, label, p, whole, kept in tree["edges"]]
+    edges = _most_probable(found_edges, answer, beam)
     children: dict[tuple[int, ...], list[tuple[int, ...]]] = {}
     for prefix, label, *_ in edges:
         children.setdefault(prefix, []).append((*prefix, label))
@@ -74,7 +81,7 @@ def beam_tree(tree: Mapping[str, Any], labels: Sequence[str], title: str) -> Fig
             "kept": bool(kept),
             "answer": (*prefix, label) == answer[: len(prefix) + 1],
         }
-        for prefix, label, probability, whole, kept in edges
+        for prefix, label, probability, whole, kept in found_edges
     )
     found = "the answer, found by exact search" if tree["search"] == "exact" else "the answer"
     missed = "; green: the best path of the beam" if beam != answer else ""
@@ -82,4 +89,18 @@ def beam_tree(tree: Mapping[str, Any], labels: Sequence[str], title: str) -> Fig
         f"Beam width {tree['beam_width']}. On each edge P(label | image, path); after END that of the whole path."
         f" Orange: {found}{missed}; blue: kept by the beam; grey: dropped."
     )
+    if len(edges) < len(found_edges):
+        caption += f" The {len(edges)} most probable of {len(found_edges)} extensions are drawn; the numbers have all."
     return Figure("beam-tree", title, caption, rows, drawing)
+
+
+def _most_probable(edges: Sequence[_Edge], answer: tuple[int, ...], beam: tuple[int, ...]) -> list[_Edge]:
+    """Return ``MOST_EDGES`` of the edges by their paths' probability, in their order, and those of both best paths."""
+    best = {path[:length] for path in (answer, beam) for length in range(1, len(path) + 1)}
+
+    def place(edge: _Edge) -> tuple[bool, float, int]:
+        # A prefix is no less probable than what it becomes, so it is drawn where that is.
+        return (*edge[0], edge[1]) not in best, -edge[3], len(edge[0])
+
+    drawn = set(sorted(edges, key=place)[:MOST_EDGES])
+    return [edge for edge in edges if edge in drawn]
