@@ -22,7 +22,7 @@ print(table)
 table
 
 # %% Every number of one run, and how it came about.
-sequences, scores = runs
+sequences, scores, _ = runs  # the last is the label prior, which joins every comparison
 print(sequences.measures)
 print({stage: round(seconds, 1) for stage, seconds in sequences.timings["seconds"].items()})
 

@@ -30,7 +30,9 @@ sys.path[:0] = [str(Path(__file__).parents[1])]
 from damage import DAMAGE  # noqa: E402 - beside this folder
 from faults.places import UnavailableError, read_only, small_disk  # noqa: E402 - in it
 
-OWN = frozenset({"timings.json", "environment.json", "status.json", "request.json", "training.json", "manifest.json"})
+OWN = frozenset(
+    {"timings.json", "environment.json", "status.json", "request.json", "training.json", "manifest.json", "log.jsonl"}
+)
 """Files of a run that hold when, where or how fast it was made; of training.json the rest is compared."""
 
 WARM = ("torch", "onnx", "onnxruntime", "matplotlib.pyplot", "scipy.stats", "bench.pipeline", "bench.exported.publish")
