@@ -1,6 +1,7 @@
 // Calls in any order with arguments of any size and value: `fuzz_beam 100000 7` takes so many, from that seed. What is
 // refused is refused by an exception of the standard library; under sanitizers nothing else may be wrong.
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <cstdlib>
 #include <exception>
@@ -20,15 +21,15 @@ using Random = std::mt19937_64;
 std::size_t below(Random& random, std::size_t most) { return random() % most; }
 
 float odd(Random& random) {
-  constexpr float kOdd[] = {0.0F,
-                            -0.0F,
-                            1e-45F,
-                            1e30F,
-                            -1e30F,
-                            std::numeric_limits<float>::max(),
-                            std::numeric_limits<float>::infinity(),
-                            -std::numeric_limits<float>::infinity(),
-                            std::numeric_limits<float>::quiet_NaN()};
+  constexpr std::array kOdd = {0.0F,
+                               -0.0F,
+                               1e-45F,
+                               1e30F,
+                               -1e30F,
+                               std::numeric_limits<float>::max(),
+                               std::numeric_limits<float>::infinity(),
+                               -std::numeric_limits<float>::infinity(),
+                               std::numeric_limits<float>::quiet_NaN()};
   return kOdd[below(random, std::size(kOdd))];
 }
 
@@ -41,8 +42,8 @@ std::vector<float> floats(Random& random, std::size_t count) {
 }
 
 std::int32_t number(Random& random) {
-  constexpr std::int32_t kOdd[] = {0, -1, std::numeric_limits<std::int32_t>::max(),
-                                   std::numeric_limits<std::int32_t>::min()};
+  constexpr std::array<std::int32_t, 4> kOdd = {0, -1, std::numeric_limits<std::int32_t>::max(),
+                                                std::numeric_limits<std::int32_t>::min()};
   return below(random, 20) == 0 ? kOdd[below(random, std::size(kOdd))]
                                 : static_cast<std::int32_t>(1 + below(random, 5));
 }
@@ -88,7 +89,10 @@ void once(Random& random) {
         case 2: {
           const std::vector<std::int32_t> parents{-1, 0, number(random)};
           const std::vector<std::int32_t> names{tree.scorer.start(), 0, number(random)};
-          tree.add({parents, names, floats(random, 3 * depth), floats(random, 3 * state)});
+          tree.add({.parents = parents,
+                    .labels = names,
+                    .terms = floats(random, 3 * depth),
+                    .states = floats(random, 3 * state)});
           break;
         }
         default:
@@ -110,8 +114,8 @@ void once(Random& random) {
 }  // namespace
 
 int main(int count, char** arguments) {
-  const long calls = count > 1 ? std::atol(arguments[1]) : 300;
-  const long seed = count > 2 ? std::atol(arguments[2]) : 0;
+  const long calls = count > 1 ? std::strtol(arguments[1], nullptr, 10) : 300;
+  const long seed = count > 2 ? std::strtol(arguments[2], nullptr, 10) : 0;
   long refused = 0;
   for (long call = 0; call < calls; ++call) {
     Random random(static_cast<std::uint64_t>(seed) * 1'000'003U + static_cast<std::uint64_t>(call));
