@@ -44,9 +44,13 @@ def pytest_sessionstart() -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Give each worker of ``pytest -n 2`` whole files, so that what a file's tests share is made once."""
+    """Give each worker of ``pytest -n 2`` whole files, so that what a file's tests share is made once.
+
+    In the order of ``slow_tests``, not those of most tests first: a slow one that begins last is waited for.
+    """
     from xdist.scheduler import LoadFileScheduling
 
+    config.option.loadscopereorder = False
     return LoadFileScheduling(config, log)
 
 

@@ -25,7 +25,13 @@ def named_paths(config: pytest.Config) -> list[Path]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out slow tests, except where they are asked for: by ``--slow``, by ``-m``, or by naming their place."""
+    """Leave out slow tests, except where they are asked for: by ``--slow``, by ``-m``, or by naming their place.
+
+    Workers of pytest-xdist begin with the files that have some.
+    """
+    if hasattr(config, "workerinput"):
+        slow = {item.path for item in items if item.get_closest_marker("slow")}
+        items.sort(key=lambda item: item.path not in slow)
     if config.getoption("--slow", default=False) or "slow" in config.getoption("markexpr"):
         return
     named = named_paths(config)
