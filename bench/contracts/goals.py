@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 from urllib.parse import unquote
@@ -135,6 +135,11 @@ def is_goals(text: str) -> bool:
     """
     first = text.partition(";")[0].strip().lower()
     return any(sign in text for sign in "<>≤≥;") or first in {"f1", "max-f1"}
+
+
+def made_of_goals(policy: Mapping[str, object]) -> bool:
+    """Return whether the policy that a run's config holds is made of goals, and no plugin's of such a name."""
+    return "distribution" not in policy and is_goals(str(policy.get("name", "")))
 
 
 def policy_named(text: str) -> str:

@@ -13,13 +13,13 @@ from bench.data.fingerprint import truth_hash
 from bench.evaluation import known_tags
 from bench.records import RunRequest, Scores
 from bench.store.external import of_config, scores_hash
-from bench.store.required import has_policy_record, is_judged, needed
+from bench.store.required import conditions, needed
 from bench.store.run_reader import RunReader
 from bench.store.runs import folder_name
 from bench.store.stored import Masks, ValidationPart
 
-SEQUENCES_ONLY = ("label_sets", "trees", "embedding", "attention")
-"""What only a model that emits label sequences has."""
+ALONG_WITH = {"label_sets": ("label_sets", "trees", "embedding", "attention")}
+"""What only a run has that has this record: a model that emits label sequences shows more of itself."""
 
 
 def misplaced(folder: RunReader, config: Mapping[str, Any]) -> list[str]:
@@ -32,24 +32,13 @@ def misplaced(folder: RunReader, config: Mapping[str, Any]) -> list[str]:
 
 def incomplete(folder: RunReader, config: Mapping[str, Any]) -> list[str]:
     """Return which records are lacking, and which a run of this config cannot have."""
-    external = of_config(config)
-    sequence, tuned = config["model"]["kind"] == "sequence", external is None and config["backbone"]["finetune"] > 0
-    told, judged = KNOWN_SHARE.name in config["training"], is_judged(config)
-    fitted = has_policy_record(config)
-    found = folder.read_provenance()
-    required = needed(config, found.left_out if found else {})
-    foreign = [
-        *([] if external is None else ["training", "weights"]),
-        *([] if judged else ["validation"]),
-        *([] if told else ["known"]),
-        *([] if "trials" in config else ["trials"]),
-        *([] if fitted else ["policy"]),
-        *([] if sequence else SEQUENCES_ONLY),
-        *([] if tuned else ["backbone"]),
-    ]
-    faults = [f"it is done and has no {record}" for record in required if not folder.lists(record)]
-    kind = f"a model of kind '{config['model']['kind']}', finetune={int(tuned) and config['backbone']['finetune']}"
-    kind = kind if external is None else "a run of scores from a file"
+    has, found = conditions(config), folder.read_provenance()
+    absent = [record for record in needed(config, found.left_out if found else {}) if not folder.lists(record)]
+    foreign = [name for record, kept in has.items() if not kept for name in ALONG_WITH.get(record, (record,))]
+    finetune = int(has["backbone"]) and config["backbone"]["finetune"]
+    kind = f"a model of kind '{config['model']['kind']}', finetune={finetune}"
+    kind = kind if of_config(config) is None else "a run of scores from a file"
+    faults = [f"it is done and has no {record}" for record in absent]
     return faults + [f"it has {record}, which {kind} does not make" for record in foreign if folder.lists(record)]
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from bench.contracts import Goal, ThresholdGoals
-from bench.contracts.goals import is_goals, parse_goals
+from bench.contracts.goals import made_of_goals, parse_goals
 from bench.errors import StoreError
 from bench.evaluation import bootstrap, calibration, significance
 from bench.evaluation.bootstrap import Interval
@@ -118,7 +118,7 @@ class Thresholds:
 def of_run(folder: RunFolder, draw: Draw = significance.draw, resamples: int = 1000) -> Thresholds:
     """Return the thresholds of a finished run whose policy is made of goals. Raises ``StoreError`` for another run."""
     name = str(folder.config["policy"]["name"])
-    if "distribution" in folder.config["policy"] or not is_goals(name):
+    if not made_of_goals(folder.config["policy"]):
         raise StoreError(f"{folder.path} has no thresholds for a goal. Try: bench thresholds {folder.key} --for f1")
     goals, state = parse_goals(name), folder.read_policy()
     outcome = folder.read_outcome()

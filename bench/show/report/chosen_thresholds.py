@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from bench.contracts import TrackedTable
-from bench.contracts.goals import is_goals, parse_goals
+from bench.contracts.goals import made_of_goals, parse_goals
 from bench.show.figures import Figure
 from bench.show.figures.goal_curves import ScoredImages, goal_curves
 from bench.show.thresholds import grid, lines
@@ -17,8 +17,7 @@ from bench.system.files import default_cache
 
 def has_goals(folder: RunFolder) -> bool:
     """Return whether the label sets of the run in ``folder`` are by thresholds for goals."""
-    policy = folder.config["policy"]
-    return "distribution" not in policy and is_goals(str(policy["name"]))
+    return made_of_goals(folder.config["policy"])
 
 
 def curves(folder: RunFolder) -> list[Figure]:
