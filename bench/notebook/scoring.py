@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -84,13 +85,21 @@ def _source(value: Any, names: Names) -> Source:
 
 
 def _names(known: tuple[str, ...], ids: Listed, labels: Listed) -> Names:
-    from bench.external import arrays_at_hand, given, json_files
+    from bench.external import read
 
-    listed, categories = json_files.read_labels(Path(labels)) if isinstance(labels, str | Path) else (None, None)
-    if labels is not None and not isinstance(labels, str | Path):
-        listed = arrays_at_hand.as_texts(labels, "labels")
-    if isinstance(ids, str | Path):
-        rows: tuple[str, ...] | None = given.read_lines(Path(ids))
-    else:
-        rows = None if ids is None else arrays_at_hand.as_texts(ids, "ids")
-    return Names(known, rows, listed, categories)
+    files = read.names_from(known, _path(ids), _path(labels))
+    return replace(
+        files,
+        ids=_listed(ids, "ids") if files.ids is None else files.ids,
+        labels=_listed(labels, "labels") if files.labels is None else files.labels,
+    )
+
+
+def _path(value: Listed) -> Path | None:
+    return Path(value) if isinstance(value, str | Path) else None
+
+
+def _listed(value: Listed, what: str) -> tuple[str, ...] | None:
+    from bench.external import arrays_at_hand
+
+    return None if value is None or isinstance(value, str | Path) else arrays_at_hand.as_texts(value, what)
