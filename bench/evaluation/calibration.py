@@ -64,7 +64,7 @@ def calibrated(scores: FloatArray, kind: str, state: PolicyState | Mapping[str, 
     """Return the probabilities of scores (n, labels) of ``kind``, float32; ``None`` where none were fitted."""
     if PREFIX + "temperature" in state:
         logits = _logits(scores, kind) / np.asarray(state[PREFIX + "temperature"], dtype=np.float64)
-        return _sigmoid(logits).astype(np.float32)
+        return sigmoid(logits).astype(np.float32)
     if PREFIX + "starts" not in state:
         return None
     starts, x, y = (np.asarray(state[PREFIX + name]) for name in ("starts", "x", "y"))
@@ -94,7 +94,7 @@ def _temperature(scores: FloatArray, truth: BoolArray, kind: str) -> Arrays:
     logits = _logits(scores, kind)
 
     def slope(inverse: float) -> float:
-        return float(((_sigmoid(inverse * logits) - truth) * logits).sum())
+        return float(((sigmoid(inverse * logits) - truth) * logits).sum())
 
     low, high = 1.0 / TEMPERATURES[1], 1.0 / TEMPERATURES[0]
     for _ in range(STEPS):
@@ -113,5 +113,6 @@ def _logits(scores: FloatArray, kind: str) -> NDArray[np.float64]:
     return np.clip(values, -LOGIT_LIMIT, LOGIT_LIMIT) if kind == "probability" else values
 
 
-def _sigmoid(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+def sigmoid(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return logits as probabilities; of large ones too without overflow."""
     return np.exp(-np.logaddexp(0.0, -logits))

@@ -15,6 +15,7 @@ from pathlib import Path
 from bench.errors import ModelError, StoreError
 from bench.exported.manifest import COMPILED, MANIFEST
 from bench.exported.model_folder import parse_json
+from bench.system.files import sync_folder
 from bench.system.interrupts import held_back
 
 AT_CWD, EXCHANGE = -100, 2
@@ -44,10 +45,10 @@ def placed(out: Path) -> Iterator[Path]:
             except StoreError as error:
                 raise StoreError(str(error).replace(str(new), str(out))) from error
             replaceable(out)
-            _flush(new)
+            sync_folder(new)
             with held_back():
                 _put(new, target, work / "old")
-            _flush(target.parent)
+            sync_folder(target.parent)
     except OSError as error:
         raise StoreError(f"cannot write {out}: {error.strerror or error}. Try: another folder with --out") from error
     finally:
@@ -130,13 +131,3 @@ def _remove_leftovers(target: Path) -> None:
                 shutil.rmtree(left, ignore_errors=True)
             finally:
                 os.close(handle)
-
-
-def _flush(folder: Path) -> None:
-    """Make the names in ``folder`` outlast a loss of power."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        with contextlib.suppress(OSError):
-            os.fsync(handle)
-    finally:
-        os.close(handle)

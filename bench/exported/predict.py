@@ -16,6 +16,7 @@ from bench.data.loading import load, read_batch
 from bench.decode.annotated import SeeingImages, numbered
 from bench.decode.decoder import Decoder, PrefixTree
 from bench.errors import ModelError
+from bench.evaluation.calibration import sigmoid
 from bench.exported.engine import Encoder, OnnxStepNetwork
 from bench.exported.manifest import open_whole, read_manifest
 from bench.exported.policy import calibrated_by, reader
@@ -65,7 +66,7 @@ def probabilities(scores: FloatArray, kind: ScoreKind) -> NDArray[np.float64] | 
     """
     values = scores.astype(np.float64)
     if kind == "logit":
-        return np.asarray(np.exp(-np.logaddexp(0.0, -values)))
+        return sigmoid(values)
     if kind == "log_probability":
         return np.asarray(np.exp(values))
     return None if kind == "margin" else values

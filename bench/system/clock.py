@@ -66,19 +66,6 @@ class Stopwatch:
         }
 
 
-def in_words(duration: float) -> str:
-    """Return ``duration``, in seconds, as people say it.
-
-    >>> in_words(0.4), in_words(70), in_words(1000), in_words(9000)
-    ('1 second', '70 seconds', '17 minutes', '2.5 hours')
-    """
-    for size, unit, least in ((3600, "hours", 5400), (60, "minutes", 100)):
-        if duration >= least:
-            return f"{duration / size:.2g} {unit}"
-    whole = max(round(duration), 1)
-    return f"{whole} second{'s' * (whole > 1)}"
-
-
 def seconds(call: Callable[[], object], times: int = 1) -> float:
     """Return the seconds that ``call`` takes, the mean of ``times`` calls timed as one."""
     started = time.perf_counter_ns()

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from bench import Dimension, ModelSpec
 from bench_models.cnn_rnn import CELL, HIDDEN, build
-from bench_models.cnn_rnn_tuned import SEARCH, TRAINING
-from bench_models.shared_options import SEQUENCE_SPACE, map_options, sequence_options, with_defaults
+from bench_models.cnn_rnn_tuned import MEMORY, SEARCH, TRAINED, TRAINING
+from bench_models.shared_options import map_options, sequence_options, with_defaults
 
 SPEC = ModelSpec(
     name="cnn-rnn-places",
@@ -29,10 +29,9 @@ SPEC = ModelSpec(
     searching=SEARCH,
     space=(
         Dimension("image_hidden", (0, 128, 256)),
-        Dimension("hidden", (128, 256)),
-        Dimension("order", ("free", "frequent", "rare")),
+        *MEMORY,
         Dimension("dropout", (0.1, 0.2, 0.35)),
-        *(one for one in SEQUENCE_SPACE if one.name not in {"beam_width", "optimizer", "dropout"}),
+        *TRAINED,
     ),
     row="CNN-RNN",
     source="Wang et al., CNN-RNN: A Unified Framework for Multi-label Image Classification, CVPR 2016",

@@ -21,6 +21,10 @@ TRAINING: dict[str, OptionValue] = {
     "halve_after": 5,
 }
 
+MEMORY = (Dimension("hidden", (128, 256)), Dimension("order", ("free", "frequent", "rare")))
+TRAINED = tuple(one for one in SEQUENCE_SPACE if one.name not in {"beam_width", "optimizer", "dropout"})
+"""What trials choose of the recurrence and of the training, beside what the row's own image side has."""
+
 SPEC = ModelSpec(
     name="cnn-rnn-tuned",
     summary="cnn-rnn with a hidden layer for the image, no fixed order of labels, and scores that sum over sequences",
@@ -37,10 +41,9 @@ SPEC = ModelSpec(
     searching=SEARCH,
     space=(
         Dimension("image_hidden", (0, 512, 1024)),
-        Dimension("hidden", (128, 256)),
-        Dimension("order", ("free", "frequent", "rare")),
+        *MEMORY,
         Dimension("dropout", (0.1, 0.2, 0.35, 0.5)),
-        *(one for one in SEQUENCE_SPACE if one.name not in {"beam_width", "optimizer", "dropout"}),
+        *TRAINED,
     ),
     row="CNN-RNN",
     source="Wang et al., CNN-RNN: A Unified Framework for Multi-label Image Classification, CVPR 2016",

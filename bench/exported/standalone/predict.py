@@ -278,8 +278,7 @@ def label(model: Model, paths: list[tuple[Path, str]], top_k: int | None, thresh
 
 def row(model: Model, image: str, outputs: list[Any], top_k: int | None, threshold: float | None) -> dict[str, Any]:
     """Return the row of one image: its label set, or the ``top_k`` best labels, or those that reach ``threshold``."""
-    description = model.description
-    asked = top_k is not None or threshold is not None
+    description, asked = model.description, top_k is not None or threshold is not None
     chosen, scores, _, log_probability = model.answer(outputs, asked)
     likely, fitted = probabilities(scores, description["score_kind"]), calibrated(scores, description)
     likely = likely if fitted is None else fitted.tolist()
@@ -304,8 +303,9 @@ def line(found: dict[str, Any]) -> str:
 
 def plain(text: str) -> str:
     """Return ``text`` with what steers a terminal or hides text escaped; line breaks and tabs stay."""
-    codes = lambda found: found[0].encode("utf-16-be", "surrogatepass").hex()  # noqa: E731
-    return STEERING.sub(lambda found: re.sub("....", r"\\u\g<0>", codes(found)), text)  # type: ignore[no-untyped-call]
+    return STEERING.sub(
+        lambda m: r"\u" + m[0].encode("utf-16-be", "surrogatepass").hex(" ", 2).replace(" ", r"\u"), text
+    )
 
 
 def csv_line(cells: Any) -> str:
