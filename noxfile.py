@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 from pathlib import Path
 
@@ -215,7 +216,9 @@ def clang_tidy(session: nox.Session) -> None:
     options = ("-DCMAKE_EXPORT_COMPILE_COMMANDS=ON", "-DMLB_TESTS=ON", f"-Dpybind11_DIR={str(pybind11).strip()}")
     session.run("cmake", "-S", ".", "-B", build, "-G", "Ninja", *options, silent=True)
     units = [path for path in sources("csrc", "csrc/tests") if path.endswith(".cpp")]
-    session.run("clang-tidy", "--quiet", "-p", build, *units)
+    # A process for each file, as many at once as there are cores.
+    check = ("xargs", "-P", str(os.cpu_count()), "-n", "1", "clang-tidy", "--quiet", "-p", build)
+    session.run("sh", "-c", f"printf '%s\\n' {shlex.join(units)} | {shlex.join(check)}", external=True)
 
 
 @nox.session(venv_backend="none")

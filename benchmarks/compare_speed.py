@@ -217,7 +217,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("old", help="a commit, as git names it")
     parser.add_argument("new", help="a commit; . is the working tree")
-    parser.add_argument("--rounds", type=int, default=12, help="processes for each commit (default: 12)")
+    parser.add_argument("--rounds", type=int, default=14, help="processes for each commit (default: 14)")
     parser.add_argument("--least", type=float, default=0.02, help="smallest relative difference told (default: 0.02)")
     parser.add_argument("--json", type=Path, default=STORE / "compare_speed.json", help="where all rounds are stored")
     own, chosen = split(sys.argv[1:] if arguments is None else arguments)
