@@ -60,10 +60,12 @@ if TYPE_CHECKING:
         unknown,
     )
     from bench.evaluation.evaluation import Evaluation
+    from bench.evaluation.thresholds import half_way
     from bench.exported.predict import Labelled
     from bench.hookspecs import hookimpl
     from bench.model.estimators import estimator_model
     from bench.model.label_steps import label_steps
+    from bench.notebook.choosing import Recommended, choose
     from bench.notebook.labelling import predict
     from bench.notebook.measuring import measure
     from bench.notebook.running import compare, run
@@ -112,10 +114,12 @@ _HOMES = {
     "bench.decode.rescored": "next_label_log_probabilities",
     "bench.errors": "BenchError DataError ModelError NotRun PluginError StoreError TrackerError UsageError unknown",
     "bench.evaluation.evaluation": "Evaluation",
+    "bench.evaluation.thresholds": "half_way",
     "bench.exported.predict": "Labelled",
     "bench.hookspecs": "hookimpl",
     "bench.model.estimators": "estimator_model",
     "bench.model.label_steps": "label_steps",
+    "bench.notebook.choosing": "Recommended choose",
     "bench.notebook.labelling": "predict",
     "bench.notebook.measuring": "measure",
     "bench.notebook.running": "compare run",
@@ -180,6 +184,7 @@ __all__ = [
     "PluginError",
     "Preprocessing",
     "Protocol",
+    "Recommended",
     "ReportSection",
     "RunTable",
     "Runs",
@@ -207,10 +212,12 @@ __all__ = [
     "Validation",
     "beam_search",
     "canonical_json",
+    "choose",
     "compare",
     "deterministic",
     "digest",
     "estimator_model",
+    "half_way",
     "hookimpl",
     "kept",
     "label_steps",

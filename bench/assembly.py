@@ -22,6 +22,7 @@ from bench.contracts import (
     Protocol,
     Validation,
 )
+from bench.data.copies import refuse_test_images
 from bench.data.fingerprint import fingerprint, refuse_choosing_on_test, truth_hash_of
 from bench.data.open import open_dataset
 from bench.data.splits import hold_out, subset, to_train_on, with_validation
@@ -370,4 +371,6 @@ def _cached_parts(
     with calling(found.origin, "fingerprint", f"data set '{found.spec.name}'"):
         fingerprints = {part: fingerprint(split) for part, split in parts.items()}
         refuse_choosing_on_test(dataset.name, fingerprints)
+        if dataset.validation is not None:
+            refuse_test_images(dataset.name, validation, dataset.test)
     return Parts(dataset, fit, validation, fingerprints)

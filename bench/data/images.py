@@ -78,7 +78,7 @@ class FolderImages(Images):
     _hash: list[str] = field(default_factory=list, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        absent = [path for paths in in_threads(_absent, _in_groups(self.paths), READERS) for path in paths]
+        absent = [path for paths in in_threads(_absent, in_groups(self.paths), READERS) for path in paths]
         if absent:
             source = f", listed in {self.listed_in}. Is the data set unpacked whole?" if self.listed_in else ""
             more = f" and {len(absent) - 1} more" if len(absent) > 1 else ""
@@ -106,7 +106,7 @@ class FolderImages(Images):
         """
         if not self._hash:
             hasher = hashlib.sha256()
-            for content in in_threads(_samples_of_files, _in_groups(self.paths), READERS):
+            for content in in_threads(samples_of_files, in_groups(self.paths), READERS):
                 hasher.update(content)
             self._hash.append(hasher.hexdigest()[:16])
         return self._hash[0]
@@ -116,7 +116,8 @@ class FolderImages(Images):
         return SAMPLED
 
 
-def _in_groups(paths: Sequence[Path]) -> list[Sequence[Path]]:
+def in_groups(paths: Sequence[Path]) -> list[Sequence[Path]]:
+    """Return ``paths`` in the groups that a thread takes at once."""
     return [paths[start : start + GROUP] for start in range(0, len(paths), GROUP)]
 
 
@@ -136,19 +137,20 @@ def sampled_hash(sections: Iterable[tuple[BinaryIO, int, int]]) -> str:
     """Return a hash over pictures wherever they are kept: each is an open file, a start in it and a length in bytes."""
     hasher = hashlib.sha256()
     for file, start, size in sections:
-        hasher.update(_samples(file, start, size))
+        hasher.update(samples(file, start, size))
     return hasher.hexdigest()[:16]
 
 
-def _samples_of_files(paths: Sequence[Path]) -> bytes:
+def samples_of_files(paths: Sequence[Path]) -> bytes:
+    """Return what the content hash is over of each file, one behind another."""
     parts = []
     for path in paths:
         with path.open("rb", buffering=0) as file:
-            parts.append(_samples(file, 0, file.seek(0, 2)))
+            parts.append(samples(file, 0, file.seek(0, 2)))
     return b"".join(parts)
 
 
-def _samples(file: BinaryIO | io.FileIO, start: int, size: int) -> bytes:
+def samples(file: BinaryIO | io.FileIO, start: int, size: int) -> bytes:
     """Return a section's length in eight bytes, and bytes from its start, middle and end."""
     parts = [size.to_bytes(8, "little")]
     for place in (0, max(size // 2 - SAMPLED_BYTES // 2, 0), max(size - SAMPLED_BYTES, 0)):

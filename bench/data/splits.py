@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class _Subset(Images):
+class Subset(Images):
     """Some of the images of a split, in another order perhaps."""
 
     images: Images
@@ -58,7 +58,7 @@ def subset(split: Split, indices: Sequence[int] | NDArray[np.int64], name: str) 
         ids=tuple(split.ids[row] for row in rows),
         labels=split.labels,
         truth=split.truth[rows],
-        images=_Subset(split.images, rows),
+        images=Subset(split.images, rows),
         ignore=None if split.ignore is None else split.ignore[rows],
         sizes=None if split.sizes is None else split.sizes[rows],
     )

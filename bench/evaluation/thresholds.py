@@ -78,7 +78,7 @@ def choose(goal: Goal, scores: FloatArray, truth: BoolArray, *, best: bool = Fal
     # What is asked for is had by all of ``enough``: of these, what is had beside it decides.
     wanted = {"precision": recall, "recall": precision, "f1": f1}[goal.name] if reached else measure
     place = int(np.where(enough, wanted, -1.0).argmax() if reached else wanted.argmax())
-    return Point(_below(values, place), reached, int(predicted[place]), int(hits[place]), positives)
+    return Point(half_way(values, place), reached, int(predicted[place]), int(hits[place]), positives)
 
 
 def at(threshold: np.float32, scores: FloatArray, truth: BoolArray, *, reached: bool) -> Point:
@@ -133,10 +133,16 @@ def _reaching(scores: FloatArray, thresholds: Any) -> BoolArray:
     return np.asarray((scores >= thresholds) & (np.asarray(thresholds) < NEVER))
 
 
-def _below(values: NDArray[np.float32], place: int) -> np.float32:
-    """Return a threshold between the value at ``place`` of descending ones and the next one, if there is one."""
-    here = np.float32(values[place])
-    if place + 1 == len(values):
+def half_way(ranked: NDArray[np.float32], place: int) -> np.float32:
+    """Return a threshold between the score at ``place`` of descending scores (n,) and the next one, if there is one.
+
+    Rounding turns no label then. Where float32 has nothing between the two it is the score itself.
+
+    >>> float(half_way(np.array([0.75, 0.25, 0.0], dtype=np.float32), 0))
+    0.5
+    """
+    here = np.float32(ranked[place])
+    if place + 1 == len(ranked):
         return here
-    between = np.float32((float(here) + float(values[place + 1])) / 2)
-    return between if between > values[place + 1] else here
+    between = np.float32((float(here) + float(ranked[place + 1])) / 2)
+    return between if between > ranked[place + 1] else here

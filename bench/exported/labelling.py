@@ -53,12 +53,12 @@ class Choice:
         """Return whether labels are chosen by scores in place of the model's own label sets."""
         return self.top_k is not None or self.threshold is not None
 
-    def labels(self, scores: FloatArray, likely: NDArray[Any] | None) -> list[int]:
-        """Return the labels of one image, best first, of its ``scores`` (labels,) and what these are as probabilities.
+    def labels(self, ranked: NDArray[np.int64], scores: FloatArray, likely: NDArray[Any] | None) -> list[int]:
+        """Return the labels of one image that are asked for, in the order ``ranked`` (labels,), best first.
 
-        Ties go to the lower label index.
+        ``likely`` are its ``scores`` (labels,) as probabilities.
         """
-        best = np.argsort(-scores, kind="stable")[: self.top_k].tolist()
+        best = ranked[: self.top_k].tolist()
         values = scores if likely is None else likely
         return [label for label in best if self.threshold is None or values[label] >= self.threshold]
 
@@ -102,7 +102,7 @@ def _chosen(predictor: Predictor, answers: Answers, row: int, choice: Choice) ->
     if not choice.of_scores:
         return answers.chosen[row]
     scores = answers.scores[row]
-    return choice.labels(scores, predictor.probabilities(scores))
+    return choice.labels(predictor.ranked(scores[None])[0], scores, predictor.probabilities(scores))
 
 
 def _encoded(predictor: Predictor, pictures: Iterable[Source]) -> Iterator[_Encoded]:

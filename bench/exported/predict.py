@@ -139,6 +139,13 @@ class Predictor:
             return np.asarray(self._calibrate(scores[None])[0])
         return probabilities(scores, self.description.score_kind)
 
+    def ranked(self, scores: FloatArray) -> NDArray[np.int64]:
+        """Return the labels of each image by its scores (n, labels), best first, (n, labels).
+
+        By calibrated probabilities, where there are some: a calibration of each label alone may rank them otherwise.
+        """
+        return best_first(scores, None if self._calibrate is None else self._calibrate(scores))
+
     def answers(self, images: Images) -> Iterator[Answers]:
         """Yield what the model says of ``images``, a batch at a time. Raises ``DataError`` for an unreadable one."""
         size = self.encoder.rows
@@ -177,10 +184,10 @@ class Predictor:
             if np.isnan(encoded[0]).any():
                 raise ModelError("the exported model's scores are not numbers. Try: --device cpu, or export as fp32")
             if self._read is not None:
-                return Answers(encoded[0], _best_first(encoded[0], self._read(encoded[0])))
+                return Answers(encoded[0], _in_sets(self.ranked(encoded[0]), self._read(encoded[0])))
             if description.kind == "sets" and (description.policy is None or description.policy.name == "own"):
-                return Answers(encoded[0], _best_first(encoded[0], encoded[1]))
-            return Answers(encoded[0], tuple(map(tuple, _ranked(encoded[0])[:, : description.k].tolist())))
+                return Answers(encoded[0], _in_sets(self.ranked(encoded[0]), encoded[1]))
+            return Answers(encoded[0], tuple(map(tuple, self.ranked(encoded[0])[:, : description.k].tolist())))
         decoder, starts = self.decoder, encoded[1] if description.sees_image else self.decoder.start_states
         if description.annotations is not None:
             # What its steps see are these images: the search is theirs alone.
@@ -191,20 +198,29 @@ class Predictor:
             found: dict[str, Any] = decoder.answers(encoded[0], starts)[0]
         sequences: IntArray = found["sequences"]
         if self._read is not None:
-            chosen = _best_first(found["class_scores"], self._read(found["class_scores"]))
-            return Answers(found["class_scores"], chosen, sequences, found["log_probabilities"], found["complete"])
+            scores = found["class_scores"]
+            chosen = _in_sets(self.ranked(scores), self._read(scores))
+            return Answers(scores, chosen, sequences, found["log_probabilities"], found["complete"])
         counted = sequences[:, : description.k] if description.cut_to_k else sequences
         # A repeated label is one label, and counts where it was first emitted.
         chosen = tuple(tuple(dict.fromkeys(label for label in row if label >= 0)) for row in counted.tolist())
         return Answers(found["class_scores"], chosen, sequences, found["log_probabilities"], found["complete"])
 
 
-def _ranked(scores: FloatArray) -> NDArray[np.int64]:
-    """Return the labels of each image, best first, (n, labels); ties go to the lower label index, as everywhere."""
-    return np.argsort(-scores, axis=1, kind="stable")
+def best_first(scores: FloatArray, calibrated: FloatArray | None = None) -> NDArray[np.int64]:
+    """Return the labels of scores (..., labels) by their calibrated probabilities, or else by score, best first.
+
+    Of equal probabilities by score; ties go to the lower label index, as everywhere.
+
+    >>> best_first(np.array([0.2, 0.9, 0.2])), best_first(np.array([0.2, 0.9, 0.3]), np.array([0.5, 0.1, 0.5]))
+    (array([1, 0, 2]), array([2, 0, 1]))
+    """
+    if calibrated is None:
+        return np.argsort(-scores, axis=-1, kind="stable")
+    return np.lexsort((-scores, -calibrated))
 
 
-def _best_first(scores: FloatArray, sets: Any) -> tuple[tuple[int, ...], ...]:
-    """Return the labels of each image that are in its set, (n, labels) bool, best first."""
-    pairs = zip(_ranked(scores).tolist(), sets, strict=True)
+def _in_sets(ranked: NDArray[np.int64], sets: Any) -> tuple[tuple[int, ...], ...]:
+    """Return the labels of each image that are in its set, (n, labels) bool, in the order ``ranked`` (n, labels)."""
+    pairs = zip(ranked.tolist(), sets, strict=True)
     return tuple(tuple(label for label in row if chosen[label]) for row, chosen in pairs)

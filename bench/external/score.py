@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,6 +76,17 @@ class Predictions:
 
     test: Source
     validation: Source | None = None
+
+
+def open_and_read(
+    request: RunRequest, read: Callable[[tuple[str, ...]], Predictions]
+) -> tuple[Opened, Predictions, Stopwatch]:
+    """Return the data set of ``request``, what ``read`` returns for its label names, and the clock of both."""
+    clock = Stopwatch()
+    with clock.stage("open data set"):
+        opened = open_data(request)
+    with clock.stage("read"):
+        return opened, read(opened.parts.dataset.labels), clock
 
 
 def store_scores(

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import PIL
 
 from bench.code import images_code
 from bench.contracts import Backbone
@@ -44,7 +45,7 @@ def extract(
     """Return the features of ``split``, from ``cache`` or computed now; ``fingerprint`` is the split's.
 
     The cache's key is the fingerprint, the backbone's architecture, weights, code and engine, the code that reads the
-    images, and the preprocessing.
+    images, the preprocessing and the version of Pillow.
     ``batch_size`` changes the speed, and nothing else as far as the backbone's arithmetic allows: batches
     always have the same size, the last one padded. Raises ``DataError`` with the path of an image that cannot
     be read; what was computed until then is kept. What is read back is what was computed, to the byte: a cached
@@ -124,8 +125,11 @@ def _joined(one: Features, other: Features) -> Features:
 
 
 def feature_key(fingerprint: str, backbone: Backbone, images_code: str = "") -> str:
-    """Return the hash of all that the features of a split depend on; ``images_code`` is of a plugin that reads them."""
-    code = [backbone.code, images_code, backbone.engine]
+    """Return the hash of all that the features of a split depend on; ``images_code`` is of a plugin that reads them.
+
+    Pillow's version is part of it: releases differ in how they decode and resize, by a level of 255 here and there.
+    """
+    code = [backbone.code, images_code, backbone.engine, f"pillow {PIL.__version__}"]
     shaped_by = [backbone.name, backbone.architecture, backbone.weights_hash, asdict(backbone.preprocessing), code]
     return digest(fingerprint, canonical_json(shaped_by), *map(str, backbone.feature_map or ()))
 

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any
 from bench.errors import UsageError
 from bench.external.align import Reading
 from bench.external.given import Names, Source
-from bench.external.score import Predictions, open_data, store_scores
+from bench.external.score import Predictions, open_and_read, store_scores
 from bench.notebook.running import as_request, as_sets
 from bench.notebook.stored import StoredRun
 from bench.options import OptionValue
-from bench.system.clock import Stopwatch
 
 if TYPE_CHECKING:
     Listed = str | Path | Sequence[str] | Sequence[int] | None
@@ -68,14 +67,14 @@ def score(
         out=out,
         cache=cache,
     )
-    clock = Stopwatch()
-    with clock.stage("open data set"):
-        opened = open_data(request)
-    known = opened.parts.dataset.labels
-    with clock.stage("read"):
+
+    def given(known: tuple[str, ...]) -> Predictions:
         test = _source(scores, _names(known, ids, labels))
         judged = None if validation is None else _source(validation, _names(known, validation_ids, labels))
-    return StoredRun(store_scores(opened, reading, Predictions(test, judged), clock))
+        return Predictions(test, judged)
+
+    opened, predictions, clock = open_and_read(request, given)
+    return StoredRun(store_scores(opened, reading, predictions, clock))
 
 
 def _source(value: Any, names: Names) -> Source:

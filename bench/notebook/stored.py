@@ -270,14 +270,14 @@ def runs(
         raise StoreError(f"no folder {root}. Try: bench.run('bce', 'digit-scenes', out={str(root)!r})")
     is_run = (root / "config.json").is_file()
     found = [StoredRun(one) for one in ([RunFolder(root)] if is_run else stored_runs.of_dataset(root, dataset, order))]
-    kept = [
-        run
-        for run in found
-        if (not dataset or dataset in {run.dataset, run.config["dataset"]["name"]})
-        and (not order or run.model in order)
-        and (not protocol or run.protocol in {protocol, ""})
-    ]
+    kept = [run for run in found if is_of(run, dataset, protocol) and (not order or run.model in order)]
     return Runs(sorted(kept, key=lambda run: order.index(run.model)) if order else kept)
+
+
+def is_of(run: StoredRun, dataset: str, protocol: str) -> bool:
+    """Return whether a run is of this data set and protocol, as far as damage lets it be told; empty: any."""
+    named = not dataset or dataset in {run.dataset, run.config["dataset"]["name"]}
+    return named and (not protocol or run.protocol in {protocol, ""})
 
 
 def as_names(keyword: str, given: str | Sequence[str]) -> tuple[str, ...]:

@@ -33,8 +33,12 @@ KEPT = {
     "run": "features, checkpoints and finished stages are kept",
     "compare": "finished runs, features and checkpoints are kept",
     "export": "no half-written model is left",
+    "predict": "each image that was printed is labelled whole, of the others nothing is kept",
 }
 """What a command leaves that is stopped, by its name; of the others, what is finished."""
+
+ANEW = ("predict",)
+"""Commands that find nothing of theirs when they are called again."""
 
 
 class _State:
@@ -125,12 +129,15 @@ def line(number: int, typed: Sequence[str]) -> str:
 
     >>> line(_signal.SIGTERM, ["run", "--model", "my model"])
     "stopped by SIGTERM; features, checkpoints and finished stages are kept. To continue: bench run --model 'my model'"
+    >>> line(_signal.SIGINT, ["predict", "model", "photos"]).rpartition(". ")[2]
+    'To begin anew: bench predict model photos'
     """
     by = "" if number == _signal.SIGINT else " by SIGTERM"
-    kept = next((KEPT[word] for word in typed if word in KEPT), "what is finished is kept")
+    name = next((word for word in typed if word in KEPT), "")
+    kept, then = KEPT.get(name, "what is finished is kept"), "To begin anew" if name in ANEW else "To continue"
     command = " ".join(map(_quoted, ["bench", *typed]))
     shown = "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in command)
-    return f"stopped{by}; {kept}. To continue: {shown}"
+    return f"stopped{by}; {kept}. {then}: {shown}"
 
 
 def _quoted(word: str) -> str:

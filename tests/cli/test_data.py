@@ -25,6 +25,19 @@ def test_statistics_are_printed_for_people_and_for_machines(capsys):
     assert counted["train"]["fingerprint"] in printed
 
 
+def test_a_data_set_is_called_as_it_was_named(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    named = (*SMALL, "--name", "my posters")
+    assert bench("data", "stats", "digit-scenes", *named) == 0
+    assert capsys.readouterr().out.startswith("my posters: ")
+    assert bench("data", "stats", "digit-scenes", *named, "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert {told["dataset"], *(part["dataset"] for part in told["splits"].values())} == {"my posters"}
+    assert bench("data", "show", "digit-scenes", *named, "--count", "2") == 0
+    assert "of my posters/train" in " ".join(capsys.readouterr().out.split())
+    assert [path.name for path in tmp_path.iterdir()] == ["my_posters-train.png"]
+
+
 def test_a_contact_sheet_is_a_picture_with_as_many_images_as_asked(tmp_path, capsys):
     path = tmp_path / "sheet.png"
     assert bench("data", "show", "digit-scenes", *SMALL, "--split", "test", "--count", "7", "--out", path) == 0
@@ -41,6 +54,7 @@ def test_a_contact_sheet_is_a_picture_with_as_many_images_as_asked(tmp_path, cap
         (("stats", "digit-scnes"), "did you mean 'digit-scenes'"),
         (("stats", "digit-scenes", "--set", "train_images=3"), "option train_images: found '3'"),
         (("show", "digit-scenes", "--split", "dev", *SMALL), "no split 'dev'"),
+        (("stats", "digit-scenes", "--name", "coco"), "--name: 'coco' is another data set"),
         (("stats", "coco", "--data-root", "nowhere"), "'coco' expects there: annotations"),
         (("show", "digit-scenes", "--out", "/proc/none/sheet.png", *SMALL), "cannot write /proc/none/sheet.png"),
     ],

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import itertools
 import json
 import subprocess
 import sys
@@ -19,7 +20,9 @@ from bench.data.sources import Source
 from bench.errors import UsageError
 from bench.exported import labelling
 from bench.exported.labelling import Choice, Unread, label
-from bench.exported.predict import Predictor
+from bench.exported.policy import ExportedPolicy, calibrated_by, reader
+from bench.exported.predict import Predictor, best_first
+from bench.exported.standalone import predict
 
 
 def records(capsys, *arguments, status=0):
@@ -104,10 +107,35 @@ def test_what_cannot_be_asked_for_is_one_line(exported, asked, message, capsys):
 
 
 def test_ties_go_to_the_lower_label_index():
-    assert Choice(top_k=2).labels(np.array([0.5, 1.0, 1.0, 0.5], np.float32), None) == [1, 2]
-    assert Choice(threshold=0.5).labels(np.array([0.5, 1.0, 1.0, 0.4], np.float32), None) == [1, 2, 0]
+    for choice, last, expected in ((Choice(top_k=2), 0.5, [1, 2]), (Choice(threshold=0.5), 0.4, [1, 2, 0])):
+        scores = np.array([0.5, 1.0, 1.0, last], np.float32)
+        assert choice.labels(best_first(scores), scores, None) == expected
     with pytest.raises(UsageError, match="--top-k"):
         Choice(top_k=-1)
+
+
+def test_the_best_labels_are_those_of_the_best_calibrated_probabilities_in_both_programs(exported):
+    predictor, source = Predictor(exported / "bce"), images_of(exported)[0]
+    count = len(predictor.description.labels)
+    ends = np.arange(count + 1) * 2  # each label has two points, of its own constant probability
+    constant = np.repeat(np.arange(1, count + 1) / 10, 2)
+    state = {"starts": ends, "x": np.tile([-1.0, 1.0], count), "y": constant}
+    state = {"thresholds": np.full(count, -99.0), **{f"calibration_{name}": array for name, array in state.items()}}
+    values = {
+        name: {"dtype": array.dtype.name, "shape": list(array.shape), "values": array.tolist()}
+        for name, array in state.items()
+    }
+    policy = ExportedPolicy("f1;per-label;isotonic", state=values)
+    predictor._calibrate = calibrated_by(policy, predictor.description.score_kind)
+    predictor._read = reader(policy, predictor.description.k, None)
+    model = predict.Model(exported / "bce")
+    model.description |= {"policy": policy.to_values()}
+    best = predictor.description.labels[::-1]
+    for top_k in (2, None):  # label sets, which hold every label here, are in that order too
+        (one,) = label(predictor, [Source(str(source), source)], Choice(top_k=top_k))
+        (other,) = predict.label(model, [(source, "")], top_k, None)
+        assert one.labels == tuple(other["labels"]) == best[:top_k]
+        assert one.probabilities == tuple(other["probabilities"])
 
 
 def test_a_table_has_a_row_for_each_image_and_no_formula(exported, tmp_path, capsys, monkeypatch):
@@ -135,6 +163,20 @@ def test_names_that_steer_a_terminal_are_escaped_in_every_form(exported, tmp_pat
         assert "\x1b" not in told
         assert "\u202e" not in told
         assert r"a\u001b[31m\u202e.png" in told
+
+
+def test_where_it_is_stopped_it_says_what_is_kept_and_that_it_begins_anew(exported, monkeypatch, capsys):
+    def stopped(*arguments):
+        yield from itertools.islice(label(*arguments), 2)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(labelling, "label", stopped)
+    model, images = exported / "bce", images_of(exported)[:4]
+    assert bench("predict", model, *images, "--jsonl") == 130
+    told = capsys.readouterr()
+    assert [json.loads(line)["image"] for line in told.out.splitlines()] == list(map(str, images[:2]))
+    kept = "stopped; each image that was printed is labelled whole, of the others nothing is kept. To begin anew: bench"
+    assert told.err.startswith(f"{kept} predict {model}")
 
 
 def test_no_image_at_all_is_an_empty_list(exported, monkeypatch, capsys):

@@ -119,6 +119,12 @@ def cached(cache):
     return [cache / f"{key}.npy" for key in keys]
 
 
+def test_features_of_another_pillow_are_others(monkeypatch):
+    key = extraction.feature_key("split", make_backbone(1.0))
+    monkeypatch.setattr("PIL.__version__", "9.9.9")
+    assert extraction.feature_key("split", make_backbone(1.0)) != key
+
+
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch):
     monkeypatch.setattr(extraction, "BLOCK", 8)

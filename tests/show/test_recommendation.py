@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from example_runs import make_run, run_config
 
+import bench
 from bench import LabelSets, Scores, StoreError, UsageError
 from bench.cli import run_command_line
 from bench.contracts.goals import parse_goal
@@ -196,6 +197,37 @@ def test_the_command_prints_it_and_its_json_says_that_it_was_chosen_on_validatio
     assert {one["model"]: one["distinguishable"] for one in found["others"]} == {"good2": False, "lucky": True}
     assert run_command_line(["choose", *place, "--for", "size<1B"]) == 1
     assert "nothing fits" in capsys.readouterr().out
+
+
+def test_from_python_it_is_what_the_command_says(store, tmp_path, capsys):
+    cache = tmp_path / "cache"
+    held = store[0].path.parents[2]
+    for goals in ("mAP", ["precision>=0.95"], ["latency", "mAP>=0.6"]):
+        chosen = bench.choose(goals, held, dataset="toy", cache=cache)
+        words = [word for goal in ([goals] if isinstance(goals, str) else goals) for word in ("--for", goal)]
+        assert run_command_line(["choose", "--runs", str(held), "--cache", str(cache), *words, "--json"]) == 0
+        assert [chosen.to_json()] == json.loads(capsys.readouterr().out)
+        assert chosen.run.key == chosen.to_json()["recommended"]["key"]
+    plain = [run for run in bench.runs(held) if run.config["policy"]["name"] == "exactly-k"]
+    best = bench.choose("mAP", plain, cache=cache)
+    assert (best.model, best.others, set(best.as_good)) == ("good", ("good2", "lucky"), {"good2"})
+    assert best.test["mAP"][1] < best.test["mAP"][0] < best.test["mAP"][2]
+    assert "recommended for mAP, toy (top2@1): good, policy" in repr(best)
+    nothing = bench.choose("size<1B", plain, cache=cache)
+    assert (nothing.run, nothing.model, nothing.test, len(nothing.left_out)) == (None, "", {}, 3)
+    with pytest.raises(StoreError, match="no finished run to choose from"):
+        bench.choose("mAP", held, dataset="voc2007", cache=cache)
+    with pytest.raises(UsageError, match="no goal 'mpa'"):
+        bench.choose("mpa", held, cache=cache)
+
+
+def test_from_python_runs_of_two_data_sets_are_no_choice(store, tmp_path):
+    other = run_config()["dataset"] | {"name": "other"}
+    of_other = rated_run(tmp_path / "runs", "good", validation=0.3, test=0.3, dataset=other)
+    both = [*bench.runs(store[0].path.parents[2]), *bench.runs(of_other.path.parents[2])]
+    with pytest.raises(UsageError, match=r"runs: found toy \(top2@1\), other \(top2@1\), allowed: one"):
+        bench.choose("mAP", both, cache=tmp_path)
+    assert bench.choose("mAP", both, dataset="other", cache=tmp_path).run.key == of_other.key
 
 
 def test_a_sequence_models_free_length_is_measured_as_its_protocol_says(tmp_path):

@@ -143,8 +143,7 @@ def score(  # noqa: PLR0917 - the parser passes options by name
     from bench.errors import UsageError
     from bench.external.align import Reading
     from bench.external.read import names_from, read
-    from bench.external.score import Predictions, open_data, store_scores
-    from bench.system.clock import Stopwatch
+    from bench.external.score import Predictions, open_and_read, store_scores
 
     if several not in {"", "max"}:
         raise UsageError(f"--several: found '{several}', allowed: max")
@@ -153,31 +152,31 @@ def score(  # noqa: PLR0917 - the parser passes options by name
         if not file.exists():
             raise UsageError(f"no file {file}")
     request = run_request(options, sets or (), model=name or predictions.absolute().stem)
-    clock = Stopwatch()
-    with clock.stage("open data set"):
-        opened = open_data(request)
-    known = opened.parts.dataset.labels
-    with clock.stage("read"):
-        source = read(predictions, names_from(known, ids, labels))
-        other = read(validation, names_from(known, validation_ids, labels)) if validation else None
-    kind = kind or source.given.kind
+
+    def given(known: tuple[str, ...]) -> Predictions:
+        test = read(predictions, names_from(known, ids, labels))
+        judged = read(validation, names_from(known, validation_ids, labels)) if validation else None
+        return Predictions(test, judged)
+
+    opened, found, clock = open_and_read(request, given)
+    kind = kind or found.test.given.kind
     if not kind:
         raise UsageError(
             "--kind: found none, allowed: probability, logit, score (it only ranks) or labels (label sets)."
             " Try: --kind probability"
         )
     reading = Reading(kind, match, absent, largest=several == "max")
-    folder = store_scores(opened, reading, Predictions(source, other), clock)
+    folder = store_scores(opened, reading, found, clock)
     from bench.show import intervals
     from bench.store.resamples import kept_in
     from bench.system.files import default_cache
 
-    resamples, found = intervals.of_run(folder, kept_in(cache or default_cache()))
+    resamples, ends = intervals.of_run(folder, kept_in(cache or default_cache()))
     if as_json:
-        ends = {metric: [one.low, one.high] for metric, one in found.items()}
-        put_raw(run_record.as_json(folder, intervals={"share": 0.95, "resamples": resamples, "of": ends}))
+        of = {metric: [one.low, one.high] for metric, one in ends.items()}
+        put_raw(run_record.as_json(folder, intervals={"share": 0.95, "resamples": resamples, "of": of}))
     else:
-        _print(folder, resamples, found)
+        _print(folder, resamples, ends)
 
 
 def _print(folder: RunFolder, resamples: int, found: Mapping[str, Interval]) -> None:

@@ -168,13 +168,13 @@ class Model:
             chosen = list(dict.fromkeys(sequence[: description["k"]] if description["cut_to_k"] else sequence))
         elif not scores_alone:
             taken = label_set(scores, description, outputs[1] if description["kind"] == "sets" else None)
-            chosen = [label for label in ranked(scores) if taken[label]]
+            chosen = [label for label in ranked(scores, calibrated(scores, description)) if taken[label]]
         return chosen, scores, sequence, log_probability
 
 
-def ranked(scores: Any) -> list[int]:
-    """Return label numbers, best first; ties go to the lower one."""
-    return [int(label) for label in np.argsort(-scores, kind="stable")]
+def ranked(scores: Any, fitted: Any = None) -> list[int]:
+    """Return label numbers, best first: by probabilities, if ``fitted``, then by scores; ties go to the lower."""
+    return [int(label) for label in np.lexsort((-scores, -(scores if fitted is None else fitted)))]
 
 
 def label_set(scores: Any, description: dict[str, Any], own: Any) -> Any:
@@ -284,7 +284,7 @@ def row(model: Model, image: str, outputs: list[Any], top_k: int | None, thresho
     likely = likely if fitted is None else fitted.tolist()
     if asked:
         values = scores if likely is None else likely
-        chosen = [one for one in ranked(scores)[:top_k] if threshold is None or values[one] >= threshold]
+        chosen = [one for one in ranked(scores, fitted)[:top_k] if threshold is None or values[one] >= threshold]
     labels, numbers = [description["labels"][one] for one in chosen], [float(scores[one]) for one in chosen]
     own = None if likely is None else [likely[one] for one in chosen]
     return dict(zip(FIELDS, (image, labels, numbers, own, log_probability, None), strict=True))

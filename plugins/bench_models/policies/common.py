@@ -25,16 +25,7 @@ def best_threshold(scores: NDArray[np.float32], truth: NDArray[np.bool_], positi
     if not len(ranked) or not hits[-1]:
         return np.float32(np.finfo(np.float32).max)
     f1 = np.where(last, 2.0 * hits / (np.arange(1, len(ranked) + 1) + max(positives, 1)), -1.0)
-    return half_way(ranked, int(f1.argmax()))
-
-
-def half_way(ranked: NDArray[np.float32], place: int) -> np.float32:
-    """Return a threshold between the score at ``place`` of descending scores and the next one, if there is one."""
-    here = np.float32(ranked[place])
-    if place + 1 == len(ranked):
-        return here
-    between = np.float32((float(here) + float(ranked[place + 1])) / 2)
-    return between if between > ranked[place + 1] else here
+    return bench.half_way(ranked, int(f1.argmax()))
 
 
 def top_k(scores: NDArray[np.float32], k: int) -> NDArray[np.bool_]:

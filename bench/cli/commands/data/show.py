@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from bench.cli.datasets import NamedDataset, open_named, splits_of
-from bench.cli.options import DataRoot, Sets, TestSplit, TrainSplit
+from bench.cli.options import DataRoot, GivenName, Sets, TestSplit, TrainSplit
 from bench.show.console import put
 
 EXAMPLES = """Examples:
@@ -28,14 +28,17 @@ def show(  # noqa: PLR0917 - the parser passes options by name
     sets: Sets = None,
     train_split: TrainSplit = None,
     test_split: TestSplit = None,
+    called: GivenName = "",
 ) -> None:
     """Write a contact sheet, a PNG of images with their labels."""
     from bench.errors import unknown
     from bench.show import contact_sheet
+    from bench.store.runs import folder_name
 
-    splits = splits_of(open_named(name, data_root, sets, (train_split, test_split)))
+    dataset = open_named(name, data_root, sets, (train_split, test_split), called)
+    splits = splits_of(dataset)
     if split not in splits:
         raise unknown("split", split, splits, "Try: --split train")
-    path = out or Path(f"{name}-{split}.png")
+    path = out or Path(f"{folder_name(dataset.name)}-{split}.png")
     shown = contact_sheet.draw(splits[split], path, count=count, seed=seed)
-    put(f"{path}: {len(shown)} of {len(splits[split]):,} images of {name}/{splits[split].name}")
+    put(f"{path}: {len(shown)} of {len(splits[split]):,} images of {dataset.name}/{splits[split].name}")

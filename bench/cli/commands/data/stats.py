@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bench.cli.datasets import NamedDataset, open_named, splits_of
-from bench.cli.options import DataRoot, Sets, TestSplit, TrainSplit
+from bench.cli.options import DataRoot, GivenName, Sets, TestSplit, TrainSplit
 from bench.show.console import print_table, put, put_raw, say
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ def stats(  # noqa: PLR0917 - the parser passes options by name
     sets: Sets = None,
     train_split: TrainSplit = None,
     test_split: TestSplit = None,
+    called: GivenName = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
     plots: Annotated[
         Path | None,
@@ -52,7 +53,7 @@ def stats(  # noqa: PLR0917 - the parser passes options by name
     from bench.data.statistics import statistics
     from bench.guard import calling
 
-    dataset = open_named(name, data_root, sets, (train_split, test_split))
+    dataset = open_named(name, data_root, sets, (train_split, test_split), called)
     with calling(plugins.installed().dataset(name).origin, "count", f"data set '{name}'"):
         counted = {part: statistics(split) for part, split in splits_of(dataset).items()}
     if as_json:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from bench.cli.datasets import NamedDataset, open_named
-from bench.cli.options import AsJson, DataRoot, Sets, TestSplit, TrainSplit
+from bench.cli.options import AsJson, DataRoot, GivenName, Sets, TestSplit, TrainSplit
 from bench.show.console import put, put_raw, say
 
 EXAMPLES = """Examples:
@@ -21,6 +21,7 @@ def verify_images(  # noqa: PLR0917 - the parser passes options by name
     sets: Sets = None,
     train_split: TrainSplit = None,
     test_split: TestSplit = None,
+    called: GivenName = "",
     as_json: AsJson = False,
 ) -> None:
     """Read every image; name unreadable ones, copies in train and in test, and the known variant.
@@ -33,7 +34,7 @@ def verify_images(  # noqa: PLR0917 - the parser passes options by name
     from bench.data.verify import UNKNOWN, verify
     from bench.guard import calling
 
-    dataset = open_named(name, data_root, sets, (train_split, test_split))
+    dataset = open_named(name, data_root, sets, (train_split, test_split), called)
     plugin = plugins.installed().dataset(name)
     variants = plugin.spec.variants
     with calling(plugin.origin, "verify", f"data set '{name}'"):
@@ -44,7 +45,7 @@ def verify_images(  # noqa: PLR0917 - the parser passes options by name
         put_raw(to_json(asdict(found) | {"sound": found.sound}))
     else:
         for split, count in found.images.items():
-            put(f"{name}/{split}: {count:,} images, fingerprint {found.fingerprints[split]}")
+            put(f"{dataset.name}/{split}: {count:,} images, fingerprint {found.fingerprints[split]}")
         put(f"fingerprint over: {found.fingerprint_over}")
         put(f"variant: {found.variant}")
         put(f"known as: {found.known}")

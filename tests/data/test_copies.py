@@ -1,0 +1,118 @@
+"""A validation part that is the test part under other names is told by its pictures, wherever these are kept."""
+
+import io
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from example_splits import make_split, random_truth
+from PIL import Image
+
+from bench import EncodedImages
+from bench.cli import run_command_line
+from bench.data.copies import image_hashes, refuse_test_images
+from bench.data.guarded import NamedImages
+from bench.data.images import ArrayImages, FolderImages, MissingImages
+from bench.data.splits import subset
+from bench.errors import DataError
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (6, 4, 4, 3), dtype=np.uint8)
+
+
+class Kept(EncodedImages):
+    """Encoded pictures one behind another in memory."""
+
+    def __init__(self, contents):
+        self.contents = contents
+
+    def __len__(self):
+        return len(self.contents)
+
+    def encoded(self, index):
+        return self.contents[index]
+
+    def describe(self, index):
+        return f"picture {index}"
+
+    def sections(self):
+        for content in self.contents:
+            yield io.BytesIO(content), 0, len(content)
+
+
+def png(pixels):
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()
+
+
+def in_memory(folder, rows):
+    return ArrayImages(PIXELS[rows], "toy")
+
+
+def encoded(folder, rows):
+    return NamedImages(Kept([png(PIXELS[row]) for row in rows]), "a plugin", "data set 'toy'")
+
+
+def files(folder, rows):
+    paths = [folder / f"{len(list(folder.iterdir()))}-{row}.png" for row in rows]
+    for path, row in zip(paths, rows, strict=True):
+        path.write_bytes(png(PIXELS[row]))
+    return FolderImages(tuple(paths))
+
+
+def rows_of_files(folder, rows):
+    every = replace(make_split(random_truth(6, 2)), images=files(folder, range(6)))
+    return subset(every, rows, "part").images
+
+
+KEEPERS = (in_memory, encoded, files, rows_of_files)
+
+
+def part(name, images):
+    ids = tuple(f"{name}{row}" for row in range(len(images)))
+    return replace(make_split(random_truth(len(images), 2)), ids=ids, images=images)
+
+
+@pytest.mark.parametrize("kept", KEEPERS)
+def test_renamed_copies_are_refused_in_any_order_and_a_few_are_not(kept, tmp_path):
+    test = part("test", kept(tmp_path, [0, 1, 2, 3]))
+    for rows, words in (
+        ([0, 1, 2, 3], "under other names|every image of its validation part is a copy"),
+        ([2, 0, 3, 1], "every image of its validation part is a copy of one in its test part"),
+        ([3, 1], "every image of its validation part is a copy of one in its test part"),
+        ([4, 3, 2, 1, 0], "every image of its test part has a copy in its validation part"),
+    ):
+        with pytest.raises(DataError, match=words):
+            refuse_test_images("toy", part("val", kept(tmp_path, rows)), test)
+    for rows in ([4, 5], [4, 0, 1, 2]):
+        refuse_test_images("toy", part("val", kept(tmp_path, rows)), test)
+    assert len(set(image_hashes(test.images))) == 4
+
+
+def test_an_image_that_is_in_both_by_its_id_is_refused_and_pictures_that_are_not_here_are_not_compared():
+    test = part("test", in_memory(None, [0, 1, 2]))
+    other = replace(part("val", in_memory(None, [3, 4, 5])), ids=("val0", "test2", "test1"))
+    with pytest.raises(
+        DataError, match="toy: 2 images of its validation part are in its test part, as 'test1', on which nothing"
+    ):
+        refuse_test_images("toy", other, test)
+    refuse_test_images("toy", *(part(name, MissingImages(("a", "b"), "gone")) for name in ("val", "test")))
+
+
+def test_a_run_on_a_renamed_test_part_is_one_line_and_is_not_begun(tmp_path, capsys):
+    folder, lines = tmp_path / "data", ["path,labels,split"]
+    folder.mkdir()
+    for row in range(6):
+        (folder / f"{row}.png").write_bytes(png(PIXELS[row]))
+        lines.append(f"{row}.png,{('cat', 'dog')[row % 2]},{'train' if row < 3 else 'test'}")
+    for row, name in ((5, "a.png"), (3, "b.png"), (4, "c.png")):
+        shutil.copy(folder / f"{row}.png", folder / name)
+        lines.append(f"{name},cat,validation")
+    (folder / "labels.csv").write_text("\n".join(lines))
+    command = ["run", "--model", "bce", "--dataset", "csv", "--protocol", "top1@1", "--out", str(tmp_path / "runs")]
+    random = ["--backbone", "timm/resnet18", "--set", "backbone.init=random"]
+    assert run_command_line([*command, "--data-root", str(folder), "--cache", str(tmp_path / "cache"), *random]) == 2
+    told = capsys.readouterr().err.splitlines()
+    assert "every image of its validation part is a copy of one in its test part" in told[-1]
+    assert not list((tmp_path / "runs").glob("*/*/*/config.json"))
