@@ -42,6 +42,7 @@ from bench.system.files import canonical_json, digest
 
 if TYPE_CHECKING:
     from bench.model.checkpoint import CheckpointFile, TuningState
+    from bench.model.train import TrainingRecord
 
 TOLD = 4
 """Most changed values that an error names."""
@@ -144,6 +145,28 @@ class Assembly:
                 self.parts.validation, self.backbone, self.validation_part, device, settings.batch_size
             ),
             checkpoint=checkpoint,
+        )
+
+    def train(
+        self, model: Any, fit: Features, held_out: Validation | None, device: str, checkpoint: Path | None = None
+    ) -> TrainingRecord:
+        """Train ``model`` in place on features ``fit``, judged on ``held_out`` if that is given; return how it went."""
+        from bench.model import train
+
+        plan, (truth, ignore) = self.plan, self.to_train_on
+        return train.fit(
+            model,
+            plan.training,
+            fit,
+            truth,
+            held_out.score if held_out else train.unjudged,
+            name=plan.model.spec.name,
+            seed=plan.request.seed,
+            ignore=ignore,
+            validation=held_out,
+            checkpoint=checkpoint,
+            device=device,
+            schedule=self.schedule,
         )
 
     def measure(self, prediction: Prediction) -> Measures:

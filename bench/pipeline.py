@@ -242,26 +242,12 @@ def _train(
             model.to(plan.request.device)
         return
     search, labels, checkpoint = assembly.search, len(parts.fit.labels), folder.path / CHECKPOINT
-    truth, ignore = assembly.to_train_on
     held_out = None if assembly.refit else assembly.validation_part(extracted.validation)
     with clock.stage("train"), _calling(plan.model, "train", "model", plan.request.seed):
         if train.gradient_trained(plan.training) and not hasattr(model, "fit"):
             # What a fit makes of a model cannot be known before; of the others, a wrong shape is known at once.
             checks.check_answers(model, extracted.fit.values, labels, search)
-        record = train.fit(
-            model,
-            plan.training,
-            extracted.fit,
-            truth,
-            held_out.score if held_out else train.unjudged,
-            name=plan.model.spec.name,
-            seed=plan.request.seed,
-            ignore=ignore,
-            validation=held_out,
-            checkpoint=checkpoint,
-            device=plan.request.device,
-            schedule=assembly.schedule,
-        )
+        record = assembly.train(model, extracted.fit, held_out, plan.request.device, checkpoint)
         checks.check_answers(model, extracted.validation.values, labels, search)
         weights = train.save_weights(model)
 

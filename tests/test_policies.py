@@ -125,13 +125,6 @@ def test_a_sequence_is_cut_to_its_first_k_labels_by_exactly_k(root):
     assert not chosen.by_protocol
 
 
-def test_free_length_is_at_most_k_where_the_search_ends_there():
-    corel, coco = protocols.get("corel5k-top5@1"), protocols.get("coco-top3@1")
-    assert policies.chosen("", None, corel, "sequence").amount == "at most k"
-    assert policies.chosen("", None, coco, "sequence").amount == "any number"
-    assert policies.chosen("", None, coco, "sequence", {"max_length": 3}).amount == "at most k"
-
-
 @pytest.mark.parametrize(
     ("model", "name", "words"),
     [
@@ -312,34 +305,6 @@ def test_a_report_shows_each_labels_curve_with_the_point_that_was_chosen(root, t
     assert chosen_thresholds.curves(runs_of(root, "bce")["exactly-k"]) == []
 
 
-def test_an_export_whose_policy_is_not_installed_says_what_to_install(root, tmp_path, monkeypatch):
-    from bench.exported.policy import ExportedPolicy, reader
-
-    policy = ExportedPolicy("best", "bench-best", "2.0", {"at": {"dtype": "float32", "shape": [], "values": [0.5]}})
-    with pytest.raises(
-        face.ModelError, match=r"by policy 'best' of bench-best 2\.0, which is not installed\. Try: pip"
-    ):
-        reader(policy, 2, None)
-
-
-@pytest.mark.parametrize(
-    "state",
-    [
-        {"at": 3},
-        {"at": {"dtype": "float32", "shape": [2], "values": [1.0]}},
-        {"at": {"dtype": "object", "shape": [1], "values": [1.0]}},
-        {"at": {"dtype": "float32", "shape": [1], "values": [float("inf")]}},
-        {"at": {"dtype": "float32", "shape": [10**9, 10**9], "values": []}},
-        [],
-    ],
-)
-def test_a_damaged_state_in_a_description_is_refused(state):
-    from bench.exported.policy import ExportedPolicy
-
-    with pytest.raises(DataError, match="policy state"):
-        ExportedPolicy("threshold", "multilabel-bench", "1", state)
-
-
 def test_a_script_asks_for_a_policy_as_the_command_does(root):
     named = {"data_root": root / "corel", "protocol": "top2@1", "cache": root / "cache", "out": root / "runs"}
     options = {"backbone.size": 32, "backbone.init": "random", "epochs": 2}
@@ -392,13 +357,6 @@ def test_a_bad_policy_is_a_failed_row_that_names_the_plugin(root, tmp_path, monk
     (failed,) = [one for one in find(tmp_path) if not one.done]
     assert failed.status.stage == "policy"
     assert words in failed.status.reason
-
-
-def test_a_policy_of_the_hosts_name_or_of_an_unknown_amount_is_refused():
-    with pytest.raises(UsageError, match="policy 'decoded': the host has a policy of that name"):
-        LabelSetPolicy("decoded", "", lambda part: {}, lambda scores, state: scores > 0)
-    with pytest.raises(UsageError, match="amount 'many', allowed: exactly k, at most k, any number"):
-        LabelSetPolicy("mine", "", lambda part: {}, lambda scores, state: scores > 0, amount="many")  # type: ignore[arg-type]
 
 
 def test_unfinished_runs_are_left_out_with_a_note(root, tmp_path, capsys):

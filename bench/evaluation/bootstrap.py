@@ -37,11 +37,6 @@ class Interval:
     low: float
     high: float
 
-    @property
-    def spans_zero(self) -> bool:
-        """Return whether 0 lies in the interval: two runs whose difference does so cannot be told apart."""
-        return self.low <= 0.0 <= self.high
-
 
 def weightings(images: int, resamples: int, seed: int) -> Iterator[NDArray[np.float32]]:
     """Yield weights, (``CHUNK``, images), of which the first row of the first are ones: the images as they are.

@@ -17,7 +17,6 @@ def faults(folder: RunFolder, assembly: Assembly, device: str) -> list[str]:
     found = []
     plan, parts = assembly.plan, assembly.parts
     request, backbone, name = plan.request, assembly.backbone, f"model '{plan.model.spec.name}'"
-    truth, ignore = assembly.to_train_on
     if plan.finetune:
         head = assembly.build_model(backbone)
         with calling(plan.model.origin, "fine-tune", name, seed=request.seed):
@@ -30,19 +29,7 @@ def faults(folder: RunFolder, assembly: Assembly, device: str) -> list[str]:
     model = assembly.build_model(backbone)
     held_out = None if assembly.refit else assembly.validation_part(extracted.validation)
     with calling(plan.model.origin, "train", name, seed=request.seed):
-        record = train.fit(
-            model,
-            plan.training,
-            extracted.fit,
-            truth,
-            held_out.score if held_out else train.unjudged,
-            name=plan.model.spec.name,
-            seed=request.seed,
-            ignore=ignore,
-            validation=held_out,
-            device=device,
-            schedule=assembly.schedule,
-        ).to_json()
+        record = assembly.train(model, extracted.fit, held_out, device).to_json()
     if train.save_weights(model) != folder.read_weights():
         found.append("training again gives other weights; to the bit they are equal on the machine that made them")
     if _without_times(record) != _without_times(folder.read_training()):

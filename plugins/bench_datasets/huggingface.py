@@ -23,10 +23,8 @@ from bench import (
     progress_shown,
 )
 from bench_datasets.arrow_columns import IMAGE_COLUMN, LABELS_COLUMN, Columns, content, find_columns, label_values
-from bench_datasets.cells import VALUES
 from bench_datasets.label_lists import ABSENT, DROP_ABSENT, read_names, separator
-from bench_datasets.label_names import NO_LABEL, ODD_NAMES
-from bench_datasets.label_values import LABELS_ARE, SEPARATOR, named
+from bench_datasets.label_values import LABEL_OPTIONS, named
 from bench_datasets.own_images import K, Part, assemble, part_names
 
 if TYPE_CHECKING:
@@ -210,11 +208,7 @@ SPEC = DatasetSpec(
         Option("revision", "", "commit or tag on the hub; empty: the newest"),
         IMAGE_COLUMN,
         LABELS_COLUMN,
-        LABELS_ARE,
-        SEPARATOR,
-        VALUES,
-        NO_LABEL,
-        ODD_NAMES,
+        *LABEL_OPTIONS,
         K,
         ABSENT,
     ),

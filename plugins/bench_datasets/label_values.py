@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from bench import DataError, Option, OptionValue
-from bench_datasets.cells import IGNORE, NUMBER, YES, canonical, looks_like_a_list, meanings, parse_list, truth
+from bench_datasets.cells import IGNORE, NUMBER, VALUES, YES, canonical, looks_like_a_list, meanings, parse_list, truth
 from bench_datasets.label_lists import separator
+from bench_datasets.label_names import NO_LABEL, ODD_NAMES
 from bench_datasets.own_images import Part
 
 LABELS_ARE = Option(
@@ -17,6 +18,9 @@ LABELS_ARE = Option(
     choices=("auto", "names", "numbers", "multi-hot"),
 )
 SEPARATOR = Option("separator", ";", "what separates label names in one text: ; , | or another, or blank, tab, line")
+LABEL_OPTIONS = (LABELS_ARE, SEPARATOR, VALUES, NO_LABEL, ODD_NAMES)
+"""How labels are read, wherever they are kept."""
+
 ASK = "Try: --set dataset.labels_are=multi-hot where they are 0 and 1 for each label, =numbers where each is a label"
 
 Place = Callable[[int], str]

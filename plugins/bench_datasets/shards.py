@@ -7,10 +7,8 @@ from pathlib import Path
 
 from bench import DataError, Dataset, DatasetRequest, DatasetSpec, Option
 from bench_datasets.arrow_columns import IMAGE_COLUMN, LABELS_COLUMN, Columns
-from bench_datasets.cells import VALUES
 from bench_datasets.label_lists import ABSENT, DROP_ABSENT, read_names, separator
-from bench_datasets.label_names import NO_LABEL, ODD_NAMES
-from bench_datasets.label_values import LABELS_ARE, SEPARATOR, named
+from bench_datasets.label_values import LABEL_OPTIONS, named
 from bench_datasets.listing import counted
 from bench_datasets.own_images import NAMES, K, Part, assemble, part_names
 from bench_datasets.parquet_shards import read_parquet
@@ -82,11 +80,7 @@ SPEC = DatasetSpec(
         LABELS_FIELD,
         IMAGE_COLUMN,
         LABELS_COLUMN,
-        LABELS_ARE,
-        SEPARATOR,
-        VALUES,
-        NO_LABEL,
-        ODD_NAMES,
+        *LABEL_OPTIONS,
         K,
         ABSENT,
     ),

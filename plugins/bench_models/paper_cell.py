@@ -6,7 +6,6 @@ one for each of some twenty operations of each step.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -69,9 +68,6 @@ class PaperSteps(torch.autograd.Function):
                 wanted.index_add_(0, prefixes.parents[level], earlier)
         of_labels = found.new_zeros((ctx.labels, found.shape[1])).index_add_(0, places, found)
         return of_labels, None, found.T @ before, None, None
-
-
-Through = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], None]
 
 
 def _through_sigmoid(gradient: torch.Tensor, value: torch.Tensor, out: torch.Tensor) -> None:

@@ -21,14 +21,14 @@ class TensorBoard:
 
     def __init__(self, request: bench.TrackerRequest) -> None:
         # What is not installed is found here, before anything is written.
-        from tensorboard.compat.proto import event_pb2, summary_pb2
+        from tensorboard.compat.proto import event_pb2
         from tensorboard.plugins.hparams import summary_v2 as hparams
         from tensorboard.plugins.scalar import summary_v2 as scalar
         from tensorboard.plugins.text import summary_v2 as text
         from tensorboard.summary.writer.record_writer import RecordWriter
 
         self._folder = request.folder
-        self._event, self._summary, self._writer = event_pb2.Event, summary_pb2.Summary, RecordWriter
+        self._event, self._writer = event_pb2.Event, RecordWriter
         self._hparams, self._scalar, self._text = hparams.hparams_pb, scalar.scalar_pb, text.text_pb
 
     def run(self, run: bench.TrackedRun) -> str:

@@ -3,9 +3,11 @@
 import types
 
 import bad_parts
+import bad_scoring
 import bad_shown
 import pytest
-from bad_parts import BAD_BACKBONES, BAD_DATASETS, BAD_DECODERS, BAD_METRICS, BAD_POLICIES, BAD_TRACKERS, dataset
+from bad_parts import BAD_BACKBONES, BAD_DATASETS, BAD_TRACKERS, dataset
+from bad_scoring import BAD_DECODERS, BAD_METRICS, BAD_POLICIES
 from bad_shown import BAD_FORMATS, BAD_PROTOCOLS, BAD_SECTIONS
 from documented import documented
 from example_roots import ROOTS
@@ -109,12 +111,12 @@ def test_sound_parts_pass_every_check():
         *check_dataset(dataset(bad_parts.toy)),
         *check_backbone(backbone(lambda: bad_parts.backbone(bad_parts.Net()))),
         *check_tracker(tracker(bad_parts.Files)),
-        *check_metric(metric(bad_parts.hit_rate)),
+        *check_metric(metric(bad_scoring.hit_rate)),
         *check_protocol(bad_shown.protocol()),
         *check_report_section(section(bad_shown.hits)),
         *check_table_format(table_format(bad_shown.listed)),
-        *check_policy(policy(bad_parts.Threshold())),
-        *check_decoder(decoder(bad_parts.greedy)),
+        *check_policy(policy(bad_scoring.Threshold())),
+        *check_decoder(decoder(bad_scoring.greedy)),
     ]
     assert {outcome.state for outcome in outcomes} == {"passed"}
 

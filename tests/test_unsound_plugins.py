@@ -1,0 +1,224 @@
+"""Models, backbones and data sets that are not what they must be: a failing row or one line, and never a number."""
+
+import hostile_runs
+import numpy as np
+import pytest
+import torch
+from hostile_runs import BAD, Flat, Pictures, Plain, Worded, flat, registry, run, toy
+
+from bench import BenchError, PluginError
+from bench.pipeline import run_one
+
+
+class Transposed(Plain):
+    def forward(self, features):
+        return super().forward(features)[:, :3]
+
+
+class Whole(Plain):
+    def forward(self, features):
+        return (super().forward(features) > 0).long()
+
+
+class Words(Plain):
+    def forward(self, features):
+        return ["cat"] * len(features)
+
+
+class Infinite(Plain):
+    def forward(self, features):
+        scores = super().forward(features)
+        return scores if self.training else scores.masked_fill(scores < scores.mean(1, keepdim=True), -torch.inf)
+
+
+class Undefined(Plain):
+    def forward(self, features):
+        return super().forward(features) * (1 if self.training else torch.nan)
+
+
+class Neighbourly(Plain):
+    def forward(self, features):
+        scores = super().forward(features)
+        return scores - scores.mean(dim=0)
+
+
+class Ordered(Plain):
+    def forward(self, features):
+        return super().forward(features) + torch.arange(len(features))[:, None]
+
+
+class Chance(Plain):
+    def forward(self, features):
+        return torch.nn.functional.dropout(super().forward(features))
+
+
+class Counting(Plain):
+    calls = 0
+
+    def forward(self, features):
+        self.calls += 1
+        return super().forward(features) + self.calls
+
+
+class Forgetful(Plain):
+    """Learns a threshold that is no part of its state dict."""
+
+    threshold = 0.0
+
+    def forward(self, features):
+        return super().forward(features) - self.threshold
+
+    def loss(self, features, truth, generator):
+        self.threshold = float(truth.float().mean()) + 1
+        return super().loss(features, truth, generator)
+
+
+class Fitted(Plain):
+    """Keeps what it was fitted on as a plain attribute, which a model made anew lacks."""
+
+    def fit(self, features, truth):
+        self.prior = torch.from_numpy(truth.mean(axis=0)).float()
+
+    def forward(self, features):
+        return super().forward(features) + self.prior
+
+
+UNSOUND = {
+    "wrong shape": (Transposed, {}, "scores of shape (8, 3), must be (8, 4): images, labels"),
+    "whole numbers": (Whole, {}, "the model gives a int64 of shape (256, 4) for each batch"),
+    "no tensor": (Words, {}, "the model gives a list for each batch"),
+    "infinite scores": (Infinite, {}, "scores are not finite"),
+    "undefined scores": (Undefined, {}, "scores are not finite"),
+    "mean of the batch": (Neighbourly, {}, "scores of an image depend on the other images of its batch"),
+    "place in the batch": (Ordered, {}, "scores of an image depend on the other images of its batch: in another order"),
+    "chance": (Chance, {}, "the same images asked again give other scores"),
+    "a state that calls change": (Counting, {}, "the same images asked again give other scores"),
+    "lost state": (Forgetful, {}, "keeps state outside its state_dict. Try: register it as a buffer"),
+    "lost fit": (Fitted, {}, "keeps state outside its state_dict. Try: register it as a buffer"),
+    "no module": (lambda _: 3, {}, "build returned a int, must return a torch.nn.Module"),
+    "forgotten return": (lambda _: None, {}, "build returned a NoneType, must return a torch.nn.Module"),
+    "kind of another model": (Plain, {"kind": "sequence"}, "a model of kind 'sequence' without activation, sees_image"),
+}
+"""Name -> the model, how it is registered, and what is said of it."""
+
+
+@pytest.mark.parametrize("name", UNSOUND)
+def test_an_unsound_model_is_a_failing_row_and_no_number(name, tmp_path):
+    model, settings, words = UNSOUND[name]
+    with pytest.raises(PluginError) as caught:
+        run(tmp_path, registry(model, **settings))
+    assert words in str(caught.value)
+    assert str(caught.value).startswith("bench-bad 2.1 (bad), ")
+    summary = caught.value.folder.summary()
+    assert (summary.state, summary.measures) == ("failed", None)
+
+
+def test_a_model_that_lost_state_fails_again_when_it_is_run_again(tmp_path):
+    plugins = registry(Forgetful)
+    with pytest.raises(PluginError) as caught:
+        run(tmp_path, plugins)
+    with pytest.raises(PluginError, match="outside its state_dict"):
+        run_one(caught.value.folder.request(), plugins)
+
+
+class MixingSteps(Worded):
+    def step(self, labels, states):
+        terms = self.words(labels)
+        return terms + terms.mean(dim=0), states
+
+
+class MixingImages(Worded):
+    def image_term(self, features):
+        return self.image(features - features.mean(dim=0))
+
+
+class MixingStarts(Worded):
+    sees_image = True
+
+    def start_states(self, features):
+        return (features - features.mean(dim=0))[:, :2]
+
+
+class NoEnd(Worded):
+    def output_embedding(self):
+        return self.output[:-1], None
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        (MixingSteps, "the term of a prefix depends on the other prefixes of its batch"),
+        (MixingImages, "image terms of an image depend on the other images of its batch"),
+        (MixingStarts, "start states of an image depend on the other images of its batch"),
+        (NoEnd, "output embedding of shape (4, 5), must be (5, 5)"),
+    ],
+)
+def test_an_unsound_sequence_model_is_a_failing_row(model, words, tmp_path):
+    with pytest.raises(PluginError) as caught:
+        run(tmp_path, registry(model, kind="sequence"))
+    assert words in str(caught.value)
+
+
+def test_sound_models_of_both_kinds_pass(tmp_path):
+    assert run(tmp_path, registry(Plain)).done
+    assert run(tmp_path, registry(Worded, kind="sequence")).done
+
+
+class Crowded(Flat):
+    def forward(self, pixels):
+        return super().forward(pixels) - pixels.mean()
+
+
+@pytest.mark.parametrize(
+    ("made", "words"),
+    [
+        (lambda: flat(Crowded()), "features of an image depend on the other images of its batch"),
+        (lambda: flat(torch.nn.Sequential(Flat(), torch.nn.Linear(48, 5))), "gave features of shape (2, 5)"),
+        (lambda: None, "build returned a NoneType, must return a bench.Backbone"),
+        (lambda: flat(lambda pixels: pixels), "the backbone's module is a function"),
+    ],
+)
+def test_an_unsound_backbone_is_refused_by_name(made, words, tmp_path):
+    with pytest.raises(BenchError) as caught:
+        run(tmp_path, registry(backbone=made, bad="backbone"))
+    assert words in str(caught.value)
+    assert str(caught.value).startswith("bench-bad 2.1 (bad), ")
+
+
+@pytest.mark.parametrize(
+    ("made", "words"),
+    [
+        (lambda: None, "build returned a NoneType, must return a bench.Dataset"),
+        (lambda: hostile_runs.Split("toy", "t", ("a",), ("cat",), np.ones((2, 1), bool), None), "truth is (2, 1)"),
+        (lambda: hostile_runs.Split("toy", "t", ("a",), ("cat",), np.ones((1, 1)), None), "must be bool"),
+    ],
+)
+def test_an_unsound_data_set_is_refused_by_name(made, words, tmp_path):
+    with pytest.raises(BenchError) as caught:
+        run(tmp_path, registry(dataset=made, bad="dataset"))
+    assert words in str(caught.value)
+    assert str(caught.value).startswith("bench-bad 2.1 (bad), open data set of data set 'toy'")
+
+
+@pytest.mark.parametrize(
+    "picture", [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3)), None, np.zeros((0, 4, 3), np.uint8)]
+)
+def test_a_picture_that_is_none_is_refused_by_name(picture, tmp_path):
+    class Own(Pictures):
+        def read(self, index):
+            return picture
+
+    dataset = toy(Own())
+    from bench.data.guarded import named_images
+
+    with pytest.raises(PluginError, match=r"bench-bad 2.1 \(bad\), reading pictures of data set 'toy': image 0 is"):
+        named_images(dataset, BAD).test.images.read(0)
+
+
+def test_a_model_that_does_not_see_the_image_gets_a_note(tmp_path):
+    class Blind(Plain):
+        def forward(self, features):
+            return super().forward(torch.zeros_like(features))
+
+    folder = run(tmp_path, registry(Blind))
+    assert folder.read_about().remarks == ("every test image has the same scores: the model does not see the image",)
