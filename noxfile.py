@@ -197,13 +197,19 @@ def threads(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def faults(session: nox.Session) -> None:
-    """Kill, starve, lock and damage runs, exports and reports: ``nox -s faults -- --kills 1000 --seed 7``."""
+    """Kill, starve, lock and damage runs, exports and reports: ``nox -s faults -- --kills 1000 --seed 7``.
+
+    ``--ledger FILE`` counts what earlier sittings did.
+    """
     session.run("python", "-P", "tests/faults/campaign.py", *session.posargs)
 
 
 @nox.session(venv_backend="none")
 def fuzz(session: nox.Session) -> None:
-    """Give every reader damaged inputs: ``nox -s fuzz -- --count 100000``, or some as in ``nox -s fuzz -- csv``."""
+    """Give every reader damaged inputs: ``nox -s fuzz -- --count 100000``, or some as in ``nox -s fuzz -- csv``.
+
+    ``nox -s fuzz -- --ledger FILE --until 1000000`` goes on, sitting after sitting, until every reader had so many.
+    """
     session.run("python", "-P", "tests/faults/fuzz.py", *(session.posargs or ["--count", "2000"]))
 
 

@@ -92,6 +92,7 @@ if TYPE_CHECKING:
         Split,
     )
     from bench.show.markdown import markdown_table
+    from bench.system.apart import call_apart
     from bench.system.deterministic import deterministic
     from bench.system.files import canonical_json, digest, write_atomic
     from bench.system.lazy import lazy_import
@@ -133,6 +134,7 @@ _HOMES = {
         "Preprocessing ScoreKind Scores SearchOptions Split"
     ),
     "bench.show.markdown": "markdown_table",
+    "bench.system.apart": "call_apart",
     "bench.system.deterministic": "deterministic",
     "bench.system.files": "canonical_json digest write_atomic",
     "bench.system.progress": "progress_bar progress_shown",
@@ -211,6 +213,7 @@ __all__ = [
     "UsageError",
     "Validation",
     "beam_search",
+    "call_apart",
     "canonical_json",
     "choose",
     "compare",

@@ -77,7 +77,7 @@ def test_a_named_place_wants_its_own_slow_tests_alone(suite):
     assert "2 passed, 2 deselected" in counts
 
 
-PROGRAMS = ("campaign.py", "fuzz.py")
+PROGRAMS = ("campaign.py", "fuzz.py", "worker.py", "beam.py")
 """Of ``tests/faults``, run by nox for as long as one asks; no test's outcome follows from their clocks."""
 
 CLOCK = re.compile(r"\b(perf_counter|process_time|thread_time|monotonic)(_ns)?\(|\btime\.time(_ns)?\(|\brusage\b")

@@ -76,6 +76,25 @@ def calibrated(scores: FloatArray, kind: str, state: PolicyState | Mapping[str, 
     return found
 
 
+def fits(state: Mapping[str, NDArray[Any]], labels: int) -> bool:
+    """Return whether the arrays of a policy's state hold a calibration of so many labels, or none.
+
+    That they were fitted is not looked for, but whatever ``calibrated`` reads of them is there.
+    """
+    held = {name.removeprefix(PREFIX): array for name, array in state.items() if name.startswith(PREFIX)}
+    if not held:
+        return True
+    if {*held} == {"temperature"}:
+        temperature = held["temperature"]
+        return temperature.shape in {(1,), (labels,)} and bool((temperature > 0).all())
+    if {*held} != {"starts", "x", "y"} or any(array.ndim != 1 for array in held.values()):
+        return False
+    starts, x, y = (held[name] for name in ("starts", "x", "y"))
+    if starts.dtype.kind not in "iu" or len(starts) not in {2, labels + 1} or len(x) != len(y):
+        return False
+    return bool(starts[0] == 0 and starts[-1] == len(x) and (np.diff(starts.astype(np.float64)) > 0).all())
+
+
 def _isotonic(scores: FloatArray, truth: BoolArray) -> Arrays:
     from sklearn.isotonic import IsotonicRegression
 

@@ -18,7 +18,11 @@ KNOWN = ("parents", "labels", "terms", "states")
 
 def describe(session: Any, path: Path) -> Description:
     """Return what the model in ``session`` says of itself."""
-    return parse(session.get_modelmeta().custom_metadata_map.get(KEY), path)
+    try:
+        held = session.get_modelmeta().custom_metadata_map
+    except UnicodeDecodeError:
+        raise ModelError(f"{path} is damaged: its metadata are no text. Try: bench export RUN --out DIR") from None
+    return parse(held.get(KEY), path)
 
 
 class Encoder:

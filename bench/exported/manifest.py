@@ -15,8 +15,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.errors import BenchError, ModelError
-from bench.exported.model_folder import FORMAT, Description, check_format, from_values, parse_json
+from bench.errors import BenchError, DataError, ModelError
+from bench.exported.model_folder import FORMAT, Description, check_fields, check_format, from_values, parse_json
 from bench.system.files import canonical_json, sha256_of, write_atomic
 
 MANIFEST, COMPILED = "manifest.json", "__pycache__"
@@ -104,13 +104,15 @@ def read_manifest(folder: Path) -> Manifest:
     check_format(values["export"], path)
     seal = values.pop("seal", None)
     # Also the text, or a changed byte between two values would pass.
-    if not isinstance(seal, str) or _sealed(values).encode() != content:
+    if not isinstance(seal, str) or not _is_sealed(values, content):
         raise ModelError(f"{path} is damaged: it is not as it was written. Try: bench export RUN --out DIR")
     try:
         checks = tuple(Check(**check) for check in values["checks"])
+        for check in checks:
+            check_fields(check, "check ")
         files = {str(name): str(checksum) for name, checksum in values["files"].items()}
         return Manifest(from_values(values["description"], path), checks, files, seal)
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, DataError) as error:
         raise ModelError(f"{path} is damaged: {error}. Try: bench export RUN --out DIR") from error
 
 
@@ -149,6 +151,13 @@ def _sealed(values: Mapping[str, Any]) -> str:
     """Return the manifest's text: ``values`` and a hash over them."""
     seal = hashlib.sha256(canonical_json(values).encode("utf-8", "surrogatepass")).hexdigest()
     return json.dumps({**values, "seal": seal}, indent=1, allow_nan=False) + "\n"
+
+
+def _is_sealed(values: Mapping[str, Any], content: bytes) -> bool:
+    try:
+        return _sealed(values).encode() == content
+    except (ValueError, RecursionError):  # NaN, or nested too deeply: nothing that was written
+        return False
 
 
 def _hashes(folder: Path, names: Sequence[str]) -> list[str]:

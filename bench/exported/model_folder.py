@@ -11,6 +11,7 @@ manifest.json         the SHA-256 of every other file, the description, and what
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 from collections.abc import Mapping
@@ -20,6 +21,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from bench.contracts import HOST_DECODER, ModelKind
 from bench.errors import BenchError, ModelError
+from bench.evaluation import calibration
 from bench.exported.policy import ExportedPolicy
 from bench.records import Activation, Preprocessing, ScoreKind, SearchOptions
 from bench.records.checks import require
@@ -76,8 +78,8 @@ class Description:
     policy: ExportedPolicy | None = None
 
     def __post_init__(self) -> None:
-        _check_fields(self, "")
-        _check_fields(self.preprocessing, "preprocessing ")
+        check_fields(self, "")
+        check_fields(self.preprocessing, "preprocessing ")
         require(len(self.labels) > 0, "labels: there is none")
         require(1 <= self.k <= len(self.labels), f"k is {self.k}, allowed: 1 to {len(self.labels)}, the labels")
         sequence = self.kind == "sequence"
@@ -86,12 +88,14 @@ class Description:
             require(present == sequence, f"{name} is {'given' if present else 'absent'} of a model of kind {self.kind}")
         require(self.annotations is None or self.sees_image is True, "annotations of a model that sees no image")
         if self.policy is not None and self.policy.of_goals:
-            found, wanted = self.policy.arrays()["thresholds"].shape, (len(self.labels),)
+            state, wanted = self.policy.arrays(), (len(self.labels),)
+            found = state["thresholds"].shape
             require(found == wanted, f"policy thresholds of shape {found}, allowed: {wanted}, one for each label")
+            require(calibration.fits(state, len(self.labels)), "policy: its calibration is none of these labels")
         largest = max(self.preprocessing.size, self.preprocessing.resize)
         require(0 < largest <= LARGEST_SIDE, f"images of {largest} pixels, allowed: 1 to {LARGEST_SIDE}")
         if self.search is not None:
-            _check_fields(self.search, "search ")
+            check_fields(self.search, "search ")
             require(self.search.decoder == HOST_DECODER, f"search decoder is {self.search.decoder}, a plugin's")
             for name, most in LARGEST.items():
                 value = getattr(self.search, name)
@@ -191,12 +195,15 @@ def find(folder: Path, name: str = ENCODER) -> Path:
     return path
 
 
-def _check_fields(record: Any, where: str) -> None:
+def check_fields(record: Any, where: str) -> None:
     """Raise ``DataError`` for a field of ``record`` whose value is not of the type it was declared with."""
-    for name, kind in get_type_hints(type(record)).items():
+    for name, kind in _hints(type(record)).items():  # type: ignore[arg-type] # a class is hashable
         value = getattr(record, name)
         words = ", ".join(get_args(kind)) if get_origin(kind) is Literal else getattr(kind, "__name__", str(kind))
         require(_is_a(value, kind), f"{where}{name}: found {_short(repr(value))}, allowed: {words}")
+
+
+_hints = functools.cache(get_type_hints)
 
 
 def _is_a(value: Any, kind: Any) -> bool:
@@ -213,7 +220,7 @@ def _is_a(value: Any, kind: Any) -> bool:
         return any(_is_a(value, one) for one in inner)
     if kind in {int, float}:
         number = isinstance(value, int if kind is int else int | float)
-        return number and not isinstance(value, bool) and math.isfinite(value)
+        return number and not isinstance(value, bool) and -math.inf < value < math.inf  # of any size, where it is whole
     return isinstance(value, kind)
 
 

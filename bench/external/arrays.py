@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import io
 from typing import Any
 
-import numpy as np
-
 from bench.errors import DataError
-from bench.external.given import Dense, Names, numbers, texts
-from bench.system.npz import load_npz
+from bench.external.given import KINDS, Dense, Names, numbers, texts
+from bench.system.npz import load_npy, load_npz
 
 MEMBERS = ("ids", "labels", "scores", "kind")
 """The arrays of an npz file: ids (images,), labels (labels,), scores (images, labels), and what kind they are."""
@@ -25,26 +22,28 @@ def read_npz(content: bytes, place: str, names: Names) -> Dense:
         raise DataError(f"{place}: holds an array '{other[0]}', allowed: {', '.join(MEMBERS)}")
     if "scores" not in arrays:
         raise DataError(f"{place}: has no array 'scores'; allowed: {', '.join(MEMBERS)}")
-    kind = str(arrays["kind"]) if "kind" in arrays else ""
+    kind = arrays["kind"].item() if "kind" in arrays and arrays["kind"].ndim == 0 else arrays.get("kind", "")
     return of_matrix(arrays["scores"], arrays.get("ids"), arrays.get("labels"), place, names, kind=kind)
 
 
 def read_npy(content: bytes, place: str, names: Names) -> Dense:
     """Return what an npy file holds: the scores alone."""
     try:
-        scores = np.load(io.BytesIO(content), allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
+        scores = load_npy(content)
+    except Exception as error:  # of a foreign file the reader of headers raises whatever it ran into
         raise DataError(f"{place}: no npy file of numbers: {_first_line(error)}") from None
     return of_matrix(scores, None, None, place, names)
 
 
-def of_matrix(scores: Any, ids: Any, labels: Any, place: str, names: Names, *, kind: str = "") -> Dense:
+def of_matrix(scores: Any, ids: Any, labels: Any, place: str, names: Names, *, kind: Any = "") -> Dense:
     """Return a matrix with the ids and labels that stand beside it, or were given. Raises ``DataError`` without ids."""
     own_ids = None if ids is None else texts(ids, f"{place}: ids")
     own_labels = None if labels is None else texts(labels, f"{place}: labels")
     chosen = agreeing(own_ids, names.ids, "ids", place)
     if chosen is None:
         raise DataError(f"{place}: says no image ids, and the order of rows is none. Try: --ids FILE, one id a line")
+    if kind != "" and not (isinstance(kind, str) and kind in KINDS):
+        raise DataError(f"{place}: says that its scores are of kind {kind!r:.60}, allowed: {', '.join(KINDS)}")
     values = numbers(scores, place)
     if values.ndim != 2 or len(values) != len(chosen):
         raise DataError(f"{place}: scores are {values.shape}, must be images by labels, with {len(chosen)} ids")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,6 +60,9 @@ class Pairs:
 
 Given = Dense | Pairs
 
+MOST_NESTED = 64
+"""Lists in lists that are looked into for what is no number; NumPy has as many axes at most."""
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
@@ -85,40 +88,69 @@ class Names:
 
 def numbers(values: Any, place: str) -> NDArray[np.float64]:
     """Return ``values`` as float64, texts of numbers too. Raises ``DataError`` for what is none."""
-    array = np.asarray(values)
-    if array.dtype.kind not in "biufUSO":
-        raise DataError(f"{place}: scores are {array.dtype}, must be numbers")
+    if isinstance(values, np.ndarray) and values.dtype.kind not in "biufUSO":
+        raise DataError(f"{place}: scores are {values.dtype}, must be numbers")
     try:
-        return array.astype(np.float64)
-    except (ValueError, TypeError):
+        # Each text on its own: an array of texts would take for each as much as the longest.
+        return np.asarray(values, dtype=np.float64)
+    except (ValueError, TypeError, OverflowError):
         pass
-    for cell in array.ravel():
+    for cell in _cells(values):
         try:
             float(cell)
-        except (ValueError, TypeError):
-            raise DataError(f"{place}: found {str(cell)[:60]!r} where a score belongs, allowed: numbers") from None
-    raise DataError(f"{place}: scores are no numbers")
+        except (ValueError, TypeError, OverflowError):
+            found = f"{cell!s:.60}" if not isinstance(cell, int) else "a number of hundreds of digits"
+            raise DataError(f"{place}: found {found!r} where a score belongs, allowed: numbers") from None
+    raise DataError(f"{place}: scores are no numbers, or rows of several lengths")
+
+
+def _cells(values: Any) -> Iterator[Any]:
+    """Yield what nested lists or an array hold, in order; what holds itself or is nested beyond reason ends early."""
+    if isinstance(values, np.ndarray):
+        yield from values.ravel()
+        return
+    waiting = [iter((values,))]
+    while waiting:
+        cell = next(waiting[-1], waiting)
+        if cell is waiting:
+            waiting.pop()
+        elif isinstance(cell, list | tuple) and len(waiting) < MOST_NESTED:
+            waiting.append(iter(cell))
+        else:
+            yield cell
 
 
 def floats(values: Sequence[Any], place: str) -> NDArray[np.float64]:
     """Return what ``numbers`` does of a list, several times as fast where all are numbers or texts of them."""
     try:
         return np.fromiter(map(float, values), np.float64, len(values))
-    except (ValueError, TypeError):
-        return numbers(values, place)
+    except (ValueError, TypeError, OverflowError):
+        pass
+    found = numbers(values, place)
+    if found.ndim != 1:
+        raise DataError(f"{place}: found a list where a score belongs, allowed: numbers")
+    return found
 
 
 def texts(values: Any, what: str) -> tuple[str, ...]:
     """Return ids or names, texts or whole numbers, as texts. Raises ``DataError`` naming ``what`` for others."""
-    array = np.asarray(values)
-    if array.ndim != 1 or array.dtype.kind not in "iuUSO":
-        raise DataError(f"{what} are {array.dtype} of shape {array.shape}, must be a list of texts or whole numbers")
-    if array.dtype.kind == "S":
-        array = np.char.decode(array, "utf-8")
-    found = array.tolist()
+    if isinstance(values, np.ndarray):
+        if values.ndim != 1 or values.dtype.kind not in "iuUSO":
+            kind = f"{values.dtype} of shape {values.shape}"
+            raise DataError(f"{what} are {kind}, must be a list of texts or whole numbers")
+        values = values.tolist()
+    if not isinstance(values, list | tuple):
+        raise DataError(f"{what}: found {values!r:.60}, must be a list of texts or whole numbers")
+    try:
+        found = [one.decode() if isinstance(one, bytes) else one for one in values]
+    except UnicodeDecodeError:
+        raise DataError(f"{what}: found bytes that are not UTF-8, must be texts or whole numbers") from None
     if wrong := [one for one in found if isinstance(one, bool) or not isinstance(one, (str, int))]:
-        raise DataError(f"{what}: found {wrong[0]!r}, must be texts or whole numbers")
-    return tuple(map(str, found))
+        raise DataError(f"{what}: found {wrong[0]!r:.60}, must be texts or whole numbers")
+    try:
+        return tuple(map(str, found))
+    except ValueError:
+        raise DataError(f"{what}: found a number of thousands of digits, must be texts or whole numbers") from None
 
 
 def read_lines(path: Path) -> tuple[str, ...]:

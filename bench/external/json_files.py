@@ -22,8 +22,8 @@ def read_json(content: bytes, place: str, names: Names) -> Given:
     """Return what a JSON file holds. Raises ``DataError`` for anything that is not one of ``ALLOWED``."""
     found = parsed(content, place)
     if isinstance(found, Mapping) and isinstance(found.get("scores"), list) and {*found} <= {*MEMBERS}:
-        kind = str(found.get("kind", ""))
-        return of_matrix(found["scores"], found.get("ids"), found.get("labels"), place, names, kind=kind)
+        ids, labels, kind = (found.get(name) for name in ("ids", "labels", "kind"))
+        return of_matrix(found["scores"], ids, labels, place, names, kind="" if kind is None else kind)
     if isinstance(found, Mapping) and found:
         return of_mapping(found, place, names)
     if isinstance(found, list) and found and all(isinstance(entry, Mapping) for entry in found):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import Any
 
 import numpy as np
 
 from bench.errors import DataError
 from bench.external.given import Dense, Given, Names, Pairs, decoded, floats, numbers, texts, twice
+from bench.system.apart import call_apart
 
 IMAGE = ("image", "image_id", "id", "path", "file", "file_name", "filename")
 """What the column of image ids may be called where the others are not label names."""
@@ -41,21 +42,42 @@ def read_text(content: bytes, place: str, names: Names, delimiter: str) -> Given
 def read_parquet(content: bytes, place: str, names: Names) -> Given:
     """Return what a Parquet file holds: a table as of texts, or a column of lists with a score of each label."""
     try:
-        import pyarrow
-        import pyarrow.parquet
+        import pyarrow.parquet  # noqa: F401 - whether it is there
     except ImportError:
         raise DataError(
             f"{place}: reading Parquet needs pyarrow. Try: pip install 'multilabel-bench[parquet]'"
         ) from None
-    try:
-        table = pyarrow.parquet.read_table(io.BytesIO(content))
-    except (pyarrow.ArrowException, OSError) as error:
-        raise DataError(f"{place}: no Parquet file, or damaged: {str(error).splitlines()[0]}") from None
-    columns = [table.column(name).to_pylist() for name in table.column_names]
-    for name, column in zip(table.column_names, columns, strict=True):
+    # A damaged one can end the process that reads it, or unfold to any size: another process goes first.
+    call_apart(
+        "bench.external.tables:parquet_columns",
+        {"place": place},
+        content=content,
+        refused=f"{place}: no Parquet file, or a damaged one",
+        size=len(content),
+    )
+    return of_parquet(content, place, names)
+
+
+def of_parquet(content: bytes, place: str, names: Names) -> Given:
+    """Return what ``read_parquet`` does, of a file that is known to end no process."""
+    header, columns = parquet_columns(content, place)
+    for name, column in zip(header, columns, strict=True):
         if None in column:
             raise DataError(f"{place}: column '{name}' has no value in row {column.index(None)}")
-    return of_columns(table.column_names, columns, place, names)
+    return of_columns(header, columns, place, names)
+
+
+def parquet_columns(content: bytes, place: str) -> tuple[list[str], list[list[Any]]]:
+    """Return the names of a Parquet file's columns and their values. Raises ``DataError`` for what cannot be read."""
+    import pyarrow.parquet
+
+    try:
+        table = pyarrow.parquet.read_table(io.BytesIO(content))
+        table.validate(full=True)
+        return list(table.column_names), [column.to_pylist() for column in table.columns]
+    except Exception as error:  # of a damaged file, pyarrow raises errors of any kind
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise DataError(f"{place}: no Parquet file, or damaged: {reason}") from None
 
 
 def of_columns(header: Sequence[str], columns: Sequence[Sequence[Any]], place: str, names: Names) -> Given:
@@ -86,7 +108,8 @@ def of_columns(header: Sequence[str], columns: Sequence[Sequence[Any]], place: s
         labels = [name for name in header if name != image]
         return Dense(place, ids, tuple(labels), np.array([floats(by_name[name], place) for name in labels]).T)
     if "scores" in rest:
-        if len(set(map(len, by_name["scores"]))) != 1 or isinstance(by_name["scores"][0], str):
+        lists = all(isinstance(row, list | tuple) for row in by_name["scores"])
+        if not lists or len(set(map(len, by_name["scores"]))) != 1:
             raise DataError(f"{place}: column 'scores' must hold lists of one length, a score of each label")
         return Dense(place, ids, names.labels, numbers(list(by_name["scores"]), place))
     if "labels" in rest:
@@ -100,6 +123,8 @@ def of_sets(place: str, sets: dict[str, Any]) -> Pairs:
     images: list[str] = []
     labels: list[str] = []
     for image, given in sets.items():
+        if not isinstance(given, str | Sequence | Set):
+            raise DataError(f"{place}: image '{image}' has {given!r:.60}, must be labels")
         split = [name.strip() for name in given.split(SEPARATOR)] if isinstance(given, str) else list(given)
         own = texts(split, f"{place}: the labels of image '{image}'") if split and split != [""] else ()
         images += [image] * len(own)

@@ -5,10 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import numpy as np
-
 from bench.errors import DataError
-from bench.external.given import Pairs, decoded, numbers
+from bench.external.given import Pairs, decoded, floats
 
 NAME = re.compile(r"[^_]+_cls_[^_]+_(?P<label>.+)\.txt", re.DOTALL)
 """How the devkit calls a class's file: ``<competition>_cls_<split>_<class>.txt``."""
@@ -28,7 +26,7 @@ def read_folder(files: dict[Path, bytes], place: str) -> Pairs:
             images.append(cells[0])
             scores.append(cells[1])
             labels.append(label)
-    values = numbers(np.array(scores), place) if scores else np.zeros(0)
+    values = floats(scores, place)
     return Pairs(place, images, labels, values, frozenset(images))
 
 

@@ -12,6 +12,9 @@ from bench.system.files import canonical_json, digest
 BOTH = "train and validation"
 """What a run is trained on once its options are chosen."""
 
+LARGEST = 1e300
+"""Beyond what any score, rate or time is, and still a number that can be printed."""
+
 
 @dataclass(frozen=True, slots=True)
 class Trial:
@@ -67,12 +70,27 @@ class Ledger:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Ledger:
-        """Return what ``to_json`` gave. Raises ``KeyError`` or ``TypeError`` for anything else."""
+        """Return what ``to_json`` gave. Raises ``KeyError``, ``TypeError`` or ``ValueError`` for anything else."""
         trials = tuple(trial_from_json(entry) for entry in content["trials"])
         own = {name: content[name] for name in ("budget", "metric", "images", "refit")}
-        return cls(**own, trials=trials, notes=tuple(content["notes"]))
+        notes = tuple(content["notes"])
+        kinds = {"budget": int, "metric": str, "images": int, "refit": bool}
+        if any(type(own[name]) is not kind for name, kind in kinds.items()) or not all(
+            isinstance(n, str) for n in notes
+        ):
+            raise TypeError("budget, metric, images, refit and notes are not what trials have")
+        if not trials or any(trial.options.keys() != trials[0].options.keys() for trial in trials):
+            raise ValueError("no trials, or trials of other options than the first")
+        return cls(**own, trials=trials, notes=notes)
 
 
 def trial_from_json(entry: Mapping[str, Any]) -> Trial:
-    """Return the trial that ``asdict`` made ``entry`` of."""
-    return Trial(**{**entry, "rates": tuple(entry["rates"])})
+    """Return the trial that ``asdict`` made ``entry`` of. Raises ``KeyError`` or ``TypeError`` for anything else."""
+    trial = Trial(**{**entry, "rates": tuple(entry["rates"])})
+    if not isinstance(trial.reason, str) or not isinstance(trial.options, Mapping):
+        raise TypeError("found another reason or other options than a trial has")
+    values = [value for value in trial.options.values() if not isinstance(value, bool | str)]
+    values += [trial.seconds, *trial.rates, *([] if trial.score is None else [trial.score])]
+    if not all(type(value) in {int, float} and abs(value) < LARGEST for value in values):
+        raise TypeError("found values that no trial has")
+    return trial

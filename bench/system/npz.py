@@ -40,12 +40,15 @@ def load_npz(content: bytes | BinaryIO, only: str | None = None) -> dict[str, ND
                 raise ValueError(f"{name} is compressed in a way that npz files are not")
             if member.compress_size > size or member.file_size > MOST_DEFLATED * member.compress_size + LONGEST_HEADER:
                 raise ValueError(f"{name} claims {member.file_size:,} bytes of {member.compress_size:,} in {size:,}")
-            arrays[name] = _array(archive.read(member))
+            arrays[name] = load_npy(archive.read(member))
     return arrays
 
 
-def _array(content: bytes) -> NDArray[Any]:
-    """Return the array of an npy file's ``content``, whose length must be what its header says."""
+def load_npy(content: bytes) -> NDArray[Any]:
+    """Return the array of an npy file's ``content``, whose length must be what its header says.
+
+    Raises ``ValueError`` where it is not, and whatever the reader of headers runs into.
+    """
     file = io.BytesIO(content)
     version = np.lib.format.read_magic(file)
     if version not in {(1, 0), (2, 0)}:

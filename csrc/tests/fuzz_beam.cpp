@@ -1,4 +1,5 @@
-// Calls in any order with arguments of any size and value: `fuzz_beam 100000 7` takes so many, from that seed. What is
+// Calls in any order with arguments of any size and value, as an input's bytes choose them: those of libFuzzer where this
+// is built with MLB_LIBFUZZER, else random ones: `fuzz_beam 100000 7` takes so many inputs, from that seed. What is
 // refused is refused by an exception of the standard library; under sanitizers nothing else may be wrong.
 #include <algorithm>
 #include <array>
@@ -9,6 +10,7 @@
 #include <limits>
 #include <memory>
 #include <random>
+#include <span>
 #include <vector>
 
 #include "beam.h"
@@ -16,11 +18,25 @@
 
 namespace {
 
-using Random = std::mt19937_64;
+// What an input chooses, byte after byte; once they are used up every choice is the first.
+class Choices {
+ public:
+  explicit Choices(std::span<const std::uint8_t> bytes) : bytes_(bytes) {}
 
-std::size_t below(Random& random, std::size_t most) { return random() % most; }
+  std::uint64_t any(std::size_t bytes) {
+    std::uint64_t value = 0;
+    for (; bytes > 0 && place_ < bytes_.size(); --bytes) value = value << 8 | bytes_[place_++];
+    return value;
+  }
 
-float odd(Random& random) {
+ private:
+  std::span<const std::uint8_t> bytes_;
+  std::size_t place_ = 0;
+};
+
+std::size_t below(Choices& choices, std::size_t most) { return choices.any(1) % most; }
+
+float odd(Choices& choices) {
   constexpr std::array kOdd = {0.0F,
                                -0.0F,
                                1e-45F,
@@ -30,69 +46,68 @@ float odd(Random& random) {
                                std::numeric_limits<float>::infinity(),
                                -std::numeric_limits<float>::infinity(),
                                std::numeric_limits<float>::quiet_NaN()};
-  return kOdd[below(random, std::size(kOdd))];
+  return kOdd[below(choices, std::size(kOdd))];
 }
 
-std::vector<float> floats(Random& random, std::size_t count) {
-  std::normal_distribution<float> normal;
+std::vector<float> floats(Choices& choices, std::size_t count) {
   std::vector<float> values(count);
-  for (float& value : values) value = normal(random);
-  if (count > 0 && below(random, 8) == 0) values[below(random, count)] = odd(random);
+  for (float& value : values) value = static_cast<float>(static_cast<std::int16_t>(choices.any(2))) / 8192.0F;
+  if (count > 0 && below(choices, 8) == 0) values[below(choices, count)] = odd(choices);
   return values;
 }
 
-std::int32_t number(Random& random) {
+std::int32_t number(Choices& choices) {
   constexpr std::array<std::int32_t, 4> kOdd = {0, -1, std::numeric_limits<std::int32_t>::max(),
                                                 std::numeric_limits<std::int32_t>::min()};
-  return below(random, 20) == 0 ? kOdd[below(random, std::size(kOdd))]
-                                : static_cast<std::int32_t>(1 + below(random, 5));
+  return below(choices, 20) == 0 ? kOdd[below(choices, std::size(kOdd))]
+                                : static_cast<std::int32_t>(1 + below(choices, 5));
 }
 
-mlb::SearchOptions options(Random& random) {
+mlb::SearchOptions options(Choices& choices) {
   mlb::SearchOptions chosen = mlb_test::short_search();
-  chosen.search = below(random, 4) == 0 ? mlb::Search::exact : mlb::Search::beam;
-  chosen.beam_width = number(random);
-  chosen.end_consumes_slot = below(random, 2) == 0;
-  chosen.mask_repeats = below(random, 2) == 0;
-  chosen.min_length = number(random) / 2;
+  chosen.search = below(choices, 4) == 0 ? mlb::Search::exact : mlb::Search::beam;
+  chosen.beam_width = number(choices);
+  chosen.end_consumes_slot = below(choices, 2) == 0;
+  chosen.mask_repeats = below(choices, 2) == 0;
+  chosen.min_length = number(choices) / 2;
   // Longer ones are refused by the memory that their answers would take, which no test machine has either.
-  chosen.max_length = static_cast<std::int32_t>(below(random, 6));
-  chosen.stop = below(random, 2) == 0 ? mlb::Stop::best : mlb::Stop::all;
-  chosen.class_score = static_cast<mlb::ClassScore>(below(random, 3));
-  chosen.node_limit = number(random);
+  chosen.max_length = static_cast<std::int32_t>(below(choices, 6));
+  chosen.stop = below(choices, 2) == 0 ? mlb::Stop::best : mlb::Stop::all;
+  chosen.class_score = static_cast<mlb::ClassScore>(below(choices, 4));
+  chosen.node_limit = number(choices);
   return chosen;
 }
 
-void once(Random& random) {
-  const std::size_t labels = below(random, 30) == 0 ? 600 : 1 + below(random, 6);
-  const std::size_t depth = below(random, 5), state = below(random, 40) == 0 ? random() : below(random, 4);
-  const bool fits = below(random, 10) > 0;
-  const auto activation = static_cast<mlb::Activation>(below(random, 3));
-  mlb::ModelTree tree(mlb::Scorer(floats(random, (labels + 1) * depth + (fits ? 0 : below(random, 3))),
-                                  floats(random, labels + 1), activation),
+void once(Choices& choices) {
+  const std::size_t labels = below(choices, 30) == 0 ? 600 : 1 + below(choices, 6);
+  const std::size_t depth = below(choices, 5), state = below(choices, 40) == 0 ? choices.any(8) : below(choices, 4);
+  const bool fits = below(choices, 10) > 0;
+  const auto activation = static_cast<mlb::Activation>(below(choices, 3));
+  mlb::ModelTree tree(mlb::Scorer(floats(choices, (labels + 1) * depth + (fits ? 0 : below(choices, 3))),
+                                  floats(choices, labels + 1), activation),
                       state);
-  mlb::SearchOptions chosen = options(random);
+  mlb::SearchOptions chosen = options(choices);
   // What a beam of any width may hold is for its user to bound: labels to the power of the length.
   if (labels > 6) chosen.beam_width = std::min(chosen.beam_width, 3);
-  mlb::BeamSearch search(tree, chosen, below(random, 3) == 0, static_cast<int>(below(random, 4)));
-  for (std::size_t call = below(random, 30); call > 0; --call) {
+  mlb::BeamSearch search(tree, chosen, below(choices, 3) == 0, static_cast<int>(below(choices, 4)));
+  for (std::size_t call = below(choices, 30); call > 0; --call) {
     try {
-      const std::size_t images = below(random, 5);
-      switch (below(random, 8)) {
+      const std::size_t images = below(choices, 5);
+      switch (below(choices, 8)) {
         case 0:
-          search.begin(floats(random, images * depth), floats(random, (below(random, 2) == 0 ? 1 : images) * state),
-                       below(random, 2) == 0, below(random, 2) == 0);
+          search.begin(floats(choices, images * depth), floats(choices, (below(choices, 2) == 0 ? 1 : images) * state),
+                       below(choices, 2) == 0, below(choices, 2) == 0);
           break;
         case 1:
           search.abandon();
           break;
         case 2: {
-          const std::vector<std::int32_t> parents{-1, 0, number(random)};
-          const std::vector<std::int32_t> names{tree.scorer.start(), 0, number(random)};
+          const std::vector<std::int32_t> parents{-1, 0, number(choices)};
+          const std::vector<std::int32_t> names{tree.scorer.start(), 0, number(choices)};
           tree.add({.parents = parents,
                     .labels = names,
-                    .terms = floats(random, 3 * depth),
-                    .states = floats(random, 3 * state)});
+                    .terms = floats(choices, 3 * depth),
+                    .states = floats(choices, 3 * state)});
           break;
         }
         default:
@@ -102,7 +117,7 @@ void once(Random& random) {
             std::vector<std::int64_t> wanted(search.pending());
             std::vector<float> states(search.pending() * state);
             search.write_pending(wanted, states);
-            search.provide(floats(random, search.pending() * depth), floats(random, search.pending() * state));
+            search.provide(floats(choices, search.pending() * depth), floats(choices, search.pending() * state));
           }
       }
     } catch (const std::exception&) {
@@ -111,20 +126,37 @@ void once(Random& random) {
   }
 }
 
+// Returns whether the input was refused as a whole.
+bool refused(std::span<const std::uint8_t> input) {
+  Choices choices(input);
+  try {
+    once(choices);
+  } catch (const std::exception&) {
+    return true;
+  }
+  return false;
+}
+
 }  // namespace
 
+#ifdef MLB_LIBFUZZER
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  refused({data, size});
+  return 0;
+}
+#else
 int main(int count, char** arguments) {
   const long calls = count > 1 ? std::strtol(arguments[1], nullptr, 10) : 300;
   const long seed = count > 2 ? std::strtol(arguments[2], nullptr, 10) : 0;
-  long refused = 0;
+  constexpr std::size_t kLongest = 1 << 14;
+  std::vector<std::uint8_t> input(kLongest);
+  long turned_away = 0;
   for (long call = 0; call < calls; ++call) {
-    Random random(static_cast<std::uint64_t>(seed) * 1'000'003U + static_cast<std::uint64_t>(call));
-    try {
-      once(random);
-    } catch (const std::exception&) {
-      ++refused;
-    }
+    std::mt19937_64 random(static_cast<std::uint64_t>(seed) * 1'000'003U + static_cast<std::uint64_t>(call));
+    for (std::uint8_t& byte : input) byte = static_cast<std::uint8_t>(random());
+    turned_away += refused(input) ? 1 : 0;
   }
-  std::cout << calls << " inputs, " << refused << " refused when a model or search was made\n";
+  std::cout << calls << " inputs, " << turned_away << " refused when a model or search was made\n";
   return 0;
 }
+#endif

@@ -2,17 +2,15 @@
 
 ``python -P tests/faults/campaign.py --kills 200 --others 10 --seed 1`` prints a line for each kind of fault: how many
 were tried, and how many ended as they must. Exit code 1: one did not. Each trial is forked from this process, which has
-imported everything, so that it takes what the work takes and no second more.
+imported everything, so that it takes what the work takes and no second more. With ``--ledger FILE`` what an earlier
+sitting did counts, and a campaign that is stopped loses the trial in hand alone.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import hashlib
 import importlib
-import io
-import json
 import os
 import random
 import shutil
@@ -20,168 +18,41 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-
-import numpy as np
 
 sys.path[:0] = [str(Path(__file__).parents[1])]
 
 from damage import DAMAGE  # noqa: E402 - beside this folder
-from faults.places import UnavailableError, read_only, small_disk  # noqa: E402 - in it
-
-OWN = frozenset(
-    {"timings.json", "environment.json", "status.json", "request.json", "training.json", "manifest.json", "log.jsonl"}
+from faults import ledger  # noqa: E402 - in it
+from faults.places import UnavailableError, read_only, small_disk  # noqa: E402
+from faults.stages import (  # noqa: E402
+    STAGES,
+    Place,
+    count_renames,
+    end,
+    finish,
+    finished,
+    is_alive,
+    kill_at_rename,
+    leftovers,
+    make_data,
+    result,
+    start,
 )
-"""Files of a run that hold when, where or how fast it was made; of training.json the rest is compared."""
 
 WARM = ("torch", "onnx", "onnxruntime", "matplotlib.pyplot", "scipy.stats", "bench.pipeline", "bench.exported.publish")
 """What is imported before anything is forked."""
 
-LONGEST = 600
-"""Seconds after which an undisturbed command counts as hung."""
-
-
-class Place:
-    """A store, a cache, an exported folder and a report, for one trial."""
-
-    def __init__(self, folder: Path, data: Path) -> None:
-        self.folder, self.data = folder, data
-        self.runs, self.cache, self.export, self.report = (
-            folder / name for name in ("runs", "cache", "export", "r.html")
-        )
-
-    @property
-    def run(self) -> Path:
-        return next(iter(self.runs.glob("csv/*/*")))
-
-    def command(self, stage: str) -> list[str]:
-        """Return the arguments of ``bench`` for a stage."""
-        small = ("epochs=2", "learning_rates=1e-2", "dataset.k=2")
-        asked = ("--model", "bce", "--dataset", "csv", "--backbone", "digits-cnn", "--data-root", str(self.data))
-        sets = [part for one in small for part in ("--set", one)]
-        commands = {
-            "run": ["run", *asked, *sets, "--out", str(self.runs), "--cache", str(self.cache)],
-            "export": ["export", str(self.run) if stage == "export" else "", "--out", str(self.export)],
-            "report": ["report", "--runs", str(self.runs), "--out", str(self.report)],
-        }
-        return commands[stage]
-
-
-def make_data(root: Path) -> Path:
-    """Draw ninety pictures of three colours, and their tables."""
-    from PIL import Image
-
-    root.mkdir()
-    draw = np.random.default_rng(0)
-    for part, count in (("train", 60), ("test", 30)):
-        rows = ["path,labels"]
-        for number in range(count):
-            present = draw.random(3) < 0.5
-            present[number % 3] = True
-            pixels = np.full((32, 32, 3), draw.integers(0, 60), np.uint8)
-            for label in np.flatnonzero(present):
-                pixels[:, 10 * label : 10 * label + 9, label] = 200
-            Image.fromarray(pixels).save(root / f"{part}{number}.png")
-            rows.append(f"{part}{number}.png," + ";".join(np.array(["cat", "dog", "cow"])[present]))
-        (root / f"{part}.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
-    return root
-
-
-def start(arguments: Sequence[str], log: Path, before: Callable[[], None] = lambda: None) -> int:
-    """Run ``bench`` with ``arguments`` in a process of its own and return its number; its words go to ``log``."""
-    sys.stdout.flush()
-    child = os.fork()
-    if child:
-        return child
-    code = 70
-    try:
-        os.setsid()
-        handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-        os.dup2(handle, 1)
-        os.dup2(handle, 2)
-        before()
-        from bench.cli import run_command_line
-
-        code = run_command_line(["-q", *arguments])
-    except SystemExit as left:
-        code = left.code if isinstance(left.code, int) else 1
-    except BaseException:
-        import traceback
-
-        traceback.print_exc()
-    finally:
-        with contextlib.suppress(Exception):
-            sys.stdout.flush()
-            sys.stderr.flush()
-        os._exit(code)
-
-
-def end(child: int) -> int:
-    """Return the exit code of a process, minus its signal where one ended it; ``LONGEST`` seconds are a hang."""
-    until = time.monotonic() + LONGEST  # hang guard
-    while time.monotonic() < until:  # hang guard
-        number, status = os.waitpid(child, os.WNOHANG)
-        if number:
-            return os.waitstatus_to_exitcode(status)
-        time.sleep(0.005)
-    os.killpg(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    return -999
-
-
-def finish(place: Place, stage: str, before: Callable[[], None] = lambda: None) -> tuple[int, str]:
-    """Run a stage undisturbed; return its exit code and what it said."""
-    log = place.folder / "log"
-    log.unlink(missing_ok=True)
-    code = end(start(place.command(stage), log, before))
-    return code, log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
-
-
-def result(place: Place, stage: str) -> dict[str, str]:
-    """Return a hash of all that a stage made and that does not tell when and where it was."""
-    if stage == "report":
-        return {"report": _hash(_steady(place.report.read_text(encoding="utf-8")).encode())}
-    folder = place.run if stage == "run" else place.export
-    found = {}
-    for path in sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".")):
-        if path.name not in OWN:
-            found[path.relative_to(folder).as_posix()] = _hash(path.read_bytes())
-    if stage == "run":
-        training = json.loads((folder / "training.json").read_bytes())
-        for epoch in training["history"]:
-            epoch.pop("seconds")
-        found["training.json"] = _hash(json.dumps(training).encode())
-        for path in sorted((place.cache / "features").glob("*.npy")):
-            found[f"cache/{path.name}"] = _hash(path.read_bytes())
-    return found
-
-
-def _steady(page: str) -> str:
-    import re
-
-    return re.sub(r"\d[\d.,]* (?:s|ms|MB|images/s)\b|\d{4}-\d\d-\d\d[ T]\d\d:\d\d(:\d\d)?|/\S+", "", page)
-
-
-def _hash(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
-
-
-def leftovers(place: Place) -> list[str]:
-    """Return temporary files and locks that are left once nothing runs; a run's own lock file stays."""
-    endings = (".part", ".bench-part", ".lock", ".tmp")
-    return [
-        str(path.relative_to(place.folder))
-        for path in place.folder.rglob("*")
-        if path.name.endswith(endings) and path.name != ".lock"
-    ]
+SHARES = ("run", "run", "run", "export", "report")
+"""Of which stages kills are: half of each at a random moment, half at one of its renames."""
 
 
 class Campaign:
     """All trials: counts of what was tried and of what ended as it must, by kind."""
 
-    def __init__(self, folder: Path, seed: int) -> None:
-        self.folder, self.draw = folder, random.Random(seed)
+    def __init__(self, folder: Path, seed: int, book: Path | None = None) -> None:
+        self.folder, self.seed, self.book, self.draw = folder, seed, book, random.Random(seed)
         self.data = make_data(folder / "data")
         self.counts: dict[str, list[int]] = {}
         self.faults: list[str] = []
@@ -189,11 +60,11 @@ class Campaign:
             importlib.import_module(name)
         whole = Place(folder / "whole", self.data)
         whole.folder.mkdir()
-        self.seconds, self.expected, self.whole = {}, {}, whole
-        for stage in ("run", "export", "report"):
-            started = time.monotonic()
-            code, said = finish(whole, stage)
-            self.seconds[stage] = time.monotonic() - started
+        self.seconds, self.renames, self.expected, self.whole = {}, {}, {}, whole
+        for stage in STAGES:
+            started, counted = time.monotonic(), folder / f"renames-{stage}"
+            code, said = finish(whole, stage, lambda counted=counted: count_renames(counted))
+            self.seconds[stage], self.renames[stage] = time.monotonic() - started, counted.stat().st_size
             if code:
                 raise SystemExit(f"undisturbed, {stage} ended with {code}: {said}")
             self.expected[stage] = result(whole, stage)
@@ -213,12 +84,15 @@ class Campaign:
     def note(self, kind: str, place: Place, wrong: str) -> None:
         """Count a trial; ``wrong`` says what did not end as it must."""
         count = self.counts.setdefault(kind, [0, 0])
-        count[0] += 1
-        count[1] += not wrong
+        count[0] += not wrong
+        count[1] += 1
+        if self.book is not None:
+            ledger.note(self.book, fault=kind, seed=self.seed, right=not wrong, **({"wrong": wrong} if wrong else {}))
         if wrong:
             self.faults.append(f"{kind}: {wrong[:1500]}")
             sys.stdout.write(f"  {self.faults[-1]}\n")
-            shutil.copytree(place.folder, self.folder / f"kept-{len(self.faults)}", symlinks=True, dirs_exist_ok=True)
+            kept = (self.folder if self.book is None else self.book.parent) / f"kept-{self.seed}-{len(self.faults)}"
+            shutil.copytree(place.folder, kept, symlinks=True, dirs_exist_ok=True)
         shutil.rmtree(place.folder, ignore_errors=True)
 
     def check(self, place: Place, stage: str) -> str:
@@ -237,40 +111,47 @@ class Campaign:
 
     def signal(self, number: int, stage: str) -> None:
         """Send a signal at a random moment of a stage."""
-        place = self.place(stage)
-        log = place.folder / "log"
-        child = start(place.command(stage), log)
-        time.sleep(self.draw.random() * self.seconds[stage])
-        before = self._finished(place)
+        place, child = self._under_way(stage)
+        log, before = place.folder / "log", finished(place)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(child, number)
         end(child)
         wrong = "" if number == signal.SIGKILL else self._said(log)
-        wrong = wrong or self.check(place, stage)
-        if (
-            not wrong
-            and stage == "run"
-            and (again := [name for name in before if before[name] != self._finished(place)[name]])
-        ):
-            wrong = f"computed again though it was finished: {', '.join(again)}"
-        self.note(f"{signal.Signals(number).name} in {stage}", place, wrong)
+        self.note(f"{signal.Signals(number).name} in {stage}", place, wrong or self.gone_on(place, stage, before))
+
+    def _under_way(self, stage: str) -> tuple[Place, int]:
+        """Return a place and the process that makes a stage there, at a random moment before it is done.
+
+        What else the machine does changes how long that takes: ends that came first, and those that did not, tell.
+        """
+        while True:
+            place = self.place(stage)
+            child = start(place.command(stage), place.folder / "log")
+            time.sleep(self.draw.random() * self.seconds[stage])
+            if is_alive(child):
+                self.seconds[stage] *= 1.1
+                return place, child
+            self.seconds[stage] *= 0.8
+            shutil.rmtree(place.folder)
+
+    def rename(self, stage: str) -> None:
+        """Kill a stage just before one of its renames."""
+        place, at = self.place(stage), self.draw.randrange(self.renames[stage])
+        end(start(place.command(stage), place.folder / "log", lambda: kill_at_rename(at)))
+        self.note(f"SIGKILL at a rename of {stage}", place, self.gone_on(place, stage, finished(place)))
+
+    def gone_on(self, place: Place, stage: str, before: dict[str, int]) -> str:
+        """Return what ``check`` does, or which of what was finished ``before`` was computed again."""
+        if wrong := self.check(place, stage):
+            return wrong
+        after = finished(place)
+        again = [name for name in before if stage == "run" and before[name] != after[name]]
+        return f"computed again though it was finished: {', '.join(again)}" if again else ""
 
     @staticmethod
     def _said(log: Path) -> str:
         said = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
         return f"a traceback: {said}" if "Traceback" in said else ""
-
-    @staticmethod
-    def _finished(place: Place) -> dict[str, int]:
-        """Return what takes long and is finished: when it was written."""
-        paths = [*place.runs.glob("csv/*/*/weights.safetensors"), *(place.cache / "features").glob("*.npy")]
-        listed = {}
-        for path in paths:
-            manifest = path.parent / "manifest.json"
-            with contextlib.suppress(OSError, ValueError):
-                if path.suffix == ".npy" or path.name in json.loads(manifest.read_bytes())["files"]:
-                    listed[path.name] = path.stat().st_mtime_ns
-        return listed
 
     def full_disk(self, stage: str) -> None:
         """Let a disk be full at a random size; then there is room."""
@@ -339,9 +220,7 @@ class Campaign:
 
     def clock_back(self) -> None:
         """Set the clock back by a year between two halves of a run."""
-        place = self.place("run")
-        child = start(place.command("run"), place.folder / "log")
-        time.sleep(self.draw.random() * self.seconds["run"])
+        place, child = self._under_way("run")
         os.killpg(child, signal.SIGKILL)
         end(child)
         for path in place.folder.rglob("*"):
@@ -375,49 +254,43 @@ class Campaign:
             wrong = ""  # another key or layout is refused in a line, and nothing is written over
         self.note("damaged files", place, f"{way} in {path.relative_to(place.folder)}: {wrong}" if wrong else "")
 
-    def table(self) -> str:
-        """Return the counts, a line for each kind."""
-        lines = io.StringIO()
-        for kind, (tried, right) in self.counts.items():
-            lines.write(f"{kind:24} {right:>4} of {tried}\n")
-        return lines.getvalue()
 
+def planned(campaign: Campaign, kills: int, others: int, before: dict[str, list[int]]) -> list[Callable[[], None]]:
+    """Return the trials in random order: so many kills, and ``others`` of each other kind, less those made before."""
+    made = {kind: tried for kind, (_, tried) in before.items()}
+    trials: list[Callable[[], None]] = []
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--kills", type=int, default=200, help="SIGKILLs: three fifths in runs")
-    parser.add_argument("--others", type=int, default=10, help="trials of each other kind")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--seconds", type=float, default=1e9, help="after which no trial begins")
-    asked = parser.parse_args()
-    os.environ.update(OMP_NUM_THREADS="1", MPLBACKEND="Agg")
-    with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as name:
-        os.environ["XDG_CACHE_HOME"] = str(Path(name, "home"))
-        return _all(Campaign(Path(name), asked.seed), asked)
+    def add(kind: str, trial: Callable[[], None]) -> None:
+        if made.get(kind, 0) > 0:
+            made[kind] -= 1
+        else:
+            trials.append(trial)
 
-
-def _all(campaign: Campaign, asked: argparse.Namespace) -> int:
-    until = time.monotonic() + asked.seconds
-    sys.stdout.write(
-        f"seed {asked.seed}; undisturbed: {', '.join(f'{n} {s:.1f} s' for n, s in campaign.seconds.items())}\n"
-    )
-    stages = ("run", "run", "run", "export", "report")
-    trials: list[Callable[[], None]] = [
-        lambda stage=stages[number % 5]: campaign.signal(signal.SIGKILL, stage) for number in range(asked.kills)
-    ]
-    for number in range(asked.others):
-        stage = stages[2 + number % 3]
-        trials += [
-            lambda stage=stage: campaign.full_disk(stage),
-            lambda stage=stage: campaign.unwritable(stage),
-            lambda count=2 + number % 3: campaign.together(count),
-            campaign.old_lock,
-            campaign.clock_back,
-            campaign.damage,
-            campaign.damage,
-        ]
+    for number in range(kills):
+        stage = SHARES[number // 2 % len(SHARES)] if kills > len(SHARES) else STAGES[number % len(STAGES)]
+        if number % 2:
+            add(f"SIGKILL at a rename of {stage}", lambda stage=stage: campaign.rename(stage))
+        else:
+            add(f"SIGKILL in {stage}", lambda stage=stage: campaign.signal(signal.SIGKILL, stage))
+    for number in range(others):
+        stage, count = STAGES[number % len(STAGES)], 2 + number % 3
+        gentle = (signal.SIGTERM, signal.SIGINT)[number % 2]
+        add(f"{gentle.name} in {stage}", lambda stage=stage, gentle=gentle: campaign.signal(gentle, stage))
+        add(f"full disk in {stage}", lambda stage=stage: campaign.full_disk(stage))
+        add(f"read-only in {stage}", lambda stage=stage: campaign.unwritable(stage))
+        add(f"{count} processes at once", lambda count=count: campaign.together(count))
+        add("a lock of nobody", campaign.old_lock)
+        add("the clock set back", campaign.clock_back)
+        add("damaged files", campaign.damage)
     campaign.draw.shuffle(trials)
-    skipped: set[str] = set()
+    return trials
+
+
+def run(campaign: Campaign, trials: list[Callable[[], None]], seconds: float) -> None:
+    """Make the trials, as many as can be begun within so many seconds, and say what came of them."""
+    until, skipped = time.monotonic() + seconds, set[str]()
+    took = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in campaign.seconds.items())
+    sys.stdout.write(f"seed {campaign.seed}; undisturbed: {took}\n")
     for trial in trials:
         if time.monotonic() > until:
             break
@@ -425,8 +298,28 @@ def _all(campaign: Campaign, asked: argparse.Namespace) -> int:
             trial()
         except UnavailableError as error:
             skipped.add(str(error))
-    sys.stdout.write(campaign.table())
+        sys.stdout.flush()
+    sys.stdout.writelines(
+        f"{kind:28} {right:>4} of {tried}\n" for kind, (right, tried) in sorted(campaign.counts.items())
+    )
     sys.stdout.writelines(f"not tried: {reason}\n" for reason in skipped)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kills", type=int, default=200, help="SIGKILLs: three fifths in runs")
+    parser.add_argument("--others", type=int, default=10, help="trials of each other kind")
+    parser.add_argument("--seed", type=int, help="0, or with --ledger one that it does not have")
+    parser.add_argument("--seconds", type=float, default=1e9, help="after which no trial begins")
+    parser.add_argument("--ledger", type=Path, help="a file that adds up what was done; --kills are then those in all")
+    asked = parser.parse_args()
+    before = ledger.entries(asked.ledger) if asked.ledger else []
+    seed = (ledger.next_seed(before) if asked.ledger else 0) if asked.seed is None else asked.seed
+    os.environ.update(OMP_NUM_THREADS="1", MPLBACKEND="Agg")
+    with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as name:
+        os.environ["XDG_CACHE_HOME"] = str(Path(name, "home"))
+        campaign = Campaign(Path(name), seed, asked.ledger)
+        run(campaign, planned(campaign, asked.kills, asked.others, ledger.faults(before)), asked.seconds)
     return 1 if campaign.faults else 0
 
 

@@ -75,6 +75,14 @@ def of_bytes(content: bytes, draw: random.Random) -> bytes:
     return bytes(data)
 
 
+def by(mutate: Callable[[bytes, random.Random], bytes], content: bytes, draw: random.Random) -> bytes:
+    """Return what ``mutate`` makes of ``content``; of what is damaged beyond it, what ``of_bytes`` does."""
+    try:
+        return mutate(content, draw)
+    except (ValueError, RecursionError, MemoryError, OverflowError):
+        return of_bytes(content, draw)
+
+
 def of_lines(content: bytes, draw: random.Random) -> bytes:
     """Return text whose cells, words or lines are exchanged for odd ones, or stand twice."""
     if draw.random() < 0.3:
@@ -104,7 +112,7 @@ def of_json(content: bytes, draw: random.Random) -> bytes:
         return of_bytes(content, draw)
     try:
         value = json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         return of_bytes(content, draw)
     for _ in range(draw.choice((1, 1, 1, 2, 3))):
         value = _changed(value, draw)
@@ -126,6 +134,16 @@ def _changed(value: Any, draw: random.Random) -> Any:
         rest = {name: entry for name, entry in value.items() if name != chosen}
         return rest if kind == 0 else rest | {str(draw.choice(ODD)): value[chosen]}
     return value | {chosen: _changed(value[chosen], draw)}
+
+
+def of_json_lines(content: bytes, draw: random.Random) -> bytes:
+    """Return lines one of which is changed as JSON is; one time in five the text is changed as any."""
+    if draw.random() < 0.2:
+        return of_lines(content, draw)
+    lines = content.split(b"\n")
+    at = draw.randrange(len(lines))
+    lines[at] = of_json(lines[at], draw)
+    return b"\n".join(lines)
 
 
 def of_npy(content: bytes, draw: random.Random) -> bytes:

@@ -1,0 +1,47 @@
+"""Files of predictions with odd values: refused in a line, in memory that their bytes tell of."""
+
+import json
+import tracemalloc
+from pathlib import Path
+
+import pytest
+
+from bench.errors import DataError
+from bench.external import voc
+from bench.external.given import Names
+from bench.external.read import READERS
+
+NAMES = Names(("cat", "dog"), ("a", "b"), ("cat", "dog"), {"1": "cat"})
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ({"ids": ["a", "b"], "scores": [[1, 2], [3]]}, "rows of several lengths"),
+        ({"ids": ["a", ["b"]], "scores": [[1, 2], [3, 4]]}, "must be texts or whole numbers"),
+        ({"ids": "ab", "scores": [[1, 2], [3, 4]]}, "must be a list of texts"),
+        ({"ids": ["a", "b"], "scores": [[1, 2], [3, 4]], "kind": ["logit"]}, "says that its scores are of kind"),
+        ([{"image": "a", "label": "cat", "score": 10**400}], "found 'a number of hundreds of digits'"),
+        ([{"image": "a", "label": "cat", "score": [1, "x"]}], "found 'x' where a score belongs"),
+        ({"a": [0.5, 1, "many"], "b": [0.5, 0.5, 0.5]}, "found 'many' where a score belongs"),
+    ],
+)
+def test_values_that_are_no_scores_are_named(content, reason):
+    with pytest.raises(DataError, match=reason):
+        READERS[".json"](json.dumps(content).encode(), "scores.json", NAMES)
+
+
+def test_one_long_text_among_many_takes_its_own_memory_alone():
+    ids = [f"{number}" for number in range(2000)] + ["x" * 100_000]
+    table = "\n".join(["image,label,score", *(f"{one},cat,0.5" for one in ids)]).encode()
+    results = "\n".join(f"{one} 0.5" for one in ids).encode() + b"\nlong " + b"a" * 100_000
+    tracemalloc.start()
+    try:
+        given = READERS[".csv"](table, "scores.csv", Names(("cat",)))
+        assert given.images[-1] == ids[-1]
+        with pytest.raises(DataError, match="allowed: numbers"):
+            voc.read_folder({Path("comp1_cls_test_cat.txt"): results}, "results")
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 50 * len(table)  # an array of texts takes 2,000 times as much as its longest
