@@ -11,7 +11,7 @@ from bench_models.inputs import Dropout
 
 
 class Attention(nn.Module):
-    """Multi-head attention of (n, queries, width) to (n, places, width), residual and normalised."""
+    """Multi-head attention of (n or 1, queries, width) to (n, places, width), residual and normalised."""
 
     def __init__(self, width: int, heads: int, dropout: float) -> None:
         super().__init__()
@@ -72,6 +72,7 @@ class LabelQueries(nn.Module):
         self.out = nn.Parameter(torch.randn(labels, width) * width**-0.5)
         self.bias = nn.Parameter(torch.zeros(labels))
         self.register_buffer("where", sine_encoding(width, height, across), persistent=False)
+        self.averaged = (height, across) != request.feature_map[1:]
         # Products in place of a pooling, which ONNX has for whole multiples alone.
         self.register_buffer("rows", averages(request.feature_map[1], height), persistent=False)
         self.register_buffer("columns", averages(request.feature_map[2], across), persistent=False)
@@ -83,8 +84,10 @@ class LabelQueries(nn.Module):
 
     def forward(self, maps: torch.Tensor) -> torch.Tensor:
         """Return the logits."""
-        places = self.project(self.rows @ maps @ self.columns.T).flatten(2).transpose(1, 2)
-        labels = self.queries.expand(maps.shape[0], -1, -1)
+        smaller = self.rows @ maps @ self.columns.T if self.averaged else maps
+        places = self.project(smaller).flatten(2).transpose(1, 2)
+        # One row for all images: until the places are seen, what labels say to one another is the same for each.
+        labels = self.queries.unsqueeze(0)
         for layer in self.layers:
             labels = layer(labels, places, self.where)
         logits: torch.Tensor = (labels * self.out).sum(dim=2) + self.bias

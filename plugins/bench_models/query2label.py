@@ -9,6 +9,11 @@ Deviations: one decoder layer of 128 dimensions and four heads where the paper h
 encoder; the backbone stays frozen unless ``--finetune`` says otherwise; no exponential moving average; maps of more
 than eight places a side are averaged to eight.
 Ablation: ``--set queries=shared``, one query for all labels.
+
+Batches are of 16 images and patience is 10 epochs: training starts at the label prior, and in batches of 128 a set of
+126 photographs has one update an epoch, so that it stopped after seven updates and had learnt nothing. On three such
+sets of COCO, judged on 1,000 other training photographs, O-F1 was 32.0, below the prior's 32.8, and mAP 5.8; with
+these batches at 1e-3 they are 34.9 and 14.7.
 """
 
 from __future__ import annotations
@@ -44,9 +49,15 @@ SPEC = ModelSpec(
         Option("side", 8, "places a side that larger maps are averaged to, for time; 0: as they are", minimum=0),
         *map_options(dropout=0.1),
     ),
-    training={"optimizer": "adam", "learning_rates": "3e-4", "weight_decay": 1e-5},
+    training={
+        "optimizer": "adam",
+        "learning_rates": "1e-3,3e-4",
+        "batch_size": 16,
+        "weight_decay": 1e-5,
+        "patience": 10,
+    },
     space=(
-        Dimension("learning_rates", low=1e-4, high=2e-3, log=True),
+        Dimension("learning_rates", low=1e-4, high=5e-3, log=True),
         Dimension("width", (64, 128, 256)),
         Dimension("layers", (1, 2)),
         Dimension("gamma_negative", low=0.0, high=2.0),

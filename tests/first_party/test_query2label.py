@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 import torch
-from bench_models.label_queries import averages, sine_encoding
+from bench_models.label_queries import LabelQueries, averages, sine_encoding
 from example_learning import learnt, mean_ap, overall_f1, prior_f1, scores_of
 from example_models import make
 
 from bench import ModelRequest, UsageError, plugins
 from bench.options import resolve
 
-FAST = {"learning_rates": "1e-3", "width": 32, "epochs": 30}
+FAST = {"learning_rates": "1e-3", "width": 32, "epochs": 30, "batch_size": 128}
 
 
 def bound(images, labels=6, side=3, seed=0):
@@ -34,6 +34,32 @@ def test_a_query_for_each_label_beats_one_for_all_and_the_most_frequent_labels()
     assert mean_ap(scores, truth) > mean_ap(shared, truth) + 0.05
     assert overall_f1(scores, truth, 3) > overall_f1(shared, truth, 3)
     assert overall_f1(scores, truth, 3) > prior_f1(train[1], truth, 3) + 0.2
+
+
+def scattered(images, labels=8, side=3, seed=0):
+    """Each label is a pattern at one place, the first labels are the most frequent; weak noise."""
+    patterns = np.random.default_rng(9).normal(size=(labels, 24))
+    rng = np.random.default_rng(seed)
+    truth = rng.random((images, labels)) < np.linspace(0.7, 0.15, labels)
+    maps = 0.5 * rng.normal(size=(images, 24, side * side))
+    for image, label in zip(*truth.nonzero(), strict=True):
+        maps[image, :, rng.integers(side * side)] += 2 * patterns[label]
+    return maps.reshape(images, 24, side, side).astype(np.float16), truth
+
+
+def test_as_it_is_set_it_learns_from_126_images():
+    train, (values, truth) = scattered(126), scattered(300, seed=1)
+    scores = scores_of(learnt("query2label", *train, 3, width=32, epochs=25), values)
+    assert overall_f1(scores, truth, 3) > prior_f1(train[1], truth, 3) + 0.05
+
+
+def test_a_map_that_is_small_enough_is_looked_at_as_it_is():
+    options = resolve(plugins.installed().model("query2label").spec.options, {"width": "8"}, "query2label")
+    layers = LabelQueries(ModelRequest(options, 6, ("a", "b"), (1, 1), 0, (6, 3, 4))).eval()
+    maps = torch.randn(2, 6, 3, 4)
+    whole = layers(maps)
+    layers.averaged = True
+    torch.testing.assert_close(layers(maps), whole)
 
 
 def test_a_shared_query_ranks_labels_all_the_same_through_their_own_last_layer():
