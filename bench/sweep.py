@@ -6,6 +6,7 @@ import contextlib
 import multiprocessing
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -183,7 +184,10 @@ def sweep_side_by_side(
 
 
 class Processes:
-    """``count`` processes of this machine. One that is killed loses the run it makes, which is then a failed one."""
+    """``count`` processes of this machine. One that is killed loses the run it makes, which is then a failed one.
+
+    They end with this process, however that ends.
+    """
 
     def __init__(self, count: int) -> None:
         self._count = count
@@ -191,9 +195,18 @@ class Processes:
         self._asked: dict[int, RunRequest] = {}
 
     def prepare(self, request: RunRequest) -> None:
-        """Extract features here, while the processes import what they need."""
+        """Have one process extract features while the others open what their runs need: this one needs none of it."""
         self._workers = [_Worker.start() for _ in range(self._count)]
-        prepare(request)
+        first, *others = self._workers
+        for worker in others:
+            worker.send(_Opened(request))
+        first.take(PREPARING, _Prepared(request))
+        try:
+            first.pipe.recv()
+            first.at = None
+        except (EOFError, OSError):
+            self._workers.remove(first)
+            first.end()
 
     def room(self) -> int:
         """Return how many processes there are."""
@@ -251,10 +264,13 @@ class _Worker:
         theirs.close()
         return cls(process, pipe)
 
-    def take(self, number: int, request: RunRequest) -> None:
+    def take(self, number: int, asked: RunRequest | _Prepared) -> None:
         self.at = number
+        self.send(asked)
+
+    def send(self, asked: RunRequest | _Prepared | _Opened) -> None:
         with contextlib.suppress(OSError):  # a dead one's pipe ends where its answer is read
-            self.pipe.send(request)
+            self.pipe.send(asked)
 
     def end(self) -> str:
         """End the process, and return how it ended."""
@@ -267,14 +283,60 @@ class _Worker:
         return f"the process that made it ended {how}. The same command continues it"
 
 
-def _make_runs(pipe: Connection) -> None:
-    """Make the runs that ``pipe`` asks for until it is closed."""
-    os.environ[QUIET_VARIABLE] = "1"  # bars of several processes would overwrite one another
-    import torch  # noqa: F401 - while the other process extracts features
+PREPARING = -1
+"""The number of what a process does before its first run."""
 
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """Asks for the features that the runs share, and an answer once they are there."""
+
+    request: RunRequest
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """Asks for what a run begins with, data set and backbone, and no answer: it stays open for the runs that follow."""
+
+    request: RunRequest
+
+
+def _make_runs(pipe: Connection) -> None:
+    """Make the runs that ``pipe`` asks for until it is closed, or the process that asks has ended."""
+    threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
+    quiet = os.environ.get(QUIET_VARIABLE, "")
+    os.environ[QUIET_VARIABLE] = "1"  # bars of several processes would overwrite one another
     with contextlib.suppress(EOFError, OSError):
         while True:
-            pipe.send(run_or_record(pipe.recv()))
+            asked = pipe.recv()
+            if isinstance(asked, _Opened):
+                _open(asked.request)
+            elif isinstance(asked, _Prepared):
+                os.environ[QUIET_VARIABLE] = quiet  # the others are silent, and the one that asks waits
+                prepare(asked.request)
+                os.environ[QUIET_VARIABLE] = "1"
+                pipe.send(None)
+            else:
+                pipe.send(run_or_record(asked))
+
+
+def _end_with_parent() -> None:
+    """End this process, whatever it is at, once the one that started it is gone: nobody waits for what it makes."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _open(request: RunRequest) -> None:
+    """Open data set and backbone, which this process then keeps; a run tells of a failure."""
+    from bench.assembly import build_backbone, check_device, open_parts
+
+    with contextlib.suppress(Exception):
+        plan = make_plan(request, plugins.installed())
+        check_device(request.device)
+        open_parts(plan)
+        build_backbone(plan)
 
 
 def prepare(request: RunRequest) -> None:
