@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import inspect
 import math
@@ -25,6 +26,7 @@ from bench.system.deterministic import deterministic
 from bench.system.files import canonical_json, digest
 from bench.system.progress import progress_bar
 from bench.system.threads import torch_threads
+from bench.system.turns import all_cores
 
 if TYPE_CHECKING:
     import torch
@@ -199,7 +201,7 @@ class Training:
             if state.epoch == 0:
                 state.model, state.optimizer, state.rate = initial, {}, rate
             try:
-                with deterministic(), torch_threads(self.threads):
+                with self._turn(), deterministic(), torch_threads(self.threads):
                     self._attempt(state, checkpoint, rate)
             except _Diverged:
                 state.diverged.append(state.attempt)
@@ -225,6 +227,10 @@ class Training:
             parameters=parameters,
             diverged=tuple(rates[attempt] for attempt in state.diverged),
         )
+
+    def _turn(self) -> contextlib.AbstractContextManager[None]:
+        """Return what waits until no other process trains on all cores, where this model does."""
+        return all_cores() if self.threads is None and self.device.type == "cpu" else contextlib.nullcontext()
 
     def _attempt(self, state: TrainingState, checkpoint: CheckpointFile[TrainingState], rate: float) -> None:
         """Train at one learning rate until the epochs or the patience end, from where ``state`` stands."""
