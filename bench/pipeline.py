@@ -32,6 +32,7 @@ from bench.system import interrupts
 from bench.system.clock import Stopwatch
 from bench.system.environment import environment
 from bench.system.journal import Journal
+from bench.system.turns import all_cores
 
 if TYPE_CHECKING:
     from bench.model.features import PartFeatures
@@ -222,7 +223,8 @@ def _fine_tune(folder: RunFolder, assembly: Assembly, clock: Stopwatch) -> Backb
         with _calling(assembly.plan.model, "fine-tune", "model", request.seed):
             # The run's key says all that shapes it. An epoch takes longer than to write what it led to.
             checkpoint = CheckpointFile(path, f"{folder.key} fine-tune", TuningState, seconds=0.0)
-            tuned = assembly.fine_tune(head, request.device, checkpoint)
+            with all_cores() if request.device == "cpu" else contextlib.nullcontext():
+                tuned = assembly.fine_tune(head, request.device, checkpoint)
     folder.write_backbone(train.save_weights(tuned.module))
     path.unlink(missing_ok=True)
     return tuned

@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
-import os
-import signal
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
-from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnProcess
+from dataclasses import replace
 from typing import Protocol
 
 from bench import plugins
@@ -25,7 +20,7 @@ from bench.records import RunRequest
 from bench.store.run_folder import RunFolder
 from bench.store.stored import RunSummary
 from bench.system import interrupts
-from bench.system.progress import QUIET_VARIABLE, Many
+from bench.system.progress import Many
 
 Starting = Callable[[int, RunRequest, str], None]
 """Told of each request and its number, from 1, before it is run, and how long the rest takes where that is long."""
@@ -180,101 +175,6 @@ def sweep_side_by_side(
             while told in found:
                 yield found.pop(told)
                 told += 1
-
-
-class Processes:
-    """``count`` processes of this machine. One that is killed loses the run it makes, which is then a failed one."""
-
-    def __init__(self, count: int) -> None:
-        self._count = count
-        self._workers: list[_Worker] = []
-        self._asked: dict[int, RunRequest] = {}
-
-    def prepare(self, request: RunRequest) -> None:
-        """Extract features here, while the processes import what they need."""
-        self._workers = [_Worker.start() for _ in range(self._count)]
-        prepare(request)
-
-    def room(self) -> int:
-        """Return how many processes there are."""
-        return self._count
-
-    def take(self, number: int, request: RunRequest) -> None:
-        """Give the run to a process that is free, a new one where one was killed."""
-        worker = next((worker for worker in self._workers if worker.at is None), None)
-        if worker is None:
-            self._workers.append(worker := _Worker.start())
-        self._asked[number] = request
-        worker.take(number, request)
-
-    def wait(self) -> list[tuple[int, RunSummary]]:
-        """Return what the processes answer; of one that ended, a failure."""
-        busy = {worker.pipe: worker for worker in self._workers if worker.at is not None}
-        return [self._answer(busy[pipe]) for pipe in wait(list(busy))]  # type: ignore[index]
-
-    def _answer(self, worker: _Worker) -> tuple[int, RunSummary]:
-        assert worker.at is not None, "a worker that answers was asked"
-        number, worker.at = worker.at, None
-        request = self._asked.pop(number)
-        try:
-            return number, worker.pipe.recv()
-        except (EOFError, OSError):
-            self._workers.remove(worker)
-            return number, failure(request, "failed", worker.end())
-
-    def end(self) -> None:
-        """End every process, those at work at once."""
-        for worker in self._workers:
-            worker.end()
-
-
-@dataclass(slots=True, eq=False)
-class _Worker:
-    """A process that makes the runs it is sent, one after another; ``at`` is the number of the one it is making."""
-
-    process: SpawnProcess
-    pipe: Connection
-    at: int | None = None
-
-    @classmethod
-    def start(cls) -> _Worker:
-        # Never a fork: the threads of torch would be missing in it.
-        context = multiprocessing.get_context("spawn")
-        pipe, theirs = context.Pipe()
-        process = context.Process(target=_make_runs, args=(theirs,))
-        # A Ctrl-C goes to every process of the terminal; it is for the one that asks, which ends the others.
-        handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
-        try:
-            process.start()
-        finally:
-            signal.signal(signal.SIGINT, handler)
-        theirs.close()
-        return cls(process, pipe)
-
-    def take(self, number: int, request: RunRequest) -> None:
-        self.at = number
-        with contextlib.suppress(OSError):  # a dead one's pipe ends where its answer is read
-            self.pipe.send(request)
-
-    def end(self) -> str:
-        """End the process, and return how it ended."""
-        self.pipe.close()
-        if self.at is not None:
-            self.process.terminate()
-        self.process.join()
-        status = self.process.exitcode or 0
-        how = f"by signal {-status}" if status < 0 else f"with status {status}"
-        return f"the process that made it ended {how}. The same command continues it"
-
-
-def _make_runs(pipe: Connection) -> None:
-    """Make the runs that ``pipe`` asks for until it is closed."""
-    os.environ[QUIET_VARIABLE] = "1"  # bars of several processes would overwrite one another
-    import torch  # noqa: F401 - while the other process extracts features
-
-    with contextlib.suppress(EOFError, OSError):
-        while True:
-            pipe.send(run_or_record(pipe.recv()))
 
 
 def prepare(request: RunRequest) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from example_runs import make_run
 from hypothesis import HealthCheck, settings
+from left_behind import end_with_this_process
 from slow_tests import (  # noqa: F401 - hooks
     pytest_addoption,
     pytest_collection_modifyitems,
@@ -35,6 +36,7 @@ def pytest_sessionstart() -> None:
     for name in TERMINAL:
         os.environ.pop(name, None)
     os.environ |= {"TERM": "xterm", "PYTHONUTF8": "1"}
+    end_with_this_process()
     from bench.system import progress
     from bench.system.threads import bound_waiting
 

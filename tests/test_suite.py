@@ -54,6 +54,27 @@ def test_the_line_stands_after_the_failures(suite):
     assert "1 failed, 1 passed, 3 deselected" in counts
 
 
+STARTING = """
+import subprocess, sys, time
+sys.path.insert(0, sys.argv[1])
+from left_behind import end_with_this_process
+end_with_this_process()
+subprocess.Popen([sys.executable, "-P", "-c", "import time; time.sleep(600)"])  # hang guard: so long it would go on
+print("started", flush=True)
+time.sleep(600)  # hang guard
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="what a process started is not told here")
+def test_what_a_killed_session_started_ends_with_it():
+    command = [sys.executable, "-P", "-c", STARTING, str(Path(__file__).parent)]
+    starting = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert starting.stdout.readline() == "started\n"
+    starting.kill()
+    # Their end of the pipe is open until the last of them has ended.
+    starting.communicate(timeout=300)  # hang guard
+
+
 @pytest.mark.parametrize(
     ("arguments", "passed"),
     [

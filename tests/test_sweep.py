@@ -102,6 +102,29 @@ def test_runs_side_by_side_are_those_made_one_after_another_and_a_killed_one_is_
     assert prior.read_about().remarks == ()  # it is not warned of for not seeing the image, as it must not
 
 
+STARTED = """
+import sys, time
+from bench.processes import _Worker
+
+class Busy:
+    def __reduce__(self):
+        return time.sleep, (600.0,)  # hang guard: the process that reads this is at work for so long
+
+worker = _Worker.start()
+worker.pipe.send(Busy())
+print("started", flush=True)
+time.sleep(600.0)  # hang guard
+"""
+
+
+def test_processes_end_with_the_one_that_started_them_however_that_ends():
+    starting = subprocess.Popen([sys.executable, "-P", "-c", STARTED], stdout=subprocess.PIPE, text=True)
+    assert starting.stdout.readline() == "started\n"
+    starting.kill()
+    # Their end of the pipe is open until the last of them has ended.
+    starting.communicate(timeout=300)  # hang guard
+
+
 @pytest.mark.slow
 def test_an_interrupt_ends_every_process_and_says_what_is_kept(place, tmp_path):
     command = [sys.executable, "-P", "-m", "bench", "compare", *map(str, place), "--models", "cnn-rnn", "--seeds", "2"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import inspect
 import math
@@ -18,12 +19,14 @@ from bench.errors import ModelError, UsageError
 from bench.model.batches import Batches
 from bench.model.checkpoint import CheckpointFile, TrainingState
 from bench.model.networks import by_chunks, device_of
+from bench.model.update import Update
 from bench.options import OptionValue
 from bench.records import BoolArray, Features, FloatArray
 from bench.system.deterministic import deterministic
 from bench.system.files import canonical_json, digest
 from bench.system.progress import progress_bar
 from bench.system.threads import torch_threads
+from bench.system.turns import all_cores
 
 if TYPE_CHECKING:
     import torch
@@ -108,18 +111,6 @@ class Settings:
                 " comma-separated. Try: --set learning_rates=1e-3,3e-4"
             )
         return cls(**(values | {"learning_rates": rates}))
-
-    def make_optimizer(self, parameters: Any, rate: float) -> torch.optim.Optimizer:
-        """Return the update rule over ``parameters``, starting at learning rate ``rate``."""
-        import torch
-
-        if self.optimizer == "adam":
-            return torch.optim.Adam(parameters, lr=rate, weight_decay=self.weight_decay)
-        if self.optimizer == "sgd":
-            return torch.optim.SGD(parameters, lr=rate, momentum=self.momentum, weight_decay=self.weight_decay)
-        return torch.optim.RMSprop(
-            parameters, lr=rate, alpha=0.95, momentum=self.momentum, weight_decay=self.weight_decay
-        )
 
 
 class _Diverged(Exception):  # noqa: N818 - an outcome of one attempt, not a mistake
@@ -210,7 +201,7 @@ class Training:
             if state.epoch == 0:
                 state.model, state.optimizer, state.rate = initial, {}, rate
             try:
-                with deterministic(), torch_threads(self.threads):
+                with self._turn(), deterministic(), torch_threads(self.threads):
                     self._attempt(state, checkpoint, rate)
             except _Diverged:
                 state.diverged.append(state.attempt)
@@ -237,13 +228,17 @@ class Training:
             diverged=tuple(rates[attempt] for attempt in state.diverged),
         )
 
+    def _turn(self) -> contextlib.AbstractContextManager[None]:
+        """Return what waits until no other process trains on all cores, where this model does."""
+        return all_cores() if self.threads is None and self.device.type == "cpu" else contextlib.nullcontext()
+
     def _attempt(self, state: TrainingState, checkpoint: CheckpointFile[TrainingState], rate: float) -> None:
         """Train at one learning rate until the epochs or the patience end, from where ``state`` stands."""
         settings = self.settings
         self.model.load_state_dict(state.model)
-        optimizer = settings.make_optimizer(self.model.parameters(), rate)
+        update = Update(self.model.parameters(), settings, rate, in_pieces=self.threads == 1)
         if state.optimizer:
-            optimizer.load_state_dict(state.optimizer)
+            update.load(state.optimizer)
         description = f"training {self.name} lr {rate:g}"
         for epoch in progress_bar(
             range(state.epoch, len(self.schedule) or settings.epochs), description, unit="epochs"
@@ -252,9 +247,8 @@ class Training:
                 break
             started = time.perf_counter()
             state.rate = self.schedule[epoch] if self.schedule else state.rate
-            for group in optimizer.param_groups:
-                group["lr"] = state.rate
-            loss = self._epoch(optimizer, epoch)
+            update.set_rate(state.rate)
+            loss = self._epoch(update, epoch)
             self.model.eval()
             # Of a schedule the last epoch counts as the best.
             score = float(epoch) if self.schedule else float(self.validate(self.model))
@@ -263,7 +257,7 @@ class Training:
             state.history.append(entry | {"seconds": time.perf_counter() - started})
             state.epoch = epoch + 1
             state.since_best, state.since_halved = state.since_best + 1, state.since_halved + 1
-            state.model, state.optimizer = _copy(self.model.state_dict()), optimizer.state_dict()
+            state.model, state.optimizer = _copy(self.model.state_dict()), update.state
             if score > state.attempt_score:
                 state.attempt_score, state.attempt_epoch, state.attempt_weights = score, epoch + 1, state.model
                 state.since_best = state.since_halved = 0
@@ -271,7 +265,7 @@ class Training:
                 state.rate, state.since_halved = state.rate / 2, 0
             checkpoint.save(state)
 
-    def _epoch(self, optimizer: torch.optim.Optimizer, epoch: int) -> float:
+    def _epoch(self, update: Update, epoch: int) -> float:
         """Pass once over the training part in an order drawn from the seed; return the mean loss per image."""
         import torch
 
@@ -280,8 +274,6 @@ class Training:
         )
         order = torch.randperm(len(self.batches), generator=torch.Generator().manual_seed(shuffle_seed))
         generator = torch.Generator(device=self.device).manual_seed(loss_seed)
-        parameters = list(self.model.parameters())
-        most = self.settings.clip_norm or math.inf
         total = 0.0
         self.model.train()
         with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
@@ -289,13 +281,12 @@ class Training:
             for rows in torch.split(order, self.settings.batch_size):
                 features, truth, mask = self.batches.take(rows)
                 loss = self.model.loss(features, truth, generator, **({} if mask is None else {"ignore": mask}))
-                optimizer.zero_grad()
+                update.clear()
                 loss.backward()
-                norm = torch.nn.utils.clip_grad_norm_(parameters, most)
-                value = loss.item()
-                if not (math.isfinite(value) and math.isfinite(norm.item())):
+                norm, value = update.clip(), loss.item()
+                if not (math.isfinite(value) and math.isfinite(norm)):
                     raise _Diverged
-                optimizer.step()
+                update.step()
                 total += value * len(rows)
         if not all(bool(parameter.isfinite().all()) for parameter in self.model.parameters()):
             raise _Diverged

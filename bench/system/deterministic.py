@@ -18,9 +18,10 @@ def deterministic() -> Iterator[None]:
 
     # What cuBLAS asks for; it is read when the first matrix product on the device is made.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    before = torch.are_deterministic_algorithms_enabled()
-    torch.use_deterministic_algorithms(True)
+    before = torch.get_deterministic_debug_mode()
+    # The same as use_deterministic_algorithms, which loads torch's compiler: as long as torch itself takes.
+    torch.set_deterministic_debug_mode("error")
     try:
         yield
     finally:
-        torch.use_deterministic_algorithms(before)
+        torch.set_deterministic_debug_mode(before)

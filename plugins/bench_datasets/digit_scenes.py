@@ -92,13 +92,24 @@ def lay_out(
     for label, faint in labels:
         side = int(rng.integers(8, 11) if faint else rng.integers(15, 24))
         corners = rng.integers(0, SIDE - side + 1, size=(12, 2))
-        overlap = [int(taken[top : top + side, left : left + side].sum()) for top, left in corners]
-        top, left = (int(corner) for corner in corners[int(np.argmin(overlap))])
+        top, left = freest(taken, corners.tolist(), side)
         taken[top : top + side, left : left + side] = True
         source = int(rng.choice(sources[label % 10]))
         opacity = float(rng.uniform(0.3, 0.5) if faint else rng.uniform(0.75, 1.0))
         instances.append(Instance(label, source, side, top, left, opacity, faint))
     return instances
+
+
+def freest(taken: NDArray[np.bool_], corners: Sequence[tuple[int, int]], side: int) -> tuple[int, int]:
+    """Return the corner whose square of ``side`` covers least of ``taken``, (SIDE, SIDE); the first of equals."""
+    least, best = side * side + 1, corners[0]
+    for top, left in corners:
+        covered = int(np.count_nonzero(taken[top : top + side, left : left + side]))
+        if covered < least:
+            least, best = covered, (top, left)
+        if not covered:
+            break
+    return best
 
 
 @dataclass(frozen=True, slots=True)

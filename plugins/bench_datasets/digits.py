@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
+import importlib.util
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import bench
@@ -25,14 +28,30 @@ def digits(part: Part) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
 
     The parts share no digit. Source: UCI ML optical recognition of handwritten digits, 1,797 digits.
     """
-    from sklearn.datasets import load_digits
-
-    bundled = load_digits()
+    images, target = _bundled()
     rng = np.random.default_rng(20160626)  # the split's seed never changes, whatever a data set's seed
     low, high = SHARES[part]
     rows = []
     for digit in range(10):
-        members = rng.permutation(np.flatnonzero(bundled.target == digit))
+        members = rng.permutation(np.flatnonzero(target == digit))
         rows.append(members[int(low * len(members)) : int(high * len(members))])
     chosen = np.concatenate(rows)
-    return (bundled.images[chosen] / 16.0).astype(np.float32), bundled.target[chosen].astype(np.int64)
+    return (images[chosen] / 16.0).astype(np.float32), target[chosen].astype(np.int64)
+
+
+def _bundled() -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return all digits as scikit-learn's ``load_digits`` does, (1797, 8, 8) in 0-16, and their classes, (1797,).
+
+    Read from its file: importing scikit-learn takes as long as importing torch.
+    """
+    found = importlib.util.find_spec("sklearn")
+    place = Path(found.origin).parent if found is not None and found.origin else Path()
+    file = place / "datasets" / "data" / "digits.csv.gz"
+    if not file.is_file():  # a version that keeps it elsewhere
+        from sklearn.datasets import load_digits
+
+        bundled = load_digits()
+        return bundled.images, bundled.target
+    with gzip.open(file, "rt", encoding="ascii") as text:
+        table = np.loadtxt(text, delimiter=",")
+    return table[:, :64].reshape(-1, 8, 8), table[:, 64].astype(np.int64)

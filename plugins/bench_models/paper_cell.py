@@ -34,40 +34,47 @@ class PaperSteps(torch.autograd.Function):
         gates = terms.index_select(0, places)
         states = gates.new_empty((len(gates), hidden))
         before = gates.new_zeros((len(gates), hidden))
-        for level in prefixes.levels:
+        earlier = gates.new_empty((len(prefixes.continued), hidden))
+        for level, span in zip(prefixes.levels, (slice(0, 0), *prefixes.spans), strict=False):
             rows, state = gates[level], before[level]
             if level.start:
-                torch.index_select(states, 0, prefixes.parents[level], out=state)
-                rows.addmm_(state, weight.T)
+                # Siblings share their parent's state, and so its product with the weight.
+                parents, siblings = earlier[span], prefixes.siblings[level]
+                torch.index_select(states, 0, prefixes.continued[span], out=parents)
+                torch.index_select(parents, 0, siblings, out=state)
+                rows += (parents @ weight.T).index_select(0, siblings)
             candidate, enter, forget, _ = rows.chunk(4, dim=1)
             candidate.relu_()
             squash(rows[:, hidden:])
             torch.mul(forget, state, out=states[level]).addcmul_(enter, candidate)
-        ctx.save_for_backward(places, weight, gates, states, before)
+        ctx.save_for_backward(places, weight, gates, states, before, earlier)
         ctx.labels, ctx.prefixes, ctx.literal = len(terms), prefixes, literal
         return states * gates[:, 3 * hidden :]
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, None, torch.Tensor, None, None]:
-        places, weight, gates, states, before = ctx.saved_tensors
+        places, weight, gates, states, before, earlier = ctx.saved_tensors
         prefixes = ctx.prefixes
         through = _through_relu if ctx.literal else _through_sigmoid
         found = torch.empty_like(gates)
+        of_siblings = gates.new_zeros((len(earlier), gates.shape[1]))
         parts = found.chunk(4, dim=1)
         candidate, enter, forget, output = gates.chunk(4, dim=1)
         through(gradients[0] * states, output, parts[3])
         wanted = gradients[0] * output
-        for level in reversed(prefixes.levels):
+        for level, span in reversed([*zip(prefixes.levels, (slice(0, 0), *prefixes.spans), strict=False)]):
             own = wanted[level]
             _through_relu(own * enter[level], candidate[level], parts[0][level])
             through(own * candidate[level], enter[level], parts[1][level])
             through(own * before[level], forget[level], parts[2][level])
             if level.start:
-                earlier = (own * forget[level]).addmm_(found[level], weight)
-                wanted.index_add_(0, prefixes.parents[level], earlier)
+                siblings = prefixes.siblings[level]
+                of_parents = of_siblings[span].index_add_(0, siblings, found[level]) @ weight
+                of_parents.index_add_(0, siblings, own * forget[level])
+                wanted.index_add_(0, prefixes.continued[span], of_parents)
         of_labels = found.new_zeros((ctx.labels, found.shape[1])).index_add_(0, places, found)
-        return of_labels, None, found.T @ before, None, None
+        return of_labels, None, of_siblings.T @ earlier, None, None
 
 
 def _through_sigmoid(gradient: torch.Tensor, value: torch.Tensor, out: torch.Tensor) -> None:

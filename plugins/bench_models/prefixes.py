@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -19,7 +20,9 @@ class Prefixes:
 
     Prefixes are rows, in the order of their lengths: ``levels[t]`` are the rows of those of t labels, and row 0 is the
     empty one. ``parents`` (rows,) is the row of the prefix without its last label, 0 for the empty one; ``labels``
-    (rows,) is that label, START for the empty one.
+    (rows,) is that label, START for the empty one. ``continued`` are the rows that are parents, ascending, and
+    ``spans[t]`` those of t labels among them, so that ``siblings`` (rows,) is where in ``spans[t - 1]`` the parent of a
+    prefix of t labels stands, 0 for the empty one: what depends on the parent alone is computed once for all siblings.
     A step is a place in one image's sequence: ``images``, ``rows`` and ``targets`` (steps,) are its image, the row of
     what stands before it, and the label that is to follow, END behind the last. Steps are ordered by place, then image.
     """
@@ -27,6 +30,9 @@ class Prefixes:
     levels: tuple[slice, ...]
     parents: torch.Tensor
     labels: torch.Tensor
+    continued: torch.Tensor
+    spans: tuple[slice, ...]
+    siblings: torch.Tensor
     images: torch.Tensor
     rows: torch.Tensor
     targets: torch.Tensor
@@ -53,19 +59,32 @@ def prefixes_of(truth: torch.Tensor, order: torch.Tensor) -> Prefixes:
     length, first = new.T.nonzero()
     last = np.maximum(length - 1, 0)
     parents = np.where(length > 0, rows[neighbours[first], last], 0)
-    ends = np.cumsum(new.sum(axis=0))
+    bounds = np.concatenate([[0], np.cumsum(new.sum(axis=0))])
+    # Siblings are neighbours, in the order of their parents.
+    another = np.diff(parents[1:], prepend=-1) > 0
+    continued = parents[1:][another]
+    among = np.searchsorted(continued, bounds)
+    siblings = np.concatenate([[0], another.cumsum() - 1 - among[length[1:] - 1]])
     place, image = within.T.nonzero()
-    arrays = (
-        parents,
-        np.where(length > 0, near[first, last], labels + 1),
-        image,
-        rows[image, place],
-        targets[image, place],
-    )
+
+    def there(array: Int64Array) -> torch.Tensor:
+        return torch.from_numpy(array.astype(np.int64, copy=False)).to(truth.device)
+
     return Prefixes(
-        tuple(slice(int(start), int(end)) for start, end in zip([0, *ends[:-1]], ends, strict=True)),
-        *(torch.from_numpy(array.astype(np.int64)).to(truth.device) for array in arrays),
+        levels=_slices(bounds),
+        parents=there(parents),
+        labels=there(np.where(length > 0, near[first, last], labels + 1)),
+        continued=there(continued),
+        spans=_slices(among),
+        siblings=there(siblings),
+        images=there(image),
+        rows=there(rows[image, place]),
+        targets=there(targets[image, place]),
     )
+
+
+def _slices(bounds: Int64Array) -> tuple[slice, ...]:
+    return tuple(slice(int(start), int(end)) for start, end in pairwise(bounds))
 
 
 def held(prefixes: Prefixes, count: int) -> torch.Tensor:

@@ -20,12 +20,14 @@ def dataset():
 
 def test_sources_of_the_splits_are_disjoint_and_are_all_of_the_bundled_digits(monkeypatch):
     # Each digit is replaced by its own number, so that a source can be told from every other.
-    import sklearn.datasets
     from bench_datasets import digits as module
+    from sklearn.datasets import load_digits
 
-    bundled = sklearn.datasets.load_digits()
-    bundled.images = np.arange(1797, dtype=np.float64)[:, None, None] * np.ones((1, 8, 8))
-    monkeypatch.setattr(sklearn.datasets, "load_digits", lambda: bundled)
+    images, target = module._bundled()
+    assert np.array_equal(images, load_digits().images)
+    assert np.array_equal(target, load_digits().target)
+    numbers = np.arange(1797, dtype=np.float64)[:, None, None] * np.ones((1, 8, 8))
+    monkeypatch.setattr(module, "_bundled", lambda: (numbers, target))
     sources = [
         {round(float(value) * 16) for value in module.digits.__wrapped__(part)[0][:, 0, 0]}
         for part in ("train", "validation", "test")

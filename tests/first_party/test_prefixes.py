@@ -54,6 +54,9 @@ def test_each_prefix_is_there_once_and_every_step_knows_what_stands_before_it():
     assert len(set(spelt)) == len(spelt)
     assert [len(one) for one in spelt] == [length for length, rows in enumerate(found.levels) for _ in spelt[rows]]
     assert int(found.labels[0]) == 8
+    assert found.continued.tolist() == sorted(set(found.parents[1:].tolist()))
+    for level, span in zip(found.levels[1:], found.spans[:-1], strict=True):
+        assert torch.equal(found.continued[span][found.siblings[level]], found.parents[level])
     expected = []
     for image, held in enumerate(labels):
         sequence = tuple(label for label in order.tolist() if held[label])

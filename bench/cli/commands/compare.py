@@ -184,7 +184,7 @@ def _makers(jobs: int, cluster: str, device: str) -> Makers | None:
 
         return Cluster(cluster, device)
     if jobs > 1:
-        from bench.sweep import Processes
+        from bench.processes import Processes
 
         return Processes(jobs)
     return None

@@ -1,0 +1,108 @@
+"""An update of a model's weights: gradients clipped, then the optimiser's rule, in pieces that a core's cache holds."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from bench.model.update_rules import RULES, Pace
+
+if TYPE_CHECKING:
+    import torch
+
+    from bench.model.train import Settings
+
+PIECE = 2**17
+"""Numbers of a parameter that are updated at a time. A rule passes over them, their gradient and what it remembers five
+to ten times: pieces stay in the cache meanwhile, where a matrix goes through memory each time."""
+
+
+class Update:
+    """The weights of one model on the CPU, and what the optimiser remembers of them.
+
+    With ``in_pieces`` large parameters are updated piece by piece, which changes no bit: rules are of each number by
+    itself. That is for one thread, as a piece is too small for several.
+    """
+
+    def __init__(
+        self, parameters: Iterable[torch.nn.Parameter], settings: Settings, rate: float, *, in_pieces: bool
+    ) -> None:
+        self._parameters = list(parameters)
+        self._most = settings.clip_norm or math.inf
+        self._decay = settings.weight_decay
+        self._rule = RULES[settings.optimizer]
+        self._pace = Pace(rate, settings.momentum)
+        self._at_once = PIECE if in_pieces else sys.maxsize
+        self._moments: list[torch.Tensor | None] = [None] * len(self._parameters)
+        self._steps = [0] * len(self._parameters)
+        self._work: torch.Tensor | None = None
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """Return what the optimiser remembers, as it goes into a checkpoint."""
+        return {"moments": list(self._moments), "steps": list(self._steps)}
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Continue from the ``state`` of an update of the same weights."""
+        self._moments, self._steps = list(state["moments"]), list(state["steps"])
+
+    def set_rate(self, rate: float) -> None:
+        """Update with this learning rate from now on."""
+        self._pace.rate = rate
+
+    def clear(self) -> None:
+        """Forget the gradients."""
+        for parameter in self._parameters:
+            parameter.grad = None
+
+    def clip(self) -> float:
+        """Scale the gradients where their norm is above the most, and return what it was; it may not be finite."""
+        import torch
+
+        gradients = [parameter.grad for parameter in self._parameters if parameter.grad is not None]
+        if not gradients:
+            return 0.0
+        norm = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(one) for one in gradients]))
+        length = float(norm)
+        # As torch's clip_grad_norm_, which multiplies by 1 where there is nothing to clip.
+        if not length < 0.999 * self._most:
+            share = torch.clamp(self._most / (norm + 1e-6), max=1.0)
+            for gradient in gradients:
+                gradient.mul_(share)
+        return length
+
+    def step(self) -> None:
+        """Change the weights by their gradients, and forget those."""
+        import torch
+
+        with torch.no_grad():
+            for number, parameter in enumerate(self._parameters):
+                if parameter.grad is not None:
+                    self._steps[number] += 1
+                    self._change(number, parameter, parameter.grad)
+        self.clear()
+
+    def _change(self, number: int, parameter: torch.Tensor, gradient: torch.Tensor) -> None:
+        import torch
+
+        size = parameter.numel()
+        moments = self._moments[number]
+        if moments is None:
+            self._moments[number] = moments = parameter.new_zeros((2, size))
+        # A view of the parameter as it lies now: a model may have put other memory in its place.
+        flat = parameter.view(-1) if parameter.is_contiguous() else parameter.reshape(-1)
+        gradient = gradient.reshape(-1)
+        at_once = max(min(self._at_once, size), 1)
+        if self._work is None or self._work.shape[1] < at_once or self._work.dtype != flat.dtype:
+            self._work = flat.new_empty((2, at_once))
+        for start in range(0, size, at_once):
+            end = min(start + at_once, size)
+            values, part = flat[start:end], gradient[start:end]
+            work, decayed = self._work[:, : end - start]
+            if self._decay != 0:
+                part = torch.add(part, values, alpha=self._decay, out=decayed)
+            self._rule(values, part, moments[:, start:end], work, self._steps[number], self._pace)
+        if not parameter.is_contiguous():
+            parameter.copy_(flat.view(parameter.shape))

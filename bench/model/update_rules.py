@@ -1,0 +1,72 @@
+"""The optimisers' rules for a CPU: those of ``torch.optim``, to the bit, in the memory of one work array.
+
+Each changes ``values`` (n,) by their ``gradient`` (n,), and keeps what it remembers in ``moments``, (2, n), zeros at
+first; ``work`` (n,) is overwritten. ``steps`` counts the updates, this one among them. ``torch.optim``
+makes arrays anew at every update, and loads torch's compiler when first used, which takes as long as torch itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+
+TINY = 1e-8
+"""What is added to the root of the mean square, so that it can be divided by."""
+
+
+@dataclass(slots=True)
+class Pace:
+    """What a rule takes beside arrays: the learning rate in force and the momentum."""
+
+    rate: float
+    momentum: float
+
+
+Rule = Callable[["torch.Tensor", "torch.Tensor", "torch.Tensor", "torch.Tensor", int, Pace], None]
+
+
+def rmsprop(  # noqa: PLR0917 - as every rule
+    values: torch.Tensor, gradient: torch.Tensor, moments: torch.Tensor, work: torch.Tensor, steps: int, pace: Pace
+) -> None:
+    """Divide by the root of the mean square of gradients, each worth 0.95 of the next."""
+    import torch
+
+    square, velocity = moments
+    square.mul_(0.95).addcmul_(gradient, gradient, value=1 - 0.95)
+    root = torch.sqrt(square, out=work).add_(TINY)
+    if pace.momentum > 0:
+        velocity.mul_(pace.momentum).addcdiv_(gradient, root)
+        values.add_(velocity, alpha=-pace.rate)
+    else:
+        values.addcdiv_(gradient, root, value=-pace.rate)
+
+
+def adam(  # noqa: PLR0917 - as every rule
+    values: torch.Tensor, gradient: torch.Tensor, moments: torch.Tensor, work: torch.Tensor, steps: int, pace: Pace
+) -> None:
+    """Divide the mean of gradients by the root of their mean square, both freed of their start at zero."""
+    import torch
+
+    mean, square = moments
+    mean.lerp_(gradient, 1 - 0.9)
+    square.mul_(0.999).addcmul_(gradient, gradient, value=1 - 0.999)
+    of_mean, of_square = 1 - 0.9**steps, 1 - 0.999**steps
+    root = torch.sqrt(square, out=work).div_(of_square**0.5).add_(TINY)
+    values.addcdiv_(mean, root, value=-(pace.rate / of_mean))
+
+
+def sgd(  # noqa: PLR0917 - as every rule
+    values: torch.Tensor, gradient: torch.Tensor, moments: torch.Tensor, work: torch.Tensor, steps: int, pace: Pace
+) -> None:
+    """Follow the gradient, or with momentum the sum of gradients, each worth a part of the next."""
+    if pace.momentum != 0:
+        velocity = moments[0]
+        gradient = velocity.copy_(gradient) if steps == 1 else velocity.mul_(pace.momentum).add_(gradient)
+    values.add_(gradient, alpha=-pace.rate)
+
+
+RULES: dict[str, Rule] = {"rmsprop": rmsprop, "adam": adam, "sgd": sgd}
