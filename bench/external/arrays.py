@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import io
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bench.errors import DataError
-from bench.external.given import Dense, Names, numbers, texts
+from bench.external.given import Dense, Names, matrix, texts
 from bench.system.npz import load_npz
 
 MEMBERS = ("ids", "labels", "scores", "kind")
@@ -29,10 +29,11 @@ def read_npz(content: bytes, place: str, names: Names) -> Dense:
     return of_matrix(arrays["scores"], arrays.get("ids"), arrays.get("labels"), place, names, kind=kind)
 
 
-def read_npy(content: bytes, place: str, names: Names) -> Dense:
-    """Return what an npy file holds: the scores alone."""
+def map_npy(path: Path, names: Names) -> Dense:
+    """Return what the npy file at ``path`` holds, the scores alone, memory-mapped: they need not fit in memory."""
+    place = str(path)
     try:
-        scores = np.load(io.BytesIO(content), allow_pickle=False)
+        scores = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:
         raise DataError(f"{place}: no npy file of numbers: {_first_line(error)}") from None
     return of_matrix(scores, None, None, place, names)
@@ -45,7 +46,7 @@ def of_matrix(scores: Any, ids: Any, labels: Any, place: str, names: Names, *, k
     chosen = agreeing(own_ids, names.ids, "ids", place)
     if chosen is None:
         raise DataError(f"{place}: says no image ids, and the order of rows is none. Try: --ids FILE, one id a line")
-    values = numbers(scores, place)
+    values = matrix(scores, place)
     if values.ndim != 2 or len(values) != len(chosen):
         raise DataError(f"{place}: scores are {values.shape}, must be images by labels, with {len(chosen)} ids")
     return Dense(place, chosen, agreeing(own_labels, names.labels, "labels", place), values, kind)

@@ -6,6 +6,7 @@ import contextlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import bench
@@ -90,8 +91,8 @@ def store_scores(
     source, validation = predictions.test, predictions.validation
     policy = _policy(request, protocol, reading, validation)
     with clock.stage("align"):
-        test = aligned(source.given, parts.test, reading, _others(parts, parts.test))
-        judged = _judged(validation, parts, reading)
+        test = aligned(source.given, parts.test, reading, _others(parts, parts.test), request.cache)
+        judged = _judged(validation, parts, reading, request.cache)
     with clock.stage("policy"):
         state = None
         if judged is not None:
@@ -142,11 +143,11 @@ def _policy(request: RunRequest, protocol: Protocol, reading: Reading, validatio
     return policy
 
 
-def _judged(validation: Source | None, parts: Parts, reading: Reading) -> Aligned | None:
+def _judged(validation: Source | None, parts: Parts, reading: Reading, room: Path) -> Aligned | None:
     if validation is None:
         return None
     refuse_choosing_on_test(parts.dataset.name, parts.fingerprints)
-    return aligned(validation.given, parts.validation, reading, _others(parts, parts.validation))
+    return aligned(validation.given, parts.validation, reading, _others(parts, parts.validation), room)
 
 
 def _others(parts: Parts, own: Split) -> dict[str, tuple[str, ...]]:

@@ -11,6 +11,9 @@ from bench.records import BoolArray, FloatArray
 if TYPE_CHECKING:
     import torch
 
+TRUTH_IN_MEMORY = 2**28
+"""The same of a mask, truth or ignored pairs: a larger one is in memory once already, and read from there."""
+
 IN_MEMORY = 2**30
 """Bytes of training features up to which they are laid on the device once; larger ones are read batch by batch."""
 
@@ -26,8 +29,9 @@ class Batches:
         self._values = np.asarray(values)
         fits = self._values.size * np.dtype(np.float32).itemsize <= IN_MEMORY
         self._features = torch.from_numpy(self._values.astype(np.float32)).to(device) if fits else None
-        self._truth = torch.from_numpy(truth.copy()).to(device)
-        self._ignore = None if ignore is None else torch.from_numpy(ignore.copy()).to(device)
+        masks = [truth] if ignore is None else [truth, ignore]
+        laid = [torch.from_numpy(mask.copy()).to(device) if mask.size <= TRUTH_IN_MEMORY else mask for mask in masks]
+        self._masks: list[torch.Tensor | BoolArray] = laid
 
     def __len__(self) -> int:
         return len(self._values)
@@ -41,5 +45,10 @@ class Batches:
             features = torch.from_numpy(self._values[rows.numpy()]).to(self.device, torch.float32)
         else:
             features = self._features.index_select(0, there)
-        ignore = None if self._ignore is None else self._ignore.index_select(0, there)
-        return features, self._truth.index_select(0, there), ignore
+        truth, *ignored = (
+            mask.index_select(0, there)
+            if isinstance(mask, torch.Tensor)
+            else torch.from_numpy(mask[rows.numpy()]).to(self.device)
+            for mask in self._masks
+        )
+        return features, truth, ignored[0] if ignored else None
