@@ -31,9 +31,12 @@ MIB, GIB = 2**20, 2**30
 EVERY = 0.02
 """Seconds between two looks at a process."""
 
-BENCH = (sys.executable, "-P", "-m", "bench", "--plugin", str(PLUGIN))
-EPOCHS = ("--set", "epochs=1", "--set", "learning_rates=0.003")
+BENCH = (sys.executable, "-P", "-m", "bench")
+EPOCHS = ("--set", "epochs=1", "--set", "learning_rates=0.003", "--set", "batch_size=512")
 """Training is as large in the first epoch as in the last."""
+
+OPTIONS = {"cnn-rnn": (*EPOCHS, "--set", "hidden=64"), "random": (), "prior": ()}
+"""Options of models that take others than ``EPOCHS``: recurrent units are the same whatever the number of images."""
 
 WRITE = "write"
 """What a run does between its stages: it stores what the last one gave."""
@@ -155,15 +158,17 @@ class Place:
         return "--dataset", "generated", "--data-root", str(self.root / "data")
 
 
-def measured(place: Place, models: Sequence[str], resamples: int) -> None:
+def measured(place: Place, models: Sequence[str], resamples: int, *, ready: bool) -> None:
     """Measure every stage at one size: data, the runs of ``models``, and what is made of the first one."""
-    root = place.root
+    root, cache = place.root, ("--cache", str(place.root / "cache"))
     for seed, part in enumerate(("train", "test")):
         code = f"import generated, pathlib; generated.write(pathlib.Path({str(root / 'data')!r}), {part!r}"
         place.measure("generate", sys.executable, "-c", f"{code}, {place.images}, {seed})")
     place.bench("statistics", "data", "stats", "generated", "--data-root", str(root / "data"))
-    folders = [place.run(model, *EPOCHS) for model in models]
-    run, store, cache = str(folders[0]), ("--runs", str(root / "runs")), ("--cache", str(root / "cache"))
+    if ready:
+        place.measure("ready features", sys.executable, str(HERE / "ready_features.py"), str(root / "data"), cache[1])
+    folders = [place.run(model, *OPTIONS.get(model, EPOCHS)) for model in models]
+    run, store = str(folders[0]), ("--runs", str(root / "runs"))
     place.bench("validate", "validate", run)
     place.bench("table", "table", *store)
     place.bench("lens", "lens", run)
@@ -181,21 +186,44 @@ def measured(place: Place, models: Sequence[str], resamples: int) -> None:
     place.bench("score", "score", str(folders[0] / "scores.npy"), *place.dataset, *given, *where)
 
 
+HIDDEN = ("all", "open data set", "build backbone", "build model", "policy", "inspect", "generate", "ready features")
+"""Stages that are no line of the plot: short, or of what makes the data."""
+
+
+def read(results: Path) -> dict[str, dict[int, Measured]]:
+    """Return by stage and number of images what was measured, where a stage was twice what held more."""
+    found: dict[str, dict[int, Measured]] = {}
+    for line in results.read_text().splitlines():
+        one = Measured(**json.loads(line))
+        sizes = found.setdefault(f"{one.stage} {one.command}".strip(), {})
+        if one.images not in sizes or sizes[one.images].private < one.private:
+            sizes[one.images] = one
+    return found
+
+
+def print_table(results: Path) -> None:
+    """Print private memory in MiB and seconds of each stage by the number of images, as Markdown."""
+    found = read(results)
+    sizes = sorted({images for rows in found.values() for images in rows})
+    print("| stage |", *(f"{images:,} |" for images in sizes))
+    print("| --- |" + " --- |" * len(sizes))
+    for stage, rows in found.items():
+        cells = (f"{rows[n].private / MIB:,.0f} ({rows[n].seconds:,.0f} s)" if n in rows else "" for n in sizes)
+        print(f"| {stage} |", *(f"{cell} |" for cell in cells))
+
+
 def plot(results: Path, figure: Path) -> None:
     """Draw private memory over the number of images, a line for each stage."""
     import matplotlib.pyplot as plt
 
-    lines: dict[str, dict[int, float]] = {}
-    for line in results.read_text().splitlines():
-        one = Measured(**json.loads(line))
-        name = f"{one.stage}, {one.command}" if one.command and one.stage in {"train", "predict"} else one.stage
-        if one.stage not in {"all", "open data set", "build backbone", "build model", "policy", "inspect", "generate"}:
-            sizes = lines.setdefault(name, {})
-            sizes[one.images] = max(one.private / MIB, sizes.get(one.images, 0.0))
-    _, axes = plt.subplots(figsize=(8, 5.5), layout="constrained")
-    for number, (name, sizes) in enumerate(sorted(lines.items(), key=lambda item: -max(item[1].values()))):
-        line, values = ("-", "--", ":")[number // 10 % 3], [sizes[images] for images in sorted(sizes)]
-        axes.plot(sorted(sizes), values, line, color=f"C{number % 10}", marker="o", markersize=3, label=name)
+    lines = {name: sizes for name, sizes in read(results).items() if not name.startswith(HIDDEN)}
+    _, axes = plt.subplots(figsize=(9, 5.5), layout="constrained")
+    for number, (name, rows) in enumerate(
+        sorted(lines.items(), key=lambda line: -max(one.private for one in line[1].values()))
+    ):
+        style, sizes = ("-", "--", ":")[number // 10 % 3], sorted(rows)
+        values = [rows[images].private / MIB for images in sizes]
+        axes.plot(sizes, values, style, color=f"C{number % 10}", marker="o", markersize=3, label=name)
     axes.axhline(8 * 1024, color="black", linewidth=1)
     axes.annotate("8 GiB", (1000, 8 * 1024), xytext=(0, 3), textcoords="offset points")
     axes.set(xscale="log", yscale="log", xlabel="images, 1,000 labels", ylabel="private memory, MiB")
@@ -214,12 +242,15 @@ def main() -> int:
     parser.add_argument("--without", default="", help="stages to leave out, as thresholds, whose error bars take hours")
     parser.add_argument("--limit-gib", type=float, default=0.0, help="private memory that a process may have")
     parser.add_argument("--out", type=Path, default=Path("memory.jsonl"), help="file of results, added to")
+    parser.add_argument("--ready-features", action="store_true", help="put features into the cache, read no picture")
     parser.add_argument("--keep", action="store_true", help="keep what was written to the folder")
-    parser.add_argument("--plot", type=Path, help="draw what --out holds, and measure nothing")
+    parser.add_argument("--plot", type=Path, help="draw what --out holds, print it, measure nothing")
     asked = parser.parse_args()
     if asked.plot:
         plot(asked.out, asked.plot)
+        print_table(asked.out)
         return 0
+    os.environ["BENCH_PLUGINS"] = str(PLUGIN)
     os.environ["PYTHONPATH"] = os.pathsep.join([str(HERE), *filter(None, [os.environ.get("PYTHONPATH")])])
     try:
         for images in map(int, asked.sizes.split(",")):
@@ -229,7 +260,7 @@ def main() -> int:
             place = Place(
                 root, images, int(asked.limit_gib * GIB), asked.out.absolute(), tuple(asked.without.split(","))
             )
-            measured(place, asked.models.split(","), asked.resamples)
+            measured(place, asked.models.split(","), asked.resamples, ready=asked.ready_features)
             if not asked.keep:
                 shutil.rmtree(root)
     except FailedError as error:

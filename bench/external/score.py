@@ -99,8 +99,8 @@ def store_scores(
             part = parts.validation
             labels = parts.dataset.labels
             state = policies.fit(policy, protocol, judged.scores, part.truth, ignore=part.ignore, labels=labels)
-        prediction = _predicted(test.scores, policy, protocol, state)
-        of_validation = None if judged is None else _predicted(judged.scores, policy, protocol, state)
+        prediction = _predicted(test.scores, policy, protocol, state, request.cache)
+        of_validation = None if judged is None else _predicted(judged.scores, policy, protocol, state, request.cache)
     folder = open_run(request.out, _config(opened, policy, reading, predictions, (test, judged)))
     if folder.done:
         return folder
@@ -156,8 +156,8 @@ def _others(parts: Parts, own: Split) -> dict[str, tuple[str, ...]]:
     return {name: split.ids for name, split in named.items() if split is not own}
 
 
-def _predicted(scores: Scores, policy: Policy, protocol: Protocol, state: PolicyState | None) -> Prediction:
-    return Prediction(scores, policies.read(policy, protocol, scores, state)[:])
+def _predicted(scores: Scores, policy: Policy, protocol: Protocol, state: PolicyState | None, room: Path) -> Prediction:
+    return Prediction(scores, policies.read(policy, protocol, scores, state).unpacked(room))
 
 
 def _config(

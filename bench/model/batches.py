@@ -29,9 +29,8 @@ class Batches:
         self._values = np.asarray(values)
         fits = self._values.size * np.dtype(np.float32).itemsize <= IN_MEMORY
         self._features = torch.from_numpy(self._values.astype(np.float32)).to(device) if fits else None
-        masks = [truth] if ignore is None else [truth, ignore]
-        laid = [torch.from_numpy(mask.copy()).to(device) if mask.size <= TRUTH_IN_MEMORY else mask for mask in masks]
-        self._masks: list[torch.Tensor | BoolArray] = laid
+        self._truth = self._laid(truth)
+        self._ignore = None if ignore is None else self._laid(ignore)
 
     def __len__(self) -> int:
         return len(self._values)
@@ -45,10 +44,17 @@ class Batches:
             features = torch.from_numpy(self._values[rows.numpy()]).to(self.device, torch.float32)
         else:
             features = self._features.index_select(0, there)
-        truth, *ignored = (
-            mask.index_select(0, there)
-            if isinstance(mask, torch.Tensor)
-            else torch.from_numpy(mask[rows.numpy()]).to(self.device)
-            for mask in self._masks
-        )
-        return features, truth, ignored[0] if ignored else None
+        ignore = None if self._ignore is None else self._rows(self._ignore, rows, there)
+        return features, self._rows(self._truth, rows, there), ignore
+
+    def _laid(self, mask: BoolArray) -> torch.Tensor | BoolArray:
+        import torch
+
+        return torch.from_numpy(mask.copy()).to(self.device) if mask.size <= TRUTH_IN_MEMORY else mask
+
+    def _rows(self, mask: torch.Tensor | BoolArray, rows: torch.Tensor, there: torch.Tensor) -> torch.Tensor:
+        import torch
+
+        if isinstance(mask, torch.Tensor):
+            return mask.index_select(0, there)
+        return torch.from_numpy(mask[rows.numpy()]).to(self.device)

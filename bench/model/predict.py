@@ -12,11 +12,12 @@ import numpy as np
 from bench.contracts import Protocol, StepNetwork, Validation
 from bench.decode.decoder import CHUNK, PrefixTree, decode, joined, sequences_alone
 from bench.evaluation import known_tags, metric_table, protocols
-from bench.evaluation.bits import Mask
+from bench.evaluation.bits import Mask, row_blocks
 from bench.evaluation.evaluation import Evaluation
 from bench.evaluation.metrics import Counts, class_counts
 from bench.model import networks
 from bench.records import BoolArray, Features, FloatArray, Prediction, Scores, SearchOptions, Split
+from bench.system.room import room_for
 
 PORTION = 8 * CHUNK
 """Most images that are searched before their class scores are put where all lie."""
@@ -40,14 +41,17 @@ def predict(
     if search is None:
         values, own = networks.scores_and_sets(model, features.values, known, room)
         scores = Scores(features.ids, values, model.score_kind)
-        predicted = protocols.packed_from_scores(protocol, scores, known)[:] if own is None else own
+        predicted = protocols.packed_from_scores(protocol, scores, known).unpacked(room) if own is None else own
         return Prediction(scores, known_tags.without(predicted, known))
     parts = (
         decode(network, terms, start_states, some.ids, search, tree=tree)
         for some, network, terms, start_states, tree in _searchable(model, features)
     )
     decoded = joined(parts, len(features.ids), room)
-    predicted = protocols.label_sets(protocol, decoded.class_scores, decoded.label_sets)
+    sets, labels = protocols.cut(protocol, decoded.label_sets), decoded.class_scores.values.shape[1]
+    predicted = room_for((len(sets.ids), labels), np.bool_, room)
+    for rows in row_blocks(*predicted.shape):
+        predicted[rows] = sets.as_matrix(labels, rows)
     return Prediction(decoded.class_scores, predicted, decoded.label_sets, decoded.statistics)
 
 

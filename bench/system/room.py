@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.errors import StoreError
 from bench.system.files import make_folder
 from bench.system.lazy import lazy_import
+from bench.system.notes import note
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,8 +31,8 @@ COPIED = 2**24
 def room_for(shape: tuple[int, ...], dtype: Any, folder: Path | None) -> NDArray[Any]:
     """Return an array to be filled: in memory, or where it is ``LARGE`` and there is a ``folder``, mapped from there.
 
-    The file has no name and is gone with the array. Its whole length is allocated first, so that a full disk is told
-    here. Raises ``StoreError`` for that, and for a folder that cannot be written.
+    The file has no name and is gone with the array. Its whole length is allocated first: where the disk is full or the
+    folder cannot be written, a note says so, and the array is in memory after all.
     """
     size = math.prod(shape) * np.dtype(dtype).itemsize
     if folder is None or size < LARGE:
@@ -41,12 +41,11 @@ def room_for(shape: tuple[int, ...], dtype: Any, folder: Path | None) -> NDArray
         make_folder(folder)
         with tempfile.TemporaryFile(dir=folder) as file:
             _allocate(file.fileno(), size)
-            return np.memmap(file, dtype, "r+", shape=shape)
+            # A view without the checks that a memory map makes at every access.
+            return np.asarray(np.memmap(file, dtype, "r+", shape=shape))
     except OSError as error:
-        raise StoreError(
-            f"cannot take {size / 1e9:,.1f} GB for a while in {folder}: {error.strerror or error}."
-            " Try: --cache with another folder"
-        ) from error
+        note(f"{size / 1e9:,.1f} GB are held in memory, since {folder} has no room: {error.strerror or error}")
+        return np.empty(shape, dtype)
 
 
 def copied(source: NDArray[Any], folder: Path | None, rows: NDArray[np.int64] | None = None) -> NDArray[Any]:
