@@ -95,6 +95,12 @@ def compare_speed(session: nox.Session) -> None:
     session.run("python", "benchmarks/compare_speed.py", *session.posargs)
 
 
+@nox.session(venv_backend="none")
+def memory(session: nox.Session) -> None:
+    """Measure what each stage holds in memory by the number of images: ``nox -s memory -- --sizes 1000,10000``."""
+    session.run("python", "-P", "benchmarks/memory.py", *session.posargs)
+
+
 @nox.session
 def lint(session: nox.Session) -> None:
     """Check the style of Python and C++; nothing is changed."""

@@ -387,7 +387,9 @@ def _cached_parts(
     dataset = open_dataset(found.spec, DatasetRequest(dict(options), root, *splits, cache), found.origin)
     if dataset.validation is None:
         kept, held = hold_out(dataset.train, HOLD_OUT, seed=0)
-        fit, validation = subset(dataset.train, kept, "fit"), subset(dataset.train, held, "validation")
+        fit, validation = (
+            subset(dataset.train, rows, name, cache) for rows, name in ((kept, "fit"), (held, "validation"))
+        )
     else:
         fit, validation = dataset.train, dataset.validation
     parts = {"train": dataset.train, "validation": validation, "test": dataset.test}

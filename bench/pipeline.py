@@ -135,7 +135,7 @@ def _fill(folder: RunFolder, assembly: Assembly, clock: Stopwatch) -> None:
     _train(folder, assembly, backbone, model, extracted, clock=clock)
     told = assembly.known_of(parts.validation)
     with clock.stage("predict"), _calling(plan.model, "predict", "model", request.seed):
-        prediction = predict(model, extracted.test, protocol, search, assembly.known)
+        prediction = predict(model, extracted.test, protocol, search, assembly.known, room=request.cache)
         checks.check_scores(prediction.scores.values, len(parts.test), len(parts.test.labels))
         checks.check_own(model, extracted.test.values, search)
         validation = predict(model, extracted.validation, protocol, search, told)

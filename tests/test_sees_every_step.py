@@ -136,7 +136,7 @@ def test_images_decoded_in_parts_are_as_decoded_at_once(trained):
             Features(test.ids[rows], test.values[rows], test.key) for rows in (slice(0, 7), slice(7, 8), slice(8, None))
         )
     ]
-    found = joined(parts)
+    found = joined(parts, sum(len(part.label_sets.ids) for part in parts))
     assert found.label_sets.ids == test.ids
     np.testing.assert_array_equal(found.label_sets.sequences, whole.label_sets.sequences)
     np.testing.assert_allclose(found.class_scores.values, whole.class_scores.values, atol=1e-6)

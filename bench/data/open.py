@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 
 from bench.contracts import DatasetRequest, DatasetSpec
@@ -9,7 +12,8 @@ from bench.data.guarded import named_images
 from bench.data.unpack import unfinished
 from bench.errors import DataError, PluginError, UsageError
 from bench.guard import HOST, calling
-from bench.records import Dataset
+from bench.records import Dataset, Split
+from bench.system.room import LARGE, copied
 
 
 def open_dataset(spec: DatasetSpec, request: DatasetRequest, origin: object = "") -> Dataset:
@@ -39,8 +43,22 @@ def open_dataset(spec: DatasetSpec, request: DatasetRequest, origin: object = ""
         dataset = spec.build(request)
         if not isinstance(dataset, Dataset):
             raise PluginError(f"build returned a {type(dataset).__name__}, must return a bench.Dataset")
+    dataset = _with_room(dataset, request.cache)
     _check_splits(dataset, spec.without_absent_labels)
     return named_images(dataset, origin) if origin else dataset
+
+
+def _with_room(dataset: Dataset, room: Path | None) -> Dataset:
+    """Return ``dataset``, its large masks in the folder ``room``: the memory that they were made in is given back."""
+
+    def of(split: Split) -> Split:
+        if room is None or split.truth.size < LARGE:
+            return split
+        ignore = None if split.ignore is None else copied(split.ignore, room)
+        return replace(split, truth=copied(split.truth, room), ignore=ignore)
+
+    validation = None if dataset.validation is None else of(dataset.validation)
+    return replace(dataset, train=of(dataset.train), test=of(dataset.test), validation=validation)
 
 
 def _check_splits(dataset: Dataset, remedy: str) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import DataError
 from bench.records import Images, Parts, Split
 from bench.system.files import digest
 from bench.system.lazy import lazy_import
+from bench.system.room import copied
 
 if TYPE_CHECKING:
     import numpy as np
@@ -49,17 +51,20 @@ class Subset(Images):
         return digest(self.images.content_hash(), self.indices.tobytes())
 
 
-def subset(split: Split, indices: Sequence[int] | NDArray[np.int64], name: str) -> Split:
-    """Return the images of ``split`` at ``indices``, in that order, as a split called ``name``."""
+def subset(split: Split, indices: Sequence[int] | NDArray[np.int64], name: str, room: Path | None = None) -> Split:
+    """Return the images of ``split`` at ``indices``, in that order, as a split called ``name``.
+
+    Large masks lie in the folder ``room``.
+    """
     rows = np.asarray(indices, dtype=np.int64)
     return Split(
         dataset=split.dataset,
         name=name,
         ids=tuple(split.ids[row] for row in rows),
         labels=split.labels,
-        truth=split.truth[rows],
+        truth=copied(split.truth, room, rows),
         images=Subset(split.images, rows),
-        ignore=None if split.ignore is None else split.ignore[rows],
+        ignore=None if split.ignore is None else copied(split.ignore, room, rows),
         sizes=None if split.sizes is None else split.sizes[rows],
     )
 

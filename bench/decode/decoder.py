@@ -6,6 +6,7 @@ import re
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -15,6 +16,7 @@ from bench.decode import _beam
 from bench.decode.search import Answer, Conditional, NextLabel, Prefixes, search
 from bench.errors import ModelError
 from bench.records import FloatArray, IntArray, LabelSets, Scores, SearchOptions
+from bench.system.room import room_for
 
 CHUNK = 4096
 """Images searched together. Their prefixes must be in memory at once, beyond what the tree keeps."""
@@ -191,9 +193,11 @@ def sequences_alone(
     start_states: FloatArray,
     ids: Sequence[str],
     options: SearchOptions,
+    *,
+    tree: PrefixTree | None = None,
 ) -> LabelSets:
     """Return the label sequences that ``decode`` gives, sooner: paths that only class scores need are not followed."""
-    answers, _ = _answers(network, image_terms, start_states, options, class_scores=False)
+    answers, _ = _answers(network, image_terms, start_states, options, class_scores=False, tree=tree)
     return _label_sets(tuple(ids), answers)
 
 
@@ -216,12 +220,23 @@ def _answers(
     return decoder.answers(image_terms, start_states, class_scores=class_scores)
 
 
-def joined(parts: Sequence[Decoded]) -> Decoded:
-    """Return what was decoded in parts, of images one after another, as one."""
-    if len(parts) == 1:
-        return parts[0]
-    longest = max(part.label_sets.sequences.shape[1] for part in parts)
-    sets = [part.label_sets for part in parts]
+def joined(parts: Iterable[Decoded], images: int, room: Path | None = None) -> Decoded:
+    """Return what was decoded in parts, of ``images`` one after another, as one; large scores lie in ``room``."""
+    sets: list[LabelSets] = []
+    statistics: list[dict[str, float]] = []
+    scores: FloatArray | None = None
+    for part in parts:
+        if len(part.label_sets.ids) == images:
+            return part
+        found = part.class_scores.values
+        if scores is None:
+            scores = room_for((images, found.shape[1]), np.float32, room)
+        first = sum(len(one.ids) for one in sets)
+        scores[first : first + len(found)] = found
+        sets.append(part.label_sets)
+        statistics.append(part.statistics)
+    assert scores is not None, "there is an image"
+    longest = max(one.sequences.shape[1] for one in sets)
     widened = [
         np.pad(one.sequences, ((0, 0), (0, longest - one.sequences.shape[1])), constant_values=-1) for one in sets
     ]
@@ -229,11 +244,10 @@ def joined(parts: Sequence[Decoded]) -> Decoded:
     log_probabilities, complete = (
         np.concatenate([getattr(one, name) for one in sets]) for name in ("log_probabilities", "complete")
     )
-    scores = np.concatenate([part.class_scores.values for part in parts])
     return Decoded(
         LabelSets(ids, np.concatenate(widened), log_probabilities, complete),
         Scores(ids, scores, "probability"),
-        {name: sum(part.statistics[name] for part in parts) for name in parts[0].statistics},
+        {name: sum(one[name] for one in statistics) for name in statistics[0]},
     )
 
 

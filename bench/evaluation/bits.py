@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import DataError
+from bench.system.room import room_for
 
 BLOCK_ENTRIES = 2**20
 """Image-label pairs worked on at once: bounds the working memory, and a block is still in the cache when read again."""
@@ -41,6 +43,13 @@ class BitMatrix:
     def shape(self) -> tuple[int, int]:
         """Return images and labels."""
         return len(self.bits), self.labels
+
+    def unpacked(self, room: Path | None = None) -> NDArray[np.bool_]:
+        """Return all of it as a bool array; a large one lies in the folder ``room``."""
+        found: NDArray[np.bool_] = room_for(self.shape, np.bool_, room)
+        for rows in row_blocks(*self.shape):
+            found[rows] = self[rows]
+        return found
 
     def __getitem__(self, part: slice | tuple[slice, slice]) -> NDArray[np.bool_]:
         rows, columns = part if isinstance(part, tuple) else (part, slice(None))

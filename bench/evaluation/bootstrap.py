@@ -6,25 +6,30 @@ the value on endlessly many images: class means of a small test set are off that
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
+from itertools import repeat
 from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.contracts import ApKind
-from bench.evaluation import metric_table
+from bench.evaluation import metric_table, weighted_ranking
+from bench.evaluation.bits import Mask
 from bench.evaluation.rare_classes import unseen_variance, widen
 from bench.evaluation.resample import Resample, Values, prepare
-from bench.records import BoolArray
+from bench.evaluation.weighted_ranking import Sums
 
 CHUNK = 64
 """Resamples worked on at once; bounds the working memory to a few times this by images, in float32."""
 
 SHARED = 2**26
 """Weights kept for the next run on the same images, two bytes each: a thousand resamples of 65,000 images."""
+
+RANKED_AT_ONCE = 2**27
+"""Image-label pairs up to which all classes' rankings are held; of more, a part after another."""
 
 _one_draws = Lock()
 
@@ -94,18 +99,24 @@ class Drawn:
 
 
 def drawn(
-    truth: BoolArray,
-    predicted: BoolArray,
+    truth: Mask,
+    predicted: Mask,
     scores: NDArray[np.float32] | None,
-    ignore: BoolArray | None = None,
+    ignore: Mask | None = None,
     *,
     ap: ApKind = "non_interpolated",
     resamples: int = 1000,
     seed: int = 0,
 ) -> Drawn:
     """Return each metric's ``resamples`` values; the first n of them do not depend on how many more are drawn."""
-    resample = prepare(truth, predicted, scores, ignore, ap)
-    chunks = [measured(resample(weights)) for weights in weightings(len(truth), resamples, seed)]
+    images, labels = truth.shape
+    at_once = images * labels <= RANKED_AT_ONCE
+    weights = partial(weightings, images, resamples, seed)
+    ranked: Iterable[Values | None] = repeat(None)
+    if scores is not None and not at_once:
+        ranked = _in_parts(truth, scores, ignore, ap, weights)
+    resample = prepare(truth, predicted, scores, ignore, ap, rank=at_once)
+    chunks = [measured(resample(chunk, known)) for chunk, known in zip(weights(), ranked, strict=False)]
     values = {
         metric: np.concatenate([chunk[metric] for chunk in chunks])[: 1 + resamples].astype(np.float64)
         for metric in chunks[0]
@@ -113,11 +124,27 @@ def drawn(
     return Drawn(values, unseen_variance(truth, predicted, scores, ignore))
 
 
+def _in_parts(
+    truth: Mask,
+    scores: NDArray[np.float32],
+    ignore: Mask | None,
+    ap: ApKind,
+    weights: Callable[[], Iterator[NDArray[np.float32]]],
+) -> list[Values]:
+    """Return mAP under each chunk of weightings, drawn anew for each part: to the bit as with all rankings at once."""
+    sums: dict[int, Sums] = {}
+    for part in weighted_ranking.parts(truth, scores, ignore):
+        for number, chunk in enumerate(weights()):
+            own = sums.setdefault(number, Sums.empty(len(chunk)))
+            part.add(np.ascontiguousarray(chunk.T), ap, own)
+    return [one.mean for one in sums.values()] or [np.full(len(chunk), np.nan) for chunk in weights()]
+
+
 def distribution(
-    truth: BoolArray,
-    predicted: BoolArray,
+    truth: Mask,
+    predicted: Mask,
     scores: NDArray[np.float32] | None,
-    ignore: BoolArray | None = None,
+    ignore: Mask | None = None,
     *,
     ap: ApKind = "non_interpolated",
     resamples: int = 1000,

@@ -35,7 +35,7 @@ def fitted(
     are all the same: such scores say nothing of an image. Source: J. Platt, Probabilistic outputs for support vector
     machines, 1999.
     """
-    chosen = np.flatnonzero(np.ones(truth.size, dtype=bool) if counted is None else counted.ravel())
+    chosen = np.arange(truth.size) if counted is None else np.flatnonzero(counted)
     chosen = chosen[:: -(-len(chosen) // MOST_PAIRS) or 1]
     positive = truth.ravel()[chosen].astype(np.float64)
     straight = _straight(kind, scores.ravel()[chosen])

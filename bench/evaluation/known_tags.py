@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bench.evaluation.bits import BitMatrix, Mask
+from bench.evaluation.bits import BitMatrix, Mask, row_blocks
 from bench.records import BoolArray
 
 SEED = 0
@@ -19,10 +19,13 @@ def draw(truth: BoolArray, share: float) -> BoolArray:
     >>> draw(np.array([[1, 1, 1], [1, 0, 0]], dtype=bool), 0.5).sum(axis=1).tolist()
     [1, 0]
     """
-    order = np.where(truth, np.random.default_rng(SEED).random(truth.shape), np.inf).argsort(axis=1, kind="stable")
-    counts = np.floor(share * truth.sum(axis=1)).astype(np.int64)
-    known = np.zeros_like(truth)
-    np.put_along_axis(known, order, np.arange(truth.shape[1]) < counts[:, None], axis=1)
+    generator, known = np.random.default_rng(SEED), np.zeros_like(truth)
+    # Drawn in the order of the images, so that blocks of them change nothing.
+    for rows in row_blocks(*truth.shape):
+        held = truth[rows]
+        order = np.where(held, generator.random(held.shape), np.inf).argsort(axis=1, kind="stable")
+        counts = np.floor(share * held.sum(axis=1)).astype(np.int64)
+        np.put_along_axis(known[rows], order, np.arange(truth.shape[1]) < counts[:, None], axis=1)
     return known
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.records import BoolArray
+
+KEPT = 1 << 16
+"""Doubted labels that wait until those beyond the most doubtful are dropped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,19 +35,43 @@ def likely_errors(
     otherwise, unless the chance is on its side. Pairs of ``ignore`` are left out. Source: C. Northcutt, L. Jiang,
     I. Chuang, Confident learning, JAIR 70, 2021; labels one by one as cleanlab's ``multilabel_classification``.
     """
-    found: list[LikelyError] = []
-    for label in range(truth.shape[1]):
-        rows = np.arange(len(truth)) if ignore is None else np.flatnonzero(~ignore[:, label])
-        given, chance = truth[rows, label], chances[rows, label].astype(np.float64)
+    columns = (
+        (label, rows, truth[rows, label], chances[rows, label])
+        for label, rows in (
+            (label, np.arange(len(truth)) if ignore is None else np.flatnonzero(~ignore[:, label]))
+            for label in range(truth.shape[1])
+        )
+    )
+    return most_likely(columns, truth.size)[0]
+
+
+Columns = Iterable[tuple[int, NDArray[np.int64], NDArray[np.bool_], NDArray[np.floating]]]
+"""Of each label the images that count, whether they are said to hold it, and the chance that they do."""
+
+
+def most_likely(columns: Columns, most: int) -> tuple[list[LikelyError], int]:
+    """Return the first ``most`` of ``likely_errors``, label by label, and how many there are."""
+    # Doubt, image, label and what is given, of the most doubtful so far.
+    kept = (np.zeros(0), np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.bool_))
+    count = 0
+    for label, rows, given, column in columns:
         if given.all() or not given.any():
             continue  # nothing to compare with
+        chance = column.astype(np.float64)
         there = chance >= chance[given].mean() - 1e-6
         absent = 1 - chance >= (1 - chance[~given]).mean() - 1e-6
         guess = np.where(there & absent, chance > 0.5, there)
-        doubted = (there | absent) & (guess != given) & ((chance > 0.5) != given)
-        doubts = np.where(given, 1 - chance, chance)
-        found += [
-            LikelyError(int(rows[place]), label, bool(given[place]), float(doubts[place]))
-            for place in np.flatnonzero(doubted)
-        ]
-    return sorted(found, key=lambda one: (-one.doubt, one.row, one.label))
+        doubted = np.flatnonzero((there | absent) & (guess != given) & ((chance > 0.5) != given))
+        doubts = np.where(given[doubted], 1 - chance[doubted], chance[doubted])
+        count += len(doubted)
+        new = (doubts, rows[doubted], np.full(len(doubted), label), given[doubted])
+        kept = tuple(map(np.concatenate, zip(kept, new, strict=True)))  # type: ignore[assignment]
+        if len(kept[0]) > most + KEPT:
+            kept = tuple(part[_order(*kept[:3])[:most]] for part in kept)  # type: ignore[assignment]
+    doubt, row, number, said = (part[_order(*kept[:3])[:most]] for part in kept)
+    found = zip(row.tolist(), number.tolist(), said.tolist(), doubt.tolist(), strict=True)
+    return [LikelyError(*one) for one in found], count
+
+
+def _order(doubt: NDArray[np.float64], row: NDArray[np.int64], label: NDArray[np.int64]) -> NDArray[np.intp]:
+    return np.lexsort((label, row, -doubt))

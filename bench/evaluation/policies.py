@@ -176,16 +176,15 @@ def read(
     images, labels = scores.values.shape
     if policy.found is not None:
         spec, origin = policy.found.spec, policy.found.origin
-        told = None if known is None else known[:]
         with calling(origin, "policy", f"policy '{spec.name}'", seed=0):
             blocks = [
-                label_sets(spec, scores.values[rows], state or {}, protocol.k, None if told is None else told[rows])
+                label_sets(spec, scores.values[rows], state or {}, protocol.k, None if known is None else known[rows])
                 for rows in row_blocks(images, labels)
             ]
         return BitMatrix.pack(blocks, labels)
     if policy.goals is not None:
         blocks = [
-            by_thresholds(scores.values[rows], state or {}, None if known is None else known[:][rows])
+            by_thresholds(scores.values[rows], state or {}, None if known is None else known[rows])
             for rows in row_blocks(images, labels)
         ]
         return BitMatrix.pack(blocks, labels)
@@ -205,7 +204,7 @@ def applied(
     policy: Policy, protocol: Protocol, prediction: Prediction, state: PolicyState | None, known: BoolArray | None
 ) -> Prediction:
     """Return ``prediction``, whose label sets are the protocol's, with those of ``policy``."""
-    if policy.name == "own":
+    if policy.name == "own" or (policy.by_protocol and known is None):
         return prediction
     sets = read(policy, protocol, prediction.scores, state, sequences=prediction.label_sets, known=known)
     return replace(prediction, predicted=sets[:])

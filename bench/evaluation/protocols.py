@@ -16,7 +16,7 @@ from bench import plugins
 from bench.contracts import ApKind, Protocol, left_to_protocol
 from bench.errors import UsageError, unknown
 from bench.evaluation import known_tags, metrics
-from bench.evaluation.bits import BitMatrix, Mask, count
+from bench.evaluation.bits import BitMatrix, Mask, count, row_blocks
 from bench.records import BoolArray, LabelSets, Scores
 
 THRESHOLDS = {"logit": 0.0, "probability": 0.5}
@@ -172,7 +172,8 @@ def packed_from_scores(protocol: Protocol, scores: Scores, known: Mask | None = 
     """
     _check_k(scores, protocol.k)
     if not scores.rank:
-        return BitMatrix(np.packbits(scores.values > 0, axis=1), scores.values.shape[1])
+        labels = scores.values.shape[1]
+        return BitMatrix.pack((scores.values[rows] > 0 for rows in row_blocks(len(scores.ids), labels)), labels)
     if protocol.selection == "topk_threshold" and scores.kind not in THRESHOLDS:
         raise UsageError(
             f"protocol {protocol.name}: scores of kind '{scores.kind}' have no threshold,"
@@ -181,10 +182,16 @@ def packed_from_scores(protocol: Protocol, scores: Scores, known: Mask | None = 
     threshold = THRESHOLDS[scores.kind] if protocol.selection == "topk_threshold" else -np.inf
     if known is None:
         return metrics.packed_top_k(scores.values, protocol.k, threshold)
-    # Where fewer than k are unknown, known ones fill up, and are taken out again.
-    values = np.where(known[:], np.float32(-np.inf), scores.values)
-    found = metrics.packed_top_k(values, protocol.k, threshold)
-    return BitMatrix(np.packbits(found[:] & ~known[:], axis=1), found.labels)
+    labels = scores.values.shape[1]
+
+    def of(rows: slice) -> BoolArray:
+        # Where fewer than k are unknown, known ones fill up, and are taken out again.
+        told = known[rows]
+        return (
+            metrics.top_k_above(np.where(told, np.float32(-np.inf), scores.values[rows]), protocol.k, threshold) & ~told
+        )
+
+    return BitMatrix.pack(map(of, row_blocks(len(scores.ids), labels)), labels)
 
 
 def predicted_from_sequences(protocol: Protocol, label_sets: LabelSets, class_scores: Scores) -> BoolArray:

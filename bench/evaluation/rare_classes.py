@@ -12,17 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.evaluation import metrics
+from bench.evaluation.bits import Mask
 from bench.evaluation.metrics.average_precision import columns, thresholds
-from bench.records import BoolArray
 
 Numbers = NDArray[np.float64]
 
 
 def unseen_variance(
-    truth: BoolArray,
-    predicted: BoolArray,
+    truth: Mask,
+    predicted: Mask,
     scores: NDArray[np.float32] | None,
-    ignore: BoolArray | None = None,
+    ignore: Mask | None = None,
 ) -> dict[str, float]:
     """Return for each class mean the variance that resampling the images leaves out; all arrays (images, labels).
 
@@ -69,7 +69,7 @@ def _unseen(total: Numbers, squares: Numbers, units: Numbers) -> float:
 
 
 def _precision_at_positives(
-    truth: BoolArray, scores: NDArray[np.float32], ignore: BoolArray | None
+    truth: Mask, scores: NDArray[np.float32], ignore: Mask | None
 ) -> tuple[Numbers, Numbers, Numbers]:
     """Return of each class with a positive the sum, and sum of squares, of the precision at its positives, and them."""
     rows = []

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from bench.contracts import ApKind
 from bench.evaluation import metrics, weighted_ranking
+from bench.evaluation.bits import Mask
 from bench.evaluation.evaluation import Means
+from bench.evaluation.metrics.counts import counted_blocks
 from bench.evaluation.weighted_ranking import WeightedRanking
-from bench.records import BoolArray
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -32,7 +33,8 @@ class Resampler:
 
     ``counted`` is (3 x labels, images): right predictions, predictions and true labels, of which an image has few.
     ``of_images`` are each image's precision, recall and, with scores, average precision of its ten best labels,
-    (images, 2 or 3), NaN for an image without a label.
+    (images, 2 or 3), NaN for an image without a label. ``ranking`` is absent without scores, and where ``prepare`` was
+    not asked for it.
     """
 
     counted: csr_matrix
@@ -40,9 +42,9 @@ class Resampler:
     ranking: WeightedRanking | None
     ap: ApKind
 
-    def __call__(self, weights: NDArray[np.float32]) -> Resample:
-        """Return the run under each row of ``weights`` (resamples, images)."""
-        return Resample(self, weights)
+    def __call__(self, weights: NDArray[np.float32], mean_average_precision: Values | None = None) -> Resample:
+        """Return the run under each row of ``weights`` (resamples, images), its mAP as given where it is known."""
+        return Resample(self, weights, mean_average_precision)
 
 
 @dataclass(frozen=True, eq=False)  # no slots: what several metrics need is kept beside the fields
@@ -54,6 +56,7 @@ class Resample:
 
     run: Resampler
     weights: NDArray[np.float32]
+    known: Values | None = None
 
     @cached_property
     def class_counts(self) -> tuple[Values, Values, Values]:
@@ -95,7 +98,7 @@ class Resample:
     def mean_average_precision(self) -> Values | None:
         """Return the mean over classes of the average precision of the protocol's kind; ``None`` without scores."""
         ranking = self.run.ranking
-        return None if ranking is None else ranking.mean_average_precision(self._by_image, self.run.ap)
+        return self.known if ranking is None else ranking.mean_average_precision(self._by_image, self.run.ap)
 
     def mean_over_images(self, values: Values) -> Values:
         """Return the means of ``values``, (images, some), over the images drawn for which they are not NaN.
@@ -118,13 +121,15 @@ class Resample:
 
 
 def prepare(
-    truth: BoolArray,
-    predicted: BoolArray,
+    truth: Mask,
+    predicted: Mask,
     scores: NDArray[np.float32] | None,
-    ignore: BoolArray | None = None,
+    ignore: Mask | None = None,
     ap: ApKind = "non_interpolated",
+    *,
+    rank: bool = True,
 ) -> Resampler:
-    """Return what resamples one run's predictions; all arrays are (images, labels).
+    """Return what resamples one run's predictions; all arrays are (images, labels). ``rank``: with its ``ranking``.
 
     Metrics are as ``bench.evaluation.metrics`` defines them: harmonic means of means, 0/0 precision 0, classes and
     images without a drawn positive left out, mAP of kind ``ap``. Without ``scores`` there are neither mAP nor
@@ -138,11 +143,16 @@ def prepare(
     of_images = [precision, recall]
     if scores is not None:
         of_images.append(metrics.map_at_k_image(truth, scores, 10, ignore))
-    ranking = None if scores is None else weighted_ranking.build(truth, scores, ignore)
-    if ignore is not None:
-        truth, predicted = truth & ~ignore, predicted & ~ignore
-    counted = np.concatenate([(truth & predicted).T, predicted.T, truth.T])
-    return Resampler(csr_matrix(counted, dtype=np.float32), np.stack(of_images, axis=1), ranking, ap)
+    ranking = weighted_ranking.build(truth, scores, ignore) if scores is not None and rank else None
+    (images, labels), rows, columns = truth.shape, [], []
+    for some, parts in counted_blocks(truth, predicted, ignore):
+        for number, part in enumerate(parts):
+            image, label = np.nonzero(part)
+            rows.append((label + number * labels).astype(np.int32))
+            columns.append((image + some.start).astype(np.int32))
+    places = (np.concatenate(rows), np.concatenate(columns))
+    counted = csr_matrix((np.ones(len(places[0]), dtype=np.float32), places), shape=(3 * labels, images))
+    return Resampler(counted, np.stack(of_images, axis=1), ranking, ap)
 
 
 def harmonic_means(first: Values, second: Values) -> Values:

@@ -48,10 +48,10 @@ class Difference:
 def draw(outcome: Outcome, resamples: int) -> Drawn:
     """Return a run's resampled metrics."""
     return bootstrap.drawn(
-        outcome.truth[:],
-        outcome.predicted[:],
+        outcome.truth,
+        outcome.predicted,
         np.asarray(outcome.scores.values) if outcome.scores.rank else None,
-        None if outcome.ignore is None else outcome.ignore[:],
+        outcome.ignore,
         ap=protocols.get(outcome.protocol).ap,
         resamples=resamples,
     )

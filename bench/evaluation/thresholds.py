@@ -10,7 +10,7 @@ turns no label. Of equal ones the highest.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,11 @@ from bench.records import BoolArray, FloatArray
 
 NEVER = np.float32(np.finfo(np.float32).max)
 """The threshold of a label that is never predicted: no score is above it, and an infinite one counts as it."""
+
+BLOCK = 1 << 20
+"""Pairs that are looked at together: what is held of all of them is eight bytes each."""
+
+SIGN = np.uint32(1 << 31)
 
 SLACK = 1e-12
 """Of a share of two whole numbers against the one that was asked for."""
@@ -64,21 +69,30 @@ def choose(goal: Goal, scores: FloatArray, truth: BoolArray, *, best: bool = Fal
 
     Where no threshold keeps a precision, nothing is predicted, or with ``best`` what comes nearest to it.
     """
-    values, predicted, hits = curve(scores, truth)
-    positives = int(hits[-1]) if len(hits) else 0
+    positives = int(np.count_nonzero(truth))
     if not positives:
         return None
-    precision, recall = hits / predicted, hits / positives
-    f1 = 2.0 * hits / (predicted + positives)
-    measure = {"precision": precision, "recall": recall, "f1": f1}[goal.name]
-    enough = measure >= goal.value - SLACK if goal.relation else np.ones(len(values), dtype=np.bool_)
-    reached = bool(enough.any())
+    # The best of the thresholds that keep the goal, and the one nearest to it: what decides, pairs predicted, hits.
+    keeping, nearest = (-1.0, 0, 0), (-1.0, 0, 0)
+    keys = _ranked(scores, truth)
+    for predicted, hits in _curve(keys):
+        precision, recall = hits / predicted, hits / positives
+        f1 = 2.0 * hits / (predicted + positives)
+        measure = {"precision": precision, "recall": recall, "f1": f1}[goal.name]
+        # What is asked for is had by all of these: of them, what is had beside it decides.
+        wanted = {"precision": recall, "recall": precision, "f1": f1}[goal.name]
+        if goal.relation:
+            wanted = np.where(measure >= goal.value - SLACK, wanted, -1.0)
+        keeping, nearest = (
+            # Of equal ones the first, whose threshold is the highest.
+            max(found, (float(by[place]), int(predicted[place]), int(hits[place])), key=lambda one: one[0])
+            for found, by, place in ((keeping, wanted, int(wanted.argmax())), (nearest, measure, int(measure.argmax())))
+        )
+    reached = keeping[0] >= 0.0
     if goal.name == "precision" and not reached and not best:
         return Point(NEVER, False, 0, 0, positives)
-    # What is asked for is had by all of ``enough``: of these, what is had beside it decides.
-    wanted = {"precision": recall, "recall": precision, "f1": f1}[goal.name] if reached else measure
-    place = int(np.where(enough, wanted, -1.0).argmax() if reached else wanted.argmax())
-    return Point(half_way(values, place), reached, int(predicted[place]), int(hits[place]), positives)
+    _, count, right = keeping if reached else nearest
+    return Point(_below(keys, count), reached, count, right, positives)
 
 
 def at(threshold: np.float32, scores: FloatArray, truth: BoolArray, *, reached: bool) -> Point:
@@ -146,3 +160,43 @@ def half_way(ranked: NDArray[np.float32], place: int) -> np.float32:
         return here
     between = np.float32((float(here) + float(ranked[place + 1])) / 2)
     return between if between > ranked[place + 1] else here
+
+
+def _ranked(scores: FloatArray, truth: BoolArray) -> NDArray[np.uint64]:
+    """Return the pairs (n,), the highest score first, in eight bytes each: score, as ``_scores`` reads it, and truth.
+
+    Bits of a float compare as whole numbers once negative ones are turned around. Adding 0 makes -0 the 0 it equals.
+    """
+    keys = np.empty(len(scores), dtype=np.uint64)
+    for start in range(0, len(scores), BLOCK):
+        some = slice(start, start + BLOCK)
+        bits = np.subtract(np.float32(0), scores[some], dtype=np.float32).view(np.uint32)
+        keys[some] = np.where(bits >> np.uint32(31), ~bits, bits | SIGN)
+        keys[some] <<= np.uint64(1)
+        keys[some] |= truth[some]
+    keys.sort()
+    return keys
+
+
+def _scores(keys: NDArray[np.uint64]) -> NDArray[np.float32]:
+    bits = (keys >> np.uint64(1)).astype(np.uint32)
+    return np.float32(0) - np.where(bits & SIGN, bits ^ SIGN, ~bits).view(np.float32)
+
+
+def _curve(keys: NDArray[np.uint64]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Yield, of scores that differ, how many pairs reach each and how many of these are true, a block at a time."""
+    true = 0
+    for start in range(0, len(keys), BLOCK):
+        here, following = keys[start : start + BLOCK], keys[start + 1 : start + 1 + BLOCK] >> np.uint64(1)
+        hits = true + np.cumsum(here & np.uint64(1), dtype=np.int64)
+        true = int(hits[-1])
+        differ = np.ones(len(here), dtype=np.bool_)
+        differ[: len(following)] = following != here[: len(following)] >> np.uint64(1)
+        last = np.flatnonzero(differ)
+        if len(last):
+            yield start + last + 1, hits[last]
+
+
+def _below(keys: NDArray[np.uint64], count: int) -> np.float32:
+    """Return a threshold between the score of the ``count``-th of ranked pairs and the next lower one, if any."""
+    return half_way(_scores(keys[count - 1 : count + 1]), 0)

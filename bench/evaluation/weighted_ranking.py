@@ -2,26 +2,33 @@
 
 Each class is sorted once. Precision and recall are needed at positives alone, so the ranking is cut there, and the
 weights of a segment between two positives are added up by one sparse product for all weightings: images x labels
-additions for each weighting, and no sort. The segments take 8 bytes for each image-label pair.
+additions for each weighting, and no sort. The segments take 4 bytes for each image-label pair, so those of many pairs
+are made part by part, some classes at a time.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.contracts import ApKind
+from bench.evaluation.bits import Mask
 from bench.evaluation.metrics.average_precision import columns
-from bench.records import BoolArray
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
 Weights = NDArray[np.float32]
 """(images, weightings): how often each image counts, a whole number."""
+
+
+PART_BYTES = 2**30
+"""Bytes of segments that are held at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +44,29 @@ class ClassRanking:
     at: NDArray[np.int64] | None
 
 
+@dataclass(slots=True)
+class Sums:
+    """Sum of average precisions and number of classes under each weighting, (weightings,), of the classes so far."""
+
+    total: NDArray[np.float64]
+    classes: NDArray[np.float64]
+
+    @classmethod
+    def empty(cls, weightings: int) -> Sums:
+        """Return the sums of no class."""
+        return cls(np.zeros(weightings), np.zeros(weightings))
+
+    @property
+    def mean(self) -> NDArray[np.float64]:
+        """Return mAP under each weighting; NaN where no class has a counted positive."""
+        nothing = np.full(len(self.total), np.nan)
+        found: NDArray[np.float64] = np.divide(self.total, self.classes, out=nothing, where=self.classes > 0)
+        return found
+
+
 @dataclass(frozen=True, slots=True)
 class WeightedRanking:
-    """The rankings of all classes with a positive."""
+    """The rankings of all classes with a positive, or of some of them."""
 
     classes: tuple[ClassRanking, ...]
 
@@ -48,23 +75,38 @@ class WeightedRanking:
 
         NaN where there is no class with one.
         """
+        sums = Sums.empty(weights.shape[1])
+        self.add(weights, kind, sums)
+        return sums.mean
+
+    def add(self, weights: Weights, kind: ApKind, sums: Sums) -> None:
+        """Add these classes to ``sums``, one after another, so that parts give what all at once do."""
         exact = _exact(weights)
-        total, classes = np.zeros(weights.shape[1]), np.zeros(weights.shape[1])
         for ranking in self.classes:
             area, positives = _average_precision(ranking, exact, kind)
-            total += np.where(positives > 0, area, 0.0)
-            classes += positives > 0
-        mean: NDArray[np.float64] = np.divide(total, classes, out=np.full(len(total), np.nan), where=classes > 0)
-        return mean
+            sums.total += np.where(positives > 0, area, 0.0)
+            sums.classes += positives > 0
 
 
-def build(truth: BoolArray, scores: NDArray[np.float32], ignore: BoolArray | None) -> WeightedRanking:
+def build(truth: Mask, scores: NDArray[np.float32], ignore: Mask | None) -> WeightedRanking:
     """Return the rankings; all arrays are (images, labels), and images in ``ignore`` are out of a class's ranking."""
+    return WeightedRanking(tuple(_rankings(truth, scores, ignore)))
+
+
+def parts(truth: Mask, scores: NDArray[np.float32], ignore: Mask | None) -> Iterator[WeightedRanking]:
+    """Yield the rankings of ``build``, each part with as many classes as ``PART_BYTES`` hold."""
+    together = max(1, PART_BYTES // max(1, 4 * truth.shape[0]))
+    rankings = _rankings(truth, scores, ignore)
+    while some := tuple(islice(rankings, together)):
+        yield WeightedRanking(some)
+
+
+def _rankings(truth: Mask, scores: NDArray[np.float32], ignore: Mask | None) -> Iterator[ClassRanking]:
     from scipy.sparse import csr_matrix
 
-    rankings = []
+    images = truth.shape[0]
     # One array of ones for all classes: a class's are its beginning.
-    ones = np.ones(len(truth), dtype=_segment_type(len(truth)))
+    ones = np.ones(images, dtype=_segment_type(images))
     for label, of_class, column in columns(truth, scores, ignore):
         if not of_class.any():
             continue
@@ -74,13 +116,12 @@ def build(truth: BoolArray, scores: NDArray[np.float32], ignore: BoolArray | Non
         # Images of equal score enter together: precision is that of the last of each group.
         last = np.searchsorted(values, values[hit], side="right") - 1
         at = np.searchsorted(hit, last, side="right") - 1
-        rows = order if ignore is None else np.flatnonzero(~ignore[:, label])[order]
+        rows = order if ignore is None else np.flatnonzero(~ignore[:, label : label + 1])[order]
         retrieved = rows[: last[-1] + 1].astype(np.int32)
         pointers = np.concatenate([[0], last + 1]).astype(np.int32)
-        segments = csr_matrix((ones[: len(retrieved)], retrieved, pointers), shape=(len(hit), len(truth)))
+        segments = csr_matrix((ones[: len(retrieved)], retrieved, pointers), shape=(len(hit), images))
         differ = bool((at == np.arange(len(at))).all())
-        rankings.append(ClassRanking(segments, rows[hit], None if differ else at))
-    return WeightedRanking(tuple(rankings))
+        yield ClassRanking(segments, rows[hit], None if differ else at)
 
 
 def _segment_type(images: int) -> type[np.uint16] | type[np.float32]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from bench.data.splits import subset
 from bench.errors import DataError, ModelError
+from bench.evaluation.bits import BitMatrix
 from bench.exported.manifest import Check
 from bench.exported.model_folder import PIXELS, Description
 from bench.exported.predict import Answers, Predictor
@@ -83,7 +84,9 @@ def against_stored(exported: Path, run: RunFolder, test: Split) -> list[Check]:
     rows = np.unique(np.linspace(0, len(test) - 1, min(MOST_IMAGES, len(test))).round().astype(np.int64))
     sequences = run.read_label_sets().sequences[rows] if run.has("label_sets") else None
     chosen = subset(test, rows, test.name)
-    stored = Stored(chosen.images, scores.values[rows], run.read_predicted()[rows], sequences)
+    predicted = run.read_masks().predicted
+    sets = BitMatrix(predicted.bits[rows], predicted.labels)[:]
+    stored = Stored(chosen.images, scores.values[rows], sets, sequences)
     few = stored.first(FEW_IMAGES)
     few_images = subset(chosen, np.arange(len(few.scores)), test.name).images
     on_cuda = str(run.config["device"]).startswith("cuda")

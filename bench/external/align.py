@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import PurePosixPath
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import DataError, UsageError, unknown
+from bench.evaluation.bits import row_blocks
 from bench.external.given import KINDS, Dense, Given, Pairs, twice
 from bench.records import FloatArray, Scores, Split
+from bench.system.room import room_for
 
 SLACK = 1e-6
 """How far float32 arithmetic may have carried a probability beyond 0 and 1."""
@@ -69,8 +72,10 @@ class Aligned:
     notes: tuple[str, ...] = ()
 
 
-def aligned(given: Given, split: Split, reading: Reading, others: Mapping[str, Collection[str]]) -> Aligned:
-    """Return the scores that ``given`` holds of the images of ``split``.
+def aligned(
+    given: Given, split: Split, reading: Reading, others: Mapping[str, Collection[str]], room: Path | None = None
+) -> Aligned:
+    """Return the scores that ``given`` holds of the images of ``split``; large ones lie in the folder ``room``.
 
     ``others`` are the ids of the data set's other parts, by name. Raises ``DataError`` for images or labels that lack,
     stand twice or are not the split's, and for scores that are none of their kind.
@@ -81,19 +86,42 @@ def aligned(given: Given, split: Split, reading: Reading, others: Mapping[str, C
         )
     of = _of_dense if isinstance(given, Dense) else _of_pairs
     values = of(given, split, reading, others)  # type: ignore[arg-type]
-    _check_values(values, given.place, split, reading.kind)
-    with np.errstate(over="ignore", under="ignore"):
-        narrow: FloatArray = values.astype(np.float32)
-    if (np.isinf(narrow) & np.isfinite(values)).any():
+    narrow: FloatArray = room_for(split.truth.shape, np.float32, room)
+    found, beyond, same = Found(), False, True
+    for rows in row_blocks(*narrow.shape):
+        block = values.of_rows(rows)
+        found.look(block, rows.start, reading.kind)
+        with np.errstate(over="ignore", under="ignore"):
+            narrow[rows] = block
+        beyond |= bool((np.isinf(narrow[rows]) & np.isfinite(block)).any())
+        same &= bool((narrow[rows] == block).all())
+    _check_values(found, given.place, split, reading.kind)
+    if beyond:
         raise DataError(f"{given.place}: scores beyond {np.finfo(np.float32).max:.1e}, which float32 cannot hold")
-    merged = _new_ties(values, narrow)
+    merged = 0 if same else _new_ties(values, narrow)
     ties = f"{merged:,} scores equal another one of their label as float32, and did not before; they count as ties"
     return Aligned(Scores(split.ids, narrow, KINDS[reading.kind]), (ties,) if merged else ())
 
 
-def _of_dense(
-    given: Dense, split: Split, reading: Reading, others: Mapping[str, Collection[str]]
-) -> NDArray[np.float64]:
+@dataclass(frozen=True, slots=True)
+class Ordered:
+    """``given`` scores in a split's order: ``rows`` and ``columns`` are where each image's and each label's lie."""
+
+    given: NDArray[np.floating]
+    rows: NDArray[np.int64]
+    columns: NDArray[np.int64]
+
+    def of_rows(self, some: slice) -> NDArray[np.floating]:
+        """Return the scores of some images, (images, labels)."""
+        found = self.given[self.rows[some]]
+        return found if (np.diff(self.columns) == 1).all() else found[:, self.columns]
+
+    def of_label(self, label: int) -> NDArray[np.floating]:
+        """Return the scores of one label, in whichever order of the images."""
+        return self.given[:, self.columns[label]]
+
+
+def _of_dense(given: Dense, split: Split, reading: Reading, others: Mapping[str, Collection[str]]) -> Ordered:
     rows = _rows(given.ids, given.place, split, reading, others)
     if (again := twice(rows)) >= 0:
         raise DataError(f"{given.place}: image id '{given.ids[again]}' stands twice; each image must stand once")
@@ -108,14 +136,10 @@ def _of_dense(
         raise DataError(f"{given.place}: label '{given.labels[again]}' stands twice")
     if lacking := [split.labels[place] for place in sorted({*range(len(split.labels))} - {*columns})]:
         raise DataError(f"{given.place}: no scores of {_some(lacking, len(split.labels), 'labels')}")
-    values = np.empty(split.truth.shape)
-    values[np.ix_(rows, columns)] = given.values
-    return values
+    return Ordered(np.asarray(given.values), np.argsort(rows), np.argsort(columns))
 
 
-def _of_pairs(
-    given: Pairs, split: Split, reading: Reading, others: Mapping[str, Collection[str]]
-) -> NDArray[np.float64]:
+def _of_pairs(given: Pairs, split: Split, reading: Reading, others: Mapping[str, Collection[str]]) -> Ordered:
     if given.scores is None and reading.kind != "labels":
         raise DataError(
             f"{given.place}: holds label sets and no scores, --kind says '{reading.kind}'. Try: --kind labels"
@@ -158,7 +182,7 @@ def _of_pairs(
         )
     elif reading.absent is not None:
         values[lacking] = reading.absent
-    return values
+    return Ordered(values, *map(np.arange, values.shape))
 
 
 def _rows(
@@ -210,36 +234,55 @@ def _columns(labels: Sequence[str], place: str, split: Split) -> list[int]:
     return [column_of[label] for label in labels]
 
 
-def _check_values(values: NDArray[np.float64], place: str, split: Split, kind: str) -> None:
+@dataclass(slots=True)
+class Found:
+    """What of scores that are looked at in blocks may be wrong: by what is allowed, the first place and its value."""
+
+    wrong: dict[str, tuple[int, int, float]] = field(default_factory=dict)
+    only_sets: bool = True
+    smallest: float = math.inf
+    largest: float = -math.inf
+
+    def look(self, values: NDArray[np.floating], first: int, kind: str) -> None:
+        """Look at the scores of some images, of which the first is image ``first``."""
+        sets = (values == 0) | (values == 1)
+        for allowed, wrong in (
+            (NUMBER, np.isnan(values)),
+            (SETS, ~sets if kind == "labels" else None),
+            (PROBABILITIES, (values < -SLACK) | (values > 1 + SLACK) if kind == "probability" else None),
+        ):
+            if allowed not in self.wrong and wrong is not None and wrong.any():
+                row, column = (int(one) for one in np.argwhere(wrong)[0])
+                self.wrong[allowed] = first + row, column, float(values[row, column])
+        self.only_sets &= bool(sets.all())
+        self.smallest = min(self.smallest, float(values.min(initial=math.inf)))
+        self.largest = max(self.largest, float(values.max(initial=-math.inf)))
+
+
+NUMBER = "a number"
+SETS = "0 or 1, as of label sets. Try: --kind probability"
+PROBABILITIES = "0 to 1, as of probabilities. Try: --kind logit"
+
+
+def _check_values(found: Found, place: str, split: Split, kind: str) -> None:
     """Raise ``DataError`` with image and label for a score that is none of ``kind``."""
-    checks = {
-        "a number": np.isnan(values),
-        "0 or 1, as of label sets. Try: --kind probability": (values != 0) & (values != 1)
-        if kind == "labels"
-        else None,
-        "0 to 1, as of probabilities. Try: --kind logit": (values < -SLACK) | (values > 1 + SLACK)
-        if kind == "probability"
-        else None,
-    }
-    for allowed, wrong in checks.items():
-        if wrong is not None and wrong.any():
-            row, column = (int(one) for one in np.argwhere(wrong)[0])
+    for allowed in (NUMBER, SETS, PROBABILITIES):
+        if allowed in found.wrong:
+            row, column, value = found.wrong[allowed]
             where = f"image '{split.ids[row]}', label '{split.labels[column]}'"
-            raise DataError(f"{place}: {where}: found {values[row, column]:g}, must be {allowed}")
-    if kind != "labels" and ((values == 0) | (values == 1)).all():
+            raise DataError(f"{place}: {where}: found {value:g}, must be {allowed}")
+    if kind != "labels" and found.only_sets:
         raise DataError(f"{place}: every score is 0 or 1, as of label sets, --kind says '{kind}'. Try: --kind labels")
-    if kind == "logit" and values.min() >= 0 and values.max() <= 1:
+    if kind == "logit" and found.smallest >= 0 and found.largest <= 1:
         raise DataError(
             f"{place}: every score lies in 0 to 1, so as logits all labels would be likely. Try: --kind probability,"
             " or --kind score, if they only rank"
         )
 
 
-def _new_ties(values: NDArray[np.float64], narrow: FloatArray) -> int:
+def _new_ties(values: Ordered, narrow: FloatArray) -> int:
     """Return how many different scores of a label, over all labels, became equal ones as float32."""
-    if (narrow == values).all():
-        return 0
-    return sum(len(np.unique(values[:, n])) - len(np.unique(narrow[:, n])) for n in range(values.shape[1]))
+    return sum(len(np.unique(values.of_label(n))) - len(np.unique(narrow[:, n])) for n in range(narrow.shape[1]))
 
 
 def _part(split: Split) -> str:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from bench.errors import DataError
-from bench.external.given import KINDS, Dense, Names, numbers, texts
-from bench.system.npz import load_npy, load_npz
+from bench.external.given import KINDS, Dense, Names, matrix, texts
+from bench.system.npz import load_npz
 
 MEMBERS = ("ids", "labels", "scores", "kind")
 """The arrays of an npz file: ids (images,), labels (labels,), scores (images, labels), and what kind they are."""
@@ -26,10 +29,11 @@ def read_npz(content: bytes, place: str, names: Names) -> Dense:
     return of_matrix(arrays["scores"], arrays.get("ids"), arrays.get("labels"), place, names, kind=kind)
 
 
-def read_npy(content: bytes, place: str, names: Names) -> Dense:
-    """Return what an npy file holds: the scores alone."""
+def map_npy(path: Path, names: Names) -> Dense:
+    """Return what the npy file at ``path`` holds, the scores alone, memory-mapped: they need not fit in memory."""
+    place = str(path)
     try:
-        scores = load_npy(content)
+        scores = np.load(path, mmap_mode="r", allow_pickle=False)
     except Exception as error:  # of a foreign file the reader of headers raises whatever it ran into
         raise DataError(f"{place}: no npy file of numbers: {_first_line(error)}") from None
     return of_matrix(scores, None, None, place, names)
@@ -44,7 +48,7 @@ def of_matrix(scores: Any, ids: Any, labels: Any, place: str, names: Names, *, k
         raise DataError(f"{place}: says no image ids, and the order of rows is none. Try: --ids FILE, one id a line")
     if kind != "" and not (isinstance(kind, str) and kind in KINDS):
         raise DataError(f"{place}: says that its scores are of kind {kind!r:.60}, allowed: {', '.join(KINDS)}")
-    values = numbers(scores, place)
+    values = matrix(scores, place)
     if values.ndim != 2 or len(values) != len(chosen):
         raise DataError(f"{place}: scores are {values.shape}, must be images by labels, with {len(chosen)} ids")
     return Dense(place, chosen, agreeing(own_labels, names.labels, "labels", place), values, kind)

@@ -9,11 +9,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bench.errors import DataError
 from bench.external.arrays import of_matrix
 from bench.external.given import Dense, Given, Names, Source
 from bench.external.json_files import of_mapping
+from bench.system.room import blocks
 
 PLACE = "scores"
 
@@ -51,13 +53,16 @@ def _plain(value: Any) -> Any:
 def _hash(given: Given) -> str:
     """Return the SHA-256 of what was given: the same values with the same names have the same one."""
     hasher = hashlib.sha256()
+    values: NDArray[np.floating]
     if isinstance(given, Dense):
         values, names = given.values, json.dumps([given.ids, given.labels])
     else:
         names = json.dumps([list(given.images), list(given.labels), sorted(given.named)])
         values = np.zeros(0) if given.scores is None else given.scores
     hasher.update(names.encode())
-    hasher.update(np.ascontiguousarray(values).data)
+    # As float64, whatever they were given as.
+    for rows in blocks(values):
+        hasher.update(np.ascontiguousarray(values[rows], dtype=np.float64).data)
     return hasher.hexdigest()
 
 

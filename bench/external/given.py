@@ -24,15 +24,16 @@ KINDS: Mapping[str, ScoreKind] = {
 
 @dataclass(frozen=True, slots=True)
 class Dense:
-    """A score of each label for each image: ``values`` (images, labels) float64; ``labels`` of ``None``: unnamed.
+    """A score of each label for each image: ``values`` (images, labels); ``labels`` of ``None``: unnamed.
 
+    ``values`` are float64, or float32 as they were given, perhaps memory-mapped: each is the same number.
     ``place`` is how the file is called in errors, ``kind`` what it says of itself, one of ``KINDS`` or nothing.
     """
 
     place: str
     ids: tuple[str, ...]
     labels: tuple[str, ...] | None
-    values: NDArray[np.float64]
+    values: NDArray[np.floating]
     kind: str = ""
 
     def __post_init__(self) -> None:
@@ -84,6 +85,11 @@ class Names:
     ids: tuple[str, ...] | None = None
     labels: tuple[str, ...] | None = None
     categories: Mapping[str, str] | None = None
+
+
+def matrix(values: Any, place: str) -> NDArray[np.floating]:
+    """Return what ``numbers`` does; float32 stays as it is, which takes half as much, or nothing where it is mapped."""
+    return values if isinstance(values, np.ndarray) and values.dtype == np.float32 else numbers(values, place)
 
 
 def numbers(values: Any, place: str) -> NDArray[np.float64]:

@@ -9,17 +9,18 @@ from pathlib import Path
 from bench.errors import DataError
 from bench.external import arrays, json_files, tables, voc
 from bench.external.given import Given, Names, Source, read_lines
+from bench.system.files import sha256_of
 
-READERS: dict[str, Callable[[bytes, str, Names], Given]] = {
+READERS: dict[str, Callable[[bytes, str, Names], Given] | None] = {
     ".npz": arrays.read_npz,
-    ".npy": arrays.read_npy,
+    ".npy": None,
     ".csv": lambda content, place, names: tables.read_text(content, place, names, ","),
     ".tsv": lambda content, place, names: tables.read_text(content, place, names, "\t"),
     ".txt": lambda content, place, names: tables.read_text(content, place, names, "\t"),
     ".json": json_files.read_json,
     ".parquet": tables.read_parquet,
 }
-"""What a file's name ends in -> what reads its bytes."""
+"""What a file's name ends in -> what reads its bytes; ``None``: it is memory-mapped and not read whole."""
 
 
 def read(path: Path, names: Names) -> Source:
@@ -30,11 +31,13 @@ def read(path: Path, names: Names) -> Source:
     """
     if path.is_dir():
         return _read_folder(path)
-    reader = READERS.get(path.suffix.lower())
-    if reader is None:
+    if path.suffix.lower() not in READERS:
         raise DataError(f"{path}: allowed: {', '.join(READERS)}, or a folder of VOC's result files")
     if not path.exists():
         raise DataError(f"no file {path}")
+    reader = READERS[path.suffix.lower()]
+    if reader is None:
+        return Source(path.name, sha256_of(path), arrays.map_npy(path, names))
     content = path.read_bytes()
     if path.suffix.lower() == ".txt" and voc.NAME.fullmatch(path.name):
         given: Given = voc.read_folder({path: content}, str(path))

@@ -6,6 +6,7 @@ import contextlib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import bench
@@ -101,16 +102,16 @@ def store_scores(
     source, validation = predictions.test, predictions.validation
     policy = _policy(request, protocol, reading, validation)
     with clock.stage("align"):
-        test = aligned(source.given, parts.test, reading, _others(parts, parts.test))
-        judged = _judged(validation, parts, reading)
+        test = aligned(source.given, parts.test, reading, _others(parts, parts.test), request.cache)
+        judged = _judged(validation, parts, reading, request.cache)
     with clock.stage("policy"):
         state = None
         if judged is not None:
             part = parts.validation
             labels = parts.dataset.labels
             state = policies.fit(policy, protocol, judged.scores, part.truth, ignore=part.ignore, labels=labels)
-        prediction = _predicted(test.scores, policy, protocol, state)
-        of_validation = None if judged is None else _predicted(judged.scores, policy, protocol, state)
+        prediction = _predicted(test.scores, policy, protocol, state, request.cache)
+        of_validation = None if judged is None else _predicted(judged.scores, policy, protocol, state, request.cache)
     folder = open_run(request.out, _config(opened, policy, reading, predictions, (test, judged)))
     if folder.done:
         return folder
@@ -153,11 +154,11 @@ def _policy(request: RunRequest, protocol: Protocol, reading: Reading, validatio
     return policy
 
 
-def _judged(validation: Source | None, parts: Parts, reading: Reading) -> Aligned | None:
+def _judged(validation: Source | None, parts: Parts, reading: Reading, room: Path) -> Aligned | None:
     if validation is None:
         return None
     refuse_choosing_on_test(parts.dataset.name, parts.fingerprints)
-    return aligned(validation.given, parts.validation, reading, _others(parts, parts.validation))
+    return aligned(validation.given, parts.validation, reading, _others(parts, parts.validation), room)
 
 
 def _others(parts: Parts, own: Split) -> dict[str, tuple[str, ...]]:
@@ -166,8 +167,8 @@ def _others(parts: Parts, own: Split) -> dict[str, tuple[str, ...]]:
     return {name: split.ids for name, split in named.items() if split is not own}
 
 
-def _predicted(scores: Scores, policy: Policy, protocol: Protocol, state: PolicyState | None) -> Prediction:
-    return Prediction(scores, policies.read(policy, protocol, scores, state)[:])
+def _predicted(scores: Scores, policy: Policy, protocol: Protocol, state: PolicyState | None, room: Path) -> Prediction:
+    return Prediction(scores, policies.read(policy, protocol, scores, state).unpacked(room))
 
 
 def _config(

@@ -11,6 +11,9 @@ from bench.records import BoolArray, FloatArray
 if TYPE_CHECKING:
     import torch
 
+TRUTH_IN_MEMORY = 2**28
+"""The same of a mask, truth or ignored pairs: a larger one is in memory once already, and read from there."""
+
 IN_MEMORY = 2**30
 """Bytes of training features up to which they are laid on the device once; larger ones are read batch by batch."""
 
@@ -26,8 +29,8 @@ class Batches:
         self._values = np.asarray(values)
         fits = self._values.size * np.dtype(np.float32).itemsize <= IN_MEMORY
         self._features = torch.from_numpy(self._values.astype(np.float32)).to(device) if fits else None
-        self._truth = torch.from_numpy(truth.copy()).to(device)
-        self._ignore = None if ignore is None else torch.from_numpy(ignore.copy()).to(device)
+        self._truth = self._laid(truth)
+        self._ignore = None if ignore is None else self._laid(ignore)
 
     def __len__(self) -> int:
         return len(self._values)
@@ -41,5 +44,17 @@ class Batches:
             features = torch.from_numpy(self._values[rows.numpy()]).to(self.device, torch.float32)
         else:
             features = self._features.index_select(0, there)
-        ignore = None if self._ignore is None else self._ignore.index_select(0, there)
-        return features, self._truth.index_select(0, there), ignore
+        ignore = None if self._ignore is None else self._rows(self._ignore, rows, there)
+        return features, self._rows(self._truth, rows, there), ignore
+
+    def _laid(self, mask: BoolArray) -> torch.Tensor | BoolArray:
+        import torch
+
+        return torch.from_numpy(mask.copy()).to(self.device) if mask.size <= TRUTH_IN_MEMORY else mask
+
+    def _rows(self, mask: torch.Tensor | BoolArray, rows: torch.Tensor, there: torch.Tensor) -> torch.Tensor:
+        import torch
+
+        if isinstance(mask, torch.Tensor):
+            return mask.index_select(0, there)
+        return torch.from_numpy(mask[rows.numpy()]).to(self.device)

@@ -23,6 +23,7 @@ from bench.model.networks import (
     takes_known,
 )
 from bench.records import FloatArray, Scores, SearchOptions
+from bench.system.room import blocks
 
 ROWS = 8
 """Images that are looked at again."""
@@ -117,10 +118,12 @@ def check_scores(scores: FloatArray, images: int, labels: int) -> None:
     """Raise unless there is one finite score for each image and label."""
     if scores.shape != (images, labels):
         raise PluginError(f"scores of shape {scores.shape}, must be ({images}, {labels}): images, labels")
-    bad = np.argwhere(~np.isfinite(scores))
-    if len(bad):
-        row, label = bad[0].tolist()
-        raise PluginError(f"{len(bad)} scores are not finite, as {scores[row, label]} of image {row}, label {label}")
+    bad = [(rows, ~np.isfinite(scores[rows])) for rows in blocks(scores) if not np.isfinite(scores[rows]).all()]
+    if bad:
+        rows, wrong = bad[0]
+        row, label = np.argwhere(wrong)[0].tolist()
+        count, row = sum(int(mask.sum()) for _, mask in bad), rows.start + row
+        raise PluginError(f"{count} scores are not finite, as {scores[row, label]} of image {row}, label {label}")
 
 
 def notes(scores: Scores) -> tuple[str, ...]:

@@ -24,6 +24,7 @@ from bench.records import Features, FloatArray, Parts, Split
 from bench.system.files import canonical_json, digest
 from bench.system.locks import exclusive
 from bench.system.notes import note
+from bench.system.room import copied
 from bench.system.sealed_files import read_sealed, write_sealed
 
 BLOCK = 512
@@ -88,13 +89,13 @@ def of_parts(parts: Parts, backbone: Backbone, cache: Path, *, device: str = "cp
         return PartFeatures(of_rows(parts.fit), of_rows(parts.validation), test)
     train = extract(parts.train, parts.fingerprints["train"], backbone, cache, device=device)
     validation = (
-        _rows(train, parts.validation.ids)
+        _rows(train, parts.validation.ids, cache)
         if held_out
         else extract(parts.validation, parts.fingerprints["validation"], backbone, cache, device=device)
     )
     test = extract(parts.test, parts.fingerprints["test"], backbone, cache, device=device)
     if held_out:
-        return PartFeatures(_rows(train, parts.fit.ids), validation, test)
+        return PartFeatures(_rows(train, parts.fit.ids, cache), validation, test)
     return PartFeatures(train if parts.fit.ids == parts.train.ids else _joined(train, validation), validation, test)
 
 
@@ -114,10 +115,10 @@ def check_size(file: FeatureFile, split: str, side: int) -> None:
         )
 
 
-def _rows(features: Features, ids: tuple[str, ...]) -> Features:
+def _rows(features: Features, ids: tuple[str, ...], cache: Path) -> Features:
     position = {image: row for row, image in enumerate(features.ids)}
     rows = np.array([position[image] for image in ids])
-    return Features(ids, np.ascontiguousarray(features.values[rows]), features.key)
+    return Features(ids, copied(features.values, cache, rows), features.key)
 
 
 def _joined(one: Features, other: Features) -> Features:

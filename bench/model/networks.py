@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from bench.contracts import StepNetwork
 from bench.decode.annotated import SeeingImages, numbered
 from bench.errors import PluginError
 from bench.records import Activation, BoolArray, Features, FloatArray
+from bench.system.room import blocks, copied, room_for
 
 if TYPE_CHECKING:
     import torch
@@ -37,18 +39,20 @@ def by_chunks(
     function: Callable[..., torch.Tensor],
     values: FloatArray,
     rows: int = IMAGE_ROWS,
+    *,
     beside: BoolArray | None = None,
+    room: Path | None = None,
 ) -> FloatArray:
     """Return ``function`` of ``values``, (n, dimensions) or maps, ``rows`` at a time, in eval mode, without gradients.
 
     ``beside`` (n, labels) bool is a second argument, where there is one. The last chunk is padded with zeros, so an
-    image's result does not depend on how many others follow it.
+    image's result does not depend on how many others follow it. A large result lies in the folder ``room``, if given.
     """
     import torch
 
     device = device_of(model)
     model.eval()
-    results: list[FloatArray] = []
+    results: FloatArray | None = None
     with torch.inference_mode():
         for start in range(0, len(values), rows):
             chunk = values[start : start + rows]
@@ -62,22 +66,31 @@ def by_chunks(
             result = function(*inputs)
             if not isinstance(result, torch.Tensor) or not result.is_floating_point() or result.ndim < 2:
                 raise PluginError(f"{_described(result)} for each batch, must be a tensor of rows of floats")
-            results.append(result[: len(chunk)].to("cpu", torch.float32).numpy())
-    return np.concatenate(results)
+            found = result[: len(chunk)].to("cpu", torch.float32).numpy()
+            if results is None:
+                results = room_for((len(values), *found.shape[1:]), np.float32, room)
+            if found.shape != (len(chunk), *results.shape[1:]):
+                raise PluginError(
+                    f"{_described(result)} for a batch of {rows}, must be a row of {results.shape[1:]} for each"
+                )
+            results[start : start + rows] = found
+    if results is None:
+        raise ValueError("there is no image")
+    return results
 
 
 def scores_and_sets(
-    model: Any, values: FloatArray, known: BoolArray | None = None
+    model: Any, values: FloatArray, known: BoolArray | None = None, room: Path | None = None
 ) -> tuple[FloatArray, BoolArray | None]:
     """Return a model's scores (n, labels) and, of a model of kind ``sets``, its label sets (n, labels) bool.
 
-    ``known`` (n, labels) is what a model of known tags is told of the images.
+    ``known`` (n, labels) is what a model of known tags is told of the images. Large scores lie in the folder ``room``.
     Raises ``PluginError`` for label sets that are no bool tensor of the scores' shape.
     """
     import torch
 
     if not has_own_sets(model):
-        return by_chunks(model, model, values, beside=known), None
+        return by_chunks(model, model, values, beside=known, room=room), None
 
     def both(features: torch.Tensor, *told: torch.Tensor) -> torch.Tensor:
         scores: torch.Tensor = model(features, *told)
@@ -89,9 +102,12 @@ def scores_and_sets(
             raise PluginError(f"label_sets gives {found}, must be a bool tensor of the scores' shape")
         return torch.cat([scores, sets.to(scores.dtype)], dim=1)
 
-    joined = by_chunks(model, both, values, beside=known)
+    joined = by_chunks(model, both, values, beside=known, room=room)
     labels = joined.shape[1] // 2
-    return np.ascontiguousarray(joined[:, :labels]), joined[:, labels:] > 0
+    sets = np.empty((len(joined), labels), dtype=np.bool_)
+    for rows in blocks(joined):
+        np.greater(joined[rows, labels:], 0, out=sets[rows])
+    return copied(joined[:, :labels], room), sets
 
 
 def takes_known(model: Any) -> bool:

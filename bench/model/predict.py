@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from bench.contracts import Protocol, Validation
-from bench.decode.decoder import decode, joined, sequences_alone
+from bench.contracts import Protocol, StepNetwork, Validation
+from bench.decode.decoder import CHUNK, PrefixTree, decode, joined, sequences_alone
 from bench.evaluation import known_tags, metric_table, protocols
-from bench.evaluation.bits import Mask
+from bench.evaluation.bits import Mask, row_blocks
 from bench.evaluation.evaluation import Evaluation
 from bench.evaluation.metrics import Counts, class_counts
 from bench.model import networks
-from bench.records import BoolArray, Features, Prediction, Scores, SearchOptions, Split
+from bench.records import BoolArray, Features, FloatArray, Prediction, Scores, SearchOptions, Split
+from bench.system.room import room_for
+
+PORTION = 8 * CHUNK
+"""Most images that are searched before their class scores are put where all lie."""
 
 
 def predict(
@@ -24,24 +29,29 @@ def predict(
     protocol: Protocol,
     search: SearchOptions | None,
     known: BoolArray | None = None,
+    *,
+    room: Path | None = None,
 ) -> Prediction:
     """Return what ``model`` says of the images.
 
     ``search`` is how a sequence model searches, ``None`` for any other. ``known`` (images, labels) is what a model of
-    known tags is told, and stands in no label set. Raises ``ModelError`` where its scores are
-    not finite.
+    known tags is told, and stands in no label set. Large scores lie in a file in the folder ``room``, mapped; without
+    it, in memory. Raises ``ModelError`` where its scores are not finite.
     """
     if search is None:
-        values, own = networks.scores_and_sets(model, features.values, known)
+        values, own = networks.scores_and_sets(model, features.values, known, room)
         scores = Scores(features.ids, values, model.score_kind)
-        predicted = protocols.packed_from_scores(protocol, scores, known)[:] if own is None else own
+        predicted = protocols.packed_from_scores(protocol, scores, known).unpacked(room) if own is None else own
         return Prediction(scores, known_tags.without(predicted, known))
-    parts = []
-    for some in _portions(model, features):
-        network, terms, start_states = networks.searchable(model, some)
-        parts.append(decode(network, terms, start_states, some.ids, search))
-    decoded = joined(parts)
-    predicted = protocols.label_sets(protocol, decoded.class_scores, decoded.label_sets)
+    parts = (
+        decode(network, terms, start_states, some.ids, search, tree=tree)
+        for some, network, terms, start_states, tree in _searchable(model, features)
+    )
+    decoded = joined(parts, len(features.ids), room)
+    sets, labels = protocols.cut(protocol, decoded.label_sets), decoded.class_scores.values.shape[1]
+    predicted = room_for((len(sets.ids), labels), np.bool_, room)
+    for rows in row_blocks(*predicted.shape):
+        predicted[rows] = sets.as_matrix(labels, rows)
     return Prediction(decoded.class_scores, predicted, decoded.label_sets, decoded.statistics)
 
 
@@ -52,18 +62,30 @@ def _label_sets(
     if search is None:
         return predict(model, features, protocol, search, known).predicted
     found = []
-    for some in _portions(model, features):
-        network, terms, start_states = networks.searchable(model, some)
-        sequences = protocols.cut(protocol, sequences_alone(network, terms, start_states, some.ids, search))
+    for some, network, terms, start_states, tree in _searchable(model, features):
+        alone = sequences_alone(network, terms, start_states, some.ids, search, tree=tree)
+        sequences = protocols.cut(protocol, alone)
         found.append(sequences.as_matrix(len(network.output) - 1))
     return np.concatenate(found)
 
 
-def _portions(model: Any, features: Features) -> Iterator[Features]:
-    """Yield the images searched at once: what every step sees of one may be a whole map, so few are in memory then."""
-    size = networks.IMAGE_ROWS if networks.sees_every_step(model) else max(len(features.ids), 1)
+def _searchable(
+    model: Any, features: Features
+) -> Iterator[tuple[Features, StepNetwork, FloatArray, FloatArray, PrefixTree | None]]:
+    """Yield the images searched at once, with what the searches take of them and the tree that they share.
+
+    What every step sees of an image may be a whole map, so few are in memory then, and no prefix is shared.
+    """
+    every_step = networks.sees_every_step(model)
+    size = networks.IMAGE_ROWS if every_step else PORTION
+    tree: PrefixTree | None = None
     for start in range(0, len(features.ids), size):
-        yield Features(features.ids[start : start + size], features.values[start : start + size], features.key)
+        some = Features(features.ids[start : start + size], features.values[start : start + size], features.key)
+        network, terms, starts = networks.searchable(model, some)
+        if not every_step:
+            # An empty tree is false, so it must be compared with None.
+            tree = PrefixTree(network, starts.shape[1]) if tree is None else tree
+        yield some, network if tree is None else tree.network, terms, starts, tree
 
 
 def validation_part(  # noqa: PLR0917 - in the order of ``validator``

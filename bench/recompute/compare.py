@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.system.room import blocks
+
 TOLERANCE = {"same": 1e-3, "other": 2e-2}
 """Largest difference of scores, relative to the largest magnitude, and of log-probabilities: same device or another.
 
@@ -30,12 +32,16 @@ def relative_difference(stored: NDArray[Any], again: NDArray[Any]) -> float:
     """
     if stored.shape != again.shape:
         return math.inf
-    one, other = (np.asarray(values, dtype=np.float64) for values in (stored, again))
-    finite = np.isfinite(other)
-    if not np.array_equal(np.isfinite(one), finite) or not np.array_equal(one[~finite], other[~finite]):
-        return math.inf
-    largest = np.abs(other[finite]).max(initial=0.0)
-    return float(np.abs(one[finite] - other[finite]).max(initial=0.0) / max(float(largest), 1e-12))
+    largest = apart = 0.0
+    stored, again = np.atleast_1d(stored), np.atleast_1d(again)
+    for rows in blocks(again):
+        one, other = (np.asarray(values[rows], dtype=np.float64) for values in (stored, again))
+        finite = np.isfinite(other)
+        if not np.array_equal(np.isfinite(one), finite) or not np.array_equal(one[~finite], other[~finite]):
+            return math.inf
+        largest = max(largest, float(np.abs(other[finite]).max(initial=0.0)))
+        apart = max(apart, float(np.abs(one[finite] - other[finite]).max(initial=0.0)))
+    return apart / max(largest, 1e-12)
 
 
 def alike(one: Any, other: Any) -> bool:

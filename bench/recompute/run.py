@@ -72,7 +72,8 @@ def _predict_again(folder: RunFolder, assembly: Assembly, device: str) -> tuple[
     rebuilt = revive(folder, assembly)
     extracted = features.of_parts(parts, rebuilt.backbone, request.cache / "features", device=device)
     rebuilt.model.to(device)
-    prediction = predict(rebuilt.model, extracted.test, assembly.protocol, assembly.search, assembly.known)
+    search, known = assembly.search, assembly.known
+    prediction = predict(rebuilt.model, extracted.test, assembly.protocol, search, known, room=request.cache)
     state = folder.read_policy() if assembly.policy.fitted else None
     prediction = policies.applied(assembly.policy, assembly.protocol, prediction, state, assembly.known)
     difference, faults = predictions.of_scores(folder, prediction, tolerance)

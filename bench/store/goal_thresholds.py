@@ -14,6 +14,7 @@ from bench.contracts.goals import made_of_goals, parse_goals
 from bench.errors import StoreError
 from bench.evaluation import bootstrap, calibration, significance
 from bench.evaluation.bootstrap import Interval
+from bench.evaluation.metrics import class_counts
 from bench.evaluation.outcome import Outcome
 from bench.evaluation.significance import Draw
 from bench.evaluation.thresholds import NEVER, Point
@@ -122,14 +123,8 @@ def of_run(folder: RunFolder, draw: Draw = significance.draw, resamples: int = 1
         raise StoreError(f"{folder.path} has no thresholds for a goal. Try: bench thresholds {folder.key} --for f1")
     goals, state = parse_goals(name), folder.read_policy()
     outcome = folder.read_outcome()
-    truth, predicted = outcome.truth[:], outcome.predicted[:]
-    if outcome.ignore is not None:
-        truth, predicted = truth & ~outcome.ignore[:], predicted & ~outcome.ignore[:]
-    of_test = {
-        "predicted": predicted.sum(axis=0),
-        "hits": (predicted & truth).sum(axis=0),
-        "positives": truth.sum(axis=0),
-    }
+    counts = class_counts(outcome.truth, outcome.predicted, outcome.ignore)
+    of_test = {"predicted": counts.predicted, "hits": counts.true_positives, "positives": counts.positives}
     kind = outcome.scores.kind
     shown = calibration.calibrated(np.asarray(state["thresholds"], dtype=np.float32)[None], kind, state)
     own = {goal.label: goal for goal in goals.own}

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import io
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping
@@ -165,9 +164,8 @@ class SealedFolder:
 
     def write_arrays(self, name: str, **arrays: NDArray[Any]) -> None:
         """Write named arrays as a compressed npz file."""
-        buffer = io.BytesIO()
-        np.savez_compressed(buffer, allow_pickle=False, **arrays, **{RUN: np.array(self.key)})
-        self.write(name, buffer.getvalue())
+        with self.replacing(name) as temporary, temporary.open("wb") as file:
+            np.savez_compressed(file, allow_pickle=False, **arrays, **{RUN: np.array(self.key)})
 
     def read(self, name: str) -> bytes:
         """Return the content of one file."""
@@ -184,8 +182,9 @@ class SealedFolder:
 
     def read_arrays(self, name: str) -> dict[str, NDArray[Any]]:
         """Return the named arrays of an npz file. Nothing in it is unpickled."""
-        content = self.read(name)
-        arrays: dict[str, NDArray[Any]] = self.parse(name, lambda: load_npz(content))
+        self.check(name)
+        with (self.path / name).open("rb") as file:
+            arrays: dict[str, NDArray[Any]] = self.parse(name, lambda: load_npz(file))
         self._check_run(name, arrays.pop(RUN, None))
         return arrays
 

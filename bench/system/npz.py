@@ -18,6 +18,9 @@ else:
 MOST_DEFLATED = 1032
 """A byte of deflate stands for 1,032 at most: a member that claims more is not what it says."""
 
+CHUNK = 1 << 20
+"""Bytes of a member that are read at once: the reader of zip makes pieces of them, each of these once more."""
+
 LONGEST_HEADER = 10_000
 """Bytes of an array's header that are looked at; NumPy's own limit, beyond which evaluating it takes long."""
 
@@ -40,16 +43,25 @@ def load_npz(content: bytes | BinaryIO, only: str | None = None) -> dict[str, ND
                 raise ValueError(f"{name} is compressed in a way that npz files are not")
             if member.compress_size > size or member.file_size > MOST_DEFLATED * member.compress_size + LONGEST_HEADER:
                 raise ValueError(f"{name} claims {member.file_size:,} bytes of {member.compress_size:,} in {size:,}")
-            arrays[name] = load_npy(archive.read(member))
+            arrays[name] = _array(_read(archive, member))
     return arrays
 
 
-def load_npy(content: bytes) -> NDArray[Any]:
-    """Return the array of an npy file's ``content``, whose length must be what its header says.
+def _read(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytearray:
+    """Return a member's bytes, held once, which arrays may then be written to. Raises what the reader of zip does."""
+    content = bytearray(member.file_size)
+    with archive.open(member) as file:
+        read = 0
+        while count := file.readinto(memoryview(content)[read : read + CHUNK]):  # type: ignore[attr-defined]
+            read += count
+    if read < len(content):
+        raise ValueError(f"{member.filename} ends after {read:,} of {len(content):,} bytes")
+    return content
 
-    Raises ``ValueError`` where it is not, and whatever the reader of headers runs into.
-    """
-    file = io.BytesIO(content)
+
+def _array(content: bytearray) -> NDArray[Any]:
+    """Return the array of an npy file's ``content``, whose length must be what its header says."""
+    file = io.BytesIO(memoryview(content)[: LONGEST_HEADER + 16])
     version = np.lib.format.read_magic(file)
     if version not in {(1, 0), (2, 0)}:
         raise ValueError(f"an array of npy version {version}")
@@ -60,4 +72,5 @@ def load_npy(content: bytes) -> NDArray[Any]:
     if any(length < 0 for length in shape) or math.prod(shape) * dtype.itemsize != len(content) - file.tell():
         raise ValueError(f"an array of shape {shape}, which is not what follows its header")
     values = np.frombuffer(content, dtype=dtype, offset=file.tell()) if math.prod(shape) else np.empty(0, dtype)
-    return values.reshape(shape, order="F" if in_columns else "C").copy(order="K")
+    aligned = values if values.flags.aligned else values.copy()
+    return aligned.reshape(shape, order="F" if in_columns else "C")

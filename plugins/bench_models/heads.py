@@ -11,7 +11,7 @@ from torch import nn
 
 import bench
 from bench import BoolArray, FloatArray, ScoreKind
-from bench_models.inputs import Dropout, FeatureInput, seeded
+from bench_models.inputs import CHUNK, Dropout, FeatureInput, seeded
 
 
 class Loss(Protocol):
@@ -42,8 +42,12 @@ def even_target(
 
 def log_odds(truth: BoolArray, ignore: BoolArray | None) -> torch.Tensor:
     """Return the log-odds of each label's share of the images whose pair with it is not ignored, (labels,) finite."""
-    counted = np.ones_like(truth) if ignore is None else ~ignore
-    positive, negative = (truth & counted).sum(axis=0), (~truth & counted).sum(axis=0)
+    positive, counted = truth.sum(axis=0), np.full(truth.shape[1], len(truth))
+    if ignore is not None:
+        rows = [slice(start, start + CHUNK) for start in range(0, len(truth), CHUNK)]
+        positive = sum((truth[some] & ~ignore[some]).sum(axis=0) for some in rows)
+        counted = counted - ignore.sum(axis=0)
+    negative = counted - positive
     return torch.from_numpy(np.log((positive + 0.5) / (negative + 0.5))).float()
 
 

@@ -13,11 +13,10 @@ from bench.evaluation.choosing import main_metric
 from bench.records import Scores, Split
 from bench.show import published
 from bench.show.report import contents, gather, order, page, side_folder
-from bench.show.report.evidence import Evidence
+from bench.show.report.evidence import Evidence, Part
 from bench.show.report.pairs_of_labels import label_pairs
 from bench.show.report.pictures import with_pictures
 from bench.store.runs import find
-from bench.store.stored import Truth
 
 EXACTLY = {"name": "exactly-k", "amount": "exactly k", "by_protocol": True}
 THRESHOLD = {"name": "threshold", "amount": "any number", "by_protocol": False}
@@ -113,8 +112,8 @@ def test_pairs_that_are_predicted_together_too_often_and_too_rarely_are_found():
     truth[:40, :2] = True
     predicted = np.zeros_like(truth)
     predicted[:40, 0] = predicted[40:80, 2] = predicted[40:80, 3] = True
-    whole = Truth(tuple(map(str, range(90))), ("a", "b", "c", "d"), truth, None)
-    evidence = Evidence(whole, {}, {"m": predicted}, (), np.zeros(90, dtype=np.float32), None)
+    whole = Part(tuple(map(str, range(90))), ("a", "b", "c", "d"), truth, None)
+    evidence = Evidence(whole, {}, {"m": predicted}, (), np.zeros(90, dtype=np.float32))
     found = label_pairs(evidence)
     assert [(pair.labels, pair.true, pair.predicted) for pair in found] == [
         (("c", "d"), 0, (40,)),

@@ -39,7 +39,7 @@ def class_counts(truth: Mask, predicted: Mask, ignore: Mask | None = None) -> Co
     ([1, 1], [1, 2], [2, 1])
     """
     totals = np.zeros((3, truth.shape[1]), dtype=np.int64)
-    for _, parts in _blocks(truth, predicted, ignore):
+    for _, parts in counted_blocks(truth, predicted, ignore):
         totals += [count_columns(part) for part in parts]
     return Counts(*totals)
 
@@ -54,13 +54,13 @@ def image_counts(truth: Mask, predicted: Mask, ignore: Mask | None = None) -> Co
     ([1, 1], [2, 1], [1, 2])
     """
     counts = np.empty((3, truth.shape[0]), dtype=np.int64)
-    for rows, parts in _blocks(truth, predicted, ignore):
+    for rows, parts in counted_blocks(truth, predicted, ignore):
         for count, part in zip(counts, parts, strict=True):
             count[rows] = _count_rows(part)
     return Counts(*counts)
 
 
-def _blocks(truth: Mask, predicted: Mask, ignore: Mask | None) -> Iterator[tuple[slice, tuple[BoolArray, ...]]]:
+def counted_blocks(truth: Mask, predicted: Mask, ignore: Mask | None) -> Iterator[tuple[slice, tuple[BoolArray, ...]]]:
     """Yield images with their true positives, predictions and positives."""
     for rows in row_blocks(*truth.shape):
         true, chosen = truth[rows], predicted[rows]

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.records import BoolArray, FloatArray, LabelSpace
+from bench.evaluation.bits import Mask
+from bench.records import FloatArray, LabelSpace
 from bench.show.figures.base import COLOURS, INK, TEXT, Figure, canvas, fitting, legend, picture_array
 
 NEIGHBOURS = 5
@@ -95,7 +96,7 @@ def image_neighbours(
     space: LabelSpace,
     labels: Sequence[str],
     pictures: Mapping[int, bytes],
-    truth: BoolArray,
+    truth: Mask,
     scores: FloatArray,
 ) -> Figure:
     """Return the labels nearest to an image in the joint embedding beside the best by score, as the paper's Fig. 9.
@@ -123,7 +124,7 @@ def image_neighbours(
         axis.axis("off")
     for place, row in enumerate(shown):
         axes[2 * place].imshow(picture_array(pictures[row]))
-        true = [label for label, present in zip(labels, truth[row], strict=True) if present]
+        true = [label for label, present in zip(labels, truth[row : row + 1][0], strict=True) if present]
         text = [f"truth: {', '.join(true) or 'none'}", "", "nearest | by score"]
         text += [f"{labels[order[place, n]]} | {labels[by_score[place, n]]}" for n in range(order.shape[1])]
         axes[2 * place + 1].text(0, 1, "\n".join(text), va="top", fontsize=TEXT, color=INK)

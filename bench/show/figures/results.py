@@ -8,7 +8,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.records import BoolArray, FloatArray
+from bench.evaluation.bits import Mask, row_blocks
+from bench.evaluation.metrics import class_counts
+from bench.records import BoolArray, FloatArray, ScoreKind
 from bench.show.figures.base import COLOURS, INK, TEXT, Figure, canvas, fitting, legend
 
 MOST_CLASSES = 81
@@ -18,10 +20,10 @@ SPREAD = 5
 """Times of which the longest is so many times the shortest stand on a logarithmic axis."""
 
 
-def per_class(labels: Sequence[str], truth: BoolArray, predicted: BoolArray, ignore: BoolArray | None) -> Figure:
+def per_class(labels: Sequence[str], truth: Mask, predicted: Mask, ignore: Mask | None) -> Figure:
     """Return precision and recall of each class, the classes with most images first; as the paper's Fig. 7."""
-    counted = predicted if ignore is None else predicted & ~ignore
-    hits, support, guesses = (array.sum(axis=0) for array in (counted & truth, truth, counted))
+    counts = class_counts(truth, predicted, ignore)
+    hits, support, guesses = counts.true_positives, counts.positives, counts.predicted
     with np.errstate(invalid="ignore", divide="ignore"):
         precision, recall = hits / guesses, hits / support
     order = np.argsort(-support, kind="stable")
@@ -76,17 +78,31 @@ def object_sizes(sizes: FloatArray, truth: BoolArray, models: Mapping[str, BoolA
     return Figure("object-sizes", "Recall by size of the object", caption + ".", tuple(rows), drawing)
 
 
-def thresholds(truth: BoolArray, probabilities: NDArray[np.floating], ignore: BoolArray | None) -> Figure:
+def thresholds(truth: Mask, scores: NDArray[np.floating], kind: ScoreKind, ignore: Mask | None) -> Figure:
     """Return calibration, and precision, recall and F1 over all pairs by threshold; both on the test part.
 
-    The curves show what a threshold would do. None is chosen here: that would be tuning on test data.
+    ``scores`` (images, labels) are logits or probabilities. The curves show what a threshold would do. None is chosen
+    here: that would be tuning on test data.
     """
-    counted = np.ones_like(truth) if ignore is None else ~ignore
-    positive, probability = truth[counted], probabilities[counted].astype(np.float64)
     drawing, (left, right) = canvas(4.4, 5.8, rows=2)
-    bins = np.minimum((probability * 10).astype(int), 9)
-    totals = np.bincount(bins, minlength=10)
-    mean, actual = (np.bincount(bins, weights=w, minlength=10) / np.maximum(totals, 1) for w in (probability, positive))
+    grid = np.linspace(0.02, 0.98, 49)
+    edges = np.concatenate([[0.0], grid, [1.0 + 1e-9]])
+    totals, (sums, hits_in_bin) = np.zeros(10, dtype=np.int64), np.zeros((2, 10))
+    (reaching, reaching_true), positives = np.zeros((2, len(edges) - 1), dtype=np.int64), 0
+    for block in row_blocks(*truth.shape):
+        counted = slice(None) if ignore is None else ~ignore[block]
+        values = np.asarray(scores[block], dtype=np.float64)[counted].ravel()
+        positive, probability = truth[block][counted].ravel(), 1 / (1 + np.exp(-values)) if kind == "logit" else values
+        bins = np.minimum((probability * 10).astype(int), 9)
+        totals += np.bincount(bins, minlength=10)
+        # What was summed up before goes first, so that the order of additions is that of all pairs at once.
+        bins = np.concatenate([np.arange(10), bins])
+        sums = np.bincount(bins, np.concatenate([sums, probability])).astype(np.float64)
+        hits_in_bin = np.bincount(bins, np.concatenate([hits_in_bin, positive])).astype(np.float64)
+        positives += int(np.count_nonzero(positive))
+        reaching += np.histogram(probability, edges)[0]
+        reaching_true += np.histogram(probability[positive], edges)[0]
+    mean, actual = (total / np.maximum(totals, 1) for total in (sums, hits_in_bin))
     there = totals > 0
     error = float((np.abs(mean - actual) * totals).sum() / totals.sum())
     left.plot([0, 1], [0, 1], color=INK, linewidth=0.8, linestyle="--")
@@ -96,16 +112,13 @@ def thresholds(truth: BoolArray, probabilities: NDArray[np.floating], ignore: Bo
         {"curve": "calibration", "x": float(mean[b]), "y": float(actual[b]), "pairs": int(totals[b])}
         for b in np.flatnonzero(there)
     ]
-    grid = np.linspace(0.02, 0.98, 49)
-    edges = np.concatenate([[0.0], grid, [1.0 + 1e-9]])
-    above = np.histogram(probability, edges)[0][::-1].cumsum()[::-1][1:]
-    hits = np.histogram(probability[positive], edges)[0][::-1].cumsum()[::-1][1:]
-    values = {
+    above, hits = (counts[::-1].cumsum()[::-1][1:] for counts in (reaching, reaching_true))
+    curves = {
         "precision": hits / np.maximum(above, 1),
-        "recall": hits / max(int(positive.sum()), 1),
-        "F1": 2 * hits / np.maximum(above + positive.sum(), 1),
+        "recall": hits / max(positives, 1),
+        "F1": 2 * hits / np.maximum(above + positives, 1),
     }
-    for colour, (name, curve) in zip(COLOURS, values.items(), strict=False):
+    for colour, (name, curve) in zip(COLOURS, curves.items(), strict=False):
         right.plot(grid, curve, color=colour, label=name, linewidth=1.4)
         rows += [
             {"curve": name, "x": float(x), "y": float(y), "pairs": int(n)}

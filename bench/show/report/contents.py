@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from bench.evaluation.label_errors import likely_errors
+from bench.evaluation.label_errors import most_likely
 from bench.guard import reason
 from bench.show.report import evidence as evidences
 from bench.show.report.gallery import Card, cards
@@ -84,20 +84,19 @@ def _of_finished(group: Group, folders: Mapping[str, Sequence[RunFolder]], most:
     runs = {row.label: [by_key[key] for key in row.keys] for row in group.table.rows}
     shown, erring = cards(evidence, most)
     truth = evidence.truth
-    found = [] if evidence.chances is None else likely_errors(truth.truth, evidence.chances, truth.ignore)
+    doubts, doubted = most_likely(evidence.chances(), MOST_DOUBTS) if evidence.judges else ([], 0)
     return Contents(
         rows=tuple(evidence.predicted),
-        judges=evidence.judges,
+        judges=tuple(judge.name for judge in evidence.judges),
         names=truth.labels,
         images=len(truth.ids),
         labels=tuple(label_rows(evidence, runs)),
         cards=tuple(shown),
         erring=erring,
         doubts=tuple(
-            Doubt(one.row, truth.ids[one.row], truth.labels[one.label], one.given, one.doubt)
-            for one in found[:MOST_DOUBTS]
+            Doubt(one.row, truth.ids[one.row], truth.labels[one.label], one.given, one.doubt) for one in doubts
         ),
-        doubted=len(found),
+        doubted=doubted,
         pairs=tuple(label_pairs(evidence)),
         pictures=_stored(firsts) if most else {},
     )

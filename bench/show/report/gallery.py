@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.records import BoolArray
+from bench.evaluation.bits import Mask, row_blocks
 from bench.show.report.evidence import Evidence
 
 RIGHT, WRONG, MISSED, ABSENT = "rwm."
@@ -37,10 +37,12 @@ class Card:
 
 def cards(evidence: Evidence, most: int) -> tuple[list[Card], int]:
     """Return at most ``most`` cards and how many test images have an error of any model."""
-    truth, ignore = evidence.truth.truth, evidence.ignore
-    errors = np.zeros(len(truth), dtype=np.int64)
-    for sets in evidence.predicted.values():
-        errors += ((sets != truth) & ~ignore).sum(axis=1)
+    part = evidence.truth
+    errors = np.zeros(len(part.ids), dtype=np.int64)
+    for block in row_blocks(*part.truth.shape):
+        truth, counted = part.truth[block], ~part.ignored(block)
+        for sets in evidence.predicted.values():
+            errors[block] += ((sets[block] != truth) & counted).sum(axis=1)
     rows = np.flatnonzero(errors)
     # Of equal certainty, as where no model has scores, the images with most mistakes come first.
     order = rows[np.lexsort((rows, -errors[rows], -evidence.certainty[rows].round(6)))]
@@ -48,20 +50,20 @@ def cards(evidence: Evidence, most: int) -> tuple[list[Card], int]:
     return [_card(evidence, said, int(row)) for row in order[:most]], len(rows)
 
 
-def _card(evidence: Evidence, predicted: Sequence[BoolArray], row: int) -> Card:
-    names, truth, ignore = evidence.truth.labels, evidence.truth.truth[row], evidence.truth.ignore
-    skipped = np.zeros_like(truth) if ignore is None else ignore[row]
-    said = np.array([sets[row] for sets in predicted])
+def _card(evidence: Evidence, predicted: Sequence[Mask], row: int) -> Card:
+    own = slice(row, row + 1)
+    names, truth, skipped = evidence.truth.labels, evidence.truth.truth[own][0], evidence.truth.ignored(own)[0]
+    said = np.array([sets[own][0] for sets in predicted])
     votes = (said & ~truth & ~skipped).sum(axis=0)
     true = np.flatnonzero(truth).tolist()
     wrong = sorted(np.flatnonzero(votes).tolist(), key=lambda label: (-votes[label], label))
     shown = [*true, *wrong[:MOST_WRONG]]
     lines = []
-    for own in said:
+    for sets in said:
         letters = "".join(
-            (RIGHT if own[label] else MISSED) if truth[label] else WRONG if own[label] else ABSENT for label in shown
+            (RIGHT if sets[label] else MISSED) if truth[label] else WRONG if sets[label] else ABSENT for label in shown
         )
-        lines.append((letters, int(own[wrong[MOST_WRONG:]].sum())))
+        lines.append((letters, int(sets[wrong[MOST_WRONG:]].sum())))
     return Card(
         row,
         evidence.truth.ids[row],

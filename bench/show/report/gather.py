@@ -11,6 +11,7 @@ from bench.evaluation import bootstrap, significance
 from bench.evaluation.choosing import main_metric
 from bench.show import figures, tables
 from bench.show.report import illustrations, order
+from bench.show.report.evidence import part_of
 from bench.show.tables import Table
 from bench.store.run_folder import RunFolder
 from bench.store.stored import RunSummary
@@ -81,9 +82,9 @@ def _group(runs: Sequence[RunSummary], heading: str) -> Group:
     folders = finished(table, runs)
     if not folders:
         return group
-    truth = next(iter(folders.values()))[0].read_truth()
+    truth = part_of(next(iter(folders.values()))[0])
     firsts = {label: members[0] for label, members in folders.items()}
-    predicted = {label: folder.read_predicted() for label, folder in firsts.items()}
+    predicted = {label: folder.read_masks().predicted for label, folder in firsts.items()}
     shown, remarks = illustrations.drawn(table.rows, firsts, truth, predicted)
     return replace(group, figures=tuple(shown), remarks=(*remarks, *_remarks(runs)))
 

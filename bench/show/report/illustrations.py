@@ -8,14 +8,15 @@ from typing import Any
 
 import numpy as np
 
+from bench.evaluation.bits import Mask
 from bench.guard import reason
-from bench.records import BoolArray, Preprocessing
+from bench.records import Preprocessing
 from bench.show import figures
 from bench.show.figures import attention, embedding, results, search_tree
 from bench.show.report import chosen_thresholds
+from bench.show.report.evidence import Part
 from bench.show.tables import Row
 from bench.store.run_folder import RunFolder
-from bench.store.stored import Truth
 
 ALL = "all models"
 """Whose the figures are that hold every model."""
@@ -26,7 +27,7 @@ _Drawing = tuple[str, str, Callable[[], list[figures.Figure]]]
 
 
 def drawn(
-    rows: Sequence[Row], folders: Mapping[str, RunFolder], truth: Truth, predicted: Mapping[str, BoolArray]
+    rows: Sequence[Row], folders: Mapping[str, RunFolder], truth: Part, predicted: Mapping[str, Mask]
 ) -> tuple[list[tuple[str, figures.Figure]], list[str]]:
     """Return figures with their owners, and a remark on each that cannot be drawn.
 
@@ -51,13 +52,15 @@ def milliseconds(timings: Mapping[str, Any], images: int) -> dict[str, float] | 
 
 
 def _of_all(
-    rows: Sequence[Row], folders: Mapping[str, RunFolder], truth: Truth, predicted: Mapping[str, BoolArray]
+    rows: Sequence[Row], folders: Mapping[str, RunFolder], truth: Part, predicted: Mapping[str, Mask]
 ) -> list[_Drawing]:
     """Return the figures that hold all models: what a better number costs, and recall by size."""
     some = next(iter(folders.values()))
 
     def sizes() -> list[figures.Figure]:
-        return [results.object_sizes(some.read_sizes(), truth.truth, predicted)] if some.has("sizes") else []
+        if not some.has("sizes"):
+            return []
+        return [results.object_sizes(some.read_sizes(), truth.truth[:], {name: m[:] for name, m in predicted.items()})]
 
     def cost(measure: str) -> list[figures.Figure]:
         points: list[dict[str, float | str]] = []
@@ -75,7 +78,7 @@ def _of_all(
 
 
 def _of_each(
-    rows: Sequence[Row], folders: Mapping[str, RunFolder], truth: Truth, predicted: Mapping[str, BoolArray]
+    rows: Sequence[Row], folders: Mapping[str, RunFolder], truth: Part, predicted: Mapping[str, Mask]
 ) -> list[_Drawing]:
     """Return each model's own figures, by what its run has stored."""
     drawings: list[_Drawing] = []
@@ -87,7 +90,7 @@ def _of_each(
 
 
 def _figures_of(
-    folder: RunFolder, truth: Truth, predicted: BoolArray
+    folder: RunFolder, truth: Part, predicted: Mask
 ) -> list[tuple[str, Callable[[], list[figures.Figure]]]]:
     """Return what of one run can be drawn: labels, thresholds, and what was stored beside the numbers."""
     exhibits, labels = folder.exhibits, truth.labels
@@ -99,9 +102,7 @@ def _figures_of(
         scores = folder.read_scores()
         if scores.kind not in {"logit", "probability"}:
             return []
-        values = np.asarray(scores.values)
-        probabilities = 1 / (1 + np.exp(-values.astype(np.float64))) if scores.kind == "logit" else values
-        return [results.thresholds(truth.truth, probabilities, truth.ignore)]
+        return [results.thresholds(truth.truth, np.asarray(scores.values), scores.kind, truth.ignore)]
 
     def trees() -> list[figures.Figure]:
         stored = exhibits.trees()[:MOST_TREES] if folder.has("trees") else []
@@ -113,7 +114,7 @@ def _figures_of(
         terms = exhibits.label_space()
         shown = [
             embedding.embedding_map(terms, labels),
-            embedding.label_neighbours(terms, labels, truth.truth.sum(axis=0)),
+            embedding.label_neighbours(terms, labels, truth.support),
         ]
         if folder.has("gallery"):
             scores = np.asarray(folder.read_scores().values)

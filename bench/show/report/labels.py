@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.evaluation import metrics
-from bench.evaluation.metrics.average_precision import thresholds
+from bench.evaluation.metrics.average_precision import columns, thresholds
 from bench.show.report.evidence import Evidence
 from bench.store.stored import RunSummary
 
@@ -42,18 +42,16 @@ class LabelRow:
 
 def label_rows(evidence: Evidence, runs: Mapping[str, Sequence[RunSummary]]) -> list[LabelRow]:
     """Return the labels, those of lowest AP by the first row first, then those without; ``runs`` by row."""
-    truth, ignore = evidence.truth.truth, evidence.ignore
+    truth, ignore = evidence.truth.truth, evidence.truth.ignore
     first = next(iter(evidence.predicted))
-    counts = metrics.class_counts(truth, evidence.predicted[first], evidence.truth.ignore)
+    counts = metrics.class_counts(truth, evidence.predicted[first], ignore)
     kinds = (counts.true_positives, counts.predicted, counts.positives)
     ap = {label: _mean_ap(runs[label], truth.shape[1]) for label in evidence.predicted}
     scores = evidence.folders[first].read_scores().values
-    support = truth.sum(axis=0)
-    most = set(np.argsort(-support, kind="stable")[:MOST_CURVES].tolist())
+    most = set(np.argsort(-evidence.truth.support, kind="stable")[:MOST_CURVES].tolist())
     rows = []
-    for number, name in enumerate(evidence.truth.labels):
-        kept = ~ignore[:, number]
-        curve = _curve(truth[kept, number], np.asarray(scores[kept, number])) if number in most else ()
+    for (number, of_label, ranked), name in zip(columns(truth, scores, ignore), evidence.truth.labels, strict=True):
+        curve = _curve(of_label, ranked) if number in most else ()
         hits, guesses, held = (int(part[number]) for part in kinds)
         values = tuple(float(own[number]) for own in ap.values())
         precision = hits / guesses if guesses else math.nan

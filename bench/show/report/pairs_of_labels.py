@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.evaluation.bits import Mask, row_blocks
 from bench.records import BoolArray
 from bench.show.report.evidence import Evidence
 
@@ -33,13 +34,16 @@ class LabelPair:
 
 def label_pairs(evidence: Evidence) -> list[LabelPair]:
     """Return the pairs that the first row is far off in, predicted too often first, each kind by how far."""
-    truth, keep = evidence.truth.truth, ~evidence.ignore
-    chosen = np.sort(np.argsort(-truth.sum(axis=0), kind="stable")[:MOST_LABELS])
-    names = [evidence.truth.labels[label] for label in chosen]
+    part = evidence.truth
+    chosen = np.sort(np.argsort(-part.support, kind="stable")[:MOST_LABELS])
+    names = [part.labels[label] for label in chosen]
     first = next(iter(evidence.predicted.values()))
-    together = _together((first & keep)[:, chosen])
-    true = _together(truth[:, chosen])
-    both = _together((truth & first)[:, chosen])
+    together, true, both = np.zeros((3, len(chosen), len(chosen)), dtype=np.float32)
+    for block in row_blocks(*part.truth.shape):
+        truth, sets = part.truth[block], first[block]
+        together += _together((sets & ~part.ignored(block))[:, chosen])
+        true += _together(truth[:, chosen])
+        both += _together((truth & sets)[:, chosen])
     # Images on which prediction and truth of a pair differ, either way: what is equal in both says nothing.
     more, less = together - both, true - both
     off = (more - less) / np.sqrt(np.maximum(more + less, 1))
@@ -52,10 +56,15 @@ def label_pairs(evidence: Evidence) -> list[LabelPair]:
     for place in (*often, *rarely):
         i, j = int(rows[place]), int(columns[place])
         a, b = chosen[i], chosen[j]
-        counted = keep[:, a] & keep[:, b]
-        predicted = tuple(int((sets[:, a] & sets[:, b] & counted).sum()) for sets in evidence.predicted.values())
+        ignored = None if part.ignore is None else _column(part.ignore, a) | _column(part.ignore, b)
+        held = (_column(sets, a) & _column(sets, b) for sets in evidence.predicted.values())
+        predicted = tuple(int((pair if ignored is None else pair & ~ignored).sum()) for pair in held)
         found.append(LabelPair((names[i], names[j]), int(true[i, j]), predicted, float(off[i, j])))
     return found
+
+
+def _column(mask: Mask, label: int) -> BoolArray:
+    return mask[:, label : label + 1][:, 0]
 
 
 def _together(sets: BoolArray) -> NDArray[np.float32]:
