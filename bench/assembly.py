@@ -42,6 +42,7 @@ from bench.system.files import canonical_json, digest
 
 if TYPE_CHECKING:
     from bench.model.checkpoint import CheckpointFile, TuningState
+    from bench.model.group import Group
     from bench.model.train import TrainingRecord
 
 TOLD = 4
@@ -124,10 +125,17 @@ class Assembly:
         split = self.parts.validation
         return validation_part(split, features, self.protocol, self.search, self.select_by, self.known_of(split))
 
-    def fine_tune(self, model: Any, device: str, checkpoint: CheckpointFile[TuningState] | None = None) -> Backbone:
+    def fine_tune(
+        self,
+        model: Any,
+        device: str,
+        checkpoint: CheckpointFile[TuningState] | None = None,
+        group: Group | None = None,
+    ) -> Backbone:
         """Return the backbone as trained end to end with ``model``, which is trained in place.
 
-        With ``checkpoint`` it goes on from there. Raises ``ModelError`` where the loss is not finite.
+        With ``checkpoint`` it goes on from there; with ``group``, its processes share each batch. Raises
+        ``ModelError`` where the loss is not finite.
         """
         from bench.model import finetune
 
@@ -142,9 +150,15 @@ class Assembly:
             device=device,
             settings=settings,
             judge=finetune.judged_by(
-                self.parts.validation, self.backbone, self.validation_part, device, settings.batch_size
+                self.parts.validation,
+                self.backbone,
+                self.validation_part,
+                device,
+                batch_size=settings.batch_size,
+                group=group,
             ),
             checkpoint=checkpoint,
+            group=group,
         )
 
     def train(

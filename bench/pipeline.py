@@ -9,7 +9,7 @@ continues where it stopped, and everything after the predictions can be computed
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -27,14 +27,17 @@ from bench.rebuilt import with_weights
 from bench.records import Prediction, RunRequest
 from bench.store.derived import derive, lender
 from bench.store.run_folder import CHECKPOINT, TUNING_CHECKPOINT, RunFolder
+from bench.store.run_reader import TUNED_BY
 from bench.store.runs import given_name, open_run
-from bench.system import interrupts
+from bench.system import interrupts, ranks
 from bench.system.clock import Stopwatch
 from bench.system.environment import environment
 from bench.system.journal import Journal
+from bench.system.threads import cores_shared
 from bench.system.turns import all_cores
 
 if TYPE_CHECKING:
+    from bench.model.checkpoint import CheckpointFile, TuningState
     from bench.model.features import PartFeatures
 
 
@@ -54,7 +57,10 @@ def _run(
     request: RunRequest, registry: Registry | None, opened: Callable[[RunFolder], None], journal: Journal
 ) -> RunFolder:
     plan = make_plan(request, registry or plugins.installed())
+    ranks.check_device(request.device)
     check_device(request.device)
+    if helpers := ranks.helpers(request=request.to_json()):
+        helpers.ask("prepare")
     clock = Stopwatch(listener=journal)
     with clock.stage("open data set"):
         parts = open_parts(plan)
@@ -117,8 +123,11 @@ def _fill(folder: RunFolder, assembly: Assembly, clock: Stopwatch) -> None:
     called = about.dataset or given_name(request.out, plan.dataset.spec.name, parts.fingerprints)
     about = replace(about, dataset=called)
     folder.write_about(about)
-    sizes = {"backbone_bytes": _size(assembly.backbone)}
-    folder.write_environment(environment() | sizes | {"fingerprint_over": fingerprint_over(parts.train)})
+    sizes: dict[str, Any] = {"backbone_bytes": _size(assembly.backbone)}
+    # What an earlier process did stays told.
+    tuned_by = folder.tuned_by() if folder.has("backbone") and folder.has("environment") else []
+    sizes |= {"fingerprint_over": fingerprint_over(parts.train)} | ({TUNED_BY: tuned_by} if tuned_by else {})
+    folder.write_environment(environment() | sizes)
     folder.write_request(request)
     folder.write_truth(parts.test)
     if parts.test.sizes is not None:
@@ -129,7 +138,10 @@ def _fill(folder: RunFolder, assembly: Assembly, clock: Stopwatch) -> None:
         folder.write_trials(assembly.ledger)
     backbone = _fine_tune(folder, assembly, clock) if plan.finetune else assembly.backbone
     with clock.stage("features"), _calling(plan.backbone, "features", "backbone"):
-        extracted = features.of_parts(parts, backbone, request.cache / "features", device=request.device)
+        tuned = str(folder.path.absolute()) if plan.finetune else ""
+        helpers = ranks.helpers(request=request.to_json(), tuned=tuned)
+        cache = request.cache / "features"
+        extracted = features.of_parts(parts, backbone, cache, device=request.device, helpers=helpers)
     with clock.stage("build model"):
         model = assembly.build_model(backbone)
     _train(folder, assembly, backbone, model, extracted, clock=clock)
@@ -224,10 +236,41 @@ def _fine_tune(folder: RunFolder, assembly: Assembly, clock: Stopwatch) -> Backb
             # The run's key says all that shapes it. An epoch takes longer than to write what it led to.
             checkpoint = CheckpointFile(path, f"{folder.key} fine-tune", TuningState, seconds=0.0)
             with all_cores() if request.device == "cpu" else contextlib.nullcontext():
-                tuned = assembly.fine_tune(head, request.device, checkpoint)
+                tuned = _tuned(assembly, head, checkpoint)
+        folder.write_environment(folder.read_environment() | {TUNED_BY: _counted(checkpoint.last.made_by)})
     folder.write_backbone(train.save_weights(tuned.module))
     path.unlink(missing_ok=True)
     return tuned
+
+
+def _tuned(assembly: Assembly, head: Any, checkpoint: CheckpointFile[TuningState]) -> Backbone:
+    """Return the backbone as trained with ``head``, by this process or by all ranks together."""
+    from bench.model.group import Group, OtherFailedError
+
+    request = assembly.plan.request
+    helpers = ranks.helpers(request=request.to_json())
+    if helpers is None:
+        return assembly.fine_tune(head, request.device, checkpoint)
+    asked = helpers.ask("fine-tune")
+    asked.wait("ready")
+    try:
+        with cores_shared(helpers.local):
+            group = Group.joined(helpers.team, request.device)
+            return assembly.fine_tune(head, request.device, checkpoint, group)
+    except OtherFailedError:
+        asked.wait()  # which raises what the other has told
+        raise
+
+
+def _counted(made_by: Sequence[Mapping[str, int]]) -> list[dict[str, int]]:
+    """Return by how many processes and threads how many epochs were made, one after another."""
+    found: list[dict[str, int]] = []
+    for one in made_by:
+        if found and all(found[-1][name] == count for name, count in one.items()):
+            found[-1]["epochs"] += 1
+        else:
+            found.append({"epochs": 1, **one})
+    return found
 
 
 def _train(

@@ -19,6 +19,7 @@ from bench.errors import BenchError, NotRun
 from bench.guard import DEBUG_VARIABLE, trace_if_asked
 from bench.show.console import put, put_raw
 from bench.system import interrupts
+from bench.system.launched import Place, launched
 from bench.system.packages import missing
 from bench.system.progress import LEVEL_VARIABLE, QUIET_VARIABLE
 from bench.system.text import one_line, prepare_streams
@@ -318,11 +319,46 @@ def main() -> None:
     """Run the command line and exit."""
     bound_waiting()
     prepare_streams()
-    code = run_command_line()
+    place = launched(sys.argv[1:])
+    code = run_command_line() if place is None else run_together(place)
     interrupts.ignore()
     _settle_streams()
     gc.freeze()  # the process ends: Python would look through every module once more
     sys.exit(code)
+
+
+def run_together(place: Place) -> int:
+    """Run ``bench`` as one of several ranks: rank 0 as ever, the others for what it asks them; return the exit code."""
+    from bench.system import ranks
+
+    voice = 2
+    if place.rank and DEBUG not in sys.argv:
+        # What goes on in the others is rank 0's to tell; they speak of its end alone.
+        voice = os.dup(2)
+        for stream in (1, 2):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
+    try:
+        team = ranks.join(place, voice)
+    except BenchError as error:
+        os.write(voice, f"error: {error}\n".encode())
+        return error.exit_code
+    if place.rank:
+        from bench.worker import serve
+
+        try:
+            with interrupts.working():
+                serve(team)
+        except KeyboardInterrupt:
+            code = 128 + (interrupts.came() or signal.SIGINT)
+            team.close(code)
+            os._exit(code)  # threads of torch may wait for ranks that are gone
+    code = 1  # of what should not happen
+    try:
+        code = run_command_line()
+    finally:
+        interrupts.ignore()
+        team.close(code)
+    return code
 
 
 def _settle_streams() -> None:

@@ -20,6 +20,8 @@ from bench.system.sealed_files import read_sealed, write_sealed
 if TYPE_CHECKING:
     import torch
 
+    from bench.model.group import Group
+
 Weights = dict[str, "torch.Tensor"]
 
 SECONDS = 5.0
@@ -58,7 +60,8 @@ class TrainingState:
 class TuningState:
     """Where a fine-tuning stands: after which epoch, with which weights of backbone and model, the best if it looks.
 
-    ``random`` are the states of the random generators, which go on from epoch to epoch.
+    ``random`` are the states of the random generators, which go on from epoch to epoch. ``made_by`` are the
+    ``processes`` and the ``threads`` of each, of every epoch: the last bits of sums depend on them.
     """
 
     epoch: int = 0
@@ -70,6 +73,7 @@ class TuningState:
     best: Weights = field(default_factory=dict)
     best_epoch: int = 0
     best_score: float = -math.inf
+    made_by: list[dict[str, int]] = field(default_factory=list)
 
 
 State = TypeVar("State", bound=TrainingState | TuningState)
@@ -87,32 +91,52 @@ class CheckpointFile(Generic[State]):
         self.empty = empty
         self.seconds = SECONDS if seconds is None else seconds
         self._written = time.monotonic()
+        self.last = empty()
 
     def load(self) -> State:
         """Return the state to continue from: a new one where there is no file, or not one that this training wrote.
 
-        A damaged file is told in a word, and nothing of it is used.
+        A damaged file is told in a word, and nothing of it is used. What is returned is the ``last`` state, until
+        another is given to ``save``.
         """
-        import torch
+        self.last = self._load()
+        return self.last
 
+    def shared(self, group: Group) -> State:
+        """Return what rank 0 of ``group`` loads, in each of its processes."""
+        content = group.told(_content(self.load()) if group.rank == 0 else b"")
+        self.last = self.last if group.rank == 0 else self._parsed(content)
+        return self.last
+
+    def _load(self) -> State:
         if self.path is None or not self.path.exists():
             return self.empty()
         content = read_sealed(self.path, self.key)
         if content is not None:
             # What was written whole can still be another version's.
             with contextlib.suppress(Exception):
-                state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-                return self.empty(**state)
+                return self._parsed(content)
         note(f"{self.path} is damaged, or of another training: this one starts anew")
         return self.empty()
 
-    def save(self, state: State) -> None:
-        """Replace the file by ``state``, unless it was written, or the training began, less than ``seconds`` ago."""
+    def _parsed(self, content: bytes) -> State:
         import torch
 
+        return self.empty(**torch.load(io.BytesIO(content), map_location="cpu", weights_only=True))
+
+    def save(self, state: State) -> None:
+        """Replace the file by ``state``, unless it was written, or the training began, less than ``seconds`` ago."""
+        self.last = state
         if self.path is None or time.monotonic() - self._written < self.seconds:
             return
-        buffer = io.BytesIO()
-        torch.save({entry.name: getattr(state, entry.name) for entry in dataclasses.fields(state)}, buffer)
-        write_sealed(self.path, self.key, buffer.getbuffer())
+        write_sealed(self.path, self.key, _content(state))
         self._written = time.monotonic()
+
+
+def _content(state: TrainingState | TuningState) -> memoryview:
+    """Return a state as the content of a file."""
+    import torch
+
+    buffer = io.BytesIO()
+    torch.save({entry.name: getattr(state, entry.name) for entry in dataclasses.fields(state)}, buffer)
+    return buffer.getbuffer()

@@ -58,6 +58,11 @@ class Work:
             yield item
 
 
+def rows_at_once(backbone: Backbone, device: str, batch_size: int) -> int:
+    """Return how many images ``in_batches`` computes at once: an ONNX engine on the CPU ``ROWS``, others as asked."""
+    return ROWS if has_onnx_form(backbone) and device == "cpu" else batch_size
+
+
 def in_batches(
     split: Split,
     rows: Sequence[int],
@@ -75,7 +80,7 @@ def in_batches(
     features differ from torch's. Raises ``ModelError`` where that is more than the engine's ``tolerance``.
     """
     whole = has_onnx_form(backbone) and device == "cpu"
-    size, told = ROWS if whole else batch_size, work or Work()
+    size, told = rows_at_once(backbone, device, batch_size), work or Work()
     batches = [rows[start : start + size] for start in range(0, len(rows), size)]
     gpu = None if device == "cpu" else open_on_gpu(backbone, device, cache)
     compute = gpu.compute if gpu else open_engine(backbone, device, cache)

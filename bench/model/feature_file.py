@@ -141,16 +141,18 @@ class FeatureFile:
         expected = self._hash_at(handle, block)
         if len(expected) < HASH or not any(expected):
             return False
+        hasher = self._hasher(block)
+        for content in self._content(handle, block):
+            hasher.update(content)
+        return hasher.digest() == expected
+
+    def _content(self, handle: int, block: int) -> Iterator[bytes]:
+        """Yield the bytes of a block's rows, up to where the file ends."""
         rows = self.rows_of(block)
         place, end = self._place(rows.start), self._place(rows.stop)
-        hasher = self._hasher(block)
-        while place < end:
-            content = os.pread(handle, min(CHUNK, end - place), place)
-            if not content:
-                return False
-            hasher.update(content)
+        while place < end and (content := os.pread(handle, min(CHUNK, end - place), place)):
+            yield content
             place += len(content)
-        return hasher.digest() == expected
 
     def _allocate(self, handle: int) -> None:
         """Give the file header and length, on disk where the file system can: a hole may find no room later."""
@@ -186,13 +188,45 @@ class Writing:
 
     def write(self, block: int, values: FloatArray) -> None:
         """Put a block in its place, its hash last: what a killed process left half is absent."""
-        file = self.file
-        content = np.ascontiguousarray(values, dtype=file.kind).data.cast("B")
-        hasher = file._hasher(block)
+        content = self.put(self.file.rows_of(block).start, values)
+        hasher = self.file._hasher(block)
         hasher.update(content)
+        self._close(block, hasher)
+
+    def put(self, row: int, values: FloatArray) -> memoryview:
+        """Put rows of a block in their place, from ``row`` on, and return their bytes; until it is closed it is absent.
+
+        A block that processes compute together is closed once each has put its rows.
+        """
+        content = np.ascontiguousarray(values, dtype=self.file.kind).data.cast("B")
+        with self.file._errors():
+            _write(self.handle, content, self.file._place(row))
+        return content
+
+    def close(self, block: int) -> None:
+        """Write the hash of a block whose rows were put in their places."""
+        hasher = self.file._hasher(block)
+        with self.file._errors():
+            for content in self.file._content(self.handle, block):
+                hasher.update(content)
+        self._close(block, hasher)
+
+    def _close(self, block: int, hasher: hashlib._Hash) -> None:
+        with self.file._errors():
+            _write(self.handle, hasher.digest(), self.file._place(self.file.rows) + HASH * block)
+
+    @classmethod
+    @contextlib.contextmanager
+    def beside(cls, file: FeatureFile, part: Path, missing: list[int]) -> Iterator[Writing]:
+        """Give the file ``part``, which another process has begun to write and will end, to put ``missing`` into."""
         with file._errors():
-            _write(self.handle, content, file._place(file.rows_of(block).start))
-            _write(self.handle, hasher.digest(), file._place(file.rows) + HASH * block)
+            handle = os.open(part, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            yield cls(file, handle, missing, damaged=False)
+            with file._errors():
+                os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def _write(handle: int, content: bytes | memoryview, place: int) -> None:

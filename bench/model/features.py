@@ -7,6 +7,7 @@ import json
 import math
 import os
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,16 +17,19 @@ import PIL
 
 from bench.code import images_code
 from bench.contracts import Backbone
-from bench.errors import StoreError, UsageError
-from bench.model.encoding import Work, in_batches
+from bench.errors import DataError, StoreError, UsageError
+from bench.model.encoding import Work, in_batches, rows_at_once
 from bench.model.engine import TORCH
 from bench.model.feature_file import FeatureFile, Writing
+from bench.model.shares import Helpers, Share, divided, pieces_of, rows_missing
 from bench.records import Features, FloatArray, Parts, Split
 from bench.system.files import canonical_json, digest
 from bench.system.locks import exclusive
 from bench.system.notes import note
+from bench.system.progress import stage
 from bench.system.room import copied
 from bench.system.sealed_files import read_sealed, write_sealed
+from bench.system.threads import cores_shared
 
 BLOCK = 512
 """Images in a block of the cached file. A process killed at any moment loses at most the block in flight."""
@@ -36,12 +40,22 @@ MAP_BLOCK = 64
 MAP_LIMIT, MAP_GB = "BENCH_MAP_GB", 8.0
 """Environment variable, and what it is unless set: the most that one part's feature maps may take, in GB."""
 
+BATCH = 64
+"""Images that torch or a GPU computes at once."""
+
 STALE = 7 * 24 * 3600
 """Seconds after which what a killed extraction left, and nobody went on with, is removed."""
 
 
 def extract(
-    split: Split, fingerprint: str, backbone: Backbone, cache: Path, *, batch_size: int = 64, device: str = "cpu"
+    split: Split,
+    fingerprint: str,
+    backbone: Backbone,
+    cache: Path,
+    *,
+    batch_size: int = BATCH,
+    device: str = "cpu",
+    helpers: Helpers | None = None,
 ) -> Features:
     """Return the features of ``split``, from ``cache`` or computed now; ``fingerprint`` is the split's.
 
@@ -51,18 +65,22 @@ def extract(
     always have the same size, the last one padded. Raises ``DataError`` with the path of an image that cannot
     be read; what was computed until then is kept. What is read back is what was computed, to the byte: a cached
     block that is damaged is computed anew, with a word. Processes that need the same features wait for the one that
-    computes them. Raises ``StoreError`` where the cache cannot be written.
+    computes them, and ``helpers`` share the work, to the same bytes. Raises ``StoreError`` where the cache cannot be
+    written.
     """
-    key = feature_key(fingerprint, backbone, images_code(split.images))
-    file = FeatureFile(
-        cache / f"{key}.npy", key, len(split), backbone.shape, MAP_BLOCK if backbone.feature_map else BLOCK
-    )
-    values = file.open()
+    file = _file(split, fingerprint, backbone, cache)
+    key, values = file.key, file.open()
     if values is None:
         if backbone.feature_map:
             check_size(file, f"{split.dataset}/{split.name}", backbone.preprocessing.size)
-        values = _compute(file, split, backbone, batch_size, device)
+        values = _compute(file, split, backbone, batch_size, device, helpers=helpers)
     return Features(split.ids, values, key)
+
+
+def _file(split: Split, fingerprint: str, backbone: Backbone, cache: Path) -> FeatureFile:
+    key = feature_key(fingerprint, backbone, images_code(split.images))
+    block = MAP_BLOCK if backbone.feature_map else BLOCK
+    return FeatureFile(cache / f"{key}.npy", key, len(split), backbone.shape, block)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,29 +92,39 @@ class PartFeatures:
     test: Features
 
 
-def of_parts(parts: Parts, backbone: Backbone, cache: Path, *, device: str = "cpu") -> PartFeatures:
+def of_parts(
+    parts: Parts, backbone: Backbone, cache: Path, *, device: str = "cpu", helpers: Helpers | None = None
+) -> PartFeatures:
     """Return the features of a run's parts, from ``cache`` or computed now; a held-out part's are rows of train's.
 
-    A ``fit`` part with other images than train's has the validation part's behind them.
+    A ``fit`` part with other images than train's has the validation part's behind them. ``helpers`` are other
+    processes that open the same parts and backbone.
     """
-    held_out = parts.dataset.validation is None
-    if backbone.feature_map and held_out:
-        # Rows of maps are not copied out of a file, but computed apart: together they may not fit in memory.
-        def of_rows(part: Split) -> Features:
-            return extract(part, digest(parts.fingerprints["train"], *part.ids), backbone, cache, device=device)
-
-        test = extract(parts.test, parts.fingerprints["test"], backbone, cache, device=device)
-        return PartFeatures(of_rows(parts.fit), of_rows(parts.validation), test)
-    train = extract(parts.train, parts.fingerprints["train"], backbone, cache, device=device)
-    validation = (
-        _rows(train, parts.validation.ids, cache)
-        if held_out
-        else extract(parts.validation, parts.fingerprints["validation"], backbone, cache, device=device)
-    )
-    test = extract(parts.test, parts.fingerprints["test"], backbone, cache, device=device)
-    if held_out:
-        return PartFeatures(_rows(train, parts.fit.ids, cache), validation, test)
+    found = {
+        name: extract(split, print_, backbone, cache, device=device, helpers=helpers)
+        for name, (split, print_) in _extracted(parts, backbone).items()
+    }
+    test, train = found["test"], found.get("train")
+    if train is None:
+        return PartFeatures(found["fit"], found["validation"], test)
+    if parts.dataset.validation is None:
+        return PartFeatures(_rows(train, parts.fit.ids, cache), _rows(train, parts.validation.ids, cache), test)
+    validation = found["validation"]
     return PartFeatures(train if parts.fit.ids == parts.train.ids else _joined(train, validation), validation, test)
+
+
+def _extracted(parts: Parts, backbone: Backbone) -> dict[str, tuple[Split, str]]:
+    """Return the splits whose features are files of their own, with their fingerprints, by name."""
+    prints = parts.fingerprints
+    test = {"test": (parts.test, prints["test"])}
+    if parts.dataset.validation is not None:
+        held_out = (parts.validation, prints["validation"])
+        return {"train": (parts.train, prints["train"]), "validation": held_out} | test
+    if backbone.feature_map is None:
+        return {"train": (parts.train, prints["train"])} | test
+    # Rows of maps are not copied out of a file, but computed apart: together they may not fit in memory.
+    rows = {"fit": parts.fit, "validation": parts.validation}
+    return test | {name: (part, digest(prints["train"], *part.ids)) for name, part in rows.items()}
 
 
 def check_size(file: FeatureFile, split: str, side: int) -> None:
@@ -148,7 +176,9 @@ def speed(cache: Path, key: str) -> dict[str, Any]:
     return {}
 
 
-def _compute(file: FeatureFile, split: Split, backbone: Backbone, batch_size: int, device: str) -> FloatArray:
+def _compute(
+    file: FeatureFile, split: Split, backbone: Backbone, batch_size: int, device: str, *, helpers: Helpers | None
+) -> FloatArray:
     """Return the features of ``file`` once its absent blocks are computed, here or by the process that holds them."""
     cache, what = file.path.parent, f"features of {split.dataset}/{split.name}"
     with contextlib.ExitStack() as stack:
@@ -168,7 +198,7 @@ def _compute(file: FeatureFile, split: Split, backbone: Backbone, batch_size: in
             if writing.damaged:
                 lost = f"{len(writing.missing):,} of {file.blocks:,} blocks"
                 note(f"{what}: {file.path} was damaged; {lost} are computed anew")
-            record = _fill(writing, split, backbone, batch_size, device)
+            record = _fill(writing, split, backbone, batch_size, device, helpers=helpers, part=part)
         if record:
             write_sealed(cache / f"{file.key}.speed", file.key, canonical_json(record).encode())
         values = file.open()
@@ -177,35 +207,107 @@ def _compute(file: FeatureFile, split: Split, backbone: Backbone, batch_size: in
         return values
 
 
-def _fill(writing: Writing, split: Split, backbone: Backbone, batch_size: int, device: str) -> dict[str, Any]:
+def _fill(
+    writing: Writing,
+    split: Split,
+    backbone: Backbone,
+    batch_size: int,
+    device: str,
+    *,
+    helpers: Helpers | None,
+    part: Path,
+) -> dict[str, Any]:
     """Compute and write the blocks that are missing; return what ``speed`` tells, empty if there were none."""
-    file = writing.file
-    rows = [row for block in writing.missing for row in file.rows_of(block)]
-    started = time.perf_counter()
-    unfinished = iter(writing.missing)
-    pending: list[FloatArray] = []
-    work = Work()
-    for values in in_batches(split, rows, backbone, batch_size, device, cache=file.path.parent, work=work):
-        pending.append(values)
-        # Blocks are cut from the stream of rows, so the batches need not end where the blocks do.
-        while sum(map(len, pending)) >= file.block:
-            joined = np.concatenate(pending)
-            writing.write(next(unfinished), joined[: file.block])
-            pending = [joined[file.block :]]
-    if sum(map(len, pending)):
-        writing.write(next(unfinished), np.concatenate(pending))
-    seconds = time.perf_counter() - started
+    rows, started, work = rows_missing(writing), time.perf_counter(), Work()
     if not rows:
         return {}
+    # Whole batches, as one process computes them: then each image's features are the same to the bit. Between machines
+    # no block is divided, as what another has written of one may not be seen here yet.
+    unit = rows_at_once(backbone, device, batch_size)
+    unit = writing.file.block if helpers is not None and helpers.local < helpers.count else unit
+    count = 1 if helpers is None else helpers.count
+    shares = [Share(rank, count, unit) for rank in range(count)]
+    done: list[dict[str, Any]] = []
+    if helpers is None:
+        _write(writing, split, backbone, batch_size, device, share=shares[0], work=work)
+    else:
+        order = {"key": writing.file.key, "part": str(part), "missing": writing.missing}
+        asked = helpers.ask("features", **order, batch_size=batch_size, unit=unit)
+        with cores_shared(helpers.local):
+            _write(writing, split, backbone, batch_size, device, share=shares[0], work=work, tell=asked.check)
+        with stage(f"features of {split.dataset}/{split.name}: waiting for the other processes"):
+            done = asked.wait()
+        for block in sorted(divided(writing, shares)):
+            writing.close(block)
+    seconds = time.perf_counter() - started
     return {
         "images": len(rows),
         "seconds": seconds,
         "images_per_second": len(rows) / seconds,
         "engine": backbone.engine or TORCH,
-        "difference": work.difference,
-        "reading_seconds": work.reading,
-        "network_seconds": work.network,
+        "difference": max([work.difference, *(one["difference"] for one in done)]),
+        "reading_seconds": work.reading + sum(one["reading"] for one in done),
+        "network_seconds": work.network + sum(one["network"] for one in done),
+        **({} if helpers is None else {"processes": count}),
     }
+
+
+def help_extract(
+    parts: Parts,
+    backbone: Backbone,
+    cache: Path,
+    order: Mapping[str, Any],
+    *,
+    rank: int,
+    count: int,
+    device: str,
+    tell: Callable[[], None],
+) -> dict[str, float]:
+    """Compute the part of process ``rank`` of what rank 0 ``ask``s ``Helpers`` for; return what the work was.
+
+    ``tell`` is called between batches. Raises ``DataError`` where images or backbone are not those of rank 0.
+    """
+    for split, fingerprint in _extracted(parts, backbone).values():
+        file = _file(split, fingerprint, backbone, cache)
+        if file.key == order["key"]:
+            break
+    else:
+        raise DataError(f"its images of {parts.train.dataset}, its backbone or its code are others than process 0's")
+    work, share = Work(), Share(rank, count, int(order["unit"]))
+    with Writing.beside(file, Path(order["part"]), list(order["missing"])) as writing:
+        _write(writing, split, backbone, int(order["batch_size"]), device, share=share, work=work, tell=tell)
+    return {"difference": work.difference, "reading": work.reading, "network": work.network}
+
+
+def _write(
+    writing: Writing,
+    split: Split,
+    backbone: Backbone,
+    batch_size: int,
+    device: str,
+    *,
+    share: Share,
+    work: Work,
+    tell: Callable[[], None] = lambda: None,
+) -> None:
+    """Compute and write this process's share of the rows that are missing, block by block."""
+    missing, pieces = rows_missing(writing), list(pieces_of(writing, share))
+    own = share.of(len(missing))
+    if not pieces:
+        return
+    pending: list[FloatArray] = []
+    rows, cache = missing[own.start : own.stop], writing.file.path.parent
+    for values in in_batches(split, rows, backbone, batch_size, device, cache=cache, work=work):
+        tell()
+        pending.append(values)
+        # Blocks are cut from the stream of rows, so the batches need not end where the blocks do.
+        while pieces and sum(map(len, pending)) >= len(pieces[0][1]):
+            joined, (block, piece) = np.concatenate(pending), pieces.pop(0)
+            if piece == writing.file.rows_of(block):
+                writing.write(block, joined[: len(piece)])
+            else:
+                writing.put(piece.start, joined[: len(piece)])
+            pending = [joined[len(piece) :]]
 
 
 def _remove_stale(cache: Path) -> None:

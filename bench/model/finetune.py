@@ -22,6 +22,7 @@ from bench.data.augment import Augmentation, Augmented
 from bench.data.loading import load
 from bench.errors import ModelError
 from bench.model.checkpoint import CheckpointFile, TuningState
+from bench.model.group import Group
 from bench.model.random_states import random_states, set_random_states
 from bench.model.schedules import rate_at
 from bench.model.train import left_out
@@ -81,14 +82,16 @@ def tune(
     settings: Settings = Settings(),
     judge: Judge | None = None,
     checkpoint: CheckpointFile[TuningState] | None = None,
+    group: Group | None = None,
 ) -> Backbone:
     """Return a copy of ``backbone`` trained together with ``model`` on the images of ``fit``.
 
     ``truth`` and ``ignore`` are (images, labels) bool, as in ``bench.model.train.fit``.
     ``model`` is trained in place. Batch-norm statistics stay as pre-trained. ``judge`` is asked after each epoch where
     the settings have a ``patience``. With ``checkpoint``, a fine-tuning that was killed goes on after its last whole
-    epoch, to the same result to the bit; the caller removes the file once the weights are stored. Raises ``ModelError``
-    where the loss is not finite.
+    epoch, to the same result to the bit; the caller removes the file once the weights are stored. With ``group``, each
+    of its processes is to be given the same but for the ``checkpoint``, which is rank 0's, and all return what one
+    process would, up to the rounding of sums. Raises ``ModelError`` where the loss is not finite.
     """
     import torch
 
@@ -97,19 +100,22 @@ def tune(
     parameters = [*module.parameters(), *model.parameters()]
     for parameter in parameters:
         parameter.requires_grad_(True)
-    tuning = Tuning(module, model, settings, epochs, seed, torch.device(device))
+    tuning = Tuning(module, model, settings, epochs, seed, torch.device(device), group)
     file = checkpoint or CheckpointFile(None, "", TuningState)
     with deterministic(), torch.random.fork_rng(devices=[device] if tuning.device.type == "cuda" else []):
         torch.manual_seed(seed)
-        state = file.load()
+        state = file.load() if group is None else file.shared(group)
         if state.epoch:
             tuning.go_on_from(state)
             note(f"fine-tuning goes on after epoch {state.epoch} of {epochs}")
+        tuning.take_from_first()
         while state.epoch < epochs and not _stops(state, settings.patience):
             tuning.epoch(state.epoch, fit, backbone, truth, ignore)
             state.epoch += 1
             if settings.patience and judge:
-                _keep_best(state, module, judge(module.eval(), model))
+                score = judge(module.eval(), model)
+                tuning.take_from_first()
+                _keep_best(state, module, score)
                 model.train()
             tuning.put_into(state)
             file.save(state)
@@ -127,12 +133,19 @@ class Tuning:
     """A fine-tuning under way: backbone and model, and what an update of both takes."""
 
     def __init__(  # noqa: PLR0917 - what it is made of, in the order of ``tune``
-        self, module: Any, model: Any, settings: Settings, epochs: int, seed: int, device: torch.device
+        self,
+        module: Any,
+        model: Any,
+        settings: Settings,
+        epochs: int,
+        seed: int,
+        device: torch.device,
+        group: Group | None = None,
     ) -> None:
         import torch
 
         self.module, self.model, self.settings, self.epochs, self.seed = module, model, settings, epochs, seed
-        self.device = device
+        self.device, self.group = device, group
         self.parameters = [*module.parameters(), *model.parameters()]
         self.optimizer = torch.optim.SGD(
             self.parameters, lr=settings.learning_rate, momentum=MOMENTUM, weight_decay=settings.weight_decay
@@ -151,24 +164,36 @@ class Tuning:
         batches = [order[start : start + settings.batch_size] for start in range(0, len(order), settings.batch_size)]
         updates = math.ceil(len(batches) / settings.accumulate)
         title = f"fine-tuning, epoch {epoch + 1} of {self.epochs}"
-        loaded = self._pictures(fit, batches, backbone, epoch)
-        for number, pixels in enumerate(progress_bar(loaded, title, total=len(batches), scale=settings.batch_size)):
+        group = self.group
+        own = batches if group is None else [batch[group.own(len(batch))] for batch in batches]
+        loaded = self._pictures(fit, own, backbone, epoch)
+        for number, batch in enumerate(progress_bar(batches, title, scale=settings.batch_size)):
             update, first = divmod(number, settings.accumulate)
             together = batches[number - first : number - first + settings.accumulate]
-            batch = batches[number]
-            mask = None if ignore is None else torch.from_numpy(ignore[batch]).to(self.device)
-            loss = self._loss(pixels, torch.from_numpy(truth[batch]).to(self.device), mask)
-            if not torch.isfinite(loss):
-                raise ModelError(
-                    f"fine-tuning diverged in epoch {epoch + 1}: loss is {loss.item()}."
-                    f" Try: --set finetune.learning_rate={settings.learning_rate / 10:g}, or --finetune 0"
-                )
-            if not first:
-                self.optimizer.zero_grad()
-            share = len(batch) / sum(map(len, together))
-            self.scaler.scale(loss if len(together) == 1 else loss * share).backward()  # type: ignore[no-untyped-call]
+            with self._agreed():
+                features = self._features(next(loaded))
+            whole = features if group is None else group.gather(features.detach(), group.lengths(len(batch)))
+            with self._agreed():
+                mask = None if ignore is None else torch.from_numpy(ignore[batch]).to(self.device)
+                whole = whole if group is None else whole.requires_grad_()
+                loss = self._loss(whole, torch.from_numpy(truth[batch]).to(self.device), mask)
+                if not torch.isfinite(loss):
+                    raise ModelError(
+                        f"fine-tuning diverged in epoch {epoch + 1}: loss is {loss.item()}."
+                        f" Try: --set finetune.learning_rate={settings.learning_rate / 10:g}, or --finetune 0"
+                    )
+                if not first:
+                    self.optimizer.zero_grad()
+                share = len(batch) / sum(map(len, together))
+                self.scaler.scale(loss if len(together) == 1 else loss * share).backward()  # type: ignore[no-untyped-call]
+                if group is not None and len(features) and whole.grad is not None:
+                    features.backward(whole.grad[group.own(len(batch))])  # type: ignore[no-untyped-call]
             if first + 1 == len(together):
                 self._update(epoch * updates + update, updates)
+
+    def _agreed(self) -> contextlib.AbstractContextManager[None]:
+        """Have the body fail in all processes of the group where it fails in one: none then waits for it."""
+        return contextlib.nullcontext() if self.group is None else self.group.agreed()
 
     def _pictures(
         self, fit: Split, batches: Sequence[Sequence[int]], backbone: Backbone, epoch: int
@@ -180,13 +205,19 @@ class Tuning:
         whole = dataclasses.replace(preprocessing, crop="squash")
         return load(Augmented(fit.images, preprocessing, augmentation, self.seed, epoch), batches, whole)
 
-    def _loss(self, pixels: FloatArray, truth: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
-        """Return the model's loss, in single precision, on the features of ``pixels``."""
+    def _features(self, pixels: FloatArray) -> torch.Tensor:
+        """Return the backbone's features of ``pixels``, in the settings' precision; of none, none."""
         import torch
 
+        # A batch may have fewer pictures than the group has processes: what is given stands for the form of features.
+        given = pixels if len(pixels) else np.zeros((1, *pixels.shape[1:]), dtype=np.float32)
         kind = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(self.settings.precision)
         with torch.autocast(self.device.type, dtype=kind) if kind else contextlib.nullcontext():
-            features = self.module.eval()(torch.from_numpy(pixels).to(self.device))
+            features: torch.Tensor = self.module.eval()(torch.from_numpy(given).to(self.device))
+        return features[: len(pixels)] if len(pixels) < len(given) else features
+
+    def _loss(self, features: torch.Tensor, truth: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
+        """Return the model's loss, in single precision, on the ``features`` of a batch."""
         loss: torch.Tensor = self.model.loss(features.float(), truth, self.noise, **left_out(self.model.loss, mask))
         return loss
 
@@ -203,6 +234,8 @@ class Tuning:
                 warmup=round(settings.warmup * of_epoch),
                 shape=settings.schedule,
             )
+        if self.group is not None:
+            self.group.add_gradients([*self.module.parameters()], [*self.model.parameters()])
         self.scaler.unscale_(self.optimizer)
         torch.nn.utils.clip_grad_norm_(self.parameters, CLIP_NORM)
         self.scaler.step(self.optimizer)
@@ -216,31 +249,67 @@ class Tuning:
         self.scaler.load_state_dict(state.scaler)
         set_random_states(state.random, (self.order, self.noise), self.device)
 
+    def take_from_first(self) -> None:
+        """Have weights and momentum of rank 0 in every process of the group: other machines may round otherwise."""
+        if self.group is not None:
+            states = (self.optimizer.state[parameter].get("momentum_buffer") for parameter in self.parameters)
+            self.group.take([*self.module.state_dict().values(), *self.model.state_dict().values(), *states])
+
     def put_into(self, state: TuningState) -> None:
         """Put what a later process goes on from into ``state``."""
+        import torch
+
+        made_by = {"threads": torch.get_num_threads(), "processes": 1 if self.group is None else self.group.count}
+        state.made_by = [*state.made_by, made_by]
         state.backbone, state.model = self.module.state_dict(), self.model.state_dict()
         state.optimizer, state.scaler = self.optimizer.state_dict(), self.scaler.state_dict()
         state.random = random_states((self.order, self.noise), self.device)
 
 
 def judged_by(
-    part: Split, backbone: Backbone, validation: Callable[[Features], Validation], device: str, batch_size: int
+    part: Split,
+    backbone: Backbone,
+    validation: Callable[[Features], Validation],
+    device: str,
+    *,
+    batch_size: int,
+    group: Group | None = None,
 ) -> Judge:
-    """Return what scores a backbone and a model by the images of ``part``; ``validation`` is of their features."""
+    """Return what scores a backbone and a model by the images of ``part``; ``validation`` is of their features.
+
+    The processes of a ``group`` compute whole batches each, and rank 0 scores.
+    """
     import torch
 
     batches = [range(start, min(start + batch_size, len(part))) for start in range(0, len(part), batch_size)]
+    own = batches if group is None else batches[group.own(len(batches))]
 
-    def judge(module: Any, model: Any) -> float:
+    def extracted(module: Any) -> FloatArray:
         with torch.no_grad():
             features = [
                 module(torch.from_numpy(pixels).to(device)).float().cpu().numpy()
-                for pixels in load(part.images, batches, backbone.preprocessing)
+                for pixels in load(part.images, own, backbone.preprocessing)
             ]
-        of_part = validation(Features(part.ids, np.concatenate(features), ""))
+        return np.concatenate(features) if features else np.zeros((0, *backbone.shape), dtype=np.float32)
+
+    def scored(features: FloatArray, model: Any) -> float:
+        of_part = validation(Features(part.ids, features, ""))
         if hasattr(model, "calibrate"):
             model.calibrate(of_part)
         return float(of_part.score(model))
+
+    def judge(module: Any, model: Any) -> float:
+        if group is None:
+            return scored(extracted(module), model)
+        with group.agreed():
+            features = torch.from_numpy(extracted(module))
+        lengths = [sum(map(len, batches[part])) for part in group.parts(len(batches))]
+        whole = group.gather(features, lengths).numpy()
+        score = torch.zeros(1, dtype=torch.float64)
+        with group.agreed():
+            score += scored(whole, model) if group.rank == 0 else 0.0
+        group.take([score])
+        return float(score)
 
     return judge
 

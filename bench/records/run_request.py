@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 from bench.system.files import default_cache
 
@@ -35,3 +37,14 @@ class RunRequest:
     engine: str = "auto"
     trials: int | None = None
     name: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields as JSON values, paths as whole ones."""
+        values = {entry.name: getattr(self, entry.name) for entry in fields(self)}
+        return {name: str(value.absolute()) if isinstance(value, Path) else value for name, value in values.items()}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> RunRequest:
+        """Return the request that ``to_json`` gave ``values`` of. Raises ``TypeError`` or ``KeyError`` for others."""
+        paths = {name: Path(values[name]) for name in ("data_root", "weights", "out", "cache") if values[name]}
+        return cls(**{**values, **paths, "sets": tuple(values["sets"])})

@@ -32,7 +32,6 @@ import fcntl
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -110,11 +109,7 @@ class RunFolder(RunReader):
 
     def write_request(self, request: RunRequest) -> None:
         """Store what was asked for, so that the run can be rebuilt on this machine from any folder: paths are whole."""
-        values = {
-            name: str(value.absolute()) if isinstance(value, Path) else value
-            for name, value in _values(request).items()
-        }
-        self._files.write_json("request.json", values)
+        self._files.write_json("request.json", request.to_json())
 
     def write_environment(self, environment: Mapping[str, Any]) -> None:
         """Store the record of the machine."""

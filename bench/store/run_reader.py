@@ -28,6 +28,9 @@ SEQUENCE_ARRAYS = ("sequences", "log_probabilities", "complete")
 STATE = "state."
 """What stands before the name of an array of a policy's state."""
 
+TUNED_BY = "fine_tuning"
+"""Where a run's environment says by how many processes and threads its backbone was tuned."""
+
 SCORED_BY = ("scores.npy", "weights.safetensors", "backbone.safetensors")
 """Files whose SHA-256 scores.json holds: the scores, and what they were computed with."""
 
@@ -122,10 +125,7 @@ class RunReader:
     def request(self) -> RunRequest:
         """Return what was asked for."""
         values = self._files.read_json("request.json")
-        paths = {name: Path(values[name]) for name in ("data_root", "weights", "out", "cache") if values[name]}
-        request: RunRequest = self._files.parse(
-            "request.json", lambda: RunRequest(**values | paths | {"sets": tuple(values["sets"])})
-        )
+        request: RunRequest = self._files.parse("request.json", lambda: RunRequest.from_json(values))
         return request
 
     @reads("about.json")
@@ -142,6 +142,16 @@ class RunReader:
     def read_environment(self) -> dict[str, Any]:
         """Return the record of the machine."""
         return dict(self._files.read_json("environment.json"))
+
+    def tuned_by(self) -> list[dict[str, int]]:
+        """Return by how many ``processes`` of how many ``threads`` how many ``epochs`` of fine-tuning were made.
+
+        Empty where the backbone stayed frozen, or nothing is told of it.
+        """
+        told = self.read_environment().get(TUNED_BY)
+        names = ("epochs", "processes", "threads")
+        rows = told if isinstance(told, list) else []
+        return [row for row in rows if isinstance(row, dict) and all(isinstance(row.get(name), int) for name in names)]
 
     @reads("truth.npz")
     def read_truth(self) -> Truth:

@@ -46,6 +46,8 @@ class _State:
 
     def __init__(self) -> None:
         self.typed: Sequence[str] = ()
+        self.launcher: Sequence[str] = ("bench",)
+        self.last: list[Callable[[int], Any]] = []
         self.came = 0
         self.works = self.told = self.watched = False
 
@@ -75,6 +77,16 @@ def ignore() -> None:
 def begin(typed: Sequence[str]) -> None:
     """Take the arguments of a command that begins."""
     _STATE.typed, _STATE.told = list(typed), False
+
+
+def launched_by(words: Sequence[str]) -> None:
+    """Take what stands before a command's arguments where that is not ``bench``."""
+    _STATE.launcher = list(words)
+
+
+def at_end(call: Callable[[int], Any]) -> None:
+    """Have ``call`` be given the status of the process where a signal ends it without a look back."""
+    _STATE.last.append(call)
 
 
 def typed() -> Sequence[str]:
@@ -133,11 +145,17 @@ def line(number: int, typed: Sequence[str]) -> str:
     'To begin anew: bench predict model photos'
     """
     by = "" if number == _signal.SIGINT else " by SIGTERM"
-    name = next((word for word in typed if word in KEPT), "")
-    kept, then = KEPT.get(name, "what is finished is kept"), "To begin anew" if name in ANEW else "To continue"
-    command = " ".join(map(_quoted, ["bench", *typed]))
+    return f"stopped{by}; {kept(typed)}"
+
+
+def kept(typed: Sequence[str] | None = None) -> str:
+    """Return what is kept of the command that was ``typed``, of this process unless given, and what continues it."""
+    words = _STATE.typed if typed is None else typed
+    name = next((word for word in words if word in KEPT), "")
+    left, then = KEPT.get(name, "what is finished is kept"), "To begin anew" if name in ANEW else "To continue"
+    command = " ".join(map(_quoted, [*_STATE.launcher, *words]))
     shown = "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in command)
-    return f"stopped{by}; {kept}. {then}: {shown}"
+    return f"{left}. {then}: {shown}"
 
 
 def _quoted(word: str) -> str:
@@ -178,6 +196,8 @@ def _end() -> None:
         processes = sys.modules.get("multiprocessing.process")
         for process in processes.active_children() if processes else ():
             process.terminate()
+        for call in _STATE.last:
+            call(128 + _STATE.came)
     finally:
         os._exit(128 + _STATE.came)
 

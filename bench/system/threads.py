@@ -27,10 +27,24 @@ def bound_waiting() -> None:
         os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
 
 
+_SHARED = [1]
+"""Between how many processes this one's cores are shared, as it was said last."""
+
+
+@contextmanager
+def cores_shared(processes: int) -> Iterator[None]:
+    """Let this process count its part of the cores alone in the body, where as many ``processes`` do the same work."""
+    _SHARED.append(processes)
+    try:
+        yield
+    finally:
+        _SHARED.pop()
+
+
 def thread_counts() -> dict[str, int]:
     """Return the cores this process may use, and the threads asked for or set in the libraries already loaded."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    counts = {"cores": cores}
+    counts = {"cores": max(cores // _SHARED[-1], 1)}
     for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         if os.environ.get(variable, "").isdigit():
             counts[variable] = int(os.environ[variable])

@@ -22,7 +22,7 @@ from bench.model import features, train
 from bench.model.features import PartFeatures
 from bench.plan import Plan, options_of, replan, searched
 from bench.records import Ledger, Split, Trial
-from bench.system import interrupts
+from bench.system import interrupts, ranks
 from bench.system.notes import note
 from bench.system.progress import QUIET_VARIABLE, Many
 from bench.trials.files import TrialFile
@@ -121,8 +121,8 @@ def _extracted(assembly: Assembly) -> PartFeatures:
     """Return the features of the run's parts: computed once, and then read by every trial."""
     plan = assembly.plan
     with calling(plan.backbone.origin, "features", f"backbone '{plan.backbone.spec.name}'"):
-        cache = plan.request.cache / "features"
-        return features.of_parts(assembly.parts, assembly.backbone, cache, device=plan.request.device)
+        cache, helpers = plan.request.cache / "features", ranks.helpers(request=plan.request.to_json())
+        return features.of_parts(assembly.parts, assembly.backbone, cache, device=plan.request.device, helpers=helpers)
 
 
 def _made(one: Assembly, point: Point, extracted: PartFeatures) -> Trial:

@@ -165,9 +165,13 @@ def compare(  # noqa: PLR0917 - the parser passes options by name
 def _check_where(jobs: int, cluster: str, engine: str, device: str) -> None:
     """Raise ``UsageError`` where what is asked for does not say one place to make runs in."""
     from bench.errors import UsageError
+    from bench.system import ranks
 
     if engine == "ray":
         raise UsageError("--engine: found 'ray', but it says what computes features. Try: --cluster auto")
+    if ranks.current() is not None and (cluster or jobs > 1):
+        found = f"--cluster: found '{cluster}'" if cluster else f"--jobs: found {jobs}"
+        raise UsageError(f"{found}, but the processes of torchrun share each run. Try: without it, or without torchrun")
     if cluster and jobs > 1:
         raise UsageError(
             f"--jobs: found {jobs}, but with --cluster its cores say how many runs are made at once."

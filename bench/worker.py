@@ -1,0 +1,111 @@
+"""What a rank other than 0 does: it opens the data set and builds the backbone that rank 0 names, and does its part."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from bench import plugins
+from bench.assembly import Assembly, build_backbone, check_device, choose_protocol, open_parts
+from bench.errors import BenchError
+from bench.guard import calling, reason
+from bench.model.group import OtherFailedError
+from bench.plan import Plan, make_plan
+from bench.rebuilt import with_weights
+from bench.records import RunRequest
+from bench.store.run_folder import RunFolder
+from bench.system.progress import QUIET_VARIABLE
+from bench.system.ranks import ANSWER, Team
+from bench.system.threads import cores_shared
+
+Order = Mapping[str, Any]
+
+
+def serve(team: Team) -> None:
+    """Do what rank 0 asks for, one order after another, and answer each; what it fails by is for rank 0 to say."""
+    for order in team.orders():
+        os.environ.update(order["variables"])
+        os.environ[QUIET_VARIABLE] = "1"
+        try:
+            with cores_shared(team.place.local_count):
+                _ORDERS[order["do"]](team, order)
+        except OtherFailedError:
+            continue  # that one has told
+        except Exception as error:
+            kind = type(error).__name__ if isinstance(error, BenchError) else BenchError.__name__
+            team.answer(order, "failed", error=kind, words=reason(error))
+
+
+def _plan(order: Order) -> Plan:
+    return make_plan(RunRequest.from_json(order["request"]), plugins.installed())
+
+
+def _prepare(team: Team, order: Order) -> None:
+    """Open the data set while rank 0 does; a failure is told when it is asked for."""
+    with contextlib.suppress(Exception):
+        open_parts(_plan(order))
+
+
+def _features(team: Team, order: Order) -> None:
+    """Compute this rank's share of features into the file that rank 0 has begun."""
+    from bench.model import features
+
+    plan = _plan(order)
+    request, name = plan.request, plan.backbone.spec.name
+    check_device(request.device)
+    parts, backbone = open_parts(plan), build_backbone(plan)
+    if order.get("tuned"):
+        backbone = with_weights(backbone, RunFolder(Path(order["tuned"])).read_backbone())
+    with calling(plan.backbone.origin, "features", f"backbone '{name}'"):
+        done = features.help_extract(
+            parts,
+            backbone,
+            request.cache / "features",
+            order,
+            rank=team.place.rank,
+            count=team.place.count,
+            device=request.device,
+            tell=_now_and_then(lambda: team.answer(order, "working")),
+        )
+    team.answer(order, "done", **done)
+
+
+def _now_and_then(tell: Callable[[], None]) -> Callable[[], None]:
+    """Return what calls ``tell`` where the last call was some seconds ago."""
+    last = time.monotonic()
+
+    def told() -> None:
+        nonlocal last
+        if time.monotonic() - last > ANSWER:
+            last = time.monotonic()
+            tell()
+
+    return told
+
+
+def _fine_tune(team: Team, order: Order) -> None:
+    """Train the backbone with this rank's part of every batch."""
+    from bench.model.group import Group
+
+    plan = _plan(order)
+    device, seed = plan.request.device, plan.request.seed
+    check_device(device)
+    parts = open_parts(plan)
+    assembly = Assembly(plan, parts, build_backbone(plan), choose_protocol(plan, parts))
+    head = assembly.build_model(assembly.backbone)
+    team.answer(order, "ready")
+    with calling(plan.model.origin, "fine-tune", f"model '{plan.model.spec.name}'", seed=seed):
+        group = Group.joined(team, device)
+        assembly.fine_tune(head, device, group=group)
+    team.answer(order, "done")
+
+
+_ORDERS: dict[str, Callable[[Team, Order], None]] = {
+    "prepare": _prepare,
+    "features": _features,
+    "fine-tune": _fine_tune,
+}
