@@ -54,6 +54,7 @@ if TYPE_CHECKING:
         ModelError,
         NotRun,
         PluginError,
+        StorageError,
         StoreError,
         TrackerError,
         UsageError,
@@ -89,6 +90,7 @@ if TYPE_CHECKING:
         SearchOptions,
         Split,
     )
+    from bench.remote.address import as_path
     from bench.show.markdown import markdown_table
     from bench.system.deterministic import deterministic
     from bench.system.files import canonical_json, digest, write_atomic
@@ -110,7 +112,9 @@ _HOMES = {
     "bench.data.splits": "narrow subset",
     "bench.decode.decoder": "Decoded",
     "bench.decode.rescored": "next_label_log_probabilities",
-    "bench.errors": "BenchError DataError ModelError NotRun PluginError StoreError TrackerError UsageError unknown",
+    "bench.errors": (
+        "BenchError DataError ModelError NotRun PluginError StorageError StoreError TrackerError UsageError unknown"
+    ),
     "bench.evaluation.evaluation": "Evaluation",
     "bench.exported.predict": "Labelled",
     "bench.hookspecs": "hookimpl",
@@ -128,6 +132,7 @@ _HOMES = {
         "Activation BoolArray ClassScore Dataset Features FloatArray Images IntArray LabelSets Measures "
         "Preprocessing ScoreKind Scores SearchOptions Split"
     ),
+    "bench.remote.address": "as_path",
     "bench.show.markdown": "markdown_table",
     "bench.system.deterministic": "deterministic",
     "bench.system.files": "canonical_json digest write_atomic",
@@ -194,6 +199,7 @@ __all__ = [
     "SetModel",
     "Split",
     "StepNetwork",
+    "StorageError",
     "StoreError",
     "StoredRun",
     "TableFormat",
@@ -205,6 +211,7 @@ __all__ = [
     "TrackerSpec",
     "UsageError",
     "Validation",
+    "as_path",
     "beam_search",
     "canonical_json",
     "compare",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bench.remote.address import as_path
 from bench.system.files import default_cache
 
 
@@ -35,3 +36,7 @@ class RunRequest:
     engine: str = "auto"
     trials: int | None = None
     name: str = ""
+
+    def __post_init__(self) -> None:
+        if self.data_root is not None:
+            object.__setattr__(self, "data_root", as_path(self.data_root))

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench import DataError, canonical_json, digest, kept
+from bench import DataError, as_path, canonical_json, digest, kept
 
 MOST_MEMORY = 8 << 30
 """Address space of the process: four row groups as large as they may be, and pyarrow's own."""
@@ -89,7 +89,7 @@ def main() -> int:
     asked = json.load(sys.stdin)
     for shard in asked["shards"]:
         try:
-            read_all(Path(shard), asked["image"], asked["labels"])
+            read_all(as_path(shard), asked["image"], asked["labels"])
         except DataError as error:
             sys.stdout.write(f"{error}\n")
             return 2
