@@ -69,7 +69,9 @@ def run_summaries(
 def none_found(store: Path, dataset: str = "", state: str = "") -> str:
     """Return the message that no run was found, and what to type."""
     what = f"{state} runs" if state else "runs"
-    where = f"{store} on '{dataset}'" if dataset else str(store)
+    from bench.remote.copies import shown
+
+    where = f"{shown(store)} on '{dataset}'" if dataset else shown(store)
     return f"no {what} under {where}. Try: bench run, or another --runs"
 
 

@@ -46,6 +46,17 @@ def _names(kind: str, incomplete: str) -> list[str]:
     return [name for name in plugins.installed().offered[kind] if name.startswith(incomplete)]
 
 
+def synchronised_store(place: Path) -> Path:
+    """Return the folder of a store; of one elsewhere this machine's copy, with all runs that stand there by now."""
+    from bench.remote.address import is_remote
+
+    if not is_remote(place):
+        return place
+    from bench.store.mirror import synchronised
+
+    return synchronised(place)
+
+
 DATA, MODEL, MACHINE = "Data and features", "Model", "Machine and store"
 STORE, TRACKED = Path("runs"), Path("trackers")
 """Folders that runs are stored in, and that trackers write below, where none is named."""
@@ -77,7 +88,12 @@ BackboneName = Annotated[
 ]
 DataRoot = Annotated[
     Path | None,
-    typer.Option("--data-root", metavar="DIR", help="Folder with the data set's files.", rich_help_panel=DATA),
+    typer.Option(
+        "--data-root",
+        metavar="DIR",
+        help="Folder with the data set's files, or an address as s3://bucket/folder.",
+        rich_help_panel=DATA,
+    ),
 ]
 TrainSplit = Annotated[
     str | None, typer.Option("--train-split", metavar="NAME", help="As in train2017.", rich_help_panel=DATA)
@@ -176,7 +192,13 @@ TrackTo = Annotated[
     typer.Option("--to", metavar="A,B", help="Trackers. See: bench list trackers", autocompletion=_tracker_names),
 ]
 Out = Annotated[
-    Path, typer.Option("--out", metavar="DIR", help="Folder that runs are stored in.", rich_help_panel=MACHINE)
+    Path,
+    typer.Option(
+        "--out",
+        metavar="DIR",
+        help="Folder that runs are stored in, or an address as s3://bucket/runs.",
+        rich_help_panel=MACHINE,
+    ),
 ]
 Cache = Annotated[
     Path | None,
@@ -187,7 +209,15 @@ Cache = Annotated[
         rich_help_panel=MACHINE,
     ),
 ]
-RunsFolder = Annotated[Path, typer.Option("--runs", metavar="DIR", help="Folder of the stored runs.")]
+RunsFolder = Annotated[
+    Path,
+    typer.Option(
+        "--runs",
+        metavar="DIR",
+        help="Folder of the stored runs, or an address as s3://bucket/runs.",
+        callback=synchronised_store,
+    ),
+]
 RunNames = Annotated[
     list[str] | None,
     typer.Argument(

@@ -245,12 +245,13 @@ def listing(address: str) -> Mapping[str, Entry]:
                 name = whole.rpartition("/")[2]
                 # Of a file, and of a folder that is an object, it is the place itself.
                 if whole.strip("/") != own and name not in {"", ".", ".."}:
-                    found[name] = _entry_of(info)
+                    found[name] = entry_of(info)
             _LISTED[address] = found
     return found
 
 
-def _entry_of(info: Mapping[str, Any]) -> Entry:
+def entry_of(info: Mapping[str, Any]) -> Entry:
+    """Return what a file system tells of a file or folder."""
     if info.get("type") == "directory":
         return Entry(folder=True)
     version = next((f"{name} {info[name]}" for name in (*VERSIONS, *TIMES) if info.get(name)), "")
