@@ -46,15 +46,18 @@ def _names(kind: str, incomplete: str) -> list[str]:
     return [name for name in plugins.installed().offered[kind] if name.startswith(incomplete)]
 
 
-def synchronised_store(place: Path) -> Path:
-    """Return the folder of a store; of one elsewhere this machine's copy, with all runs that stand there by now."""
-    from bench.remote.address import is_remote
+def store_here(ctx: typer.Context, place: Path) -> Path:
+    """Return the folder of a store; of one elsewhere this machine's copy, as it is."""
+    from bench.remote.copies import copy_of
 
-    if not is_remote(place):
-        return place
-    from bench.store.mirror import synchronised
+    return place if ctx.resilient_parsing else copy_of(place)  # where a shell completes, nothing is made
 
-    return synchronised(place)
+
+def cache_here(ctx: typer.Context, place: Path | None) -> Path | None:
+    """Return the folder of a cache; of one elsewhere that of this machine."""
+    from bench.remote.copies import copy_of
+
+    return place if place is None or ctx.resilient_parsing else copy_of(place, cache=True)
 
 
 DATA, MODEL, MACHINE = "Data and features", "Model", "Machine and store"
@@ -205,7 +208,9 @@ Cache = Annotated[
     typer.Option(
         "--cache",
         metavar="DIR",
-        help="Folder for features and resamples; the platform's cache folder if not given.",
+        help="Folder for features and resamples; the platform's cache folder if not given. Of an address as"
+        " s3://bucket/cache, features are shared with other machines.",
+        callback=cache_here,
         rich_help_panel=MACHINE,
     ),
 ]
@@ -215,7 +220,7 @@ RunsFolder = Annotated[
         "--runs",
         metavar="DIR",
         help="Folder of the stored runs, or an address as s3://bucket/runs.",
-        callback=synchronised_store,
+        callback=store_here,
     ),
 ]
 RunNames = Annotated[

@@ -86,7 +86,7 @@ def comparison_of(request: RunRequest, models: Sequence[str], options: Mapping[s
         "--device": request.device if request.device != "cpu" else None,
         "--engine": request.engine if request.engine != "auto" else None,
         "--out": shown(request.out) if request.out != STORE else None,
-        "--cache": request.cache if request.cache != default_cache() else None,
+        "--cache": shown(request.cache) if request.cache != default_cache() else None,
         "--track": options.get("track"),
         "--track-out": options.get("track_out", TRACKED) if options.get("track_out", TRACKED) != TRACKED else None,
     }

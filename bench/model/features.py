@@ -16,6 +16,7 @@ import numpy as np
 from bench.code import images_code
 from bench.contracts import Backbone
 from bench.errors import StoreError, UsageError
+from bench.model import shared_features
 from bench.model.encoding import Work, in_batches
 from bench.model.engine import TORCH
 from bench.model.feature_file import FeatureFile, Writing
@@ -156,6 +157,9 @@ def _compute(file: FeatureFile, split: Split, backbone: Backbone, batch_size: in
         values = file.open()
         if values is not None:
             return values
+        fetched = shared_features.fetch(file)
+        if fetched and (values := file.open()) is not None:
+            return values
         _remove_stale(cache)
         # Without locks another process may be at the same work, so each has a file of its own.
         part = cache / (f"{file.key}.part" if locked else f"{file.key}.{os.getpid()}.part")
@@ -166,6 +170,7 @@ def _compute(file: FeatureFile, split: Split, backbone: Backbone, batch_size: in
             record = _fill(writing, split, backbone, batch_size, device)
         if record:
             write_sealed(cache / f"{file.key}.speed", file.key, canonical_json(record).encode())
+        shared_features.share(file, anew=fetched)
         values = file.open()
         if values is None:
             raise StoreError(f"{file.path} does not hold what was just written to it. Is the disk sound?")

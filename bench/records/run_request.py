@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.errors import UsageError
-from bench.remote.address import as_path, is_remote, normal
+from bench.remote.address import as_path, filesystem, is_remote, normal
 from bench.remote.copies import copy_of
 from bench.system.files import default_cache
 
@@ -15,7 +15,8 @@ from bench.system.files import default_cache
 class RunRequest:
     """One run as asked for; paths are where things lie, not what they are. ``sets`` are as in ``--set NAME=VALUE``.
 
-    An address as ``s3://bucket/folder`` becomes a path to read by as ``data_root``, and that store's copy as ``out``.
+    An address as ``s3://bucket/folder`` becomes a path to read by as ``data_root``, and as ``out`` and ``cache`` that
+    place's copy here.
 
     ``finetune`` of ``None``: as many epochs as the model says, which for most is 0, a frozen backbone.
     ``name`` is what readers call the data set; empty: as its plugin is called.
@@ -44,7 +45,9 @@ class RunRequest:
     def __post_init__(self) -> None:
         if self.data_root is not None:
             object.__setattr__(self, "data_root", as_path(self.data_root))
-        for option, path in (("--weights", self.weights), ("--cache", self.cache)):
-            if path is not None and is_remote(path):
-                raise UsageError(f"{option}: found {normal(path)}, allowed: a path of this machine")
+        if self.weights is not None and is_remote(self.weights):
+            raise UsageError(f"--weights: found {normal(self.weights)}, allowed: a path of this machine")
+        if is_remote(self.out):
+            filesystem(normal(self.out).partition("://")[0])  # what is not installed is said before anything is made
         object.__setattr__(self, "out", copy_of(self.out))
+        object.__setattr__(self, "cache", copy_of(self.cache, cache=True))

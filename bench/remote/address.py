@@ -109,9 +109,8 @@ def as_path(place: str | Path) -> Path:
     return data_root(place)
 
 
-@cache
-def filesystem(scheme: str) -> Any:
-    """Return fsspec's file system of a scheme. Raises ``UsageError`` that names the package which is not installed."""
+def check_scheme(scheme: str) -> None:
+    """Raise ``UsageError`` where fsspec is not installed, or knows no such scheme."""
     try:
         import fsspec
     except ModuleNotFoundError:
@@ -120,6 +119,14 @@ def filesystem(scheme: str) -> Any:
         ) from None
     if scheme not in fsspec.available_protocols():
         raise unknown("kind of storage", scheme, {*PACKAGES, "file", "memory"}, "See: docs/storage.md")
+
+
+@cache
+def filesystem(scheme: str) -> Any:
+    """Return fsspec's file system of a scheme. Raises ``UsageError`` that names the package which is not installed."""
+    check_scheme(scheme)
+    import fsspec
+
     with reaching(f"{scheme}://", "open"):
         try:
             return fsspec.filesystem(scheme)

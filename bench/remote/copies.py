@@ -9,26 +9,28 @@ from functools import lru_cache
 from pathlib import Path
 
 from bench.errors import StorageError
-from bench.remote.address import is_remote, normal
-from bench.system.files import digest, write_atomic
+from bench.remote.address import check_scheme, is_remote, normal
+from bench.system.files import default_cache, digest, write_atomic
 
 MARK = ".elsewhere.json"
 """The file by which a folder says what it is a copy of."""
 
 
-def copy_of(place: Path) -> Path:
+def copy_of(place: Path, *, cache: bool = False) -> Path:
     """Return the folder of this machine for ``place``, made if absent; ``place`` itself where that is no address.
 
-    It lies in the user's data folder and not in a cache: what is not published yet is there alone. Nothing is fetched.
-    Raises ``UsageError`` for an address that is refused.
+    It lies in the user's data folder, unless it is of a ``cache``: what is not published yet is there alone. Nothing is
+    fetched. Raises ``UsageError`` for an address that is refused.
     """
     if not is_remote(place):
         return place
     import platformdirs
 
     address = normal(place)
+    check_scheme(address.partition("://")[0])
+    above = default_cache() if cache else platformdirs.user_data_path("multilabel-bench")
     name = re.sub(r"[^A-Za-z0-9.-]+", "-", address)[:80]
-    root = platformdirs.user_data_path("multilabel-bench") / "elsewhere" / f"{name}-{digest(address)[:8]}"
+    root = above / "elsewhere" / f"{name}-{digest(address)[:8]}"
     if address_of(root) != address:
         write_atomic(root / MARK, json.dumps({"address": address}) + "\n")
         address_of.cache_clear()

@@ -58,6 +58,17 @@ def check_bucket(address: str) -> None:
                 raise StorageError(f"no bucket {bucket}. Try: make it first, or another --out")
 
 
+def size(address: str) -> int | None:
+    """Return how many bytes a file has; ``None``: there is none. Raises ``StorageError``."""
+    system, place = opened(address)
+    with reaching(address, "read"):
+        system.invalidate_cache()
+        try:
+            return int(system.info(place)["size"])
+        except FileNotFoundError:
+            return None
+
+
 def holds(address: str, size: int, sha256: str) -> bool:
     """Return whether a file of these bytes lies there already: it is read, as what was half written may be as long."""
     system, place = opened(address)

@@ -21,7 +21,6 @@ from typing import Any
 
 from bench.errors import StorageError, StoreError
 from bench.remote import objects
-from bench.remote.address import is_remote
 from bench.remote.copies import address_of, copy_of
 from bench.store.required import RECORDS
 from bench.store.run_folder import CHECKPOINT, TUNING_CHECKPOINT, RunFolder
@@ -53,12 +52,12 @@ class _HeldError(StoreError):
 def synchronised(place: Path) -> Path:
     """Return the folder of this machine for the store at ``place``, with every run that stands there by now.
 
-    ``place`` itself where that is no address. Raises ``StorageError`` where it cannot be reached: what came is kept.
+    ``place`` is an address, or the copy of one; any other is returned as it is. Raises ``StorageError`` where the
+    address cannot be reached: what came is kept.
     """
-    if not is_remote(place):
-        return place
     root = copy_of(place)
-    address = address_of(root)
+    if not (address := address_of(root)):
+        return root
     there = {found[1]: told for name, told in objects.listed(address).items() if (found := _RUN.fullmatch(name))}
     changed = {name: told for name, told in there.items() if _noted(root / name).get("version") != told}
     for name in progress_bar(sorted(changed), f"runs of {address}", unit="runs"):

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from bench.cli.options import STORE, synchronised_store
+from bench.cli.options import STORE, store_here
 from bench.remote.copies import shown
 from bench.show.console import put, say
 
@@ -27,7 +27,7 @@ def merge_archives(
             "--out",
             metavar="DIR",
             help="Folder of runs that they are added to, or an address as s3://bucket/runs.",
-            callback=synchronised_store,
+            callback=store_here,
         ),
     ] = STORE,
 ) -> None:
@@ -39,8 +39,9 @@ def merge_archives(
     from bench.show import tables
     from bench.store import runs as stored_runs
     from bench.store.merge import merge
+    from bench.store.mirror import synchronised
 
-    for one in merge(archives, out):
+    for one in merge(archives, synchronised(out)):
         known = f", {len(one.present)} stored already" if one.present else ""
         runs = "1 run" if len(one.added) == 1 else f"{len(one.added)} runs"
         put(f"{one.archive}: {runs} added{known}")
