@@ -21,7 +21,10 @@ nox.options.reuse_venv = "yes"
 
 EXTRA = nox.project.load_toml("pyproject.toml")["project"]["optional-dependencies"]
 
-EXTRAS = ("test_huggingface.py", "test_parquet_shards.py", "test_same_images.py")
+EXTRAS = (
+    *(f"first_party/{name}" for name in ("test_huggingface.py", "test_parquet_shards.py", "test_same_images.py")),
+    "remote/test_s3.py",
+)
 """Tests that skip where an optional package is absent, as it is with the extra ``test``."""
 
 ACTIVE = os.environ.get("PATH", "")
@@ -136,8 +139,8 @@ def docs(session: nox.Session) -> None:
 @nox.session(venv_backend="none")
 def extras(session: nox.Session) -> None:
     """Test the optional packages, none of which may be absent."""
-    session.run("python", "-c", "import datasets, pyarrow")
-    session.run("pytest", "-q", *(f"tests/first_party/{name}" for name in EXTRAS))
+    session.run("python", "-c", "import datasets, moto.server, pyarrow, s3fs")
+    session.run("pytest", "-q", *(f"tests/{name}" for name in EXTRAS))
 
 
 @nox.session

@@ -54,6 +54,7 @@ if TYPE_CHECKING:
         ModelError,
         NotRun,
         PluginError,
+        StorageError,
         StoreError,
         TrackerError,
         UsageError,
@@ -91,6 +92,7 @@ if TYPE_CHECKING:
         SearchOptions,
         Split,
     )
+    from bench.remote.address import as_path
     from bench.show.markdown import markdown_table
     from bench.system.apart import call_apart
     from bench.system.deterministic import deterministic
@@ -113,7 +115,9 @@ _HOMES = {
     "bench.data.splits": "narrow subset",
     "bench.decode.decoder": "Decoded",
     "bench.decode.rescored": "next_label_log_probabilities",
-    "bench.errors": "BenchError DataError ModelError NotRun PluginError StoreError TrackerError UsageError unknown",
+    "bench.errors": (
+        "BenchError DataError ModelError NotRun PluginError StorageError StoreError TrackerError UsageError unknown"
+    ),
     "bench.evaluation.evaluation": "Evaluation",
     "bench.evaluation.thresholds": "half_way",
     "bench.exported.predict": "Labelled",
@@ -133,6 +137,7 @@ _HOMES = {
         "Activation BoolArray ClassScore Dataset Features FloatArray Images IntArray LabelSets Measures "
         "Preprocessing ScoreKind Scores SearchOptions Split"
     ),
+    "bench.remote.address": "as_path",
     "bench.show.markdown": "markdown_table",
     "bench.system.apart": "call_apart",
     "bench.system.deterministic": "deterministic",
@@ -201,6 +206,7 @@ __all__ = [
     "SetModel",
     "Split",
     "StepNetwork",
+    "StorageError",
     "StoreError",
     "StoredRun",
     "TableFormat",
@@ -212,6 +218,7 @@ __all__ = [
     "TrackerSpec",
     "UsageError",
     "Validation",
+    "as_path",
     "beam_search",
     "call_apart",
     "canonical_json",

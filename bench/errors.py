@@ -41,6 +41,10 @@ class StoreError(BenchError):
     """A run folder that cannot be read or written."""
 
 
+class StorageError(BenchError):
+    """A place as s3://bucket/folder that cannot be reached, read or written; what is on this machine is unharmed."""
+
+
 class PluginError(BenchError):
     """A plugin that cannot be loaded or breaks its contract; the message names its distribution."""
 

@@ -26,6 +26,7 @@ from bench.plugins import Found, Registry
 from bench.rebuilt import with_weights
 from bench.records import Prediction, RunRequest
 from bench.store.derived import derive, lender
+from bench.store.mirror import publish
 from bench.store.run_folder import CHECKPOINT, TUNING_CHECKPOINT, RunFolder
 from bench.store.run_reader import TUNED_BY
 from bench.store.runs import given_name, open_run
@@ -49,8 +50,29 @@ def run_one(
     ``opened`` is told of the folder as soon as it is known. Raises ``BenchError``, or whatever a plugin raises; where
     the folder is already known, the failure is stored in it first.
     """
-    with Journal() as journal:
-        return _run(request, registry, opened, journal)
+    begun: list[RunFolder] = []
+
+    def begins(folder: RunFolder) -> None:
+        begun.append(folder)
+        opened(folder)
+
+    try:
+        with Journal() as journal:
+            folder = _run(request, registry, begins, journal)
+    except Exception:
+        interrupts.check()
+        if begun:
+            _publish_failure(begun[0])
+        raise
+    publish(folder.path)
+    return folder
+
+
+def _publish_failure(folder: RunFolder) -> None:
+    """Have a failed run stand in a store elsewhere, too; the failure is what is told, whatever comes of that."""
+    with contextlib.suppress(BenchError):
+        if folder.status.state == "failed":
+            publish(folder.path)
 
 
 def _run(

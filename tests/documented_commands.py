@@ -19,6 +19,15 @@ ELSEWHERE = {
     "bench compare --dataset digit-scenes --models cnn-rnn,bce --seeds 3 --track mlflow": "an extra; as above",
     "bench plugin check near-best": "an installed plugin; CI installs the examples and checks each",
     "bench score": "scores of a file that the page does not make; tests/external/test_score.py",
+    **dict.fromkeys(
+        (
+            "bench run --model bce --dataset shards --data-root s3:",
+            "bench data verify coco --data-root gs:",
+            "bench run --model bce --dataset digit-scenes --out s3:",
+            "bench table --runs s3:",
+        ),
+        "an address; tests/remote",
+    ),
     "bench gc": "the tester's own cache; tests/store/test_leftovers.py",
     "bench compare --dataset digit-scenes --models cnn-rnn,bce --seeds 3 --cluster": "an extra; tests/test_cluster.py",
     "bench --plugin ./mine.py": "a file of one's own; tests/test_plugin_files.py",

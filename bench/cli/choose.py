@@ -69,13 +69,27 @@ def run_summaries(
 def none_found(store: Path, dataset: str = "", state: str = "") -> str:
     """Return the message that no run was found, and what to type."""
     what = f"{state} runs" if state else "runs"
-    where = f"{store} on '{dataset}'" if dataset else str(store)
+    from bench.remote.copies import shown
+
+    where = f"{shown(store)} on '{dataset}'" if dataset else shown(store)
     return f"no {what} under {where}. Try: bench run, or another --runs"
+
+
+def up_to_date(store: Path) -> Path:
+    """Return ``store``, where it is the copy of one elsewhere with every run that stands there by now."""
+    from bench.remote.copies import address_of
+
+    if address_of(store):
+        from bench.store.mirror import synchronised
+
+        synchronised(store)
+    return store
 
 
 def _found(names: Sequence[str] | None, store: Path, dataset: str, models: tuple[str, ...]) -> list[RunFolder]:
     from bench.store import runs as stored_runs
 
+    store = up_to_date(store)
     if not names:
         return stored_runs.of_dataset(store, dataset, models)
     found = [folder for name in names for folder in stored_runs.all_named(name, store)]

@@ -46,6 +46,20 @@ def _names(kind: str, incomplete: str) -> list[str]:
     return [name for name in plugins.installed().offered[kind] if name.startswith(incomplete)]
 
 
+def store_here(ctx: typer.Context, place: Path) -> Path:
+    """Return the folder of a store; of one elsewhere this machine's copy, as it is."""
+    from bench.remote.copies import copy_of
+
+    return place if ctx.resilient_parsing else copy_of(place)  # where a shell completes, nothing is made
+
+
+def cache_here(ctx: typer.Context, place: Path | None) -> Path | None:
+    """Return the folder of a cache; of one elsewhere that of this machine."""
+    from bench.remote.copies import copy_of
+
+    return place if place is None or ctx.resilient_parsing else copy_of(place, cache=True)
+
+
 DATA, MODEL, MACHINE = "Data and features", "Model", "Machine and store"
 STORE, TRACKED = Path("runs"), Path("trackers")
 """Folders that runs are stored in, and that trackers write below, where none is named."""
@@ -77,7 +91,12 @@ BackboneName = Annotated[
 ]
 DataRoot = Annotated[
     Path | None,
-    typer.Option("--data-root", metavar="DIR", help="Folder with the data set's files.", rich_help_panel=DATA),
+    typer.Option(
+        "--data-root",
+        metavar="DIR",
+        help="Folder with the data set's files, or an address as s3://bucket/folder.",
+        rich_help_panel=DATA,
+    ),
 ]
 TrainSplit = Annotated[
     str | None, typer.Option("--train-split", metavar="NAME", help="As in train2017.", rich_help_panel=DATA)
@@ -176,18 +195,34 @@ TrackTo = Annotated[
     typer.Option("--to", metavar="A,B", help="Trackers. See: bench list trackers", autocompletion=_tracker_names),
 ]
 Out = Annotated[
-    Path, typer.Option("--out", metavar="DIR", help="Folder that runs are stored in.", rich_help_panel=MACHINE)
+    Path,
+    typer.Option(
+        "--out",
+        metavar="DIR",
+        help="Folder that runs are stored in, or an address as s3://bucket/runs.",
+        rich_help_panel=MACHINE,
+    ),
 ]
 Cache = Annotated[
     Path | None,
     typer.Option(
         "--cache",
         metavar="DIR",
-        help="Folder for features and resamples; the platform's cache folder if not given.",
+        help="Folder for features and resamples; the platform's cache folder if not given. Of an address as"
+        " s3://bucket/cache, features are shared with other machines.",
+        callback=cache_here,
         rich_help_panel=MACHINE,
     ),
 ]
-RunsFolder = Annotated[Path, typer.Option("--runs", metavar="DIR", help="Folder of the stored runs.")]
+RunsFolder = Annotated[
+    Path,
+    typer.Option(
+        "--runs",
+        metavar="DIR",
+        help="Folder of the stored runs, or an address as s3://bucket/runs.",
+        callback=store_here,
+    ),
+]
 RunNames = Annotated[
     list[str] | None,
     typer.Argument(

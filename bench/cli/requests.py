@@ -8,6 +8,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from bench.cli.options import STORE, TRACKED
+from bench.remote.copies import shown
 from bench.system import interrupts
 
 if TYPE_CHECKING:
@@ -84,8 +85,8 @@ def comparison_of(request: RunRequest, models: Sequence[str], options: Mapping[s
         "--trials": request.trials,
         "--device": request.device if request.device != "cpu" else None,
         "--engine": request.engine if request.engine != "auto" else None,
-        "--out": request.out if request.out != STORE else None,
-        "--cache": request.cache if request.cache != default_cache() else None,
+        "--out": shown(request.out) if request.out != STORE else None,
+        "--cache": shown(request.cache) if request.cache != default_cache() else None,
         "--track": options.get("track"),
         "--track-out": options.get("track_out", TRACKED) if options.get("track_out", TRACKED) != TRACKED else None,
     }

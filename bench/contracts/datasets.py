@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from bench.contracts.api import API_VERSION
 from bench.options import Option, OptionValue
+from bench.remote.address import as_path
 
 if TYPE_CHECKING:
     from bench.records import Dataset
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 class DatasetRequest:
     """What a data set is built from: its resolved options, ``--data-root``, and the splits asked for.
 
+    ``root`` may be an address as ``s3://bucket/folder``: a path all the same, listed there and read through a cache by
+    what ``pathlib`` offers, ``iterdir``, ``glob``, ``is_file``, ``open``. Nothing can be done with it by ``os``.
     ``cache`` is a folder for what saves time when the data set is opened again; ``None``: nothing is kept. What is
     kept there goes through ``bench.kept``, so that damage to it never changes a label.
     """
@@ -27,6 +30,10 @@ class DatasetRequest:
     train_split: str | None = None
     test_split: str | None = None
     cache: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.root is not None:
+            object.__setattr__(self, "root", as_path(self.root))
 
 
 @dataclass(frozen=True, slots=True)

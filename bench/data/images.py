@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, BinaryIO
 from bench.data.pictures import ImageBytes, open_rgb, read_rgb, shown
 from bench.errors import DataError
 from bench.records import Images
+from bench.remote.blocks import remembered, version_of
+from bench.remote.paths import RemotePath
 from bench.system.files import digest
 from bench.system.lazy import lazy_import
 from bench.system.threads import in_threads
@@ -105,11 +107,16 @@ class FolderImages(Images):
         It is computed once: a change of a file is noticed when the data set is opened again.
         """
         if not self._hash:
-            hasher = hashlib.sha256()
-            for content in in_threads(samples_of_files, in_groups(self.paths), READERS):
-                hasher.update(content)
-            self._hash.append(hasher.hexdigest()[:16])
+            elsewhere = [path.content_version for path in self.paths if isinstance(path, RemotePath)]
+            whole = len(elsewhere) == len(self.paths) > 0
+            self._hash.append(remembered(elsewhere, self._sampled) if whole else self._sampled())
         return self._hash[0]
+
+    def _sampled(self) -> str:
+        hasher = hashlib.sha256()
+        for content in in_threads(samples_of_files, in_groups(self.paths), READERS):
+            hasher.update(content)
+        return hasher.hexdigest()[:16]
 
     def hashed_over(self) -> str:
         """Return what the content hash is over, in words."""
@@ -213,7 +220,12 @@ class EncodedImages(Images, ABC):
 
     def content_hash(self) -> str:
         """Return a hash over each image's length and samples; see ``sampled_hash``."""
-        return sampled_hash(self.sections())
+        places = []
+        for file, start, size in self.sections():
+            if not (version := version_of(file)):
+                return sampled_hash(self.sections())
+            places.append(f"{version} {start} {size}")
+        return remembered(places, lambda: sampled_hash(self.sections()))
 
     def hashed_over(self) -> str:
         """Return what the content hash is over, in words."""

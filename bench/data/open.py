@@ -13,6 +13,7 @@ from bench.data.unpack import unfinished
 from bench.errors import DataError, PluginError, UsageError
 from bench.guard import HOST, calling
 from bench.records import Dataset, Split
+from bench.remote.address import is_remote
 from bench.system.room import LARGE, copied
 
 
@@ -33,7 +34,8 @@ def open_dataset(spec: DatasetSpec, request: DatasetRequest, origin: object = ""
         if not spec.expects:
             raise UsageError(f"dataset '{spec.name}' is built in and reads no files. Try: without --data-root")
         if not request.root.is_dir():
-            raise DataError(f"data root {request.root} is no folder. '{spec.name}' expects there: {spec.expects}")
+            lies = "no bucket or folder, or an empty one" if is_remote(request.root) else "no folder"
+            raise DataError(f"data root {request.root} is {lies}. '{spec.name}' expects there: {spec.expects}")
         if part := unfinished({request.root, *(request.root / archive.folder for archive in spec.archives)}):
             raise DataError(
                 f"{request.root}: {part} was not unpacked to its end."

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.errors import DataError
+from bench.errors import DataError, StorageError
+from bench.remote.paths import RemotePath
 from bench.system.lazy import lazy_import
 from bench.system.text import plain
 
@@ -75,9 +77,14 @@ def open_rgb(path: Path | ImageBytes) -> Picture:
 
     silence_pillow()
     try:
-        with Image.open(path) as image:
+        with contextlib.ExitStack() as stack:
+            # Pillow opens a path by itself, on this machine.
+            file = stack.enter_context(path.open("rb")) if isinstance(path, RemotePath) else path
+            image = stack.enter_context(Image.open(file))
             _check(image, _size(path))
             return _upright_rgb(image)
+    except StorageError:
+        raise
     except DataError as refused:
         reason = str(refused)
     except UnidentifiedImageError:

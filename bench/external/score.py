@@ -27,6 +27,7 @@ from bench.plugins import Found, Registry, installed
 from bench.records import Exhibits, Parts, Prediction, RunRequest, Scores, Split
 from bench.store.external import EXTERNAL, scores_hash
 from bench.store.measured import measured
+from bench.store.mirror import publish
 from bench.store.run_folder import RunFolder
 from bench.store.runs import given_name, open_run
 from bench.store.stored import About
@@ -114,6 +115,7 @@ def store_scores(
         of_validation = None if judged is None else _predicted(judged.scores, policy, protocol, state, request.cache)
     folder = open_run(request.out, _config(opened, policy, reading, predictions, (test, judged)))
     if folder.done:
+        publish(folder.path)
         return folder
     with folder.lock():
         folder.write_about(_about(opened, policy, reading, predictions, test.notes))
@@ -135,6 +137,7 @@ def store_scores(
         folder.write_measures(measures)
         folder.write_timings(clock.to_json())
         folder.finish()
+    publish(folder.path)
     return folder
 
 

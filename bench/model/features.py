@@ -18,6 +18,7 @@ import PIL
 from bench.code import images_code
 from bench.contracts import Backbone
 from bench.errors import DataError, StoreError, UsageError
+from bench.model import shared_features
 from bench.model.encoding import Work, in_batches, rows_at_once
 from bench.model.engine import TORCH
 from bench.model.feature_file import FeatureFile, Writing
@@ -191,6 +192,9 @@ def _compute(
         values = file.open()
         if values is not None:
             return values
+        fetched = shared_features.fetch(file)
+        if fetched and (values := file.open()) is not None:
+            return values
         _remove_stale(cache)
         # Without locks another process may be at the same work, so each has a file of its own.
         part = cache / (f"{file.key}.part" if locked else f"{file.key}.{os.getpid()}.part")
@@ -201,6 +205,7 @@ def _compute(
             record = _fill(writing, split, backbone, batch_size, device, helpers=helpers, part=part)
         if record:
             write_sealed(cache / f"{file.key}.speed", file.key, canonical_json(record).encode())
+        shared_features.share(file, anew=fetched)
         values = file.open()
         if values is None:
             raise StoreError(f"{file.path} does not hold what was just written to it. Is the disk sound?")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, overload
 from bench.errors import StoreError, UsageError
 from bench.records import BoolArray, LabelSets, Ledger, Measures, Scores
 from bench.store import runs as stored_runs
+from bench.store.mirror import synchronised
 from bench.store.run_folder import RunFolder
 from bench.store.stored import RunSummary, Truth, ValidationPart
 
@@ -262,10 +263,11 @@ def runs(
 ) -> Runs:
     """Return the runs stored under ``folder``: all, or those of a data set, of models in this order, of a protocol.
 
-    ``folder`` may be a run's own. Failed and damaged runs are among them, with their ``state`` and ``reason``; where
+    ``folder`` may be a run's own, or an address as s3://bucket/runs, of which the copy here is brought up to date
+    first. Failed and damaged runs are among them, with their ``state`` and ``reason``; where
     damage hides the protocol, a run counts as of any. Raises ``StoreError`` where there is no such folder.
     """
-    root, order = Path(folder), as_names("models", models)
+    root, order = synchronised(Path(folder)), as_names("models", models)
     if not root.is_dir():
         raise StoreError(f"no folder {root}. Try: bench.run('bce', 'digit-scenes', out={str(root)!r})")
     is_run = (root / "config.json").is_file()

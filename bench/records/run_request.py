@@ -7,12 +7,18 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from bench.errors import UsageError
+from bench.remote.address import as_path, filesystem, is_remote, normal
+from bench.remote.copies import copy_of
 from bench.system.files import default_cache
 
 
 @dataclass(frozen=True, slots=True)
 class RunRequest:
     """One run as asked for; paths are where things lie, not what they are. ``sets`` are as in ``--set NAME=VALUE``.
+
+    An address as ``s3://bucket/folder`` becomes a path to read by as ``data_root``, and as ``out`` and ``cache`` that
+    place's copy here.
 
     ``finetune`` of ``None``: as many epochs as the model says, which for most is 0, a frozen backbone.
     ``name`` is what readers call the data set; empty: as its plugin is called.
@@ -37,6 +43,16 @@ class RunRequest:
     engine: str = "auto"
     trials: int | None = None
     name: str = ""
+
+    def __post_init__(self) -> None:
+        if self.data_root is not None:
+            object.__setattr__(self, "data_root", as_path(self.data_root))
+        if self.weights is not None and is_remote(self.weights):
+            raise UsageError(f"--weights: found {normal(self.weights)}, allowed: a path of this machine")
+        if is_remote(self.out):
+            filesystem(normal(self.out).partition("://")[0])  # what is not installed is said before anything is made
+        object.__setattr__(self, "out", copy_of(self.out))
+        object.__setattr__(self, "cache", copy_of(self.cache, cache=True))
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as JSON values, paths as whole ones."""

@@ -26,6 +26,7 @@ from bench.origins import of_policy
 from bench.plugins import Registry, installed
 from bench.records.trials import BOTH
 from bench.store.measured import measured
+from bench.store.mirror import publish
 from bench.store.run_folder import RunFolder
 from bench.store.runs import open_run
 from bench.store.sealed import MANIFEST, SealedFolder
@@ -70,6 +71,7 @@ def derive(folder: RunFolder, name: str, registry: Registry | None = None) -> Ru
         _fitted(policy, config, folder.read_validation())
     target = open_run(folder.path.parents[2], _config(config, policy))
     if target.path.resolve() == folder.path.resolve() or target.done:
+        publish(target.path)
         return target
     with target.lock():
         try:
@@ -77,6 +79,7 @@ def derive(folder: RunFolder, name: str, registry: Registry | None = None) -> Ru
         except Exception as error:
             target.fail("policy", reason(error), full_traceback(error))
             raise
+    publish(target.path)
     return target
 
 

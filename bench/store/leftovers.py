@@ -28,6 +28,7 @@ CACHED = {
     "resamples": ("resamples", r"[0-9a-f]{16}\.npz"),
     "shards": ("shards", r"[0-9a-f]{16}\.(index|json)"),
     "thumbnails": ("thumbnails", r"[0-9a-f]{16}\.(npz|npy|json)"),
+    "remote": ("remote", r"[0-9a-f]{16}\.(block|hash)"),
     "backbones": ("backbones", r"[\w.-]+-[0-9a-f]{16}\.safetensors"),
 }
 """Kinds of cached files: the folder below the cache, and how they are called."""

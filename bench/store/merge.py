@@ -14,6 +14,7 @@ from pathlib import Path
 
 from bench.errors import BenchError, StoreError
 from bench.store import claims, packed, runs
+from bench.store.mirror import publish
 from bench.store.packed import PackedRun, Reader
 from bench.store.run_folder import RunFolder
 from bench.store.sealed import MANIFEST, SCHEMA, SealedFolder, to_json
@@ -80,6 +81,8 @@ def merge(archives: Sequence[Path], root: Path) -> list[Merged]:
         for folder, target in places:
             target.parent.mkdir(parents=True, exist_ok=True)
             folder.path.rename(target)
+        for folder in (one for result in results for one in (*result.added, *result.present)):
+            publish(folder.path)
         return results
     finally:
         shutil.rmtree(staging, ignore_errors=True)

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import StoreError
+from bench.remote.address import is_remote, normal
+from bench.remote.copies import address_of
 from bench.store.required import RECORDS
 from bench.store.run_folder import RunFolder
 from bench.store.sealed import MANIFEST, SealedFolder
@@ -37,6 +39,10 @@ def open_run(root: Path, config: Mapping[str, Any]) -> RunFolder:
     key = digest(canonical_json(config))
     names = (folder_name(str(config[part]["name"])) for part in ("dataset", "model"))
     folder = RunFolder(root.joinpath(*names, key))
+    if address_of(root):
+        from bench.store.mirror import fetch
+
+        fetch(folder.path)
     files = SealedFolder(folder.path)
     if (folder.path / MANIFEST).exists() and not files.is_damaged() and _belongs(files, key) and folder.has("config"):
         return folder
@@ -175,6 +181,8 @@ def all_named(text: str, root: Path) -> list[RunFolder]:
 
     Such a folder is a whole store, or its part for one data set or one model.
     """
+    if is_remote(text):
+        raise StoreError(f"{normal(text)}: a run elsewhere is named by its store and its key. Try: --runs ADDRESS KEY")
     for folder in (Path(text), root / text):
         if is_run(folder):
             break

@@ -63,7 +63,7 @@ class SealedFolder:
     def is_damaged(self) -> bool:
         """Return whether there is a manifest that is none: cut off, zeroed or overwritten."""
         try:
-            _parsed((self.path / MANIFEST).read_bytes())
+            parsed_manifest((self.path / MANIFEST).read_bytes())
         except OSError:
             return False
         except Exception:
@@ -74,7 +74,7 @@ class SealedFolder:
         """Return ``schema``, ``key`` and ``files``, a mapping of file name to SHA-256."""
         file = self.path / MANIFEST
         try:
-            schema, key, files = _parsed(file.read_bytes())
+            schema, key, files = parsed_manifest(file.read_bytes())
         except FileNotFoundError:
             raise StoreError(
                 f"{self.path} has no {MANIFEST}, so none of its files counts. Run the same 'bench run' again to make it"
@@ -222,7 +222,7 @@ def reads(name: str) -> Callable[[Callable[[Any], T]], Callable[[Any], T]]:
     return decorate
 
 
-def _parsed(content: bytes) -> tuple[int, str, dict[str, str]]:
+def parsed_manifest(content: bytes) -> tuple[int, str, dict[str, str]]:
     """Return layout, key and files of a manifest's content; raises whatever it is that makes it none."""
     manifest = json.loads(content)
     files = {str(name): str(checksum) for name, checksum in dict(manifest["files"]).items()}

@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import tempfile
 import time
 from collections.abc import Iterator
@@ -64,6 +65,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 def make_folder(folder: Path) -> None:
     """Make ``folder`` and those above it where they are absent, so that a power loss takes none of them back."""
+    if re.match("[A-Za-z][A-Za-z0-9+.-]+:/", str(folder)):
+        raise StoreError(f"{folder} is an address, and what is written there has to be in a folder. Try: a path")
     absent = [each for each in (folder, *folder.parents) if not each.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     for each in absent:

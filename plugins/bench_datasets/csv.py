@@ -153,7 +153,8 @@ def _part(root: Path, part: str, rows: Sequence[Row], outside: bool) -> Part:
 
 def _inside(root: Path, row: Row, outside: bool) -> Row:
     """Return the row, an absolute path below ``root`` made relative. Raises ``DataError`` for one outside of it."""
-    whole = str(root.absolute())
+    # As tables have it: of the two slashes of s3://, one is left.
+    whole = posixpath.normpath(str(root.absolute()))
     path = posixpath.relpath(row.path, whole) if row.path.startswith(whole.rstrip("/") + "/") else row.path
     # A Windows path, C:\photos\1.jpg, is outside of every folder here; so is ..\1.jpg.
     slashes = posixpath.normpath(path.replace("\\", "/"))

@@ -126,6 +126,11 @@ def _load(request: DatasetRequest) -> Mapping[str, datasets.Dataset]:
     if name and not HUB_NAME.fullmatch(name):
         folder = ". It is a folder. Try: --data-root" if Path(name).is_dir() else ""
         raise UsageError(f"dataset.path: found '{name}', allowed: OWNER/NAME as on the hub{folder}")
+    if root is not None and type(root) is not type(Path()):
+        raise UsageError(
+            f"dataset 'huggingface' reads folders of this machine and the hub, found {root}."
+            " Try: --set dataset.path=OWNER/NAME, or copy the folder to a disk"
+        )
     try:
         if root is not None and any((root / file).is_file() for file in ("dataset_dict.json", "state.json")):
             found = datasets.load_from_disk(str(root))

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import posixpath
 import unicodedata
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".gif", ".bmp", ".dib", ".webp", ".tif", ".tiff"}
@@ -52,7 +53,9 @@ def list_images(folder: Path, *, deep: bool = True, known: Collection[str] = ())
     passed: dict[str, list[str]] = {}
 
     def look(place: Path, before: str, above: tuple[tuple[int, int], ...]) -> None:
-        for entry in os.scandir(place):
+        # Of a path that is no plain one, as of s3://, the system knows nothing.
+        entries: Iterable[Any] = os.scandir(place) if type(place) is type(Path()) else place.iterdir()
+        for entry in entries:
             name = before + entry.name
             if is_hidden(entry.name):
                 passed.setdefault(HIDDEN, []).append(name)
@@ -64,10 +67,10 @@ def list_images(folder: Path, *, deep: bool = True, known: Collection[str] = ())
                 if here in above:
                     passed.setdefault(CIRCLE, []).append(name)
                 elif deep:
-                    look(Path(entry.path), f"{name}/", (*above, here))
+                    look(place / entry.name, f"{name}/", (*above, here))
             elif not entry.is_file():  # a pipe, or a link to nothing
                 passed.setdefault(BROKEN if entry.is_symlink() else NO_IMAGE, []).append(name)
-            elif has_image_ending(entry.name) or _is_image(Path(entry.path)):
+            elif has_image_ending(entry.name) or _is_image(place / entry.name):
                 images.append(name)
             elif name not in known:
                 passed.setdefault(NO_IMAGE, []).append(name)

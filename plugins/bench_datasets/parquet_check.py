@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench import DataError, call_apart, canonical_json, digest, kept
+from bench import DataError, as_path, call_apart, canonical_json, digest, kept
 
 
 def check(shards: Sequence[Path], image: str, labels: str, cache: Path | None) -> None:
@@ -43,7 +43,7 @@ def read_all(shards: Sequence[str], image: str, labels: str) -> None:
     """
     from bench_datasets.parquet_shards import check_size, errors_named, opened
 
-    for shard in map(Path, shards):
+    for shard in map(as_path, shards):
         with errors_named(shard), opened(shard, image, labels) as (file, columns):
             file.read(columns=[columns.labels]).column(0).to_pylist()
             for group in range(file.metadata.num_row_groups):

@@ -11,7 +11,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from bench import DataError, EncodedImages, NotRun, OptionValue
+from bench import BenchError, DataError, EncodedImages, NotRun, OptionValue
 from bench_datasets import parquet_check
 from bench_datasets.arrow_columns import Columns, content, find_columns, label_values
 from bench_datasets.own_images import Part
@@ -121,7 +121,7 @@ def opened(shard: Path, image: str, labels: str) -> Iterator[tuple[pq.ParquetFil
     """Give the open file, and which of its columns hold images and labels."""
     import pyarrow.parquet as pq
 
-    with pq.ParquetFile(shard) as file:
+    with shard.open("rb") as content, pq.ParquetFile(_source(shard, content)) as file:
         yield file, find_columns(file.schema_arrow, image, labels, str(shard))
 
 
@@ -139,8 +139,17 @@ def check_size(shard: Path, group: pq.RowGroupMetaData, number: int, column: str
 def _read(shard: Path, column: str, footer: pq.FileMetaData, group: int) -> pa.ChunkedArray:
     import pyarrow.parquet as pq
 
-    with errors_named(shard), pq.ParquetFile(shard, metadata=footer) as file:
+    with (
+        errors_named(shard),
+        shard.open("rb") as content,
+        pq.ParquetFile(_source(shard, content), metadata=footer) as file,
+    ):
         return file.read_row_group(group, columns=[column]).column(0)
+
+
+def _source(shard: Path, content: BinaryIO) -> Path | BinaryIO:
+    """Return what pyarrow reads a shard by: its path, or where it is elsewhere, as on s3://, the open file."""
+    return shard if type(shard) is type(Path()) else content
 
 
 @contextmanager
@@ -148,7 +157,7 @@ def errors_named(shard: Path) -> Iterator[None]:
     """Turn pyarrow's errors into one line with the shard's path; of a damaged file it raises some of any kind."""
     try:
         yield
-    except DataError:
+    except BenchError:
         raise
     except Exception as error:
         reason = next(iter(str(error).splitlines()), type(error).__name__)

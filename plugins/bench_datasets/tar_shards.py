@@ -146,11 +146,12 @@ def _index_key(shard: Path, member: str, field: str) -> str:
     A copy may keep size and time of modification; the file's number and the time its state changed are the system's.
     """
     try:
-        status = shard.stat()
-        with shard.open("rb") as file:
-            start = file.read(ENDS)
-            file.seek(max(status.st_size - ENDS, 0))
-            ends = start + file.read(ENDS)
+        status, ends = shard.stat(), b""
+        if type(shard) is type(Path()):  # elsewhere, as on s3://, the number is of the content
+            with shard.open("rb") as file:
+                start = file.read(ENDS)
+                file.seek(max(status.st_size - ENDS, 0))
+                ends = start + file.read(ENDS)
     except OSError as error:
         raise DataError(f"cannot read {shard}: {error.strerror}") from None
     about = [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]

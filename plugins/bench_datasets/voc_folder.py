@@ -155,7 +155,7 @@ def _stems(root: Path) -> frozenset[str]:
     """Return the names of the images that have an annotation or a file; empty where neither folder is there."""
     stems: set[str] = set()
     if (root / "Annotations").is_dir():
-        stems.update(_annotated(str(root / "Annotations"), (root / "Annotations").stat().st_mtime_ns))
+        stems.update(_annotated(root / "Annotations", (root / "Annotations").stat().st_mtime_ns))
     if (root / "JPEGImages").is_dir():
         images = list_images(root / "JPEGImages", deep=True).images
         stems.update(_stem(image) for image in images)
@@ -167,8 +167,8 @@ def _stem(name: str) -> str:
 
 
 @lru_cache(maxsize=4)
-def _annotated(folder: str, _changed: int) -> frozenset[str]:
-    found = Path(folder).rglob("*.xml")
+def _annotated(folder: Path, _changed: int) -> frozenset[str]:
+    found = folder.rglob("*.xml")
     return frozenset(path.relative_to(folder).with_suffix("").as_posix() for path in found)
 
 

@@ -52,6 +52,7 @@ def places(tmp_path, stored_run):
         put(cache / "resamples" / f"{KEY}.npz"): "resamples",
         put(cache / "shards" / f"{KEY}.json"): "shards",
         put(cache / "thumbnails" / f"{KEY}.npz"): "thumbnails",
+        put(cache / "remote" / f"{KEY}.block"): "remote",
         put(cache / "backbones" / f"digits-cnn-{KEY}.safetensors"): "backbones",
         put(store / "toy/bce/trials" / f"{KEY}.json"): "trials",
         put(cache / "features" / f"{THIRD}.part", age=120): "parts",
@@ -86,12 +87,12 @@ def test_old_things_are_listed_first_and_removed_when_that_is_said(places, capsy
     assert all(one["bytes"] >= 4096 and not one["removed"] for one in listed)
     assert {one["kind"] for one in listed} == set(KINDS)
     assert run_command_line(arguments(places)) == 0
-    assert "nothing was removed. 12 things, 0." in " ".join(capsys.readouterr().out.split())
+    assert "nothing was removed. 13 things, 0." in " ".join(capsys.readouterr().out.split())
     assert all(path.exists() for path in gone)
     assert run_command_line(arguments(places, "--kinds", "trials,runs", "--yes", "--json")) == 0
     assert sum(one["removed"] for one in json.loads(capsys.readouterr().out)) == 3
     assert run_command_line(arguments(places, "--yes")) == 0
-    assert "removed 9 things" in capsys.readouterr().out
+    assert "removed 10 things" in capsys.readouterr().out
     assert not any(path.exists() for path in gone)
     assert not (store / "toy" / "warp").exists()
     assert not (cache / "features" / f"{KEY}.speed").exists()

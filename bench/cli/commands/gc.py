@@ -46,7 +46,7 @@ def gc(  # noqa: PLR0917 - the parser passes options by name
         typer.Option(
             "--kinds",
             metavar="A,B",
-            help="Only these: features, engines, resamples, shards, thumbnails, backbones, trials, runs, parts,"
+            help="Only these: features, engines, resamples, shards, thumbnails, remote, backbones, trials, runs, parts,"
             " checkpoints.",
         ),
     ] = "",

@@ -117,6 +117,7 @@ def run(  # noqa: PLR0917 - the parser passes options by name
 
 
 def _print(folder: RunFolder, seconds: float, following: str) -> None:
+    from bench.remote.copies import address_of
     from bench.show import tables
     from bench.store.runs import by_other_code
 
@@ -127,6 +128,8 @@ def _print(folder: RunFolder, seconds: float, following: str) -> None:
     extraction = timings.get("feature_extraction") or {}
     speed = f" ({extraction['images_per_second']:,.0f} images/s)" if extraction else ""
     put(f"\nrun folder  {folder.path}")
+    if elsewhere := address_of(folder.path.parents[2]):
+        put(f"published   {elsewhere}/{'/'.join(folder.path.parts[-3:])}")
     if folder.lists("trials"):
         from bench.show.trials import told
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.cli.choose import run_summaries
+from bench.cli.choose import run_summaries, up_to_date
 from bench.cli.options import STORE, OneDataset, RunsFolder, TableFormat, comma_separated
 from bench.errors import UsageError
 from bench.show.console import put, put_raw
@@ -120,7 +120,7 @@ def _print_paper_tables(numbers: list[str], store: Path, style: str) -> None:
     from bench.show import paper_tables, published
     from bench.store import runs as stored_runs
 
-    summaries = [folder.summary() for folder in stored_runs.find(store)]
+    summaries = [folder.summary() for folder in stored_runs.find(up_to_date(store))]
     chosen = [table for table in published.tables() if {"all", str(table.number)} & set(numbers)]
     ledgers = paper_tables.of_installed(chosen, summaries)
     if style == "terminal":

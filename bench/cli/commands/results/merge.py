@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from bench.cli.options import STORE
+from bench.cli.options import STORE, store_here
+from bench.remote.copies import shown
 from bench.show.console import put, say
 
 EXAMPLES = """Examples:
@@ -20,7 +21,15 @@ EXAMPLES = """Examples:
 
 def merge_archives(
     archives: Annotated[list[Path], typer.Argument(metavar="ARCHIVE...", help="Files of bench results pack.")],
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of runs that they are added to.")] = STORE,
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out",
+            metavar="DIR",
+            help="Folder of runs that they are added to, or an address as s3://bucket/runs.",
+            callback=store_here,
+        ),
+    ] = STORE,
 ) -> None:
     """Check the runs of archives as bench validate does, and add them to a store: all of them, or none.
 
@@ -30,8 +39,9 @@ def merge_archives(
     from bench.show import tables
     from bench.store import runs as stored_runs
     from bench.store.merge import merge
+    from bench.store.mirror import synchronised
 
-    for one in merge(archives, out):
+    for one in merge(archives, synchronised(out)):
         known = f", {len(one.present)} stored already" if one.present else ""
         runs = "1 run" if len(one.added) == 1 else f"{len(one.added)} runs"
         put(f"{one.archive}: {runs} added{known}")
@@ -44,5 +54,5 @@ def merge_archives(
                 f"note: runs on '{name}' are now of {len(prints)} sets of images and labels, by their fingerprints, and"
                 " share no table. bench report shows each; bench table takes the keys of those of one"
             )
-    place = "" if out == STORE else f" --runs {shlex.quote(str(out))}"
+    place = "" if out == STORE else f" --runs {shlex.quote(shown(out))}"
     put(f"next: bench table{place}; bench report{place} --out report.html")
