@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import gc
 import importlib
 import os
 import random
@@ -68,6 +69,7 @@ class Campaign:
         for name in WARM:
             importlib.import_module(name)
         installed()
+        gc.freeze()  # or each process that is forked would copy all that its collector looks at
         whole = Place(folder / "whole", self.data)
         whole.folder.mkdir()
         self.seconds, self.renames, self.expected, self.whole = {}, {}, {}, whole

@@ -52,12 +52,12 @@ class Place:
 
 
 def make_data(root: Path) -> Path:
-    """Draw ninety pictures of three colours, and their tables."""
+    """Draw sixty pictures of three colours, and their tables."""
     from PIL import Image
 
     root.mkdir()
     draw = np.random.default_rng(0)
-    for part, count in (("train", 60), ("test", 30)):
+    for part, count in (("train", 40), ("test", 20)):
         rows = ["path,labels"]
         for number in range(count):
             present = draw.random(3) < 0.5
