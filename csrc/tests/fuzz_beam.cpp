@@ -1,6 +1,6 @@
-// Calls in any order with arguments of any size and value, as an input's bytes choose them: those of libFuzzer where this
-// is built with MLB_LIBFUZZER, else random ones: `fuzz_beam 100000 7` takes so many inputs, from that seed. What is
-// refused is refused by an exception of the standard library; under sanitizers nothing else may be wrong.
+// Calls in any order with arguments of any size and value, as an input's bytes choose them: those of libFuzzer where
+// this is built with MLB_LIBFUZZER, else random ones: `fuzz_beam 100000 7` takes so many inputs, from that seed. What
+// is refused is refused by an exception of the standard library; under sanitizers nothing else may be wrong.
 #include <algorithm>
 #include <array>
 #include <cstdint>
@@ -60,7 +60,7 @@ std::int32_t number(Choices& choices) {
   constexpr std::array<std::int32_t, 4> kOdd = {0, -1, std::numeric_limits<std::int32_t>::max(),
                                                 std::numeric_limits<std::int32_t>::min()};
   return below(choices, 20) == 0 ? kOdd[below(choices, std::size(kOdd))]
-                                : static_cast<std::int32_t>(1 + below(choices, 5));
+                                 : static_cast<std::int32_t>(1 + below(choices, 5));
 }
 
 mlb::SearchOptions options(Choices& choices) {

@@ -34,6 +34,9 @@ from faults.worker import HEAD, LARGEST_INPUT  # noqa: E402
 SILENCE = 300
 """Seconds after which a process that cannot be interrupted counts as hung."""
 
+SHARE = 4
+"""Sittings at least that a reader's inputs come from, so that either engine has some of them."""
+
 APART = 100_000
 """Between the seeds of two processes of one sitting."""
 
@@ -157,7 +160,7 @@ def go_on(names: list[str], asked: argparse.Namespace) -> int:
             break
         name, engine = turn
         seed = ledger.next_seed(line for line in lines if line.get("reader") == name)
-        left = asked.until - (totals[name].count if name in totals else 0)
+        left = min(asked.until - (totals[name].count if name in totals else 0), -(-asked.until // SHARE))
         seconds = min(asked.sitting if name in totals else asked.sitting / 4, over - time.monotonic())
         found += _one(name, engine, asked, seed=seed, count=left, seconds=seconds)
     sys.stdout.write(ledger.table(ledger.entries(asked.ledger)) + "\n")

@@ -91,7 +91,7 @@ def table(lines: Iterable[Mapping[str, Any]]) -> str:
     shown = []
     if totals := readers(lines):
         shown += [
-            "| reader | inputs | of them guided by coverage | a second | findings |",
+            "| reader | inputs | of them guided by coverage | a second of computing | findings |",
             "| --- | --- | --- | --- | --- |",
         ]
         for name, total in sorted(totals.items()):
