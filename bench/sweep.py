@@ -25,6 +25,9 @@ from bench.system.progress import Many
 Starting = Callable[[int, RunRequest, str], None]
 """Told of each request and its number, from 1, before it is run, and how long the rest takes where that is long."""
 
+SEQUENCE = 8.0
+"""How many times as long as another a sequence model trains on frozen features: docs/performance.md, Training."""
+
 
 def plan_runs(
     request: RunRequest, models: Sequence[str], seeds: int, registry: Registry | None = None, *, controls: bool = False
@@ -100,7 +103,7 @@ def sweep(
     starting: Starting = lambda number, request, left: None,
 ) -> Iterator[RunSummary]:
     """Yield the summary of each run in turn: finished now or before, or failed with its reason; the others go on."""
-    many = Many([request.model for request in requests], "runs")
+    many = Many([request.model for request in requests], "runs", weights=_weights(requests, registry))
     with many.told():
         for number, request in enumerate(requests, 1):
             starting(number, request, many.if_long())
@@ -108,6 +111,16 @@ def sweep(
             summary = run_or_record(request, registry)
             many.finished(request.model, _spent(summary, began, wall))
             yield summary
+
+
+def _weights(requests: Sequence[RunRequest], registry: Registry | None = None) -> dict[str, float]:
+    """Return how long runs take next to one another, about, by model, until they are known.
+
+    Fine-tuning takes the same whatever the model.
+    """
+    models = (registry or plugins.installed()).all(plugins.MODELS)
+    kinds = {one.model: models[one.model].spec.kind for one in requests if one.model in models and not one.finetune}
+    return {model: SEQUENCE if kind == "sequence" else 1.0 for model, kind in kinds.items()}
 
 
 def _spent(summary: RunSummary, began: float, wall: float) -> float | None:
@@ -157,7 +170,7 @@ def sweep_side_by_side(
     begun = told = 0
     with contextlib.ExitStack() as stack:
         stack.callback(makers.end)
-        many = Many([request.model for request in requests], "runs", makers.room())
+        many = Many([request.model for request in requests], "runs", makers.room(), _weights(requests))
         stack.enter_context(many.told())
         makers.prepare(requests[0])
         while told < len(requests):

@@ -17,7 +17,7 @@ from example_runs import make_run, run_config
 from bench import plugin_files, plugins
 from bench.records import RunRequest
 from bench.store.runs import find
-from bench.sweep import _spent, plan_runs
+from bench.sweep import SEQUENCE, _spent, _weights, plan_runs
 from bench.system.progress import QUIET_VARIABLE
 
 KILLED = """
@@ -167,6 +167,12 @@ def test_the_prior_joins_every_comparison_once_by_a_policy_that_it_can_have_and_
     assert plan_runs(request, ["bce"], 1, controls=True)[-1].policy == "threshold"
     told = plan_runs(RunRequest(model="", dataset="digit-scenes"), ["dlsr"], 1, controls=True)
     assert [one.model for one in told] == ["dlsr", "prior-known"]
+
+
+def test_what_is_left_is_told_by_kinds_of_models_unless_backbones_are_tuned():
+    request = RunRequest("", "digit-scenes")
+    assert _weights(plan_runs(request, ["cnn-rnn", "bce"], 1)) == {"cnn-rnn": SEQUENCE, "bce": 1.0}
+    assert _weights(plan_runs(replace(request, finetune=1), ["cnn-rnn", "bce"], 1)) == {}
 
 
 @pytest.mark.parametrize("tuned", [0, 1])

@@ -10,7 +10,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence, Sized
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -128,11 +128,15 @@ class Stage:
 class Many:
     """Many pieces of work, each of a kind, one after another or ``at_once``, and how long the rest of them takes.
 
-    A piece takes what those of its kind took, or, of a kind that was not met yet, what a kind took on average.
+    A piece takes what those of its kind took, or, of a kind that was not met yet, what a kind took on average, by the
+    ``weights`` that say how long kinds take next to one another: 1 where nothing is said.
     """
 
-    def __init__(self, kinds: Sequence[str], unit: str, at_once: int = 1) -> None:
+    def __init__(
+        self, kinds: Sequence[str], unit: str, at_once: int = 1, weights: Mapping[str, float] | None = None
+    ) -> None:
         self.unit, self.total, self.at_once = unit, len(kinds), at_once
+        self._weights = {kind: (weights or {}).get(kind, 1.0) for kind in kinds}
         self._open = list(kinds)
         self._took: dict[str, list[float]] = {}
         self._last = time.monotonic()
@@ -150,8 +154,10 @@ class Many:
         means = {kind: sum(each) / len(each) for kind, each in self._took.items()}
         if not means:
             return None
-        usual = sum(means.values()) / len(means)
-        whole = sum(means.get(kind, usual) for kind in self._open) / min(self.at_once, max(len(self._open), 1))
+        usual = sum(mean / self._weights[kind] for kind, mean in means.items()) / len(means)
+        whole = sum(means.get(kind, usual * self._weights[kind]) for kind in self._open) / min(
+            self.at_once, max(len(self._open), 1)
+        )
         return max(whole - (time.monotonic() - self._last), 0.0)
 
     def words(self) -> str:

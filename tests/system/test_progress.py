@@ -78,6 +78,15 @@ print("results")
 """
 
 
+def test_a_kind_that_was_not_met_takes_its_weight_of_what_is_usual(clock):
+    many = Many(["cnn-rnn", "bce", "no-rnn"], "runs", weights={"cnn-rnn": 8.0, "no-rnn": 8.0})
+    clock[0] += 40.0
+    many.finished("cnn-rnn", 40.0)
+    assert many.left == 5.0 + 40.0
+    many.finished("bce", 3.0)
+    assert many.left == 8.0 * (5.0 + 3.0) / 2
+
+
 def test_without_a_terminal_lines_go_to_standard_error_and_quiet_silences_them():
     def run(quiet):
         code = f"import os; os.environ[{QUIET_VARIABLE!r}] = {quiet!r}\n{TOLD}"
