@@ -181,12 +181,12 @@ def measured(place: Place, models: Sequence[str], resamples: int, *, ready: bool
     for name in ("ids", "labels"):
         lines = json.loads((folders[0] / f"{name}.json").read_text())
         (root / f"{name}.txt").write_text("".join(f"{line}\n" for line in lines))
-    given = ("--ids", str(root / "ids.txt"), "--labels", str(root / "labels.txt"), "--kind", "logit", "--name", "mine")
+    given = ("--ids", str(root / "ids.txt"), "--labels", str(root / "labels.txt"), "--kind", "score", "--name", "mine")
     where = ("--out", str(root / "scored"), *cache)
     place.bench("score", "score", str(folders[0] / "scores.npy"), *place.dataset, *given, *where)
 
 
-HIDDEN = ("all", "open data set", "build backbone", "build model", "policy", "inspect", "generate", "ready features")
+HIDDEN = ("all", "build backbone", "build model", "policy", "inspect", "generate", "ready features")
 """Stages that are no line of the plot: short, or of what makes the data."""
 
 

@@ -123,11 +123,11 @@ def batches(one, monkeypatch):
 
 STAGES = {
     "statistics": (0.3, lambda one, _: (statistics.cooccurrence(one.truth), fingerprint.fingerprint(one.split))),
-    "a part of a split": (1.6, lambda one, _: subset(one.split, np.arange(len(one.split)), "part")),
+    "a part of a split": (0.6, lambda one, _: subset(one.split, np.arange(len(one.split)), "part", one.folder)),
     "known tags": (1.2, lambda one, _: known_tags.draw(one.truth, 0.5)),
     "training batches": (0.1, batches),
-    "prediction of scores": (1.3, lambda one, _: predicted(one, "bce")),
-    "prediction of sequences": (1.0, lambda one, _: predicted(one, "cnn-rnn", SearchOptions(max_length=4))),
+    "prediction of scores": (0.4, lambda one, _: predicted(one, "bce")),
+    "prediction of sequences": (0.6, lambda one, _: predicted(one, "cnn-rnn", SearchOptions(max_length=4))),
     "a look at scores": (0.1, lambda one, _: checks.check_scores(one.scores.values, *one.truth.shape)),
     "label sets": (
         0.3,
