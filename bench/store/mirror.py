@@ -107,21 +107,22 @@ def publish(path: Path) -> None:
             if there != content:
                 _upload(path, here, content)
         except StorageError as error:
-            raise StorageError(
-                f"not published: {error}. The run is whole in {path}; the same command publishes it"
-            ) from (error)
+            kept = f"The run is whole in {path}; the same command publishes it"
+            raise StorageError(f"not published: {error}. {kept}") from error
         _write_note(path, _sha256(content))
 
 
 def _upload(path: Path, here: str, manifest: bytes) -> None:
     """Put every file there that is not, and then the manifest."""
     _, _, files = parsed_manifest(manifest)
+    begun = objects.listed(here)
 
     def put(name: str) -> None:
         target, sha256 = _place(here, name, files[name]), sha256_of(path / name)
         if sha256 != files[name]:
             raise StoreError(f"{path / name} is damaged, so the run is not published. See: bench validate")
-        if not objects.holds(target, (path / name).stat().st_size, sha256):
+        there = target.removeprefix(f"{here}/") in begun
+        if not there or not objects.holds(target, (path / name).stat().st_size, sha256):
             objects.upload(path / name, target)
 
     for _ in in_threads(put, progress_bar(sorted(files), f"publishing {path.name}", unit="files"), objects.WORKERS):
