@@ -76,10 +76,10 @@ def none_found(store: Path, dataset: str = "", state: str = "") -> str:
 
 
 def up_to_date(store: Path) -> Path:
-    """Return ``store``, where it is the copy of one elsewhere with every run that stands there by now."""
-    from bench.remote.copies import address_of
+    """Return ``store``; where the command was given an address for it, with every run that stands there by now."""
+    from bench.cli.options import ASKED_BY_ADDRESS
 
-    if address_of(store):
+    if store in ASKED_BY_ADDRESS:
         from bench.store.mirror import synchronised
 
         synchronised(store)

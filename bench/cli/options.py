@@ -46,11 +46,17 @@ def _names(kind: str, incomplete: str) -> list[str]:
     return [name for name in plugins.installed().offered[kind] if name.startswith(incomplete)]
 
 
+ASKED_BY_ADDRESS: set[Path] = set()
+"""Copies of stores elsewhere that this command was given by their addresses: they are brought up to date first."""
+
+
 def store_here(ctx: typer.Context, place: Path) -> Path:
     """Return the folder of a store; of one elsewhere this machine's copy, as it is."""
     from bench.remote.copies import copy_of
 
-    return place if ctx.resilient_parsing else copy_of(place)  # where a shell completes, nothing is made
+    folder = place if ctx.resilient_parsing else copy_of(place)  # where a shell completes, nothing is made
+    (ASKED_BY_ADDRESS.discard if folder == place else ASKED_BY_ADDRESS.add)(folder)
+    return folder
 
 
 def cache_here(ctx: typer.Context, place: Path | None) -> Path | None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from bench.errors import StoreError, UsageError
 from bench.records import BoolArray, LabelSets, Ledger, Measures, Scores
+from bench.remote.address import is_remote
 from bench.store import runs as stored_runs
 from bench.store.mirror import synchronised
 from bench.store.run_folder import RunFolder
@@ -267,7 +268,7 @@ def runs(
     first. Failed and damaged runs are among them, with their ``state`` and ``reason``; where
     damage hides the protocol, a run counts as of any. Raises ``StoreError`` where there is no such folder.
     """
-    root, order = synchronised(Path(folder)), as_names("models", models)
+    root, order = synchronised(Path(folder)) if is_remote(folder) else Path(folder), as_names("models", models)
     if not root.is_dir():
         raise StoreError(f"no folder {root}. Try: bench.run('bce', 'digit-scenes', out={str(root)!r})")
     is_run = (root / "config.json").is_file()

@@ -14,6 +14,7 @@ import contextlib
 import hashlib
 import json
 import re
+import shlex
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -58,6 +59,14 @@ def synchronised(place: Path) -> Path:
     root = copy_of(place)
     if not (address := address_of(root)):
         return root
+    try:
+        _bring_up_to_date(root, address)
+    except StorageError as error:
+        raise StorageError(f"{error}. What is here can be read without it: --runs {shlex.quote(str(root))}") from error
+    return root
+
+
+def _bring_up_to_date(root: Path, address: str) -> None:
     there = {found[1]: told for name, told in objects.listed(address).items() if (found := _RUN.fullmatch(name))}
     changed = {name: told for name, told in there.items() if _noted(root / name).get("version") != told}
     for name in progress_bar(sorted(changed), f"runs of {address}", unit="runs"):
@@ -65,7 +74,6 @@ def synchronised(place: Path) -> Path:
         if content is not None and _take(root / name, f"{address}/{name}", content):
             _write_note(root / name, _sha256(content), changed[name])
     _tell_of_others(root, address, set(there))
-    return root
 
 
 def fetch(path: Path) -> None:
@@ -107,21 +115,22 @@ def publish(path: Path) -> None:
             if there != content:
                 _upload(path, here, content)
         except StorageError as error:
-            raise StorageError(
-                f"not published: {error}. The run is whole in {path}; the same command publishes it"
-            ) from (error)
+            kept = f"The run is whole in {path}; the same command publishes it"
+            raise StorageError(f"not published: {error}. {kept}") from error
         _write_note(path, _sha256(content))
 
 
 def _upload(path: Path, here: str, manifest: bytes) -> None:
     """Put every file there that is not, and then the manifest."""
     _, _, files = parsed_manifest(manifest)
+    begun = objects.listed(here)
 
     def put(name: str) -> None:
         target, sha256 = _place(here, name, files[name]), sha256_of(path / name)
         if sha256 != files[name]:
             raise StoreError(f"{path / name} is damaged, so the run is not published. See: bench validate")
-        if not objects.holds(target, (path / name).stat().st_size, sha256):
+        there = target.removeprefix(f"{here}/") in begun
+        if not there or not objects.holds(target, (path / name).stat().st_size, sha256):
             objects.upload(path / name, target)
 
     for _ in in_threads(put, progress_bar(sorted(files), f"publishing {path.name}", unit="files"), objects.WORKERS):

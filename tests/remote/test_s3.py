@@ -74,10 +74,13 @@ def test_a_store_on_s3_is_published_read_and_refused_in_one_line(tmp_path, s3, m
     with pytest.raises(StorageError, match=r"no bucket s3://no-such-bucket\. Try"):
         open_run(copy_of(Path("s3://no-such-bucket/runs")), folder.config)
     assert not find(copy_of(Path("s3://no-such-bucket/runs")))
-    make_run(copy_of(Path(store)), "bce", 1)
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     address.filesystem.cache_clear()
     fsspec.filesystem("s3").clear_instance_cache()
     monkeypatch.setattr(fsspec.get_filesystem_class("s3"), "retries", 1)
     assert run_command_line(["runs", "--runs", store]) == 2
-    assert "no network, or it was lost" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "no network, or it was lost" in told
+    copy = told.split("--runs ")[-1].strip()
+    assert run_command_line(["runs", "--json", "--runs", copy]) == 0
+    assert len(json.loads(capsys.readouterr().out)) == 1

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from bench.cli.choose import up_to_date
 from bench.cli.options import STORE, store_here
 from bench.remote.copies import shown
 from bench.show.console import put, say
@@ -39,9 +40,8 @@ def merge_archives(
     from bench.show import tables
     from bench.store import runs as stored_runs
     from bench.store.merge import merge
-    from bench.store.mirror import synchronised
 
-    for one in merge(archives, synchronised(out)):
+    for one in merge(archives, up_to_date(out)):
         known = f", {len(one.present)} stored already" if one.present else ""
         runs = "1 run" if len(one.added) == 1 else f"{len(one.added)} runs"
         put(f"{one.archive}: {runs} added{known}")
