@@ -230,13 +230,14 @@ def _fill(
     # no block is divided, as what another has written of one may not be seen here yet.
     unit = rows_at_once(backbone, device, batch_size)
     unit = writing.file.block if helpers is not None and helpers.local < helpers.count else unit
+    helpers = helpers if len(rows) > unit else None  # one unit is done before another process has begun
     count = 1 if helpers is None else helpers.count
     shares = [Share(rank, count, unit) for rank in range(count)]
     done: list[dict[str, Any]] = []
     if helpers is None:
         _write(writing, split, backbone, batch_size, device, share=shares[0], work=work)
     else:
-        order = {"key": writing.file.key, "part": str(part), "missing": writing.missing}
+        order = {"key": writing.file.key, "part": str(part.absolute()), "missing": writing.missing}
         asked = helpers.ask("features", **order, batch_size=batch_size, unit=unit)
         with cores_shared(helpers.local):
             _write(writing, split, backbone, batch_size, device, share=shares[0], work=work, tell=asked.check)

@@ -30,6 +30,9 @@ SILENT = 600.0
 SETTLE = 1.0
 """Seconds within which a signal that has stopped another process, and is meant for all, comes to this one, too."""
 
+FOLLOW = 5.0
+"""Seconds that rank 0 may take to end after it has said so."""
+
 ANSWER = 5.0
 """Seconds between two words of a rank that it is still at work."""
 
@@ -91,10 +94,19 @@ class Team:
             if "end" not in message:
                 self._heard.put((rank, message))
             elif rank == 0:
-                os._exit(int(message["end"]))
+                self._follow(int(message["end"]), line)
             else:
                 stopped = True
         self._lost(rank, stopped=stopped)
+
+    def _follow(self, code: int, line: Line) -> None:
+        """End this process with ``code`` once rank 0 has ended: torchrun then names that one's end as the first."""
+        late = threading.Timer(FOLLOW, os._exit, [code])
+        late.daemon = True
+        late.start()
+        for _ in line:
+            pass
+        os._exit(code)
 
     def _lost(self, rank: int, *, stopped: bool) -> None:
         """End this process, as rank ``rank`` has ended; rank 0 says so, of its own end rank 1."""

@@ -52,7 +52,8 @@ class Head(torch.nn.Module):
         self.unused = torch.nn.Parameter(torch.ones(2))
     def loss(self, features, truth, generator, ignore=None):
         values = self.normal(features) if len(features) > 1 else features
-        kept = values * (torch.rand(values.shape, generator=generator) > 0.3) + torch.randn(6) / 9
+        kept = values * (torch.rand(values.shape, generator=generator, device=values.device) > 0.3)
+        kept = kept + torch.randn(6).to(values.device) / 9
         each = torch.nn.functional.binary_cross_entropy_with_logits(self.linear(kept), truth.float(), reduction="none")
         return (each * ~ignore).sum() / (truth.sum() + 1)
 
