@@ -7,7 +7,7 @@ a right answer.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, cast
 
 import numpy as np
@@ -97,12 +97,24 @@ class PrefixModel(nn.Module):
         sequence, and out of the softmax of each of its image's steps. Where the order is free, one is drawn for the
         batch, and what counts is the probability of all labels together that the step could emit.
         """
+        truth, prefixes = self.targets(truth, generator, ignore)
+        return self.cost(features, truth, prefixes, ignore)
+
+    def targets(
+        self, truth: torch.Tensor, generator: torch.Generator, ignore: torch.Tensor | None
+    ) -> tuple[torch.Tensor, Prefixes]:
+        """Return ``truth`` without what is ignored, and the prefixes of its sequences."""
         if ignore is not None:
             truth = truth & ~ignore
         order = self.label_order
         if self.free:
             order = torch.randperm(self.labels, generator=generator, device=truth.device)
-        prefixes = prefixes_of(truth, order)
+        return truth, prefixes_of(truth, order)
+
+    def cost(
+        self, features: torch.Tensor, truth: torch.Tensor, prefixes: Prefixes, ignore: torch.Tensor | None
+    ) -> torch.Tensor:
+        """Return the loss of these targets."""
         outputs = self.memory.outputs(self.embedding, prefixes).index_select(0, prefixes.rows)
         images = prefixes.images
         terms = self.prefix_term(outputs) + self.image_term(features)[images]
@@ -114,6 +126,68 @@ class PrefixModel(nn.Module):
         if self.free:
             return any_of(logits, right_answers(truth, prefixes))
         return nn.functional.cross_entropy(logits, prefixes.targets)
+
+
+class Members(nn.Module):
+    """Several ``PrefixModel`` of different initial weights, trained side by side, that answer as one.
+
+    Its logits are the mean of theirs: image terms, prefix terms and states lie side by side, and so do the output
+    embeddings, each divided by their number. So it is searched and exported as one model is, in one search.
+    """
+
+    sees_image = False
+
+    def __init__(self, members: Sequence[PrefixModel]) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(members)
+        self.activation = members[0].activation
+        self.state_sizes = [one.memory.state_size for one in members]
+
+    @property
+    def label_order(self) -> torch.Tensor:
+        """Return the order of labels in the targets, which all members share."""
+        return self._all()[0].label_order
+
+    def fit(self, features: FloatArray, truth: BoolArray, ignore: BoolArray | None = None) -> None:
+        """Take the inputs' mean and standard deviation from the training part."""
+        first, *others = self._all()
+        first.fit(features, truth, ignore)
+        for other in others:
+            other.input.load_state_dict(first.input.state_dict())
+
+    def image_term(self, features: torch.Tensor) -> torch.Tensor:
+        """Return the members' image terms side by side, (n, members * D)."""
+        return torch.cat([one.image_term(features) for one in self._all()], dim=1)
+
+    def start_states(self, features: torch.Tensor) -> torch.Tensor:
+        """Return the state before START, (1, S): zeros."""
+        return features.new_zeros((1, sum(self.state_sizes)))
+
+    def step(self, labels: torch.Tensor, states: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the members' prefix terms side by side, (b, members * D), and their next states, (b, S)."""
+        parts = zip(self._all(), torch.split(states, self.state_sizes, dim=1), strict=True)
+        terms, following = zip(*(one.step(labels, state) for one, state in parts), strict=True)
+        return torch.cat(terms, dim=1), torch.cat(following, dim=1)
+
+    def output_embedding(self) -> tuple[torch.Tensor, None]:
+        """Return the members' output embeddings side by side, divided by their number."""
+        rows = [one.output_embedding()[0] for one in self._all()]
+        return torch.cat(rows, dim=1) / len(rows), None
+
+    def loss(
+        self,
+        features: torch.Tensor,
+        truth: torch.Tensor,
+        generator: torch.Generator,
+        ignore: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """Return the sum of the members' losses, so that each is trained as it would be alone, on the same targets."""
+        first = self._all()[0]
+        truth, prefixes = first.targets(truth, generator, ignore)
+        return torch.stack([one.cost(features, truth, prefixes, ignore) for one in self._all()]).sum()
+
+    def _all(self) -> list[PrefixModel]:
+        return cast(list[PrefixModel], list(self.members))
 
 
 def right_answers(truth: torch.Tensor, prefixes: Prefixes) -> torch.Tensor:
@@ -156,7 +230,7 @@ def label_order(request: bench.ModelRequest) -> np.ndarray[tuple[int], np.dtype[
     return frequent[::-1].copy() if order == "rare" else frequent
 
 
-def build_prefix_model(request: bench.ModelRequest, memory: str) -> PrefixModel:
+def build_prefix_model(request: bench.ModelRequest, memory: str) -> PrefixModel | Members:
     """Return the model with the memory of that name; initial weights are drawn from the request's seed."""
     embedding, hidden = int(request.options["embedding"]), int(request.options.get("hidden", 0))
     make: dict[str, Callable[[], Memory]] = {
@@ -169,4 +243,5 @@ def build_prefix_model(request: bench.ModelRequest, memory: str) -> PrefixModel:
         "none": lambda: NoMemory(embedding),
     }
     with seeded(request.seed):
-        return PrefixModel(request, make[memory]())
+        members = [PrefixModel(request, make[memory]()) for _ in range(int(request.options.get("members", 1)))]
+    return members[0] if len(members) == 1 else Members(members)
