@@ -47,8 +47,9 @@ class PrefixModel(nn.Module):
         nn.init.normal_(self.embedding.weight, std=embedding**-0.5)
         self.input: Any = FeatureInput(request) if request.feature_map is None else MapInput(request)
         self.dropout = Dropout(float(request.options["dropout"]))
-        # Of maps each label has a number of its own in the joint space, beside the dimensions that all share.
-        self.own = 0 if request.feature_map is None else self.labels + 1
+        # Where asked, and of maps, the joint space has a number for each label beside the dimensions that all share.
+        own = request.feature_map is not None or bool(request.options["own_logits"])
+        self.own = self.labels + 1 if own else 0
         self.project_image = image_side(request, embedding)
         self.project_memory = nn.Linear(memory.output_size, embedding, bias=False)
         self.free = request.options["order"] == "free"
@@ -59,7 +60,7 @@ class PrefixModel(nn.Module):
         self.input.fit(features)
 
     def image_term(self, features: torch.Tensor) -> torch.Tensor:
-        """Return U_I I, (n, embedding), of maps with each label's own score behind it."""
+        """Return U_I I, (n, embedding), with each label's own score behind it where it has one."""
         term: torch.Tensor = self.project_image(self.input(features))
         return term
 
@@ -68,7 +69,7 @@ class PrefixModel(nn.Module):
         return features.new_zeros((1, self.memory.state_size))
 
     def step(self, labels: torch.Tensor, states: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the prefix term U_o o(t), (b, embedding), of maps with zeros behind it, and the next state, (b, S)."""
+        """Return the prefix term U_o o(t), (b, embedding), with zeros for own scores, and the next state, (b, S)."""
         output, following = self.memory(self.embedding(labels), states)
         return self.prefix_term(output), following
 
@@ -205,16 +206,19 @@ def any_of(logits: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
 
 
 def image_side(request: bench.ModelRequest, embedding: int) -> nn.Module:
-    """Return U_I: one matrix as in the paper, or a hidden layer before it where option ``image_hidden`` asks."""
+    """Return U_I: one matrix as in the paper, or a hidden layer before it where option ``image_hidden`` asks.
+
+    With option ``own_logits`` it also gives each label and END a score, whose rows have a bias, as a classifier does.
+    """
     hidden = int(request.options["image_hidden"])
     if request.feature_map is not None:
         return Places(request, embedding, hidden)
+    own = bool(request.options["own_logits"])
+    terms = embedding + own * (len(request.labels) + 1)
     if not hidden:
-        return nn.Linear(request.dimensions, embedding, bias=False)
+        return nn.Linear(request.dimensions, terms, bias=own)
     drop = Dropout(float(request.options["dropout"]))
-    return nn.Sequential(
-        nn.Linear(request.dimensions, hidden), nn.ReLU(), drop, nn.Linear(hidden, embedding, bias=False)
-    )
+    return nn.Sequential(nn.Linear(request.dimensions, hidden), nn.ReLU(), drop, nn.Linear(hidden, terms, bias=own))
 
 
 def label_order(request: bench.ModelRequest) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
