@@ -272,6 +272,7 @@ bool BeamSearch::beam_round(Image& image, std::size_t index, Scratch& scratch) {
   const auto width = static_cast<std::size_t>(options_.beam_width);
   std::vector<Path>& extensions = scratch.extensions;
   extensions.clear();
+  image.extended = 0.0;
   for (const Live& live : image.live) extend(index, live.path, live.node, options_.beam_width, scratch);
   std::ranges::sort(extensions, by_rank);
   if (options_.end_consumes_slot && extensions.size() > width) extensions.resize(width);
@@ -286,6 +287,7 @@ bool BeamSearch::beam_round(Image& image, std::size_t index, Scratch& scratch) {
       ++going;
     }
   }
+  if (includes_ && going > 0) spread_inclusion(image);
   ++image.rounds;
   const bool stops = going == 0 || image.rounds == options_.max_length ||
                      (!includes_ && !image.candidates.empty() && no_live_path_matters(image));

@@ -87,6 +87,9 @@ class BeamSearch {
     std::int64_t visited = 0;
     double best_cost = std::numeric_limits<double>::infinity();  // of the ended paths
     double error = 0.0;                                          // relative, of the probabilities of screened paths
+    // For inclusion: the probability of all that the round's paths become but ended ones, and the probability that the
+    // live paths stand for, as a multiple of their own.
+    double extended = 0.0, stands_for = 1.0;
     bool limited = false, screened = false;
     std::vector<Live> live;
     std::vector<Path> candidates, queue;
@@ -100,7 +103,8 @@ class BeamSearch {
       rounds = 0;
       visited = 0;
       best_cost = std::numeric_limits<double>::infinity();
-      error = 0.0;
+      error = extended = 0.0;
+      stands_for = 1.0;
       limited = screened = has_incumbent = false;
       live.clear();
       candidates.clear();
@@ -151,6 +155,7 @@ class BeamSearch {
 
   // Adds to the image's class scores the probability that each label follows `path`, which scratch.rows are of.
   void add_inclusion(std::size_t index, const Path& path, const Normalizer& normalizer, Scratch& scratch);
+  static void spread_inclusion(Image& image);
 
   // Scores after `node`, masked, and their normalizer; rows are ready for take_best.
   Normalizer score_node(std::size_t index, std::int32_t node, std::int32_t length, Scratch& scratch) const;

@@ -95,14 +95,26 @@ void BeamSearch::add_inclusion(std::size_t index, const Path& path, const Normal
   scorer_.math().keep_larger(row.data(), scratch.rows.scores.data(), normalizer.highest,
                              static_cast<float>(normalizer.log_sum), scorer_.score_width());
   scorer_.math().exp(row.data(), scorer_.score_width());
+  const auto labels = static_cast<std::size_t>(scorer_.labels());
+  Image& image = images_[index];
+  const double path_probability = std::exp(path.log_probability);
+  float going = 0.0F;
+  for (std::size_t label = 0; label < labels; ++label) going += row[label];
+  image.extended += path_probability * going;
   labels_of(path, scratch.left);
   for (const std::int32_t held : scratch.left) row[static_cast<std::size_t>(held)] = 0.0F;
-  const auto probability = static_cast<float>(std::exp(path.log_probability));
-  const auto labels = static_cast<std::size_t>(scorer_.labels());
+  const auto probability = static_cast<float>(image.stands_for * path_probability);
   float* out = answers_.class_scores.data() + index * labels;
   for (std::size_t label = 0; label < labels; ++label) {
     out[label] = std::min(out[label] + probability * row[label], 1.0F);
   }
+}
+
+// What the beam has just dropped is taken to go on as what it kept does.
+void BeamSearch::spread_inclusion(Image& image) {
+  double kept = 0.0;
+  for (const Live& live : image.live) kept += std::exp(live.path.log_probability);
+  if (kept > 0.0) image.stands_for *= std::max(image.extended / kept, 1.0);
 }
 
 }  // namespace mlb

@@ -22,6 +22,7 @@ import heapq
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import groupby
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -232,18 +233,13 @@ def class_scores(conditional: NextLabel, best: LabelPath, candidates: Iterable[L
 
     ``max_over_steps``: the largest over the steps of ``best``, its END step included. ``first_step``:
     P(label | START). ``beam_marginal``: the summed probability of the candidates that hold the label, and as a
-    tie-break ``FIRST_STEP_WEIGHT`` of the first step: (1 - w) marginal + w first. ``inclusion``: the summed probability
-    that the label follows a path which the beam extended, ``candidates`` here, and which does not hold it yet: what the
-    beam saw of the probability that the label is emitted at all. Masking is the search's own.
+    tie-break ``FIRST_STEP_WEIGHT`` of the first step: (1 - w) marginal + w first. ``inclusion``: the probability that
+    the label is emitted at all, by the function ``inclusion`` of the paths which the beam extended, ``candidates``
+    here. Masking is the search's own.
     """
     labels = conditional.end
     if conditional.options.class_score == "inclusion":
-        included = np.zeros(labels)
-        for path in candidates:
-            follows = np.exp(path.log_probability + conditional(path.labels)[:labels])
-            follows[list(path.labels)] = 0.0
-            included += follows
-        return np.minimum(included, 1.0)
+        return inclusion(conditional, candidates)
     first: Array = np.exp(conditional(()))[:labels]
     if conditional.options.class_score == "first_step":
         return first
@@ -255,6 +251,28 @@ def class_scores(conditional: NextLabel, best: LabelPath, candidates: Iterable[L
     for candidate in candidates:
         marginal[list(set(candidate.labels))] += math.exp(candidate.log_probability)
     return (1.0 - FIRST_STEP_WEIGHT) * marginal[:labels] + FIRST_STEP_WEIGHT * first
+
+
+def inclusion(conditional: NextLabel, extended: Iterable[LabelPath]) -> Array:
+    """Return, for each label (labels,), the probability that a sequence has it, as far as a beam tells.
+
+    That is the summed probability that the label follows one of the ``extended`` paths, shorter ones first, which does
+    not hold it yet. The paths of a round stand for those that the beam dropped before it: their probabilities are
+    raised to the sum of all that the round before was extended to but ended paths.
+    """
+    included, stand_for, going = np.zeros(conditional.end), 1.0, 1.0
+    for _, paths in groupby(extended, key=lambda path: len(path.labels)):
+        of_round = list(paths)
+        kept = sum(math.exp(path.log_probability) for path in of_round)
+        if kept > 0.0:
+            stand_for *= max(going / kept, 1.0)
+        going = 0.0
+        for path in of_round:
+            follows = np.exp(path.log_probability + conditional(path.labels)[: conditional.end])
+            going += float(follows.sum())
+            follows[list(path.labels)] = 0.0
+            included += stand_for * follows
+    return np.minimum(included, 1.0)
 
 
 def _on_grid(path: LabelPath) -> int:

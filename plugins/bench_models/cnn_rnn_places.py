@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from bench import Dimension, ModelSpec
 from bench_models.cnn_rnn import CELL, HIDDEN, build
-from bench_models.cnn_rnn_tuned import MEMORY, SEARCH, TRAINED, TRAINING
+from bench_models.cnn_rnn_tuned import CHOSEN, SEARCH, TRAINING
 from bench_models.shared_options import map_options, sequence_options, with_defaults
 
 SPEC = ModelSpec(
@@ -29,9 +29,8 @@ SPEC = ModelSpec(
     searching=SEARCH,
     space=(
         Dimension("image_hidden", (0, 128, 256)),
-        *MEMORY,
         Dimension("dropout", (0.1, 0.2, 0.35)),
-        *TRAINED,
+        *CHOSEN,
     ),
     row="CNN-RNN",
     source="Wang et al., CNN-RNN: A Unified Framework for Multi-label Image Classification, CVPR 2016",

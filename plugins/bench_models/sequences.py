@@ -7,7 +7,7 @@ a right answer.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, cast
 
 import numpy as np
@@ -47,8 +47,9 @@ class PrefixModel(nn.Module):
         nn.init.normal_(self.embedding.weight, std=embedding**-0.5)
         self.input: Any = FeatureInput(request) if request.feature_map is None else MapInput(request)
         self.dropout = Dropout(float(request.options["dropout"]))
-        # Of maps each label has a number of its own in the joint space, beside the dimensions that all share.
-        self.own = 0 if request.feature_map is None else self.labels + 1
+        # Where asked, and of maps, the joint space has a number for each label beside the dimensions that all share.
+        own = request.feature_map is not None or bool(request.options["own_logits"])
+        self.own = self.labels + 1 if own else 0
         self.project_image = image_side(request, embedding)
         self.project_memory = nn.Linear(memory.output_size, embedding, bias=False)
         self.free = request.options["order"] == "free"
@@ -59,7 +60,7 @@ class PrefixModel(nn.Module):
         self.input.fit(features)
 
     def image_term(self, features: torch.Tensor) -> torch.Tensor:
-        """Return U_I I, (n, embedding), of maps with each label's own score behind it."""
+        """Return U_I I, (n, embedding), with each label's own score behind it where it has one."""
         term: torch.Tensor = self.project_image(self.input(features))
         return term
 
@@ -68,7 +69,7 @@ class PrefixModel(nn.Module):
         return features.new_zeros((1, self.memory.state_size))
 
     def step(self, labels: torch.Tensor, states: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the prefix term U_o o(t), (b, embedding), of maps with zeros behind it, and the next state, (b, S)."""
+        """Return the prefix term U_o o(t), (b, embedding), with zeros for own scores, and the next state, (b, S)."""
         output, following = self.memory(self.embedding(labels), states)
         return self.prefix_term(output), following
 
@@ -97,12 +98,24 @@ class PrefixModel(nn.Module):
         sequence, and out of the softmax of each of its image's steps. Where the order is free, one is drawn for the
         batch, and what counts is the probability of all labels together that the step could emit.
         """
+        truth, prefixes = self.targets(truth, generator, ignore)
+        return self.cost(features, truth, prefixes, ignore)
+
+    def targets(
+        self, truth: torch.Tensor, generator: torch.Generator, ignore: torch.Tensor | None
+    ) -> tuple[torch.Tensor, Prefixes]:
+        """Return ``truth`` without what is ignored, and the prefixes of its sequences."""
         if ignore is not None:
             truth = truth & ~ignore
         order = self.label_order
         if self.free:
             order = torch.randperm(self.labels, generator=generator, device=truth.device)
-        prefixes = prefixes_of(truth, order)
+        return truth, prefixes_of(truth, order)
+
+    def cost(
+        self, features: torch.Tensor, truth: torch.Tensor, prefixes: Prefixes, ignore: torch.Tensor | None
+    ) -> torch.Tensor:
+        """Return the loss of these targets."""
         outputs = self.memory.outputs(self.embedding, prefixes).index_select(0, prefixes.rows)
         images = prefixes.images
         terms = self.prefix_term(outputs) + self.image_term(features)[images]
@@ -114,6 +127,68 @@ class PrefixModel(nn.Module):
         if self.free:
             return any_of(logits, right_answers(truth, prefixes))
         return nn.functional.cross_entropy(logits, prefixes.targets)
+
+
+class Members(nn.Module):
+    """Several ``PrefixModel`` of different initial weights, trained side by side, that answer as one.
+
+    Its logits are the mean of theirs: image terms, prefix terms and states lie side by side, and so do the output
+    embeddings, each divided by their number. So it is searched and exported as one model is, in one search.
+    """
+
+    sees_image = False
+
+    def __init__(self, members: Sequence[PrefixModel]) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(members)
+        self.activation = members[0].activation
+        self.state_sizes = [one.memory.state_size for one in members]
+
+    @property
+    def label_order(self) -> torch.Tensor:
+        """Return the order of labels in the targets, which all members share."""
+        return self._all()[0].label_order
+
+    def fit(self, features: FloatArray, truth: BoolArray, ignore: BoolArray | None = None) -> None:
+        """Take the inputs' mean and standard deviation from the training part."""
+        first, *others = self._all()
+        first.fit(features, truth, ignore)
+        for other in others:
+            other.input.load_state_dict(first.input.state_dict())
+
+    def image_term(self, features: torch.Tensor) -> torch.Tensor:
+        """Return the members' image terms side by side, (n, members * D)."""
+        return torch.cat([one.image_term(features) for one in self._all()], dim=1)
+
+    def start_states(self, features: torch.Tensor) -> torch.Tensor:
+        """Return the state before START, (1, S): zeros."""
+        return features.new_zeros((1, sum(self.state_sizes)))
+
+    def step(self, labels: torch.Tensor, states: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the members' prefix terms side by side, (b, members * D), and their next states, (b, S)."""
+        parts = zip(self._all(), torch.split(states, self.state_sizes, dim=1), strict=True)
+        terms, following = zip(*(one.step(labels, state) for one, state in parts), strict=True)
+        return torch.cat(terms, dim=1), torch.cat(following, dim=1)
+
+    def output_embedding(self) -> tuple[torch.Tensor, None]:
+        """Return the members' output embeddings side by side, divided by their number."""
+        rows = [one.output_embedding()[0] for one in self._all()]
+        return torch.cat(rows, dim=1) / len(rows), None
+
+    def loss(
+        self,
+        features: torch.Tensor,
+        truth: torch.Tensor,
+        generator: torch.Generator,
+        ignore: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """Return the sum of the members' losses, so that each is trained as it would be alone, on the same targets."""
+        first = self._all()[0]
+        truth, prefixes = first.targets(truth, generator, ignore)
+        return torch.stack([one.cost(features, truth, prefixes, ignore) for one in self._all()]).sum()
+
+    def _all(self) -> list[PrefixModel]:
+        return cast(list[PrefixModel], list(self.members))
 
 
 def right_answers(truth: torch.Tensor, prefixes: Prefixes) -> torch.Tensor:
@@ -131,16 +206,19 @@ def any_of(logits: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
 
 
 def image_side(request: bench.ModelRequest, embedding: int) -> nn.Module:
-    """Return U_I: one matrix as in the paper, or a hidden layer before it where option ``image_hidden`` asks."""
+    """Return U_I: one matrix as in the paper, or a hidden layer before it where option ``image_hidden`` asks.
+
+    With option ``own_logits`` it also gives each label and END a score, whose rows have a bias, as a classifier does.
+    """
     hidden = int(request.options["image_hidden"])
     if request.feature_map is not None:
         return Places(request, embedding, hidden)
+    own = bool(request.options["own_logits"])
+    terms = embedding + own * (len(request.labels) + 1)
     if not hidden:
-        return nn.Linear(request.dimensions, embedding, bias=False)
+        return nn.Linear(request.dimensions, terms, bias=own)
     drop = Dropout(float(request.options["dropout"]))
-    return nn.Sequential(
-        nn.Linear(request.dimensions, hidden), nn.ReLU(), drop, nn.Linear(hidden, embedding, bias=False)
-    )
+    return nn.Sequential(nn.Linear(request.dimensions, hidden), nn.ReLU(), drop, nn.Linear(hidden, terms, bias=own))
 
 
 def label_order(request: bench.ModelRequest) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
@@ -156,7 +234,7 @@ def label_order(request: bench.ModelRequest) -> np.ndarray[tuple[int], np.dtype[
     return frequent[::-1].copy() if order == "rare" else frequent
 
 
-def build_prefix_model(request: bench.ModelRequest, memory: str) -> PrefixModel:
+def build_prefix_model(request: bench.ModelRequest, memory: str) -> PrefixModel | Members:
     """Return the model with the memory of that name; initial weights are drawn from the request's seed."""
     embedding, hidden = int(request.options["embedding"]), int(request.options.get("hidden", 0))
     make: dict[str, Callable[[], Memory]] = {
@@ -169,4 +247,5 @@ def build_prefix_model(request: bench.ModelRequest, memory: str) -> PrefixModel:
         "none": lambda: NoMemory(embedding),
     }
     with seeded(request.seed):
-        return PrefixModel(request, make[memory]())
+        members = [PrefixModel(request, make[memory]()) for _ in range(int(request.options.get("members", 1)))]
+    return members[0] if len(members) == 1 else Members(members)

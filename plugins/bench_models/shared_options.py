@@ -83,4 +83,11 @@ def sequence_options() -> tuple[Option, ...]:
             choices=("frequent", "rare", "random", "free"),
         ),
         Option("image_hidden", 0, "units of a hidden layer between image and joint space; 0: a matrix", minimum=0),
+        Option(
+            "own_logits",
+            False,
+            "the image also gives each label and END a score, beside what they share through the joint embedding; of"
+            " feature maps always",
+        ),
+        Option("members", 1, "models of different initial weights that answer as one: their logits' mean", minimum=1),
     )

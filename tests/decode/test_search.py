@@ -179,3 +179,10 @@ def test_with_all_paths_in_the_beam_inclusion_is_the_probability_that_a_sequence
     for label in (0, 1):
         expected = sum(chance for labels, chance in sequences.items() if label in labels)
         assert answer.scores[label] == pytest.approx(expected)
+
+
+def test_for_inclusion_what_a_beam_drops_goes_on_as_what_it_keeps():
+    # Of a (0.5), b (0.3) and END the beam keeps a alone, and after either c comes with 0.4.
+    rows = {(): [0.5, 0.3, 0.0, 0.2], (0,): [0.0, 0.0, 0.4, 0.6], (1,): [0.0, 0.0, 0.4, 0.6]}
+    options = SearchOptions(class_score="inclusion", beam_width=1)
+    assert search(conditional_on(network_of(rows), options)).scores == pytest.approx([0.5, 0.3, 0.8 * 0.4])

@@ -84,6 +84,16 @@ def test_a_hidden_layer_sees_what_no_matrix_does():
     assert right[1] < 0.7
 
 
+@pytest.mark.parametrize("units", ["0", "8"])
+def test_a_labels_own_logit_is_of_the_image_alone_and_has_no_bound_by_the_embedding(units):
+    model = make("cnn-rnn", embedding="2", image_hidden=units, own_logits="true", dropout="0").eval()
+    values = torch.from_numpy(batch(20)[0])
+    term, _ = model.step(torch.tensor([model.start]), model.start_states(values))
+    logits = (term + model.image_term(values)) @ model.output_embedding()[0].T
+    assert torch.linalg.matrix_rank(logits - logits.mean(dim=0)) == 5  # with 2 dimensions alone it is 2
+    assert not term[:, 2:].any()
+
+
 def test_places_find_an_object_that_the_mean_over_places_drowns():
     rng = np.random.default_rng(0)
     patterns = rng.normal(size=(4, 8))
@@ -128,10 +138,33 @@ def test_the_loss_of_a_free_order_is_the_probability_of_any_label_still_to_come(
     torch.testing.assert_close(found, torch.stack(costs).mean())
 
 
-@pytest.mark.parametrize("name", ["cnn-rnn-tuned", "cnn-rnn-places"])
-def test_its_files_say_what_its_run_has_stored(name, tmp_path):
+def test_members_answer_with_the_mean_of_their_logits_and_learn_as_each_would():
+    small = {"image_hidden": "8", "hidden": "8", "embedding": "8", "dropout": "0", "own_logits": "true"}
+    together, alone = (make("cnn-rnn-tuned", members=count, **small).eval() for count in ("2", "1"))
+    members = list(together.members)
+    torch.testing.assert_close(members[0].state_dict(), alone.state_dict())
+    features, truth = map(torch.from_numpy, batch(20))
+
+    def logits(model):
+        states, found = model.start_states(features), []
+        for label in (alone.start, 1, 2):
+            term, states = model.step(torch.tensor([label]), states)
+            found.append((term + model.image_term(features)) @ model.output_embedding()[0].T)
+        return torch.stack(found)
+
+    def loss(model):
+        return model.loss(features, truth, torch.Generator().manual_seed(5))
+
+    torch.testing.assert_close(logits(together), (logits(members[0]) + logits(members[1])) / 2)
+    torch.testing.assert_close(loss(together), loss(members[0]) + loss(members[1]))
+    assert not torch.equal(loss(members[0]), loss(members[1]))
+
+
+@pytest.mark.parametrize(("name", "members"), [("cnn-rnn-tuned", 2), ("cnn-rnn-places", 1)])
+def test_its_files_say_what_its_run_has_stored(name, members, tmp_path):
     write_corel(tmp_path / "corel")
     small = ("--set", "image_hidden=16", "--set", "hidden=16", "--set", "embedding=16")
+    small += ("--set", f"members={members}", "--set", "own_logits=true")
     assert bench("run", "--model", name, *run_options(tmp_path), *FAST, *small) == 0
     folder = run_of(tmp_path, name)
     assert folder.config["search"]["class_score"] == "inclusion"

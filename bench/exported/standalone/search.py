@@ -9,6 +9,7 @@ from __future__ import annotations
 import heapq
 import json
 import math
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -160,18 +161,32 @@ class Search:
         if how == "first_step":
             return first
         if how == "inclusion":
-            included = np.zeros(self.end)
-            for log_probability, labels in self.expanded:
-                follows = np.exp(log_probability + self.steps(labels)[: self.end])
-                follows[list(labels)] = 0.0
-                included += follows
-            return np.minimum(included, 1.0)
+            return self.inclusion()
         if how == "max_over_steps":
             return np.max([np.exp(self.steps(best[1][:at]))[: self.end] for at in range(max(len(best[1]), 1))], axis=0)
         marginal = np.zeros(self.end + 1)
         for log_probability, labels in candidates:
             marginal[list(set(labels))] += math.exp(log_probability)
         return (1.0 - FIRST_STEP_WEIGHT) * marginal[: self.end] + FIRST_STEP_WEIGHT * first
+
+    def inclusion(self) -> Any:
+        """Return the probability that a sequence has each label, as far as the beam tells.
+
+        The paths of a round stand for those that were dropped before it.
+        """
+        included, stand_for, going = np.zeros(self.end), 1.0, 1.0
+        for _, paths in groupby(self.expanded, key=lambda path: len(path[1])):
+            of_round = list(paths)
+            kept = sum(math.exp(log_probability) for log_probability, _ in of_round)
+            if kept > 0.0:
+                stand_for *= max(going / kept, 1.0)
+            going = 0.0
+            for log_probability, labels in of_round:
+                follows = np.exp(log_probability + self.steps(labels)[: self.end])
+                going += float(follows.sum())
+                follows[list(labels)] = 0.0
+                included += stand_for * follows
+        return np.minimum(included, 1.0)
 
 
 def rank(path: Any) -> tuple[int, int, tuple[int, ...]]:
