@@ -1,14 +1,13 @@
-"""From a plan to the parts of a run: data set opened, backbone and model built, config written down."""
+"""From a plan to the parts of a run: data set opened, backbone and model built."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import bench
 from bench.code import host_code, plugin_code
 from bench.contracts import (
     KNOWN_SHARE,
@@ -23,7 +22,7 @@ from bench.contracts import (
     Validation,
 )
 from bench.data.copies import refuse_test_images
-from bench.data.fingerprint import fingerprint, refuse_choosing_on_test, truth_hash_of
+from bench.data.fingerprint import fingerprint, refuse_choosing_on_test
 from bench.data.open import open_dataset
 from bench.data.splits import hold_out, subset, to_train_on, with_validation
 from bench.errors import NotRun, PluginError, UsageError
@@ -33,12 +32,9 @@ from bench.evaluation.policies import Policy
 from bench.guard import calling
 from bench.model.checks import check_backbone, check_model
 from bench.options import OptionValue
-from bench.origins import origins_of, trial_origins
-from bench.plan import Plan, describe, replan
+from bench.plan import Plan, replan
 from bench.plugins import Found
 from bench.records import BoolArray, Features, Ledger, Measures, Parts, Prediction, RunRequest, SearchOptions, Split
-from bench.store.stored import About
-from bench.system.files import canonical_json, digest
 
 if TYPE_CHECKING:
     from bench.model.checkpoint import CheckpointFile, TuningState
@@ -263,106 +259,10 @@ def protocol_of(request: RunRequest, parts: Parts) -> Protocol:
     return protocol
 
 
-def make_config(assembly: Assembly) -> dict[str, Any]:
-    """Return everything that shapes the result, as JSON; its hash is the run's key.
-
-    No path is in it, and no text that is only shown.
-    """
-    plan, parts, backbone = assembly.plan, assembly.parts, assembly.backbone
-    # Of a plugin's protocol the name says less than its choices, which an edit changes.
-    added = protocols.of_plugin(assembly.protocol)
-    choices = {"protocol": digest(canonical_json(asdict(assembly.protocol)))} if added else {}
-    preprocessing = {name: getattr(backbone.preprocessing, name) for name in backbone.preprocessing.__slots__}
-    return {
-        "bench": bench.__version__,
-        "code": code_of(plan) | choices,
-        "model": describe(plan.model) | {"kind": plan.model.spec.kind, "options": plan.model_options},
-        "training": plan.training
-        | {"hold_out": 0.0 if parts.dataset.validation or assembly.refit else HOLD_OUT}
-        | ({"schedule": list(assembly.schedule)} if assembly.schedule else {}),
-        "search": plan.search,
-        "dataset": dataset_config(plan.dataset, plan.dataset_options, parts),
-        "backbone": describe(plan.backbone)
-        | {
-            "variant": plan.variant,
-            "options": plan.backbone_options,
-            "architecture": backbone.architecture,
-            "weights_hash": backbone.weights_hash,
-            "dimensions": backbone.dimensions,
-            "preprocessing": preprocessing,
-            "finetune": plan.finetune,
-            "engine": backbone.engine,
-        }
-        | ({} if backbone.feature_map is None else {"feature_map": list(backbone.feature_map)}),
-        **({"finetuning": plan.finetuning} if plan.finetune else {}),
-        "protocol": assembly.protocol.name,
-        "policy": assembly.policy.to_json(),
-        "device": plan.request.device,
-        "seed": plan.request.seed,
-        **({} if plan.decoder is None else {"decoder": describe(plan.decoder)}),
-        **({} if assembly.ledger is None else {"trials": assembly.ledger.as_config()}),
-    }
-
-
-def dataset_config(found: Found[DatasetSpec], options: Mapping[str, OptionValue], parts: Parts) -> dict[str, Any]:
-    """Return what a config holds of the data set, by which runs compare."""
-    return describe(found) | {
-        "options": dict(options),
-        "train": parts.train.name,
-        "test": parts.test.name,
-        "fingerprints": dict(parts.fingerprints),
-        "truth": truth_hash_of(parts.test),
-        "validation_truth": truth_hash_of(parts.validation),
-    }
-
-
 def after_trials(assembly: Assembly, ledger: Ledger) -> Assembly:
     """Return ``assembly`` with what its trials chose: options, and on train and validation, epochs and their rates."""
     parts = with_validation(assembly.parts) if ledger.refit else assembly.parts
     return replace(assembly, plan=replan(assembly.plan, ledger.best.options), parts=parts, ledger=ledger)
-
-
-def code_of(plan: Plan) -> dict[str, str]:
-    """Return the hashes of the code that shapes the result: the host's parts, and each plugin's."""
-    plugin_parts: dict[str, Found[Any]] = {"model": plan.model, "dataset": plan.dataset, "backbone": plan.backbone}
-    chosen = {"policy": plan.policy, "decoder": plan.decoder}
-    plugin_parts |= {part: found for part, found in chosen.items() if found is not None}
-    return host_code() | {part: plugin_code(found) for part, found in plugin_parts.items()}
-
-
-def about(assembly: Assembly) -> About:
-    """Return what readers call the parts of the run, where its values came from, what data set and backbone note."""
-    plan, dataset, backbone = assembly.plan, assembly.parts.dataset, assembly.backbone
-    protocol = assembly.protocol
-    origins = origins_of(plan, assembly.parts, protocol.name, backbone.preprocessing_origins)
-    if protocols.of_plugin(protocol):
-        origins["code.protocol"] = f"computed from the choices of protocol '{protocol.name}', a plugin's"
-    notes = (*dataset.notes, *backbone.notes, *_training_notes(assembly))
-    if assembly.ledger is not None:
-        origins |= trial_origins(plan, assembly.ledger)
-        notes += assembly.ledger.notes
-    spec = plan.model.spec
-    return About(
-        spec.row,
-        dataset.variant,
-        origins,
-        notes,
-        deviations=spec.deviations,
-        part_of=dataset.part_of,
-        dataset=plan.request.name,
-        deterministic=plan.deterministic,
-    )
-
-
-def _training_notes(assembly: Assembly) -> tuple[str, ...]:
-    """Return that the model takes ignored pairs as negatives, where it should leave them out and cannot."""
-    from bench.model.train import trains_as_negatives
-
-    _, ignore = assembly.to_train_on
-    if ignore is None or not trains_as_negatives(assembly.build_model(assembly.backbone), assembly.plan.training):
-        return ()
-    found, name = int(ignore.sum()), assembly.plan.model.spec.name
-    return (f"model '{name}' takes no ignore mask: {found} ignored pairs of the training part count as negatives",)
 
 
 def check_device(device: str) -> None:

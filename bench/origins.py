@@ -1,7 +1,7 @@
 """Where each value of a run's config came from: typed, somebody's default, or computed.
 
 Options are named as the command line names them, however the run was asked for. The names are those of the leaves that
-``bench.assembly.make_config`` writes, dotted, as in ``model.options.cell``.
+``bench.run_config.make_config`` writes, dotted, as in ``model.options.cell``.
 """
 
 from __future__ import annotations

@@ -14,8 +14,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from bench import assembly as assembling
-from bench import plugins
-from bench.assembly import Assembly, build_backbone, check_device, choose_protocol, make_config, open_parts
+from bench import plugins, run_config
+from bench.assembly import Assembly, build_backbone, check_device, choose_protocol, open_parts
 from bench.contracts import Backbone
 from bench.data.fingerprint import fingerprint_over
 from bench.errors import BenchError, PluginError, StoreError
@@ -25,6 +25,7 @@ from bench.plan import make_plan
 from bench.plugins import Found, Registry
 from bench.rebuilt import with_weights
 from bench.records import Prediction, RunRequest
+from bench.run_config import make_config
 from bench.store.derived import derive, lender
 from bench.store.mirror import publish
 from bench.store.run_folder import CHECKPOINT, TUNING_CHECKPOINT, RunFolder
@@ -141,7 +142,7 @@ def _fill(folder: RunFolder, assembly: Assembly, clock: Stopwatch) -> None:
 
     plan, parts, protocol = assembly.plan, assembly.parts, assembly.protocol
     request, search = plan.request, assembly.search
-    about = assembling.about(assembly)
+    about = run_config.about(assembly)
     called = about.dataset or given_name(request.out, plan.dataset.spec.name, parts.fingerprints)
     about = replace(about, dataset=called)
     folder.write_about(about)

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from bench import plugins
-from bench.assembly import Assembly, after_trials, build_backbone, choose_protocol, make_config, open_parts
+from bench.assembly import Assembly, after_trials, build_backbone, choose_protocol, open_parts
 from bench.contracts import Backbone
 from bench.errors import ModelError
 from bench.plan import make_plan, whole_name
 from bench.records import RunRequest
 from bench.records.splits import Parts
+from bench.run_config import make_config
 from bench.show.tables import flatten
 from bench.store import external
 from bench.store.run_folder import RunFolder

@@ -11,11 +11,11 @@ from test_plugins import entry, hook
 
 import bench as face
 from bench import ModelError, UsageError, plugins
-from bench.assembly import code_of
 from bench.exported.publish import export_run
 from bench.plan import check_space, make_plan
 from bench.recompute.run import recompute
 from bench.records import RunRequest
+from bench.run_config import code_of
 from bench.show import tables
 from bench.store.runs import find
 from bench.store.validate import validate

@@ -151,8 +151,9 @@ def test_a_protocol_is_checked_when_it_is_made(fields: dict[str, Any], fault: st
 
 
 def test_the_choices_of_a_plugins_protocol_are_in_the_key(installed: Any, tmp_path: Any) -> None:
-    from bench.assembly import Assembly, build_backbone, choose_protocol, make_config, open_parts
+    from bench.assembly import Assembly, build_backbone, choose_protocol, open_parts
     from bench.plan import make_plan
+    from bench.run_config import make_config
 
     def config() -> dict[str, Any]:
         registry = plugins.installed()

@@ -10,7 +10,6 @@ from example_models import as_features, batch, make
 from example_splits import make_split
 from test_origins import assembled
 
-from bench.assembly import about, make_config
 from bench.contracts import SELECTING, TRAINING_OPTIONS
 from bench.data.splits import to_train_on
 from bench.errors import UsageError
@@ -18,6 +17,7 @@ from bench.evaluation import protocols
 from bench.evaluation.measure import measure
 from bench.model import train
 from bench.model.predict import predict, validator
+from bench.run_config import about, make_config
 
 
 @pytest.fixture(scope="module")

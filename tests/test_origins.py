@@ -7,11 +7,12 @@ import pytest
 from example_commands import bench, write_corel
 
 from bench import plugins
-from bench.assembly import Assembly, about, choose_protocol, make_config, open_parts
+from bench.assembly import Assembly, choose_protocol, open_parts
 from bench.contracts import Backbone
 from bench.origins import origins_of
 from bench.plan import make_plan
 from bench.records import Preprocessing, RunRequest
+from bench.run_config import about, make_config
 from bench.show.settings import settings_of
 from bench.show.tables import flatten
 from bench.store.runs import find

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import bench
-from bench.assembly import dataset_config, parts_of, protocol_of
+from bench.assembly import parts_of, protocol_of
 from bench.code import plugin_code
 from bench.contracts import DatasetSpec, PolicyState, Protocol
 from bench.data.fingerprint import fingerprint_over, refuse_choosing_on_test
@@ -25,6 +25,7 @@ from bench.options import OptionValue, parse_assignments, resolve
 from bench.origins import of_policy
 from bench.plugins import Found, Registry, installed
 from bench.records import Exhibits, Parts, Prediction, RunRequest, Scores, Split
+from bench.run_config import dataset_config
 from bench.store.external import EXTERNAL, scores_hash
 from bench.store.measured import measured
 from bench.store.mirror import publish

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from bench import assembly as assembling
+from bench import run_config
 from bench.assembly import Assembly
 from bench.decode.search import Conditional, Prefixes
 from bench.model.networks import searchable
@@ -101,7 +101,7 @@ def of_measures(folder: RunFolder, assembly: Assembly, prediction: Prediction) -
 
 def of_descriptions(folder: RunFolder, assembly: Assembly) -> list[str]:
     """Return what readers are told of the run's parts, or of its objects' sizes, and plugin and data set do not say."""
-    about, now, sizes = folder.read_about(), assembling.about(assembly), assembly.parts.test.sizes
+    about, now, sizes = folder.read_about(), run_config.about(assembly), assembly.parts.test.sizes
     names = [name for name in ("row", "variant", "notes") if getattr(about, name) != getattr(now, name)]
     faults = [f"about.json: {name} is not what plugin and data set say" for name in names]
     same = folder.lists("sizes") == (sizes is not None)

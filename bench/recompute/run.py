@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bench.assembly import Assembly, check_device, make_config
+from bench.assembly import Assembly, check_device
 from bench.errors import BenchError, NotRun
 from bench.evaluation import policies
 from bench.guard import calling
@@ -19,6 +19,7 @@ from bench.model.predict import predict
 from bench.rebuilt import assemble_again, revive
 from bench.recompute import exhibits, predictions, training
 from bench.recompute.compare import MEASURES, TOLERANCE
+from bench.run_config import make_config
 from bench.store.run_folder import RunFolder
 from bench.store.validate import Verdict, verdict
 

@@ -15,13 +15,14 @@ from typing import Any
 
 import numpy as np
 
-from bench.assembly import Assembly, make_config
+from bench.assembly import Assembly
 from bench.errors import DataError, ModelError, StoreError
 from bench.guard import calling, reason
 from bench.model import features, train
 from bench.model.features import PartFeatures
 from bench.plan import Plan, options_of, replan, searched
 from bench.records import Ledger, Split, Trial
+from bench.run_config import make_config
 from bench.system import interrupts, ranks
 from bench.system.notes import note
 from bench.system.progress import QUIET_VARIABLE, Many

@@ -1,0 +1,117 @@
+"""What is written down of a run: its config, whose hash is the key, and what readers call its parts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import bench
+from bench.assembly import HOLD_OUT, Assembly
+from bench.code import host_code, plugin_code
+from bench.contracts import DatasetSpec
+from bench.data.fingerprint import truth_hash_of
+from bench.evaluation import protocols
+from bench.options import OptionValue
+from bench.origins import origins_of, trial_origins
+from bench.plan import Plan, describe
+from bench.plugins import Found
+from bench.records import Parts
+from bench.store.stored import About
+from bench.system.files import canonical_json, digest
+
+
+def make_config(assembly: Assembly) -> dict[str, Any]:
+    """Return everything that shapes the result, as JSON; its hash is the run's key.
+
+    No path is in it, and no text that is only shown.
+    """
+    plan, parts, backbone = assembly.plan, assembly.parts, assembly.backbone
+    # Of a plugin's protocol the name says less than its choices, which an edit changes.
+    added = protocols.of_plugin(assembly.protocol)
+    choices = {"protocol": digest(canonical_json(asdict(assembly.protocol)))} if added else {}
+    preprocessing = {name: getattr(backbone.preprocessing, name) for name in backbone.preprocessing.__slots__}
+    return {
+        "bench": bench.__version__,
+        "code": code_of(plan) | choices,
+        "model": describe(plan.model) | {"kind": plan.model.spec.kind, "options": plan.model_options},
+        "training": plan.training
+        | {"hold_out": 0.0 if parts.dataset.validation or assembly.refit else HOLD_OUT}
+        | ({"schedule": list(assembly.schedule)} if assembly.schedule else {}),
+        "search": plan.search,
+        "dataset": dataset_config(plan.dataset, plan.dataset_options, parts),
+        "backbone": describe(plan.backbone)
+        | {
+            "variant": plan.variant,
+            "options": plan.backbone_options,
+            "architecture": backbone.architecture,
+            "weights_hash": backbone.weights_hash,
+            "dimensions": backbone.dimensions,
+            "preprocessing": preprocessing,
+            "finetune": plan.finetune,
+            "engine": backbone.engine,
+        }
+        | ({} if backbone.feature_map is None else {"feature_map": list(backbone.feature_map)}),
+        **({"finetuning": plan.finetuning} if plan.finetune else {}),
+        "protocol": assembly.protocol.name,
+        "policy": assembly.policy.to_json(),
+        "device": plan.request.device,
+        "seed": plan.request.seed,
+        **({} if plan.decoder is None else {"decoder": describe(plan.decoder)}),
+        **({} if assembly.ledger is None else {"trials": assembly.ledger.as_config()}),
+    }
+
+
+def dataset_config(found: Found[DatasetSpec], options: Mapping[str, OptionValue], parts: Parts) -> dict[str, Any]:
+    """Return what a config holds of the data set, by which runs compare."""
+    return describe(found) | {
+        "options": dict(options),
+        "train": parts.train.name,
+        "test": parts.test.name,
+        "fingerprints": dict(parts.fingerprints),
+        "truth": truth_hash_of(parts.test),
+        "validation_truth": truth_hash_of(parts.validation),
+    }
+
+
+def code_of(plan: Plan) -> dict[str, str]:
+    """Return the hashes of the code that shapes the result: the host's parts, and each plugin's."""
+    plugin_parts: dict[str, Found[Any]] = {"model": plan.model, "dataset": plan.dataset, "backbone": plan.backbone}
+    chosen = {"policy": plan.policy, "decoder": plan.decoder}
+    plugin_parts |= {part: found for part, found in chosen.items() if found is not None}
+    return host_code() | {part: plugin_code(found) for part, found in plugin_parts.items()}
+
+
+def about(assembly: Assembly) -> About:
+    """Return what readers call the parts of the run, where its values came from, what data set and backbone note."""
+    plan, dataset, backbone = assembly.plan, assembly.parts.dataset, assembly.backbone
+    protocol = assembly.protocol
+    origins = origins_of(plan, assembly.parts, protocol.name, backbone.preprocessing_origins)
+    if protocols.of_plugin(protocol):
+        origins["code.protocol"] = f"computed from the choices of protocol '{protocol.name}', a plugin's"
+    notes = (*dataset.notes, *backbone.notes, *_training_notes(assembly))
+    if assembly.ledger is not None:
+        origins |= trial_origins(plan, assembly.ledger)
+        notes += assembly.ledger.notes
+    spec = plan.model.spec
+    return About(
+        spec.row,
+        dataset.variant,
+        origins,
+        notes,
+        deviations=spec.deviations,
+        part_of=dataset.part_of,
+        dataset=plan.request.name,
+        deterministic=plan.deterministic,
+    )
+
+
+def _training_notes(assembly: Assembly) -> tuple[str, ...]:
+    """Return that the model takes ignored pairs as negatives, where it should leave them out and cannot."""
+    from bench.model.train import trains_as_negatives
+
+    _, ignore = assembly.to_train_on
+    if ignore is None or not trains_as_negatives(assembly.build_model(assembly.backbone), assembly.plan.training):
+        return ()
+    found, name = int(ignore.sum()), assembly.plan.model.spec.name
+    return (f"model '{name}' takes no ignore mask: {found} ignored pairs of the training part count as negatives",)
