@@ -120,7 +120,7 @@ def host_code() -> dict[str, str]:
 
 
 def _computes(module: str) -> bool:
-    if module.startswith("bench.system"):
+    if module.startswith(("bench.system", "bench.remote")):  # the latter fetches bytes, which the fingerprint is of
         return module in COMPUTING_SYSTEM
     return module.startswith("bench.") and module not in NOT_COMPUTING and not module.startswith("bench.contracts.")
 
