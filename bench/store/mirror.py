@@ -16,6 +16,8 @@ import json
 import re
 import shlex
 import shutil
+import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -35,8 +37,8 @@ from bench.system.threads import in_threads
 PUBLISHED = ".published.json"
 """Of a run's folder: the manifest that stands elsewhere, as far as this machine knows."""
 
-TAKING = ".taking"
-"""Folder of a copy for files on their way from elsewhere."""
+TAKING, STALE = ".taking-", 24 * 3600.0
+"""How folders of a copy begin for files on their way, and seconds after which one is a killed process's."""
 
 _RUN = re.compile(r"([A-Za-z0-9._-]+/[A-Za-z0-9._-]+/[0-9a-f]{16})/" + re.escape(MANIFEST))
 _FILES = frozenset(name for names in RECORDS.values() for name in names)
@@ -67,6 +69,10 @@ def synchronised(place: Path) -> Path:
 
 
 def _bring_up_to_date(root: Path, address: str) -> None:
+    for left in root.glob(f"{TAKING}*"):
+        with contextlib.suppress(OSError):
+            if time.time() - left.stat().st_mtime > STALE:
+                shutil.rmtree(left)
     there = {found[1]: told for name, told in objects.listed(address).items() if (found := _RUN.fullmatch(name))}
     changed = {name: told for name, told in there.items() if _noted(root / name).get("version") != told}
     for name in progress_bar(sorted(changed), f"runs of {address}", unit="runs"):
@@ -168,9 +174,7 @@ def _fill(path: Path, here: str, content: bytes) -> None:
     key, files = _checked_manifest(here, content)
     if key != path.name:
         raise _NotWholeError(f"{here} holds run {key}")
-    taking = path.parents[2] / TAKING / key
-    shutil.rmtree(taking, ignore_errors=True)
-    taking.mkdir(parents=True)
+    taking = Path(tempfile.mkdtemp(dir=path.parents[2], prefix=TAKING))
 
     def get(name: str) -> None:
         with contextlib.suppress(OSError):

@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -253,6 +254,21 @@ def test_a_lost_network_keeps_the_run_and_says_what_publishes_it(store, monkeypa
     publish(folder.path)
 
 
+def test_commands_that_look_at_a_store_at_once_see_all_of_it(memory, on):
+    store = f"{memory}/runs"
+    for seed in range(3):
+        publish(written(store, seed).path)
+    on("another")
+    copy_of(Path(store))
+    threads = [threading.Thread(target=synchronised, args=(Path(store),)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(seen(store)) == 3
+    assert not list(copy_of(Path(store)).glob(".taking*"))
+
+
 def test_what_is_here_alone_is_told(store, on, capsys):
     written(store)
     synchronised(Path(store))
@@ -284,6 +300,7 @@ def test_a_process_killed_as_it_publishes_leaves_nothing_to_read(tmp_path, on, m
     assert len(seen(store)) == 1
 
 
+@pytest.mark.slow
 def test_data_and_store_elsewhere_give_the_run_of_data_and_store_here(tmp_path, memory, capsys):
     write_corel(tmp_path / "corel")
     system, place = objects.opened(memory)
