@@ -14,6 +14,7 @@ from bench.decode.annotated import SeeingImages, numbered
 from bench.errors import PluginError
 from bench.records import Activation, BoolArray, Features, FloatArray
 from bench.system.room import blocks, copied, room_for
+from bench.system.threads import torch_threads
 
 if TYPE_CHECKING:
     import torch
@@ -24,6 +25,17 @@ IMAGE_ROWS = 256
 STEP_ROWS = 32
 """Prefixes per call of a step network. Every call has this shape, padded, because matrix products of another
 shape may round differently: a prefix's term must not depend on which other prefixes are asked for."""
+
+ONE_THREAD = 2_000_000
+"""Parameters up to which one thread of the CPU trains a model and takes its steps, whatever the machine has: products
+of a batch, and of a few dozen prefixes, are too small to be worth sharing, on a busy machine many times slower when
+shared, and the result is that of any core count. The recurrent network of the paper's size has 1.3 million."""
+
+
+def threads_of(model: Any) -> int | None:
+    """Return how many threads train ``model`` and take its steps: 1, or ``None`` for as many as torch has."""
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    return 1 if device_of(model).type == "cpu" and parameters <= ONE_THREAD else None
 
 
 def device_of(model: Any) -> torch.device:
@@ -161,6 +173,7 @@ class TorchStepNetwork:
 
         self._model = model.eval()
         self._device = device_of(model)
+        self._threads = threads_of(model)
         self.activation = model.activation
         self.sees_image: bool = model.sees_image
         with torch.inference_mode():
@@ -183,7 +196,7 @@ class TorchStepNetwork:
 
         terms: list[FloatArray] = []
         following: list[FloatArray] = []
-        with torch.inference_mode():
+        with torch.inference_mode(), torch_threads(self._threads):
             for start in range(0, len(labels), STEP_ROWS):
                 count = min(STEP_ROWS, len(labels) - start)
                 padded_labels = np.zeros(STEP_ROWS, dtype=np.int64)

@@ -18,7 +18,7 @@ from bench.contracts import Validation
 from bench.errors import ModelError, UsageError
 from bench.model.batches import Batches
 from bench.model.checkpoint import CheckpointFile, TrainingState
-from bench.model.networks import by_chunks, device_of
+from bench.model.networks import by_chunks, device_of, threads_of
 from bench.model.update import Update
 from bench.options import OptionValue
 from bench.records import BoolArray, Features, FloatArray
@@ -33,12 +33,6 @@ if TYPE_CHECKING:
 
 Validate = Callable[[Any], float]
 """The trained model so far -> its score on images held out of training; higher is better."""
-
-ONE_THREAD = 2_000_000
-"""Parameters up to which a model is trained on one thread of the CPU, whatever the machine has: a batch's products are
-too small to be worth sharing, on a busy machine many times slower when shared, and the result is that of any core
-count. The recurrent network of the paper's size has 1.3 million: its products are of a few dozen prefixes."""
-
 
 LARGEST_RATE = 1e36
 """Optimisers divide rates by as little as 0.1: larger ones are no float32."""
@@ -188,7 +182,7 @@ class Training:
         self.seed = seed
         self.schedule: tuple[float, ...] = ()
         self.device = device_of(model)
-        self.threads = _threads(model, self.device)
+        self.threads = threads_of(model)
         self.batches = Batches(values, truth, self.ignore, self.device)
 
     def run(self, checkpoint: CheckpointFile[TrainingState], parameters: int) -> TrainingRecord:
@@ -296,12 +290,6 @@ class Training:
 def unjudged(model: Any) -> float:
     """Stand where a validation score would, of a training that must see no validation label; raises."""
     raise AssertionError("a training without a validation part was judged")
-
-
-def _threads(model: Any, device: torch.device) -> int | None:
-    """Return how many threads train ``model``: 1, or ``None`` for as many as torch has."""
-    parameters = sum(parameter.numel() for parameter in model.parameters())
-    return 1 if device.type == "cpu" and parameters <= ONE_THREAD else None
 
 
 def gradient_trained(options: Mapping[str, OptionValue]) -> bool:

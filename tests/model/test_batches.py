@@ -6,7 +6,7 @@ import torch
 from example_models import as_features, batch, make
 
 from bench.contracts import TRAINING_OPTIONS
-from bench.model import batches, train
+from bench.model import batches, networks, train
 from bench.options import resolve
 from bench.system.threads import torch_threads
 
@@ -67,7 +67,7 @@ def test_a_small_model_is_trained_to_the_same_bits_whatever_number_of_threads_to
 @pytest.mark.parametrize(("most", "wanted"), [(0, 3), (10**9, 1)])
 def test_threads_go_by_the_number_of_parameters_and_are_put_back(threads, monkeypatch, most, wanted):
     threads(3)
-    monkeypatch.setattr(train, "ONE_THREAD", most)
+    monkeypatch.setattr(networks, "ONE_THREAD", most)
     model, seen = make("bce"), []
     loss = model.loss
     model.loss = lambda *parts: (seen.append(torch.get_num_threads()), loss(*parts))[1]

@@ -5,7 +5,7 @@ import pytest
 from example_models import as_features, batch, make
 
 from bench.contracts import TRAINING_OPTIONS
-from bench.model import train
+from bench.model import networks, train
 from bench.options import resolve
 from bench.system import turns
 
@@ -30,7 +30,7 @@ def test_of_those_that_take_turns_one_at_a_time_computes_on_all_cores(tmp_path, 
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(("most", "expected"), [(1, 1), (train.ONE_THREAD, 0)])
+@pytest.mark.parametrize(("most", "expected"), [(1, 1), (networks.ONE_THREAD, 0)])
 def test_a_training_waits_for_its_turn_where_its_model_takes_all_cores(most, expected, monkeypatch):
     taken = []
 
@@ -40,7 +40,7 @@ def test_a_training_waits_for_its_turn_where_its_model_takes_all_cores(most, exp
         yield
 
     monkeypatch.setattr(train, "all_cores", all_cores)
-    monkeypatch.setattr(train, "ONE_THREAD", most)
+    monkeypatch.setattr(networks, "ONE_THREAD", most)
     values, truth = batch(20)
     chosen = resolve(TRAINING_OPTIONS, {"epochs": 1}, "training")
     train.fit(make("bce"), chosen, as_features(values), truth, lambda model: 0.0, name="toy", seed=0)
