@@ -19,7 +19,11 @@ import nox
 nox.options.sessions = ["lint", "contracts", "types", "tests"]
 nox.options.reuse_venv = "yes"
 
-EXTRA = nox.project.load_toml("pyproject.toml")["project"]["optional-dependencies"]
+TABLE = nox.project.load_toml("pyproject.toml")
+EXTRA = TABLE["project"]["optional-dependencies"]
+
+OLDEST = ("tests/decode", "tests/evaluation", "tests/model", "tests/exported", "tests/data", "tests/test_pipeline.py")
+"""What of the suite is run with the oldest packages: what leans on them."""
 
 EXTRAS = (
     *(f"first_party/{name}" for name in ("test_huggingface.py", "test_parquet_shards.py", "test_same_images.py")),
@@ -44,6 +48,11 @@ HASTY = {"digit-scenes": ("--set", "dataset.train_images=1000")}
 def dev(*names: str) -> list[str]:
     """Return the requirements of the extra ``dev`` called ``names``: versions stand in pyproject.toml alone."""
     return [requirement for requirement in EXTRA["dev"] if re.split(r"[^\w-]", requirement)[0] in names]
+
+
+def least(requirements: list[str]) -> list[str]:
+    """Return the requirements with the least version that each allows as the only one; without this project's own."""
+    return [text.replace(">=", "==", 1) for text in requirements if not text.startswith("multilabel-bench")]
 
 
 def sources(*folders: str) -> list[str]:
@@ -141,6 +150,16 @@ def extras(session: nox.Session) -> None:
     """Test the optional packages, none of which may be absent."""
     session.run("python", "-c", "import datasets, moto.server, pyarrow, s3fs")
     session.run("pytest", "-q", *(f"tests/{name}" for name in EXTRAS))
+
+
+@nox.session(python="3.11")
+def oldest(session: nox.Session) -> None:
+    """Test with the oldest Python and the least versions that pyproject.toml allows, in an environment of their own."""
+    packages = least([*TABLE["project"]["dependencies"], *EXTRA["test"], *EXTRA["parquet"], *EXTRA["sklearn"]])
+    session.install(*least(TABLE["build-system"]["requires"]), "cmake", "ninja")
+    session.install("--no-build-isolation", ".", *packages)
+    # What old packages say of what newer ones have changed is no fault.
+    session.run("pytest", "-q", "-W", "default", *(session.posargs or OLDEST))
 
 
 @nox.session

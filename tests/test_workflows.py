@@ -1,5 +1,6 @@
 """The workflow files call what anybody can run, for the versions of Python that the package says."""
 
+import itertools
 import re
 import tomllib
 from pathlib import Path
@@ -26,6 +27,15 @@ def test_every_python_that_is_claimed_has_a_wheel_and_a_job():
     assert settings["build"].split() == [f"cp{version.replace('.', '')}-*" for version in claimed]
     tested = re.findall(r'"(3\.\d+)"', CI) + re.findall(r"container: python:(3\.\d+)", CI)
     assert set(tested) == set(claimed)
+
+
+def test_every_dependency_has_a_least_version_and_the_public_ci_tests_these():
+    extras = TABLE["project"]["optional-dependencies"]
+    wanted = [*TABLE["build-system"]["requires"], *TABLE["project"]["dependencies"], *itertools.chain(*extras.values())]
+    assert len(wanted) > 40
+    own = "multilabel-bench["
+    assert [text for text in wanted if not re.match(r"[\w\[\]-]+>=\d", text) and not text.startswith(own)] == []
+    assert "nox -s oldest" in CI
 
 
 def test_what_a_wheel_is_tested_with_is_there():

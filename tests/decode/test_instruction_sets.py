@@ -2,6 +2,8 @@
 
 import io
 import os
+import platform
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -69,6 +71,19 @@ def test_fewer_instructions_find_the_same_label_sequences(instructions, widest):
         else:
             # A product and a sum are rounded once where the processor can, else twice.
             np.testing.assert_allclose(values, widest[name], rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.skipif(
+    platform.machine() != "x86_64" or not shutil.which("qemu-x86_64"), reason="no emulator: apt-get install qemu-user"
+)
+@pytest.mark.parametrize(("processor", "expected"), [("Nehalem", "portable"), ("max", "avx2")])
+def test_a_processor_is_given_the_instructions_that_it_has(processor, expected):
+    """The module alone is loaded: an instruction that the emulated processor lacks would end the process."""
+    code = f"import sys; sys.path.insert(0, {str(Path(_beam.__file__).parent)!r}); import _beam as kernel"
+    command = ["qemu-x86_64", "-cpu", processor, sys._base_executable, "-P", "-S", "-c"]
+    command.append(f"{code}; print(kernel.instruction_set)")
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == expected, done.stderr
 
 
 def test_instructions_that_there_are_not_are_refused():
