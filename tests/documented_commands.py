@@ -15,6 +15,7 @@ ELSEWHERE = {
     "bench run --model bce --dataset shards --set": "two disks; tests/first_party/test_shard_lists.py",
     "bench run --model bce --dataset huggingface": "the hub, or an extra; tests/first_party/test_huggingface.py",
     "bench compare --dataset coco2014-part": "the photographs; its data set is that of --dataset coco2014 otherwise",
+    "bench compare --dataset corel5k --data-root corel5k --backbone": "photographs; tests/test_pipeline.py",
     "bench compare --dataset coco --data-root coco128": "photographs; tests/first_party/test_datasets.py",
     "bench track 9b2f 41aa --to mlflow,wandb": "extras; tests/show/test_tracking.py",
     "bench compare --dataset digit-scenes --models cnn-rnn,bce --seeds 3 --track mlflow": "an extra; as above",
