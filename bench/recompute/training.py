@@ -16,8 +16,8 @@ from bench.rebuilt import with_weights
 from bench.store.run_folder import RunFolder
 from bench.system.threads import torch_threads
 
-CLOSE = 1e-3
-"""How far weights that several processes tuned may be from those of one, relative to a tensor's largest."""
+CLOSE = 1e-4
+"""How far weights that several processes tuned may be from those of one, relative to the network's largest."""
 
 
 def faults(folder: RunFolder, assembly: Assembly, device: str) -> list[str]:
@@ -57,16 +57,20 @@ def _in_words(made: Sequence[Mapping[str, int]]) -> str:
 
 
 def _close(one: bytes, other: bytes) -> bool:
-    """Return whether two files of weights differ as sums in another order do: by ``CLOSE`` of a tensor's largest."""
+    """Return whether two files of weights differ as sums in another order do: by ``CLOSE`` of the largest weight."""
     from safetensors.torch import load
 
     tensors, others = load(one), load(other)
-    return tensors.keys() == others.keys() and all(
-        tensor.shape == others[name].shape
-        and bool((tensor.double() - others[name].double()).abs().max() <= CLOSE * others[name].double().abs().max())
-        for name, tensor in tensors.items()
-        if tensor.numel()
-    )
+    if tensors.keys() != others.keys() or any(tensors[name].shape != others[name].shape for name in tensors):
+        return False
+    weights = {name: (tensor.double(), others[name].double()) for name, tensor in tensors.items() if tensor.numel()}
+    floats = [stored for name, (_, stored) in weights.items() if _is_float(tensors[name])]
+    largest = max((float(stored.abs().max()) for stored in floats), default=0.0)
+    return all(float((again - stored).abs().max()) <= CLOSE * largest for again, stored in weights.values())
+
+
+def _is_float(tensor: Any) -> bool:
+    return bool(tensor.is_floating_point())  # counts of batches are no weights
 
 
 def _without_times(training: Mapping[str, Any]) -> dict[str, Any]:
