@@ -21,9 +21,9 @@ from bench.system import ranks
 from bench.system.launched import Place, launched
 from bench.system.lines import Line, listen, reached
 
-CLOSE = 1e-2
+CLOSE = 1e-3
 """How far weights tuned by two processes are from those of one, relative to the largest: a network that begins with
-random weights makes rounding grow. ``tests/model/test_group.py`` holds 1e-4 for a small one; docs/training.md."""
+random weights makes rounding grow, as two threads for one do (1.4e-4 both). docs/training.md."""
 
 PLUGIN = """
 import os, pathlib, signal
