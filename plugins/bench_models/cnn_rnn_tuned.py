@@ -1,8 +1,9 @@
 """CNN-RNN at its strongest: the paper's model with what was found to help, on the same features.
 
 The label sequence, the joint embedding, the recurrent cell and the beam are the paper's. Other than there: U_I has a
-hidden layer; any label still to come is a right answer, in an order drawn for each batch; Adam; the beam is wider and
-repeats no label; a label's score is the probability that the sequence has it (``class_score=inclusion``).
+hidden layer, and gives each label a score of its own beside the embedding; any label still to come is a right answer,
+in an order drawn for each batch; Adam; the beam is wider and repeats no label; a label's score is the probability that
+the sequence has it (``class_score=inclusion``).
 Ablation: ``--set cell=none``, where no step knows what was emitted before. docs/results.md has what each is worth.
 """
 
@@ -36,6 +37,7 @@ SPEC = ModelSpec(
         embedding=256,
         order="free",
         image_hidden=1024,
+        own_logits=True,
     ),
     training=TRAINING,
     searching=SEARCH,
@@ -45,5 +47,5 @@ SPEC = ModelSpec(
     ),
     row="CNN-RNN",
     source="Wang et al., CNN-RNN: A Unified Framework for Multi-label Image Classification, CVPR 2016",
-    deviations="a hidden layer for the image, no fixed order of labels, Adam, ten paths, scores summed over them",
+    deviations="a hidden layer and own scores of the image, no fixed order, Adam, ten paths, scores summed over them",
 )

@@ -96,7 +96,8 @@ class PrefixModel(nn.Module):
 
         The memory sees only labels, so each distinct prefix of the batch is computed once. An ignored label is in no
         sequence, and out of the softmax of each of its image's steps. Where the order is free, one is drawn for the
-        batch, and what counts is the probability of all labels together that the step could emit.
+        batch, what was emitted before is out of a step's softmax, and what counts is the probability of all labels
+        together that the step could emit.
         """
         truth, prefixes = self.targets(truth, generator, ignore)
         return self.cost(features, truth, prefixes, ignore)
@@ -125,7 +126,10 @@ class PrefixModel(nn.Module):
             with_end = nn.functional.pad(ignore, (0, 1), value=False)
             logits = logits.masked_fill(with_end[images], torch.finfo(logits.dtype).min)
         if self.free:
-            return any_of(logits, right_answers(truth, prefixes))
+            emitted = held(prefixes, self.labels + 2)[prefixes.rows, : self.labels + 1] > 0
+            # As in the search, which emits no label twice: what is spent on a repeat would be lost to the others.
+            logits = logits.masked_fill(emitted, torch.finfo(logits.dtype).min)
+            return any_of(logits, right_answers(truth[images], emitted))
         return nn.functional.cross_entropy(logits, prefixes.targets)
 
 
@@ -191,11 +195,12 @@ class Members(nn.Module):
         return cast(list[PrefixModel], list(self.members))
 
 
-def right_answers(truth: torch.Tensor, prefixes: Prefixes) -> torch.Tensor:
-    """Return what each step may emit, (steps, labels + 1) bool: its image's labels still to come; END where none is."""
-    labels = truth.shape[1]
-    before = held(prefixes, labels + 2)[prefixes.rows, :labels] > 0
-    left = truth[prefixes.images] & ~before
+def right_answers(truth: torch.Tensor, emitted: torch.Tensor) -> torch.Tensor:
+    """Return what each step may emit, (steps, labels + 1) bool: its image's labels still to come; END where none is.
+
+    ``truth`` (steps, labels) is of its image; ``emitted`` (steps, labels + 1) says what came before.
+    """
+    left = truth & ~emitted[:, : truth.shape[1]]
     return torch.cat([left, ~left.any(dim=1, keepdim=True)], dim=1)
 
 

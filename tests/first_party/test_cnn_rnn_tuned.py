@@ -131,7 +131,7 @@ def test_the_loss_of_a_free_order_is_the_probability_of_any_label_still_to_come(
         for step in range(len(left) + 1):
             term, states = model.step(torch.tensor([previous]), states)
             logits = ((term + model.image_term(features[image : image + 1])) @ output.T)[0]
-            logits[out] = -np.inf
+            logits[out + left[:step]] = -np.inf
             costs.append(-logits.softmax(dim=0)[left[step:] or [model.end]].sum().log())
             previous = left[step] if step < len(left) else None
     found = model.loss(features, torch.from_numpy(truth), torch.Generator().manual_seed(5), ignore)
