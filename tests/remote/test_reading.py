@@ -6,15 +6,17 @@ import fsspec
 import numpy as np
 import pytest
 from example_roots import ROOTS, shards
+from fsspec.implementations.memory import MemoryFileSystem
 
 from bench import plugins
 from bench.cli import run_command_line
 from bench.contracts import DatasetRequest
 from bench.data.fingerprint import fingerprint
+from bench.data.images import FolderImages
 from bench.data.open import open_dataset
 from bench.errors import DataError, StorageError, UsageError
 from bench.options import resolve
-from bench.remote import blocks
+from bench.remote import blocks, paths
 from bench.remote.address import as_path, opened, without_secrets
 
 
@@ -148,6 +150,28 @@ def test_a_file_that_changed_elsewhere_is_read_anew(file, memory):
     system, place = opened(str(path))
     system.pipe_file(place, content[::-1])
     assert (as_path(memory) / "numbers").read_bytes() == content[::-1]
+
+
+def test_of_a_place_that_tells_no_versions_nothing_is_taken_over_from_another_command(tmp_path, memory, monkeypatch):
+    told = MemoryFileSystem.ls
+    names = ("name", "size", "type")
+
+    def ls(self, path, detail=True, **chosen):
+        return [{name: one[name] for name in names} for one in told(self, path, detail=True, **chosen)]
+
+    monkeypatch.setattr(MemoryFileSystem, "ls", ls)
+    system, place = opened(memory)
+    found = []
+    for content in (b"first", b"other"):  # of one length
+        system.pipe_file(f"{place}/1.png", content)
+        images = FolderImages((as_path(memory) / "1.png",))
+        found.append((images.paths[0].read_bytes(), images.content_hash()))
+        monkeypatch.setattr(paths, "UNTOLD", "untold of another process")
+    assert [content for content, _ in found] == [b"first", b"other"]
+    assert found[0][1] != found[1][1]
+    monkeypatch.setattr(MemoryFileSystem, "ls", lambda *given, **_: [one | {"size": None} for one in ls(*given)])
+    with pytest.raises(StorageError, match=r"1\.png: its place does not tell how long it is"):
+        (as_path(memory) / "1.png").read_bytes()
 
 
 def test_threads_that_need_a_block_fetch_it_once(file, fetched):
