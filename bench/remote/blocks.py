@@ -28,7 +28,7 @@ from bench.system.sealed_files import HEAD, keep, kept, read_sealed
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-VERSIONS = ("ETag", "etag", "e_tag", "md5Hash", "content_md5", "crc32c", "generation", "sha256", "blob_id", "oid", "sha")
+VERSIONS = ("ETag", "etag", "e_tag", "md5Hash", "content_md5", "crc32c", "generation", "sha256", "blob_id", "oid")
 """What file systems call that which tells a file's content, the surest first."""
 
 BLOCK = 8 << 20
