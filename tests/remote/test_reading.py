@@ -162,6 +162,29 @@ def test_a_file_that_changed_elsewhere_is_read_anew(file, memory):
     assert (as_path(memory) / "numbers").read_bytes() == content[::-1]
 
 
+def test_a_file_that_changes_while_it_is_read_is_an_error_where_listings_are_cached(tmp_path, memory, monkeypatch):
+    told, listed = MemoryFileSystem.ls, {}
+
+    def ls(self, path, detail=True, **chosen):
+        return [one | {"ETag": str(self.cat_file(one["name"]))} for one in told(self, path, detail=True, **chosen)]
+
+    def info(self, path, **_):
+        return listed.setdefault(path, *ls(self, path))
+
+    monkeypatch.setattr(MemoryFileSystem, "async_impl", True)
+    monkeypatch.setattr(MemoryFileSystem, "ls", ls)
+    monkeypatch.setattr(MemoryFileSystem, "info", info)
+    monkeypatch.setattr(MemoryFileSystem, "invalidate_cache", lambda *_: listed.clear())
+    system, place = opened(f"{memory}/1.png")
+    system.pipe_file(place, b"first")
+    path = as_path(memory) / "1.png"
+    assert path.content_version.endswith("ETag b'first'")
+    system.info(place)
+    system.pipe_file(place, b"other")
+    with pytest.raises(StorageError, match="was changed meanwhile"):
+        path.read_bytes()
+
+
 def test_of_a_place_that_tells_no_versions_nothing_is_taken_over_from_another_command(tmp_path, memory, monkeypatch):
     told = MemoryFileSystem.ls
     names = ("name", "size", "type")
