@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from bench.data.guarded import NamedImages
 from bench.data.images import (
     READERS,
+    SAMPLED,
     ArrayImages,
     EncodedImages,
     FolderImages,
@@ -16,11 +17,17 @@ from bench.data.images import (
     in_groups,
     samples,
     samples_of_files,
+    versions_of_files,
+    versions_of_sections,
 )
 from bench.data.splits import Subset
 from bench.errors import DataError
 from bench.records import Images, Split
+from bench.remote.blocks import remembered
 from bench.system.threads import in_threads
+
+LENGTH = 16
+"""Bytes of a picture's hash."""
 
 
 def refuse_test_images(dataset: str, validation: Split, test: Split) -> None:
@@ -64,12 +71,24 @@ def image_hashes(images: Images, rows: Sequence[int] | None = None) -> list[byte
     if isinstance(images, ArrayImages):
         return _hashes(images.pixels[row].tobytes() for row in rows)
     if isinstance(images, EncodedImages):
-        every = _hashes(samples(*section) for section in images.sections())
+        every = _remembered(versions_of_sections(images), lambda: _hashes(samples(*one) for one in images.sections()))
         return [every[row] for row in rows]
     if isinstance(images, FolderImages):
-        groups = in_threads(_of_files, in_groups([images.paths[row] for row in rows]), READERS)
-        return [found for group in groups for found in group]
+        paths = [images.paths[row] for row in rows]
+        return _remembered(versions_of_files(paths), lambda: _of_all(paths))
     return None
+
+
+def _remembered(versions: list[str], make: Callable[[], list[bytes]]) -> list[bytes]:
+    """Return ``make()``, which is kept of pictures elsewhere: no command reads these for the hashes of another."""
+    if not versions:
+        return make()
+    kept = bytes.fromhex(remembered(["one by one", SAMPLED, *versions], lambda: b"".join(make()).hex()))
+    return [kept[start : start + LENGTH] for start in range(0, len(kept), LENGTH)]
+
+
+def _of_all(paths: Sequence[Path]) -> list[bytes]:
+    return [found for group in in_threads(_of_files, in_groups(paths), READERS) for found in group]
 
 
 def _of_files(paths: Sequence[Path]) -> list[bytes]:
@@ -77,4 +96,4 @@ def _of_files(paths: Sequence[Path]) -> list[bytes]:
 
 
 def _hashes(contents: Iterable[bytes]) -> list[bytes]:
-    return [hashlib.sha256(content).digest()[:16] for content in contents]
+    return [hashlib.sha256(content).digest()[:LENGTH] for content in contents]

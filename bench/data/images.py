@@ -107,9 +107,8 @@ class FolderImages(Images):
         It is computed once: a change of a file is noticed when the data set is opened again.
         """
         if not self._hash:
-            elsewhere = [path.content_version for path in self.paths if isinstance(path, RemotePath)]
-            whole = len(elsewhere) == len(self.paths) > 0
-            self._hash.append(remembered(elsewhere, self._sampled) if whole else self._sampled())
+            versions = versions_of_files(self.paths)
+            self._hash.append(remembered([SAMPLED, *versions], self._sampled) if versions else self._sampled())
         return self._hash[0]
 
     def _sampled(self) -> str:
@@ -121,6 +120,22 @@ class FolderImages(Images):
     def hashed_over(self) -> str:
         """Return what the content hash is over, in words."""
         return SAMPLED
+
+
+def versions_of_files(paths: Sequence[Path]) -> list[str]:
+    """Return what stands for each file's content without reading it, where all lie elsewhere; empty: some do not."""
+    found = [path.content_version for path in paths if isinstance(path, RemotePath)]
+    return found if len(found) == len(paths) else []
+
+
+def versions_of_sections(images: EncodedImages) -> list[str]:
+    """Return what stands for each picture's content, as ``versions_of_files``."""
+    found = []
+    for file, start, size in images.sections():
+        if not (version := version_of(file)):
+            return []
+        found.append(f"{version} {start} {size}")
+    return found
 
 
 def in_groups(paths: Sequence[Path]) -> list[Sequence[Path]]:
@@ -220,12 +235,10 @@ class EncodedImages(Images, ABC):
 
     def content_hash(self) -> str:
         """Return a hash over each image's length and samples; see ``sampled_hash``."""
-        places = []
-        for file, start, size in self.sections():
-            if not (version := version_of(file)):
-                return sampled_hash(self.sections())
-            places.append(f"{version} {start} {size}")
-        return remembered(places, lambda: sampled_hash(self.sections()))
+        versions = versions_of_sections(self)
+        if not versions:
+            return sampled_hash(self.sections())
+        return remembered([SAMPLED, *versions], lambda: sampled_hash(self.sections()))
 
     def hashed_over(self) -> str:
         """Return what the content hash is over, in words."""

@@ -11,11 +11,11 @@ from bench.records import BoolArray, FloatArray
 if TYPE_CHECKING:
     import torch
 
-TRUTH_IN_MEMORY = 2**28
-"""The same of a mask, truth or ignored pairs: a larger one is in memory once already, and read from there."""
-
 IN_MEMORY = 2**30
 """Bytes of training features up to which they are laid on the device once; larger ones are read batch by batch."""
+
+TRUTH_IN_MEMORY = 2**28
+"""The same of a mask, truth or ignored pairs: a larger one is in memory once already, and read from there."""
 
 
 class Batches:

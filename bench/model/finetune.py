@@ -118,7 +118,8 @@ def tune(
                 _keep_best(state, module, score)
                 model.train()
             tuning.put_into(state)
-            file.save(state)
+            with tuning.agreed():  # rank 0's disk may be full
+                file.save(state)
     if state.best:
         module.load_state_dict(state.best)
     if state.epoch < epochs:
@@ -170,10 +171,10 @@ class Tuning:
         for number, batch in enumerate(progress_bar(batches, title, scale=settings.batch_size)):
             update, first = divmod(number, settings.accumulate)
             together = batches[number - first : number - first + settings.accumulate]
-            with self._agreed():
+            with self.agreed():
                 features = self._features(next(loaded))
             whole = features if group is None else group.gather(features.detach(), group.lengths(len(batch)))
-            with self._agreed():
+            with self.agreed():
                 mask = None if ignore is None else torch.from_numpy(ignore[batch]).to(self.device)
                 whole = whole if group is None else whole.requires_grad_()
                 loss = self._loss(whole, torch.from_numpy(truth[batch]).to(self.device), mask)
@@ -191,7 +192,7 @@ class Tuning:
             if first + 1 == len(together):
                 self._update(epoch * updates + update, updates)
 
-    def _agreed(self) -> contextlib.AbstractContextManager[None]:
+    def agreed(self) -> contextlib.AbstractContextManager[None]:
         """Have the body fail in all processes of the group where it fails in one: none then waits for it."""
         return contextlib.nullcontext() if self.group is None else self.group.agreed()
 

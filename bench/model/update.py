@@ -20,7 +20,7 @@ to ten times: pieces stay in the cache meanwhile, where a matrix goes through me
 
 
 class Update:
-    """The weights of one model on the CPU, and what the optimiser remembers of them.
+    """The weights of one model, on whichever device, and what the optimiser remembers of them.
 
     With ``in_pieces`` large parameters are updated piece by piece, which changes no bit: rules are of each number by
     itself. That is for one thread, as a piece is too small for several.
@@ -45,8 +45,10 @@ class Update:
         return {"moments": list(self._moments), "steps": list(self._steps)}
 
     def load(self, state: dict[str, Any]) -> None:
-        """Continue from the ``state`` of an update of the same weights."""
-        self._moments, self._steps = list(state["moments"]), list(state["steps"])
+        """Continue from the ``state`` of an update of the same weights; a checkpoint's lies on the CPU."""
+        held = zip(state["moments"], self._parameters, strict=True)
+        self._moments = [None if moments is None else moments.to(parameter.device) for moments, parameter in held]
+        self._steps = list(state["steps"])
 
     def set_rate(self, rate: float) -> None:
         """Update with this learning rate from now on."""

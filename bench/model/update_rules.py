@@ -1,4 +1,4 @@
-"""The optimisers' rules for a CPU: those of ``torch.optim``, to the bit, in the memory of one work array.
+"""The optimisers' rules: those of ``torch.optim``, to the bit, in the memory of one work array.
 
 Each changes ``values`` (n,) by their ``gradient`` (n,), and keeps what it remembers in ``moments``, (2, n), zeros at
 first; ``work`` (n,) is overwritten. ``steps`` counts the updates, this one among them. ``torch.optim``

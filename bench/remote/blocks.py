@@ -92,14 +92,15 @@ class Version:
         for pause in (*PAUSES, None):
             try:
                 with reaching(self.address, "read", KEPT):
-                    if getattr(system, "async_impl", False):
-                        # Opened, a file of s3:// is asked for by its ETag, so that a changed one is an error.
+                    if self.address.startswith(("s3://", "s3a://")):
+                        # Opened, it is asked for by its ETag, so that a changed one is an error.
                         with system.open(place, "rb", cache_type="none") as file:
                             now = getattr(file, "details", None) or {}
                             file.seek(start)
                             content = bytes(file.read(length))
                     else:
                         content = bytes(system.cat_file(place, start=start, end=start + length))
+                        system.invalidate_cache()  # what was listed before is the file as it was
                         now = system.info(place)
                 break
             except StorageError as error:

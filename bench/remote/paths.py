@@ -12,19 +12,23 @@ import io
 import os
 import stat
 import threading
+import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path, PosixPath
 from typing import IO, Any
 
-from bench.errors import DataError
+from bench.errors import DataError, StorageError
 from bench.remote.address import filesystem, is_remote, normal, opened, reaching
 from bench.remote.blocks import VERSIONS, BlockFile, Version, limit
 from bench.system.files import digest
 
-TIMES = ("LastModified", "last_modified", "updated", "mtime", "modified", "created", "last_commit")
+TIMES = ("LastModified", "last_modified", "updated", "mtime", "modified", "modify", "created", "last_commit")
 """What they call the time of a file; where there is nothing surer, it stands for its content."""
+
+UNTOLD = f"untold {uuid.uuid4().hex}"
+"""What stands for the content of files whose place tells neither: what this process keeps of them is no other's."""
 
 LOCAL = ("file", "local")
 """Schemes of this machine's own files."""
@@ -32,7 +36,7 @@ LOCAL = ("file", "local")
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What is listed of a file or folder; ``version`` is empty of a folder."""
+    """What is listed of a file or folder; ``version`` is empty of a folder, ``size`` negative where it is not told."""
 
     folder: bool
     size: int = 0
@@ -111,6 +115,8 @@ class RemotePath(PosixPath):
             error = IsADirectoryError(21, "Is a folder") if entry else FileNotFoundError(2, "No such file")
             error.filename = str(self)
             raise error
+        if entry.size < 0:
+            raise StorageError(f"cannot read {self}: its place does not tell how long it is. Try: copy it to a disk")
         return Version(str(self), entry.size, entry.version)
 
     def stat(self, *, follow_symlinks: bool = True) -> os.stat_result:
@@ -254,7 +260,8 @@ def entry_of(info: Mapping[str, Any]) -> Entry:
     """Return what a file system tells of a file or folder."""
     if info.get("type") == "directory":
         return Entry(folder=True)
-    version = next((f"{name} {info[name]}" for name in (*VERSIONS, *TIMES) if info.get(name)), "")
+    version = next((f"{name} {info[name]}" for name in (*VERSIONS, *TIMES) if info.get(name)), UNTOLD)
     time = next((info[name] for name in TIMES if info.get(name)), 0.0)
     modified = time.timestamp() if isinstance(time, datetime) else time if isinstance(time, int | float) else 0.0
-    return Entry(False, int(info.get("size") or 0), version, float(modified))
+    size = info.get("size")
+    return Entry(False, -1 if size is None else int(size), version, float(modified))

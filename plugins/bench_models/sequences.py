@@ -186,7 +186,10 @@ class Members(nn.Module):
         generator: torch.Generator,
         ignore: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """Return the sum of the members' losses, so that each is trained as it would be alone, on the same targets."""
+        """Return the sum of the members' losses, on the same targets: each has the gradient that it would have alone.
+
+        Clipping, the learning rate and stopping are of all together.
+        """
         first = self._all()[0]
         truth, prefixes = first.targets(truth, generator, ignore)
         return torch.stack([one.cost(features, truth, prefixes, ignore) for one in self._all()]).sum()

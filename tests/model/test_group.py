@@ -11,8 +11,9 @@ import numpy as np, torch
 from bench import Backbone, Preprocessing, Split
 from bench.data.augment import Augmentation
 from bench.data.images import ArrayImages
-from bench.errors import DataError
+from bench.errors import DataError, StoreError
 from bench.model import finetune
+from bench.model.checkpoint import TuningState
 from bench.model.group import Group, OtherFailedError
 from bench.system import ranks
 from bench.system.launched import launched
@@ -94,6 +95,19 @@ if group is not None:
     again = tuned(**SETTINGS[0]) if not setattr(Pictures, "broken", -1) else []
     same = all((found[f"0 {part}"] == value).all() for part, value in enumerate(again))
     print(raised, "the same" if same else "other", flush=True)
+    class Full:
+        '''A checkpoint of rank 0 alone, as a run's is, on a disk that is full.'''
+        def shared(self, group):
+            return TuningState()
+        def save(self, state):
+            if group.rank == 0:
+                raise StoreError("no space")
+    try:
+        fit = split()
+        finetune.tune(
+            backbone(), Head(), fit, fit.truth, fit.ignore, epochs=2, seed=0, checkpoint=Full(), group=group)
+    except (StoreError, OtherFailedError) as error:
+        print(error, flush=True)
     group.take([torch.zeros(1)])
     if group.rank == 0:
         team.close(0)
@@ -112,7 +126,12 @@ def test_two_processes_tune_as_one_does_whatever_the_loss_and_fail_together(tmp_
     assert set(one.files) == set(two.files)
     for name in one.files:
         np.testing.assert_allclose(two[name], one[name], rtol=1e-4, atol=1e-6, err_msg=name)
-    assert sorted([first[1], second[1]]) == ["another the same\n", "cannot read image 17 the same\n"]
+    assert sorted(first[1].splitlines() + second[1].splitlines()) == [
+        "another process of the group failed",
+        "another the same",
+        "cannot read image 17 the same",
+        "no space",
+    ]
 
 
 @pytest.mark.gpu

@@ -76,3 +76,15 @@ def test_memory_that_a_model_puts_in_a_parameters_place_is_what_is_updated():
         weight.grad = torch.ones(6)
         own.step()
         assert weight.tolist() == [0.5] * 6
+
+
+def test_a_state_that_was_stored_goes_on_where_the_weights_lie():
+    # A checkpoint is read to the CPU; the device "meta" stands for a GPU, and refuses arithmetic with another device.
+    stored = {"moments": [torch.zeros(2, 6), None], "steps": [1, 0]}
+    parameters = [torch.nn.Parameter(torch.ones(6, device="meta")) for _ in stored["steps"]]
+    own = Update(parameters, settings(), 0.5, in_pieces=False)
+    own.load(stored)
+    for weight in parameters:
+        weight.grad = torch.ones_like(weight)
+    own.step()
+    assert [one.device.type for one in own.state["moments"]] == ["meta", "meta"]

@@ -5,16 +5,19 @@ import threading
 import fsspec
 import numpy as np
 import pytest
-from example_roots import ROOTS, shards
+from example_roots import ROOTS
+from fsspec.implementations.memory import MemoryFileSystem
 
 from bench import plugins
 from bench.cli import run_command_line
 from bench.contracts import DatasetRequest
+from bench.data.copies import image_hashes
 from bench.data.fingerprint import fingerprint
+from bench.data.images import FolderImages
 from bench.data.open import open_dataset
 from bench.errors import DataError, StorageError, UsageError
 from bench.options import resolve
-from bench.remote import blocks
+from bench.remote import blocks, paths
 from bench.remote.address import as_path, opened, without_secrets
 
 
@@ -84,17 +87,26 @@ def test_parquet_shards_elsewhere_are_read_by_their_columns(tmp_path, memory):
     assert part.images.content_hash() == here.train.images.content_hash()
 
 
-def test_a_second_opening_reads_no_picture(tmp_path, memory, fetched):
+@pytest.mark.parametrize("kept_as", ["shards", "csv"])
+def test_a_second_opening_reads_no_picture(kept_as, tmp_path, memory, fetched):
     (tmp_path / "root").mkdir()
-    shards(tmp_path / "root")
+    ROOTS[kept_as](tmp_path / "root")
     put(tmp_path / "root", memory)
-    first = fingerprint(open_root("shards", as_path(memory), tmp_path / "kept").train)
+
+    def seen():
+        train = open_root(kept_as, as_path(memory), tmp_path / "kept").train
+        if kept_as == "csv":
+            fetched.clear()  # its tables are read each time
+        return fingerprint(train), image_hashes(train.images)
+
+    first = seen()
     assert fetched
+    assert len(set(first[1])) > 1
     for path in blocks.folder().glob("*.block"):
         path.unlink()
     blocks._HELD.__init__()
     fetched.clear()
-    assert fingerprint(open_root("shards", as_path(memory), tmp_path / "kept").train) == first
+    assert seen() == first
     assert not fetched
 
 
@@ -148,6 +160,51 @@ def test_a_file_that_changed_elsewhere_is_read_anew(file, memory):
     system, place = opened(str(path))
     system.pipe_file(place, content[::-1])
     assert (as_path(memory) / "numbers").read_bytes() == content[::-1]
+
+
+def test_a_file_that_changes_while_it_is_read_is_an_error_where_listings_are_cached(tmp_path, memory, monkeypatch):
+    told, listed = MemoryFileSystem.ls, {}
+
+    def ls(self, path, detail=True, **chosen):
+        return [one | {"ETag": str(self.cat_file(one["name"]))} for one in told(self, path, detail=True, **chosen)]
+
+    def info(self, path, **_):
+        return listed.setdefault(path, *ls(self, path))
+
+    monkeypatch.setattr(MemoryFileSystem, "async_impl", True)
+    monkeypatch.setattr(MemoryFileSystem, "ls", ls)
+    monkeypatch.setattr(MemoryFileSystem, "info", info)
+    monkeypatch.setattr(MemoryFileSystem, "invalidate_cache", lambda *_: listed.clear())
+    system, place = opened(f"{memory}/1.png")
+    system.pipe_file(place, b"first")
+    path = as_path(memory) / "1.png"
+    assert path.content_version.endswith("ETag b'first'")
+    system.info(place)
+    system.pipe_file(place, b"other")
+    with pytest.raises(StorageError, match="was changed meanwhile"):
+        path.read_bytes()
+
+
+def test_of_a_place_that_tells_no_versions_nothing_is_taken_over_from_another_command(tmp_path, memory, monkeypatch):
+    told = MemoryFileSystem.ls
+    names = ("name", "size", "type")
+
+    def ls(self, path, detail=True, **chosen):
+        return [{name: one[name] for name in names} for one in told(self, path, detail=True, **chosen)]
+
+    monkeypatch.setattr(MemoryFileSystem, "ls", ls)
+    system, place = opened(memory)
+    found = []
+    for content in (b"first", b"other"):  # of one length
+        system.pipe_file(f"{place}/1.png", content)
+        images = FolderImages((as_path(memory) / "1.png",))
+        found.append((images.paths[0].read_bytes(), images.content_hash()))
+        monkeypatch.setattr(paths, "UNTOLD", "untold of another process")
+    assert [content for content, _ in found] == [b"first", b"other"]
+    assert found[0][1] != found[1][1]
+    monkeypatch.setattr(MemoryFileSystem, "ls", lambda *given, **_: [one | {"size": None} for one in ls(*given)])
+    with pytest.raises(StorageError, match=r"1\.png: its place does not tell how long it is"):
+        (as_path(memory) / "1.png").read_bytes()
 
 
 def test_threads_that_need_a_block_fetch_it_once(file, fetched):

@@ -1,5 +1,9 @@
 """Functions called by a process of their own: what they say comes back, and what ends that process ends no other."""
 
+import json
+import subprocess
+import sys
+
 import pytest
 
 from bench.errors import DataError
@@ -29,3 +33,10 @@ def test_content_of_any_bytes_goes_with_the_arguments():
             "bench.external.tables:parquet_columns", {"place": "scores.parquet"}, refused="", content=b"\n\0\xff" * 9
         )
     call_apart("builtins:dict", {"a": 1}, refused=REFUSED)
+
+
+def test_a_lower_limit_of_memory_that_is_there_already_stays():
+    asked = json.dumps({"function": "builtins:dict", "arguments": {}, "content": False})
+    limited = f"ulimit -v {6 << 20}; exec {sys.executable} -P -m bench.system.apart"
+    done = subprocess.run(["sh", "-c", limited], input=asked, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -30,6 +30,14 @@ def test_of_those_that_take_turns_one_at_a_time_computes_on_all_cores(tmp_path, 
     assert list(tmp_path.iterdir()) == []
 
 
+def test_where_no_lock_can_be_made_all_compute_at_once(tmp_path, monkeypatch):
+    (tmp_path / "no folder").touch()
+    monkeypatch.setattr(turns, "_LOCKS", [])
+    turns.take_turns(tmp_path / "no folder")
+    with turns.all_cores():
+        pass
+
+
 @pytest.mark.parametrize(("most", "expected"), [(1, 1), (networks.ONE_THREAD, 0)])
 def test_a_training_waits_for_its_turn_where_its_model_takes_all_cores(most, expected, monkeypatch):
     taken = []
