@@ -50,6 +50,8 @@ EXAMPLES = """Examples:
 
   bench run --model softmax --dataset voc2007 --data-root VOCdevkit --backbone timm/resnet18
 
+  bench run --model bce --dataset shards --data-root s3://bucket/photos --out s3://bucket/runs
+
   bench run --model svm --dataset digit-scenes --trials 16
 
   bench run --model bce --dataset digit-scenes --policy threshold
@@ -85,7 +87,8 @@ def run(  # noqa: PLR0917 - the parser passes options by name
 ) -> None:
     """Train, decode and measure one model on one data set, and print its table row.
 
-    The same command again continues a run that was stopped, and only prints one that is done.
+    The same command again continues a run that was stopped, and only prints one that is done. Several processes or GPUs
+    share features and fine-tuning of a run: torchrun --nproc-per-node 2 -m bench run ...
     """
     options = locals()  # what the parser has read, by the names of a request's fields
     import os
