@@ -27,6 +27,7 @@ ELSEWHERE = {
             "bench data verify coco --data-root gs:",
             "bench run --model bce --dataset digit-scenes --out s3:",
             "bench table --runs s3:",
+            "bench status --runs s3:",
         ),
         "an address; tests/remote",
     ),

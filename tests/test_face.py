@@ -30,6 +30,12 @@ def test_all_homes_and_what_type_checkers_see_agree():
     assert (Path(bench.__file__).parent / "py.typed").is_file()
 
 
+def test_the_reference_has_every_public_name_once():
+    page = Path(__file__).parents[1] / "docs" / "reference.md"
+    listed = [line.removeprefix("::: bench.") for line in page.read_text().splitlines() if line.startswith(":::")]
+    assert sorted(listed) == sorted(bench.__all__)
+
+
 @pytest.mark.parametrize("name", bench.__all__)
 def test_every_public_name_is_there_and_is_no_module(name):
     value = getattr(bench, name)

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from bench.cli.places import anywhere
+
 
 def _model_names(incomplete: str) -> list[str]:
     return _names("models", incomplete)
@@ -101,6 +103,7 @@ DataRoot = Annotated[
         "--data-root",
         metavar="DIR",
         help="Folder with the data set's files, or an address as s3://bucket/folder.",
+        callback=anywhere,
         rich_help_panel=DATA,
     ),
 ]
@@ -206,6 +209,7 @@ Out = Annotated[
         "--out",
         metavar="DIR",
         help="Folder that runs are stored in, or an address as s3://bucket/runs.",
+        callback=anywhere,
         rich_help_panel=MACHINE,
     ),
 ]

@@ -16,8 +16,9 @@ from typing import Any
 from bench.errors import BenchError, StorageError, UsageError, unknown
 from bench.system.text import one_line
 
-# A path object has made one slash of two.
+# A path object has made one slash of two, and none where nothing follows.
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+(?:::[A-Za-z0-9+.-]+)*):/{1,3}(.*)", re.DOTALL)
+_NO_PLACE = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):()")
 
 OBJECT_STORES = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "oss", "oci", "hf", "memory"})
 """Schemes whose files appear whole or not at all when they are written, and whose folders need not be made."""
@@ -48,10 +49,19 @@ _SECRET = re.compile("SECRET|TOKEN|PASSWORD|PASSWD|CREDENTIAL|_KEY|SAS")
 def is_remote(place: str | PurePath) -> bool:
     """Return whether ``place`` is an address, as it was typed or as a path has it.
 
-    >>> [is_remote(place) for place in ("s3://bucket/runs", PurePath("memory://x"), "runs", "C:/runs")]
-    [True, True, False, False]
+    >>> [is_remote(place) for place in ("s3://bucket/runs", PurePath("memory://x"), PurePath("s3://"))]
+    [True, True, True]
+    >>> [is_remote(place) for place in ("runs", "C:/runs", "photos:")]
+    [False, False, False]
     """
-    return _ADDRESS.fullmatch(str(place)) is not None
+    return _parts(place) is not None
+
+
+def _parts(place: str | PurePath) -> re.Match[str] | None:
+    """Return the match whose groups are scheme and rest; of a known scheme also where no place follows."""
+    text = str(place)
+    bare = _NO_PLACE.fullmatch(text)
+    return bare if bare and bare[1].lower() in {*PACKAGES, "memory"} else _ADDRESS.fullmatch(text)
 
 
 def normal(place: str | PurePath) -> str:
@@ -61,7 +71,7 @@ def normal(place: str | PurePath) -> str:
     >>> normal(PurePath("s3://bucket//runs/"))
     's3://bucket/runs'
     """  # noqa: D205 - one sentence
-    found = _ADDRESS.fullmatch(str(place))
+    found = _parts(place)
     if found is None:
         raise UsageError(f"found '{place}', allowed: an address as s3://bucket/folder")
     scheme, rest = found[1].lower(), found[2]
@@ -132,8 +142,13 @@ def filesystem(scheme: str) -> Any:
             return fsspec.filesystem(scheme)
         except ImportError as error:
             package = PACKAGES.get(scheme)
-            remedy = f"Try: pip install {package}" if package else one_line(str(error))
-            raise UsageError(f"{scheme}://: the package that reads it is not installed. {remedy}") from None
+            if package is None:  # fsspec's words name what it needs
+                raise UsageError(
+                    f"{scheme}://: {one_line(str(error))}. Try: pip install these, or an address as s3://bucket/folder"
+                ) from None
+            raise UsageError(
+                f"{scheme}://: the package that reads it is not installed. Try: pip install {package}"
+            ) from None
 
 
 def opened(address: str) -> tuple[Any, str]:

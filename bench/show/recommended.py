@@ -9,6 +9,7 @@ from typing import Any
 
 from bench.evaluation.choosing import COSTS, shown
 from bench.show.console import put, say
+from bench.show.following import of_store
 from bench.show.recommendation import Rated, Recommendation, policy_of
 from bench.store.external import of_config
 
@@ -26,19 +27,24 @@ def print_recommendation(found: Recommendation) -> None:
     for name, why in found.left_out:
         say(f"  left out  {name}: {why}", "dim", indent=12)
     if found.chosen is not None and found.chosen.best is not None:
-        key = found.chosen.best.key[:8]
+        key, place = found.chosen.best.key[:8], of_store(found.chosen.best.path)
         first = wished.policy is not None and found.chosen.best.config["policy"]["name"] != wished.policy.text
         goals = " ".join(f"--for {shlex.quote(text)}" for text in wished.typed if _of_thresholds(text))
         if not math.isnan(found.with_threshold):
             more = f"O-F1 {shown('O-F1', found.with_threshold)} on the validation images"
-            say(f"  better    with a threshold {more}: bench thresholds {key} --for f1", indent=12)
-        command = f"bench thresholds {key} {goals}" if first else use(found.chosen.best.config, key)
+            say(f"  better    with a threshold {more}: bench thresholds {key} --for f1{place}", indent=12)
+        command = f"bench thresholds {key} {goals}{place}" if first else use(found.chosen.best.config, key, place)
         say(f"  next      {command}", indent=12)
 
 
-def use(config: Mapping[str, Any], key: str) -> str:
-    """Return what to type next of a chosen run ``key``: of scores from a file there is no model to export."""
-    return f"bench export {key} --out model" if of_config(config) is None else "bench report --out report.html"
+def use(config: Mapping[str, Any], key: str, place: str) -> str:
+    """Return what to type next of a chosen run ``key``: of scores from a file there is no model to export.
+
+    ``place`` is what ``of_store`` says.
+    """
+    if of_config(config) is None:
+        return f"bench export {key}{place} --out model"
+    return f"bench report{place} --out report.html"
 
 
 def _of_thresholds(text: str) -> bool:

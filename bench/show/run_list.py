@@ -11,6 +11,7 @@ from typing import Any
 from bench.errors import StoreError
 from bench.evaluation import metric_table
 from bench.evaluation.metric_table import HEADLINES
+from bench.remote.copies import shown
 from bench.show.console import print_table, put, say
 from bench.store.run_folder import RunFolder
 from bench.store.runs import in_rows, short_keys
@@ -58,7 +59,7 @@ def print_list(found: Sequence[dict[str, Any]]) -> None:
             state = Text(entry["state"], style=COLOURS[entry["state"]])
             when = _briefly(entry["finished"]) if entry["state"] == "done" else state
             rows.append([*cells, *measures, _duration(entry["seconds"]), when])
-        title = f"{place}: {len(members)} run{'' if len(members) == 1 else 's'}"
+        title = f"{shown(place)}: {len(members)} run{'' if len(members) == 1 else 's'}"
         print_table(header, rows, title=title, names=2, texts=("data set", "model", "when"), numbers=("row",))
         reasons = [entry for entry in members if entry["reason"]]
         if reasons:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -196,6 +197,12 @@ def _named(name: str, registry: Registry) -> list[tuple[Found[Any], str]]:
         found = [(one, variant)]
     if found or (found := [(one, "") for one in _all_of(registry, name)]):
         return found
+    if (Path(name) / "pyproject.toml").is_file():
+        folder = Path(name) if Path(name).is_absolute() else f"./{Path(name)}"  # else pip asks its index for the name
+        raise UsageError(
+            f"'{name}' is a folder and no installed plugin. Try: pip install -e {shlex.quote(str(folder))},"
+            " then the same with the name in its pyproject.toml"
+        )
     names = {typed for offered in registry.offered.values() for typed in offered}
     names |= {one.origin.distribution for one in _all_of(registry)}
     raise unknown(

@@ -57,7 +57,9 @@ def options_of(command: str) -> dict[str, str]:
 def test_in_every_command_runs_is_the_store_that_is_read_and_out_is_what_is_written() -> None:
     assert {name for name in COMMANDS if "--runs" in options_of(name)} == READ
     assert {name for name in COMMANDS if "--out" in options_of(name)} == WRITTEN
-    assert {options_of(name)["--runs"] for name in READ} == {"Folder of the stored runs."}
+    assert {options_of(name)["--runs"] for name in READ} == {
+        "Folder of the stored runs, or an address as s3://bucket/runs."
+    }
     assert "--to" not in options_of("export")
 
 

@@ -18,6 +18,7 @@ from bench.errors import StorageError, StoreError
 from bench.records import RunRequest
 from bench.remote import objects
 from bench.remote.copies import copy_of
+from bench.show.following import of_store
 from bench.store import mirror
 from bench.store.mirror import fetch, publish, synchronised
 from bench.store.run_folder import RunFolder
@@ -88,6 +89,9 @@ def test_every_command_reads_a_store_elsewhere_as_one_here(store, tmp_path, on, 
         told = capsys.readouterr().out.replace(str(copy_of(Path(store))), str(here))
         assert command == ["runs", "--json"] or told == text
     assert len(bench.runs(store)) == 2
+    assert run_command_line(["runs", "--runs", store]) == 0
+    assert capsys.readouterr().out.startswith(f"{store}:")
+    assert of_store(find(copy_of(Path(store)))[0].path) == f" --runs {store}"
     if store.startswith("file"):
         return
     assert run_command_line(["report", "--runs", store, "--out", str(tmp_path / "page.html"), "--resamples", "0"]) == 0

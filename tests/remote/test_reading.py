@@ -271,6 +271,7 @@ REFUSED = {
     "s3://KEYID@bucket/x": "holds a name or password",
     "ftp://me:a-secret@host/x": "holds a name or password",
     "s3://bucket/x?X-Amz-Signature=a-secret": "found '?'",
+    "s3://": "found no bucket or folder. Try: s3://BUCKET/FOLDER",
     "simplecache::s3://bucket/x": "one scheme",
     "memory://nothing-there": "no bucket or folder",
     "s3://bucket/a\x1bb": "control character",
@@ -294,6 +295,8 @@ def test_a_package_that_is_not_installed_is_named(monkeypatch, capsys):
     monkeypatch.setattr(fsspec, "filesystem", lacking)
     assert run_command_line(["data", "stats", "csv", "--data-root", "gs://bucket/x"]) == 2
     assert "Try: pip install gcsfs" in capsys.readouterr().err
+    assert run_command_line(["data", "stats", "csv", "--data-root", "https://host/x"]) == 2
+    assert "Try: pip install" in capsys.readouterr().err
 
 
 def test_secrets_of_the_environment_are_in_no_message(monkeypatch):

@@ -32,6 +32,14 @@ def test_what_is_written_keeps_its_contract(kind, tmp_path, monkeypatch):
         assert len(file.read_text().splitlines()) < 60
 
 
+def test_a_check_of_a_package_that_is_not_installed_says_how_to_install_it(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert run_command_line(["plugin", "new", "begun-there"]) == 0
+    for name in ("bench-begun-there", "./bench-begun-there"):
+        assert run_command_line(["plugin", "check", name]) == 2
+        assert "Try: pip install -e ./bench-begun-there, then the same" in capsys.readouterr().err
+
+
 def test_it_is_installed_listed_and_its_own_test_passes(tmp_path, capsys):
     assert run_command_line(["plugin", "new", "begun-here", "--out", str(tmp_path)]) == 0
     assert "bench plugin check bench-begun-here" in capsys.readouterr().out

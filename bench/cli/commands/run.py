@@ -50,6 +50,8 @@ EXAMPLES = """Examples:
 
   bench run --model softmax --dataset voc2007 --data-root VOCdevkit --backbone timm/resnet18
 
+  bench run --model bce --dataset shards --data-root s3://bucket/photos --out s3://bucket/runs
+
   bench run --model svm --dataset digit-scenes --trials 16
 
   bench run --model bce --dataset digit-scenes --policy threshold
@@ -85,7 +87,8 @@ def run(  # noqa: PLR0917 - the parser passes options by name
 ) -> None:
     """Train, decode and measure one model on one data set, and print its table row.
 
-    The same command again continues a run that was stopped, and only prints one that is done.
+    The same command again continues a run that was stopped, and only prints one that is done. Several processes or GPUs
+    share features and fine-tuning of a run: torchrun --nproc-per-node 2 -m bench run ...
     """
     options = locals()  # what the parser has read, by the names of a request's fields
     import os
@@ -119,6 +122,7 @@ def run(  # noqa: PLR0917 - the parser passes options by name
 def _print(folder: RunFolder, seconds: float, following: str) -> None:
     from bench.remote.copies import address_of
     from bench.show import tables
+    from bench.show.following import of_store
     from bench.store.runs import by_other_code
 
     print_tables([tables.build([folder.summary()])], "terminal")
@@ -127,19 +131,20 @@ def _print(folder: RunFolder, seconds: float, following: str) -> None:
     stages = stages or "every stage under 0.1 s"
     extraction = timings.get("feature_extraction") or {}
     speed = f" ({extraction['images_per_second']:,.0f} images/s)" if extraction else ""
+    place = of_store(folder.path)
     put(f"\nrun folder  {folder.path}")
     if elsewhere := address_of(folder.path.parents[2]):
         put(f"published   {elsewhere}/{'/'.join(folder.path.parts[-3:])}")
     if folder.lists("trials"):
         from bench.show.trials import told
 
-        say(f"trials      {told(folder.read_trials())}. All of them: bench trials {folder.key}", indent=12)
+        say(f"trials      {told(folder.read_trials())}. All of them: bench trials {folder.key}{place}", indent=12)
     about = folder.summary().about
     for note in (*about.notes, *about.remarks):
         say(f"note        {note}", indent=12)
     made = stages.replace("features", f"features{speed}", 1)
     for older in by_other_code(folder):
-        compare = f"bench config {older.key} {folder.key}"
+        compare = f"bench config {older.key} {folder.key}{place}"
         say(f"note        a run that only the code tells from this one is kept. What differs: {compare}", indent=12)
     say(f"time        {seconds:.1f} s now; when it was made: {made}", indent=12)
     if (folder.path / "onnx").exists():

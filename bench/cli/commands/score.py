@@ -180,9 +180,8 @@ def score(  # noqa: PLR0917 - the parser passes options by name
 
 
 def _print(folder: RunFolder, resamples: int, found: Mapping[str, Interval]) -> None:
-    import shlex
-
     from bench.show import tables
+    from bench.show.following import of_store
 
     summary = folder.summary()
     table = tables.build([summary])
@@ -199,8 +198,7 @@ def _print(folder: RunFolder, resamples: int, found: Mapping[str, Interval]) -> 
     put(f"\nrun folder  {folder.path}")
     for note in (*summary.about.notes, *summary.about.remarks):
         say(f"note        {note}", indent=12)
-    store = folder.path.parents[2]
-    place = "" if store == STORE else f" --runs {shlex.quote(str(store))}"
+    place = of_store(folder.path)
     say(
         f"next        bench table{place}; bench report{place} --out report.html; bench lens {folder.key}{place}",
         indent=12,

@@ -27,6 +27,8 @@ EXAMPLES = """Examples:
 
   bench table --columns O-F1,mAP,I-F1 --models cnn-rnn,bce
 
+  bench table --runs s3://bucket/runs
+
   bench table --significance
 
   bench table all

@@ -18,7 +18,9 @@ EXAMPLES = """Examples:
 
   bench data stats digit-scenes
 
-  bench data stats voc2007 --data-root voc --plots plots"""
+  bench data stats voc2007 --data-root voc --plots plots
+
+  bench data stats csv --data-root s3://bucket/photos"""
 
 ROWS = (
     ("images", "images", ","),
