@@ -1,6 +1,7 @@
 """Fixtures shared by all tests."""
 
 import os
+import signal
 from collections.abc import Callable, Generator
 from functools import partial
 from pathlib import Path
@@ -36,6 +37,8 @@ def pytest_sessionstart() -> None:
     for name in TERMINAL:
         os.environ.pop(name, None)
     os.environ |= {"TERM": "xterm", "PYTHONUTF8": "1"}
+    # A shell has commands in the background ignore it, and so would every command that a test interrupts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     end_with_this_process()
     from bench.system import progress
     from bench.system.threads import bound_waiting
