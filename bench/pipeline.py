@@ -303,7 +303,7 @@ def _train(
     from bench.model import checks, train
 
     plan, parts = assembly.plan, assembly.parts
-    if folder.has("weights"):
+    if folder.has("weights") and folder.has("training"):
         with _calling(plan.model, "load weights", "model"):
             train.load_weights(model, folder.read_weights())
             # As training leaves it: what follows is computed where the config says.

@@ -136,6 +136,22 @@ BAD = {
 }
 
 
+def test_each_damaged_file_of_a_finished_run_is_made_anew_by_the_same_run(place, tmp_path):
+    assert run(place, "bce", out=tmp_path) == 0
+    (folder,) = find(tmp_path)
+    listed = json.loads((folder.path / "manifest.json").read_text())["files"]
+    contents = {name: (folder.path / name).read_bytes() for name in listed}
+    assert {"training.json", "weights.safetensors", "validation.npz", "gallery.npz"} <= contents.keys()
+    for name, content in contents.items():
+        damaged = bytearray(content)
+        damaged[2 * len(damaged) // 3] ^= 4
+        (folder.path / name).write_bytes(damaged)
+        assert run(place, "bce", out=tmp_path) == 0
+        assert find(tmp_path)[0].done, name
+        if name in {"weights.safetensors", "scores.npy", "predicted.npz", "measures.json", "truth.npz"}:
+            assert (folder.path / name).read_bytes() == content
+
+
 @pytest.mark.parametrize("mistake", BAD)
 def test_a_mistake_is_one_clear_line_and_exit_code_two(place, mistake, capsys):
     arguments, message = BAD[mistake]
