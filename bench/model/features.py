@@ -203,8 +203,8 @@ def _compute(
                 lost = f"{len(writing.missing):,} of {file.blocks:,} blocks"
                 note(f"{what}: {file.path} was damaged; {lost} are computed anew")
             record = _fill(writing, split, backbone, batch_size, device, helpers=helpers, part=part)
-        if record:
-            write_sealed(cache / f"{file.key}.speed", file.key, canonical_json(record).encode())
+            if record:  # before the features are there: who then finds them needs no lock, and removes none
+                write_sealed(cache / f"{file.key}.speed", file.key, canonical_json(record).encode())
         shared_features.share(file, anew=fetched)
         values = file.open()
         if values is None:
