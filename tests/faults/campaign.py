@@ -261,6 +261,8 @@ class Campaign:
         way = self.draw.choice(sorted(ways))
         with contextlib.suppress(ValueError, IndexError):
             ways[way](path, path)
+        if path.is_relative_to(place.cache):
+            shutil.rmtree(place.runs)  # a finished run reads no features
         wrong = self.check(place, "run")
         if path.name == "manifest.json" and wrong and "Traceback" not in wrong and "error: " in wrong:
             wrong = ""  # another key or layout is refused in a line, and nothing is written over
