@@ -95,11 +95,14 @@ def _expect(part: ModelPart, model: Any, data: Data, sequence: tuple[int, ...], 
         states = states.expand(len(features), -1).contiguous()
         output, bias = model.output_embedding()
         seen = (model.annotations(features),) if sees_every_step(model) else ()
-        previous = labels + 1
+        previous, emitted = labels + 1, list[int]()
         for label in (*sequence, end):
             prefix, states = model.step(torch.full((len(features),), previous), states, *seen)
             logits = activation(prefix + terms) @ output.T + (0 if bias is None else bias)
+            if part.search is not None and part.search.mask_repeats:
+                logits[:, emitted] = -torch.inf
             likely += logits.log_softmax(dim=1)[:, label]
             previous = label
+            emitted.append(label)
     found = float(likely.exp().mean())
     require(found >= LIKELY, f"after {UPDATES} updates the probability of {told} is {found:.2f}, expected {LIKELY}")

@@ -23,6 +23,7 @@ SPEC = ModelSpec(
         hidden=128,
         embedding=256,
         order="free",
+        unrepeated=True,
         image_hidden=128,
     ),
     training={**TRAINING, "batch_size": 64},

@@ -38,6 +38,7 @@ SPEC = ModelSpec(
         order="free",
         image_hidden=1024,
         own_logits=True,
+        unrepeated=True,
     ),
     training=TRAINING,
     searching=SEARCH,

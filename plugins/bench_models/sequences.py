@@ -53,6 +53,7 @@ class PrefixModel(nn.Module):
         self.project_image = image_side(request, embedding)
         self.project_memory = nn.Linear(memory.output_size, embedding, bias=False)
         self.free = request.options["order"] == "free"
+        self.unrepeated = bool(request.options["unrepeated"])
         self.register_buffer("label_order", torch.from_numpy(label_order(request)))
 
     def fit(self, features: FloatArray, truth: BoolArray, ignore: BoolArray | None = None) -> None:
@@ -96,8 +97,9 @@ class PrefixModel(nn.Module):
 
         The memory sees only labels, so each distinct prefix of the batch is computed once. An ignored label is in no
         sequence, and out of the softmax of each of its image's steps. Where the order is free, one is drawn for the
-        batch, what was emitted before is out of a step's softmax, and what counts is the probability of all labels
-        together that the step could emit.
+        batch, and what counts is the probability of all labels together that the step could emit. With ``unrepeated``
+        what was emitted before is out of a step's softmax: probability spent on repeats, which a search with
+        ``mask_repeats`` never takes, is lost to the others.
         """
         truth, prefixes = self.targets(truth, generator, ignore)
         return self.cost(features, truth, prefixes, ignore)
@@ -125,11 +127,12 @@ class PrefixModel(nn.Module):
         if ignore is not None:
             with_end = nn.functional.pad(ignore, (0, 1), value=False)
             logits = logits.masked_fill(with_end[images], torch.finfo(logits.dtype).min)
-        if self.free:
+        if self.free or self.unrepeated:
             emitted = held(prefixes, self.labels + 2)[prefixes.rows, : self.labels + 1] > 0
-            # As in the search, which emits no label twice: what is spent on a repeat would be lost to the others.
-            logits = logits.masked_fill(emitted, torch.finfo(logits.dtype).min)
-            return any_of(logits, right_answers(truth[images], emitted))
+            if self.unrepeated:
+                logits = logits.masked_fill(emitted, torch.finfo(logits.dtype).min)
+            if self.free:
+                return any_of(logits, right_answers(truth[images], emitted))
         return nn.functional.cross_entropy(logits, prefixes.targets)
 
 

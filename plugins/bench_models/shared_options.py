@@ -89,5 +89,10 @@ def sequence_options() -> tuple[Option, ...]:
             "the image also gives each label and END a score, beside what they share through the joint embedding; of"
             " feature maps always",
         ),
+        Option(
+            "unrepeated",
+            False,
+            "in training a step gives emitted labels no probability, as a search with mask_repeats does",
+        ),
         Option("members", 1, "models of different initial weights that answer as one: their logits' mean", minimum=1),
     )

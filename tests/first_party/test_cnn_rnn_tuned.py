@@ -114,9 +114,10 @@ def test_places_find_an_object_that_the_mean_over_places_drowns():
     assert f1("cnn-rnn-places", maps, image_hidden=16) > f1("cnn-rnn-tuned", means, image_hidden=16) + 0.1
 
 
+@pytest.mark.parametrize("unrepeated", [False, True])
 @pytest.mark.parametrize("ignored", [False, True])
-def test_the_loss_of_a_free_order_is_the_probability_of_any_label_still_to_come(ignored):
-    model = make("cnn-rnn", order="free", dropout="0").double().eval()
+def test_the_loss_of_a_free_order_is_the_probability_of_any_label_still_to_come(ignored, unrepeated):
+    model = make("cnn-rnn", order="free", unrepeated=str(unrepeated).lower(), dropout="0").double().eval()
     values, truth = batch(20)
     truth[0] = False
     ignore = torch.from_numpy(np.random.default_rng(3).random(truth.shape) < 0.2) if ignored else None
@@ -131,7 +132,7 @@ def test_the_loss_of_a_free_order_is_the_probability_of_any_label_still_to_come(
         for step in range(len(left) + 1):
             term, states = model.step(torch.tensor([previous]), states)
             logits = ((term + model.image_term(features[image : image + 1])) @ output.T)[0]
-            logits[out + left[:step]] = -np.inf
+            logits[out + left[: step if unrepeated else 0]] = -np.inf
             costs.append(-logits.softmax(dim=0)[left[step:] or [model.end]].sum().log())
             previous = left[step] if step < len(left) else None
     found = model.loss(features, torch.from_numpy(truth), torch.Generator().manual_seed(5), ignore)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from faults import mutations
@@ -49,7 +51,7 @@ def _reader(name: str) -> Callable[[bytes, bool], object]:
     from bench.external.given import Names
     from bench.external.read import READERS
 
-    align, parse = _aligned(), READERS[f".{name}"]
+    align, parse = _aligned(), READERS[f".{name}"] or _mapped
     given = Names(LABELS), Names(LABELS, IDS, LABELS, {"1": "cat", "2": "dog"})
 
     def read(content: bytes, deep: bool) -> object:
@@ -60,6 +62,16 @@ def _reader(name: str) -> Callable[[bytes, bool], object]:
         return align(parse(content, f"scores.{name}", given[1]))
 
     return read
+
+
+def _mapped(content: bytes, place: str, names: Any) -> object:
+    """Return what a file is read as that is memory-mapped; what is mapped outlives its name."""
+    from bench.external.arrays import map_npy
+
+    with tempfile.NamedTemporaryFile(suffix=".npy") as file:
+        file.write(content)
+        file.flush()
+        return map_npy(Path(file.name), names)
 
 
 @target("scores-csv", mutations.of_lines)
