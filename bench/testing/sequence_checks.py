@@ -99,7 +99,7 @@ def _expect(part: ModelPart, model: Any, data: Data, sequence: tuple[int, ...], 
         for label in (*sequence, end):
             prefix, states = model.step(torch.full((len(features),), previous), states, *seen)
             logits = activation(prefix + terms) @ output.T + (0 if bias is None else bias)
-            if part.search is not None and part.search.mask_repeats:
+            if part.spec.searching.get("mask_repeats"):
                 logits[:, emitted] = -torch.inf
             likely += logits.log_softmax(dim=1)[:, label]
             previous = label
