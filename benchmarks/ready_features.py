@@ -12,9 +12,7 @@ import generated
 import numpy as np
 
 from bench.assembly import build_backbone, open_parts
-from bench.code import images_code
-from bench.model.feature_file import FeatureFile
-from bench.model.features import BLOCK, feature_key
+from bench.model.features import file_of
 from bench.plan import make_plan
 from bench.plugins import installed
 from bench.records import RunRequest
@@ -28,8 +26,7 @@ def main(data: Path, cache: Path) -> None:
     weight = backbone.module.state_dict()["1.weight"].numpy()
     mean, std = generated.SHOWN.mean[0], generated.SHOWN.std[0]
     for name, split in (("train", parts.train), ("test", parts.test)):
-        key = feature_key(parts.fingerprints[name], backbone, images_code(split.images))
-        file = FeatureFile(cache / "features" / f"{key}.npy", key, len(split), backbone.shape, BLOCK)
+        file = file_of(split, parts.fingerprints[name], backbone, cache / "features")
         pixels = np.load(data / f"{name}.pixels.npy", mmap_mode="r")
         with file.writing(file.path.with_suffix(".part")) as writing:
             for block in writing.missing:

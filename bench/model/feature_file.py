@@ -9,7 +9,6 @@ parsed. The same hashes say which blocks an interrupted extraction had finished,
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import math
 import os
@@ -21,7 +20,7 @@ import numpy as np
 
 from bench.errors import StoreError
 from bench.records import FloatArray
-from bench.system.files import sync_folder
+from bench.system.files import allocate, sync_folder
 from bench.system.threads import in_threads, thread_counts
 
 HASH = 32
@@ -155,15 +154,10 @@ class FeatureFile:
             place += len(content)
 
     def _allocate(self, handle: int) -> None:
-        """Give the file header and length, on disk where the file system can: a hole may find no room later."""
+        """Give the file header and length."""
         if os.fstat(handle).st_size > self.size:
             os.ftruncate(handle, self.size)
-        try:
-            os.posix_fallocate(handle, 0, self.size)
-        except (AttributeError, OSError) as error:
-            if isinstance(error, OSError) and error.errno not in {errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS}:
-                raise
-            os.ftruncate(handle, self.size)
+        allocate(handle, self.size)
         _write(handle, self._header(), 0)
 
     @contextlib.contextmanager

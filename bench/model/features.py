@@ -69,7 +69,7 @@ def extract(
     computes them, and ``helpers`` share the work, to the same bytes. Raises ``StoreError`` where the cache cannot be
     written.
     """
-    file = _file(split, fingerprint, backbone, cache)
+    file = file_of(split, fingerprint, backbone, cache)
     key, values = file.key, file.open()
     if values is None:
         if backbone.feature_map:
@@ -78,7 +78,8 @@ def extract(
     return Features(split.ids, values, key)
 
 
-def _file(split: Split, fingerprint: str, backbone: Backbone, cache: Path) -> FeatureFile:
+def file_of(split: Split, fingerprint: str, backbone: Backbone, cache: Path) -> FeatureFile:
+    """Return the file in ``cache`` that holds the features of ``split``, whose ``fingerprint`` it is, or will hold."""
     key = feature_key(fingerprint, backbone, images_code(split.images))
     block = MAP_BLOCK if backbone.feature_map else BLOCK
     return FeatureFile(cache / f"{key}.npy", key, len(split), backbone.shape, block)
@@ -274,7 +275,7 @@ def help_extract(
     ``tell`` is called between batches. Raises ``DataError`` where images or backbone are not those of rank 0.
     """
     for split, fingerprint in _extracted(parts, backbone).values():
-        file = _file(split, fingerprint, backbone, cache)
+        file = file_of(split, fingerprint, backbone, cache)
         if file.key == order["key"]:
             break
     else:

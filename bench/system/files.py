@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -71,6 +72,19 @@ def make_folder(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for each in absent:
         sync_folder(each.parent)
+
+
+def allocate(handle: int, size: int) -> None:
+    """Give an open file its length, on disk where the file system can: a hole may find no room later.
+
+    Raises ``OSError`` where the disk is full.
+    """
+    try:
+        os.posix_fallocate(handle, 0, size)
+    except (AttributeError, OSError) as error:
+        if isinstance(error, OSError) and error.errno not in {errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS}:
+            raise
+        os.ftruncate(handle, size)
 
 
 def sync_folder(folder: Path) -> None:

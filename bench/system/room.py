@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import math
-import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.system.files import make_folder
+from bench.system.files import allocate, make_folder
 from bench.system.lazy import lazy_import
 from bench.system.notes import note
 
@@ -40,7 +37,7 @@ def room_for(shape: tuple[int, ...], dtype: Any, folder: Path | None) -> NDArray
     try:
         make_folder(folder)
         with tempfile.TemporaryFile(dir=folder) as file:
-            _allocate(file.fileno(), size)
+            allocate(file.fileno(), size)
             # A view without the checks that a memory map makes at every access.
             return np.asarray(np.memmap(file, dtype, "r+", shape=shape))
     except OSError as error:
@@ -61,14 +58,3 @@ def blocks(array: NDArray[Any]) -> Iterator[slice]:
     """Yield slices of the rows of ``array``, in order, of about ``COPIED`` bytes each."""
     step = max(1, COPIED // max(1, math.prod(array.shape[1:]) * array.itemsize))
     yield from (slice(first, first + step) for first in range(0, len(array), step))
-
-
-def _allocate(handle: int, size: int) -> None:
-    try:
-        os.posix_fallocate(handle, 0, size)
-    except (AttributeError, OSError) as error:
-        # Some file systems cannot; a hole may then find no room later.
-        if isinstance(error, OSError) and error.errno not in {errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS}:
-            raise
-        with contextlib.suppress(OSError):
-            os.ftruncate(handle, size)
