@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-
-from bench.records import BoolArray
 
 KEPT = 1 << 16
 """Doubted labels that wait until those beyond the most doubtful are dropped."""
@@ -24,33 +22,19 @@ class LikelyError:
     doubt: float
 
 
-def likely_errors(
-    truth: BoolArray, chances: NDArray[np.floating], ignore: BoolArray | None = None
-) -> Sequence[LikelyError]:
-    """Return the labels that confident learning doubts, the most doubtful first; each label is a question of its own.
-
-    ``truth`` and ``chances`` (the chance that a label is there) are (images, labels), of images that no model was
-    trained on. A label is there with confidence where its chance is at least the mean chance of the images that are
-    said to have it, absent likewise; where both hold, the larger of the two decides. Doubted is a label that is given
-    otherwise, unless the chance is on its side. Pairs of ``ignore`` are left out. Source: C. Northcutt, L. Jiang,
-    I. Chuang, Confident learning, JAIR 70, 2021; labels one by one as cleanlab's ``multilabel_classification``.
-    """
-    columns = (
-        (label, rows, truth[rows, label], chances[rows, label])
-        for label, rows in (
-            (label, np.arange(len(truth)) if ignore is None else np.flatnonzero(~ignore[:, label]))
-            for label in range(truth.shape[1])
-        )
-    )
-    return most_likely(columns, truth.size)[0]
-
-
 Columns = Iterable[tuple[int, NDArray[np.int64], NDArray[np.bool_], NDArray[np.floating]]]
 """Of each label the images that count, whether they are said to hold it, and the chance that they do."""
 
 
 def most_likely(columns: Columns, most: int) -> tuple[list[LikelyError], int]:
-    """Return the first ``most`` of ``likely_errors``, label by label, and how many there are."""
+    """Return the ``most`` doubtful of the labels that confident learning doubts, and how many it doubts.
+
+    ``columns`` are of images that no model was trained on; each label is a question of its own. A label is there with
+    confidence where its chance is at least the mean chance of the images that are said to have it, absent likewise;
+    where both hold, the larger of the two decides. Doubted is a label that is given otherwise, unless the chance is on
+    its side. Source: C. Northcutt, L. Jiang, I. Chuang, Confident learning, JAIR 70, 2021; labels one by one as
+    cleanlab's ``multilabel_classification``.
+    """
     # Doubt, image, label and what is given, of the most doubtful so far.
     kept = (np.zeros(0), np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.bool_))
     count = 0

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bench.evaluation import chances
-from bench.evaluation.label_errors import likely_errors
+from bench.evaluation.label_errors import most_likely
 
 
 @pytest.fixture(scope="module")
@@ -15,6 +15,16 @@ def noisy():
     truth = real ^ (generator.random(real.shape) < 0.04)
     evidence = np.where(real, 3.0, -3.0) + generator.normal(0, 1.2, real.shape)
     return truth, real, (1 / (1 + np.exp(-evidence))).astype(np.float32)
+
+
+def likely_errors(truth, chance, ignore=None):
+    """Return all that are doubted, the most doubtful first."""
+    every = np.arange(len(truth))
+    rows = [every if ignore is None else np.flatnonzero(~ignore[:, label]) for label in range(truth.shape[1])]
+    columns = ((label, some, truth[some, label], chance[some, label]) for label, some in enumerate(rows))
+    found, count = most_likely(columns, truth.size)
+    assert count == len(found)
+    return found
 
 
 def test_turned_labels_are_doubted_and_few_others(noisy):
