@@ -9,10 +9,14 @@ from bench.remote.copies import shown
 
 
 def of_store(run: Path) -> str:
-    """Return `` --runs STORE`` of the run folder ``run``, by path or address; nothing for the store read unasked.
+    """Return what ``runs_of`` does of the store that the run folder ``run`` lies in.
 
     >>> of_store(Path("runs/digit-scenes/bce/9b2f")), of_store(Path("my runs/digit-scenes/bce/9b2f"))
     ('', " --runs 'my runs'")
     """
-    store = run.parents[2]
+    return runs_of(run.parents[2])
+
+
+def runs_of(store: Path) -> str:
+    """Return `` --runs STORE``, by path or address; nothing for the store read unasked."""
     return "" if store.absolute() == Path("runs").absolute() else f" --runs {shlex.quote(shown(store))}"

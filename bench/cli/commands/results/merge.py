@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +9,6 @@ import typer
 
 from bench.cli.choose import up_to_date
 from bench.cli.options import STORE, store_here
-from bench.remote.copies import shown
 from bench.show.console import put, say
 
 EXAMPLES = """Examples:
@@ -38,6 +36,7 @@ def merge_archives(
     tables of their own. That their scores are a model's is taken on trust: weights are in no archive.
     """
     from bench.show import tables
+    from bench.show.following import runs_of
     from bench.store import runs as stored_runs
     from bench.store.merge import merge
 
@@ -54,5 +53,5 @@ def merge_archives(
                 f"note: runs on '{name}' are now of {len(prints)} sets of images and labels, by their fingerprints, and"
                 " share no table. bench report shows each; bench table takes the keys of those of one"
             )
-    place = "" if out == STORE else f" --runs {shlex.quote(shown(out))}"
+    place = runs_of(out)
     put(f"next: bench table{place}; bench report{place} --out report.html")
