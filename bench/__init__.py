@@ -92,7 +92,7 @@ if TYPE_CHECKING:
         SearchOptions,
         Split,
     )
-    from bench.remote.address import as_path
+    from bench.remote.address import as_path, is_remote
     from bench.show.markdown import markdown_table
     from bench.system.apart import call_apart
     from bench.system.deterministic import deterministic
@@ -137,7 +137,7 @@ _HOMES = {
         "Activation BoolArray ClassScore Dataset Features FloatArray Images IntArray LabelSets Measures "
         "Preprocessing ScoreKind Scores SearchOptions Split"
     ),
-    "bench.remote.address": "as_path",
+    "bench.remote.address": "as_path is_remote",
     "bench.show.markdown": "markdown_table",
     "bench.system.apart": "call_apart",
     "bench.system.deterministic": "deterministic",
@@ -229,6 +229,7 @@ __all__ = [
     "estimator_model",
     "half_way",
     "hookimpl",
+    "is_remote",
     "kept",
     "label_steps",
     "lazy_import",

@@ -20,6 +20,7 @@ from bench import (
     NotRun,
     Option,
     UsageError,
+    is_remote,
     progress_shown,
 )
 from bench_datasets.arrow_columns import IMAGE_COLUMN, LABELS_COLUMN, Columns, content, find_columns, label_values
@@ -126,7 +127,7 @@ def _load(request: DatasetRequest) -> Mapping[str, datasets.Dataset]:
     if name and not HUB_NAME.fullmatch(name):
         folder = ". It is a folder. Try: --data-root" if Path(name).is_dir() else ""
         raise UsageError(f"dataset.path: found '{name}', allowed: OWNER/NAME as on the hub{folder}")
-    if root is not None and type(root) is not type(Path()):
+    if root is not None and is_remote(root):
         raise UsageError(
             f"dataset 'huggingface' reads folders of this machine and the hub, found {root}."
             " Try: --set dataset.path=OWNER/NAME, or copy the folder to a disk"

@@ -11,6 +11,8 @@ from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from bench import is_remote
+
 SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".gif", ".bmp", ".dib", ".webp", ".tif", ".tiff"}
     | {".avif", ".avifs", ".jp2", ".j2k", ".jpc", ".jpf", ".jpx", ".j2c", ".ppm", ".pgm", ".pbm", ".pnm", ".pfm"}
@@ -53,8 +55,8 @@ def list_images(folder: Path, *, deep: bool = True, known: Collection[str] = ())
     passed: dict[str, list[str]] = {}
 
     def look(place: Path, before: str, above: tuple[tuple[int, int], ...]) -> None:
-        # Of a path that is no plain one, as of s3://, the system knows nothing.
-        entries: Iterable[Any] = os.scandir(place) if type(place) is type(Path()) else place.iterdir()
+        # Of a folder elsewhere, as on s3://, the system knows nothing.
+        entries: Iterable[Any] = place.iterdir() if is_remote(place) else os.scandir(place)
         for entry in entries:
             name = before + entry.name
             if is_hidden(entry.name):

@@ -11,7 +11,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from bench import BenchError, DataError, EncodedImages, NotRun, OptionValue
+from bench import BenchError, DataError, EncodedImages, NotRun, OptionValue, is_remote
 from bench_datasets import parquet_check
 from bench_datasets.arrow_columns import Columns, content, find_columns, label_values
 from bench_datasets.own_images import Part
@@ -149,7 +149,7 @@ def _read(shard: Path, column: str, footer: pq.FileMetaData, group: int) -> pa.C
 
 def _source(shard: Path, content: BinaryIO) -> Path | BinaryIO:
     """Return what pyarrow reads a shard by: its path, or where it is elsewhere, as on s3://, the open file."""
-    return shard if type(shard) is type(Path()) else content
+    return content if is_remote(shard) else shard
 
 
 @contextmanager

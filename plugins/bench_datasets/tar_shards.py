@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import bench
-from bench import DataError, EncodedImages, Option, canonical_json, digest, kept, progress_bar
+from bench import DataError, EncodedImages, Option, canonical_json, digest, is_remote, kept, progress_bar
 from bench_datasets.listing import (
     HIDDEN,
     SIGNATURE_BYTES,
@@ -147,7 +147,7 @@ def _index_key(shard: Path, member: str, field: str) -> str:
     """
     try:
         status, ends = shard.stat(), b""
-        if type(shard) is type(Path()):  # elsewhere, as on s3://, the number is of the content
+        if not is_remote(shard):  # elsewhere, as on s3://, the number is of the content
             with shard.open("rb") as file:
                 start = file.read(ENDS)
                 file.seek(max(status.st_size - ENDS, 0))
