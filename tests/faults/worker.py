@@ -32,6 +32,10 @@ MOST_GROWTH = 256 << 20
 MOST_SECONDS = 10
 """Of computing, whatever else the machine does; what waits for ever is seen by ``fuzz.py``."""
 
+ATHERIS_SECONDS = 86_400
+"""Of the clock, after which Atheris takes an input for a hang; by 0 it means no time at all, and what waits for a core
+would end. Hangs are seen by the bound on computing above, and by ``fuzz.py``."""
+
 LONGEST_LINE = 4000
 LARGEST_INPUT = 1 << 20
 HEAD = 16
@@ -196,7 +200,8 @@ def _guided(worker: Worker, seed: int, count: int) -> None:
     with tempfile.TemporaryDirectory() as corpus:
         for number, content in enumerate(seeds):
             Path(corpus, str(number)).write_bytes(content)
-        options = (f"-seed={seed + 1}", f"-max_len={LARGEST_INPUT}", "-rss_limit_mb=0", "-timeout=0", "-verbosity=0")
+        bounds = (f"-max_len={LARGEST_INPUT}", "-rss_limit_mb=0", f"-timeout={ATHERIS_SECONDS}")
+        options = (f"-seed={seed + 1}", *bounds, "-verbosity=0")
         run: Callable[[], None] = atheris.Fuzz
         atheris.Setup([sys.argv[0], corpus, *options], take, custom_mutator=mutate)
         run()
