@@ -1,5 +1,6 @@
 """Fixtures shared by all tests."""
 
+import logging
 import os
 import signal
 from collections.abc import Callable, Generator
@@ -44,6 +45,8 @@ def pytest_sessionstart() -> None:
     from bench.system.threads import bound_waiting
 
     bound_waiting()
+    # pytest listens here too, and so torch would write down all that it traces, in a third of an export's time.
+    logging.getLogger("torch.__trace").addHandler = lambda _: None  # type: ignore[method-assign]
     progress.EVERY = 1e6  # on a slow machine a line of progress would stand among what a test expects
 
 

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import onnx
 from example_commands import FAST, bench, write_corel
+from example_network import two_layers
 
 from bench.data.pictures import read_rgb
 from bench.data.preprocess import preprocess
@@ -13,10 +14,12 @@ from bench.store.runs import find
 
 MODELS = ("cnn-rnn", "bce", "knn")
 
+NETWORK = f"timm/{two_layers.__name__}"
+
 
 def run_options(root):
     options = ("--dataset", "corel5k", "--data-root", root / "corel", "--protocol", "top2@1", "--cache", root / "cache")
-    return (*options, "--backbone", "timm/test_resnet", "--set", "backbone.size=32", "--out", root / "runs")
+    return (*options, "--backbone", NETWORK, "--set", "backbone.size=32", "--out", root / "runs")
 
 
 TRAINING = {

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import logging
+import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -33,7 +35,7 @@ def write_onnx(  # noqa: PLR0917 - in the order of torch.onnx.export
     import torch
 
     batch = torch.export.Dim("batch")
-    with atomic_path(path) as temporary, _quiet(), _explained(path):
+    with atomic_path(path) as temporary, _quiet(), _explained(path), _operators_kept():
         program: Any = torch.onnx.export(
             module,
             inputs,
@@ -115,3 +117,30 @@ def _quiet() -> Iterator[None]:
             yield
     finally:
         logging.disable(before)
+
+
+@contextlib.contextmanager
+def _operators_kept() -> Iterator[None]:
+    """Have torch keep its table of operators in ONNX: it makes it anew for each export, half of a small one's time."""
+    from torch.onnx._internal.exporter import _registration
+
+    registry: Any = getattr(_registration, "ONNXRegistry", None)
+    if not hasattr(registry, "from_torchlib"):  # another torch: as slow as without this, and as right
+        yield
+        return
+    own, make = vars(registry)["from_torchlib"], registry.from_torchlib
+
+    def kept(*args: Any, **opset: Any) -> Any:
+        return _operators(make, "torchvision" in sys.modules, *args, **opset)
+
+    registry.from_torchlib = staticmethod(kept)
+    try:
+        yield
+    finally:
+        registry.from_torchlib = own
+
+
+@functools.cache
+def _operators(make: Any, with_torchvisions: bool, *args: Any, **opset: Any) -> Any:
+    """Return what ``make`` makes, once; ``with_torchvisions`` operators once more, which come when it is imported."""
+    return make(*args, **opset)

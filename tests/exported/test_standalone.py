@@ -361,10 +361,10 @@ def test_the_folder_says_how_it_is_used(exported):
 @pytest.mark.slow  # the same answers are compared above, in the environment of the tests
 def test_three_packages_in_a_fresh_environment_are_enough(exported, tmp_path, capsys):
     environment = tmp_path / "environment"
-    subprocess.run([sys.executable, "-m", "venv", environment], check=True)
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True)
     python = environment / "bin" / "python"
-    packages = ["onnxruntime", "numpy", "pillow"]
-    installed = subprocess.run([python, "-m", "pip", "install", "-q", *packages], capture_output=True, check=False)
+    pip = [sys.executable, "-m", "pip", "--python", python, "install", "-q", "--no-compile"]
+    installed = subprocess.run([*pip, "onnxruntime", "numpy", "pillow"], capture_output=True, check=False)
     if installed.returncode:
         pytest.skip("there is no package index here")
     size = sum(path.lstat().st_size for path in environment.rglob("*") if path.is_file() and not path.is_symlink())

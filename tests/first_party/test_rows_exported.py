@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from example_commands import FAST, bench, write_corel
-from example_exports import MODELS, images_of, pixels_of, run_of, run_options
+from example_exports import MODELS, NETWORK, images_of, pixels_of, run_of, run_options
 from methods_page import PAGE, first_party, written
 
 from bench.exported.predict import Predictor
@@ -13,8 +13,8 @@ from bench.store.validate import validate
 TRAINED = {
     "asymmetric-loss": (),
     "i-ft": ("--finetune", "1"),
-    "csra": ("--set", "backbone.size=64"),
-    "query2label": ("--set", "backbone.size=64", "--set", "width=32"),
+    "csra": (),
+    "query2label": ("--set", "width=32"),
     "softmax": (),
     "warp": (),
     "joint-embedding": (),
@@ -26,7 +26,7 @@ FITTED = {
     "logistic": (),
     "classifier-chain": ("--set", "orders=2"),
     "metric-learning": ("--set", "neighbours=5"),
-    "multi-edge-graph": ("--set", "backbone.size=64", "--set", "edges=5"),
+    "multi-edge-graph": ("--set", "edges=5"),
     "prior": (),
     "random": (),
 }
@@ -94,9 +94,9 @@ def test_inria_says_from_files_what_is_stored(root):
 
 def test_hcp_says_from_files_what_is_stored(root):
     options = without_backbone(run_options(root))
-    more = ("--backbone", "crops/timm/test_resnet", "--set", "backbone.size=32", "--set", "backbone.grid=2")
+    more = ("--backbone", f"crops/{NETWORK}", "--set", "backbone.size=32", "--set", "backbone.grid=2")
     fast = [word for word in FAST if word != "--set" and not word.startswith("backbone.")]
     sets = [part for word in (*fast, "backbone.init=random") for part in ("--set", word)]
     assert bench("run", "--model", "hcp", *options, *more, *sets) == 0
-    assert run_of(root, "hcp").config["backbone"]["feature_map"] == [96, 5, 1]
+    assert run_of(root, "hcp").config["backbone"]["feature_map"] == [32, 5, 1]
     compare(root, "hcp")

@@ -1,6 +1,7 @@
 """Features through ONNX Runtime: those of torch, by a rule, whatever the threads, and never from a damaged file."""
 
 import dataclasses
+import shutil
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,6 +15,7 @@ from bench.errors import DataError, ModelError, UsageError
 from bench.model import encoding, engine
 from bench.model import features as extraction
 from bench.model.features import extract, speed
+from bench.system.sealed_files import write_sealed
 
 
 class Convolutions(torch.nn.Module):
@@ -48,6 +50,19 @@ def any_size_is_worth_it(monkeypatch):
     monkeypatch.setattr(engine, "SMALL", 0)
 
 
+@pytest.fixture(scope="module")
+def forms(tmp_path_factory):
+    """A cache that holds the ONNX form of ``backbone_of()`` alone, so that not every test writes it."""
+    folder = tmp_path_factory.mktemp("forms")
+    assert not engine.onnx_form(backbone_of(engine="onnx"), folder).startswith(engine.REASON)
+    return folder
+
+
+@pytest.fixture
+def cache(forms, tmp_path):
+    return shutil.copytree(forms, tmp_path / "cache")
+
+
 def chosen(cache, asked="auto", device="cpu", **given):
     return engine.choose(backbone_of(**given), asked, device, cache)
 
@@ -57,36 +72,36 @@ def features_of(backbone, cache, images=30, **settings):
     return extract(split, fingerprint(split), backbone, cache, **settings)
 
 
-def test_features_through_onnx_runtime_are_torchs(tmp_path):
-    onnx, plain = chosen(tmp_path), chosen(tmp_path, "torch")
+def test_features_through_onnx_runtime_are_torchs(cache):
+    onnx, plain = chosen(cache), chosen(cache, "torch")
     assert (onnx.engine, plain.engine) == ("onnx", "torch")
-    ours, theirs = features_of(onnx, tmp_path), features_of(plain, tmp_path)
+    ours, theirs = features_of(onnx, cache), features_of(plain, cache)
     assert engine.difference(ours.values, theirs.values) <= 1e-5
     assert ours.ids == theirs.ids
     assert ours.key != theirs.key
-    record = speed(tmp_path, ours.key)
+    record = speed(cache, ours.key)
     assert record["engine"] == "onnx"
     assert 0 <= record["difference"] <= 1e-5
     assert record["reading_seconds"] > 0 < record["network_seconds"]
 
 
 @pytest.mark.parametrize("images", [7, 8, 9, 17])
-def test_threads_and_batch_size_change_no_bit_of_a_feature(tmp_path, monkeypatch, images):
+def test_threads_and_batch_size_change_no_bit_of_a_feature(forms, tmp_path, monkeypatch, images):
     found = []
     for cores, size in ((1, 64), (2, 4), (5, 3)):
         monkeypatch.setattr(encoding, "thread_counts", lambda cores=cores: {"cores": cores})
-        backbone = chosen(tmp_path)
-        found.append(features_of(backbone, tmp_path / str(cores), images, batch_size=size).values)
+        cache = shutil.copytree(forms, tmp_path / str(cores))
+        found.append(features_of(chosen(cache), cache, images, batch_size=size).values)
     np.testing.assert_array_equal(found[0], found[1])
     np.testing.assert_array_equal(found[0], found[2])
 
 
 def test_the_rule_knows_size_and_device_and_no_clock(tmp_path, monkeypatch):
     assert chosen(tmp_path, device="cuda").engine == "torch"
-    monkeypatch.setattr(engine, "SMALL", 10**6)
+    monkeypatch.setattr(engine, "SMALL", 3_000)
     assert chosen(tmp_path).engine == "torch"
     assert chosen(tmp_path).notes == ()
-    assert chosen(tmp_path, module=Convolutions(40_000)).engine == "onnx"
+    assert chosen(tmp_path, module=Convolutions(40)).engine == "onnx"
 
 
 UNSAYABLE = {
@@ -121,56 +136,71 @@ def test_half_precision_is_taken_only_by_name_and_its_difference_is_on_record(tm
 
 
 @pytest.mark.parametrize("kind", [*DAMAGE, *HOSTILE])
-def test_a_damaged_onnx_form_is_made_anew_with_a_word(tmp_path, capsys, kind):
-    whole = features_of(chosen(tmp_path), tmp_path / "a")
-    (path,) = (tmp_path / "engines").glob("*.onnx")
-    other = tmp_path / "other.onnx"
-    other.write_bytes(path.read_bytes()[::-1])
+def test_a_damaged_onnx_form_is_made_anew_with_a_word(cache, tmp_path, monkeypatch, capsys, kind):
+    (path,) = (cache / "engines").glob("*.onnx")
+    sound, other, made = path.read_bytes(), tmp_path / "other.onnx", []
+    content = engine.onnx_form(chosen(cache), cache)
+    write_sealed(other, "another key", content)
     (DAMAGE | HOSTILE)[kind](path, other)
-    again = features_of(chosen(tmp_path), tmp_path / "b")
-    np.testing.assert_array_equal(whole.values, again.values)
-    words = capsys.readouterr().err.splitlines()
-    assert all("the ONNX form of backbone 'toy'" in word for word in words)
+
+    def make(backbone):
+        made.append(backbone.name)
+        return content
+
+    monkeypatch.setattr(engine, "_make", make)
+    backbone = chosen(cache)
+    (word,) = capsys.readouterr().err.splitlines()
+    assert f"the ONNX form of backbone 'toy': {path} is damaged, and made anew" in word
+    assert path.read_bytes() == sound
+    assert (
+        engine.difference(features_of(backbone, cache).values, features_of(chosen(cache, "torch"), cache).values) < 1e-5
+    )
+    assert made == ["toy"]
 
 
-def test_an_onnx_form_of_other_weights_is_found_by_its_features(tmp_path, monkeypatch):
-    backbone = chosen(tmp_path)
+def test_an_onnx_form_made_anew_gives_the_features_of_the_first_to_the_bit(cache, tmp_path):
+    first, again = features_of(chosen(cache), cache), features_of(chosen(tmp_path), tmp_path)
+    np.testing.assert_array_equal(first.values, again.values)
+
+
+def test_an_onnx_form_of_other_weights_is_found_by_its_features(cache, tmp_path, monkeypatch):
+    backbone = chosen(cache)
     foreign = engine.onnx_form(backbone_of(Convolutions(9), engine="onnx", weights_hash="other"), tmp_path)
     monkeypatch.setattr(engine, "onnx_form", lambda *_: foreign)
     with pytest.raises(ModelError, match=r"features of engine onnx differ from torch's by .* Try: --engine torch"):
         features_of(backbone, tmp_path)
 
 
-def test_a_broken_picture_stops_with_its_path_and_what_was_done_is_kept(tmp_path, monkeypatch):
+def test_a_broken_picture_stops_with_its_path_and_what_was_done_is_kept(forms, cache, tmp_path, monkeypatch):
     monkeypatch.setattr(extraction, "BLOCK", 8)
-    backbone = chosen(tmp_path)
+    backbone = chosen(cache)
     split = split_of(40, broken=17)
     with pytest.raises(DataError, match=r"/data/17.jpg: truncated"):
-        extract(split, fingerprint(split), backbone, tmp_path)
+        extract(split, fingerprint(split), backbone, cache)
     split = split_of(40)
-    values = extract(split, fingerprint(split), backbone, tmp_path).values
+    values = extract(split, fingerprint(split), backbone, cache).values
     assert min(split.images.read_rows) >= 8
-    np.testing.assert_array_equal(values, features_of(backbone, tmp_path / "other", 40).values)
+    other = shutil.copytree(forms, tmp_path / "other")
+    np.testing.assert_array_equal(values, features_of(backbone, other, 40).values)
 
 
 def test_features_that_are_not_finite_are_refused(tmp_path):
     module = Convolutions()
-    backbone = chosen(tmp_path, module=module)
     with torch.no_grad():
         module.last.bias += float("nan")
     with pytest.raises(ModelError, match=r"features differ from torch|not finite|off torch"):
-        features_of(dataclasses.replace(backbone, weights_hash="nan"), tmp_path)
+        features_of(backbone_of(module, engine="onnx"), tmp_path)
 
 
-def test_the_vector_and_the_map_of_one_network_have_forms_of_their_own(tmp_path):
+def test_the_vector_and_the_map_of_one_network_have_forms_of_their_own(cache):
     class Maps(Convolutions):
         def forward(self, pixels):
             return self.last(torch.relu(self.norm(self.first(pixels))))
 
-    vector, maps = chosen(tmp_path), chosen(tmp_path, module=Maps(), feature_map=(7, 3, 3))
+    vector, maps = chosen(cache), chosen(cache, module=Maps(), feature_map=(7, 3, 3))
     assert (vector.engine, maps.engine) == ("onnx", "onnx")
-    assert features_of(vector, tmp_path).values.shape == (30, 7)
-    assert features_of(maps, tmp_path).values.shape == (30, 7, 3, 3)
+    assert features_of(vector, cache).values.shape == (30, 7)
+    assert features_of(maps, cache).values.shape == (30, 7, 3, 3)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,32 @@
+"""What writing an ONNX file keeps of torch for the next one."""
+
+import sys
+
+import torch
+from torch.onnx._internal.exporter._registration import ONNXRegistry
+
+from bench.onnx.files import write_onnx
+
+
+def write(path):
+    torch.manual_seed(0)
+    write_onnx(torch.nn.Linear(3, 2), (torch.zeros(2, 3),), ["values"], ["scores"], path)
+    return path.read_bytes()
+
+
+def test_torchs_table_of_operators_is_made_once_and_anew_with_torchvisions(tmp_path, monkeypatch):
+    whole, make, made = write(tmp_path / "whole.onnx"), ONNXRegistry.from_torchlib, []
+
+    def counted(cls, *args, **opset):
+        made.append(opset)
+        return make(*args, **opset)
+
+    own = classmethod(counted)
+    monkeypatch.setattr(ONNXRegistry, "from_torchlib", own)
+    monkeypatch.delitem(sys.modules, "torchvision", raising=False)
+    assert [write(tmp_path / f"{number}.onnx") for number in range(2)] == [whole, whole]
+    assert len(made) == 1
+    monkeypatch.setitem(sys.modules, "torchvision", None)
+    assert write(tmp_path / "with.onnx") == whole
+    assert len(made) == 2
+    assert vars(ONNXRegistry)["from_torchlib"] is own
