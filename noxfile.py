@@ -89,6 +89,12 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session(venv_backend="none")
+def weights(session: nox.Session) -> None:
+    """Train digits-cnn anew as a whole, and compare it with the weights that are shipped; CI trains it for seconds."""
+    session.run("pytest", "-q", "tests/first_party/shipped_weights.py", *session.posargs)
+
+
+@nox.session(venv_backend="none")
 def speed(session: nox.Session) -> None:
     """Run the benchmarks, stored under .benchmarks; ``nox -s speed -- tests/benchmarks/test_encode.py`` runs a part."""
     stored = ("--benchmark-autosave", "--benchmark-columns=median,iqr,rounds")

@@ -8,7 +8,7 @@ import pytest
 from documented_commands import ELSEWHERE, PAGES, arguments_of, commands_of, is_run_elsewhere, small
 from PIL import Image
 
-from bench import cli
+from bench import cli, plugins
 
 SHOWN = [(page.name, command) for page in PAGES for command in commands_of(page)]
 RUN = [page for page in PAGES if any(not is_run_elsewhere(command) for command in commands_of(page))]
@@ -36,7 +36,11 @@ def parsed(arguments):
 
 @pytest.mark.parametrize(("page", "command"), SHOWN)
 def test_a_documented_command_is_one_that_there_is(page, command):
-    parsed(arguments_of(command))
+    arguments = arguments_of(command)
+    parsed(arguments)
+    if "--models" in arguments and "--plugin" not in arguments:
+        for name in arguments[arguments.index("--models") + 1].split(","):
+            assert plugins.installed().model(name)
 
 
 def test_a_command_that_is_gone_is_found():

@@ -73,6 +73,18 @@ def test_a_derived_run_is_the_run_that_training_would_have_made(root, tmp_path, 
     assert [one.faults for one in validate([trained, derived])] == [(), ()]
 
 
+def test_the_protocols_policy_is_derived_from_another_with_the_validation_part_of_its_own_run(root, tmp_path):
+    plain = runs_of(root, "bce")["exactly-k"]
+    other = derive(plain, "threshold").path
+    derived = derive(RunFolder(shutil.copytree(other, tmp_path / "corel5k" / "bce" / other.name)), "exactly-k")
+    assert derived.key == plain.key
+    assert derived.path != plain.path
+    assert derived.read_validation().prediction.predicted.tolist() == (
+        plain.read_validation().prediction.predicted.tolist()
+    )
+    assert validate([derived])[0].faults == ()
+
+
 def test_a_run_that_differs_by_its_policy_alone_is_not_trained_again(root, monkeypatch):
     from bench.model import train
 

@@ -1,6 +1,7 @@
 """Several processes of one command: the same results as one, and none waits for one that is gone."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -11,7 +12,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from example_commands import FAST, bench, write_corel
+from example_commands import bench, write_corel
 from example_ranks import ended, start
 from safetensors.torch import load
 
@@ -22,8 +23,10 @@ from bench.system.launched import Place, launched
 from bench.system.lines import Line, listen, reached
 
 CLOSE = 1e-3
-"""How far weights tuned by two processes are from those of one, relative to the largest: a network that begins with
-random weights makes rounding grow, as two threads for one do (1.4e-4 both). docs/training.md."""
+"""How far weights tuned by two processes may be from those of one, relative to the largest. docs/training.md."""
+
+POINTS = 2.0
+"""How far a measure of such weights may be: rounding can move one of 66 images past another."""
 
 PLUGIN = """
 import os, pathlib, signal
@@ -62,7 +65,7 @@ def place(tmp_path_factory):
     write_corel(root / "corel", 200)
     (root / "net.py").write_text(PLUGIN)
     data = ("--dataset", "corel5k", "--data-root", "corel", "--protocol", "top2@1")
-    return root, (*data, "--backbone", "timm/mobilenetv2_035", "--set", "backbone.size=32", *FAST)
+    return root, (*data, "--backbone", "digits-cnn", "--set", "epochs=2")
 
 
 def ranks_of(place, command, *arguments, count=2, **variables):
@@ -80,6 +83,12 @@ def files(cache):
     return {path.name: path.read_bytes() for path in (cache / "features").glob("*.npy")}
 
 
+def numbers(table):
+    """The numbers of each line, by the line without them; which of a column is marked as the best is left aside."""
+    lines = table.replace("*", "").splitlines()
+    return {re.sub(r"\d+\.\d+", "#", line): [float(one) for one in re.findall(r"\d+\.\d+", line)] for line in lines}
+
+
 @pytest.mark.slow
 def test_two_processes_give_the_features_of_one_to_the_byte_and_its_fine_tuning_up_to_rounding(place):
     """i-ft is fine-tuned for an epoch, bce is not; one command makes both."""
@@ -91,7 +100,10 @@ def test_two_processes_give_the_features_of_one_to_the_byte_and_its_fine_tuning_
     (code, table, errors), other = ended(ranks_of(place, "compare", *compare, "--out", "two", "--cache", "b"))
     assert code == 0, errors
     assert other == (0, "", [])
-    assert table == alone
+    rows, expected = numbers(table), numbers(alone)
+    assert list(rows) == list(expected)
+    for words, measured in rows.items():
+        np.testing.assert_allclose(measured, expected[words], rtol=0, atol=POINTS, err_msg=words)
     assert [line for line in errors if line.startswith("[")] == ["[1/2] bce seed 0", "[2/2] i-ft seed 0"]
     one, two = stored(root / "one", "bce"), stored(root / "two", "bce")
     assert one.key == two.key
@@ -114,11 +126,17 @@ def test_two_processes_give_the_features_of_one_to_the_byte_and_its_fine_tuning_
 
 
 @pytest.mark.slow
-def test_a_rank_that_is_killed_ends_the_others_and_the_same_command_goes_on_to_the_same_bits(place):
-    root, _ = place
+def test_a_rank_that_is_killed_ends_the_others_and_the_same_command_goes_on_to_the_bits_of_torchrun(place):
+    root, options = place
     tuned = ("--model", "net", "--finetune", "3", "--set", "finetune.batch_size=45", "--cache", "c")
-    whole = ended(ranks_of(place, "run", *tuned, "--out", "whole"))
-    assert [code for code, _, _ in whole] == [0, 0]
+    called = [sys.executable, "-P", "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m"]
+    command = [*called, "bench", "--plugin", "net.py", "run", *options, *tuned, "--out", "whole"]
+    whole = subprocess.run(
+        command, cwd=root, env=os.environ | {"OMP_NUM_THREADS": "1"}, text=True, capture_output=True, check=False
+    )
+    assert whole.returncode == 0, whole.stderr
+    assert whole.stdout.count("run folder") == 1
+    assert stored(root / "whole", "net").read_environment()["fine_tuning"][0]["processes"] == 2
     for killed in (1, 0):  # the second time it goes on from where the first has ended
         died = ended(ranks_of(place, "run", *tuned, "--out", "killed", KILLS=str(killed)))
         assert died[killed][0] == -signal.SIGKILL
@@ -186,19 +204,6 @@ def test_a_signal_is_one_line_and_ends_all_ranks(place, struck):
     line = "stopped by SIGTERM; features, checkpoints and finished stages are kept. To continue: torchrun --nproc-per"
     assert told[-1].startswith(line)
     assert "Traceback" not in "".join(told)
-
-
-@pytest.mark.slow
-def test_torchrun_starts_it(place):
-    root, options = place
-    called = [sys.executable, "-P", "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m"]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-
-    command = [*called, "bench", "run", "--model", "bce", *options, "--out", "by-torchrun", "--cache", "e"]
-    run = subprocess.run(command, cwd=root, env=environment, text=True, capture_output=True, check=False)
-    assert run.returncode == 0, run.stderr
-    assert run.stdout.count("run folder") == 1
-    assert stored(root / "by-torchrun", "bce").read_timings()["feature_extraction"]["processes"] == 2
 
 
 def torchrun_says(**changes):

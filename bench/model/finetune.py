@@ -145,12 +145,24 @@ class Tuning:
     ) -> None:
         import torch
 
+        from bench.model.train import Settings as Training
+        from bench.model.update import Update
+
         self.module, self.model, self.settings, self.epochs, self.seed = module, model, settings, epochs, seed
         self.device, self.group = device, group
-        self.parameters = [*module.parameters(), *model.parameters()]
-        self.optimizer = torch.optim.SGD(
-            self.parameters, lr=settings.learning_rate, momentum=MOMENTUM, weight_decay=settings.weight_decay
+        by = Training(
+            epochs=epochs,
+            batch_size=settings.batch_size,
+            learning_rates=(settings.learning_rate,),
+            optimizer="sgd",
+            momentum=MOMENTUM,
+            weight_decay=settings.weight_decay,
+            clip_norm=CLIP_NORM,
+            patience=settings.patience,
+            halve_after=0,
         )
+        parameters = [*module.parameters(), *model.parameters()]
+        self.update = Update(parameters, by, settings.learning_rate, in_pieces=False)
         self.scaler = torch.amp.GradScaler(device.type, enabled=settings.precision == "fp16")
         self.order = torch.Generator().manual_seed(seed)
         # On the CPU one generator gives both, so that results stay those of earlier versions.
@@ -184,7 +196,7 @@ class Tuning:
                         f" Try: --set finetune.learning_rate={settings.learning_rate / 10:g}, or --finetune 0"
                     )
                 if not first:
-                    self.optimizer.zero_grad()
+                    self.update.clear()
                 share = len(batch) / sum(map(len, together))
                 self.scaler.scale(loss if len(together) == 1 else loss * share).backward()  # type: ignore[no-untyped-call]
                 if group is not None and len(features) and whole.grad is not None:
@@ -224,37 +236,35 @@ class Tuning:
 
     def _update(self, number: int, of_epoch: int) -> None:
         """Change the weights by the gradients, as update ``number`` of all epochs."""
-        import torch
-
         settings = self.settings
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate_at(
-                number,
-                of_epoch * self.epochs,
-                highest=settings.learning_rate,
-                warmup=round(settings.warmup * of_epoch),
-                shape=settings.schedule,
-            )
+        rate = rate_at(
+            number,
+            of_epoch * self.epochs,
+            highest=settings.learning_rate,
+            warmup=round(settings.warmup * of_epoch),
+            shape=settings.schedule,
+        )
+        self.update.set_rate(rate)
         if self.group is not None:
             self.group.add_gradients([*self.module.parameters()], [*self.model.parameters()])
-        self.scaler.unscale_(self.optimizer)
-        torch.nn.utils.clip_grad_norm_(self.parameters, CLIP_NORM)
-        self.scaler.step(self.optimizer)
+        self.scaler.unscale_(self.update)  # type: ignore[arg-type]
+        self.update.clip()
+        self.scaler.step(self.update)  # type: ignore[arg-type]
         self.scaler.update()
 
     def go_on_from(self, state: TuningState) -> None:
         """Take what an earlier process left after ``state.epoch`` epochs."""
         self.module.load_state_dict(state.backbone)
         self.model.load_state_dict(state.model)
-        self.optimizer.load_state_dict(state.optimizer)
+        self.update.load(state.optimizer)
         self.scaler.load_state_dict(state.scaler)
         set_random_states(state.random, (self.order, self.noise), self.device)
 
     def take_from_first(self) -> None:
         """Have weights and momentum of rank 0 in every process of the group: other machines may round otherwise."""
         if self.group is not None:
-            states = (self.optimizer.state[parameter].get("momentum_buffer") for parameter in self.parameters)
-            self.group.take([*self.module.state_dict().values(), *self.model.state_dict().values(), *states])
+            weights = [*self.module.state_dict().values(), *self.model.state_dict().values()]
+            self.group.take([*weights, *self.update.state["moments"]])
 
     def put_into(self, state: TuningState) -> None:
         """Put what a later process goes on from into ``state``."""
@@ -263,7 +273,7 @@ class Tuning:
         made_by = {"threads": torch.get_num_threads(), "processes": 1 if self.group is None else self.group.count}
         state.made_by = [*state.made_by, made_by]
         state.backbone, state.model = self.module.state_dict(), self.model.state_dict()
-        state.optimizer, state.scaler = self.optimizer.state_dict(), self.scaler.state_dict()
+        state.optimizer, state.scaler = self.update.state, self.scaler.state_dict()
         state.random = random_states((self.order, self.noise), self.device)
 
 

@@ -40,6 +40,11 @@ class Update:
         self._work: torch.Tensor | None = None
 
     @property
+    def param_groups(self) -> list[dict[str, Any]]:
+        """Return the weights as torch's ``GradScaler`` asks an optimiser for them."""
+        return [{"params": self._parameters}]
+
+    @property
     def state(self) -> dict[str, Any]:
         """Return what the optimiser remembers, as it goes into a checkpoint."""
         return {"moments": list(self._moments), "steps": list(self._steps)}

@@ -142,8 +142,9 @@ def _of_validation(
     state = _fitted(policy, target.config, part)
     if state is not None:
         target.write_policy(state)
-    applied = policies.applied(policy, protocol, part.prediction, state, part.known)
-    target.write_validation(part.truth, applied, part.known)
+    stored = part.prediction  # with label sets of the source's policy, which need not be the protocol's
+    sets = policies.read(policy, protocol, stored.scores, state, sequences=stored.label_sets, known=part.known)
+    target.write_validation(part.truth, replace(stored, predicted=sets[:]), part.known)
     return state
 
 

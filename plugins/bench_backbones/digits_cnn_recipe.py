@@ -88,17 +88,18 @@ def _content(features: Any) -> bytes:
     return content
 
 
-def probe_accuracy(network: Any) -> float:
+def probe_accuracy(network: Any, count: int = PROBE_DIGITS) -> float:
     """Return which part of single digits of test's sources a linear probe on ``network``'s features names, ink too.
 
-    The probe is ridge regression to one-hot labels, fitted on digits of train's sources. In [0, 1], higher is better.
+    The probe is ridge regression to one-hot labels, fitted on ``count`` digits of train's sources and measured on as
+    many of test's. In [0, 1], higher is better.
     """
     import torch
 
     rng = np.random.default_rng(5)
     inputs, targets = [], []
     for part in ("train", "test"):
-        sheets, labels = single_digits(PROBE_DIGITS, rng, part)
+        sheets, labels = single_digits(count, rng, part)
         with torch.inference_mode():
             features = network(torch.from_numpy(sheets)).double().numpy()
         inputs.append(np.hstack((features, np.ones((len(features), 1)))))

