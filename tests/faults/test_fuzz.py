@@ -11,6 +11,8 @@ from faults.targets import FINDINGS, TARGETS, reader_of
 from bench.errors import DataError
 
 INPUTS = 120
+RECORDED = sorted(Path(__file__).with_name("recorded").iterdir())
+PAGE = Path(__file__).parents[2] / "docs" / "reliability.md"
 ROOMS = sorted({target.open.__module__.rpartition(".")[2] for target in TARGETS.values()})
 NEEDS = {"parquet": "pyarrow", "scores-parquet": "pyarrow"}
 
@@ -89,3 +91,10 @@ def test_a_line_of_a_list_that_never_ends_is_refused_before_it_is_split(tmp_path
     path.write_bytes(b"a\nb\n" + b"x," * LONGEST_LINE)
     with pytest.raises(DataError, match=r"list\.txt line 3: longer than 16,777,216 bytes"):
         read_lines(path, "an image on each line")
+
+
+def test_the_page_on_reliability_has_the_tables_of_what_was_recorded():
+    page = PAGE.read_text(encoding="utf-8").splitlines()
+    shown = [line for book in RECORDED for line in ledger.table(ledger.entries(book)).splitlines()]
+    assert len(shown) > len(TARGETS)
+    assert [line for line in shown if line not in page] == []
