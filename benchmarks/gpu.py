@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import copy
 import json
+import shutil
 import sys
 import tempfile
 import time
@@ -76,7 +77,7 @@ class Job:
 
 
 FULL = Job("cuda", ("vgg16", "resnet50"), 224, (1, 64), 60, compiled=True, photographs=4096)
-DRY = Job("cpu", ("resnet18",), 32, (1, 2), 3, compiled=False, photographs=256)
+DRY = Job("cpu", ("resnet18",), 32, (1, 2), 3, compiled=False, photographs=128)
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,10 +193,9 @@ def onnx_call(session: Any, pixels: torch.Tensor) -> Callable[[], Any]:
 def onnx_files(module: Any, job: Job, folder: Path, name: str) -> dict[str, Path]:
     """Return the network as ONNX files, by precision."""
     paths = {precision: folder / f"{name}-{precision}.onnx" for precision in APART}
-    for precision, path in paths.items():
-        write_onnx(module, (torch.zeros(2, 3, job.size, job.size),), ["pixels"], ["terms"], path)
-        if precision == "fp16":
-            to_fp16(path)
+    write_onnx(module, (torch.zeros(2, 3, job.size, job.size),), ["pixels"], ["terms"], paths["fp32"])
+    shutil.copyfile(paths["fp32"], paths["fp16"])
+    to_fp16(paths["fp16"])
     return paths
 
 

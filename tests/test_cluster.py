@@ -10,7 +10,7 @@ import sys
 import time
 
 import pytest
-from example_commands import FAST, bench, write_corel
+from example_commands import bench, write_corel
 
 from bench import cluster
 from bench.store.runs import find
@@ -122,7 +122,7 @@ def place(tmp_path_factory):
     write_corel(root / "corel")
     (root / "dies_once.py").write_text(DIES_ONCE)
     data = ("--dataset", "corel5k", "--data-root", "corel", "--protocol", "top2@1")
-    return root, (*data, "--backbone", "timm/mobilenetv2_035", "--set", "backbone.size=32", "--cache", "cache", *FAST)
+    return root, (*data, "--backbone", "digits-cnn", "--cache", "cache", "--set", "epochs=2")
 
 
 def command(place, *arguments, died="died"):

@@ -215,7 +215,7 @@ def test_a_full_disk_is_one_clear_line(place, tmp_path, capsys, monkeypatch):
 
 @pytest.mark.slow  # tests/model/test_train.py breaks the training off in one process
 def test_a_killed_run_continues_and_ends_as_if_it_had_not_been(place, tmp_path):
-    options = [*place["data"], *place["backbone"], *place["cache"], "--set", "backbone.init=random"]
+    options = [*place["data"], "--backbone", "digits-cnn", *place["cache"]]
     options += ["--set", "epochs=12", "--set", "patience=12", "--set", "hidden=16"]
     program = [sys.executable, "-P", "-c", "from bench.model import checkpoint; checkpoint.SECONDS = 0"]
     program[-1] += "; from bench.cli import main; main()"

@@ -11,7 +11,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
-from example_commands import FAST, bench, write_corel
+from example_commands import bench, write_corel
 from example_runs import make_run, run_config
 
 from bench import plugin_files, plugins
@@ -51,7 +51,7 @@ def place(tmp_path_factory):
     root = tmp_path_factory.mktemp("side-by-side")
     write_corel(root / "corel")
     data = ("--dataset", "corel5k", "--data-root", root / "corel", "--protocol", "top2@1")
-    return (*data, "--backbone", "timm/mobilenetv2_035", "--set", "backbone.size=32", "--cache", root / "cache", *FAST)
+    return (*data, "--backbone", "digits-cnn", "--cache", root / "cache", "--set", "epochs=2")
 
 
 @pytest.fixture(autouse=True)

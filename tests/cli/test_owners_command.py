@@ -84,6 +84,7 @@ def test_the_owners_command_leads_from_nothing_to_the_row_of_table_4(site, tmp_p
     assert "next        bench data verify voc2007 --data-root voc\n" in printed
     assert "            bench run --model cnn-rnn --dataset voc2007 --data-root voc\n" in printed
     fast = ("--set", "epochs=1", "--set", "backbone.init=random", "--set", "backbone.size=32", "--cache", "cache")
+    fast += ("--backbone", "torchvision/mobilenet_v3_small", "--engine", "torch")
     assert bench(*command, "--data-root", "voc", *fast) == 0
     assert bench("table", "4") == 0
     printed = capsys.readouterr().out
