@@ -33,7 +33,7 @@ MAPS = [
 
 def options_of(root):
     """As other exports' options, with pictures twice as large: the map has more than one place."""
-    return [*run_options(root), "--set", "backbone.size=64"]
+    return [*run_options(root), "--set", "backbone.size=16"]
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +106,7 @@ def test_its_run_is_sound_and_is_predicted_again(run):
     assert validate([run])[0].faults == ()
     again = recompute(run, retrain=True)
     assert (again.faults, again.level) == ((), "retrained")
-    assert run.config["backbone"]["feature_map"] == [96, 2, 2]
+    assert run.config["backbone"]["feature_map"] == [32, 2, 2]
     assert run.read_about().origins["backbone.options.features"] == "model 'attention-pool' takes feature maps"
 
 

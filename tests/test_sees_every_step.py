@@ -36,7 +36,7 @@ def root(tmp_path_factory):
         root = tmp_path_factory.mktemp("sees")
         write_corel(root / "corel")
         training = ("--set", "epochs=30", "--set", "learning_rates=3e-3", "--set", "optimizer=adam")
-        options = (*run_options(root), "--set", "backbone.size=64", "--set", "backbone.init=random", *training)
+        options = (*run_options(root), "--set", "backbone.size=16", "--set", "backbone.init=random", *training)
         assert bench("run", "--model", "attend-and-tell", *options) == 0
         assert bench("export", run_of(root, "attend-and-tell").path, "--out", root / "attend-and-tell") == 0
         yield root
@@ -112,7 +112,7 @@ def test_attention_is_of_what_each_step_sees(run):
 @pytest.mark.parametrize("size", [1, 7, 16])
 def test_the_exported_model_gives_the_stored_sequences_at_every_batch_size(root, run, size):
     predictor = Predictor(root / "attend-and-tell", batch=size)
-    assert predictor.description.annotations == (4, 96)
+    assert predictor.description.annotations == (4, 32)
     found = list(predictor.predict(images_of(root)))
     labels, stored = run.read_truth().labels, run.read_label_sets()
     for one, sequence in zip(found, stored.sequences, strict=True):

@@ -139,6 +139,7 @@ def check(encoder: Any, model: Any, description: Description, folder: Path, imag
         difference = relative(found, expected.float().numpy())
         checks.append(Check(name, "relative", allowed, difference, len(found), batch))
 
+    by_files = Encoder(folder)
     with torch.inference_mode():
         for name, pixels in (("random images", noise), ("real images", images)):
             if pixels is None:
@@ -146,7 +147,8 @@ def check(encoder: Any, model: Any, description: Description, folder: Path, imag
             results = encoder(torch.from_numpy(pixels))
             expected = results if isinstance(results, tuple) else (results,)
             for batch in (*BATCHES, DEFAULT_BATCH):
-                encoded = Encoder(folder, rows=batch).encode(pixels)
+                by_files.rows = batch
+                encoded = by_files.encode(pixels)
                 names = ("encoder", *(output.replace("_", " ") for output in description.outputs[1:]))
                 for what, found, wanted in zip(names, encoded, expected, strict=True):
                     add(f"{what} = torch, {name}", found, wanted, batch)
