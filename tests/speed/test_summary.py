@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from inner_pytest import run_inside
 
 ROOT = Path(__file__).parents[2]
 
@@ -37,16 +38,9 @@ def test_the_larger_of_flops_and_bytes_is_the_limit(tool):
 
 
 def test_every_row_names_a_benchmark_that_exists(tool):
-    found = []
-
-    class Collected:
-        def pytest_collection_finish(self, session):
-            found.extend(item.nodeid.removeprefix("tests/benchmarks/") for item in session.items)
-
-    # Collected in this process, which has imported what they need; their conftest.py leaves them out.
-    quiet = [f"-pno:{plugin}" for plugin in ("terminal", "cacheprovider", "faulthandler", "xdist")]
-    command = ["--collect-only", "--noconftest", "--rootdir", str(ROOT), *quiet, str(ROOT / "tests" / "benchmarks")]
-    assert pytest.main(command, plugins=[Collected()]) == 0
+    # Their conftest.py would leave them out.
+    seen = run_inside(ROOT / "tests" / "benchmarks", "--collect-only", root=ROOT)
+    found = [name.removeprefix("tests/benchmarks/") for name in seen.collected]
     for line in tool.LINES:
         for name in (line.ours, *line.peers.values()):
             assert any(each.startswith(name) for each in found), name
