@@ -8,9 +8,13 @@ import os
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from inner_pytest import run_inside
+
+from bench import plugins
 
 EXAMPLES = sorted(file.parent for file in (Path(__file__).parents[1] / "examples").glob("*/pyproject.toml"))
 
@@ -69,12 +73,18 @@ def test_an_example_is_listed_with_its_distribution_and_without_torch(installed:
     assert not listed["broken"]
 
 
-def test_the_examples_own_tests_pass(installed: dict[str, str], example: Path) -> None:
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(example)]
-    command += ["-c", os.devnull, "--import-mode=importlib", str(example / "tests")]
-    done = subprocess.run(command, env=installed, cwd=example, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert " passed" in done.stdout
+@pytest.fixture
+def found_here(installed: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let this process find the example as it is installed."""
+    monkeypatch.syspath_prepend(tmp_path)
+    plugins.loaded.cache_clear()
+    yield
+    plugins.loaded.cache_clear()
+
+
+@pytest.mark.usefixtures("found_here")
+def test_the_examples_own_tests_pass(example: Path) -> None:
+    assert run_inside(example / "tests", root=example).passed
 
 
 def test_an_example_uses_only_the_public_names_of_bench(example: Path) -> None:

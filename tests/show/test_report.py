@@ -66,69 +66,53 @@ class Tags(HTMLParser):
         assert self.unclosed.pop() == tag
 
 
-def made(runs, *more):
-    page = runs.parent / "report.html"
-    assert (
-        run_command_line(
-            [
-                "report",
-                "--runs",
-                str(runs),
-                "--out",
-                str(page),
-                "--resamples",
-                "50",
-                "--cache",
-                str(page.parent / "cache"),
-                *more,
-            ]
-        )
-        == 0
-    )
-    return page.read_text(encoding="utf-8")
+def page_of(runs):
+    return runs.parent / "report.html"
 
 
-def test_the_page_is_whole_needs_nothing_and_repeats_to_the_byte(page, three_models):
-    assert page == made(three_models)
+def command_of(runs):
+    places = ["--runs", str(runs), "--out", str(page_of(runs)), "--cache", str(runs.parent / "cache")]
+    return ["report", *places, "--resamples", "50"]
+
+
+def made(runs):
+    assert run_command_line(command_of(runs)) == 0
+    return page_of(runs).read_text(encoding="utf-8")
+
+
+def test_the_page_is_whole_and_needs_nothing(page):
     assert not re.search(r"""(src|href)=["'](?!data:|#)""", page)
     assert "Table 3. MS COCO" not in page  # no run stands under its protocol
     assert "the loss became NaN &lt;b&gt;" in page
     assert page.count('class="bar"') >= 3 * len(("C-P", "C-R", "C-F1", "O-P", "O-R", "O-F1", "MAP@10", "mAP"))
 
 
+def test_another_process_makes_it_to_the_byte_and_without_torch(page, three_models):
+    code = (
+        "import sys; from bench.cli import run_command_line;"
+        f"assert run_command_line({command_of(three_models)!r}) == 0; assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-P", "-c", code], check=True)
+    assert page == page_of(three_models).read_text(encoding="utf-8")
+
+
 def test_every_tag_is_closed_in_order(page):
     assert Tags(page).unclosed == []
 
 
-def test_names_from_data_cannot_become_markup(three_models):
-    for folder in find(three_models):
-        labels = ["<script>alert(1)</script>", '" onload="x', "cow"]
-        files = folder._files
-        files.write_json("labels.json", labels)
-        files.write_json("ids.json", ["<img src=x>", "b", "c", "d"])
-    tags = Tags(made(three_models)).opened
+def test_names_from_data_cannot_become_markup(untouched, tmp_path):
+    (softmax,) = find(untouched, "toy", ("softmax",))
+    copied = shutil.copytree(softmax.path, tmp_path / "runs" / softmax.path.relative_to(untouched))
+    (folder,) = find(tmp_path / "runs")
+    assert folder.path == copied
+    folder._files.write_json("labels.json", ["<script>alert(1)</script>", '" onload="x', "cow"])
+    folder._files.write_json("ids.json", ["<img src=x>", "b", "c", "d"])
+    page = made(tmp_path / "runs")
+    assert "&lt;img src=x&gt;" in page
+    tags = Tags(page).opened
     assert sum(tag == "script" for tag, _ in tags) == 1
     assert {attributes["src"][:5] for tag, attributes in tags if tag == "img"} == {"data:"}
     assert not any(name.startswith("on") for _, attributes in tags for name in attributes)
-
-
-def test_a_report_needs_no_torch(untouched, tmp_path):
-    (run,) = find(untouched, "toy", ("cnn-rnn",))  # of which there is every kind of figure
-    command = [
-        "report",
-        str(run.path),
-        "--out",
-        str(tmp_path / "page.html"),
-        "--resamples",
-        "10",
-        "--cache",
-        str(tmp_path / "cache"),
-    ]
-    code = (
-        "import sys; from bench.cli import run_command_line;"
-        f"assert run_command_line({command!r}) == 0; assert 'torch' not in sys.modules"
-    )
-    subprocess.run([sys.executable, "-P", "-c", code], check=True)
 
 
 def test_runs_on_other_images_stand_in_a_table_of_their_own(three_models, stored_run):
@@ -142,12 +126,12 @@ def test_runs_on_other_images_stand_in_a_table_of_their_own(three_models, stored
 def test_damage_is_told_and_the_other_runs_are_shown(three_models):
     (softmax,) = find(three_models, "toy", ("softmax",))
     (softmax.path / "scores.npy").write_bytes(b"nothing")
-    page = made(three_models)
-    assert "seed 0 damaged: scores.npy absent or damaged" in page
-    assert "bce" in page
     (cnn_rnn,) = find(three_models, "toy", ("cnn-rnn",))
     (cnn_rnn.path / "manifest.json").write_text("{")
-    assert "manifest.json is damaged" in made(three_models)
+    page = made(three_models)
+    assert "seed 0 damaged: scores.npy absent or damaged" in page
+    assert "manifest.json is damaged" in page
+    assert "bce" in page
 
 
 def test_a_protocol_of_a_newer_version_costs_the_error_bars_and_no_more(tmp_path):
@@ -184,27 +168,31 @@ def test_the_table_marks_what_the_images_cannot_tell_apart(untouched):
     assert interval.low <= interval.value <= interval.high
 
 
-def test_figures_are_written_as_pictures_and_numbers(untouched, tmp_path):
-    out = tmp_path / "figures"
-    assert run_command_line(["figures", "--runs", str(untouched), "--out", str(out)]) == 0
-    written = {path.relative_to(out).as_posix() for path in out.rglob("*.*")}
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
+    """The figures of a run, of which there is every kind, with a label in TeX's words and one of another script."""
+    root = tmp_path_factory.mktemp("figures")
+    run = make_run(root / "runs", "cnn-rnn")
+    run._files.write_json("labels.json", ["$x^2$", "dog", "\N{CJK UNIFIED IDEOGRAPH-732B}"])
+    assert run_command_line(["figures", "--runs", str(root / "runs"), "--out", str(root / "figures")]) == 0
+    return root / "figures"
+
+
+def test_figures_are_written_as_pictures_and_numbers(drawn):
+    written = {path.relative_to(drawn).as_posix() for path in drawn.rglob("*.*")}
     names = ("per-class", "thresholds", "beam-tree", "embedding", "label-neighbours", "image-neighbours", "attention")
     for name in names:
         for ending in ("png", "svg", "csv"):
             assert f"toy/cnn-rnn/{name}.{ending}" in written
     assert "toy/all-models/object-sizes.csv" in written
-    assert (out / "toy/cnn-rnn/attention.png").read_bytes().startswith(b"\x89PNG")
-    assert (out / "toy/cnn-rnn/beam-tree.csv").read_text().splitlines()[1] == ",dog,0.6,0.6,True,True"
+    assert (drawn / "toy/cnn-rnn/attention.png").read_bytes().startswith(b"\x89PNG")
+    assert (drawn / "toy/cnn-rnn/beam-tree.csv").read_text().splitlines()[1] == ",dog,0.6,0.6,True,True"
 
 
-def test_names_with_dollars_and_other_scripts_are_drawn_as_they_are(three_models, tmp_path):
-    (run,) = find(three_models, "toy", ("cnn-rnn",))
-    run._files.write_json("labels.json", ["$x^2$", "5$ note", "\N{CJK UNIFIED IDEOGRAPH-732B}"])
-    out = tmp_path / "figures"
-    assert run_command_line(["figures", str(run.path), "--out", str(out)]) == 0
-    drawn = (out / "toy/cnn-rnn/per-class.svg").read_text(encoding="utf-8")
-    assert "$x^2$" in drawn
-    assert "\N{CJK UNIFIED IDEOGRAPH-732B}" in drawn
+def test_names_with_dollars_and_other_scripts_are_drawn_as_they_are(drawn):
+    bars = (drawn / "toy/cnn-rnn/per-class.svg").read_text(encoding="utf-8")
+    assert "$x^2$" in bars
+    assert "\N{CJK UNIFIED IDEOGRAPH-732B}" in bars
 
 
 def test_the_tree_has_a_probability_on_each_edge():

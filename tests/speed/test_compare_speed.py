@@ -28,9 +28,9 @@ def rounds(seed, factor=1.0, names=20, count=12):
 
 
 def test_of_the_same_code_nothing_is_said(tool):
-    """Of 200 comparisons of 20 benchmarks at most a twentieth may say anything; 19 or more would happen once in 180."""
-    said = [tool.verdicts(rounds(seed), rounds(seed + 1000), least=0.0) for seed in range(200)]
-    assert sum(any(one.said for one in found) for found in said) < 19
+    """Of 60 comparisons of 20 benchmarks at most a twentieth may say anything; 9 or more would happen once in 300."""
+    said = [tool.verdicts(rounds(seed), rounds(seed + 1000), least=0.0) for seed in range(60)]
+    assert sum(any(one.said for one in found) for found in said) < 9
 
 
 def test_the_one_that_is_slower_is_found_and_stands_first(tool):

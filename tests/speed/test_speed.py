@@ -1,5 +1,6 @@
 import json
 import lzma
+from functools import partial
 
 import numpy as np
 import pytest
@@ -11,18 +12,25 @@ from bench.records import SearchOptions
 from bench.speed import decode_peers as peers
 from bench.speed import workloads
 from bench.speed.decode import DecodeBench
+from bench.system.clock import turns
 
 
 @pytest.fixture(autouse=True)
 def few_turns(monkeypatch):
     monkeypatch.setattr("bench.system.clock.SECONDS", 0.01)
+    monkeypatch.setattr("bench.speed.decode.turns", partial(turns, least=1))
 
 
 @pytest.fixture(scope="module")
 def workload():
-    truth = workloads.generated_label_sets(12, 900, cardinality=2.5)
+    truth = workloads.generated_label_sets(12, 300, cardinality=2.5)
     spec = plugins.installed().model("cnn-rnn").spec
     return workloads.train("small", truth, separation=2.0, k=2, options=SearchOptions(), spec=spec, epochs=1)
+
+
+@pytest.fixture(scope="module")
+def bench(workload):
+    return DecodeBench(workload, SearchOptions())
 
 
 @pytest.mark.parametrize(
@@ -42,14 +50,13 @@ def test_every_peer_finds_the_kernels_sequences(workload, options):
         assert peer(bench.terms) == bench.reference
 
 
-def test_the_rows_of_a_batch_do_not_change_a_peers_answer(workload):
-    bench = DecodeBench(workload, SearchOptions())
+def test_the_rows_of_a_batch_do_not_change_a_peers_answer(workload, bench):
     few = peers.batched_torch(workload.model, bench.options, rows=7)
     assert few(bench.terms) == bench.reference
 
 
-def test_a_comparison_times_every_method_and_says_how_many_agree(workload):
-    rows = DecodeBench(workload, SearchOptions()).compare(4, "cold")
+def test_a_comparison_times_every_method_and_says_how_many_agree(bench):
+    rows = bench.compare(4, "cold")
     assert [row.method for row in rows] == [
         "kernel",
         "PyTorch, batched",
@@ -61,13 +68,11 @@ def test_a_comparison_times_every_method_and_says_how_many_agree(workload):
     assert all(0 < row.microseconds.q1 <= row.microseconds.median <= row.microseconds.q3 for row in rows)
 
 
-def test_times_are_per_image_that_was_there(workload):
-    bench = DecodeBench(workload, SearchOptions())
+def test_times_are_per_image_that_was_there(bench):
     assert {row.images for row in bench.compare(10**6)} == {len(bench.terms)}
 
 
-def test_latencies_are_of_single_images_and_tell_the_slow_ones(workload):
-    bench = DecodeBench(workload, SearchOptions())
+def test_latencies_are_of_single_images_and_tell_the_slow_ones(bench):
     found = bench.latencies()
     assert list(found) == ["kernel", "PyTorch, batched"]
     assert all(
@@ -82,8 +87,8 @@ def test_the_counted_work_grows_with_the_beam(workload):
     assert narrow["bytes"] < wide["bytes"]
 
 
-def test_a_million_images_would_not_need_more_prefixes_than_there_are(workload):
-    rows = DecodeBench(workload, SearchOptions()).scaling([50, 500])
+def test_a_million_images_would_not_need_more_prefixes_than_there_are(bench):
+    rows = bench.scaling([50, 500])
     assert rows[0]["prefixes"] <= rows[1]["prefixes"]
     assert rows[1]["prefixes"] / 500 < rows[0]["prefixes"] / 50
 
@@ -110,10 +115,10 @@ def test_unusable_label_sets_are_one_clear_line(tmp_path, name, content, message
 
 
 def test_the_command_prints_tables_json_and_a_picture(tmp_path, capsys):
-    truth = workloads.generated_label_sets(6, 400, cardinality=2.0)
+    truth = workloads.generated_label_sets(6, 100, cardinality=2.0)
     lines = [f"{row}\t{','.join(f'l{label}' for label in labels.nonzero()[0])}" for row, labels in enumerate(truth)]
     (tmp_path / "sets.tsv").write_text("\n".join(lines))
-    command = ["speed", "--label-sets", str(tmp_path / "sets.tsv"), "--images", "1,30", "--network", ""]
+    command = ["speed", "--label-sets", str(tmp_path / "sets.tsv"), "--images", "1,4", "--network", ""]
     assert run_command_line([*command, "--plot", str(tmp_path / "speed.png")]) == 0
     printed = capsys.readouterr().out
     assert "PyTorch, batched" in printed

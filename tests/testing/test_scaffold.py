@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+from inner_pytest import run_inside
 
 from bench.cli import run_command_line
 from bench.testing import examine
@@ -40,7 +41,7 @@ def test_a_check_of_a_package_that_is_not_installed_says_how_to_install_it(tmp_p
         assert "Try: pip install -e ./bench-begun-there, then the same" in capsys.readouterr().err
 
 
-def test_it_is_installed_listed_and_its_own_test_passes(tmp_path, capsys):
+def test_it_is_installed_listed_and_its_own_test_passes(tmp_path, monkeypatch, capsys):
     assert run_command_line(["plugin", "new", "begun-here", "--out", str(tmp_path)]) == 0
     assert "bench plugin check bench-begun-here" in capsys.readouterr().out
     folder, target = tmp_path / "bench-begun-here", tmp_path / "installed"
@@ -52,10 +53,8 @@ def test_it_is_installed_listed_and_its_own_test_passes(tmp_path, capsys):
     listed = subprocess.run(command, env=os.environ | {"PYTHONPATH": paths}, capture_output=True, text=True, check=True)
     models = {model["name"]: model["distribution"] for model in json.loads(listed.stdout)["models"]}
     assert models["begun-here"] == "bench-begun-here"
-    own = [sys.executable, "-P", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "trains or one-label"]
-    done = subprocess.run(own, cwd=folder, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout
-    assert "2 passed" in done.stdout
+    monkeypatch.syspath_prepend(folder)
+    assert len(run_inside(folder / "tests", "-k", "trains or one-label", root=folder).passed) == 2
 
 
 @pytest.mark.parametrize(
