@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from example_commands import FAST, bench, write_corel
-from example_exports import run_options
+from example_exports import NETWORK, run_options
 from test_plugins import entry, hook
 
 import bench as face
@@ -320,14 +320,14 @@ def test_a_report_shows_each_labels_curve_with_the_point_that_was_chosen(root, t
 def test_a_script_asks_for_a_policy_as_the_command_does(root):
     named = {"data_root": root / "corel", "protocol": "top2@1", "cache": root / "cache", "out": root / "runs"}
     options = {"backbone.size": 32, "backbone.init": "random", "epochs": 2}
-    run = face.run("bce", "corel5k", backbone="timm/test_resnet", options=options, policy="at-most-k", **named)
+    run = face.run("bce", "corel5k", backbone=NETWORK, options=options, policy="at-most-k", **named)
     assert run.key == runs_of(root, "bce")["at-most-k"].key
     assert run.by_policy("exactly-k").key == runs_of(root, "bce")["exactly-k"].key
     assert run.validation.truth.truth.shape == (6, 3)
     compared = face.compare(
         "bce,cnn-rnn",
         "corel5k",
-        backbone="timm/test_resnet",
+        backbone=NETWORK,
         options=options,
         policy="threshold,cnn-rnn=decoded",
         prior=False,
