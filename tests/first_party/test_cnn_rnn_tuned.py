@@ -72,11 +72,12 @@ def test_labels_that_are_emitted_together_go_together_and_without_a_memory_they_
 
 def test_a_hidden_layer_sees_what_no_matrix_does():
     rng = np.random.default_rng(0)
-    values = rng.normal(size=(512, 2)).astype(np.float32)
+    values = rng.normal(size=(256, 2)).astype(np.float32)
     alike = values[:, 0] * values[:, 1] > 0
     truth = np.stack([alike, ~alike], axis=1)
+    few = {"epochs": 15, "learning_rates": 1e-2}
     right = [
-        (np.asarray(decoded("cnn-rnn-tuned", (values, truth), values, hidden=8, embedding=8, image_hidden=units)
+        (np.asarray(decoded("cnn-rnn-tuned", (values, truth), values, hidden=8, embedding=8, image_hidden=units, **few)
          .scores.values).argmax(axis=1) == ~alike).mean()
         for units in (32, 0)
     ]  # fmt: skip
@@ -105,7 +106,7 @@ def test_places_find_an_object_that_the_mean_over_places_drowns():
             maps[image, :, place] = 3.0 * patterns[label]
     maps = maps.reshape(400, 8, 6, 6).astype(np.float16)
     means = maps.astype(np.float32).mean(axis=(2, 3))
-    small = {"hidden": 16, "embedding": 16}
+    small = {"hidden": 16, "embedding": 16, "epochs": 12, "learning_rates": 1e-2}
 
     def f1(name, values, **more):
         found = decoded(name, (values[:300], truth[:300]), values[300:], **small, **more).predicted[:]

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from bench_datasets import parquet_check
 from bench_datasets.arrow_columns import find_columns
 from PIL import Image
 
@@ -17,6 +18,14 @@ from bench.options import resolve
 
 pa = pytest.importorskip("pyarrow", reason="needs pyarrow: pip install 'multilabel-bench[parquet]'")
 pq = pytest.importorskip("pyarrow.parquet")
+
+
+@pytest.fixture(autouse=True)
+def whole_files_are_read_here(request, monkeypatch):
+    """To start the process that reads files of others first takes half a second a part."""
+    if request.function is not test_a_bad_parquet_file_is_named:
+        here = lambda shards, *columns: parquet_check.read_all(list(map(str, shards)), *columns)  # noqa: E731
+        monkeypatch.setattr(parquet_check, "_in_another_process", here)
 
 
 def opened(root, **options):

@@ -28,7 +28,7 @@ def bound(images, labels=6, side=3, seed=0):
 
 
 def test_a_query_for_each_label_beats_one_for_all_and_the_most_frequent_labels():
-    train, (values, truth) = bound(1200), bound(300, seed=1)
+    train, (values, truth) = bound(600), bound(300, seed=1)
     scores = scores_of(learnt("query2label", *train, **FAST), values)
     shared = scores_of(learnt("query2label", *train, **FAST, queries="shared"), values)
     assert mean_ap(scores, truth) > mean_ap(shared, truth) + 0.05

@@ -37,7 +37,8 @@ def test_the_larger_of_flops_and_bytes_is_the_limit(tool):
     assert tool.Work(flops=1.0, bytes=5.0).seconds(2.0, 1.0) == 5.0
 
 
-def test_every_row_names_a_benchmark_that_exists(tool):
+def test_every_row_names_a_benchmark_that_exists(tool, monkeypatch):
+    monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)  # pytest-benchmark would warn of it
     # Their conftest.py would leave them out.
     seen = run_inside(ROOT / "tests" / "benchmarks", "--collect-only", root=ROOT)
     found = [name.removeprefix("tests/benchmarks/") for name in seen.collected]
