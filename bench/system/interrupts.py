@@ -133,6 +133,9 @@ def tell(say: Callable[[str], Any]) -> None:
     """Give ``say`` the line of what is kept and what continues it, once for a command."""
     if not _STATE.told:
         _STATE.told = True
+        # Python keeps in mind that the exception left a text it executed, as libraries make classes of, and would end
+        # by SIGINT, whatever signal it was; another text that ends well has it forget.
+        exec("")
         say(line(_STATE.came or _signal.SIGINT, _STATE.typed))
 
 

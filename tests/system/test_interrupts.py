@@ -53,6 +53,14 @@ cli.COMMANDS[sys.argv[1]] = ("__main__", "turned", "")
 cli.main()
 """
 
+EXECUTED = """
+from bench import cli
+cli.COMMANDS[sys.argv[1]] = ("__main__", "executed", "")
+def executed():
+    exec("strike()")
+cli.main()
+"""
+
 UNRAISED = """
 from bench import cli, sweep, pipeline
 from bench.records import RunRequest
@@ -99,6 +107,15 @@ def test_a_signal_is_one_line_wherever_it_strikes(place: str, tmp_path: Path) ->
     for process, number, by in zip(started, SIGNALS, ("", " by SIGTERM"), strict=True):
         line = f"stopped{by}; what is finished is kept. To continue: bench {int(number)}"
         assert end_of(process) == (128 + number, [line])
+
+
+def test_a_signal_in_text_that_is_executed_ends_as_any_other(tmp_path: Path) -> None:
+    """Of a module that is run, Python would end by SIGINT itself."""
+    (tmp_path / "executed.py").write_text(CAUGHT + EXECUTED)
+    path = os.pathsep.join([str(tmp_path), *filter(None, sys.path)])
+    for number in SIGNALS:
+        process = python("-m", "executed", int(number), env=os.environ | {"PYTHONPATH": path})
+        assert end_of(process) == (128 + number, [interrupts.line(number, [str(int(number))])])
 
 
 def catches(process: "subprocess.Popen[str]") -> bool:
