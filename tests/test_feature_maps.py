@@ -32,7 +32,7 @@ MAPS = [
 
 
 def options_of(root):
-    """As other exports' options, with pictures twice as large: the map has more than one place."""
+    """As other exports' options, with pictures of half the side: the map has four places."""
     return [*run_options(root), "--set", "backbone.size=16"]
 
 

@@ -136,7 +136,9 @@ def test_a_rank_that_is_killed_ends_the_others_and_the_same_command_goes_on_to_t
     )
     assert whole.returncode == 0, whole.stderr
     assert whole.stdout.count("run folder") == 1
-    assert stored(root / "whole", "net").read_environment()["fine_tuning"][0]["processes"] == 2
+    of_whole = stored(root / "whole", "net")
+    assert of_whole.read_environment()["fine_tuning"][0]["processes"] == 2
+    assert of_whole.read_timings()["feature_extraction"]["processes"] == 2
     for killed in (1, 0):  # the second time it goes on from where the first has ended
         died = ended(ranks_of(place, "run", *tuned, "--out", "killed", KILLS=str(killed)))
         assert died[killed][0] == -signal.SIGKILL
