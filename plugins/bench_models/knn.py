@@ -6,6 +6,10 @@ from typing import Any
 
 from bench import Dimension, ModelRequest, ModelSpec, Option
 
+NEIGHBOURS = Option(
+    "neighbours", 0, "training images that vote; 0: the best of 3, 5, 10, ... 200 on the validation part", minimum=0
+)
+
 
 def build(request: ModelRequest) -> Any:
     """Return the model; ``fit`` keeps the training part, and scores are the mean vote, in [-1, 1]."""
@@ -19,7 +23,7 @@ SPEC = ModelSpec(
     summary="labels of the nearest training images, voting by cosine similarity; not trained",
     kind="scores",
     build=build,
-    options=(Option("neighbours", 50, "training images that vote", minimum=1),),
+    options=(NEIGHBOURS,),
     training=None,
     space=(Dimension("neighbours", low=3, high=200, log=True),),
     row="KNN",

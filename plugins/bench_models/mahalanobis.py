@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import bench
-from bench import BoolArray, FloatArray
+from bench import BoolArray, FloatArray, Validation
 from bench_models.neighbours import Neighbours
 
 
@@ -23,8 +23,14 @@ class MetricNeighbours(Neighbours):
         self.subset, self.pairs, self.seed = int(options["subset"]), int(options["pairs"]), request.seed
         self.register_buffer("projection", torch.eye(request.dimensions))
 
-    def fit(self, features: FloatArray, truth: BoolArray, ignore: BoolArray | None = None) -> None:
-        """Learn the metric and keep the training part under it."""
+    def fit(
+        self,
+        features: FloatArray,
+        truth: BoolArray,
+        ignore: BoolArray | None = None,
+        validation: Validation | None = None,
+    ) -> None:
+        """Learn the metric, keep the training part under it and choose how many vote."""
         if self.learns:
             given = torch.from_numpy(truth & ~ignore if ignore is not None else truth.copy()).float()
             unit = nn.functional.normalize(torch.from_numpy(features.copy()), dim=1).double()
@@ -33,7 +39,8 @@ class MetricNeighbours(Neighbours):
             metrics = torch.stack([learnt_metric(unit[rows], given[rows], self.pairs, self.shrink) for rows in parts])
             values, vectors = torch.linalg.eigh(metrics.mean(dim=0))
             self.projection = (vectors * values.clamp(min=0).sqrt()).float().to(self.projection.device)
-        super().fit(self.under_metric(torch.from_numpy(features.copy())).cpu().numpy(), truth, ignore)
+        under = self.under_metric(torch.from_numpy(features.copy())).cpu().numpy()
+        super().fit(under, truth, ignore, validation)
 
     def under_metric(self, features: torch.Tensor) -> torch.Tensor:
         """Return (n, dimensions) features whose scalar products are those of the metric."""

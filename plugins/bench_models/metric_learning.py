@@ -14,6 +14,7 @@ from __future__ import annotations
 from typing import Any
 
 from bench import Dimension, ModelRequest, ModelSpec, Option
+from bench_models.knn import NEIGHBOURS
 
 
 def build(request: ModelRequest) -> Any:
@@ -29,7 +30,7 @@ SPEC = ModelSpec(
     kind="scores",
     build=build,
     options=(
-        Option("neighbours", 50, "training images that vote", minimum=1),
+        NEIGHBOURS,
         Option("metric", "learnt", "the metric of the neighbours", choices=("learnt", "identity")),
         Option("subset", 1000, "training images that a metric is learnt on, before all are averaged", minimum=2),
         Option("pairs", 10, "pulled and pushed neighbours of each image", minimum=1),

@@ -6,81 +6,37 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from torch import nn
 
 import bench
-from bench import BoolArray, FloatArray, Validation, progress_bar
-from bench_models.inputs import FeatureInput, seeded
-from bench_models.newton import Problem
+from bench import BoolArray, FloatArray, Validation
+from bench_models.inputs import FeatureInput
+from bench_models.plane_losses import LogisticLoss
+from bench_models.solved import Planes, Solved
 
 COSTS = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0, 3.0, 10.0)
-WITHOUT_VALIDATION = 1e-2
-ROUGHLY = 1e-3
-"""How exactly the regressions are solved that a penalty is chosen by; those at the chosen one are solved to the end."""
-
-PATIENCE = 2
-"""Larger costs that are tried after the best one: the score has one peak, and the largest cost is the slowest."""
 
 
-class Solved(nn.Module):
-    """Standardised features, and a penalty that is given or chosen on the validation part."""
+class Standardised(Solved):
+    """Logistic regressions on standardised features."""
 
-    def __init__(self, request: bench.ModelRequest) -> None:
-        super().__init__()
-        self.cost, self.seed = float(request.options["C"]), request.seed
-        self.input = FeatureInput(replace(request, options={"normalize": "standard", "dropout": 0.0}))
-
-    def problem(
-        self, features: FloatArray, truth: BoolArray, ignore: BoolArray | None, allowed: torch.Tensor | None = None
-    ) -> Problem:
-        """Return the problem of the training part; ``allowed`` (labels, d + labels) adds truth as features."""
-        device = self.input.mean.device
-        given = torch.from_numpy(truth.copy()).to(device)
-        left_out = None if ignore is None else torch.from_numpy(ignore.copy()).to(device)
-        images = self.input(torch.from_numpy(np.array(features, dtype=np.float32)).to(device))
-        if allowed is not None:
-            seen = given if left_out is None else given & ~left_out
-            images = torch.cat([images, seen.float()], dim=1)
-        return Problem.of(images, given, left_out, allowed)
-
-    def take(self, weights: torch.Tensor) -> None:
-        """Use (labels, columns) ``weights``, bias last."""
-        raise NotImplementedError
-
-    def solve(self, problem: Problem, validation: Validation | None) -> float:
-        """Use the best weights, and return their cost: the one asked for, or the best on the validation part."""
-        if self.cost or validation is None:
-            cost = self.cost or WITHOUT_VALIDATION
-            self.take(problem.solve(cost, problem.start()))
-            return cost
-        weights = kept = problem.start()
-        chosen, best, since = COSTS[0], -1.0, 0
-        for cost in progress_bar(COSTS, "penalties", unit="penalties"):
-            weights = problem.solve(cost, weights, ROUGHLY)
-            self.take(weights)
-            score = validation.score(self)
-            since += 1
-            if score > best:
-                chosen, best, kept, since = cost, score, weights, 0
-            elif since == PATIENCE:
-                break
-        self.take(problem.solve(chosen, kept))
-        return chosen
-
-    def loss(self, features: torch.Tensor, truth: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        """Return zero: ``fit`` does it all."""
-        return features.new_zeros(())
-
-
-class Logistic(Solved):
-    """A ``bench.ScoreModel``: one linear layer whose weights ``fit`` solves for."""
-
-    score_kind = "logit"
+    plane_loss = LogisticLoss()
+    costs = COSTS
+    without_validation = 1e-2
 
     def __init__(self, request: bench.ModelRequest) -> None:
         super().__init__(request)
-        with seeded(request.seed):
-            self.planes = nn.Linear(request.dimensions, len(request.labels)).requires_grad_(False)
+        self.input = FeatureInput(replace(request, options={"normalize": "standard", "dropout": 0.0}))
+
+    def inputs(self, features: torch.Tensor) -> torch.Tensor:
+        """Return the standardised features."""
+        standard: torch.Tensor = self.input(features)
+        return standard
+
+
+class Logistic(Standardised, Planes):
+    """A ``bench.ScoreModel`` of logits."""
+
+    score_kind = "logit"
 
     def fit(
         self,
@@ -89,22 +45,12 @@ class Logistic(Solved):
         ignore: BoolArray | None = None,
         validation: Validation | None = None,
     ) -> None:
-        """Find each label's plane from the images whose pair with it is not ignored."""
+        """Take the features' mean and deviation, then find each label's plane."""
         self.input.fit(features)
-        self.solve(self.problem(features, truth, ignore), validation)
-
-    def take(self, weights: torch.Tensor) -> None:
-        """Use (labels, dimensions + 1) ``weights``, bias last."""
-        self.planes.weight.copy_(weights[:, :-1])
-        self.planes.bias.copy_(weights[:, -1])
-
-    def forward(self, features: torch.Tensor) -> torch.Tensor:
-        """Return (n, labels) logits."""
-        scores: torch.Tensor = self.planes(self.input(features))
-        return scores
+        super().fit(features, truth, ignore, validation)
 
 
-class Chain(Solved):
+class Chain(Standardised):
     """A ``bench.ScoreModel``: in each order, a label's logit is of the image and of the probabilities before it.
 
     ``image`` (orders, labels, dimensions), ``bias`` (orders, labels) and ``links`` (orders, labels, labels) are by the
