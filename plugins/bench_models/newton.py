@@ -14,8 +14,6 @@ import torch
 from bench_models.plane_losses import PlaneLoss
 
 NEWTON_STEPS, GRADIENT_STEPS, HALVINGS = 30, 60, 12
-ENOUGH = 1e-5
-"""Length of a label's gradient, relative to its first one, at which it counts as solved."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +51,11 @@ class Problem:
         weights[:, -1] = self.loss.start(self.truth.sum(dim=0), self.counted.sum(dim=0))
         return weights
 
-    def solve(self, cost: float, weights: torch.Tensor, enough: float = ENOUGH) -> torch.Tensor:
+    def solve(self, cost: float, weights: torch.Tensor, enough: float | None = None) -> torch.Tensor:
         """Return the optimal (labels, d + 1) weights, bias last, for C = ``cost``, found from ``weights``.
 
-        A label is solved when its gradient is ``enough`` of the one at ``start``. One that all or none of its images
-        have keeps the constant score of ``start``.
+        A label is solved when its gradient is ``enough`` of the one at ``start``; the loss knows what is enough where
+        it is not given. A label that all or none of its images have keeps the constant score of ``start``.
         """
         positive = self.truth.sum(dim=0)
         free = ((positive > 0) & (positive < self.counted.sum(dim=0))).float().unsqueeze(1)
@@ -65,7 +63,7 @@ class Problem:
         penalty = weights.new_full((weights.shape[1],), 1.0 / cost)
         if not self.loss.penalised_bias:
             penalty[-1] = 0.0
-        wanted = enough * _gradient(self, self.start(), penalty, free)[0].norm(dim=1)
+        wanted = (enough or self.loss.enough) * _gradient(self, self.start(), penalty, free)[0].norm(dim=1)
         weights, left = weights.clone(), torch.arange(len(weights), device=weights.device)
         for _ in range(NEWTON_STEPS):
             # Labels that are solved are left alone, so that the hard ones have the time.

@@ -9,9 +9,13 @@ from torch.nn import functional
 
 
 class PlaneLoss(Protocol):
-    """A convex loss of (n, labels) scores, given float ``truth`` in {0, 1}; each method returns (n, labels)."""
+    """A convex loss of (n, labels) scores, given float ``truth`` in {0, 1}; each method returns (n, labels).
+
+    ``enough``: the length of a label's gradient, relative to its first one, at which it counts as solved.
+    """
 
     penalised_bias: bool
+    enough: float
 
     def start(self, positive: torch.Tensor, counted: torch.Tensor) -> torch.Tensor:
         """Return the bias, (labels,), that a label starts with, and keeps if all or none of its images have it."""
@@ -34,6 +38,7 @@ class LogisticLoss:
     """log(1 + exp(-z s)) with z = 1 where truth is 1, else -1; starts at the label's share of the images."""
 
     penalised_bias = False
+    enough = 1e-5
 
     def start(self, positive: torch.Tensor, counted: torch.Tensor) -> torch.Tensor:
         return ((positive + 0.5) / (counted - positive + 0.5)).log()
@@ -56,6 +61,7 @@ class SquaredHinge:
     """
 
     penalised_bias = True
+    enough = 1e-6
 
     def start(self, positive: torch.Tensor, counted: torch.Tensor) -> torch.Tensor:
         some, not_all = positive > 0, (positive < counted) | (positive == 0)

@@ -53,28 +53,6 @@ def test_warp_draws_ranks_as_drawing_one_by_one_does():
     assert losses[0] == loss_of("warp", logits, truth, 0).item()
 
 
-def test_nearest_neighbours_vote_by_cosine():
-    model = make("knn", dimensions=2, counts=(1, 1), neighbours="2")
-    model.fit(np.array([[1, 0], [2, 0.0], [0, 3]], dtype=np.float32), np.array([[1, 0], [0, 1], [1, 1]], dtype=bool))
-    scores = model(torch.tensor([[5.0, 0.0]]))
-    torch.testing.assert_close(scores, torch.tensor([[0.5, 0.5]]))
-
-
-def test_the_support_vector_machine_is_scikit_learns_on_unit_features():
-    from sklearn.svm import LinearSVC
-
-    model = make("svm", C="0.5")
-    values, truth = batch(80)
-    truth[:, 3] = False
-    model.fit(values, truth)
-    unit = values / np.linalg.norm(values, axis=1, keepdims=True)
-    scores = model(torch.from_numpy(values)).numpy()
-    for label in range(3):
-        solved = LinearSVC(C=0.5, dual="auto", max_iter=10_000, random_state=0).fit(unit, truth[:, label])
-        np.testing.assert_allclose(scores[:, label], solved.decision_function(unit), atol=1e-4)
-    np.testing.assert_array_equal(scores[:, 3], -1.0)  # no image has it
-
-
 def test_no_label_vector_of_the_joint_embedding_is_longer_than_allowed():
     model = make("joint-embedding", max_norm="0.5", normalize="none", dropout="0").eval()
     with torch.no_grad():
