@@ -122,9 +122,10 @@ class ScoreModel(Protocol):
     A ``loss``, and a ``fit(features, truth)`` where a model has one, that also takes ``ignore`` is given the pairs,
     (n, labels) bool, that are neither positive nor negative, or ``None`` where there is none; whatever truth has there
     must change nothing. A model without it trains on them as negatives, and its runs say so.
-    A ``fit`` that takes ``validation`` is given the validation part (``Validation``), to stop early or to choose
-    thresholds by. So is ``calibrate(validation)``, where a model that is trained by gradients has one: it is called
-    after each epoch, before the model is judged, and what it chooses belongs to a buffer.
+    A ``fit`` that takes ``validation`` is given the validation part (``Validation``), to stop early or to choose by,
+    unless the model has an attribute ``chooses`` that is ``False``: then its options leave nothing to choose. So is
+    ``calibrate(validation)``, where a model that is trained by gradients has one: it is called after each epoch, before
+    the model is judged, and what it chooses belongs to a buffer.
 
     Where the spec says ``known_tags``, it is ``forward(features, known=None)``: (n, labels) bool, true labels of each
     image that are known beforehand, a share of them by option ``known_share``; ``None``: nothing is known. (Of a model

@@ -141,7 +141,7 @@ def fit(
     """
     model.to(device)
     if hasattr(model, "fit"):
-        wanted = {"validation": validation} if validation and takes(model.fit, "validation") else {}
+        wanted = {"validation": validation} if validation and fits_by_validation(model) else {}
         model.fit(train.values, truth, **left_out(model.fit, ignore), **wanted)
     parameters = sum(parameter.numel() for parameter in model.parameters())
     if not gradient_trained(options or {}):
@@ -310,6 +310,12 @@ def _calibrated(validation: Validation) -> Validate:
 def takes(method: Callable[..., Any], name: str) -> bool:
     """Return whether a model's ``loss`` or ``fit`` takes an argument of that name, and so asks for it."""
     return name in inspect.signature(method).parameters
+
+
+def fits_by_validation(model: Any) -> bool:
+    """Return whether the ``fit`` of ``model``, if it has one, chooses something by the validation part."""
+    asks = hasattr(model, "fit") and takes(model.fit, "validation")
+    return asks and bool(getattr(model, "chooses", True))
 
 
 def takes_ignore(method: Callable[..., Any]) -> bool:

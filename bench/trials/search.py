@@ -77,15 +77,14 @@ def search(assembly: Assembly) -> Ledger:
                     _tell(plan, number, len(drawn), trial, metric=assembly.select_by, left=many.if_long())
                 found[number] = trial
     trials = tuple(trial for trial in found if trial is not None)
-    refit = refits(assembly)
-    ledger = Ledger(budget, assembly.select_by, len(held_out), trials, refit, _notes(plan, held_out, trials, budget))
+    ledger = Ledger(budget, assembly.select_by, len(held_out), trials, False, _notes(plan, held_out, trials, budget))
     if ledger.chosen < 0:
         why = trials[0].reason
         raise ModelError(f"model '{plan.model.spec.name}': none of its {len(trials)} trials worked. The first: {why}")
-    if not refit:
-        told = f"trained without the validation part, {_why(assembly)}"
-        ledger = replace(ledger, notes=(*ledger.notes, f"model '{plan.model.spec.name}': {told}"))
-    return ledger
+    if why := _keeps_out(of_points[ledger.chosen]):
+        told = f"trained without the validation part, {why}"
+        return replace(ledger, notes=(*ledger.notes, f"model '{plan.model.spec.name}': {told}"))
+    return replace(ledger, refit=True)
 
 
 def draw(plan: Plan, budget: int) -> list[Point]:
@@ -101,19 +100,17 @@ def check_judging(held_out: Split) -> None:
         raise DataError(f"{where}: none of its {len(held_out)} images has a label, so that no trial can be judged")
 
 
-def refits(assembly: Assembly) -> bool:
-    """Return whether the run is trained once more on train and validation part, with what was chosen."""
-    return not _why(assembly)
+def _keeps_out(assembly: Assembly) -> str:
+    """Return why the validation part stays held out when the run is trained with what was chosen; empty: it need not.
 
-
-def _why(assembly: Assembly) -> str:
-    """Return why the validation part must stay held out when the run is trained; empty: it need not."""
+    Else it is trained once more on train and validation part.
+    """
     if assembly.plan.model.spec.feature_maps:
         return "whose feature maps lie in files of their own"
     if assembly.policy.fitted:
         return f"on which policy '{assembly.policy.name}' is chosen"
     model = assembly.build_model(assembly.backbone)
-    if hasattr(model, "calibrate") or (hasattr(model, "fit") and train.takes(model.fit, "validation")):
+    if hasattr(model, "calibrate") or train.fits_by_validation(model):
         return "on which the model chooses for itself"
     return ""
 

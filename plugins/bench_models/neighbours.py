@@ -29,8 +29,9 @@ class Neighbours(nn.Module):
 
     def __init__(self, request: bench.ModelRequest) -> None:
         super().__init__()
-        self.asked = int(request.options["neighbours"])
-        self.use(self.asked or WITHOUT_VALIDATION)
+        asked = int(request.options["neighbours"])
+        self.chooses = not asked
+        self.use(asked or WITHOUT_VALIDATION)
         self.register_buffer("features", torch.zeros(0, request.dimensions))
         self.register_buffer("truth", torch.zeros(0, len(request.labels)))
         self.register_buffer("votes", torch.zeros(0, len(request.labels)))
@@ -53,7 +54,7 @@ class Neighbours(nn.Module):
         if ignore is not None and ignore.any():
             self.votes = torch.from_numpy(~ignore).float()
             self.truth *= self.votes
-        if not self.asked and validation is not None:
+        if self.chooses and validation is not None:
             self.use(max(COUNTS, key=lambda count: self._judged(count, validation)))
 
     def _judged(self, count: int, validation: Validation) -> float:

@@ -30,6 +30,7 @@ class Solved(nn.Module):
     def __init__(self, request: bench.ModelRequest) -> None:
         super().__init__()
         self.cost, self.seed = float(request.options["C"]), request.seed
+        self.chooses = not self.cost
 
     def inputs(self, features: torch.Tensor) -> torch.Tensor:
         """Return what the planes see of (n, dimensions) ``features``."""

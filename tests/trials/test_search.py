@@ -192,9 +192,23 @@ def test_a_run_of_trials_says_of_each_value_where_it_came_from_and_is_made_again
     assert (again.faults, again.level) == ((), "retrained")
 
 
-def test_a_model_without_gradients_keeps_all_images_too(root, tmp_path):
+@pytest.mark.parametrize(("best", "told"), [(2, (60, "")), (1, (54, "chooses for itself"))])
+def test_a_model_without_gradients_keeps_all_images_unless_it_chooses_by_some(root, tmp_path, monkeypatch, best, told):
+    """Of two trials of knn the first chooses how many vote, and the second is told."""
+    made = []
+
+    def judged(one, extracted):
+        made.append(one)
+        return float(len(made) == best), ()
+
+    monkeypatch.setattr(search, "_judged", judged)
     assert run(root, "knn", 2, out=tmp_path) == 0
-    assert len(load(only(tmp_path, "knn").read_weights())["features"]) == 60
+    folder = only(tmp_path, "knn")
+    images, said = told
+    assert len(load(folder.read_weights())["features"]) == images
+    assert folder.read_trials().refit == (best == 2)
+    assert said in " ".join(folder.read_about().notes)
+    assert verdict(folder).faults == ()
 
 
 def test_a_trial_that_fails_is_a_line_with_its_reason_and_not_the_end(root, tmp_path, capsys):
