@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import bench
-from bench import BoolArray, FloatArray
+from bench import BoolArray, FloatArray, Validation
 from bench_models.neighbours import Neighbours
 
 STEPS = 50
@@ -26,10 +26,16 @@ class DualView(Neighbours):
         self.sparsity, self.ridge, self.seed = float(options["sparsity"]), float(options["ridge"]), request.seed
         self.register_buffer("between", torch.zeros(len(request.labels) + 1, len(request.labels)))
 
-    def fit(self, features: FloatArray, truth: BoolArray, ignore: BoolArray | None = None) -> None:
+    def fit(
+        self,
+        features: FloatArray,
+        truth: BoolArray,
+        ignore: BoolArray | None = None,
+        validation: Validation | None = None,
+    ) -> None:
         """Keep the training part; rebuild each tag from the others, of which half are hidden."""
         given = truth if ignore is None else truth & ~ignore
-        super().fit(features, given)
+        super().fit(features, given, None, validation)
         shown = given & (np.random.default_rng(self.seed).random(given.shape) < 0.5)
         columns = np.concatenate([shown, np.ones((len(given), 1))], axis=1).astype(np.float64)
         gram, target = columns.T @ columns, columns.T @ given.astype(np.float64)

@@ -10,6 +10,7 @@ from torch import nn
 
 import bench
 from bench import BoolArray, FloatArray, Validation, progress_bar
+from bench_models.inputs import seeded
 from bench_models.newton import Problem
 from bench_models.plane_losses import PlaneLoss
 
@@ -83,8 +84,8 @@ class Planes(Solved):
 
     def __init__(self, request: bench.ModelRequest) -> None:
         super().__init__(request)
-        planes = nn.utils.skip_init(nn.Linear, request.dimensions, len(request.labels)).requires_grad_(False)
-        self.planes = planes
+        with seeded(request.seed):
+            self.planes = nn.Linear(request.dimensions, len(request.labels)).requires_grad_(False)
         self.take(torch.zeros(len(request.labels), request.dimensions + 1))
 
     def fit(
