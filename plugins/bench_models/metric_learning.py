@@ -46,5 +46,4 @@ SPEC = ModelSpec(
     source="Li et al., A Distributed Approach toward Discriminative Distance Metric Learning, TNNLS 2015",
     deviations="each subset's metric is in closed form, after Koestinger et al., CVPR 2012; votes by cosine on deep"
     " features",
-    deterministic=True,
 )

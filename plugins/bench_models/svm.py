@@ -29,7 +29,7 @@ SPEC = ModelSpec(
     build=build,
     options=(COST,),
     training=None,
-    space=(Dimension("C", low=0.03, high=30.0, log=True),),
+    space=(Dimension("C", low=0.03, high=100.0, log=True),),
     row="CNN-SVM",
     source="Razavian et al., CNN features off-the-shelf, CVPRW 2014: one against all, C = 0.2 for VOC 2007",
     deterministic=True,

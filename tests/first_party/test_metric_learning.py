@@ -6,6 +6,8 @@ from bench_models.mahalanobis import learnt_metric
 from example_fits import f1_of, fitted, scored
 from example_models import batch, make
 
+from bench import plugins
+
 
 def drowned(images, rng):
     """Four directions tell the labels, sixteen louder ones nothing."""
@@ -25,6 +27,14 @@ def test_it_beats_the_identity_and_the_prior_where_most_variance_is_noise():
     prior = f1_of(fitted(make("prior", **sizes), *train), *test)
     assert learnt > identity + 0.05
     assert learnt > prior + 0.05
+
+
+def test_subsets_are_drawn_by_the_seed_so_it_is_not_deterministic():
+    values, truth = drowned(300, np.random.default_rng(0))
+    sizes = {"dimensions": 20, "counts": tuple(truth.sum(axis=0)), "subset": "100", "neighbours": "5"}
+    found = [scored(fitted(make("metric-learning", seed=seed, **sizes), values, truth), values) for seed in (0, 1)]
+    assert not np.array_equal(*found)
+    assert not plugins.installed().model("metric-learning").spec.deterministic
 
 
 def test_the_identity_is_knn():
