@@ -47,7 +47,7 @@ def stored(place):
 SEQUENCES = ("cnn-rnn", "no-rnn")
 VECTORS = ("bce", "softmax", "warp", "joint-embedding", "knn", "svm", "asymmetric-loss", "i-ft")
 NEIGHBOURS = ("metric-learning", "dlsr")
-CONTROLS = ("prior", "prior-known", "random", "logistic", "classifier-chain")
+CONTROLS = ("prior", "prior-known", "random", "logistic", "classifier-chain", "mlp")
 MAPS = ("csra", "query2label", "hcp", "inria", "multi-edge-graph")
 
 

@@ -17,6 +17,7 @@ from bench_models import (
     knn,
     logistic,
     metric_learning,
+    mlp,
     multi_edge_graph,
     no_rnn,
     prior,
@@ -50,7 +51,7 @@ def bench_models() -> list[bench.ModelSpec]:
     )
     neighbours = (metric_learning, multi_edge_graph, dlsr)
     of_today = (asymmetric_loss, csra, query2label)
-    controls = (prior, prior_known, random_scores, logistic, classifier_chain)
+    controls = (prior, prior_known, random_scores, logistic, classifier_chain, mlp)
     return [module.SPEC for module in (*of_tables, *neighbours, *of_today, *controls)]
 
 

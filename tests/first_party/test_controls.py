@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from example_fits import f1_of, fitted, scored
+from example_learning import learnt, overall_f1, scores_of
 from example_models import batch, make
 from sklearn.linear_model import LogisticRegression
 from sklearn.multioutput import ClassifierChain
@@ -139,6 +140,22 @@ def test_a_chain_beats_labels_alone_where_a_label_follows_from_others():
         model = fitted(make("classifier-chain", dimensions=4, orders=orders, C="10"), *train)
         wrong[orders] = ((scored(model, test[0])[:, 2] > 0.5) != test[1][:, 2]).mean()
     assert wrong["12"] < 0.75 * wrong["0"]
+
+
+def test_a_hidden_layer_beats_planes_where_labels_have_none():
+    rng = np.random.default_rng(0)
+
+    def draw(images):
+        values = rng.normal(size=(images, 4)).astype(np.float32)
+        sides = np.sign(values[:, [0, 1, 2]] * values[:, [1, 2, 3]])
+        return values, np.concatenate([sides > 0, sides < 0], axis=1)
+
+    train, (values, truth) = draw(1000), draw(500)
+    found = {
+        hidden: overall_f1(scores_of(learnt("mlp", *train, hidden=hidden, epochs=20), values), truth, 3)
+        for hidden in (0, 64)
+    }
+    assert found[64] > found[0] + 0.2
 
 
 @pytest.mark.parametrize("name", ["logistic", "classifier-chain"])

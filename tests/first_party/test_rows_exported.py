@@ -15,6 +15,7 @@ TRAINED = {
     "i-ft": ("--finetune", "1"),
     "csra": (),
     "query2label": ("--set", "width=32"),
+    "mlp": ("--set", "hidden=8"),
     "softmax": (),
     "warp": (),
     "joint-embedding": (),
