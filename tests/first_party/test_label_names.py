@@ -228,9 +228,10 @@ def test_an_encoding_with_its_mark_is_read(tmp_path, encoding):
     assert opened(root).labels == ("café", "dog")
 
 
-def test_an_encoding_that_is_none_is_one_clear_line(tmp_path):
-    with pytest.raises(UsageError, match="option encoding: found 'cp99', allowed: what Python knows"):
-        opened(write(tmp_path, "path,labels", "{},dog"), encoding="cp99")
+@pytest.mark.parametrize("name", ["cp99", "hex", "undefined", "punycode", "a\0b"])
+def test_an_encoding_that_is_none_is_one_clear_line(tmp_path, name):
+    with pytest.raises(UsageError, match=f"option encoding: found '{name}', allowed: what Python knows"):
+        opened(write(tmp_path, "path,labels", "{},dog"), encoding=name)
 
 
 def test_a_file_that_no_option_reads_names_a_command(tmp_path):
