@@ -148,6 +148,18 @@ def test_a_name_that_means_no_label_is_left_out_where_it_is_named(tmp_path):
         opened(tmp_path, separator="|", no_label="No Finding")
 
 
+@pytest.mark.parametrize("mark", ["-1", "-100", "-1.0"])
+def test_a_number_below_zero_is_a_mark_for_no_label_and_fills_up_lists(tmp_path, mark):
+    root = write(tmp_path, "path,labels", f"{{}},8;{mark}", f"{{}},{mark}", "{},8;7")
+    with pytest.raises(
+        DataError, match=f"label '{mark}' looks like an empty cell. Try: --set 'dataset.no_label={mark}'"
+    ):
+        opened(root)
+    dataset = opened(root, no_label=mark)
+    assert dataset.labels == ("7", "8")
+    assert dataset.train.truth.sum(axis=1).tolist() == [1, 0, 2]
+
+
 def test_unicode_forms_of_a_name_are_one_label_and_that_is_said(tmp_path):
     one, other = (unicodedata.normalize(form, "café") for form in ("NFC", "NFD"))
     write(tmp_path, "path,labels", f"{{}},{one};dog", f"{{}},{other}")
