@@ -10,13 +10,19 @@ from __future__ import annotations
 
 import importlib.metadata
 import inspect
+import json
+import site
 import sys
-from collections.abc import Callable, Collection, Iterable, Iterator
+import sysconfig
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import cache, partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
+from bench.contracts import BackboneSpec, DatasetSpec
 from bench.plugin_files import VERSION, within_folder
 from bench.plugins import Found
 from bench.system.source import UNKNOWN, code_hash, file_of
@@ -63,7 +69,9 @@ def plugin_code(found: Found[Any]) -> str:
     calls = [getattr(spec, name) for name in ("build", "fit", "label_sets", "search") if hasattr(spec, name)]
     roots = sorted({module for call in calls for module in _modules_of(call)} | _plugin_file(found))
     packages = frozenset(root.partition(".")[0] for root in roots) | _packages_of(found.origin.distribution)
-    return code_hash(roots, _of(packages)) if roots else UNKNOWN
+    within = _of(packages, _checkout_of(found.origin.distribution))
+    values = sorted({text for call in calls for text in _values_of(call)})
+    return code_hash(roots, within, values, READS.get(type(spec), _reads_all)) if roots else UNKNOWN
 
 
 def _plugin_file(found: Found[Any]) -> set[str]:
@@ -78,27 +86,75 @@ def images_code(images: object) -> str:
         images = images.images  # a plugin's, with their names or a part of them
     module = type(images).__module__
     package = module.partition(".")[0]
-    return "" if package == "bench" else code_hash([module], _of({package}))
+    return "" if package == "bench" else code_hash([module], _of({package}), reads=_reads_code)
 
 
-def _of(packages: Collection[str]) -> Callable[[str], bool]:
-    """Return what says of a module whether it is in ``packages``, or beside one of them that is a plugin file."""
+def _reads_all(_: str) -> bool:
+    return True
+
+
+def _reads_code(name: str) -> bool:
+    return name.endswith(".py")
+
+
+def _reads_no_weights(name: str) -> bool:
+    return not name.endswith(WEIGHTS)
+
+
+WEIGHTS = (".safetensors", ".pt", ".pth", ".bin", ".onnx")
+READS: Mapping[type, Callable[[str], bool]] = {DatasetSpec: _reads_code, BackboneSpec: _reads_no_weights}
+"""Which files that a source names count: what a data set reads is in its fingerprint, weights have their own hash."""
+
+
+def _of(packages: Collection[str], checkout: Path | None = None) -> Callable[[str], bool]:
+    """Return what says of a module whether it is in ``packages``, in the folder ``checkout``, or a plugin file's own.
+
+    Of a plugin file that is what lies beside it, and what it imports from anywhere that nothing is installed in.
+    """
     folders = {folder for package in packages if (folder := within_folder(package))}
 
     def counts(module: str) -> bool:
         top = module.partition(".")[0]
-        return top != "bench" and (top in packages or _lies_in(top, folders))
+        if top == "bench" or top in sys.stdlib_module_names:
+            return False
+        return top in packages or (bool(folders or checkout) and _is_own(top, folders, checkout))
 
     return counts
 
 
-def _lies_in(package: str, folders: Collection[Path]) -> bool:
-    """Return whether a top-level module or package, with or without ``__init__``, lies in one of ``folders``."""
-    found = file_of(package) if folders else None
+def _is_own(package: str, folders: Collection[Path], checkout: Path | None) -> bool:
+    """Return whether a top-level module or package, with or without ``__init__``, is installed by nobody else."""
+    found = file_of(package)
     if found is None:
-        return any((folder / package).is_dir() for folder in folders) and package not in sys.stdlib_module_names
-    place = found.resolve()
-    return (place.parent.parent if place.name == "__init__.py" else place.parent) in folders
+        return any((folder / package).is_dir() for folder in folders)
+    if any(found.is_relative_to(place) for place in _installed_places()):
+        return False
+    if checkout is not None and found.resolve().is_relative_to(checkout):
+        return True
+    return bool(folders) and package not in _installed_packages()
+
+
+@cache
+def _installed_packages() -> Collection[str]:
+    return importlib.metadata.packages_distributions().keys()
+
+
+@cache
+def _installed_places() -> tuple[Path, ...]:
+    """Return the folders that distributions are installed to, and Python's own."""
+    places = {*sysconfig.get_paths().values(), *site.getsitepackages(), site.getusersitepackages()}
+    return tuple(path for path in map(Path, places) if path.name in {"site-packages", "dist-packages"})
+
+
+@cache
+def _checkout_of(distribution: str) -> Path | None:
+    """Return the folder that a distribution runs from where its install is editable."""
+    try:
+        told = json.loads(importlib.metadata.distribution(distribution).read_text("direct_url.json") or "{}")
+    except (importlib.metadata.PackageNotFoundError, ValueError):
+        return None
+    editable = bool(told.get("dir_info", {}).get("editable"))
+    return Path(url2pathname(urlsplit(told["url"]).path)).resolve() if editable else None
 
 
 def resampling_code() -> str:
@@ -127,6 +183,11 @@ def _computes(module: str) -> bool:
 
 def _modules_of(build: Any) -> set[str]:
     """Return the modules of a ``build``: those of all the functions and classes that it is put together from."""
+    return {module for one in _made_of(build) if (module := _module_of(one))}
+
+
+def _made_of(build: Any) -> list[Any]:
+    """Return a ``build`` and all the functions, classes and modules that it is put together from."""
     found: dict[int, Any] = {}
     waiting = [build]
     while waiting:
@@ -135,8 +196,7 @@ def _modules_of(build: Any) -> set[str]:
             continue
         found[id(one)] = one
         waiting += _parts_of(one)
-    modules = {_module_of(one) for one in found.values()}
-    return {module for module in modules if module}
+    return list(found.values())
 
 
 def _parts_of(one: Any) -> Iterator[Any]:
@@ -155,6 +215,34 @@ def _parts_of(one: Any) -> Iterator[Any]:
         yield from filter(_is_code, [*cells, *defaults])
     elif callable(one) and not isinstance(one, (type, partial)) and not inspect.isroutine(one):
         yield type(one)
+
+
+def _values_of(build: Any) -> Iterator[str]:
+    """Yield numbers and containers that a ``build`` was made with, as texts: they may stand in a file of no code.
+
+    Plain texts do not count: they are names, which the config holds.
+    """
+    for one in _made_of(build):
+        held: Iterable[Any] = ()
+        if isinstance(one, partial):
+            held = (*one.args, *one.keywords.items())
+        elif inspect.isfunction(one):
+            held = [cell.cell_contents for cell in one.__closure__ or () if _filled(cell)]
+        elif not isinstance(one, (type, ModuleType)):  # a callable object, or a method of one
+            held = getattr(getattr(one, "__self__", one), "__dict__", {}).items()
+        yield from (repr(value) for value in held if _is_plain(value) and not _only_texts(value))
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, dict):
+        return all(map(_is_plain, value.items()))
+    if isinstance(value, (list, tuple)):
+        return all(map(_is_plain, value))
+    return value is None or isinstance(value, (bool, int, float, complex, str))
+
+
+def _only_texts(value: Any) -> bool:
+    return isinstance(value, str) or (isinstance(value, tuple) and all(isinstance(one, str) for one in value))
 
 
 def _filled(cell: Any) -> bool:

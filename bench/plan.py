@@ -29,6 +29,9 @@ from bench.records import RunRequest
 LONGEST_NAME = 60
 """Letters of a name that a data set is given."""
 
+LARGEST_SEED, MOST_TRIALS = 2**32 - 1, 10_000
+"""What every generator takes as a seed, scikit-learn's among them; and points that are drawn of a search space."""
+
 NOT_CHOSEN = ("select_by", KNOWN_SHARE.name, "decoder")
 """Options that say what is measured, where trials that differ do not compare, and what a plugin's code is asked for."""
 
@@ -78,7 +81,7 @@ def make_plan(request: RunRequest, registry: Registry) -> Plan:
     ``--set dataset.x=``, ``backbone.x=`` and ``finetune.x=`` go to those; a bare name to the model, its training or its
     search.
     """
-    _check_trials(request)
+    _check_numbers(request)
     model = registry.model(request.model)
     dataset = registry.dataset(request.dataset)
     check_name(request.name, dataset, registry)
@@ -137,14 +140,14 @@ def check_name(name: str, dataset: Found[DatasetSpec], registry: Registry) -> No
         raise UsageError(f"--name: '{name}' is another data set, which tables would take it for. Try: --name my-{name}")
 
 
-def _check_trials(request: RunRequest) -> None:
-    """Raise ``UsageError`` for a budget that no choice can be made within."""
-    if request.trials is None:
-        return
-    if request.trials < 1:
+def _check_numbers(request: RunRequest) -> None:
+    """Raise ``UsageError`` for a seed that no generator takes and a budget that no choice can be made within."""
+    if not 0 <= request.seed <= LARGEST_SEED:
+        raise UsageError(f"--seed: found {request.seed}, allowed: 0 to {LARGEST_SEED}. Try: --seed 0")
+    if request.trials is not None and not 1 <= request.trials <= MOST_TRIALS:
         raise UsageError(
-            f"--trials: found {request.trials}, allowed: whole numbers from 1. Try: --trials 16, or without it, which"
-            " takes the defaults"
+            f"--trials: found {request.trials}, allowed: whole numbers from 1 to {MOST_TRIALS}."
+            " Try: --trials 16, or without it, which takes the defaults"
         )
 
 

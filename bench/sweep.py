@@ -25,6 +25,9 @@ from bench.system.progress import Many
 Starting = Callable[[int, RunRequest, str], None]
 """Told of each request and its number, from 1, before it is run, and how long the rest takes where that is long."""
 
+MOST_SEEDS = 10_000
+"""Runs of one model that are planned at once: a number with zeros too many would fill the memory with plans."""
+
 SEQUENCE = 8.0
 """How many times as long as another a sequence model trains on frozen features: docs/performance.md, Training."""
 
@@ -44,8 +47,8 @@ def plan_runs(
     registry = registry or plugins.installed()
     if not models:
         raise UsageError("--models: found none, allowed: names separated by commas. See: bench list models")
-    if seeds < 1:
-        raise UsageError(f"--seeds: found {seeds}, allowed: whole numbers from 1. Try: --seeds 3")
+    if not 1 <= seeds <= MOST_SEEDS:
+        raise UsageError(f"--seeds: found {seeds}, allowed: whole numbers from 1 to {MOST_SEEDS}. Try: --seeds 3")
     specs = {name: registry.model(name).spec for name in models}
     added = _controls(specs.values(), registry) if controls else ()
     specs |= {spec.name: spec for spec in added}

@@ -1,6 +1,7 @@
 """The hashes of code in a run's config: an edited plugin is another run, and tables say so."""
 
 import functools
+import json
 import sys
 
 import pytest
@@ -44,6 +45,71 @@ def test_a_class_in_a_closure_counts(plugin):
         assert plugin_code(found(build)) == before
         (plugin / "network.py").write_text(f"class Network:\n    width = {id(build)}\n")
         assert plugin_code(found(build)) != before
+
+
+class Builder:
+    """A ``build`` that is an object."""
+
+    def __init__(self, width):
+        self.width = width
+
+    def __call__(self, request):
+        return self.width
+
+    def build(self, request):
+        return self.width
+
+
+def closed_over(width):
+    def build(request):
+        return width
+
+    return build
+
+
+MADE_WITH = {
+    "partial": lambda width: functools.partial(closed_over, width),
+    "keyword": lambda width: functools.partial(closed_over, width=width),
+    "container": lambda width: functools.partial(closed_over, {"widths": [width]}),
+    "closure": closed_over,
+    "object": Builder,
+    "method": lambda width: Builder(width).build,
+}
+
+
+@pytest.mark.parametrize("way", MADE_WITH)
+def test_a_number_that_a_build_is_made_with_counts_wherever_it_is_written(way):
+    make = MADE_WITH[way]
+    assert plugin_code(found(make(0.5))) == plugin_code(found(make(0.5)))
+    assert plugin_code(found(make(0.5))) != plugin_code(found(make(0.9)))
+
+
+def test_all_packages_of_an_editable_install_count_and_no_others(tmp_path, monkeypatch):
+    checkout, other = tmp_path / "checkout", tmp_path / "other"
+    for folder, name, content in (
+        (checkout, "editable_models", "import editable_common, another_checkout\ndef build(request): ...\n"),
+        (checkout, "editable_common", ""),
+        (other, "another_checkout", ""),
+    ):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "__init__.py").write_text(content)
+        monkeypatch.syspath_prepend(folder)
+    info = tmp_path / "editable_plugin-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Name: editable-plugin\nVersion: 1.0\n")
+    (info / "direct_url.json").write_text(json.dumps({"url": checkout.as_uri(), "dir_info": {"editable": True}}))
+    monkeypatch.syspath_prepend(tmp_path)
+    import editable_models
+
+    spec = ModelSpec("mine", "One line", "scores", editable_models.build)
+    one = Found(spec, Origin("editable-plugin", "1.0", "editable_models"))
+    before = plugin_code(one)
+    (other / "another_checkout" / "__init__.py").write_text("x = 22\n")
+    assert plugin_code(one) == before
+    (checkout / "editable_common" / "__init__.py").write_text("x = 22\n")
+    assert plugin_code(one) != before
+    for name in ("editable_models", "editable_common", "another_checkout"):
+        sys.modules.pop(name, None)
 
 
 def test_what_has_no_file_is_unknown_and_no_failure():

@@ -82,6 +82,48 @@ def test_an_edit_of_the_file_or_of_what_it_imports_beside_it_is_another_key(writ
     assert plugin_code(found) != before
 
 
+WAYS = {
+    "import_module": ("import_module('{0}')", "{0}.py"),
+    "import_module of a package": ("import_module('.{0}', 'own_package')", "own_package/{0}.py"),
+    "__import__": ("__import__('{0}')", "{0}.py"),
+    "executed text": ("exec(Path(__file__).with_name('{0}.py').read_text())", "{0}.py"),
+    "a table": ("Path(__file__).with_name('{0}.json').read_text()", "{0}.json"),
+    "a table in a folder": ("(Path(__file__).parent / 'settings' / '{0}.json').read_text()", "settings/{0}.json"),
+    "another folder": ("sys.path.append(str(Path(__file__).parents[1] / 'beside')); import {0}", "../beside/{0}.py"),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_what_a_file_reads_or_imports_by_a_text_counts_as_its_code(write, way, tmp_path):
+    name = "way_" + "".join(filter(str.isalpha, way))
+    statement, place = (text.format(f"{name}_part") for text in WAYS[way])
+    inner = tmp_path / place
+    inner.parent.mkdir(parents=True, exist_ok=True)
+    inner.write_text("{}")
+    (tmp_path / "own_package").mkdir(exist_ok=True)
+    (tmp_path / "own_package" / "__init__.py").write_text("")
+    content = FILE.format(helper=f"{name}_helper", model="own-model")
+    write(name, f"import sys\nfrom importlib import import_module\nfrom pathlib import Path\n{content}\n{statement}\n")
+    found = plugins.load().model("own-model")
+    before = plugin_code(found)
+    (inner.parent / "unrelated.json").write_text("1")
+    assert plugin_code(found) == before
+    rewrite(inner, "[]")
+    assert plugin_code(found) != before
+
+
+def test_a_link_beside_a_file_counts_as_what_it_leads_to(write, tmp_path):
+    real = tmp_path / "far" / "real.py"
+    real.parent.mkdir()
+    real.write_text("def build(request):\n    return None\n")
+    (tmp_path / "own_link.py").symlink_to(real)
+    write("own_linked", FILE.format(helper="own_link", model="own-model"))
+    found = plugins.load().model("own-model")
+    before = plugin_code(found)
+    rewrite(real, "def build(request):\n    return 1\n")
+    assert plugin_code(found) != before
+
+
 def test_a_name_of_the_first_party_stays_its_own_and_a_tie_of_files_has_no_owner(write):
     write(model="bce")
     write("other_file", model="shared")

@@ -99,8 +99,13 @@ def aligned(
     if beyond:
         raise DataError(f"{given.place}: scores beyond {np.finfo(np.float32).max:.1e}, which float32 cannot hold")
     merged = 0 if same else _new_ties(values, narrow)
-    ties = f"{merged:,} scores equal another one of their label as float32, and did not before; they count as ties"
-    return Aligned(Scores(split.ids, narrow, KINDS[reading.kind]), (ties,) if merged else ())
+    notes = [f"{merged:,} scores equal another one of their label as float32, and did not before; they count as ties"]
+    notes = notes if merged else []
+    if isinstance(given, Dense) and narrow.shape[0] == narrow.shape[1]:
+        notes.append(
+            f"as many images as labels, {len(narrow):,}: each row was read as an image, each column as a label"
+        )
+    return Aligned(Scores(split.ids, narrow, KINDS[reading.kind]), tuple(notes))
 
 
 @dataclass(frozen=True, slots=True)

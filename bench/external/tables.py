@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from bench.errors import DataError
+from bench.external.arrays import agreeing
 from bench.external.given import Dense, Given, Names, Pairs, decoded, floats, numbers, texts, twice
 from bench.system.apart import call_apart
 
@@ -106,7 +107,9 @@ def of_columns(header: Sequence[str], columns: Sequence[Sequence[Any]], place: s
     ids = texts(list(by_name[image]), f"{place}: the ids in column '{image}'")
     if wide:
         labels = [name for name in header if name != image]
-        return Dense(place, ids, tuple(labels), np.array([floats(by_name[name], place) for name in labels]).T)
+        values = np.array([floats(by_name[name], place) for name in labels]).T
+        agreeing(ids, names.ids, "ids", place)
+        return Dense(place, ids, tuple(labels), values)
     if "scores" in rest:
         lists = all(isinstance(row, list | tuple) for row in by_name["scores"])
         if not lists or len(set(map(len, by_name["scores"]))) != 1:

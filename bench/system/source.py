@@ -1,8 +1,9 @@
 """The source code that a module leads to: found by reading import statements, hashed file by file, never executed.
 
-What counts is every module that is imported, at the top or inside a function, as far as ``within`` says. A package's
-``__init__`` counts where something is imported from it; importing ``a.b`` alone does not lead to everything else that
-``a/__init__.py`` lists. Not seen: imports whose name is made at run time, and files that are only read.
+What counts is every module that is imported, at the top or inside a function, as far as ``within`` says, and every file
+beside a module, or in a folder beside it, that a text in its source names: tables and weights are read so, and code by
+``exec``. A package's ``__init__`` counts where something is imported from it; importing ``a.b`` alone does not lead to
+everything else that ``a/__init__.py`` lists. Not seen: names made at run time, and files elsewhere.
 """
 
 from __future__ import annotations
@@ -10,21 +11,32 @@ from __future__ import annotations
 import ast
 import hashlib
 import importlib.util
+import os
+import re
 import sys
 from collections.abc import Callable, Collection, Iterable
 from functools import cache
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
+FILE_NAME = re.compile(r"(?!\.)[\w.+-][\w.+ -]{0,99}(/[\w+-][\w.+ -]{0,99}){0,4}")
+"""A text that may be a path below the folder of the source that it stands in; none is hidden, none leads upwards."""
+
 UNKNOWN = "unknown"
 """In place of a hash where a module has no file, as one typed at a prompt."""
 
 
-def code_hash(roots: Iterable[str], within: Callable[[str], bool], extra: Iterable[str] = ()) -> str:
+def code_hash(
+    roots: Iterable[str],
+    within: Callable[[str], bool],
+    extra: Iterable[str] = (),
+    reads: Callable[[str], bool] = lambda _: True,
+) -> str:
     """Return 16 hex digits over the source of everything that ``roots`` lead to, ``UNKNOWN`` where a root has none.
 
-    ``within`` says of a dotted module name whether it counts. ``extra`` are texts that count too. The same source gives
-    the same hash on every machine: line ends do not matter, and neither does where the files lie.
+    ``within`` says of a dotted module name whether it counts, ``reads`` of the name of a file that a source names.
+    ``extra`` are texts that count too. The same source gives the same hash on every machine: line ends do not matter,
+    and neither does where the files lie.
     """
     modules = closure(roots, within)
     if any(modules.get(root) is None for root in roots):
@@ -33,6 +45,8 @@ def code_hash(roots: Iterable[str], within: Callable[[str], bool], extra: Iterab
     for name, file in sorted(modules.items()):
         if file is not None:
             total.update(f"{name}\0{_hash_of(file, file.stat().st_mtime_ns)}\n".encode())
+            for named in filter(reads, _named_files(file)):
+                total.update(f"{name} names {named}\0{_hash_of(file.parent / named, _changed(file, named))}\n".encode())
     for text in extra:
         total.update(f"{text}\n".encode())
     return total.hexdigest()[:16]
@@ -106,7 +120,9 @@ def _imports(file: Path, _changed: int, module: str, is_package: bool) -> Collec
         return ()
     names: dict[str, None] = {}
     for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
+        if isinstance(node, ast.Call):
+            names |= dict.fromkeys(_called(node, module, is_package))
+        elif isinstance(node, ast.Import):
             names |= dict.fromkeys(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             base = _base(node, module, is_package)
@@ -117,6 +133,50 @@ def _imports(file: Path, _changed: int, module: str, is_package: bool) -> Collec
             if len(submodules) < len(node.names):
                 names[base] = None
     return tuple(names)
+
+
+def _called(node: ast.Call, module: str, is_package: bool) -> list[str]:
+    """Return the module that a call of ``import_module`` or ``__import__`` names by a text, if it is one."""
+    function = getattr(node.func, "attr", getattr(node.func, "id", ""))
+    texts = [one.value for one in node.args[:2] if isinstance(one, ast.Constant) and isinstance(one.value, str)]
+    if function not in {"import_module", "__import__"} or not texts:
+        return []
+    name = texts[0].lstrip(".")
+    level = len(texts[0]) - len(name)
+    if not level or function == "__import__":
+        return [name]
+    package = texts[1] if len(texts) > 1 else module if is_package else module.rpartition(".")[0]
+    above = package.split(".")
+    return [".".join([*above[: len(above) - level + 1], name])]
+
+
+def _named_files(file: Path) -> list[str]:
+    """Return the files that texts in the source ``file`` name: beside it, or in a folder beside it that one names."""
+    if file.suffix != ".py" or not (texts := _texts(file, file.stat().st_mtime_ns)):
+        return []
+    try:
+        with os.scandir(file.parent) as entries:
+            folders = {entry.name: entry.is_dir() for entry in entries}
+    except OSError:
+        return []
+    named = [text for text in texts if folders.get(text.partition("/")[0]) is not None]
+    within = [f"{folder}/{text}" for folder in texts if folders.get(folder) for text in texts]
+    return sorted({name for name in (*named, *within) if (file.parent / name).is_file()} - {file.name})
+
+
+@cache
+def _texts(file: Path, _changed: int) -> Collection[str]:
+    """Return the texts in a source that may be names of files or folders."""
+    try:
+        tree = ast.parse(file.read_bytes())
+    except (SyntaxError, ValueError):
+        return ()
+    constants = (node.value for node in ast.walk(tree) if isinstance(node, ast.Constant))
+    return frozenset(text for text in constants if isinstance(text, str) and FILE_NAME.fullmatch(text))
+
+
+def _changed(file: Path, named: str) -> int:
+    return (file.parent / named).stat().st_mtime_ns
 
 
 def _base(node: ast.ImportFrom, module: str, is_package: bool) -> str:

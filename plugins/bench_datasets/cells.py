@@ -6,6 +6,7 @@ import ast
 import json
 import re
 from collections.abc import Mapping
+from typing import Any
 
 from bench import Option, OptionValue, UsageError
 
@@ -23,6 +24,20 @@ ITEM = r"""(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d*)?|None|null|True
 LIST = re.compile(rf"[\[({{]\s*(?:{ITEM}\s*(?:,\s*{ITEM}\s*)*,?\s*)?[\])}}]", re.DOTALL)
 NUMPY_NUMBERS = re.compile(r"\[\s*-?\d+\.?\d*(\s+-?\d+\.?\d*)+\s*\]")
 LIST_OF_TEXTS = re.compile(r"""[\[({]\s*['"].*['"]\s*,?\s*[\])}]""", re.DOTALL)
+
+
+def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object of JSON. Raises ``ValueError`` for a name that stands twice, which may be other labels' place.
+
+    >>> unique([("labels", ["dog"]), ("labels", [])])
+    Traceback (most recent call last):
+    ValueError: 'labels' stands twice in one object
+    """
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"'{next(name for name in found if names.count(name) > 1)}' stands twice in one object")
+    return found
 
 
 def meanings(options: Mapping[str, OptionValue]) -> dict[str, int]:

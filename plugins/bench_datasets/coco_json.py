@@ -10,7 +10,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import bench
-from bench import DataError, Dataset, DatasetRequest, DatasetSpec, FolderImages, MissingImages, Option, Split, narrow
+from bench import (
+    DataError,
+    Dataset,
+    DatasetRequest,
+    DatasetSpec,
+    FolderImages,
+    Images,
+    MissingImages,
+    Option,
+    Split,
+    narrow,
+)
 from bench_datasets.label_lists import ABSENT, DROP_ABSENT, labels_kept, matrix, read_text
 from bench_datasets.label_names import ODD_NAMES, check, composed
 from bench_datasets.listing import counted, find_file, printable
@@ -150,29 +161,37 @@ def read_split(
     folder = next((place for place in places if find_file(place, first)), places[0] if places else None)
     own_name = (folder or folders[0]).relative_to(root) if root else None
     left_out = [files[image] for image in files if image not in set(chosen)] if len(chosen) < len(files) else []
+    names_there = [files[image] for image in chosen]
+    images_there: Images = MissingImages(tuple(names_there), f"there is no folder {folders[0]}")
+    if folder:
+        images_there, names_there = _images(folder, names_there, path)
+        _check_unique(path, "file_name", names_there)
     split = Split(
         dataset=dataset,
         name=name,
         ids=tuple(
-            str(image) if own_name is None else printable((own_name / files[image]).as_posix()) for image in chosen
+            str(image) if own_name is None else printable((own_name / name).as_posix())
+            for image, name in zip(chosen, names_there, strict=True)
         ),
         labels=tuple(names[category] for category in sorted(names)),
         truth=matrix([present[image] for image in chosen], len(names)),
-        images=_images(folder, [files[image] for image in chosen], path)
-        if folder
-        else MissingImages(tuple(files[image] for image in chosen), f"there is no folder {folders[0]}"),
+        images=images_there,
         sizes=_sizes([present[image] for image in chosen], len(names)),
     )
     remedy = "without an object are left out, and kept with --set dataset.keep_unlabelled=true"
     return split, counted(name, {f"images {remedy}": left_out})
 
 
-def _images(folder: Path, names: Sequence[str], listing: Path) -> FolderImages:
-    """Return the images of ``names``, which may be written with backslashes or in another Unicode form."""
+def _images(folder: Path, names: list[str], listing: Path) -> tuple[FolderImages, list[str]]:
+    """Return the images of ``names``, and what their files are called.
+
+    That may be written with backslashes or in another Unicode form: two names of one file are one image.
+    """
     try:
-        return FolderImages(tuple(folder / name for name in names), str(listing))
+        return FolderImages(tuple(folder / name for name in names), str(listing)), names
     except (DataError, OSError, ValueError):
-        return FolderImages(tuple(folder / (find_file(folder, name) or name) for name in names), str(listing))
+        there = [find_file(folder, name) or name for name in names]
+        return FolderImages(tuple(folder / name for name in there), str(listing)), there
 
 
 def _id(entry: Mapping[str, object], name: str) -> int:
@@ -218,8 +237,16 @@ def _sizes(present: list[dict[int, float]], labels: int) -> FloatArray | None:
 
 
 def _slim(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return an object of the file without what is not read: outlines are nine tenths of COCO's own files."""
-    return {name: value for name, value in pairs if name in READ}
+    """Return an object of the file without what is not read: outlines are nine tenths of COCO's own files.
+
+    Raises ``ValueError`` for a name that stands twice, of which Python would keep the last alone.
+    """
+    whole = dict(pairs)
+    if len(whole) < len(pairs):
+        names = [name for name, _ in pairs]
+        if again := next((name for name in whole if name in READ and names.count(name) > 1), ""):
+            raise ValueError(f"'{again}' stands twice in one object")
+    return {name: value for name, value in whole.items() if name in READ}
 
 
 def _load(path: Path, expects: str) -> dict[str, Any]:
@@ -232,7 +259,7 @@ def _load(path: Path, expects: str) -> dict[str, Any]:
         content = json.loads(read_text(path, "JSON", in_lines=False), object_pairs_hook=_slim)
     except json.JSONDecodeError as error:
         raise DataError(f"{path} line {error.lineno} is no JSON: {error.msg}. Is the file whole?") from None
-    except ValueError as error:  # a number of thousands of digits
+    except ValueError as error:  # a number of thousands of digits, a name that stands twice
         raise DataError(f"{path} is no COCO instances file: {error}") from None
     except RecursionError:
         raise DataError(f"{path} is no COCO instances file: its lists are too deep") from None

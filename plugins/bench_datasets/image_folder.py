@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench import DataError, Dataset, DatasetRequest, DatasetSpec, FolderImages, Option, OptionValue
-from bench_datasets.cells import VALUES
+from bench_datasets.cells import VALUES, unique
 from bench_datasets.label_lists import ABSENT, DROP_ABSENT, ENCODING, read_lines, read_names, separator
 from bench_datasets.label_names import NO_LABEL, ODD_NAMES
 from bench_datasets.label_values import LABELS_ARE, SEPARATOR, named
@@ -151,7 +151,7 @@ def _read_json_lines(path: Path) -> list[Row]:
     for number, line in read_lines(path, expected):
         place = f"{path} line {number}"
         try:
-            entry = json.loads(line)
+            entry = json.loads(line, object_pairs_hook=unique)
             name, names = entry["file_name"], entry["labels"]
             image = posixpath.normpath(name)
         except (ValueError, KeyError, TypeError, RecursionError):

@@ -80,7 +80,7 @@ def read_text(path: Path, expected: str, encoding: str = "", *, in_lines: bool =
         raise DataError(
             f"{path} line {line}: not {name} text, perhaps {other}. Expected: {expected}. Try: {remedy}"
         ) from None
-    except LookupError:
+    except (LookupError, ValueError):  # no encoding, one of no text, or no name of one
         raise UsageError(
             f"option encoding: found '{encoding}', allowed: what Python knows, as utf-8, cp1252, gb18030 or shift_jis."
             " Try: --set dataset.encoding=cp1252"

@@ -68,8 +68,9 @@ def _without(part: Part, none: set[str]) -> Part:
         found = tuple(dict.fromkeys(map(composed, names)))
         forms += found != tuple(names)
         kept = tuple(name for name in found if name not in none)
-        if kept and len(kept) < len(found):
-            odd = next(name for name in found if name in none)
+        # Lists of numbers are filled up to one length with -1, which says nothing of the labels beside it.
+        odd = next((name for name in found if name in none and not _below_zero(name)), "")
+        if kept and odd:
             raise DataError(f"{part.place(row)}: '{odd}' means no label, and '{kept[0]}' stands beside it")
         labels.append(kept)
     note = f"{part.name}: label names of {forms:,} images brought to one Unicode form" if forms else ""
@@ -110,8 +111,13 @@ def _nothing(places: Places, options: Mapping[str, OptionValue]) -> list[str]:
         f"{place}: label '{name}' looks like an empty cell. Try:"
         + (f" --set 'dataset.no_label={before}{name}' for no label," if "no_label" in options else " take it out,")
         for name, place in places.items()
-        if name.lower() in NOTHING
+        if name.lower() in NOTHING or _below_zero(name)
     ]
+
+
+def _below_zero(name: str) -> bool:
+    """Return whether a name is a negative whole number, which is nothing's name but a mark for no label."""
+    return canonical(name).startswith("-") and NUMBER.fullmatch(name) is not None
 
 
 def _alike(places: Places) -> list[str]:

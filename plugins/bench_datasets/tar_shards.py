@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import bench
 from bench import DataError, EncodedImages, Option, canonical_json, digest, is_remote, kept, progress_bar
+from bench_datasets.cells import unique
 from bench_datasets.listing import (
     HIDDEN,
     SIGNATURE_BYTES,
@@ -298,7 +299,7 @@ def _labels(place: str, kind: str, text: str, field: str) -> object:
     """Return a member's labels: a field of JSON, class numbers, or names on lines; on one line, all in one text."""
     if kind == "json":
         try:
-            value = json.loads(text)
+            value = json.loads(text, object_pairs_hook=unique)
         except (ValueError, RecursionError) as error:
             raise DataError(f"{place} is no JSON: {error}") from None
         if isinstance(value, dict) and field not in value:

@@ -74,6 +74,9 @@ def test_the_version_is_printed(capsys: Capture) -> None:
     assert capsys.readouterr().out == f"multilabel-bench {bench.__version__}\n"
 
 
+RUN, HUGE = ("run", "--model", "prior", "--dataset", "digit-scenes"), "9" * 23
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
@@ -93,6 +96,13 @@ def test_the_version_is_printed(capsys: Capture) -> None:
         ),
         (["compare", "--dataset", "digit-scenes"], "Missing option '--models'"),
         (["compare", "--dataset", "x", "--models", ","], "--models: found none"),
+        ([*RUN, "--seed", HUGE], f"--seed: found {HUGE}, allowed: 0 to 4294967295"),
+        ([*RUN, "--trials", HUGE], f"--trials: found {HUGE}, allowed: whole numbers from 1 to 10000"),
+        (
+            ["compare", "--dataset", "digit-scenes", "--models", "bce", "--seeds", HUGE],
+            f"--seeds: found {HUGE}, allowed: whole numbers from 1 to 10000",
+        ),
+        (["config", ""], "no run ''"),
         (["compare", "--dataset", "x", "--models", "sofmax"], "no model 'sofmax'; did you mean 'softmax'?"),
     ],
 )

@@ -1,8 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from example_splits import make_split, random_truth
+from PIL import Image
 
-from bench.data.fingerprint import fingerprint
+from bench.data.fingerprint import fingerprint, fingerprint_over
+from bench.data.images import FolderImages
 from bench.data.splits import hold_out, subset
 from bench.data.statistics import cooccurrence, statistics
 from bench.errors import DataError
@@ -41,6 +45,32 @@ def test_a_subset_keeps_ids_truth_and_pictures_together():
     assert part.ids == ("train5", "train3")
     np.testing.assert_array_equal(part.truth, split.truth[[5, 3]])
     np.testing.assert_array_equal(part.images.read(1), split.images.read(3))
+
+
+@pytest.mark.parametrize("ending", ["bmp", "TIF", "ppm"])
+def test_a_spot_in_a_picture_that_is_not_compressed_is_another_fingerprint(tmp_path, ending):
+    pixels = np.zeros((120, 120, 3), dtype=np.uint8)
+    path = tmp_path / f"a.{ending}"
+
+    def print_of(pixels):
+        Image.fromarray(pixels).save(path)
+        split = replace(make_split([[True], [False]]), images=FolderImages((path, path)))
+        assert "every byte of BMP, TIFF" in fingerprint_over(split)
+        return fingerprint(split), fingerprint(subset(split, [0], "part"))
+
+    before = print_of(pixels)
+    assert print_of(pixels) == before
+    pixels[30, 30] = 255  # between the samples, and the file is as long as before
+    after = print_of(pixels)
+    assert after[0] != before[0]
+    assert after[1] != before[1]
+
+
+def test_other_pictures_are_sampled_as_ever(tmp_path):
+    path = tmp_path / "a.png"
+    Image.new("RGB", (9, 9)).save(path)
+    split = replace(make_split([[True]]), images=FolderImages((path,)))
+    assert "every byte" not in fingerprint_over(split)
 
 
 def test_the_fingerprint_follows_labels_truth_pictures_and_mask():

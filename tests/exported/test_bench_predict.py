@@ -94,6 +94,8 @@ def test_the_best_labels_and_those_above_a_threshold_are_asked_for(exported, cap
     ("asked", "message"),
     [
         (("--top-k", 0), "--top-k: found 0, allowed: whole numbers from 1"),
+        (("--threads", "9" * 23), "less than or equal to 1024"),
+        (("--batch", "9" * 23), "less than or equal to 65536"),
         (("--threshold", "nan"), "--threshold: found nan"),
         (("--json", "--csv"), "found --json and --csv, allowed: one of them"),
     ],

@@ -111,6 +111,12 @@ def test_a_mistake_is_one_line_and_status_2(exported, arguments, message):
     assert len(told.splitlines()) == 1
 
 
+@pytest.mark.parametrize("threads", ["9" * 23, "-1"])
+def test_any_number_of_threads_gives_labels(exported, threads):
+    model = predict.Model(exported / "bce", int(threads))
+    assert 0 <= model.options.intra_op_num_threads <= 1024
+
+
 @pytest.mark.parametrize("module", ["onnxruntime", "numpy", "PIL"])
 def test_a_package_that_is_not_installed_is_one_line(exported, tmp_path, module):
     code = f"import sys, runpy; sys.modules[{module!r}] = None; runpy.run_path(sys.argv[1], run_name='__main__')"

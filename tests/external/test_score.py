@@ -13,6 +13,10 @@ from example_commands import bench, write_corel
 from PIL import Image
 
 import bench as face
+from bench.data.images import MissingImages
+from bench.external.align import Reading, aligned
+from bench.external.given import Dense
+from bench.records import Split
 from bench.store.external import scores_hash
 
 LABELS = ("red", "green", "blue")
@@ -209,6 +213,26 @@ def test_tables_that_can_be_read_in_two_ways_or_none_are_refused(score, parts, t
 def pickled(folder):
     np.savez(folder / "p.npz", ids=np.array([object()]), scores=np.zeros((1, 1)))
     return (folder / "p.npz").read_bytes()
+
+
+def test_ids_typed_beside_a_table_that_has_its_own_must_be_its_own(score, parts, tmp_path, capsys):
+    ids, labels, _, scores = parts["test"]
+    rows = [(image, *map(repr, row.tolist())) for image, row in zip(ids, scores, strict=True)]
+    (tmp_path / "wide.csv").write_text(table(["image", *labels], rows))
+    (tmp_path / "ids.txt").write_text("\n".join(ids))
+    asked = (tmp_path / "wide.csv", "--kind", "probability", "--ids", tmp_path / "ids.txt")
+    assert score(*asked) == 0
+    (tmp_path / "ids.txt").write_text("\n".join(reversed(ids)))
+    assert score(*asked) == 2
+    assert "its own ids are not those of --ids. Try: without --ids" in capsys.readouterr().err
+
+
+def test_a_square_matrix_which_may_be_turned_is_said_to_be_read_by_rows():
+    square = np.array([[0.1, 0.2], [0.3, 0.4]])
+    truth = np.eye(2, dtype=bool)
+    split = Split("toy", "test", ("a", "b"), ("cat", "dog"), truth, MissingImages(("a", "b"), "not here"))
+    found = aligned(Dense("x.npz", split.ids, split.labels, square), split, Reading("probability"), {})
+    assert found.notes == ("as many images as labels, 2: each row was read as an image, each column as a label",)
 
 
 def test_label_sets_have_no_ranking_no_interval_of_one_and_no_other_policy(score, parts, tmp_path, capsys):

@@ -307,6 +307,36 @@ def test_an_image_that_is_listed_twice_is_refused(coco, again):
         opened("coco-json", coco(images=images))
 
 
+@pytest.mark.parametrize("again", ["x\\..\\a.png", ".\\a.png", "e\u0301.png"])
+def test_two_names_of_one_file_are_one_image(coco, again):
+    first = "\xe9.png" if "\u0301" in again else "a.png"
+    images = [{"id": 1, "file_name": first}, {"id": 2, "file_name": again}]
+    root = coco(images=images)
+    for part in ("train", "test"):
+        Image.new("RGB", (9, 9)).save(root / part / first)
+    with pytest.raises(DataError, match=f"train.json: file_name '{first}' stands twice"):
+        opened("coco-json", root)
+
+
+def test_one_file_is_not_in_train_and_test_under_two_names(coco):
+    root = coco()
+    for part, name in (("train", "a.png"), ("test", ".\\a.png")):
+        content = json.loads((root / f"{part}.json").read_text())
+        content["images"][0]["file_name"] = name
+        (root / f"{part}.json").write_text(json.dumps(content))
+    with pytest.raises(DataError, match=r"2 images are in both train and test, as 'train/a.png'"):
+        opened("coco-json", root, images="train")
+
+
+@pytest.mark.parametrize("name", ["annotations", "category_id"])
+def test_a_name_that_stands_twice_in_an_object_is_refused(coco, name):
+    path = coco() / "train.json"
+    value = "[]" if name == "annotations" else "3"
+    path.write_text(path.read_text().replace(f'"{name}":', f'"{name}": {value}, "{name}":', 1))
+    with pytest.raises(DataError, match=f"train.json is no COCO instances file: '{name}' stands twice in one object"):
+        opened("coco-json", path.parent)
+
+
 def test_images_without_an_object_are_counted(coco):
     images = [{"id": number, "file_name": f"{name}.png"} for number, name in ((1, "a"), (2, "b"), (7, "c"))]
     notes = opened("coco-json", coco(images=images)).notes

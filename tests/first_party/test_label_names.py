@@ -148,6 +148,18 @@ def test_a_name_that_means_no_label_is_left_out_where_it_is_named(tmp_path):
         opened(tmp_path, separator="|", no_label="No Finding")
 
 
+@pytest.mark.parametrize("mark", ["-1", "-100", "-1.0"])
+def test_a_number_below_zero_is_a_mark_for_no_label_and_fills_up_lists(tmp_path, mark):
+    root = write(tmp_path, "path,labels", f"{{}},8;{mark}", f"{{}},{mark}", "{},8;7")
+    with pytest.raises(
+        DataError, match=f"label '{mark}' looks like an empty cell. Try: --set 'dataset.no_label={mark}'"
+    ):
+        opened(root)
+    dataset = opened(root, no_label=mark)
+    assert dataset.labels == ("7", "8")
+    assert dataset.train.truth.sum(axis=1).tolist() == [1, 0, 2]
+
+
 def test_unicode_forms_of_a_name_are_one_label_and_that_is_said(tmp_path):
     one, other = (unicodedata.normalize(form, "café") for form in ("NFC", "NFD"))
     write(tmp_path, "path,labels", f"{{}},{one};dog", f"{{}},{other}")
@@ -228,9 +240,10 @@ def test_an_encoding_with_its_mark_is_read(tmp_path, encoding):
     assert opened(root).labels == ("café", "dog")
 
 
-def test_an_encoding_that_is_none_is_one_clear_line(tmp_path):
-    with pytest.raises(UsageError, match="option encoding: found 'cp99', allowed: what Python knows"):
-        opened(write(tmp_path, "path,labels", "{},dog"), encoding="cp99")
+@pytest.mark.parametrize("name", ["cp99", "hex", "undefined", "punycode", "a\0b"])
+def test_an_encoding_that_is_none_is_one_clear_line(tmp_path, name):
+    with pytest.raises(UsageError, match=f"option encoding: found '{name}', allowed: what Python knows"):
+        opened(write(tmp_path, "path,labels", "{},dog"), encoding=name)
 
 
 def test_a_file_that_no_option_reads_names_a_command(tmp_path):

@@ -90,6 +90,7 @@ def test_an_unlisted_image_is_refused_or_taken_as_unlabelled(listed):
             "path,labels\na.png,cat\nmore/b.png,\n../test/a.png,cat\n",
             "line 4: image ../test/a.png lies outside .*train",
         ),
+        ("test/metadata.jsonl", '{"file_name": "a.png", "labels": ["cat"], "labels": []}', "line 1: found '"),
         ("test/metadata.jsonl", "[" * 100_000, r"metadata.jsonl line 1: found '\[\[\["),
     ],
 )

@@ -182,6 +182,10 @@ def test_shards_without_any_label_are_refused(tmp_path):
 
 PNG, JSON = ("0.png", photo()), ("0.json", {"labels": ["cat"]})
 BAD = {
+    "labels twice": (
+        [PNG, ("0.json", '{"labels": ["cat"], "labels": []}')],
+        "train.tar member 0.json is no JSON: 'labels' stands twice in one object",
+    ),
     "image alone": ([PNG, JSON, ("1.png", photo())], "train.tar member 1.png: no member 1.json with its labels"),
     "labels alone": ([PNG, JSON, ("1.json", {"labels": []})], "train.tar member 1.json: no image of key '1'"),
     "no image": ([JSON], "train.tar: no image. Expected: members <key>.jpg with <key>.json"),

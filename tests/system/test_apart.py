@@ -1,6 +1,7 @@
 """Functions called by a process of their own: what they say comes back, and what ends that process ends no other."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -33,6 +34,12 @@ def test_content_of_any_bytes_goes_with_the_arguments():
             "bench.external.tables:parquet_columns", {"place": "scores.parquet"}, refused="", content=b"\n\0\xff" * 9
         )
     call_apart("builtins:dict", {"a": 1}, refused=REFUSED)
+
+
+def test_what_a_library_does_while_its_process_winds_up_is_no_fault_of_the_file(tmp_path, monkeypatch):
+    (tmp_path / "winds_up_badly.py").write_text("import atexit, os\ndef read():\n    atexit.register(os.abort)\n")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
+    call_apart("winds_up_badly:read", {}, refused=REFUSED)
 
 
 def test_a_lower_limit_of_memory_that_is_there_already_stays():

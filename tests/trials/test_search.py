@@ -234,7 +234,7 @@ def test_a_loss_that_diverges_is_a_line_of_the_ledger(root, tmp_path):
 
 
 BAD = {
-    "none": (("partly", 0), "--trials: found 0, allowed: whole numbers from 1. Try: --trials 16"),
+    "none": (("partly", 0), "--trials: found 0, allowed: whole numbers from 1 to 10000. Try: --trials 16"),
     "below": (("partly", -1), "--trials: found -1"),
     "fine-tuning": (("partly", 2, "--finetune", 1), "--trials 2 with 1 epochs of fine-tuning"),
     "all fail": (("never", 2), "model 'never': none of its 2 trials worked. The first: "),

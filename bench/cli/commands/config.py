@@ -39,7 +39,7 @@ def config(
     from bench.show.settings import differences, settings_of
     from bench.store.sealed import to_json
 
-    folders = [one_run(name, store) for name in (run, other) if name]
+    folders = [one_run(name, store) for name in ([run, other] if other else [run])]
     settings = [settings_of(folder) for folder in folders]
     rows: dict[str, tuple[Setting | None, ...]] = (
         {**differences(*settings)} if other else {name: (setting,) for name, setting in settings[0].items()}

@@ -31,6 +31,10 @@ FIELDS = ("image", "labels", "scores", "probabilities", "log_probability", "erro
 """What a record holds; of an image that could not be read, only ``image`` and ``error``."""
 
 
+MOST_THREADS, MOST_AT_ONCE = 1024, 65_536
+"""Beyond what any machine gains from: the system refuses more threads, or ends the process, when it is too late."""
+
+
 def predict(  # noqa: PLR0917 - the parser passes options by name
     model: Annotated[Path, typer.Argument(metavar="MODEL_DIR", help="Folder written by: bench export")],
     images: Annotated[
@@ -41,8 +45,10 @@ def predict(  # noqa: PLR0917 - the parser passes options by name
         ),
     ],
     device: Annotated[str, typer.Option("--device", metavar="NAME", help="auto, cpu or cuda.")] = "auto",
-    threads: Annotated[int, typer.Option("--threads", min=0, help="Processor threads; 0: all cores.")] = 0,
-    batch: Annotated[int, typer.Option("--batch", min=1, help="Images computed at once.")] = 16,
+    threads: Annotated[
+        int, typer.Option("--threads", min=0, max=MOST_THREADS, help="Processor threads; 0: all cores.")
+    ] = 0,
+    batch: Annotated[int, typer.Option("--batch", min=1, max=MOST_AT_ONCE, help="Images computed at once.")] = 16,
     top_k: Annotated[
         int | None, typer.Option("--top-k", metavar="K", help="The K best labels in place of the model's label sets.")
     ] = None,

@@ -131,7 +131,7 @@ class Model:
         self.manifest = read_manifest(folder)
         self.description = self.manifest["description"]
         self.options = onnxruntime.SessionOptions()
-        self.options.intra_op_num_threads = threads
+        self.options.intra_op_num_threads = min(max(threads, 0), 1024)
         self.options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self.encoder = self.session(folder / "encoder.onnx")
         self.search: Any = None
