@@ -230,7 +230,15 @@ class Training:
         """Train at one learning rate until the epochs or the patience end, from where ``state`` stands."""
         settings = self.settings
         self.model.load_state_dict(state.model)
-        update = Update(self.model.parameters(), settings, rate, in_pieces=self.threads == 1)
+        update = Update(
+            self.model.parameters(),
+            rate,
+            optimizer=settings.optimizer,
+            momentum=settings.momentum,
+            weight_decay=settings.weight_decay,
+            clip_norm=settings.clip_norm,
+            in_pieces=self.threads == 1,
+        )
         if state.optimizer:
             update.load(state.optimizer)
         description = f"training {self.name} lr {rate:g}"
