@@ -277,19 +277,18 @@ class Training:
         order = torch.randperm(len(self.batches), generator=torch.Generator().manual_seed(shuffle_seed))
         generator = torch.Generator(device=self.device).manual_seed(loss_seed)
         total = 0.0
+        update.clear()
         self.model.train()
         with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
             torch.manual_seed(noise_seed)
-            for rows in torch.split(order, self.settings.batch_size):
-                features, truth, mask = self.batches.take(rows)
+            for features, truth, mask in self.batches.in_order(order, self.settings.batch_size):
                 loss = self.model.loss(features, truth, generator, **({} if mask is None else {"ignore": mask}))
-                update.clear()
                 loss.backward()
                 norm, value = update.clip(), loss.item()
                 if not (math.isfinite(value) and math.isfinite(norm)):
                     raise _Diverged
                 update.step()
-                total += value * len(rows)
+                total += value * len(features)
         if not all(bool(parameter.isfinite().all()) for parameter in self.model.parameters()):
             raise _Diverged
         return total / len(order)
