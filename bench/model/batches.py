@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +17,12 @@ IN_MEMORY = 2**30
 
 TRUTH_IN_MEMORY = 2**28
 """The same of a mask, truth or ignored pairs: a larger one is in memory once already, and read from there."""
+
+AT_ONCE = 2**24
+"""Bytes of features that are put in order at once, for all the batches in them: few copies are cheaper than many."""
+
+Batch = tuple["torch.Tensor", "torch.Tensor", "torch.Tensor | None"]
+"""Features (n, ...) float32, truth and the ignored pairs (n, labels)."""
 
 
 class Batches:
@@ -35,8 +42,19 @@ class Batches:
     def __len__(self) -> int:
         return len(self._values)
 
-    def take(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
-        """Return features (n, ...) float32, truth and the ignored pairs (n, labels) of ``rows`` (n,) int64."""
+    def in_order(self, order: torch.Tensor, size: int) -> Iterator[Batch]:
+        """Yield the batches of the first ``size`` rows of ``order`` (n,) int64, of the next ones, and so on."""
+        import torch
+
+        of_batch = size * self._values[:1].size * np.dtype(np.float32).itemsize
+        for rows in torch.split(order, size * max(AT_ONCE // max(of_batch, 1), 1)):
+            features, truth, ignore = self.take(rows)
+            parts = torch.split(features, size)
+            masks = [None] * len(parts) if ignore is None else torch.split(ignore, size)
+            yield from zip(parts, torch.split(truth, size), masks, strict=True)
+
+    def take(self, rows: torch.Tensor) -> Batch:
+        """Return the batch of ``rows`` (n,) int64."""
         import torch
 
         there = rows.to(self.device)

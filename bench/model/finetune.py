@@ -145,24 +145,19 @@ class Tuning:
     ) -> None:
         import torch
 
-        from bench.model.train import Settings as Training
         from bench.model.update import Update
 
         self.module, self.model, self.settings, self.epochs, self.seed = module, model, settings, epochs, seed
         self.device, self.group = device, group
-        by = Training(
-            epochs=epochs,
-            batch_size=settings.batch_size,
-            learning_rates=(settings.learning_rate,),
+        self.update = Update(
+            [*module.parameters(), *model.parameters()],
+            settings.learning_rate,
             optimizer="sgd",
             momentum=MOMENTUM,
             weight_decay=settings.weight_decay,
             clip_norm=CLIP_NORM,
-            patience=settings.patience,
-            halve_after=0,
+            in_pieces=False,
         )
-        parameters = [*module.parameters(), *model.parameters()]
-        self.update = Update(parameters, by, settings.learning_rate, in_pieces=False)
         self.scaler = torch.amp.GradScaler(device.type, enabled=settings.precision == "fp16")
         self.order = torch.Generator().manual_seed(seed)
         # On the CPU one generator gives both, so that results stay those of earlier versions.

@@ -230,7 +230,15 @@ class Training:
         """Train at one learning rate until the epochs or the patience end, from where ``state`` stands."""
         settings = self.settings
         self.model.load_state_dict(state.model)
-        update = Update(self.model.parameters(), settings, rate, in_pieces=self.threads == 1)
+        update = Update(
+            self.model.parameters(),
+            rate,
+            optimizer=settings.optimizer,
+            momentum=settings.momentum,
+            weight_decay=settings.weight_decay,
+            clip_norm=settings.clip_norm,
+            in_pieces=self.threads == 1,
+        )
         if state.optimizer:
             update.load(state.optimizer)
         description = f"training {self.name} lr {rate:g}"
@@ -269,19 +277,18 @@ class Training:
         order = torch.randperm(len(self.batches), generator=torch.Generator().manual_seed(shuffle_seed))
         generator = torch.Generator(device=self.device).manual_seed(loss_seed)
         total = 0.0
+        update.clear()
         self.model.train()
         with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
             torch.manual_seed(noise_seed)
-            for rows in torch.split(order, self.settings.batch_size):
-                features, truth, mask = self.batches.take(rows)
+            for features, truth, mask in self.batches.in_order(order, self.settings.batch_size):
                 loss = self.model.loss(features, truth, generator, **({} if mask is None else {"ignore": mask}))
-                update.clear()
                 loss.backward()
                 norm, value = update.clip(), loss.item()
                 if not (math.isfinite(value) and math.isfinite(norm)):
                     raise _Diverged
                 update.step()
-                total += value * len(rows)
+                total += value * len(features)
         if not all(bool(parameter.isfinite().all()) for parameter in self.model.parameters()):
             raise _Diverged
         return total / len(order)

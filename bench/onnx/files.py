@@ -122,9 +122,9 @@ def _quiet() -> Iterator[None]:
 @contextlib.contextmanager
 def _operators_kept() -> Iterator[None]:
     """Have torch keep its table of operators in ONNX: it makes it anew for each export, half of a small one's time."""
-    from torch.onnx._internal.exporter import _registration
-
-    registry: Any = getattr(_registration, "ONNXRegistry", None)
+    registry: Any = None
+    with contextlib.suppress(ImportError):
+        from torch.onnx._internal.exporter._registration import ONNXRegistry as registry  # noqa: N813
     if not hasattr(registry, "from_torchlib"):  # another torch: as slow as without this, and as right
         yield
         return

@@ -32,14 +32,15 @@ def warp_loss(
     if not len(image):
         return logits.sum() * 0.0
     with torch.no_grad():
-        slack = MARGIN - logits[image, positive].unsqueeze(1) + logits[image]
-        violates = (slack > 0) & negative[image]
-        chance = violates.sum(dim=1) / negative[image].sum(dim=1).clamp(min=1)
-        others = (truth | negative)[image].sum(dim=1) - 1
+        slack = MARGIN - logits[image, positive].unsqueeze(1) + logits.index_select(0, image)
+        violates = (slack > 0) & negative.index_select(0, image)
+        count = violates.sum(dim=1)
+        chance = count / negative.sum(dim=1).clamp(min=1).index_select(0, image)
+        others = (truth | negative).sum(dim=1).index_select(0, image) - 1
         uniform = torch.rand(len(image), generator=generator, device=logits.device)
         # P(s > n) = (1 - chance)^n, inverted. A chance of one gives s = 1, of zero s = infinity.
         draws = (torch.log1p(-uniform) / torch.log1p(-chance.clamp(max=1 - 1e-7))).ceil().clamp(min=1)
-        found = violates.any(dim=1) & (draws <= others)
+        found = (count > 0) & (draws <= others)
         rank = (others[found] / draws[found]).floor().long()
         lottery = torch.rand(violates.shape, generator=generator, device=logits.device)
         violator = lottery.masked_fill(~violates, -1.0).argmax(dim=1)[found]

@@ -101,6 +101,7 @@ def test_its_cells_are_no_formulas(exported):
     [
         ((), "the following arguments are required: IMAGE"),
         (("--top-k", "0", "a.png"), "--top-k: found 0, allowed: whole numbers from 1"),
+        (("--threshold", "nan", "a.png"), "--threshold: found nan, allowed: finite numbers"),
         (("--csv", "--json", "a.png"), "not allowed with"),
     ],
 )

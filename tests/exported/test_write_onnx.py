@@ -30,3 +30,16 @@ def test_torchs_table_of_operators_is_made_once_and_anew_with_torchvisions(tmp_p
     assert write(tmp_path / "with.onnx") == whole
     assert len(made) == 2
     assert vars(ONNXRegistry)["from_torchlib"] is own
+
+
+def test_a_torch_without_that_private_table_makes_its_own_for_each_file(tmp_path, monkeypatch):
+    make, made = ONNXRegistry.from_torchlib, []
+
+    def counted(cls, *args, **opset):
+        made.append(opset)
+        return make(*args, **opset)
+
+    monkeypatch.setattr(ONNXRegistry, "from_torchlib", classmethod(counted))
+    monkeypatch.setitem(sys.modules, ONNXRegistry.__module__, None)
+    assert write(tmp_path / "first.onnx") == write(tmp_path / "second.onnx")
+    assert len(made) == 2

@@ -45,6 +45,20 @@ def test_features_laid_out_once_and_features_read_by_batch_are_the_same_batches(
         assert np.array_equal(one.numpy(), plain)
 
 
+@pytest.mark.parametrize("at_once", [0, 400, 2**24])
+def test_batches_in_order_are_those_of_their_rows_whatever_is_put_in_order_at_once(monkeypatch, at_once):
+    values, truth = batch(40)
+    order = torch.randperm(len(values), generator=torch.Generator().manual_seed(0))
+    monkeypatch.setattr(batches, "AT_ONCE", at_once)
+    for ignore in (None, ~truth):
+        made = batches.Batches(values, truth, ignore, torch.device("cpu"))
+        found = list(made.in_order(order, 7))
+        wanted = [made.take(rows) for rows in torch.split(order, 7)]
+        assert len(found) == len(wanted) == 6
+        for one, other in zip(found, wanted, strict=True):
+            assert all((a is b is None) or torch.equal(a, b) for a, b in zip(one, other, strict=True))
+
+
 def test_batches_share_no_memory_with_the_features_and_truth_that_they_were_made_of():
     values, truth = batch(8)
     made = batches.Batches(values, truth, None, torch.device("cpu"))

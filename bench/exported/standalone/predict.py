@@ -1,7 +1,6 @@
 """Labels of images, by the model in this file's folder and what ``pip install onnxruntime numpy pillow`` installs.
 
 python predict.py photo.jpg folder ...         see also: python predict.py --help
-
 Pictures are read, scaled, searched and given labels as ``bench predict`` does it.
 Exit status: 0 all images were labelled, 1 some could not be read, 2 nothing was done.
 """
@@ -364,6 +363,8 @@ def parsed() -> argparse.Namespace:
     asked = parser.parse_args()
     if asked.top_k is not None and asked.top_k < 1:
         parser.error(f"--top-k: found {asked.top_k}, allowed: whole numbers from 1")
+    if not math.isfinite(asked.threshold or 0):
+        parser.error(f"--threshold: found {asked.threshold}, allowed: finite numbers")
     return asked
 
 
@@ -383,8 +384,7 @@ def main() -> int:
         model, paths = Model(Path(__file__).resolve().parent, asked.threads), list(find(asked.images))
         if not paths:
             raise Refused(f"no image below {asked.images[0]}, by the endings of names")
-        for text in texts(counted(label(model, paths, asked.top_k, asked.threshold)), asked.form):
-            sys.stdout.write(text)
+        sys.stdout.writelines(texts(counted(label(model, paths, asked.top_k, asked.threshold)), asked.form))
     except Refused as reason:
         print(f"error: {reason}", file=sys.stderr)
         return 2
