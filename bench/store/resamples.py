@@ -25,6 +25,15 @@ from bench.system.source import UNKNOWN
 
 UNSEEN = "unseen"
 
+PAIR_BUDGET = 1.2e10
+"""Image-label pairs times resamples spent on error bars: about 12 seconds of two cores, once."""
+FEWEST, MOST = 100, 1000
+
+
+def affordable(pairs: int, budget: float = PAIR_BUDGET) -> int:
+    """Return how many resamples of so many image-label pairs to draw: 1,000, or as many as ``budget`` allows."""
+    return max(FEWEST, min(MOST, int(budget / max(pairs, 1))))
+
 
 def kept_in(folder: Path) -> Draw:
     """Return what draws a run's resamples, or takes them from ``folder`` where as many or more were drawn before."""
