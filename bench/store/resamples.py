@@ -20,6 +20,7 @@ from bench.evaluation.bootstrap import Drawn
 from bench.evaluation.outcome import Outcome
 from bench.evaluation.significance import Draw
 from bench.system.files import digest
+from bench.system.npz import save_npz
 from bench.system.sealed_files import keep, read_sealed
 from bench.system.source import UNKNOWN
 
@@ -63,7 +64,7 @@ def _code() -> str:
 def _packed(drawn: Drawn) -> bytes:
     buffer = io.BytesIO()
     unseen = np.array(json.dumps(drawn.unseen))
-    np.savez(buffer, allow_pickle=False, **{UNSEEN: unseen, **{f"/{name}": v for name, v in drawn.values.items()}})
+    save_npz(buffer, {UNSEEN: unseen, **{f"/{name}": v for name, v in drawn.values.items()}})
     return buffer.getvalue()
 
 
