@@ -35,7 +35,8 @@ def save_npz(file: BinaryIO, arrays: Mapping[str, NDArray[Any]], *, compressed: 
     for name, values in arrays.items():
         if values.dtype.hasobject:
             raise ValueError(f"{name} holds objects")
-    (np.savez_compressed if compressed else np.savez)(file, **arrays)
+    write: Any = np.savez_compressed if compressed else np.savez
+    write(file, **arrays)
 
 
 def load_npz(content: bytes | BinaryIO, only: str | None = None) -> dict[str, NDArray[Any]]:
