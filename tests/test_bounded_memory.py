@@ -18,7 +18,9 @@ from bench.data.splits import subset
 from bench.evaluation import bits, bootstrap, chances, known_tags, label_errors, policies, protocols, weighted_ranking
 from bench.evaluation import thresholds as choosing
 from bench.evaluation.bits import BitMatrix
+from bench.evaluation.lens import views
 from bench.evaluation.measure import measure
+from bench.evaluation.outcome import Outcome
 from bench.external import align, arrays
 from bench.external.given import Names
 from bench.model import checks, predict
@@ -92,6 +94,11 @@ def resampled(one):
     return bootstrap.drawn(one.packed, one.predicted, one.scores.values, resamples=3)
 
 
+def views_of(one):
+    outcome = Outcome("a run", "", PROTOCOL.name, one.split.labels, one.packed, None, one.predicted, one.scores)
+    return views(outcome, PROTOCOL)
+
+
 def of_report(one):
     part = evidence.Part(one.split.ids, one.split.labels, one.packed, None)
     judge = evidence.Judge("m", np.asarray(one.scores.values), chances.natural("logit"))
@@ -138,6 +145,7 @@ STAGES = {
         lambda one, _: measure(PROTOCOL, one.split.labels, one.packed, None, one.predicted, one.scores),
     ),
     "error bars": (1.6, lambda one, _: resampled(one)),
+    "the lens": (1.6, lambda one, _: views_of(one)),
     "scores of a file": (0.6, lambda one, _: scored(one)),
     "thresholds": (
         8.5,

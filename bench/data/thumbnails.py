@@ -10,6 +10,7 @@ import numpy as np
 
 from bench.records import Split
 from bench.system.files import digest
+from bench.system.npz import save_npz
 from bench.system.progress import progress_bar
 from bench.system.sealed_files import keep, read_sealed
 from bench.system.threads import in_threads
@@ -51,7 +52,7 @@ def packed(pictures: Mapping[int, bytes]) -> bytes:
     buffer = io.BytesIO()
     ends = np.cumsum([len(picture) for picture in pictures.values()]).astype(np.int64)
     content = np.frombuffer(b"".join(pictures.values()), dtype=np.uint8)
-    np.savez(buffer, allow_pickle=False, rows=np.array(list(pictures), dtype=np.int64), ends=ends, content=content)
+    save_npz(buffer, {"rows": np.array(list(pictures), dtype=np.int64), "ends": ends, "content": content})
     return buffer.getvalue()
 
 

@@ -15,6 +15,7 @@ from bench.external.tables import SEPARATOR
 from bench.records import Split
 from bench.store.sealed import to_json
 from bench.system.files import write_atomic
+from bench.system.npz import save_npz
 from bench.system.progress import progress_bar
 
 
@@ -89,7 +90,7 @@ def _write_arrays(path: Path, split: Split, paths: list[str]) -> None:
     if split.ignore is not None:
         arrays["ignore"] = split.ignore
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, allow_pickle=False, **arrays)
+    save_npz(buffer, arrays, compressed=True)
     write_atomic(path, buffer.getvalue())
 
 

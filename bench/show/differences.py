@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 
 from bench.evaluation.metric_table import by_name
 from bench.evaluation.significance import Difference, Distributions, Draw, distributions
 from bench.show.console import print_table
 from bench.show.tables import Table
+from bench.store.resamples import affordable
 from bench.store.run_folder import RunFolder
 from bench.store.stored import RunSummary
 
@@ -16,7 +18,9 @@ def of_rows(table: Table, runs: Sequence[RunSummary], draw: Draw) -> Distributio
     """Return the resampled metrics of each row of ``table`` that has finished runs, seeds averaged."""
     paths = {run.key: run.path for run in runs if run.measures is not None}
     rows = {row.label: [RunFolder(paths[key]).read_outcome() for key in row.keys if key in paths] for row in table.rows}
-    return distributions({label: outcomes for label, outcomes in rows.items() if outcomes}, draw=draw)
+    rows = {label: outcomes for label, outcomes in rows.items() if outcomes}
+    pairs = max((math.prod(one.truth.shape) for outcomes in rows.values() for one in outcomes), default=0)
+    return distributions(rows, affordable(pairs), draw)
 
 
 def print_differences(found: Iterable[Difference]) -> None:
@@ -32,7 +36,7 @@ def print_differences(found: Iterable[Difference]) -> None:
     print_table(
         ("metric", "models", "difference", "95 %", ""),
         rows,
-        title="pairwise differences, seeds averaged; 95 % of 1,000 paired resamples of the test images",
+        title="pairwise differences, seeds averaged; 95 % of paired resamples of the test images",
         names=2,
         texts=("",),
     )

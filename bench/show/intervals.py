@@ -6,11 +6,8 @@ import math
 
 from bench.evaluation import bootstrap, significance
 from bench.evaluation.bootstrap import Interval
+from bench.store.resamples import affordable
 from bench.store.run_folder import RunFolder
-
-PAIR_BUDGET = 1.2e10
-"""Image-label pairs times resamples that are spent on one run: about 12 seconds of two cores, once."""
-FEWEST, MOST = 100, 1000
 
 
 def of_run(folder: RunFolder, draw: significance.Draw = significance.draw) -> tuple[int, dict[str, Interval]]:
@@ -19,7 +16,7 @@ def of_run(folder: RunFolder, draw: significance.Draw = significance.draw) -> tu
     A metric that is undefined, as rankings of label sets are, has no interval.
     """
     outcome = folder.read_outcome()
-    resamples = max(FEWEST, min(MOST, int(PAIR_BUDGET / max(math.prod(outcome.truth.shape), 1))))
+    resamples = affordable(math.prod(outcome.truth.shape))
     found = draw(outcome, resamples).distribution(resamples)
     intervals = {metric: bootstrap.interval(values) for metric, values in found.items()}
     return resamples, {metric: one for metric, one in intervals.items() if not math.isnan(one.value)}

@@ -24,14 +24,13 @@ from bench.records import BoolArray, Scores
 from bench.records.trials import BOTH
 from bench.show import tables
 from bench.store.cost import Cost, cost_of
+from bench.store.resamples import affordable
 from bench.store.run_folder import RunFolder
 from bench.store.stored import RunSummary, ValidationPart
 from bench.system.files import canonical_json
 
 PAIR_BUDGET = 3e9
 """Image-label pairs times resamples that are spent on what cannot be told apart: a few seconds, once."""
-
-FEWEST, MOST = 100, 1000
 
 WORTH_SAYING = 0.005
 """By how much O-F1 must be more for a threshold to be spoken of."""
@@ -254,7 +253,7 @@ def _told_apart(found: Recommendation, draw: Draw, resamples: int | None) -> Rec
     assert chosen is not None, "something was chosen"
     if resamples is None:
         pairs = math.prod(chosen.outcomes[0].truth.shape) * sum(len(one.outcomes) for one in (chosen, *found.others))
-        resamples = max(FEWEST, min(MOST, int(PAIR_BUDGET / max(pairs, 1))))
+        resamples = affordable(pairs, PAIR_BUDGET)
     groups = {one.name: one.outcomes for one in (chosen, *found.others)}
     distributions = significance.distributions(groups, resamples, draw)
     own = distributions[chosen.name]

@@ -19,6 +19,7 @@ from bench.evaluation.outcome import Outcome
 from bench.evaluation.significance import Draw
 from bench.evaluation.thresholds import NEVER, Point
 from bench.records import BoolArray, Scores
+from bench.store.resamples import affordable
 from bench.store.run_folder import RunFolder
 
 METRIC = {"precision": "O-P", "recall": "O-R", "f1": "O-F1"}
@@ -116,7 +117,7 @@ class Thresholds:
         }
 
 
-def of_run(folder: RunFolder, draw: Draw = significance.draw, resamples: int = 1000) -> Thresholds:
+def of_run(folder: RunFolder, draw: Draw = significance.draw) -> Thresholds:
     """Return the thresholds of a finished run whose policy is made of goals. Raises ``StoreError`` for another run."""
     name = str(folder.config["policy"]["name"])
     if not made_of_goals(folder.config["policy"]):
@@ -143,6 +144,7 @@ def of_run(folder: RunFolder, draw: Draw = significance.draw, resamples: int = 1
     shared = np.array([label not in own for label in outcome.labels])
     interval = None
     if shared.any():
+        resamples = affordable(math.prod(outcome.truth.shape))
         drawn = draw(outcome if shared.all() else _of(outcome, shared), resamples)
         interval = bootstrap.interval(drawn.distribution(resamples)[METRIC[goals.common.name]])
     return Thresholds(

@@ -20,10 +20,20 @@ from bench.evaluation.bootstrap import Drawn
 from bench.evaluation.outcome import Outcome
 from bench.evaluation.significance import Draw
 from bench.system.files import digest
+from bench.system.npz import save_npz
 from bench.system.sealed_files import keep, read_sealed
 from bench.system.source import UNKNOWN
 
 UNSEEN = "unseen"
+
+PAIR_BUDGET = 1.2e10
+"""Image-label pairs times resamples spent on error bars: about 12 seconds of two cores, once."""
+FEWEST, MOST = 100, 1000
+
+
+def affordable(pairs: int, budget: float = PAIR_BUDGET) -> int:
+    """Return how many resamples of so many image-label pairs to draw: 1,000, or as many as ``budget`` allows."""
+    return max(FEWEST, min(MOST, int(budget / max(pairs, 1))))
 
 
 def kept_in(folder: Path) -> Draw:
@@ -54,7 +64,7 @@ def _code() -> str:
 def _packed(drawn: Drawn) -> bytes:
     buffer = io.BytesIO()
     unseen = np.array(json.dumps(drawn.unseen))
-    np.savez(buffer, allow_pickle=False, **{UNSEEN: unseen, **{f"/{name}": v for name, v in drawn.values.items()}})
+    save_npz(buffer, {UNSEEN: unseen, **{f"/{name}": v for name, v in drawn.values.items()}})
     return buffer.getvalue()
 
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from bench.errors import BenchError, StoreError
 from bench.system.files import atomic_path, sha256_of, write_atomic
 from bench.system.lazy import lazy_import
-from bench.system.npz import load_npz
+from bench.system.npz import load_npz, save_npz
 from bench.system.text import ESCAPE, one_line, plain
 
 if TYPE_CHECKING:
@@ -165,7 +165,7 @@ class SealedFolder:
     def write_arrays(self, name: str, **arrays: NDArray[Any]) -> None:
         """Write named arrays as a compressed npz file."""
         with self.replacing(name) as temporary, temporary.open("wb") as file:
-            np.savez_compressed(file, allow_pickle=False, **arrays, **{RUN: np.array(self.key)})
+            save_npz(file, {**arrays, RUN: np.array(self.key)}, compressed=True)
 
     def read(self, name: str) -> bytes:
         """Return the content of one file."""

@@ -11,9 +11,11 @@ import bench
 from bench import LabelSets, Scores, StoreError, UsageError
 from bench.cli import run_command_line
 from bench.contracts.goals import parse_goal
-from bench.evaluation import choosing, policies, protocols
+from bench.evaluation import choosing, policies, protocols, significance
 from bench.records import Prediction
-from bench.show import recommendation
+from bench.show import differences, intervals, recommendation, tables
+from bench.show.report import gather
+from bench.store import goal_thresholds, resamples
 from bench.store.derived import derive
 from bench.store.measured import measured
 from bench.store.stored import Truth
@@ -239,3 +241,22 @@ def test_a_sequence_models_free_length_is_measured_as_its_protocol_says(tmp_path
     folder.write_validation(truth, Prediction(scores, predicted, sequences))
     values = recommend([folder]).chosen.candidate.values
     assert values["O-R"] == pytest.approx((predicted & truth.truth).sum() / truth.truth.sum())
+
+
+def test_whatever_has_error_bars_draws_no_more_resamples_than_are_affordable(store, monkeypatch):
+    """A thousand of a million images and a thousand labels take an hour."""
+    monkeypatch.setattr(resamples, "FEWEST", 7)
+    monkeypatch.setattr(resamples, "MOST", 7)
+    asked = []
+
+    def draw(outcome, count):
+        asked.append(count)
+        return significance.draw(outcome, count)
+
+    runs = [one.summary() for one in store]
+    goal_thresholds.of_run(derive(store[0], "precision>=0.5"), draw)
+    intervals.of_run(store[0], draw)
+    differences.of_rows(tables.build(runs), runs, draw)
+    gather.with_error_bars(gather.groups(runs)[0], None, draw)
+    recommendation.recommend(runs, [], draw)
+    assert asked == [7] * (1 + 1 + 3 * len(runs))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,22 +19,49 @@ from bench.evaluation.metrics.average_precision import columns, from_thresholds
 from bench.evaluation.outcome import Outcome
 from bench.evaluation.protocols import AP_KINDS
 
+Ranked = tuple[NDArray[np.int64], NDArray[np.int64]]
+"""TP and retrieved images at each positive of a class, (positives,) each."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """Average precision of each class (labels,), NaN where it has no positive: by kind, and by what kinds leave open.
+
+    ``lowest`` and ``highest`` are of the protocol's kind with images of equal score apart, ``in_doubles`` of 11 points.
+    """
+
+    by_kind: dict[ApKind, NDArray[np.float64]]
+    lowest: NDArray[np.float64]
+    highest: NDArray[np.float64]
+    in_doubles: NDArray[np.float64]
+
 
 def ranking_views(outcome: Outcome, protocol: Protocol) -> Iterator[View]:
     """Yield every definition of mAP and MAP@10 in dispute with its value."""
-    yield from _difficult(outcome, protocol)
-    yield from _kinds(outcome, protocol)
-    yield from _without_positives(outcome, protocol)
-    yield from _ties(outcome, protocol)
+    found = _of_classes(outcome, protocol)
+    yield from _difficult(outcome, protocol, found.by_kind[protocol.ap])
+    yield from _kinds(protocol, found)
+    yield from _without_positives(found.by_kind[protocol.ap])
+    yield from _ties(protocol, found)
     yield from _map_at_10(outcome, protocol)
 
 
-def _mean_ap(outcome: Outcome, protocol: Protocol, mask: Mask | None) -> NDArray[np.float64]:
-    found = metrics.average_precisions(outcome.truth, outcome.scores.values, (protocol.ap,), mask)
-    return found[protocol.ap]
+def _of_classes(outcome: Outcome, protocol: Protocol) -> _Found:
+    """Return what each class has, read in one pass: turning and sorting the scores is what takes time."""
+    by_kind = {kind: np.full(outcome.truth.shape[1], np.nan) for kind in AP_KINDS}
+    lowest, highest, in_doubles = np.full((3, outcome.truth.shape[1]), np.nan)
+    for label, truth, scores in columns(outcome.truth, outcome.scores.values, mask_of(outcome, protocol)):
+        if not truth.any():
+            continue
+        together, last, first = ranked(truth, scores)
+        for kind in AP_KINDS:
+            by_kind[kind][label] = from_thresholds(*together, kind)
+        lowest[label], highest[label] = (from_thresholds(*one, protocol.ap) for one in (last, first))
+        in_doubles[label] = eleven_points_in_doubles(*first)
+    return _Found(by_kind, lowest, highest, in_doubles)
 
 
-def _difficult(outcome: Outcome, protocol: Protocol) -> Iterator[View]:
+def _difficult(outcome: Outcome, protocol: Protocol, own_ap: NDArray[np.float64]) -> Iterator[View]:
     pairs = 0 if outcome.ignore is None else count(outcome.ignore)
     note = "" if pairs else "there are none, so both are equal"
     choices: tuple[tuple[str, Mask | None, str, tuple[User, ...]], ...] = (
@@ -40,31 +69,28 @@ def _difficult(outcome: Outcome, protocol: Protocol) -> Iterator[View]:
         ("negatives", None, "codebases that read the flags as > 0", ()),
     )
     for choice, mask, others, users in choices:
-        value = metrics.mean_defined(_mean_ap(outcome, protocol, mask))
-        own = (protocol.difficult == "ignore") == (choice == "left out")
+        own, ap = (protocol.difficult == "ignore") == (choice == "left out"), own_ap
+        if pairs and not own:
+            ap = metrics.average_precisions(outcome.truth, outcome.scores.values, (protocol.ap,), mask)[protocol.ap]
         definition = f"the {pairs:,} difficult pairs are {choice}"
-        yield view("mAP", definition, users, value, own, note=note, others=others)
+        yield view("mAP", definition, users, metrics.mean_defined(ap), own, note=note, others=others)
 
 
-def _kinds(outcome: Outcome, protocol: Protocol) -> Iterator[View]:
+def _kinds(protocol: Protocol, found: _Found) -> Iterator[View]:
     users: dict[ApKind, tuple[User, ...]] = {
         "11_point": sources.ELEVEN_POINTS,
         "all_point": sources.ALL_POINTS,
         "non_interpolated": sources.NON_INTERPOLATED,
     }
-    mask = mask_of(outcome, protocol)
-    found = metrics.average_precisions(outcome.truth, outcome.scores.values, AP_KINDS, mask)
     for kind in AP_KINDS:
-        value = metrics.mean_defined(found[kind])
+        value = metrics.mean_defined(found.by_kind[kind])
         yield view("mAP", f"{kind.replace('_', '-')} AP", users[kind], value, kind == protocol.ap)
-    rounded = [eleven_points_in_doubles(*_ranked(t, s, "first")) for _, t, s in _classes(outcome, mask) if t.any()]
-    value = float(np.mean(rounded)) if rounded else float("nan")
+    value = metrics.mean_defined(found.in_doubles)
     note = "recall 0.3, 0.6 and 0.7 fall below k x 0.1 by rounding where positives are a multiple of ten"
     yield view("mAP", "11-point AP, its points k x 0.1 in doubles", sources.ELEVEN_POINTS, value, note=note)
 
 
-def _without_positives(outcome: Outcome, protocol: Protocol) -> Iterator[View]:
-    ap = _mean_ap(outcome, protocol, mask_of(outcome, protocol))
+def _without_positives(ap: NDArray[np.float64]) -> Iterator[View]:
     empty = int(np.isnan(ap).sum())
     dropped, zero = metrics.mean_defined(ap), float(np.nan_to_num(ap).mean()) if len(ap) else float("nan")
     note = "" if empty else "there are none, so both are equal"
@@ -73,36 +99,30 @@ def _without_positives(outcome: Outcome, protocol: Protocol) -> Iterator[View]:
     yield view("mAP", f"{definition} 0 and kept", sources.WITHOUT_POSITIVES_ZERO, zero, note=note)
 
 
-def _ties(outcome: Outcome, protocol: Protocol) -> Iterator[View]:
+def _ties(protocol: Protocol, found: _Found) -> Iterator[View]:
     """Yield mAP with images of equal score retrieved together, and the bounds of any sort that separates them."""
-    mask = mask_of(outcome, protocol)
-    grouped = metrics.mean_defined(_mean_ap(outcome, protocol, mask))
+    grouped = metrics.mean_defined(found.by_kind[protocol.ap])
     yield view("mAP", "images of equal score enter together", sources.TIES_GROUPED, grouped, True)
-    for place, word in (("last", "lowest"), ("first", "highest")):
-        found = [
-            from_thresholds(*_ranked(truth, scores, place), protocol.ap)
-            for _, truth, scores in _classes(outcome, mask)
-            if truth.any()
-        ]
-        value = float(np.mean(found)) if found else float("nan")
+    for word, ap in (("lowest", found.lowest), ("highest", found.highest)):
         definition = f"images of equal score as sorted, the {word} that an order gives"
-        yield view("mAP", definition, sources.TIES_AS_SORTED, value)
+        yield view("mAP", definition, sources.TIES_AS_SORTED, metrics.mean_defined(ap))
 
 
-def _classes(outcome: Outcome, mask: Mask | None) -> Iterator[tuple[int, NDArray[np.bool_], NDArray[np.floating]]]:
-    return columns(outcome.truth, outcome.scores.values, mask)
+def ranked(truth: NDArray[np.bool_], scores: NDArray[np.floating]) -> tuple[Ranked, Ranked, Ranked]:
+    """Return TP and retrieved images at each positive, of equal scores all together, positives last, and first.
 
-
-def _ranked(
-    truth: NDArray[np.bool_], scores: NDArray[np.floating], positives: str
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return TP and retrieved images at each positive, no two images at once; ``positives`` of a tie "first" or "last".
-
-    Both (positives,), in the order of the ranking.
+    ``truth`` and ``scores`` are (images,), each array that is returned (positives,), in the order of the ranking.
     """
-    order = np.lexsort((~truth if positives == "first" else truth, -scores))
-    retrieved = np.flatnonzero(truth[order]) + 1
-    return np.arange(1, len(retrieved) + 1), retrieved
+    positive, everything = np.sort(scores[truth]), np.sort(scores)
+
+    def counted(side: Literal["left", "right"]) -> Ranked:
+        """Return positives and images whose score is not less ("left") or more ("right") than each positive's."""
+        hits, retrieved = (len(all_) - np.searchsorted(all_, positive, side)[::-1] for all_ in (positive, everything))
+        return hits, retrieved
+
+    (hits, retrieved), (hits_above, above) = counted("left"), counted("right")
+    number = np.arange(1, len(positive) + 1)
+    return (hits, retrieved), (number, number + retrieved - hits), (number, number + above - hits_above)
 
 
 def eleven_points_in_doubles(hits: NDArray[np.int64], retrieved: NDArray[np.int64]) -> float:

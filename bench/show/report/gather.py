@@ -13,12 +13,9 @@ from bench.show import figures, tables
 from bench.show.report import illustrations, order
 from bench.show.report.evidence import part_of
 from bench.show.tables import Table
+from bench.store.resamples import affordable
 from bench.store.run_folder import RunFolder
 from bench.store.stored import RunSummary
-
-PAIR_BUDGET = 1.2e10
-"""Image-label pairs times resamples spent on error bars: about 12 seconds of two cores, once."""
-FEWEST, MOST = 100, 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +51,7 @@ def with_error_bars(group: Group, resamples: int | None, draw: significance.Draw
         outcomes = {label: [folder.read_outcome() for folder in members] for label, members in folders.items()}
         if resamples is None:
             pairs = math.prod(next(iter(outcomes.values()))[0].truth.shape) * sum(map(len, outcomes.values()))
-            resamples = max(FEWEST, min(MOST, int(PAIR_BUDGET / max(pairs, 1))))
+            resamples = affordable(pairs)
         found = significance.distributions(outcomes, resamples, draw)
     except BenchError as error:
         return replace(group, remarks=(f"no error bars: {error}", *group.remarks))
