@@ -30,7 +30,7 @@ PAIRS_AT_ONCE = 2**26
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """The first row's metric minus the second's, with the middle 95 % of its resamples, as fractions."""
+    """The first row's metric minus the second's, with the middle 95 % of its ``resamples``, as fractions."""
 
     metric: str
     first: str
@@ -38,6 +38,7 @@ class Difference:
     value: float
     low: float
     high: float
+    resamples: int
 
     @property
     def distinguishable(self) -> bool:
@@ -98,8 +99,9 @@ def _with(found: Distributions, metric: str) -> list[str]:
 
 
 def _difference(found: Distributions, metric: str, first: str, second: str) -> Difference:
-    interval = bootstrap.interval(found[first][metric] - found[second][metric])
-    return Difference(metric, first, second, interval.value, interval.low, interval.high)
+    values = found[first][metric] - found[second][metric]
+    interval = bootstrap.interval(values)
+    return Difference(metric, first, second, interval.value, interval.low, interval.high, len(values) - 1)
 
 
 def ties(found: Distributions) -> frozenset[tuple[str, str]]:

@@ -25,8 +25,9 @@ def of_rows(table: Table, runs: Sequence[RunSummary], draw: Draw) -> Distributio
 
 def print_differences(found: Iterable[Difference]) -> None:
     """Print the difference of every pair of rows with its interval."""
-    rows = []
+    rows, resamples = [], 0
     for entry in found:
+        resamples = entry.resamples
         metric = by_name()[entry.metric]
         low, value, high = (
             f"{metric.scale * part:+.{metric.digits}f}" for part in (entry.low, entry.value, entry.high)
@@ -36,7 +37,7 @@ def print_differences(found: Iterable[Difference]) -> None:
     print_table(
         ("metric", "models", "difference", "95 %", ""),
         rows,
-        title="pairwise differences, seeds averaged; 95 % of paired resamples of the test images",
+        title=f"pairwise differences, seeds averaged; 95 % of {resamples:,} paired resamples of the test images",
         names=2,
         texts=("",),
     )

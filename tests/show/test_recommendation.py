@@ -243,7 +243,7 @@ def test_a_sequence_models_free_length_is_measured_as_its_protocol_says(tmp_path
     assert values["O-R"] == pytest.approx((predicted & truth.truth).sum() / truth.truth.sum())
 
 
-def test_whatever_has_error_bars_draws_no_more_resamples_than_are_affordable(store, monkeypatch):
+def test_whatever_has_error_bars_draws_no_more_resamples_than_are_affordable(store, monkeypatch, capsys):
     """A thousand of a million images and a thousand labels take an hour."""
     monkeypatch.setattr(resamples, "FEWEST", 7)
     monkeypatch.setattr(resamples, "MOST", 7)
@@ -256,7 +256,9 @@ def test_whatever_has_error_bars_draws_no_more_resamples_than_are_affordable(sto
     runs = [one.summary() for one in store]
     goal_thresholds.of_run(derive(store[0], "precision>=0.5"), draw)
     intervals.of_run(store[0], draw)
-    differences.of_rows(tables.build(runs), runs, draw)
+    pairs = significance.differences(differences.of_rows(tables.build(runs), runs, draw))
+    differences.print_differences(pairs)
+    assert "95 % of 7 paired resamples" in capsys.readouterr().out
     gather.with_error_bars(gather.groups(runs)[0], None, draw)
     recommendation.recommend(runs, [], draw)
     assert asked == [7] * (1 + 1 + 3 * len(runs))
