@@ -34,7 +34,7 @@ from bench.store.runs import given_name, open_run
 from bench.system import interrupts, ranks
 from bench.system.clock import Stopwatch
 from bench.system.environment import environment
-from bench.system.journal import Journal
+from bench.system.journal import Journal, forget_progress
 from bench.system.threads import cores_shared
 from bench.system.turns import all_cores
 
@@ -103,6 +103,7 @@ def _run(
         return _named(derive(stored, request.policy or assembly.policy.name, registry), request.name)
     with folder.lock():
         if folder.done:
+            forget_progress(folder.path)
             return _named(folder, request.name)
         with journal.kept_in(folder.path):
             try:

@@ -123,6 +123,7 @@ def test_first_party_models_of_different_files_do_not_share_a_fate():
     hashes = {name: plugin_code(one) for name, one in registry.offered["models"].items()}
     same_file = {hashes.pop(name) for name in ("cnn-rnn-tuned", "cnn-rnn-places")}
     assert same_file == {hashes["cnn-rnn"]}
+    assert hashes.pop("mlp") == hashes["bce"]  # its build is bce's
     assert len(set(hashes.values())) == len(hashes)
     assert UNKNOWN not in hashes.values()
 

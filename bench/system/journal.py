@@ -36,6 +36,12 @@ EVERY = 5.0
 TICKS = 6
 
 
+def forget_progress(folder: Path) -> None:
+    """Remove what a finished run was at, where its process was killed before it could."""
+    with contextlib.suppress(OSError):
+        (folder / PROGRESS).unlink(missing_ok=True)
+
+
 class Journal:
     """One run's two files: notes of this process are events while the body of ``with`` works.
 
@@ -85,8 +91,7 @@ class Journal:
         else:
             self._end(beat)
             self.event("info", "run ends", seconds=round(time.time() - self._begun, 3), peak_bytes=memory.peak())
-            with contextlib.suppress(OSError):
-                (folder / PROGRESS).unlink(missing_ok=True)
+            forget_progress(folder)
         finally:
             if self._log >= 0:
                 os.close(self._log)
