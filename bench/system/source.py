@@ -22,6 +22,9 @@ from pathlib import Path
 FILE_NAME = re.compile(r"(?!\.)[\w.+-][\w.+ -]{0,99}(/[\w+-][\w.+ -]{0,99}){0,4}")
 """A text that may be a path below the folder of the source that it stands in; none is hidden, none leads upwards."""
 
+IMPORTERS = frozenset({"import_module", "__import__"})
+"""What is called to import a module by its name."""
+
 UNKNOWN = "unknown"
 """In place of a hash where a module has no file, as one typed at a prompt."""
 
@@ -114,17 +117,13 @@ def _hash_of(file: Path, _changed: int) -> str:
 @cache
 def _imports(file: Path, _changed: int, module: str, is_package: bool) -> Collection[str]:
     """Return the dotted names of the modules that ``file``, the source of ``module``, imports anywhere in it."""
-    try:
-        tree = ast.parse(file.read_bytes())
-    except (SyntaxError, ValueError):
-        return ()
     names: dict[str, None] = {}
-    for node in ast.walk(tree):
+    for node in _said(file, _changed)[0]:
         if isinstance(node, ast.Call):
             names |= dict.fromkeys(_called(node, module, is_package))
         elif isinstance(node, ast.Import):
             names |= dict.fromkeys(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
+        else:
             base = _base(node, module, is_package)
             members = [f"{base}.{alias.name}" for alias in node.names if alias.name != "*"]
             submodules = [member for member in members if file_of(member) is not None]
@@ -135,15 +134,36 @@ def _imports(file: Path, _changed: int, module: str, is_package: bool) -> Collec
     return tuple(names)
 
 
+@cache
+def _said(file: Path, _changed: int) -> tuple[list[ast.Import | ast.ImportFrom | ast.Call], Collection[str]]:
+    """Return the statements and calls of a source that import, and its texts that may be names of files or folders."""
+    importing: list[ast.Import | ast.ImportFrom | ast.Call] = []
+    texts: set[str] = set()
+    try:
+        tree = ast.parse(file.read_bytes())
+    except (SyntaxError, ValueError):
+        return importing, texts
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import | ast.ImportFrom) or (isinstance(node, ast.Call) and _name(node) in IMPORTERS):
+            importing.append(node)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and FILE_NAME.fullmatch(node.value):
+            texts.add(node.value)
+    return importing, texts
+
+
+def _name(node: ast.Call) -> str:
+    """Return the last part of the name of what is called; empty where it has none."""
+    return str(getattr(node.func, "attr", getattr(node.func, "id", "")))
+
+
 def _called(node: ast.Call, module: str, is_package: bool) -> list[str]:
-    """Return the module that a call of ``import_module`` or ``__import__`` names by a text, if it is one."""
-    function = getattr(node.func, "attr", getattr(node.func, "id", ""))
+    """Return the module that a call of one of ``IMPORTERS`` names by a text, if it is one."""
     texts = [one.value for one in node.args[:2] if isinstance(one, ast.Constant) and isinstance(one.value, str)]
-    if function not in {"import_module", "__import__"} or not texts:
+    if not texts:
         return []
     name = texts[0].lstrip(".")
     level = len(texts[0]) - len(name)
-    if not level or function == "__import__":
+    if not level or _name(node) == "__import__":
         return [name]
     package = texts[1] if len(texts) > 1 else module if is_package else module.rpartition(".")[0]
     above = package.split(".")
@@ -152,7 +172,7 @@ def _called(node: ast.Call, module: str, is_package: bool) -> list[str]:
 
 def _named_files(file: Path) -> list[str]:
     """Return the files that texts in the source ``file`` name: beside it, or in a folder beside it that one names."""
-    if file.suffix != ".py" or not (texts := _texts(file, file.stat().st_mtime_ns)):
+    if file.suffix != ".py" or not (texts := _said(file, file.stat().st_mtime_ns)[1]):
         return []
     try:
         with os.scandir(file.parent) as entries:
@@ -162,17 +182,6 @@ def _named_files(file: Path) -> list[str]:
     named = [text for text in texts if folders.get(text.partition("/")[0]) is not None]
     within = [f"{folder}/{text}" for folder in texts if folders.get(folder) for text in texts]
     return sorted({name for name in (*named, *within) if (file.parent / name).is_file()} - {file.name})
-
-
-@cache
-def _texts(file: Path, _changed: int) -> Collection[str]:
-    """Return the texts in a source that may be names of files or folders."""
-    try:
-        tree = ast.parse(file.read_bytes())
-    except (SyntaxError, ValueError):
-        return ()
-    constants = (node.value for node in ast.walk(tree) if isinstance(node, ast.Constant))
-    return frozenset(text for text in constants if isinstance(text, str) and FILE_NAME.fullmatch(text))
 
 
 def _changed(file: Path, named: str) -> int:
