@@ -22,6 +22,7 @@ from bench import (
     Split,
     narrow,
 )
+from bench_datasets.cells import unique
 from bench_datasets.label_lists import ABSENT, DROP_ABSENT, labels_kept, matrix, read_text
 from bench_datasets.label_names import ODD_NAMES, check, composed
 from bench_datasets.listing import counted, find_file, printable
@@ -239,14 +240,9 @@ def _sizes(present: list[dict[int, float]], labels: int) -> FloatArray | None:
 def _slim(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Return an object of the file without what is not read: outlines are nine tenths of COCO's own files.
 
-    Raises ``ValueError`` for a name that stands twice, of which Python would keep the last alone.
+    Raises ``ValueError`` for one that is read and stands twice, of which Python would keep the last alone.
     """
-    whole = dict(pairs)
-    if len(whole) < len(pairs):
-        names = [name for name, _ in pairs]
-        if again := next((name for name in whole if name in READ and names.count(name) > 1), ""):
-            raise ValueError(f"'{again}' stands twice in one object")
-    return {name: value for name, value in whole.items() if name in READ}
+    return unique([(name, value) for name, value in pairs if name in READ])
 
 
 def _load(path: Path, expects: str) -> dict[str, Any]:

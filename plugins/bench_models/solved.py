@@ -30,7 +30,7 @@ class Solved(nn.Module):
 
     def __init__(self, request: bench.ModelRequest) -> None:
         super().__init__()
-        self.cost, self.seed = float(request.options["C"]), request.seed
+        self.cost = float(request.options["C"])
         self.chooses = not self.cost
 
     def inputs(self, features: torch.Tensor) -> torch.Tensor:
@@ -86,7 +86,6 @@ class Planes(Solved):
         super().__init__(request)
         with seeded(request.seed):
             self.planes = nn.Linear(request.dimensions, len(request.labels)).requires_grad_(False)
-        self.take(torch.zeros(len(request.labels), request.dimensions + 1))
 
     def fit(
         self,
