@@ -94,7 +94,8 @@ class Global(Plain):
 
 
 class Writes(Plain):
-    elsewhere = Path(tempfile.gettempdir()) / "written-by-a-bad-plugin"
+    # One file a process: tests that run side by side would remove each other's.
+    elsewhere = Path(tempfile.gettempdir()) / f"written-by-a-bad-plugin-{os.getpid()}"
 
     def loss(self, features, truth, generator, ignore=None):
         self.elsewhere.write_text("x")
