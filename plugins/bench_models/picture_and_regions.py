@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -176,7 +177,8 @@ def latent_planes(windows: torch.Tensor, truth: BoolArray, counts: BoolArray, se
     sign, counted = torch.from_numpy(np.where(truth, 1.0, -1.0)).float(), torch.from_numpy(counts).float()
     planes = torch.zeros(truth.shape[1], windows.shape[2] + 1, requires_grad=True)
     optimizer = torch.optim.Adam([planes], lr=RATE, weight_decay=DECAY)
-    epochs = max(EPOCHS, UPDATES * CHUNK // len(windows))
+    batches = math.ceil(len(windows) / CHUNK)
+    epochs = max(EPOCHS, math.ceil(UPDATES / batches))
     for _ in progress_bar(range(epochs), "regions", unit="epochs"):
         for rows in torch.split(torch.randperm(len(windows), generator=generator), CHUNK):
             best = window_scores(windows[rows].float(), planes).amax(dim=1)
