@@ -123,7 +123,8 @@ class ScoreModel(Protocol):
     (n, labels) bool, that are neither positive nor negative, or ``None`` where there is none; whatever truth has there
     must change nothing. A model without it trains on them as negatives, and its runs say so.
     A ``fit`` that takes ``validation`` is given the validation part (``Validation``), to stop early or to choose by,
-    unless the model has an attribute ``chooses`` that is ``False``: then its options leave nothing to choose. So is
+    unless the model has an attribute ``chooses`` that is ``False``: then its options leave nothing to choose. What it
+    chose of them, an attribute ``chosen`` tells afterwards, value by name: ``bench config`` shows it. So is
     ``calibrate(validation)``, where a model that is trained by gradients has one: it is called after each epoch, before
     the model is judged, and what it chooses belongs to a buffer.
 

@@ -8,7 +8,7 @@ import inspect
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,7 +56,7 @@ class TrainingRecord:
 
     ``score`` is the validation score there; ``diverged`` lists the learning rates whose loss became
     infinite. A model without gradient training has no history and NaN for learning rate and score; one that was trained
-    by a schedule has NaN for every score.
+    by a schedule has NaN for every score. ``chosen`` are options that the model's ``fit`` chose by the validation part.
     """
 
     history: tuple[EpochRecord, ...]
@@ -65,10 +65,13 @@ class TrainingRecord:
     score: float
     parameters: int
     diverged: tuple[float, ...] = ()
+    chosen: Mapping[str, OptionValue] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return the record as JSON values; undefined numbers are ``None``."""
         record = dataclasses.asdict(self)
+        if not self.chosen:
+            del record["chosen"]  # as in the records of before there were any
         for name in ("learning_rate", "score"):
             record[name] = None if math.isnan(record[name]) else record[name]
         for entry in record["history"]:
@@ -146,7 +149,7 @@ def fit(
     parameters = sum(parameter.numel() for parameter in model.parameters())
     if not gradient_trained(options or {}):
         model.eval()
-        return TrainingRecord((), 0, math.nan, math.nan, parameters)
+        return TrainingRecord((), 0, math.nan, math.nan, parameters, chosen=chosen_by(model))
     assert options is not None, "a model that is trained by gradients has options"
     settings = Settings.from_options(options)
     if validation and hasattr(model, "calibrate"):
@@ -323,6 +326,15 @@ def fits_by_validation(model: Any) -> bool:
     """Return whether the ``fit`` of ``model``, if it has one, chooses something by the validation part."""
     asks = hasattr(model, "fit") and takes(model.fit, "validation")
     return asks and bool(getattr(model, "chooses", True))
+
+
+def chosen_by(model: Any) -> dict[str, OptionValue]:
+    """Return the options that ``fit`` chose, attribute ``chosen``. Raises ``ModelError`` for no option's value."""
+    chosen = dict(getattr(model, "chosen", {}))
+    for name, value in chosen.items():
+        if not isinstance(value, str | int | float) or (isinstance(value, float) and not math.isfinite(value)):
+            raise ModelError(f"attribute chosen: found {value!r} for '{name}', allowed: a finite number or a text")
+    return chosen
 
 
 def takes_ignore(method: Callable[..., Any]) -> bool:

@@ -17,7 +17,7 @@ from bench.store.stored import About
 class Setting:
     """One value of a config. ``name`` is dotted; ``origin`` is in words, empty in runs that did not record it.
 
-    ``in_force`` is ``value``, or the protocol's where the config leaves it to the protocol.
+    ``in_force`` is ``value``, or the protocol's where the config leaves it to the protocol, or what the model chose.
     """
 
     name: str
@@ -39,11 +39,11 @@ def settings_of(folder: RunFolder) -> dict[str, Setting]:
     """
     config = folder.config
     about = folder.read_about() if folder.has("about") else About()
-    in_force = _in_force(config)
-    return {
-        name: Setting(name, value, in_force.get(name, value), str(about.origins.get(name, "")))
-        for name, value in flatten(config)
-    }
+    chosen = _chosen(folder)
+    in_force = {**_in_force(config), **chosen}
+    origins = {name: str(about.origins.get(name, "")) for name, _ in flatten(config)}
+    origins |= {name: f"{origins[name]}: chosen on the validation part" for name in chosen if name in origins}
+    return {name: Setting(name, value, in_force.get(name, value), origins[name]) for name, value in flatten(config)}
 
 
 def differences(
@@ -70,6 +70,11 @@ def grouped(names: Iterable[str]) -> dict[str, list[str]]:
 
 def _worth(setting: Setting | None) -> tuple[Any, Any] | None:
     return (setting.value, setting.in_force) if setting else None
+
+
+def _chosen(folder: RunFolder) -> dict[str, Any]:
+    chosen = folder.read_training().get("chosen", {}) if folder.has("training") else {}
+    return {f"model.options.{name}": value for name, value in chosen.items()}
 
 
 def _in_force(config: Mapping[str, Any]) -> dict[str, Any]:

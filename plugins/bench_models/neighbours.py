@@ -31,6 +31,7 @@ class Neighbours(nn.Module):
         super().__init__()
         asked = int(request.options["neighbours"])
         self.chooses = not asked
+        self.chosen: dict[str, int] = {}
         self.use(asked or WITHOUT_VALIDATION)
         self.register_buffer("features", torch.zeros(0, request.dimensions))
         self.register_buffer("truth", torch.zeros(0, len(request.labels)))
@@ -56,6 +57,7 @@ class Neighbours(nn.Module):
             self.truth *= self.votes
         if self.chooses and validation is not None:
             self.use(max(COUNTS, key=lambda count: self._judged(count, validation)))
+            self.chosen = {"neighbours": self.neighbours}
 
     def _judged(self, count: int, validation: Validation) -> float:
         self.use(count)

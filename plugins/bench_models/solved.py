@@ -22,7 +22,7 @@ PATIENCE = 2
 
 
 class Solved(nn.Module):
-    """A penalty that is given, by option ``C``, or the best of ``costs`` on the validation part."""
+    """A penalty that is given, by option ``C``, or the best of ``costs`` on the validation part, then in ``chosen``."""
 
     plane_loss: ClassVar[PlaneLoss]
     costs: ClassVar[tuple[float, ...]]
@@ -32,6 +32,7 @@ class Solved(nn.Module):
         super().__init__()
         self.cost = float(request.options["C"])
         self.chooses = not self.cost
+        self.chosen: dict[str, float] = {}
 
     def inputs(self, features: torch.Tensor) -> torch.Tensor:
         """Return what the planes see of (n, dimensions) ``features``."""
@@ -72,6 +73,7 @@ class Solved(nn.Module):
             elif since == PATIENCE:
                 break
         self.take(problem.solve(chosen, kept))
+        self.chosen = {"C": chosen}
         return chosen
 
     def loss(self, features: torch.Tensor, truth: torch.Tensor, generator: torch.Generator) -> torch.Tensor:

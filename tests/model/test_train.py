@@ -1,4 +1,6 @@
+import math
 import pickle
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -216,6 +218,13 @@ class Diverging(torch.nn.Module):
     def loss(self, features, truth, generator):
         self.steps += 1
         return self(features).sum() * (float("nan") if self.steps > 4 else 1.0)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, [1.0], None])
+def test_what_a_fit_chose_is_a_number_or_a_text(value):
+    assert train.chosen_by(SimpleNamespace(chosen={"C": 0.1, "kernel": "linear"})) == {"C": 0.1, "kernel": "linear"}
+    with pytest.raises(ModelError, match=r"attribute chosen: found .* for 'C', allowed: a finite number or a text"):
+        train.chosen_by(SimpleNamespace(chosen={"C": value}))
 
 
 def test_a_loss_that_diverges_is_one_clear_line_with_what_to_type():

@@ -209,6 +209,9 @@ def test_a_model_without_gradients_keeps_all_images_unless_it_chooses_by_some(ro
     assert folder.read_trials().refit == (best == 2)
     assert said in " ".join(folder.read_about().notes)
     assert verdict(folder).faults == ()
+    voting = settings_of(folder)["model.options.neighbours"]
+    assert (voting.in_force == voting.value) == (best == 2)
+    assert voting.origin.endswith(": chosen on the validation part") == (best == 1)
 
 
 def test_a_trial_that_fails_is_a_line_with_its_reason_and_not_the_end(root, tmp_path, capsys):
