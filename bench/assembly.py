@@ -21,6 +21,7 @@ from bench.contracts import (
     Protocol,
     Validation,
 )
+from bench.contracts.training_options import OF_LABEL_SETS
 from bench.data.copies import refuse_test_images
 from bench.data.fingerprint import fingerprint, refuse_choosing_on_test
 from bench.data.open import open_dataset
@@ -94,6 +95,11 @@ class Assembly:
     def select_by(self) -> str:
         """Return the metric that chooses learning rate and stopping; of no use to a model without gradient training."""
         return str(self.plan.training.get("select_by", "O-F1"))
+
+    @property
+    def judged_by_policy(self) -> bool:
+        """Return whether trials are judged by the label sets of a policy that is fitted, not by the protocol's."""
+        return self.policy.fitted and self.select_by in OF_LABEL_SETS
 
     @property
     def known(self) -> BoolArray | None:

@@ -7,6 +7,9 @@ from bench.options import Option
 SELECTING = ("O-F1", "C-F1", "mAP", "MAP@10")
 """Metrics, as the protocol defines them, that learning rate and stopping can be chosen by."""
 
+OF_LABEL_SETS = frozenset({"O-F1", "C-F1"})
+"""Those of them that label sets decide, and not the order of scores."""
+
 
 FITTING_OPTIONS: tuple[Option, ...] = (
     Option(

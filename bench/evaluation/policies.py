@@ -23,6 +23,9 @@ from bench.guard import calling
 from bench.plugins import Found, Registry
 from bench.records import BoolArray, FloatArray, LabelSets, Prediction, Scores
 
+FOLDS = 5
+"""Parts of the validation part, of which each is judged by what was fitted on the others."""
+
 LARGEST = float(np.finfo(np.float32).max)
 """What an infinite score is to a policy, so that whatever it computes of scores is a number."""
 
@@ -208,6 +211,38 @@ def applied(
         return prediction
     sets = read(policy, protocol, prediction.scores, state, sequences=prediction.label_sets, known=known)
     return replace(prediction, predicted=sets[:])
+
+
+def held_out(
+    policy: Policy,
+    protocol: Protocol,
+    prediction: Prediction,
+    truth: BoolArray,
+    *,
+    ignore: BoolArray | None,
+    known: BoolArray | None = None,
+    labels: Sequence[str] = (),
+) -> BoolArray:
+    """Return the label sets of a validation part, each fifth of it by what ``policy`` chooses on the others.
+
+    What was fitted on images is worth more on them than elsewhere, the more of it the more there is to fit. Arguments
+    are those of ``fit``; a part of few images keeps the label sets that it has.
+    """
+    scores, found = prediction.scores, np.array(prediction.predicted[:])
+    images = len(found)
+    for fold in range(FOLDS if images >= 2 * FOLDS else 0):
+        rows = np.arange(images) % FOLDS == fold
+        masks = {"ignore": ignore, "known": known}
+        others = {name: None if mask is None else mask[~rows] for name, mask in masks.items()}
+        state = fit(policy, protocol, _rows(scores, ~rows), truth[~rows], labels=labels, **others)
+        told = None if known is None else known[rows]
+        found[rows] = read(policy, protocol, _rows(scores, rows), state, known=told)[:]
+    return found
+
+
+def _rows(scores: Scores, rows: BoolArray) -> Scores:
+    ids = tuple(one for one, chosen in zip(scores.ids, rows, strict=True) if chosen)
+    return Scores(ids, np.asarray(scores.values)[rows], scores.kind)
 
 
 def label_sets(

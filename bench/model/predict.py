@@ -120,20 +120,27 @@ def validator(  # noqa: PLR0917 - as ``predict``, then what is chosen by
     def validate(model: Any) -> float:
         if select_by == "O-F1":
             return _overall_f1(class_counts(truth, _label_sets(model, features, protocol, search, known), ignore))
-        prediction = predict(model, features, protocol, search, known)
-        evaluation = Evaluation(
-            protocol,
-            split.labels,
-            truth,
-            ignore,
-            prediction.predicted,
-            prediction.scores,
-            prediction.label_sets,
-        )
-        score = metric_table.by_name()[select_by].function(evaluation)
-        return 0.0 if math.isnan(score) else float(score)
+        return judged(predict(model, features, protocol, search, known), split, protocol, select_by, known)
 
     return validate
+
+
+def judged(
+    prediction: Prediction, split: Split, protocol: Protocol, select_by: str, known: BoolArray | None = None
+) -> float:
+    """Return the metric ``select_by`` of what was predicted for the images of ``split``. An undefined value is 0."""
+    truth, ignore = protocols.counted(protocol, split.truth, split.ignore, known)
+    evaluation = Evaluation(
+        protocol,
+        split.labels,
+        truth,
+        ignore,
+        prediction.predicted,
+        prediction.scores,
+        prediction.label_sets,
+    )
+    score = metric_table.by_name()[select_by].function(evaluation)
+    return 0.0 if math.isnan(score) else float(score)
 
 
 def _overall_f1(counts: Counts) -> float:

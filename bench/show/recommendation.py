@@ -8,8 +8,6 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any
 
-import numpy as np
-
 from bench.contracts import Goal, Protocol
 from bench.errors import BenchError, StoreError
 from bench.evaluation import bootstrap, choosing, policies, protocols, significance
@@ -20,7 +18,7 @@ from bench.evaluation.outcome import Outcome
 from bench.evaluation.policies import Policy
 from bench.evaluation.significance import Difference, Draw
 from bench.guard import reason
-from bench.records import BoolArray, Scores
+from bench.records import BoolArray
 from bench.records.trials import BOTH
 from bench.show import tables
 from bench.store.cost import Cost, cost_of
@@ -34,9 +32,6 @@ PAIR_BUDGET = 3e9
 
 WORTH_SAYING = 0.005
 """By how much O-F1 must be more for a threshold to be spoken of."""
-
-FOLDS = 5
-"""Parts of the validation part, of which each is judged by what was fitted on the others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,33 +192,9 @@ def _measured(
 
 
 def _held_out(policy: Policy, protocol: Protocol, part: ValidationPart) -> BoolArray:
-    """Return the label sets of a validation part, each fifth of it by what the policy chooses on the others.
-
-    What was fitted on images is worth more on them than elsewhere, the more of it the more there is to fit.
-    """
-    scores, truth, found = part.prediction.scores, part.truth, part.prediction.predicted.copy()
-    images = len(truth.ids)
-    if images < 2 * FOLDS:
-        return found
-    for fold in range(FOLDS):
-        of_fold = np.arange(images) % FOLDS == fold
-        state = policies.fit(
-            policy,
-            protocol,
-            _rows(scores, ~of_fold),
-            truth.truth[~of_fold],
-            ignore=None if truth.ignore is None else truth.ignore[~of_fold],
-            known=None if part.known is None else part.known[~of_fold],
-            labels=truth.labels,
-        )
-        known = None if part.known is None else part.known[of_fold]
-        found[of_fold] = policies.read(policy, protocol, _rows(scores, of_fold), state, known=known)[:]
-    return found
-
-
-def _rows(scores: Scores, rows: BoolArray) -> Scores:
-    ids = tuple(one for one, chosen in zip(scores.ids, rows, strict=True) if chosen)
-    return Scores(ids, np.asarray(scores.values)[rows], scores.kind)
+    truth = part.truth
+    masks = {"ignore": truth.ignore, "known": part.known}
+    return policies.held_out(policy, protocol, part.prediction, truth.truth, labels=truth.labels, **masks)
 
 
 def _apart_from_policy(config: Mapping[str, Any]) -> str:

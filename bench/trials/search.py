@@ -1,7 +1,8 @@
 """Options of a run chosen within a budget: points of the model's space, each trained and judged on validation.
 
 Every trial is trained on the run's ``fit`` part with seed ``SEED``, whatever the run's own, and judged by what training
-is chosen by (option ``select_by``, O-F1 unless said) as the protocol defines it. So the seeds of a comparison share one
+is chosen by (option ``select_by``, O-F1 unless said), of the protocol's label sets; where the run's policy is fitted,
+of that one's, each fifth of the validation part by what it chooses on the others. So a comparison's seeds share one
 choice. Nothing of the test part is read but its pictures' features, which the run needs anyway.
 """
 
@@ -17,11 +18,13 @@ import numpy as np
 
 from bench.assembly import Assembly
 from bench.errors import DataError, ModelError, StoreError
+from bench.evaluation import policies
 from bench.guard import calling, reason
 from bench.model import features, train
 from bench.model.features import PartFeatures
+from bench.model.predict import judged, predict
 from bench.plan import Plan, options_of, replan, searched
-from bench.records import Ledger, Split, Trial
+from bench.records import Features, Ledger, Split, Trial
 from bench.run_config import make_config
 from bench.system import interrupts, ranks
 from bench.system.notes import note
@@ -51,7 +54,9 @@ def search(assembly: Assembly) -> Ledger:
     drawn = draw(plan, budget)
     one_seed = replace(assembly, plan=replace(plan, request=replace(plan.request, seed=SEED)))
     of_points = [replace(one_seed, plan=replan(one_seed.plan, point)) for point in drawn]
-    files = [TrialFile(plan.request.out, make_config(one)) for one in of_points]
+    policy = assembly.policy.name if assembly.judged_by_policy else ""
+    metric = f"{assembly.select_by} by {policy}" if policy else assembly.select_by
+    files = [TrialFile(plan.request.out, make_config(one), by_policy=bool(policy)) for one in of_points]
     found = [file.read() for file in files]
     name, extracted = plan.model.spec.name, None
     many = Many([name] * len(drawn), "trials")
@@ -74,10 +79,10 @@ def search(assembly: Assembly) -> Ledger:
                 if trial is not None:
                     many.finished(name, trial.seconds)
                 if trial is not None and make:
-                    _tell(plan, number, len(drawn), trial, metric=assembly.select_by, left=many.if_long())
+                    _tell(plan, number, len(drawn), trial, metric=metric, left=many.if_long())
                 found[number] = trial
     trials = tuple(trial for trial in found if trial is not None)
-    ledger = Ledger(budget, assembly.select_by, len(held_out), trials, False, _notes(plan, held_out, trials, budget))
+    ledger = Ledger(budget, metric, len(held_out), trials, False, _notes(plan, held_out, trials, budget))
     if ledger.chosen < 0:
         why = trials[0].reason
         raise ModelError(f"model '{plan.model.spec.name}': none of its {len(trials)} trials worked. The first: {why}")
@@ -157,10 +162,21 @@ def _judged(one: Assembly, extracted: PartFeatures) -> tuple[float, tuple[float,
             validation=held_out,
             device=plan.request.device,
         )
-        if not train.gradient_trained(plan.training):
-            return float(held_out.score(model)), ()
+        trained = train.gradient_trained(plan.training)
+        if one.judged_by_policy:
+            score = _by_policy(one, model, extracted.validation)
+        else:
+            score = record.score if trained else float(held_out.score(model))
     kept = [entry for entry in record.history if entry.learning_rate == record.learning_rate]
-    return record.score, tuple(entry.rate for entry in kept[: record.best_epoch])
+    return score, tuple(entry.rate for entry in kept[: record.best_epoch])
+
+
+def _by_policy(one: Assembly, model: Any, of_validation: Features) -> float:
+    split, known = one.parts.validation, one.known_of(one.parts.validation)
+    prediction = predict(model, of_validation, one.protocol, one.search, known)
+    masks = {"ignore": split.ignore, "known": known}
+    sets = policies.held_out(one.policy, one.protocol, prediction, split.truth, labels=split.labels, **masks)
+    return judged(replace(prediction, predicted=sets), split, one.protocol, one.select_by, known)
 
 
 def _tell(plan: Plan, number: int, total: int, trial: Trial, *, metric: str, left: str) -> None:

@@ -10,9 +10,11 @@ from example_commands import bench, write_corel
 from example_exports import run_options
 from example_models import registry_with
 from safetensors.numpy import load
+from sklearn.metrics import f1_score
 from torch import nn
 
 from bench import Dimension, ModelSpec, Option, plugins
+from bench.evaluation import policies, protocols
 from bench.model import train
 from bench.recompute.run import recompute
 from bench.show.settings import settings_of
@@ -212,6 +214,21 @@ def test_a_model_without_gradients_keeps_all_images_unless_it_chooses_by_some(ro
     voting = settings_of(folder)["model.options.neighbours"]
     assert (voting.in_force == voting.value) == (best == 2)
     assert voting.origin.endswith(": chosen on the validation part") == (best == 1)
+
+
+def test_trials_of_a_fitted_policy_are_judged_by_it_on_images_that_it_was_not_fitted_on(root, tmp_path):
+    enough = (*EPOCHS, "--set", "hold_out=0.3")
+    assert run(root, "bce", 2, *enough, "--policy", "threshold", out=tmp_path) == 0
+    folder = only(tmp_path, "bce")
+    ledger, part, protocol = folder.read_trials(), folder.read_validation(), protocols.get(folder.config["protocol"])
+    assert ledger.metric == "O-F1 by threshold"
+    # Of seed 0, and trained without the validation part: the run's model is the chosen trial's.
+    own, truth = policies.of_config(folder.config), part.truth
+    sets = policies.held_out(own, protocol, part.prediction, truth.truth, ignore=truth.ignore, labels=truth.labels)
+    assert ledger.best.score == pytest.approx(f1_score(truth.truth, sets, average="micro"), abs=1e-12)
+    made = set(files_of(tmp_path))
+    assert run(root, "bce", 2, *enough, out=tmp_path) == 0
+    assert len({*files_of(tmp_path)} - made) == 2
 
 
 def test_a_trial_that_fails_is_a_line_with_its_reason_and_not_the_end(root, tmp_path, capsys):
