@@ -216,19 +216,20 @@ def test_a_model_without_gradients_keeps_all_images_unless_it_chooses_by_some(ro
     assert voting.origin.endswith(": chosen on the validation part") == (best == 1)
 
 
-def test_trials_of_a_fitted_policy_are_judged_by_it_on_images_that_it_was_not_fitted_on(root, tmp_path):
-    enough = (*EPOCHS, "--set", "hold_out=0.3")
-    assert run(root, "bce", 2, *enough, "--policy", "threshold", out=tmp_path) == 0
-    folder = only(tmp_path, "bce")
+def test_trials_of_a_fitted_policy_are_judged_by_it_on_images_that_it_was_not_fitted_on(tmp_path):
+    write_corel(tmp_path / "corel", images=150)  # a validation part of 15 is divided; one of 6 is not
+    out = tmp_path / "out"
+    assert run(tmp_path, "bce", 2, *EPOCHS, "--policy", "threshold", out=out) == 0
+    folder = only(out, "bce")
     ledger, part, protocol = folder.read_trials(), folder.read_validation(), protocols.get(folder.config["protocol"])
     assert ledger.metric == "O-F1 by threshold"
     # Of seed 0, and trained without the validation part: the run's model is the chosen trial's.
     own, truth = policies.of_config(folder.config), part.truth
     sets = policies.held_out(own, protocol, part.prediction, truth.truth, ignore=truth.ignore, labels=truth.labels)
     assert ledger.best.score == pytest.approx(f1_score(truth.truth, sets, average="micro"), abs=1e-12)
-    made = set(files_of(tmp_path))
-    assert run(root, "bce", 2, *enough, out=tmp_path) == 0
-    assert len({*files_of(tmp_path)} - made) == 2
+    made = set(files_of(out))
+    assert run(tmp_path, "bce", 2, *EPOCHS, out=out) == 0
+    assert len({*files_of(out)} - made) == 2
 
 
 def test_a_trial_that_fails_is_a_line_with_its_reason_and_not_the_end(root, tmp_path, capsys):
