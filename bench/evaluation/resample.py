@@ -156,7 +156,7 @@ def prepare(
 
 
 def harmonic_means(first: Values, second: Values) -> Values:
-    """Return 2ab / (a + b) in each resample, 0 where both are 0."""
+    """Return 2ab / (a + b) in each resample, 0 where both are 0; undefined, NaN, where they are."""
     total = first + second
-    result: Values = np.divide(2 * first * second, total, out=np.zeros_like(total), where=total > 0)
+    result: Values = np.divide(2 * first * second, total, out=np.where(np.isnan(total), np.nan, 0.0), where=total > 0)
     return result
