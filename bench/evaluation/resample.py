@@ -81,6 +81,7 @@ class Resample:
         hits, chosen, positives = (part.sum(axis=0) for part in self.class_counts)
         with np.errstate(divide="ignore", invalid="ignore"):
             precision, recall = np.where(chosen > 0, hits / chosen, 0.0), hits / positives
+            precision = np.where(positives > 0, precision, np.nan)
         return Means(precision, recall, harmonic_means(precision, recall))
 
     @cached_property
