@@ -218,7 +218,7 @@ class Assembly:
 
 
 def open_parts(plan: Plan) -> Parts:
-    """Return the images of a run, their fingerprints computed; the last two data sets stay open."""
+    """Return the images of a run, their fingerprints computed; the last two data sets stay open till ``open_anew``."""
     return parts_of(plan.dataset, plan.dataset_options, plan.request)
 
 
@@ -226,6 +226,11 @@ def parts_of(found: Found[DatasetSpec], options: Mapping[str, OptionValue], requ
     """Return the images of a data set with resolved ``options``, from where ``request`` says that they lie."""
     splits = (request.train_split, request.test_split)
     return _cached_parts(found, tuple(options.items()), request.data_root, splits, request.cache)
+
+
+def open_anew() -> None:
+    """Have the next run open its data set again: what a script asks for next is of the files as they are then."""
+    _cached_parts.cache_clear()
 
 
 def build_backbone(plan: Plan) -> Backbone:

@@ -163,7 +163,11 @@ def interval(values: Values) -> Interval:
 
     The resamples are moved so that their mean is the value. A resample misses rare classes, and so shifts class means
     by what is no chance of the images: on Corel-5k, 260 words of 499 images, by 2 points of C-P and 4 of mAP.
+    Resamples in which the metric is undefined, as mAP where no image has a label, are left out.
     """
-    moved = values[1:] - values[1:].mean() + values[0]
+    defined = values[1:][~np.isnan(values[1:])]
+    if not len(defined):
+        return Interval(float(values[0]), np.nan, np.nan)
+    moved = defined - defined.mean() + values[0]
     low, high = np.percentile(moved, [2.5, 97.5])
     return Interval(float(values[0]), float(low), float(high))

@@ -50,10 +50,11 @@ def widen(values: Numbers, unseen: float) -> Numbers:
 
     The first, the value itself, stays. Resamples that are all equal have no spread to widen, and stay too.
     """
-    spread = float(np.var(values[1:])) if len(values) > 1 else 0.0
+    defined = values[1:][~np.isnan(values[1:])]
+    spread = float(np.var(defined)) if len(defined) else 0.0
     if not spread > 0 or not unseen > 0:
         return values
-    centre = values[1:].mean()
+    centre = defined.mean()
     wider: Numbers = np.concatenate([values[:1], centre + (values[1:] - centre) * np.sqrt(1 + unseen / spread)])
     return wider
 

@@ -81,6 +81,7 @@ class Resample:
         hits, chosen, positives = (part.sum(axis=0) for part in self.class_counts)
         with np.errstate(divide="ignore", invalid="ignore"):
             precision, recall = np.where(chosen > 0, hits / chosen, 0.0), hits / positives
+            precision = np.where(positives > 0, precision, np.nan)
         return Means(precision, recall, harmonic_means(precision, recall))
 
     @cached_property
@@ -156,7 +157,7 @@ def prepare(
 
 
 def harmonic_means(first: Values, second: Values) -> Values:
-    """Return 2ab / (a + b) in each resample, 0 where both are 0."""
+    """Return 2ab / (a + b) in each resample, 0 where both are 0; undefined, NaN, where they are."""
     total = first + second
-    result: Values = np.divide(2 * first * second, total, out=np.zeros_like(total), where=total > 0)
+    result: Values = np.divide(2 * first * second, total, out=np.where(np.isnan(total), np.nan, 0.0), where=total > 0)
     return result

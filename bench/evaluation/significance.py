@@ -42,8 +42,8 @@ class Difference:
 
     @property
     def distinguishable(self) -> bool:
-        """Return whether the interval leaves out 0."""
-        return not self.low <= 0.0 <= self.high
+        """Return whether the interval leaves out 0; one that no resample defines leaves out nothing."""
+        return self.low > 0.0 or self.high < 0.0
 
 
 def draw(outcome: Outcome, resamples: int) -> Drawn:
@@ -94,8 +94,8 @@ def differences(found: Distributions, metrics: Sequence[str] = metric_table.HEAD
 
 
 def _with(found: Distributions, metric: str) -> list[str]:
-    """Return the rows that have ``metric``: those of label sets alone have no ranking's."""
-    return [label for label, values in found.items() if metric in values]
+    """Return the rows that have ``metric``: those of label sets alone have no ranking's, and some are undefined."""
+    return [label for label, values in found.items() if metric in values and not math.isnan(values[metric][0])]
 
 
 def _difference(found: Distributions, metric: str, first: str, second: str) -> Difference:
@@ -116,6 +116,8 @@ def ties(found: Distributions) -> frozenset[tuple[str, str]]:
             continue
         choose = min if direction == "lower" else max
         rows = _with(found, metric)
+        if not rows:
+            continue
         best = choose(rows, key=lambda label: float(found[label][metric][0]))
         others = [label for label in rows if label != best]
         tied |= {(label, metric) for label in others if not _difference(found, metric, best, label).distinguishable}

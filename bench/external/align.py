@@ -87,20 +87,21 @@ def aligned(
     of = _of_dense if isinstance(given, Dense) else _of_pairs
     values = of(given, split, reading, others)  # type: ignore[arg-type]
     narrow: FloatArray = room_for(split.truth.shape, np.float32, room)
-    found, beyond, same = Found(), False, True
+    found, beyond, same, of_images = Found(), False, True, 0
     for rows in row_blocks(*narrow.shape):
         block = values.of_rows(rows)
         found.look(block, rows.start, reading.kind)
         with np.errstate(over="ignore", under="ignore"):
             narrow[rows] = block
         beyond |= bool((np.isinf(narrow[rows]) & np.isfinite(block)).any())
-        same &= bool((narrow[rows] == block).all())
+        if not (narrow[rows] == block).all():
+            same, of_images = False, of_images + new_ties_of_images(block, narrow[rows])
     _check_values(found, given.place, split, reading.kind)
     if beyond:
         raise DataError(f"{given.place}: scores beyond {np.finfo(np.float32).max:.1e}, which float32 cannot hold")
     merged = 0 if same else _new_ties(values, narrow)
     notes = [f"{merged:,} scores equal another one of their label as float32, and did not before; they count as ties"]
-    notes = notes if merged else []
+    notes = (notes if merged else []) + ([TIED.format(of_images)] if of_images else [])
     if isinstance(given, Dense) and narrow.shape[0] == narrow.shape[1]:
         notes.append(
             f"as many images as labels, {len(narrow):,}: each row was read as an image, each column as a label"
@@ -288,6 +289,17 @@ def _check_values(found: Found, place: str, split: Split, kind: str) -> None:
 def _new_ties(values: Ordered, narrow: FloatArray) -> int:
     """Return how many different scores of a label, over all labels, became equal ones as float32."""
     return sum(len(np.unique(values.of_label(n))) - len(np.unique(narrow[:, n])) for n in range(narrow.shape[1]))
+
+
+TIED = "{:,} scores equal another one of their image as float32, and did not before; the lower label goes first"
+
+
+def new_ties_of_images(values: NDArray[np.number], narrow: FloatArray) -> int:
+    """Return how many different scores of an image, summed over images, became equal ones as float32."""
+    if values.dtype.kind == "f" and values.dtype.itemsize <= narrow.dtype.itemsize:
+        return 0
+    before, after = (np.sort(scores, axis=1) for scores in (values, narrow))
+    return int((after[:, 1:] == after[:, :-1]).sum()) - int((before[:, 1:] == before[:, :-1]).sum())
 
 
 def _part(split: Split) -> str:

@@ -13,7 +13,8 @@ from bench.contracts import Protocol
 from bench.errors import DataError, unknown
 from bench.evaluation import protocols
 from bench.evaluation.measure import measure as measured
-from bench.notebook.arrays import as_mask, as_scores, new_ties, refuse_where
+from bench.external.align import TIED, new_ties_of_images
+from bench.notebook.arrays import as_array, as_mask, as_scores, new_ties, refuse_where
 from bench.records import BoolArray, LabelSets, Measures, ScoreKind, Scores
 
 
@@ -66,6 +67,8 @@ def measure(
     if merged:
         note = f"{merged} scores equal another one of their label as float32, and did not before; they count as ties"
         found = replace(found, notes=(*found.notes, note))
+    if scores is not taken and (of_images := new_ties_of_images(as_array(scores, "scores"), taken.values)):
+        found = replace(found, notes=(*found.notes, TIED.format(of_images)))
     return found
 
 

@@ -146,6 +146,9 @@ def _alone() -> Iterator[None]:
             " threads. Wait for it, or use another process"
         )
     try:
+        from bench.assembly import open_anew
+
+        open_anew()
         bound_waiting()
         yield
     finally:

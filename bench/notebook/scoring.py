@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.assembly import open_anew
 from bench.errors import UsageError
 from bench.external.align import Reading
 from bench.external.given import Names, Source
@@ -73,6 +74,7 @@ def score(
         judged = None if validation is None else _source(validation, _names(known, validation_ids, labels))
         return Predictions(test, judged)
 
+    open_anew()
     opened, predictions, clock = open_and_read(request, given)
     return StoredRun(store_scores(opened, reading, predictions, clock))
 

@@ -6,9 +6,10 @@ import math
 from collections.abc import Iterable, Sequence
 
 from bench.evaluation.metric_table import by_name
-from bench.evaluation.significance import Difference, Distributions, Draw, distributions
-from bench.show.console import print_table
-from bench.show.tables import Table
+from bench.evaluation.significance import Difference, Distributions, Draw, differences, distributions, ties
+from bench.show.console import print_table, put
+from bench.show.result_tables import print_tables
+from bench.show.tables import Table, with_ties
 from bench.store.resamples import affordable
 from bench.store.run_folder import RunFolder
 from bench.store.stored import RunSummary
@@ -21,6 +22,24 @@ def of_rows(table: Table, runs: Sequence[RunSummary], draw: Draw) -> Distributio
     rows = {label: outcomes for label, outcomes in rows.items() if outcomes}
     pairs = max((math.prod(one.truth.shape) for outcomes in rows.values() for one in outcomes), default=0)
     return distributions(rows, affordable(pairs), draw)
+
+
+def print_with_differences(
+    built: Sequence[Table], groups: Sequence[Sequence[RunSummary]], style: str, draw: Draw
+) -> None:
+    """Print each table, of each group of runs, with marks of what cannot be told apart; for people the pairs too."""
+    found = [of_rows(table, runs, draw) for table, runs in zip(built, groups, strict=True)]
+    marked = [with_ties(table, ties(one)) for table, one in zip(built, found, strict=True)]
+    if style != "terminal":
+        print_tables(marked, style)
+        return
+    for number, (table, one) in enumerate(zip(marked, found, strict=True)):
+        if number:
+            put()
+        print_tables([table], style)
+        if pairs := differences(one):
+            put()
+            print_differences(pairs)
 
 
 def print_differences(found: Iterable[Difference]) -> None:

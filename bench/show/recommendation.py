@@ -229,13 +229,14 @@ def _told_apart(found: Recommendation, draw: Draw, resamples: int | None) -> Rec
     distributions = significance.distributions(groups, resamples, draw)
     own = distributions[chosen.name]
     intervals = {metric: bootstrap.interval(values) for metric, values in own.items()}
-    ties = {}
-    if found.wish.objective in own:
+    ties: dict[str, significance.Difference] | None = None
+    if found.wish.objective in own and not math.isnan(own[found.wish.objective][0]):
+        ties = {}
         for one in found.others:
             pair = {one.name: distributions[one.name], chosen.name: own}
-            (difference,) = significance.differences(pair, [found.wish.objective])
-            if not difference.distinguishable:
-                ties[one.name] = difference
+            for difference in significance.differences(pair, [found.wish.objective]):
+                if not difference.distinguishable:
+                    ties[one.name] = difference
     return replace(found, intervals=intervals, ties=ties, resamples=resamples)
 
 

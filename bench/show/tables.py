@@ -339,8 +339,10 @@ def _labels(configs: Sequence[Mapping[str, Any]]) -> list[str]:
     flat = [dict(flatten(config)) for config in configs]
     labels = []
     for own in flat:
-        # A run that failed before its config was complete has too little of one to differ in.
-        peers = [other for other in flat if other["model.name"] == own["model.name"] and "protocol" in other]
+        # A run that failed before its config was complete has too little of one to differ in. Somebody's own scores
+        # have another config than a model's run of that name, and are told from it by a word.
+        alike = (own["model.name"], f"{EXTERNAL}.kind" in own)
+        peers = [one for one in flat if (one["model.name"], f"{EXTERNAL}.kind" in one) == alike and "protocol" in one]
         differing = [name for name in own if name != "seed" and len({str(peer.get(name)) for peer in peers}) > 1]
         chosen = [name for name in differing if not name.startswith(DERIVED)]
         differing = chosen or differing  # where only what was derived differs, it is all there is to tell them apart
@@ -367,8 +369,8 @@ def flatten(value: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, A
 
 def _short(name: str) -> str:
     """Return an option as ``--set`` takes it: ``cell`` for model.options.cell, ``backbone.size`` for a backbone's."""
-    owner, *_, last = name.split(".")
-    if name == "policy.name":
+    owner, last = name.partition(".")[0], name.rpartition(".")[2]
+    if name in {"policy.name", owner}:
         return owner
     if name == f"{EXTERNAL}.sha256":
         return "file"

@@ -37,11 +37,14 @@ def atomic_path(path: Path) -> Iterator[Path]:
     """Give a temporary path in the same folder; on success it replaces ``path``, on failure it is removed.
 
     What killed processes left of theirs is removed too. Raises ``StoreError`` where the folder cannot be written or
-    the disk is full.
+    the disk is full, and where ``path`` is no plain file, as a device or a pipe: it would be gone.
     """
     temporary: Path | None = None
     handle = -1
     try:
+        # /dev/stdout is a link to a file wherever output is sent to one.
+        if (path.exists() and not path.is_file()) or (path.is_symlink() and path.readlink().is_relative_to("/proc")):
+            raise StoreError(f"cannot write {path}: what is there is no plain file. Try: another one with --out")
         make_folder(path.parent)
         _remove_leftovers(path.parent)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=LEFTOVER)

@@ -45,7 +45,11 @@ def named(
         single = not any(isinstance(value, list | tuple | str) for part in parts.values() for value in part.labels)
         kind = "numbers" if sure or single else _kind(rows, len(names))
     if kind == "multi-hot":
-        return {key: _multi_hot(part, lists[key], names, options, told=asked) for key, part in parts.items()}
+        # As many labels as the longest list of any part has: a part of shorter lists would be read from the left.
+        called = names or list(map(str, range(max((len(entries) for _, _, entries in rows), default=0))))
+        parts = {key: _multi_hot(part, lists[key], called, options, told=asked) for key, part in parts.items()}
+        note = "labels have no names but numbers: no labels.txt"
+        return parts if names else {key: replace(part, notes=(*part.notes, note)) for key, part in parts.items()}
     convert: Callable[[object], object] = CONVERT[kind] if asked else lambda entry: entry
     return {
         key: replace(
@@ -157,11 +161,10 @@ def _ask(rows: Sequence[tuple[Place, int, list[object]]]) -> DataError:
 
 
 def _multi_hot(
-    part: Part, lists: Sequence[list[object]], names: Sequence[str], options: Mapping[str, OptionValue], *, told: bool
+    part: Part, lists: Sequence[list[object]], called: Sequence[str], options: Mapping[str, OptionValue], *, told: bool
 ) -> Part:
-    """Return ``part`` with the names where its lists hold 1, and those that count neither way."""
+    """Return ``part`` with the names, of those ``called``, where its lists hold 1, and those that count neither way."""
     known = meanings({"values": "", **options})
-    called = names or [str(number) for number in range(max(map(len, lists), default=0))]
     labels, ignored = [], []
     for row, entries in enumerate(lists):
         if entries and len(entries) != len(called):
@@ -177,7 +180,7 @@ def _multi_hot(
         labels.append(tuple(name for name, value in pairs if value == YES))
         ignored.append(tuple(name for name, value in pairs if value == IGNORE))
     note = "" if told else f"{part.name}: labels read as 0 and 1 for each of {len(called)} (multi-hot)"
-    notes = (*part.notes, *filter(None, (note, "" if names else "labels have no names but numbers: no labels.txt")))
+    notes = (*part.notes, *filter(None, [note]))
     return replace(part, labels=labels, ignored=ignored if any(ignored) else None, notes=notes)
 
 

@@ -54,7 +54,10 @@ def build(request: DatasetRequest) -> Dataset:
     classes = {part: found.names for part, found in columns.items() if found.names}
     if len(set(classes.values())) > 1:
         raise DataError(f"shards of {' and '.join(classes)}: their classes differ")
-    given = next(iter(classes.values()), ())
+    of, given = next(iter(classes.items()), ("", ()))
+    for part in columns.keys() - classes.keys() if given else ():
+        note = f"{names[part]}: its shards name no classes, so numbers in them are read as those of {names[of]}"
+        parts[part] = replace(parts[part], notes=(*parts[part].notes, note))
     listed = None if root is None else root / "labels.txt"
     called = given or (read_names(listed) if listed is not None and listed.is_file() else ())
     return assemble(

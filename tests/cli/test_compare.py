@@ -99,6 +99,25 @@ def test_the_terminal_table_has_the_reason_below_it(ran: list[RunRequest], tmp_p
     assert len(ran) == 2
 
 
+@pytest.mark.parametrize("form", [("--format", "json"), ("--format", "json", "--significance")])
+def test_runs_that_do_not_compare_stand_in_tables_of_their_own_once_all_are_made(
+    form: tuple[str, ...],
+    monkeypatch: pytest.MonkeyPatch,
+    stored_run: Callable[..., RunFolder],
+    tmp_path: Path,
+    capsys: Capture,
+) -> None:
+    """To refuse the table then would be to tell after hours what was known before."""
+
+    def run_one(request: RunRequest, *_: object, **__: object) -> RunFolder:
+        return stored_run(request.model, protocol="top3@1" if request.model == "seq" else "top2@1")
+
+    monkeypatch.setitem(sys.modules, "bench.pipeline", types.SimpleNamespace(run_one=run_one))
+    assert compare(tmp_path, "--models", "bce,seq", "--cache", str(tmp_path), *form) == 0
+    tables = json.loads(capsys.readouterr().out)
+    assert [[row["label"] for row in table["rows"]] for table in tables] == [["bce"], ["seq"]]
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [

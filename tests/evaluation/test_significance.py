@@ -4,7 +4,7 @@ from example_commands import write_corel
 
 from bench.cli import run_command_line
 from bench.errors import DataError
-from bench.evaluation import significance
+from bench.evaluation import bootstrap, rare_classes, significance
 
 
 def test_the_same_predictions_are_not_distinguishable(stored_run):
@@ -28,6 +28,38 @@ def test_a_model_that_predicts_nothing_is_worse(stored_run):
     assert overall.value == pytest.approx(1.0)
     assert overall.distinguishable
     assert ("empty", "O-F1") not in significance.ties(distributions)
+
+
+def test_resamples_without_any_label_leave_an_interval_of_the_others():
+    """One label on two of six images: of a thousand resamples some tens have none, and no mAP."""
+    truth = np.array([[True], [True], [False], [False], [False], [False]])
+    better, worse = np.linspace(1, 0, 6, dtype=np.float32)[:, None], np.linspace(0, 1, 6, dtype=np.float32)[:, None]
+    found = {
+        name: bootstrap.distribution(truth, np.ones_like(truth), scores)
+        for name, scores in (("better", better), ("alike", better), ("worse", worse))
+    }
+    assert np.isnan(found["worse"]["mAP"]).any()
+    one, two, _ = significance.differences(found, ["mAP"])
+    assert (one.low, one.high, one.distinguishable) == (0, 0, False)
+    assert 0 < two.low < two.high
+    assert two.distinguishable
+    interval = bootstrap.interval(found["worse"]["mAP"])
+    assert interval.low < interval.value < interval.high
+    assert ("alike", "mAP") in significance.ties(found)
+    right = bootstrap.distribution(truth, truth, better)
+    for metric in ("O-P", "O-F1", "C-F1", "I-F1"):
+        interval = bootstrap.interval(right[metric])
+        assert (interval.low, interval.value, interval.high) == (1, 1, 1), metric
+    wide = rare_classes.widen(np.array([0.5, 0.4, np.nan, 0.6]), 0.03)
+    assert np.nanvar(wide[1:]) == pytest.approx(0.01 + 0.03)
+
+
+def test_a_metric_that_no_image_defines_has_no_best_row_and_no_difference():
+    undefined, half = np.full(9, np.nan), np.full(9, 0.5)
+    assert significance.differences({"a": {"mAP": undefined}, "b": {"mAP": undefined}}, ["mAP"]) == []
+    found = {"a": {"mAP": undefined}, "b": {"mAP": half}, "c": {"mAP": half}}
+    assert significance.ties(found) == {("c", "mAP")}
+    assert not significance.Difference("mAP", "b", "c", 0.1, np.nan, np.nan, 8).distinguishable
 
 
 def test_runs_on_other_images_are_refused(stored_run):

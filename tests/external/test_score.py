@@ -235,6 +235,15 @@ def test_a_square_matrix_which_may_be_turned_is_said_to_be_read_by_rows():
     assert found.notes == ("as many images as labels, 2: each row was read as an image, each column as a label",)
 
 
+def test_labels_of_an_image_that_float32_cannot_tell_apart_are_told_of():
+    """The best of them is then the first, though the file says that it is another."""
+    split = Split("toy", "test", ("a",), ("cat", "dog"), np.array([[False, True]]), MissingImages(("a",), "not here"))
+    close = np.array([[1 - 1e-10, 1 - 1e-12]])
+    found = aligned(Dense("x.npz", split.ids, split.labels, close), split, Reading("probability"), {})
+    note = "1 scores equal another one of their image as float32, and did not before; the lower label goes first"
+    assert found.notes == (note,)
+
+
 def test_label_sets_have_no_ranking_no_interval_of_one_and_no_other_policy(score, parts, tmp_path, capsys):
     ids, labels, truth, scores = parts["test"]
     sets = scores > 0.35  # some are wrong

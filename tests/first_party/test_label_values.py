@@ -47,6 +47,15 @@ def test_numbers_without_names_are_their_own_in_the_order_of_numbers():
     assert assemble("own", "mine", found, options).labels == ("2", "10")
 
 
+@pytest.mark.parametrize("labels_are", ["auto", "multi-hot"])
+def test_lists_of_a_part_that_are_shorter_than_another_parts_are_refused(labels_are):
+    """They would be read from the left, though it may be the first label that they lack."""
+    parts = {"train": part([[True, False, True]]), "test": part([[False, True]], "test")}
+    options = resolve((LABELS_ARE, SEPARATOR), {"labels_are": labels_are}, "set")
+    with pytest.raises(DataError, match="test row 0: 2 values for 3 labels"):
+        named(parts, (), options)
+
+
 def test_repeated_numbers_are_labels_where_they_are_sure_to_be():
     assert sets([[0, 0], [1, 0]], NAMES, sure=True) == [("cat",), ("dog", "cat")]
     assert sets([[0, 0], [1, 0]], NAMES, labels_are="numbers") == [("cat",), ("dog", "cat")]

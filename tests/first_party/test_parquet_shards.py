@@ -73,6 +73,15 @@ def test_class_names_that_hugging_face_noted_are_used(tmp_path):
     assert opened(tmp_path).train.truth.tolist() == [[True, False, True], [False, True, False]]
 
 
+def test_classes_that_one_part_alone_names_are_said_to_be_the_others_too(tmp_path):
+    write(tmp_path / "train.parquet", [[2, 0], [1]], [0, 1])
+    write(tmp_path / "test.parquet", [[2, 0]], [2], features=CLASSES)
+    note = "train: its shards name no classes, so numbers in them are read as those of test"
+    assert note in opened(tmp_path).notes
+    write(tmp_path / "train.parquet", [[2, 0], [1]], [0, 1], features=CLASSES)
+    assert opened(tmp_path).notes == ()
+
+
 def test_multi_hot_columns_are_told_from_numbers(tmp_path):
     (tmp_path / "labels.txt").write_text("cat\ndog\nowl\n")
     for part in ("train", "test"):

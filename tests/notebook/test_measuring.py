@@ -86,6 +86,9 @@ def test_scores_that_float32_cannot_tell_apart_are_told_of():
     assert (
         "1 scores equal another one of their label as float32, and did not before; they count as ties" in measures.notes
     )
+    of_image = "1 scores equal another one of their image as float32, and did not before; the lower label goes first"
+    assert of_image not in measures.notes
+    assert of_image in bench.measure([[1, 0]], [[1 - 1e-12, 1 - 1e-10]], protocol="top1@1").notes
     assert not any("float32" in note for note in measured(TRUTH, SCORES).notes)
 
 

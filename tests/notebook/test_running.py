@@ -42,6 +42,36 @@ def test_a_run_is_the_command_lines_run_and_is_found_again(small, capsys):
     assert [one.key for one in bench.runs(small["out"])] == [run.key]
 
 
+def test_a_data_set_that_was_edited_since_the_last_call_is_read_as_it_is_now(tmp_path, monkeypatch):
+    """In one process: what stayed open would give the numbers of truth that is gone, under its old key."""
+    from bench.assembly import open_parts
+    from bench.plan import make_plan
+    from bench.plugins import installed
+
+    def opened(request, **_):
+        found.append(open_parts(make_plan(request, installed())).test)
+        raise bench.NotRun("opened")
+
+    def truth_of_a_run():
+        with pytest.raises(bench.NotRun):
+            bench.run("bce", "corel5k", **of)
+        return found[-1].truth
+
+    def truth_of_a_score():
+        scores, labels = np.eye(20, 3) + 0.5, ("red", "green", "blue")
+        mine = {"kind": "score", "name": "mine", "protocol": "top2@1", "ids": found[-1].ids, "labels": labels}
+        return bench.score(scores, "corel5k", **mine, **of).truth
+
+    found, of = [], {"data_root": write_corel(tmp_path / "corel"), "out": tmp_path / "runs"}
+    monkeypatch.setattr("bench.pipeline.run_one", opened)
+    listed = tmp_path / "corel" / "test.tsv"
+    for asked in (truth_of_a_run, truth_of_a_score):
+        before = asked()
+        names, labels = zip(*(line.split("\t") for line in listed.read_text().splitlines()), strict=True)
+        listed.write_text("\n".join(map("\t".join, zip(names, labels[1:] + labels[:1], strict=True))))
+        assert (asked() != before).any()
+
+
 def test_options_are_what_set_takes(small):
     chosen = small["options"] | {"epochs": np.int64(1), "beam_width": 3, "mask_repeats": True, "cell": "gru"}
     run = bench.run("cnn-rnn", **small | {"options": chosen, "seed": np.int64(7)})

@@ -75,6 +75,19 @@ def store(tmp_path_factory):
     ]
 
 
+def test_test_images_without_any_label_tell_nothing_apart(tmp_path):
+    runs = [rated_run(tmp_path / "runs", name, validation=0.3, test=0.6) for name in ("one", "two")]
+    for folder in runs:
+        truth, masks = folder.read_truth(), folder.read_masks()
+        folder.write_truth(replace(truth, truth=np.zeros_like(truth.truth)))
+        folder.write_measures(measured(PROTOCOL, folder.read_masks(), masks.predicted, folder.read_scores(), None))
+        folder.finish()
+    found = recommend(runs)
+    assert found.chosen is not None
+    assert found.ties is None
+    assert [one["distinguishable"] for one in recommendation.to_json(found)["others"]] == [None]
+
+
 def test_the_best_on_validation_is_taken_though_another_is_better_on_test(store):
     found = recommend(store)
     assert found.wish.objective == "O-F1"

@@ -84,6 +84,19 @@ def test_rows_of_one_model_are_named_by_the_options_in_which_they_differ() -> No
     ]
 
 
+def test_runs_of_one_model_that_differ_in_protocol_version_or_device_stand_in_one_table() -> None:
+    table = build([summary(), summary(protocol="top3@1")], mix=True)
+    assert [row.label for row in table.rows] == ["bce (protocol=top2@1)", "bce (protocol=top3@1)"]
+    versions = build([summary(bench="0.1.0", device="cpu"), summary(bench="0.2.0", device="cuda")])
+    assert [row.label for row in versions.rows] == ["bce (bench=0.1.0 device=cpu)", "bce (bench=0.2.0 device=cuda)"]
+
+
+def test_somebodys_own_scores_of_a_models_name_are_told_from_it_by_a_word() -> None:
+    """Neither has the other's options, all of which would stand in both names."""
+    runs = [summary(device="cpu"), summary(external={"kind": "logit", "sha256": "ab" * 32})]
+    assert [row.label for row in build(runs).rows] == ["bce", "bce (external)"]
+
+
 def other_images() -> dict[str, object]:
     return run_config()["dataset"] | {"fingerprints": {"train": "aaaa", "validation": "bbbb", "test": "ffff"}}
 

@@ -44,6 +44,22 @@ def test_a_folder_that_is_a_file_is_one_clear_error(tmp_path: Path) -> None:
         write_atomic(tmp_path / "file" / "x", "")
 
 
+def test_what_is_no_plain_file_is_not_replaced_by_one(tmp_path: Path) -> None:
+    """By root, ``--out /dev/null`` would leave a file there for every other program."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "to-pipe").symlink_to("pipe")
+    (tmp_path / "folder").mkdir()
+    with (tmp_path / "file").open("w") as file:
+        # As /dev/stdout is where output is sent to a file.
+        (tmp_path / "to-file").symlink_to(f"/proc/self/fd/{file.fileno()}")
+        for name in ("pipe", "to-pipe", "to-file", "folder"):
+            with pytest.raises(StoreError, match=rf"cannot write .*/{name}: what is there is no plain file"):
+                write_atomic(tmp_path / name, "")
+    assert (tmp_path / "pipe").is_fifo()
+    assert (tmp_path / "to-pipe").is_symlink()
+    assert (tmp_path / "to-file").is_symlink()
+
+
 def test_a_full_disk_is_one_clear_error(tmp_path: Path) -> None:
     def fill() -> None:
         with atomic_path(tmp_path / "x") as temporary:

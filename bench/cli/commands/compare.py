@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -43,7 +43,6 @@ from bench.show.result_tables import print_tables
 
 if TYPE_CHECKING:
     from bench.contracts import Goal
-    from bench.evaluation.significance import Difference
     from bench.records import RunRequest
     from bench.store.stored import RunSummary
     from bench.sweep import Makers
@@ -125,6 +124,7 @@ def compare(  # noqa: PLR0917 - the parser passes options by name
     from bench.contracts.goals import parse_goal
     from bench.evaluation import choosing
     from bench.show.rendering import check_format
+    from bench.show.tables import by_comparison
     from bench.show.tracking import comparison
     from bench.sweep import plan_runs, sweep, sweep_side_by_side
 
@@ -153,13 +153,15 @@ def compare(  # noqa: PLR0917 - the parser passes options by name
         else:
             seed, name = summary.config["seed"], summary.config["model"]["name"]
             put(f"{summary.state}: {name} seed {seed}: {summary.reason}", file=sys.stderr)
-    _print(summaries, style, significance, cache)
+    groups = by_comparison(summaries)
+    groups = groups if len(groups) > 1 else [summaries]
+    _print(groups, style, significance, cache)
     if style == "terminal" and (asked or len({run.config["model"]["name"] for run in summaries}) > 1):
         _print_recommendation(summaries, asked, cache)
     for note in dict.fromkeys(note for run in summaries for note in run.about.notes):
         say(f"note: {note}", file=sys.stderr)
     done = [run for run in summaries if run.measures is not None]
-    tell(places, failed, [], [comparison(summaries)] if done else [])
+    tell(places, failed, [], [comparison(group) for group in groups if any(run.measures for run in group)])
     print_failures(places, failed, done)
     if len(done) < len(summaries):
         raise typer.Exit(1)
@@ -204,23 +206,18 @@ def _tell_start(number: int, total: int, request: RunRequest, left: str) -> None
         put(f"[{number}/{total}] {request.model} seed {request.seed}{f'; {left}' if left else ''}", file=sys.stderr)
 
 
-def _print(summaries: list[RunSummary], style: str, significance: bool, cache: Path | None) -> None:
+def _print(groups: Sequence[Sequence[RunSummary]], style: str, significance: bool, cache: Path | None) -> None:
     from bench.show import tables
 
-    table = tables.build(summaries)
+    built = [tables.build(group) for group in groups]
     if not significance:
-        print_tables([table], style)
+        print_tables(built, style)
         return
-    from bench.evaluation.significance import differences, ties
-    from bench.show.differences import of_rows
+    from bench.show.differences import print_with_differences
     from bench.store.resamples import kept_in
     from bench.system.files import default_cache
 
-    found = of_rows(table, summaries, kept_in(cache or default_cache()))
-    print_tables([tables.with_ties(table, ties(found))], style)
-    if style == "terminal":
-        put()
-        _print_differences(differences(found))
+    print_with_differences(built, groups, style, kept_in(cache or default_cache()))
 
 
 def _print_recommendation(summaries: list[RunSummary], goals: Sequence[Goal], cache: Path | None) -> None:
@@ -234,9 +231,3 @@ def _print_recommendation(summaries: list[RunSummary], goals: Sequence[Goal], ca
     for group in by_key(summaries):
         put()
         print_recommendation(recommend(group, goals, kept_in(cache or default_cache())))
-
-
-def _print_differences(found: Iterable[Difference]) -> None:
-    from bench.show.differences import print_differences
-
-    print_differences(found)

@@ -10,13 +10,10 @@ import typer
 from bench.cli.choose import run_summaries, up_to_date
 from bench.cli.options import STORE, OneDataset, RunsFolder, TableFormat, comma_separated
 from bench.errors import UsageError
-from bench.show.console import put, put_raw
+from bench.show.console import put_raw
 from bench.show.result_tables import print_grids, print_tables
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from bench.show.tables import Table
     from bench.store.stored import RunSummary
 
 EXAMPLES = """Examples:
@@ -84,31 +81,13 @@ def table(  # noqa: PLR0917 - the parser passes options by name
     chosen = tables.columns_named(comma_separated(columns), summaries)
     built = [tables.build(group, chosen, mix) for group in groups]
     if significance and not mix:
-        _print_significance(built, groups, style)
+        from bench.show.differences import print_with_differences
+        from bench.store.resamples import kept_in
+        from bench.system.files import default_cache
+
+        print_with_differences(built, groups, style, kept_in(default_cache()))
     else:
         print_tables(built, style)
-
-
-def _print_significance(built: Sequence[Table], groups: Sequence[Sequence[RunSummary]], style: str) -> None:
-    """Print each table with marks of what cannot be told apart and, for people, the differences of its rows."""
-    from bench.evaluation.significance import differences, ties
-    from bench.show import tables
-    from bench.show.differences import of_rows, print_differences
-    from bench.store.resamples import kept_in
-    from bench.system.files import default_cache
-
-    found = [of_rows(table, runs, kept_in(default_cache())) for table, runs in zip(built, groups, strict=True)]
-    marked = [tables.with_ties(table, ties(one)) for table, one in zip(built, found, strict=True)]
-    if style != "terminal":
-        print_tables(marked, style)
-        return
-    for number, (table, one) in enumerate(zip(marked, found, strict=True)):
-        if number:
-            put()
-        print_tables([table], style)
-        if pairs := differences(one):
-            put()
-            print_differences(pairs)
 
 
 def _groups(summaries: list[RunSummary]) -> list[list[RunSummary]]:
