@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.errors import BenchError
 from bench.system.ranks import SILENT, Team
+from bench.system.redirect import prints_to_stderr
 
 if TYPE_CHECKING:
     import torch
@@ -41,7 +42,8 @@ class Group:
         if not dist.is_initialized():
             backend = "cpu:gloo,cuda:nccl" if device.startswith("cuda") else "gloo"
             wait = datetime.timedelta(seconds=SILENT)
-            with group._connected():
+            # torch 2.8 prints of its connections.
+            with prints_to_stderr(), group._connected():
                 dist.init_process_group(
                     backend, store=team.store, rank=place.rank, world_size=place.count, timeout=wait
                 )

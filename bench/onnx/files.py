@@ -108,11 +108,12 @@ def _explained(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Silence the exporter, which warns of its own internals, and prints the whole graph where it fails."""
+    """Silence the exporter, which warns and tells of its own internals, and prints the whole graph where it fails."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
-        with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
+        none = io.StringIO()
+        with warnings.catch_warnings(), contextlib.redirect_stdout(none), contextlib.redirect_stderr(none):
             warnings.simplefilter("ignore")
             yield
     finally:

@@ -147,7 +147,7 @@ def test_the_command_prints_a_table_and_json(photographs, monkeypatch, capsys):
         "--images",
         "8",
         "--backbone",
-        "timm/test_resnet.r160_in1k",
+        "timm/test_byobnet.r160_in1k",
     ]
     command += ["--set", "backbone.init=random", "--set", "backbone.size=32", "--set", "test_fraction=0.5"]
     assert run_command_line(command) == 0

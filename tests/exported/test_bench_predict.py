@@ -94,8 +94,8 @@ def test_the_best_labels_and_those_above_a_threshold_are_asked_for(exported, cap
     ("asked", "message"),
     [
         (("--top-k", 0), "--top-k: found 0, allowed: whole numbers from 1"),
-        (("--threads", "9" * 23), "less than or equal to 1024"),
-        (("--batch", "9" * 23), "less than or equal to 65536"),
+        (("--threads", "9" * 23), "1024"),
+        (("--batch", "9" * 23), "65536"),
         (("--threshold", "nan"), "--threshold: found nan"),
         (("--json", "--csv"), "found --json and --csv, allowed: one of them"),
     ],
@@ -229,15 +229,16 @@ def test_one_predictor_in_four_threads_is_right(exported, model):
 
 BLOCKED = """
 import sys
+from importlib.machinery import PathFinder
 
-class Absent:
-    names = sys.argv[1].split(",")
+absent = sys.argv[1].split(",")
 
-    def find_spec(self, name, path=None, target=None):
-        if name in self.names:
-            raise ModuleNotFoundError(f"No module named {name}", name=name)
+class Others(PathFinder):
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        return None if name in absent else super().find_spec(name, path, target)
 
-sys.meta_path.insert(0, Absent())
+sys.meta_path[sys.meta_path.index(PathFinder)] = Others
 from bench.__main__ import main
 sys.argv[:2] = ["bench"]
 main()

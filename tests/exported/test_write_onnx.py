@@ -43,3 +43,15 @@ def test_a_torch_without_that_private_table_makes_its_own_for_each_file(tmp_path
     monkeypatch.setitem(sys.modules, ONNXRegistry.__module__, None)
     assert write(tmp_path / "first.onnx") == write(tmp_path / "second.onnx")
     assert len(made) == 2
+
+
+def test_what_is_printed_while_torch_exports_is_no_part_of_a_commands_output(tmp_path, monkeypatch, capsys):
+    export = torch.onnx.export
+
+    def told(*args, **options):
+        print("Applied 2 of general pattern rewrite rules.")
+        return export(*args, **options)
+
+    monkeypatch.setattr(torch.onnx, "export", told)
+    write(tmp_path / "told.onnx")
+    assert capsys.readouterr() == ("", "")
