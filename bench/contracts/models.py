@@ -122,6 +122,9 @@ class ScoreModel(Protocol):
     A ``loss``, and a ``fit(features, truth)`` where a model has one, that also takes ``ignore`` is given the pairs,
     (n, labels) bool, that are neither positive nor negative, or ``None`` where there is none; whatever truth has there
     must change nothing. A model without it trains on them as negatives, and its runs say so.
+    A ``loss`` that takes ``gradients`` is trained with it true: it then sets the gradient of each parameter itself, and
+    what it returns need not lead back to them. That is for gradients known in closed form: autograd costs a small model
+    more than its arithmetic.
     A ``fit`` that takes ``validation`` is given the validation part (``Validation``), to stop early or to choose by,
     unless the model has an attribute ``chooses`` that is ``False``: then its options leave nothing to choose. What it
     chose of them, an attribute ``chosen`` tells afterwards, value by name: ``bench config`` shows it. So is

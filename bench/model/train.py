@@ -180,6 +180,7 @@ class Training:
         self.model = model
         self.settings = settings
         self.ignore = ignore if takes_ignore(model.loss) else None
+        self.asked = {"gradients": True} if takes(model.loss, "gradients") else {}
         self.validate = validate
         self.name = name
         self.seed = seed
@@ -285,8 +286,10 @@ class Training:
         with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
             torch.manual_seed(noise_seed)
             for features, truth, mask in self.batches.in_order(order, self.settings.batch_size):
-                loss = self.model.loss(features, truth, generator, **({} if mask is None else {"ignore": mask}))
-                loss.backward()
+                known = self.asked if mask is None else self.asked | {"ignore": mask}
+                loss = self.model.loss(features, truth, generator, **known)
+                if not self.asked:
+                    loss.backward()
                 norm, value = update.clip(), loss.item()
                 if not (math.isfinite(value) and math.isfinite(norm)):
                     raise _Diverged

@@ -23,11 +23,19 @@ def binary_cross_entropy(
     return per_pair.sum(dim=1).mean()
 
 
+def binary_cross_entropy_and_slope(
+    logits: torch.Tensor, truth: torch.Tensor, generator: torch.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the same, nothing ignored, and its gradient by the logits: (sigmoid - truth) / images."""
+    loss = binary_cross_entropy(logits, truth, generator)
+    return loss, logits.sigmoid().sub_(truth.float()).mul_(1 / len(logits))
+
+
 def build(request: ModelRequest) -> Any:
     """Return the classifier; its scores are logits."""
     from bench_models.heads import Classifier
 
-    return Classifier(request, binary_cross_entropy, "logit")
+    return Classifier(request, binary_cross_entropy, "logit", slope=binary_cross_entropy_and_slope)
 
 
 SPEC = ModelSpec(

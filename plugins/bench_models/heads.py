@@ -26,6 +26,10 @@ class Loss(Protocol):
     ) -> torch.Tensor: ...
 
 
+Slope = Callable[[torch.Tensor, torch.Tensor, torch.Generator], tuple[torch.Tensor, torch.Tensor]]
+"""(n, labels) logits, bool truth, generator -> a loss and its gradient by the logits, to the bit as autograd's."""
+
+
 def even_target(
     logits: torch.Tensor, truth: torch.Tensor, ignore: torch.Tensor | None
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -74,8 +78,11 @@ class Head(nn.Module):
     sink, and what is learnt until then fits noise. So no row is below ``prior`` for want of data or epochs.
 
     ``given`` has ``fit``, which takes what it normalises by from the training part. ``to_scores`` turns logits into
-    scores of kind ``score_kind``; ``None`` keeps them.
+    scores of kind ``score_kind``; ``None`` keeps them. ``slope`` is the objective with its gradient, where that is
+    known in closed form: linear layers are then trained without autograd, which takes longer than their arithmetic.
     """
+
+    slope: Slope | None = None
 
     def __init__(
         self,
@@ -113,9 +120,19 @@ class Head(nn.Module):
         truth: torch.Tensor,
         generator: torch.Generator,
         ignore: torch.Tensor | None = None,
+        gradients: bool = False,
     ) -> torch.Tensor:
-        """Return the objective on a batch, a scalar."""
-        return self.objective(self.logits(features), truth, generator, ignore)
+        """Return the objective on a batch, a scalar; with ``gradients`` those of the parameters are set."""
+        if gradients and ignore is None and self.slope and isinstance(self.layers, nn.Linear):
+            with torch.no_grad():
+                given = self.input(features)
+                loss, slope = self.slope(self.layers(given), truth, generator)
+                self.layers.weight.grad, self.layers.bias.grad = slope.T @ given, slope.sum(dim=0)
+            return loss
+        loss = self.objective(self.logits(features), truth, generator, ignore)
+        if gradients:
+            loss.backward()  # type: ignore[no-untyped-call]
+        return loss
 
 
 class Classifier(Head):
@@ -132,6 +149,8 @@ class Classifier(Head):
         score_kind: ScoreKind,
         to_scores: Callable[[torch.Tensor], torch.Tensor] | None = None,
         layers: Callable[[int, int], nn.Module] | None = None,
+        *,
+        slope: Slope | None = None,
     ) -> None:
         hidden = int(request.options.get("hidden", 0))
         labels = len(request.labels)
@@ -142,6 +161,7 @@ class Classifier(Head):
                 drop = Dropout(float(request.options["dropout"]))
                 made = nn.Sequential(nn.Linear(request.dimensions, hidden), nn.ReLU(), drop, nn.Linear(hidden, labels))
         super().__init__(given, made, objective, score_kind, to_scores)
+        self.slope = slope
 
 
 class LowRank(nn.Module):

@@ -23,8 +23,24 @@ def cross_entropy(
     from bench_models.heads import even_target
 
     logits, wanted, labelled = even_target(logits, truth, ignore)
-    per_image = -(wanted * logits.log_softmax(dim=1)).sum(dim=1)
-    return per_image.sum() / labelled.sum().clamp(min=1)
+    return _mean(wanted, logits.log_softmax(dim=1), labelled.sum().clamp(min=1))
+
+
+def cross_entropy_and_slope(
+    logits: torch.Tensor, truth: torch.Tensor, generator: torch.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the same, nothing ignored, and its gradient by the logits."""
+    import torch
+
+    from bench_models.heads import even_target
+
+    logits, wanted, labelled = even_target(logits, truth, None)
+    log_q, images = logits.log_softmax(dim=1), labelled.sum().clamp(min=1)
+    return _mean(wanted, log_q, images), torch._log_softmax_backward_data(-(1 / images) * wanted, log_q, 1, log_q.dtype)
+
+
+def _mean(wanted: torch.Tensor, log_q: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
+    return -(wanted * log_q).sum(dim=1).sum() / images
 
 
 def build(request: ModelRequest) -> Any:
@@ -33,7 +49,8 @@ def build(request: ModelRequest) -> Any:
 
     from bench_models.heads import Classifier
 
-    return Classifier(request, cross_entropy, "log_probability", partial(torch.log_softmax, dim=1))
+    to_scores = partial(torch.log_softmax, dim=1)
+    return Classifier(request, cross_entropy, "log_probability", to_scores, slope=cross_entropy_and_slope)
 
 
 SPEC = ModelSpec(
