@@ -127,7 +127,7 @@ class ScoreModel(Protocol):
     more than its arithmetic.
     A ``fit`` that takes ``validation`` is given the validation part (``Validation``), to stop early or to choose by,
     unless the model has an attribute ``chooses`` that is ``False``: then its options leave nothing to choose. What it
-    chose of them, an attribute ``chosen`` tells afterwards, value by name: ``bench config`` shows it. So is
+    chose of them, an attribute ``chosen``, a mapping, tells afterwards: ``bench config`` shows it. So is
     ``calibrate(validation)``, where a model that is trained by gradients has one: it is called after each epoch, before
     the model is judged, and what it chooses belongs to a buffer.
 

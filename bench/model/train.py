@@ -332,12 +332,14 @@ def fits_by_validation(model: Any) -> bool:
 
 
 def chosen_by(model: Any) -> dict[str, OptionValue]:
-    """Return the options that ``fit`` chose, attribute ``chosen``. Raises ``ModelError`` for no option's value."""
-    chosen = dict(getattr(model, "chosen", {}))
+    """Return the options that ``fit`` chose: mapping ``chosen``. Raises ``ModelError`` for what is no option's value."""
+    chosen = getattr(model, "chosen", None)
+    if not isinstance(chosen, Mapping):  # a model may have called a weight so
+        return {}
     for name, value in chosen.items():
         if not isinstance(value, str | int | float) or (isinstance(value, float) and not math.isfinite(value)):
             raise ModelError(f"attribute chosen: found {value!r} for '{name}', allowed: a finite number or a text")
-    return chosen
+    return dict(chosen)
 
 
 def takes_ignore(method: Callable[..., Any]) -> bool:
