@@ -332,7 +332,7 @@ def fits_by_validation(model: Any) -> bool:
 
 
 def chosen_by(model: Any) -> dict[str, OptionValue]:
-    """Return the options that ``fit`` chose: mapping ``chosen``. Raises ``ModelError`` for what is no option's value."""
+    """Return what ``fit`` chose: mapping ``chosen``. Raises ``ModelError`` for a value that no option has."""
     chosen = getattr(model, "chosen", None)
     if not isinstance(chosen, Mapping):  # a model may have called a weight so
         return {}
