@@ -1,7 +1,8 @@
 """Label-set policies: how scores and sequences become label sets, as the protocol says or as ``--policy`` asks.
 
-A policy comes after training: whatever it is, weights and scores of a run are the same. What has to be chosen for it is
-chosen on the scores of the validation part, which are stored with the run, by O-F1; nothing is chosen on test.
+A policy comes after training: whatever it is, weights and scores of a run are the same, unless trials judged options by
+it. What has to be chosen for it is chosen on the scores of the validation part, which are stored with the run, by O-F1;
+nothing is chosen on test.
 """
 
 from __future__ import annotations

@@ -38,12 +38,13 @@ def settings_of(folder: RunFolder) -> dict[str, Setting]:
     Raises ``StoreError`` where the config is damaged, ``UsageError`` for a protocol that is not known here.
     """
     config = folder.config
+    values = dict(flatten(config))
     about = folder.read_about() if folder.has("about") else About()
     chosen = _chosen(folder)
     in_force = {**_in_force(config), **chosen}
-    origins = {name: str(about.origins.get(name, "")) for name, _ in flatten(config)}
+    origins = {name: str(about.origins.get(name, "")) for name in values}
     origins |= {name: f"{origins[name]}: chosen on the validation part" for name in chosen if name in origins}
-    return {name: Setting(name, value, in_force.get(name, value), origins[name]) for name, value in flatten(config)}
+    return {name: Setting(name, value, in_force.get(name, value), origins[name]) for name, value in values.items()}
 
 
 def differences(

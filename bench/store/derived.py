@@ -2,6 +2,7 @@
 
 A policy comes after training, so all that a run stored up to its scores holds under any. What ``bench run --policy``
 would make is made from a run that is there: the same config and key, and label sets and measures by the same functions.
+Options that trials chose stay those of the run that is there, whose policy judged them; the ledger says by what.
 """
 
 from __future__ import annotations
