@@ -373,6 +373,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             for name in job.networks:
                 for one in measured(name, job, bench, Path(folder)):
                     (rows if isinstance(one, Row) else checks).append(one)  # type: ignore[arg-type]
+                    print(one, file=sys.stderr, flush=True)  # minutes of work: what is known when it is stopped
             rates += (features(job, Path(folder), engine) for engine in (TORCH, HALF))
     except (BenchError, RuntimeError) as error:
         checks.append(Check("everything ran", False, str(error).splitlines()[0]))

@@ -85,9 +85,9 @@ def test_a_run_resumed_on_the_gpu_predicts_there_what_it_predicted(tmp_path, mon
     devices = []
     predicted = predict.predict
 
-    def noted(model, *rest):
+    def noted(model, *rest, **more):
         devices.append(networks.device_of(model).type)
-        return predicted(model, *rest)
+        return predicted(model, *rest, **more)
 
     monkeypatch.setattr(predict, "predict", noted)
     assert bench(*command) == 0
