@@ -1,18 +1,26 @@
 """What must hold on a CUDA device; skipped where there is none."""
 
 import dataclasses
+import itertools
 
 import numpy as np
 import pytest
 import torch
+from bench_backbones.pooling import AdaptiveMean
+from example_commands import FAST, bench, write_corel
+from example_exports import run_options
 from example_models import as_features, batch, make
 from example_splits import make_backbone, split_of
+from methods_page import first_party
 
 from bench.data.augment import Augmentation
 from bench.data.fingerprint import fingerprint
-from bench.model import finetune, networks, train
+from bench.errors import ModelError, NotRun
+from bench.model import finetune, networks, predict, train
 from bench.model.checkpoint import CheckpointFile, TuningState
 from bench.model.features import extract
+from bench.store.runs import find
+from bench.system.deterministic import deterministic
 
 pytestmark = [
     pytest.mark.gpu,
@@ -51,12 +59,8 @@ def test_prefix_terms_on_the_gpu_equal_those_on_the_cpu():
 
 
 def test_an_exported_encoder_on_the_gpu_equals_it_on_the_cpu(tmp_path):
-    from example_commands import FAST, bench, write_corel
-
-    from bench.errors import NotRun
     from bench.exported import engine
     from bench.onnx import sessions
-    from bench.store.runs import find
 
     write_corel(tmp_path / "corel")
     options = ("--dataset", "corel5k", "--data-root", tmp_path / "corel", "--protocol", "top2@1")
@@ -73,11 +77,6 @@ def test_an_exported_encoder_on_the_gpu_equals_it_on_the_cpu(tmp_path):
 
 
 def test_a_run_resumed_on_the_gpu_predicts_there_what_it_predicted(tmp_path, monkeypatch):
-    from example_commands import FAST, bench, write_corel
-
-    from bench.model import predict
-    from bench.store.runs import find
-
     write_corel(tmp_path / "corel")
     options = ("--dataset", "corel5k", "--data-root", tmp_path / "corel", "--protocol", "top2@1", "--device", "cuda")
     options += ("--backbone", "timm/mobilenetv2_035", "--set", "backbone.size=32", "--cache", tmp_path / "cache")
@@ -140,3 +139,44 @@ def test_fine_tuning_on_the_gpu_continues_to_the_same_bits_in_every_precision(tm
         torch.testing.assert_close(tensor, exact[name], rtol=0.1, atol=0.02)
     if precision != "fp32":
         assert any(not torch.equal(whole[name], exact[name]) for name in whole)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    root = tmp_path_factory.mktemp("rows")
+    write_corel(root / "corel")
+    return root
+
+
+OWN_PICTURES = {"inria": ("--backbone", "dense-sift", "--set", "gaussians=2", "--set", "backbone.size=64")}
+"""The backbone that a model is made for, in the place of the tests' network."""
+
+
+@pytest.mark.parametrize("name", first_party())
+def test_every_model_is_trained_on_the_gpu_and_lies_there_whole(root, name, monkeypatch):
+    devices = set()
+    predicted = predict.predict
+
+    def noted(model, *rest, **more):
+        tensors = itertools.chain(model.parameters(), model.buffers())
+        devices.update(tensor.device.type for tensor in tensors)
+        return predicted(model, *rest, **more)
+
+    monkeypatch.setattr(predict, "predict", noted)
+    options, training = run_options(root), FAST if first_party()[name].training else ("--set", "backbone.init=random")
+    if name in OWN_PICTURES:
+        place = options.index("--backbone")
+        options, training = (*options[:place], *options[options.index("--out") :]), OWN_PICTURES[name]
+    assert bench("run", "--model", name, *options, *training, "--device", "cuda") == 0
+    assert devices == {"cuda"}
+
+
+def test_the_mean_that_vgg_pools_by_has_gradients_that_are_the_same_each_time():
+    maps = torch.randn(4, 8, 5, 6, device="cuda", requires_grad=True)
+    adaptive = torch.nn.AdaptiveAvgPool2d((7, 3))
+    with deterministic():
+        (gradient,) = torch.autograd.grad(AdaptiveMean(adaptive)(maps).square().sum(), maps)
+    (expected,) = torch.autograd.grad(adaptive(maps).square().sum(), maps)
+    torch.testing.assert_close(gradient, expected)
+    with pytest.raises(ModelError, match="adaptive_avg_pool2d_backward_cuda: on a GPU"), deterministic():
+        adaptive(maps).square().sum().backward()

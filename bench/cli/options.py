@@ -181,7 +181,7 @@ Engine = Annotated[
         "--engine",
         metavar="NAME",
         help="What computes a frozen backbone's features: auto, onnx, onnx-fp16 or torch. auto: ONNX Runtime on the"
-        " CPU where it gives torch's features, else torch.",
+        " CPU where it gives torch's features, else torch; torch for a fine-tuned one.",
         rich_help_panel=MACHINE,
     ),
 ]

@@ -45,8 +45,8 @@ def choose(backbone: Backbone, asked: str, device: str, cache: Path) -> Backbone
     """Return ``backbone`` with the engine that ``asked`` leads to, and a note where that is not the fast one.
 
     ``auto`` is ONNX Runtime on the CPU, for backbones of ``SMALL`` parameters or more that it computes within
-    ``TOLERANCE`` of torch, and else torch. Raises ``UsageError`` for an unknown word, ``ModelError`` where ONNX was
-    asked for by name and cannot be had.
+    ``TOLERANCE`` of torch, and else torch; for one that will be fine-tuned, callers ask for torch. Raises
+    ``UsageError`` for an unknown word, ``ModelError`` where ONNX was asked for by name and cannot be had.
     """
     if asked not in ENGINES:
         raise UsageError(f"--engine: found '{asked}', allowed: {', '.join(ENGINES)}. Try: --engine auto")

@@ -146,6 +146,7 @@ def fit(
     if hasattr(model, "fit"):
         wanted = {"validation": validation} if validation and fits_by_validation(model) else {}
         model.fit(train.values, truth, **left_out(model.fit, ignore), **wanted)
+        model.to(device)  # what ``fit`` made of its arrays may lie where they did
     parameters = sum(parameter.numel() for parameter in model.parameters())
     if not gradient_trained(options or {}):
         model.eval()

@@ -17,6 +17,7 @@ from bench.contracts import KNOWN_SHARE, Direction, Metric
 from bench.errors import StoreError, unknown
 from bench.evaluation import metric_table
 from bench.show import plugin_metrics, table_notes, trials
+from bench.show.row_labels import row_labels
 from bench.store import external
 from bench.store.external import EXTERNAL
 from bench.store.stored import RunSummary
@@ -61,20 +62,6 @@ AMOUNTS = {
     "any number": "any number of labels an image",
 }
 """How many labels the rows of a table have, in words, where they do not compare by what the protocol asks for."""
-
-DERIVED = (
-    "backbone.weights_hash",
-    "backbone.dimensions",
-    "backbone.feature_map",
-    "backbone.architecture",
-    "backbone.preprocessing.",
-    "dataset.fingerprints.",
-    "dataset.validation_truth",
-    *("policy.amount", "policy.by_protocol", "policy.distribution", "policy.version", "code.policy"),
-    *("decoder.", "code.decoder"),
-    *("external.scores", "external.validation_"),
-)
-"""Parts of a config that follow from others; a row's name leaves them out where those others tell it apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +166,7 @@ def rows_of(runs: Iterable[RunSummary], columns: Sequence[Column]) -> tuple[Row,
     for run in runs:
         groups.setdefault(_without_seed(run), []).append(run)
     rows = [apart for members in groups.values() for apart in _rows_apart(members)]
-    labels = _labels([members[0].config for members in rows])
+    labels = row_labels([dict(flatten(members[0].config)) for members in rows])
     return tuple(_row(label, members, columns) for label, members in zip(labels, rows, strict=True))
 
 
@@ -334,30 +321,6 @@ def _row(label: str, runs: Sequence[RunSummary], columns: Sequence[Column]) -> R
     return Row(label, str(runs[0].config["model"]["name"]), seeds, cells, failures, keys, unmeasured)
 
 
-def _labels(configs: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return each config's model name, with the options in which it differs from others of that model."""
-    flat = [dict(flatten(config)) for config in configs]
-    labels = []
-    for own in flat:
-        # A run that failed before its config was complete has too little of one to differ in. Somebody's own scores
-        # have another config than a model's run of that name, and are told from it by a word.
-        alike = (own["model.name"], f"{EXTERNAL}.kind" in own)
-        peers = [one for one in flat if (one["model.name"], f"{EXTERNAL}.kind" in one) == alike and "protocol" in one]
-        differing = [name for name in own if name != "seed" and len({str(peer.get(name)) for peer in peers}) > 1]
-        chosen = [name for name in differing if not name.startswith(DERIVED)]
-        differing = chosen or differing  # where only what was derived differs, it is all there is to tell them apart
-        options = " ".join(f"{_short(name)}={_brief(name, own[name])}" for name in differing)
-        if f"{EXTERNAL}.kind" in own:
-            options = f"{EXTERNAL} {options}".strip()
-        labels.append(f"{own['model.name']} ({options})" if options else str(own["model.name"]))
-    return labels
-
-
-def _brief(name: str, value: Any) -> str:
-    """Return a value as a label shows it: the first digits of a hash are enough to tell two apart."""
-    return str(value)[:8] if name.startswith(("code.", f"{EXTERNAL}.sha256")) else str(value)
-
-
 def flatten(value: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
     """Return the leaves of a config by dotted name, as in ``model.options.cell``."""
     for name, item in value.items():
@@ -365,16 +328,6 @@ def flatten(value: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, A
             yield from flatten(item, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", item
-
-
-def _short(name: str) -> str:
-    """Return an option as ``--set`` takes it: ``cell`` for model.options.cell, ``backbone.size`` for a backbone's."""
-    owner, last = name.partition(".")[0], name.rpartition(".")[2]
-    if name in {"policy.name", owner}:
-        return owner
-    if name == f"{EXTERNAL}.sha256":
-        return "file"
-    return last if owner in {last, "model", "training", "search"} else f"{owner}.{last}"
 
 
 def _title(runs: Sequence[RunSummary]) -> str:

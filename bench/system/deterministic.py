@@ -6,6 +6,8 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from bench.errors import ModelError
+
 
 @contextmanager
 def deterministic() -> Iterator[None]:
@@ -13,6 +15,7 @@ def deterministic() -> Iterator[None]:
 
     Without it, gradients that several threads add to the same rows come out in the order in which they finish.
     The result still depends on the number of threads, which a run's environment records.
+    Raises ``ModelError`` where the body does on a GPU what torch has no deterministic form of.
     """
     import torch
 
@@ -23,5 +26,13 @@ def deterministic() -> Iterator[None]:
     torch.set_deterministic_debug_mode("error")
     try:
         yield
+    except RuntimeError as error:
+        name, found, _ = str(error).partition(" does not have a deterministic implementation")
+        if not found:
+            raise
+        raise ModelError(
+            f"{name}: on a GPU its sums come out in another order each time, and so would the result."
+            " Try: --device cpu, or a network without it"
+        ) from error
     finally:
         torch.set_deterministic_debug_mode(before)

@@ -58,6 +58,10 @@ def _build(request: BackboneRequest, variant: str, name: str) -> Backbone:
     else:
         network, notes = _download(variant, weights)
     module, dimensions = cut(network, variant)
+    if variant.startswith(("vgg", "alexnet")):  # all others take the mean of the whole map
+        from bench_backbones.pooling import AdaptiveMean
+
+        module.avgpool = AdaptiveMean(module.avgpool)
     known = described is None or request.options["weights"] != "DEFAULT"
     if described is not None:
         load_into(module, load_file(described.path), path=described.path, architecture=name)

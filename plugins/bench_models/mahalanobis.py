@@ -39,7 +39,7 @@ class MetricNeighbours(Neighbours):
             metrics = torch.stack([learnt_metric(unit[rows], given[rows], self.pairs, self.shrink) for rows in parts])
             values, vectors = torch.linalg.eigh(metrics.mean(dim=0))
             self.projection = (vectors * values.clamp(min=0).sqrt()).float().to(self.projection.device)
-        under = self.under_metric(torch.from_numpy(features.copy())).cpu().numpy()
+        under = self.under_metric(torch.from_numpy(features.copy()).to(self.projection.device)).cpu().numpy()
         super().fit(under, truth, ignore, validation)
 
     def under_metric(self, features: torch.Tensor) -> torch.Tensor:

@@ -32,15 +32,15 @@ class Neighbours(nn.Module):
         asked = int(request.options["neighbours"])
         self.chooses = not asked
         self.chosen: dict[str, int] = {}
-        self.use(asked or WITHOUT_VALIDATION)
         self.register_buffer("features", torch.zeros(0, request.dimensions))
         self.register_buffer("truth", torch.zeros(0, len(request.labels)))
         self.register_buffer("votes", torch.zeros(0, len(request.labels)))
+        self.use(asked or WITHOUT_VALIDATION)
 
     def use(self, neighbours: int) -> None:
         """Let ``neighbours`` images vote. The number itself is for graphs, which cannot hold a search of any size."""
         self.neighbours = neighbours
-        self.register_buffer("count", torch.tensor([neighbours]))
+        self.register_buffer("count", torch.tensor([neighbours], device=self.features.device))
 
     def fit(
         self,
@@ -50,10 +50,11 @@ class Neighbours(nn.Module):
         validation: Validation | None = None,
     ) -> None:
         """Keep the training part, and choose how many vote; of equal ones the fewest."""
-        self.features = nn.functional.normalize(torch.from_numpy(features.copy()), dim=1)
-        self.truth = torch.from_numpy(truth.copy()).float()
+        device = self.features.device
+        self.features = nn.functional.normalize(torch.from_numpy(features.copy()), dim=1).to(device)
+        self.truth = torch.from_numpy(truth.copy()).float().to(device)
         if ignore is not None and ignore.any():
-            self.votes = torch.from_numpy(~ignore).float()
+            self.votes = torch.from_numpy(~ignore).float().to(device)
             self.truth *= self.votes
         if self.chooses and validation is not None:
             self.use(max(COUNTS, key=lambda count: self._judged(count, validation)))

@@ -118,7 +118,8 @@ class PictureAndRegions(nn.Module):
         pictures, windows = [], []
         with torch.inference_mode():
             for start in progress_bar(range(0, len(maps), CHUNK), "Fisher vectors", scale=CHUNK):
-                encoded = self.encoder(torch.from_numpy(np.asarray(maps[start : start + CHUNK], dtype=np.float32)))
+                chunk = torch.from_numpy(np.asarray(maps[start : start + CHUNK], dtype=np.float32))
+                encoded = self.encoder(chunk.to(self.planes.device))
                 pictures.append(self._joined(encoded))
                 windows.append(encoded[:, len(self.cells) :].half())
         return torch.cat(pictures).clone(), torch.cat(windows).clone()
@@ -127,7 +128,7 @@ class PictureAndRegions(nn.Module):
         """Find each label's machine; one that all or none of its images have gets a constant score, its sign."""
         from sklearn.svm import SVC
 
-        apart = torch.cdist(vectors.double(), vectors.double()).square().numpy()
+        apart = torch.cdist(vectors.double(), vectors.double()).square().cpu().numpy()
         gamma = 1.0 / max(float(apart.mean()), 1e-6)
         kernel = np.exp(-gamma * apart)
         duals, offsets = np.zeros(truth.shape, dtype=np.float32), np.zeros(truth.shape[1], dtype=np.float32)
@@ -141,7 +142,7 @@ class PictureAndRegions(nn.Module):
             duals[rows[machine.support_], label] = machine.dual_coef_[0]
             offsets[label] = machine.intercept_[0]
         used = np.flatnonzero(np.abs(duals).max(axis=1, initial=0) > 0)
-        self.remembered, self.duals = vectors[used].clone(), torch.from_numpy(duals[used])
+        self.remembered, self.duals = vectors[used].clone(), torch.from_numpy(duals[used]).to(vectors.device)
         self.offsets.copy_(torch.from_numpy(offsets))
         self.gamma.fill_(gamma)
 
@@ -173,9 +174,10 @@ def window_scores(windows: torch.Tensor, planes: torch.Tensor) -> torch.Tensor:
 
 def latent_planes(windows: torch.Tensor, truth: BoolArray, counts: BoolArray, seed: int) -> torch.Tensor:
     """Return each label's plane, (labels, width + 1): the hinge loss of each picture's best window, one against all."""
-    generator = torch.Generator().manual_seed(seed)
-    sign, counted = torch.from_numpy(np.where(truth, 1.0, -1.0)).float(), torch.from_numpy(counts).float()
-    planes = torch.zeros(truth.shape[1], windows.shape[2] + 1, requires_grad=True)
+    generator, device = torch.Generator().manual_seed(seed), windows.device
+    sign = torch.from_numpy(np.where(truth, 1.0, -1.0)).float().to(device)
+    counted = torch.from_numpy(counts).float().to(device)
+    planes = torch.zeros(truth.shape[1], windows.shape[2] + 1, device=device, requires_grad=True)
     optimizer = torch.optim.Adam([planes], lr=RATE, weight_decay=DECAY)
     batches = math.ceil(len(windows) / CHUNK)
     epochs = max(EPOCHS, math.ceil(UPDATES / batches))

@@ -1,5 +1,6 @@
 import pytest
 import torch
+from bench_backbones.pooling import AdaptiveMean
 from example_backbones import built, outputs
 from safetensors.torch import save_file
 
@@ -119,3 +120,31 @@ def test_real_weights_load_and_give_features_that_differ_between_pictures(refere
         features = backbone.module(torch.randn(2, 3, 224, 224, generator=generator))
     assert features.isfinite().all()
     assert not torch.allclose(features[0], features[1])
+
+
+@pytest.mark.parametrize(("side", "shape"), [(7, (7, 7)), ((7, 3), (2, 5)), ((3, None), (8, 4))])
+def test_the_mean_that_vgg_pools_by_is_torchs_and_its_gradient_too_by_products_alone(side, shape):
+    adaptive = torch.nn.AdaptiveAvgPool2d(side)
+    maps = torch.randn(2, 4, *shape, requires_grad=True)
+    pooled, expected = AdaptiveMean(adaptive)(maps), adaptive(maps)
+    torch.testing.assert_close(pooled, expected)
+    assert "AdaptiveAvgPool2D" not in {type(step).__name__.removesuffix("Backward0") for step in steps_to(pooled)}
+    outer = torch.randn_like(expected)
+    torch.testing.assert_close(torch.autograd.grad(pooled, maps, outer), torch.autograd.grad(expected, maps, outer))
+    assert torch.equal(AdaptiveMean(adaptive)(maps.detach()), expected)
+
+
+def steps_to(tensor):
+    """Every step of the graph that gradients of ``tensor`` go back by."""
+    found, left = set(), [tensor.grad_fn]
+    while left:
+        step = left.pop()
+        if step is not None and step not in found:
+            found.add(step)
+            left += [before for before, _ in step.next_functions]
+    return found
+
+
+def test_the_networks_that_pool_to_more_than_one_place_do_so_by_it():
+    """All others take the mean over the map, whose gradient is the same each time."""
+    assert isinstance(built("torchvision/alexnet", init="random").module.avgpool, AdaptiveMean)

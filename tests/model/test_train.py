@@ -13,6 +13,7 @@ from bench.errors import ModelError, UsageError
 from bench.model import checkpoint as checkpoints
 from bench.model import train
 from bench.options import resolve
+from bench.system.deterministic import deterministic
 from bench.system.sealed_files import write_sealed
 
 
@@ -72,6 +73,14 @@ def test_several_threads_give_the_same_weights_every_time():
         torch.set_num_threads(before)
     assert train.save_weights(trained[0].model) == train.save_weights(trained[1].model)
     assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_what_has_no_deterministic_form_on_a_gpu_is_named_with_what_to_type():
+    with pytest.raises(ModelError, match=r"^median: on a GPU its sums .* Try: --device cpu"), deterministic():
+        raise RuntimeError("median does not have a deterministic implementation, but you set 'torch.use_...")
+    assert torch.get_deterministic_debug_mode() == 0
+    with pytest.raises(RuntimeError, match=r"^another$"), deterministic():
+        raise RuntimeError("another")
 
 
 def test_training_neither_uses_nor_changes_the_global_random_state():

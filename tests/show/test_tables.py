@@ -7,12 +7,14 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from example_runs import run_config
 
 from bench import Measures, StoreError, UsageError
 from bench.show.rendering import as_json, grid, render, shown
+from bench.show.row_labels import row_labels
 from bench.show.tables import Cell, build, by_dataset, columns_named, usual_columns
 from bench.store.run_folder import RunFolder
 from bench.store.stored import RunSummary
@@ -218,3 +220,23 @@ def test_rendering_needs_neither_torch_nor_what_plugins_build(stored_run: Make) 
     done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "**toy; four images; 4 test images (top2@1)**" in done.stdout
+
+
+def test_a_row_is_told_by_what_was_chosen_and_not_by_what_follows_from_it() -> None:
+    def config(code: str, **backbone: Any) -> dict[str, Any]:
+        values = {"backbone.name": "timm", "backbone.finetune": 0, "code.backbone": code, "protocol": "p"}
+        return {"model.name": "bce", **values, **{name.replace("_", ".", 1): value for name, value in backbone.items()}}
+
+    frozen = config("aaaa")
+    tuned = config("aaaa", backbone_finetune=5) | {"finetuning.batch_size": 32}
+    longer = config("aaaa", backbone_finetune=5) | {"finetuning.batch_size": 64}
+    crops = config("bbbb", backbone_name="crops") | {"backbone.grid": 3}
+    assert row_labels([frozen, tuned]) == ["bce (backbone.finetune=0)", "bce (backbone.finetune=5)"]
+    assert row_labels([frozen, tuned, longer])[1:] == [
+        "bce (backbone.finetune=5 finetune.batch_size=32)",
+        "bce (backbone.finetune=5 finetune.batch_size=64)",
+    ]
+    assert row_labels([frozen, crops]) == ["bce (backbone.name=timm)", "bce (backbone.name=crops)"]
+    other_code = config("cccc")
+    assert row_labels([frozen, other_code]) == ["bce (code.backbone=aaaa)", "bce (code.backbone=cccc)"]
+    assert row_labels([frozen, frozen | {"backbone.grid": 3}]) == ["bce", "bce (backbone.grid=3)"]
