@@ -160,7 +160,8 @@ def fit(
     )
     training = Training(model, settings, train.values, truth, ignore, validate=validate, name=name, seed=seed)
     training.schedule = tuple(schedule)
-    return training.run(CheckpointFile(checkpoint, key, TrainingState), parameters)
+    record = training.run(CheckpointFile(checkpoint, key, TrainingState), parameters)
+    return dataclasses.replace(record, chosen=chosen_by(model)) if hasattr(model, "fit") else record
 
 
 class Training:

@@ -236,6 +236,13 @@ def test_what_a_fit_chose_is_a_number_or_a_text(value):
         train.chosen_by(SimpleNamespace(chosen={"C": value}))
 
 
+def test_what_fit_chose_stands_in_the_record_of_a_model_that_gradients_train_too():
+    model = make("bce")
+    model.chosen = {"scale": 2.0}
+    assert fit(model).chosen == {"scale": 2.0}
+    assert fit(make("bce")).chosen == {}
+
+
 def test_a_loss_that_diverges_is_one_clear_line_with_what_to_type():
     with pytest.raises(ModelError, match=r"toy: the loss became infinite .* epoch 2 .*--set learning_rates=0.0001"):
         fit(Diverging(), learning_rates="1e-3")
