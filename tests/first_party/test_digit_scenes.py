@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from bench_datasets.digit_scenes import cumulated, draw_apart
 
 from bench import plugins
 from bench.contracts import DatasetRequest
@@ -79,3 +80,14 @@ def test_an_oracle_that_knows_what_goes_together_beats_one_that_takes_labels_alo
     measured = digit_scenes_oracle.oracle_f1(seed=0, scenes=1000)
     assert measured["co-occurrence"] > measured["independent"] + 0.05
     assert measured["co-occurrence"] < 1.0
+
+
+@pytest.mark.parametrize("number", [1, 2, 5, 9])
+def test_labels_are_drawn_as_numpy_draws_them_without_replacement(number):
+    chances = np.random.default_rng(number).random(12) ** 6  # so uneven that draws meet
+    chances /= chances.sum()
+    ours, numpys = np.random.default_rng(1), np.random.default_rng(1)
+    for _ in range(200):
+        expected = numpys.choice(12, number, replace=False, p=chances).tolist()
+        assert draw_apart(chances, cumulated(chances), number, ours) == expected
+    assert ours.random() == numpys.random()
