@@ -20,6 +20,8 @@ from bench import (
     NotRun,
     Option,
     UsageError,
+    canonical_json,
+    digest,
     is_remote,
     progress_shown,
 )
@@ -140,12 +142,24 @@ def _load(request: DatasetRequest) -> Mapping[str, datasets.Dataset]:
                 name or str(root.resolve() if root else ""),
                 name=str(request.options["config"]) or None,
                 revision=str(request.options["revision"]) or None,
+                # The library takes a file for the same as long as its time of modification is, which copies keep.
+                cache_dir=str(Path(datasets.config.HF_DATASETS_CACHE) / "bench" / _state(root)) if root else None,
             )
     except ConnectionError:
         raise NotRun(f"the Hugging Face hub cannot be reached, and its cache here does not hold '{name}'") from None
     except Exception as error:  # a reader for each format, each with its own errors
         raise DataError(f"'datasets' cannot open {name or root}: {_reason(error)}") from error
     return found if isinstance(found, dict) else {"train": found}
+
+
+def _state(root: Path) -> str:
+    """Return the hash of what shows that a file below ``root`` is another one than before."""
+    states = []
+    for path in sorted(path for path in root.rglob("*") if path.is_file()):
+        status = path.stat()
+        about = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+        states.append([str(path.relative_to(root)), *about])
+    return digest(canonical_json(states))
 
 
 def _reason(error: BaseException) -> str:
@@ -193,13 +207,16 @@ class HuggingFaceImages(EncodedImages):
         if not Path(archive or path).is_file():
             raise DataError(f"cannot read image {self.describe(index)}: no file {archive or path}")
         try:
-            return io.BytesIO(_open_zip(archive).read(member)) if archive else Path(path).open("rb")
+            if not archive:
+                return Path(path).open("rb")
+            status = Path(archive).stat()
+            return io.BytesIO(_open_zip(archive, status.st_mtime_ns, status.st_ctime_ns).read(member))
         except (OSError, KeyError, zipfile.BadZipFile) as error:
             raise DataError(f"cannot read image {self.describe(index)}: {error}") from None
 
 
 @lru_cache(maxsize=4)
-def _open_zip(path: str) -> zipfile.ZipFile:
+def _open_zip(path: str, *_changed: int) -> zipfile.ZipFile:
     return zipfile.ZipFile(path)
 
 

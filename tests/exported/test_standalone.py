@@ -220,7 +220,7 @@ def test_what_pillow_reads_otherwise_than_its_format_says_is_read_as_bench_predi
     for name, (content, pixels) in odd_pictures.READ.items():
         (tmp_path / "a").write_bytes(content)
         assert np.asarray(predict.open_rgb(tmp_path / "a")).tolist() == pixels, name
-    for name, (content, reason) in odd_pictures.REFUSED.items():
+    for content, reason in odd_pictures.REFUSED.values():
         (tmp_path / "a").write_bytes(content)
         with pytest.raises(predict.Refused, match=reason):
             predict.open_rgb(tmp_path / "a")

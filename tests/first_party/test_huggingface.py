@@ -135,6 +135,33 @@ def test_folders_and_archives_of_images_are_read(tmp_path):
         plain.train.images.read(0)
 
 
+def test_an_edited_file_is_read_anew_though_its_time_is_kept(tmp_path):
+    """A copy may keep the time of modification, by which the library finds what it has read of a file."""
+    for labels in (["cat", "dog"], ["dog", "cat"]):
+        rows = datasets.Dataset.from_dict(
+            {"image": [picture(), picture(50)], "labels": [[label] for label in labels]},
+            datasets.Features({"image": datasets.Image(), "labels": datasets.List(datasets.Value("string"))}),
+        )
+        for split in ("train", "test"):
+            rows.to_parquet(tmp_path / f"{split}.parquet")
+            os.utime(tmp_path / f"{split}.parquet", (1_000_000_000, 1_000_000_000))
+        dataset = opened(tmp_path)
+        found = [[dataset.labels[column] for column in row.nonzero()[0]] for row in dataset.train.truth]
+        assert found == [[label] for label in labels]
+
+
+def test_an_archive_written_anew_in_one_process_is_read_anew(tmp_path):
+    for shade in (10, 200):
+        for split in ("train", "test"):
+            picture(shade).save(tmp_path / "1.png")
+            lines = '{"file_name": "1.png", "labels": ["cat"]}'
+            with zipfile.ZipFile(tmp_path / f"{split}.zip", "w") as archive:
+                archive.write(tmp_path / "1.png", "1.png")
+                archive.writestr("metadata.jsonl", lines)
+            (tmp_path / "1.png").unlink()
+        assert opened(tmp_path).train.images.read(0)[0, 0].tolist() == [shade, 0, 0]
+
+
 def test_what_cannot_be_opened_is_one_clear_line(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match=r"'datasets' cannot open .*empty: .* any data files"):
