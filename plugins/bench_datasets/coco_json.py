@@ -122,11 +122,12 @@ def read_split(
     """
     content = _load(path, expects)
     try:
-        categories = [(_id(entry, "id"), composed(_text(entry, "name"))) for entry in content["categories"]]
-        images = [(_id(entry, "id"), entry) for entry in content["images"]]
+        categories = [(_id(entry, "id"), composed(_text(entry, "name"))) for entry in _entries(content, "categories")]
+        images = [(_id(entry, "id"), entry) for entry in _entries(content, "images")]
         files = {image: posixpath.normpath(_text(entry, "file_name")) for image, entry in images}
-        found = [(_id(entry, "image_id"), _id(entry, "category_id"), entry) for entry in content["annotations"]]
-    except (KeyError, TypeError, ValueError) as error:
+        annotations = _entries(content, "annotations")
+        found = [(_id(entry, "image_id"), _id(entry, "category_id"), entry) for entry in annotations]
+    except (KeyError, ValueError) as error:
         reason = f"no {error} where one is needed" if isinstance(error, KeyError) else str(error)
         raise DataError(f"{path} is no COCO instances file: {reason}") from None
     if only is not None:
@@ -193,6 +194,21 @@ def _images(folder: Path, names: list[str], listing: Path) -> tuple[FolderImages
     except (DataError, OSError, ValueError):
         there = [find_file(folder, name) or name for name in names]
         return FolderImages(tuple(folder / name for name in there), str(listing)), there
+
+
+def _entries(content: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
+    """Return the objects that the file lists as ``name``. Raises ``ValueError`` where there is something else."""
+    found = content[name]
+    if not isinstance(found, list):
+        raise ValueError(f"'{name}' is {_in_words(found)}, allowed: a list of objects")
+    if odd := next((number for number, entry in enumerate(found, 1) if not isinstance(entry, dict)), 0):
+        raise ValueError(f"entry {odd:,} of '{name}' is {_in_words(found[odd - 1])}, allowed: an object")
+    return found
+
+
+def _in_words(value: object) -> str:
+    """Return a value of JSON for people, lists and objects by their kind alone."""
+    return {"list": "a list", "dict": "an object"}.get(type(value).__name__) or f"{json.dumps(value):.60}"
 
 
 def _id(entry: Mapping[str, object], name: str) -> int:
@@ -277,7 +293,10 @@ def same_labels(
     train = splits["train"]
     for split in splits.values():
         if split.labels != train.labels:
-            raise DataError(f"{dataset}: {train.name} and {split.name} have different categories")
+            odd = min(set(split.labels) ^ set(train.labels), default="")
+            orders = " and ".join(", ".join(each.labels) for each in (train, split))
+            what = f"as '{odd}'" if odd else f"by the order of their ids: {orders:.300}"
+            raise DataError(f"{dataset}: {train.name} and {split.name} have different categories, {what}")
     kept = labels_kept(train.truth, absent)
     if kept.all():
         return splits, ""
