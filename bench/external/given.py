@@ -96,6 +96,8 @@ def numbers(values: Any, place: str) -> NDArray[np.float64]:
     """Return ``values`` as float64, texts of numbers too. Raises ``DataError`` for what is none."""
     if isinstance(values, np.ndarray) and values.dtype.kind not in "biufUSO":
         raise DataError(f"{place}: scores are {values.dtype}, must be numbers")
+    if isinstance(values, np.ndarray) and values.dtype.kind in "USO":
+        _refuse_underscores([str(cell) for cell in values.ravel().tolist()], place)
     try:
         # Each text on its own: an array of texts would take for each as much as the longest.
         return np.asarray(values, dtype=np.float64)
@@ -128,6 +130,7 @@ def _cells(values: Any) -> Iterator[Any]:
 
 def floats(values: Sequence[Any], place: str) -> NDArray[np.float64]:
     """Return what ``numbers`` does of a list, several times as fast where all are numbers or texts of them."""
+    _refuse_underscores(values, place)
     try:
         return np.fromiter(map(float, values), np.float64, len(values))
     except (ValueError, TypeError, OverflowError):
@@ -136,6 +139,15 @@ def floats(values: Sequence[Any], place: str) -> NDArray[np.float64]:
     if found.ndim != 1:
         raise DataError(f"{place}: found a list where a score belongs, allowed: numbers")
     return found
+
+
+def _refuse_underscores(values: Sequence[Any], place: str) -> None:
+    """Raise ``DataError`` for a text as 0_5, of which Python makes 5: it leaves underscores between digits out."""
+    kinds = {*map(type, values)}
+    written = values if kinds == {str} else [one for one in values if isinstance(one, str)] if str in kinds else ()
+    if "_" in "".join(written):
+        odd = next(text for text in written if "_" in text)
+        raise DataError(f"{place}: found '{odd:.60}' where a score belongs, allowed: numbers")
 
 
 def texts(values: Any, what: str) -> tuple[str, ...]:

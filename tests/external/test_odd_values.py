@@ -4,11 +4,12 @@ import json
 import tracemalloc
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from bench.errors import DataError
 from bench.external import voc
-from bench.external.given import Names
+from bench.external.given import Names, numbers
 from bench.external.read import READERS
 
 NAMES = Names(("cat", "dog"), ("a", "b"), ("cat", "dog"), {"1": "cat"})
@@ -23,12 +24,26 @@ NAMES = Names(("cat", "dog"), ("a", "b"), ("cat", "dog"), {"1": "cat"})
         ({"ids": ["a", "b"], "scores": [[1, 2], [3, 4]], "kind": ["logit"]}, "says that its scores are of kind"),
         ([{"image": "a", "label": "cat", "score": 10**400}], "found 'a number of hundreds of digits'"),
         ([{"image": "a", "label": "cat", "score": [1, "x"]}], "found 'x' where a score belongs"),
+        ([{"image": "a", "label": "cat", "score": "0_5"}], "found '0_5' where a score belongs"),
+        (
+            [{"image": "a", "label": "cat", "score": score} for score in (0.5, "0_5")],
+            "found '0_5' where a score belongs",
+        ),
         ({"a": [0.5, 1, "many"], "b": [0.5, 0.5, 0.5]}, "found 'many' where a score belongs"),
     ],
 )
 def test_values_that_are_no_scores_are_named(content, reason):
     with pytest.raises(DataError, match=reason):
         READERS[".json"](json.dumps(content).encode(), "scores.json", NAMES)
+
+
+@pytest.mark.parametrize("kind", ["U8", "S8", "O"])
+def test_underscores_make_no_other_number_of_a_text(kind):
+    """Python reads 0_5 as 5."""
+    with pytest.raises(DataError, match="0_5' where a score belongs"):
+        numbers(np.array([["0.5", "0_5"]], dtype=kind), "scores")
+    with pytest.raises(DataError, match="found '0_5' where a score belongs"):
+        READERS[".csv"](b"image,cat,dog\na,0.5,0_5\nb,1,0\n", "scores.csv", NAMES)
 
 
 def test_one_long_text_among_many_takes_its_own_memory_alone():
