@@ -97,7 +97,10 @@ def numbers(values: Any, place: str) -> NDArray[np.float64]:
     if isinstance(values, np.ndarray) and values.dtype.kind not in "biufUSO":
         raise DataError(f"{place}: scores are {values.dtype}, must be numbers")
     if isinstance(values, np.ndarray) and values.dtype.kind in "USO":
-        _refuse_underscores([str(cell) for cell in values.ravel().tolist()], place)
+        _refuse_underscores(
+            [cell.decode("latin-1") if isinstance(cell, bytes) else str(cell) for cell in values.ravel().tolist()],
+            place,
+        )
     try:
         # Each text on its own: an array of texts would take for each as much as the longest.
         return np.asarray(values, dtype=np.float64)
@@ -173,10 +176,18 @@ def texts(values: Any, what: str) -> tuple[str, ...]:
 
 def read_lines(path: Path) -> tuple[str, ...]:
     """Return the lines of a text file of ids or names. Raises ``DataError`` for an empty one or an empty line."""
-    lines = decoded(path.read_bytes(), str(path)).splitlines()
+    lines = decoded(content_of(path), str(path)).splitlines()
     if not lines or not all(line.strip() for line in lines):
         raise DataError(f"{path}: an empty line or none at all, must have one name a line")
     return tuple(lines)
+
+
+def content_of(path: Path) -> bytes:
+    """Return a file's bytes. Raises ``DataError`` where it cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}") from None
 
 
 def decoded(content: bytes, place: str) -> str:

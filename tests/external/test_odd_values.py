@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from bench.errors import DataError
-from bench.external import voc
+from bench.external import arrays_at_hand, voc
 from bench.external.given import Names, numbers
-from bench.external.read import READERS
+from bench.external.read import READERS, names_from
 
 NAMES = Names(("cat", "dog"), ("a", "b"), ("cat", "dog"), {"1": "cat"})
 
@@ -44,6 +44,29 @@ def test_underscores_make_no_other_number_of_a_text(kind):
         numbers(np.array([["0.5", "0_5"]], dtype=kind), "scores")
     with pytest.raises(DataError, match="found '0_5' where a score belongs"):
         READERS[".csv"](b"image,cat,dog\na,0.5,0_5\nb,1,0\n", "scores.csv", NAMES)
+
+
+@pytest.mark.parametrize("names", [{"a", "b"}, frozenset("ab"), "ab", 7])
+def test_names_without_an_order_say_no_rows_or_columns(names):
+    """A set of names would give each column the label that its hash comes to."""
+    with pytest.raises(DataError, match=rf"ids: found a {type(names).__name__}, must be a list in the order"):
+        arrays_at_hand.as_texts(names, "ids")
+    assert arrays_at_hand.as_texts(dict.fromkeys("ba"), "ids") == ("b", "a")
+
+
+def test_a_mask_of_scores_is_not_lost():
+    with pytest.raises(DataError, match="a masked array, whose mask would be lost"):
+        arrays_at_hand.source(np.ma.masked_array([[0.5, 0.1]], [[True, False]]), Names(("cat", "dog"), ("a",)))
+
+
+@pytest.mark.parametrize("ending", ["txt", "json"])
+@pytest.mark.parametrize("beside", ["ids", "labels"])
+def test_a_list_beside_scores_that_cannot_be_read_is_one_line(tmp_path, beside, ending):
+    gone, folder = tmp_path / f"gone.{ending}", tmp_path / f"folder.{ending}"
+    folder.mkdir()
+    for path, reason in ((gone, "No such file"), (folder, "Is a directory")):
+        with pytest.raises(DataError, match=f"cannot read {path}: {reason}"):
+            names_from((), **{"ids": None, "labels": None} | {beside: path})
 
 
 def test_one_long_text_among_many_takes_its_own_memory_alone():
