@@ -1,14 +1,17 @@
 """Files of predictions with odd values: refused in a line, in memory that their bytes tell of."""
 
+import io
 import json
 import tracemalloc
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from bench.errors import DataError
+from bench.errors import DataError, UsageError
 from bench.external import arrays_at_hand, voc
+from bench.external.align import Reading
 from bench.external.given import Names, numbers
 from bench.external.read import READERS, names_from
 
@@ -52,6 +55,21 @@ def test_names_without_an_order_say_no_rows_or_columns(names):
     with pytest.raises(DataError, match=rf"ids: found a {type(names).__name__}, must be a list in the order"):
         arrays_at_hand.as_texts(names, "ids")
     assert arrays_at_hand.as_texts(dict.fromkeys("ba"), "ids") == ("b", "a")
+
+
+@pytest.mark.parametrize(("kind", "absent"), [("score", float("nan")), ("labels", 1.0), ("labels", float("nan"))])
+def test_what_absent_pairs_are_must_mean_something(kind, absent):
+    with pytest.raises(UsageError, match=f"--absent: found {absent:g}, allowed: "):
+        Reading(kind, absent=absent)
+
+
+def test_an_array_that_stands_twice_is_neither(tmp_path):
+    with pytest.warns(UserWarning, match="Duplicate"), zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        for scores in ([[0.1, 0.2]], [[0.9, 0.8]]):
+            np.save(content := io.BytesIO(), scores)
+            archive.writestr("scores.npy", content.getvalue())
+    with pytest.raises(DataError, match="scores stands twice"):
+        READERS[".npz"]((tmp_path / "a.npz").read_bytes(), "a.npz", NAMES)
 
 
 def test_a_mask_of_scores_is_not_lost():
