@@ -42,7 +42,7 @@ def find_columns(schema: pa.Schema, image: str, labels: str, where: str) -> Colu
     """
     import pyarrow as pa
 
-    features = _features(schema)
+    features = features_of(schema)
     shown = ", ".join(f"{field.name} ({_in_words(field, features)})" for field in schema)
     asked, _, asked_field = (labels, "", "") if labels in schema.names else labels.partition(".")
     for name in (image, asked):
@@ -64,6 +64,24 @@ def find_columns(schema: pa.Schema, image: str, labels: str, where: str) -> Colu
         )
     names = _names(features.get(column), field)
     return Columns(image, column, field, names, bool(names or field))
+
+
+def classes_of(features: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """Return the class names that features, as ``features_of`` a schema, give to numbers: by column, and by field."""
+    found: dict[str, tuple[str, ...]] = {}
+
+    def look(name: str, feature: Any) -> None:
+        if isinstance(feature, dict):
+            if names := _names(feature):
+                found[name] = names
+            for field, inner in feature.items():
+                look(name if field == "feature" else f"{name}.{field}", inner)
+        for inner in feature if isinstance(feature, list) else ():
+            look(name, inner)
+
+    for column, feature in features.items():
+        look(column, feature)
+    return found
 
 
 def label_values(column: pa.ChunkedArray, field: str) -> list[object]:
@@ -97,7 +115,7 @@ def _only(fitting: list[str], what: str, option: str, where: str, shown: str) ->
     )
 
 
-def _features(schema: pa.Schema) -> Mapping[str, Any]:
+def features_of(schema: pa.Schema) -> Mapping[str, Any]:
     """Return what Hugging Face's libraries noted of the columns, empty where they did not write the schema."""
     try:
         noted = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))

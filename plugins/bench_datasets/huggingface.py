@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from bench import (
+    BenchError,
     DataError,
     Dataset,
     DatasetRequest,
@@ -25,7 +26,16 @@ from bench import (
     is_remote,
     progress_shown,
 )
-from bench_datasets.arrow_columns import IMAGE_COLUMN, LABELS_COLUMN, Columns, content, find_columns, label_values
+from bench_datasets.arrow_columns import (
+    IMAGE_COLUMN,
+    LABELS_COLUMN,
+    Columns,
+    classes_of,
+    content,
+    features_of,
+    find_columns,
+    label_values,
+)
 from bench_datasets.label_lists import ABSENT, DROP_ABSENT, read_names, separator
 from bench_datasets.label_values import LABEL_OPTIONS, named
 from bench_datasets.own_images import K, Part, assemble, part_names
@@ -138,18 +148,41 @@ def _load(request: DatasetRequest) -> Mapping[str, datasets.Dataset]:
         if root is not None and any((root / file).is_file() for file in ("dataset_dict.json", "state.json")):
             found = datasets.load_from_disk(str(root))
         else:
-            found = datasets.load_dataset(
+            builder = datasets.load_dataset_builder(
                 name or str(root.resolve() if root else ""),
                 name=str(request.options["config"]) or None,
                 revision=str(request.options["revision"]) or None,
                 # The library takes a file for the same as long as its time of modification is, which copies keep.
                 cache_dir=str(Path(datasets.config.HF_DATASETS_CACHE) / "bench" / _state(root)) if root else None,
             )
+            builder.download_and_prepare()
+            _refuse_other_classes(builder)
+            found = builder.as_dataset()
+    except BenchError:
+        raise
     except ConnectionError:
         raise NotRun(f"the Hugging Face hub cannot be reached, and its cache here does not hold '{name}'") from None
     except Exception as error:  # a reader for each format, each with its own errors
         raise DataError(f"'datasets' cannot open {name or root}: {_reason(error)}") from error
     return found if isinstance(found, dict) else {"train": found}
+
+
+def _refuse_other_classes(builder: datasets.DatasetBuilder) -> None:
+    """Raise ``DataError`` where a Parquet file names other classes, or in another order, than its numbers are read by.
+
+    These are the classes of the first file, or of the set's README.
+    """
+    import datasets
+    import pyarrow.parquet as pq
+
+    listed = builder.config.data_files or {}  # of what its cache holds and the hub is not asked for, there are none
+    files = [str(file) for part in listed.values() for file in part if str(file).endswith(".parquet")]
+    known = classes_of(builder.info.features.to_dict()) if builder.info.features else {}
+    for file, local in zip(files, datasets.DownloadManager().download(files), strict=True):
+        for column, names in classes_of(features_of(pq.read_schema(local))).items():
+            if (others := known.get(column, names)) != names:
+                both = f"{', '.join(names):.200}; the numbers would be read as {', '.join(others):.200}"
+                raise DataError(f"{file}: the classes of '{column}' are {both}")
 
 
 def _state(root: Path) -> str:

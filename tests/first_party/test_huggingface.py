@@ -150,6 +150,30 @@ def test_an_edited_file_is_read_anew_though_its_time_is_kept(tmp_path):
         assert found == [[label] for label in labels]
 
 
+@pytest.mark.parametrize("field", [False, True])
+@pytest.mark.parametrize("where", ["another split", "another shard", "README.md"])
+def test_numbers_are_not_read_by_the_classes_of_another_file(tmp_path, where, field):
+    """As the library does: dog would be called cat, and cat dog."""
+
+    def features(classes):
+        return datasets.Features(
+            {"image": datasets.Image(), "labels": datasets.List({"category": classes} if field else classes)}
+        )
+
+    turned = datasets.ClassLabel(names=["dog", "cat"])
+    files = {"train-0": CLASSES, "train-1": CLASSES, "test": CLASSES}
+    files |= {"another split": {"test": turned}, "another shard": {"train-1": turned}}.get(where, {})
+    for name, classes in files.items():
+        labels = [[{"category": label}] if field else [label] for label in ("cat", "dog")]
+        rows = datasets.Dataset.from_dict({"image": [picture(1), picture(2)], "labels": labels}, features(classes))
+        rows.to_parquet(tmp_path / f"{name}.parquet")
+    if where == "README.md":
+        info = datasets.DatasetInfo(features=features(turned))
+        datasets.info.DatasetInfosDict({"default": info}).write_to_directory(tmp_path)
+    with pytest.raises(DataError, match=r"\.parquet: the classes of '.*' are (cat, dog|dog, cat); the numbers would"):
+        opened(tmp_path)
+
+
 def test_an_archive_written_anew_in_one_process_is_read_anew(tmp_path):
     for shade in (10, 200):
         for split in ("train", "test"):
