@@ -54,6 +54,7 @@ READ = {
     "black of 16 levels is transparent": (png(4, GREY, b"\x03", (0,)), [grey(255, 51)]),
     "one of 256 levels is transparent": (png(8, GREY, b"\x07\x09", (7,)), [grey(255, 9)]),
     "one of 65,536 levels is transparent": (png(16, GREY, b"\x12\x34\x12\xff", (0x1234,)), [grey(255, 19)]),
+    "16-bit levels in a text of its own": (b"P5 2 1 65535\n\x00\x00\x80\x00", [grey(0, 128)]),
     "one colour is transparent": (png(8, COLOUR, b"\1\2\3\4\5\6", (1, 2, 3)), [[[255, 255, 255], [4, 5, 6]]]),
     **{f"an uncompressed {mode} TIFF on its side": (on_its_side(mode), STANDING) for mode in ("L", "RGB", "RGBA", "P")},
 }
@@ -85,6 +86,7 @@ WHITE_IS_ZERO = encoded(Image.fromarray(ROW.astype(np.uint16)), "TIFF").replace(
 )
 
 REFUSED = {
+    "32-bit levels that 8 bits would hold": (encoded(Image.fromarray(ROW.astype(np.int32)), "TIFF"), "32-bit"),
     "16 bits a colour, of which one is transparent": (
         png(16, COLOUR, struct.pack(">6H", 1, 1, 1, 2, 2, 2), (1, 1, 1)),
         "transparent",

@@ -31,6 +31,9 @@ a byte holds some ten."""
 LARGEST_RATIO = 200
 """Of a picture's longer side to its shorter: a line of pixels would be resized to a picture of billions."""
 
+SIXTEEN_BITS = frozenset({"PNG", "PPM", None})
+"""Formats of which Pillow may give 16-bit numbers as 32-bit ones; ``None``: a picture that was never a file."""
+
 PHOTOMETRIC, WHITE_IS_ZERO = 262, 0
 """TIFF's tag of what numbers mean, and one of its values."""
 
@@ -168,6 +171,8 @@ def _check(image: Picture, size: int | None = None) -> None:
     if image.format in {"EPS", "WMF"}:
         # Other programs would draw it, Ghostscript for one.
         raise DataError(f"a drawing ({image.format}), no picture of pixels")
+    if image.mode == "I" and image.format not in SIXTEEN_BITS:
+        raise DataError("32-bit pixels, of which no range is known. Try: convert it to 8 or 16 bits")
     if image.mode.startswith("I;16") and getattr(image, "tag_v2", {}).get(PHOTOMETRIC) == WHITE_IS_ZERO:
         raise DataError("16-bit pixels of which 0 is white, which Pillow reads as black. Try: convert it to 8 bits")
     if image.mode == "RGB" and _raw_mode(image) == "RGB;16B" and "transparency" in image.info:

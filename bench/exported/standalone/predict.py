@@ -76,6 +76,8 @@ def open_rgb(path: Path) -> Any:
                 raise Refused(f"{width}x{height} pixels, allowed: {LARGEST_PIXELS:,}, one side 200 times the other")
             if image.format in {"EPS", "WMF"}:
                 raise Refused(f"a drawing ({image.format}), no picture of pixels")
+            if image.mode == "I" and image.format not in {"PNG", "PPM"}:
+                raise Refused("32-bit pixels, of which no range is known")
             raw, clear = str(image.tile[0][3]) if image.tile else "", image.info.get("transparency")
             white = image.mode.startswith("I;16") and getattr(image, "tag_v2", {}).get(262) == 0
             if white or (raw == "RGB;16B" and clear is not None):
@@ -108,8 +110,6 @@ def to_rgb(image: Any) -> Any:
         raise Refused("floating-point pixels, of which no range is known")
     if image.mode.startswith("I"):
         found = np.asarray(image)
-        if found.min() < 0 or found.max() > 65535:
-            raise Refused("32-bit pixels beyond the range of 16 bits")
         clear = found == image.info.get("transparency", -1)
         image = Image.fromarray(np.where(clear, 255, (found / 257.0).round()).astype(np.uint8))
     if image.mode in {"RGBA", "LA", "PA"} or "transparency" in image.info:
