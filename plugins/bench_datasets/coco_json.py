@@ -68,7 +68,8 @@ def build(request: DatasetRequest) -> Dataset:
         for part, name in names.items()
     }
     listing = str(_annotations(root, names["train"]))
-    notes = [note for _, found in read.values() for note in found]
+    notes = [note for name in names.values() for note in _unread(root, name)]
+    notes += [note for _, found in read.values() for note in found]
     notes += check(dict.fromkeys(read["train"][0].labels, listing), (), options, separator=None)
     splits = {part: split for part, (split, _) in read.items()}
     splits, left_out = same_labels("coco-json", splits, str(options["absent_labels"]), keep)
@@ -88,13 +89,24 @@ def build(request: DatasetRequest) -> Dataset:
 
 
 def _annotations(root: Path, split: str) -> Path:
-    places = (
+    """Return the annotation file of a split, the first where there are several."""
+    places = _places(root, split)
+    return next((place for place in places if place.is_file()), places[0])
+
+
+def _unread(root: Path, split: str) -> tuple[str, ...]:
+    """Return a note on the annotation files of a split that are passed over for its first one."""
+    first, *others = [str(place.relative_to(root)) for place in _places(root, split) if place.is_file()]
+    return counted(split, {f"annotation files not read, as {first} is": others})
+
+
+def _places(root: Path, split: str) -> tuple[Path, ...]:
+    return (
         root / f"{split}.json",
         root / "annotations" / f"{split}.json",
         root / "annotations" / f"instances_{split}.json",
         root / split / "_annotations.coco.json",
     )
-    return next((place for place in places if place.is_file()), places[0])
 
 
 def _folders(root: Path, split: str, named: str) -> tuple[Path, ...]:

@@ -176,6 +176,13 @@ def test_coco_files_of_ones_own(exported):
     np.testing.assert_allclose(dataset.test.sizes, [[0.0, 1.0]])
 
 
+def test_annotation_files_that_are_not_read_are_noted(exported):
+    (exported / "test.json").write_bytes((exported / "annotations" / "test.json").read_bytes())
+    assert "test: 1 annotation files not read, as test.json is, as annotations/test.json" in (
+        opened("coco-json", exported).notes
+    )
+
+
 def test_a_coco_file_whose_images_leave_the_folder_is_refused(exported):
     coco_file(exported / "annotations" / "test.json", [(1, "../a.png")], [(1, 5, (1, 1))])
     with pytest.raises(DataError, match=r"image 1 has file_name '../a.png', which leaves the image folder"):
