@@ -79,7 +79,7 @@ def _check_splits(dataset: Dataset, remedy: str) -> None:
         )
     if dataset.validation is not None and (shared := train & set(dataset.validation.ids)):
         raise DataError(
-            f"{dataset.name}: {len(shared)} images of {dataset.train.name} are in its validation part"
-            f" {dataset.validation.name}, too, as '{min(shared)}', and nothing may be chosen on what was trained on."
+            f"{dataset.name}: {len(shared)} images of {dataset.train.name} are in its validation part, too, as"
+            f" '{min(shared)}', and nothing may be chosen on what was trained on."
             " Try: another --train-split, or none for validation"
         )

@@ -49,7 +49,7 @@ def test_images_that_are_trained_on_choose_nothing(folder):
     write(folder, "train.csv", TRAIN)
     write(folder, "test.csv", TEST)
     write(folder, "val.csv", ["path,labels", "photos/1.png,dog", "photos/4.png,dog"])
-    with pytest.raises(DataError, match=r"1 images of train are in its validation part val, too, as 'photos/1.png'"):
+    with pytest.raises(DataError, match=r"1 images of train are in its validation part, too, as 'photos/1.png'"):
         opened(folder)
 
 
