@@ -84,6 +84,19 @@ def classes_of(features: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
     return found
 
 
+def texts_of(schema: pa.Schema) -> set[str]:
+    """Return the columns of texts, and of lists of texts."""
+    return {field.name for field in schema if _is_text(_inner(field.type))}
+
+
+def numbers_of(schema: pa.Schema) -> set[str]:
+    """Return the columns of numbers, and of lists of numbers."""
+    import pyarrow as pa
+
+    kinds = {field.name: _inner(field.type) for field in schema}
+    return {name for name, kind in kinds.items() if pa.types.is_integer(kind) or pa.types.is_floating(kind)}
+
+
 def label_values(column: pa.ChunkedArray, field: str) -> list[object]:
     """Return the values of a labels column as Python objects; of objects, their ``field`` alone."""
     values: list[Any] = column.to_pylist()
@@ -143,8 +156,14 @@ def _holds_label_sets(field: pa.Field) -> bool:
     if fields:
         return CATEGORY in fields
     inner = _inner(field.type)
-    text = pa.types.is_string(inner) or pa.types.is_large_string(inner)
-    return bool(inner != field.type and (text or pa.types.is_integer(inner) or pa.types.is_boolean(inner)))
+    return bool(inner != field.type and (_is_text(inner) or pa.types.is_integer(inner) or pa.types.is_boolean(inner)))
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    import pyarrow as pa
+
+    view = getattr(pa.types, "is_string_view", lambda _: False)  # newer than the least pyarrow
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or view(kind))
 
 
 def _inner(kind: pa.DataType) -> pa.DataType:

@@ -35,6 +35,8 @@ from bench_datasets.arrow_columns import (
     features_of,
     find_columns,
     label_values,
+    numbers_of,
+    texts_of,
 )
 from bench_datasets.label_lists import ABSENT, DROP_ABSENT, read_names, separator
 from bench_datasets.label_values import LABEL_OPTIONS, named
@@ -170,16 +172,21 @@ def _load(request: DatasetRequest) -> Mapping[str, datasets.Dataset]:
 def _refuse_other_classes(builder: datasets.DatasetBuilder) -> None:
     """Raise ``DataError`` where a Parquet file names other classes, or in another order, than its numbers are read by.
 
-    These are the classes of the first file, or of the set's README.
+    These are the classes of the first file, or of the set's README. Numbers of a file are no names either, where its
+    others have texts, which the library makes of them.
     """
     import datasets
     import pyarrow.parquet as pq
 
     listed = builder.config.data_files or {}  # of what its cache holds and the hub is not asked for, there are none
     files = [str(file) for part in listed.values() for file in part if str(file).endswith(".parquet")]
-    known = classes_of(builder.info.features.to_dict()) if builder.info.features else {}
+    features = builder.info.features or datasets.Features({})
+    known, texts = classes_of(features.to_dict()), texts_of(features.arrow_schema)
     for file, local in zip(files, datasets.DownloadManager().download(files), strict=True):
-        for column, names in classes_of(features_of(pq.read_schema(local))).items():
+        schema = pq.read_schema(local)
+        if odd := sorted(texts & numbers_of(schema)):
+            raise DataError(f"{file}: column '{odd[0]}' holds {schema.field(odd[0]).type}, that of other files texts")
+        for column, names in classes_of(features_of(schema)).items():
             if (others := known.get(column, names)) != names:
                 both = f"{', '.join(names):.200}; the numbers would be read as {', '.join(others):.200}"
                 raise DataError(f"{file}: the classes of '{column}' are {both}")

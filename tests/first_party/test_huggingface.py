@@ -174,6 +174,19 @@ def test_numbers_are_not_read_by_the_classes_of_another_file(tmp_path, where, fi
         opened(tmp_path)
 
 
+@pytest.mark.parametrize("odd", ["train-1", "test"])
+def test_numbers_of_a_file_are_not_made_names_of(tmp_path, odd):
+    """As the library does where the first file has texts."""
+    for name in ("train-0", "train-1", "test"):
+        kind = datasets.Value("int64" if name == odd else "string")
+        labels = [[0], [1]] if name == odd else [["cat"], ["dog"]]
+        features = datasets.Features({"image": datasets.Image(), "labels": datasets.List(kind)})
+        rows = datasets.Dataset.from_dict({"image": [picture(1), picture(2)], "labels": labels}, features)
+        rows.to_parquet(tmp_path / f"{name}.parquet")
+    with pytest.raises(DataError, match=rf"{odd}.parquet: column 'labels' holds .*int64.*, that of other files texts"):
+        opened(tmp_path)
+
+
 def test_an_archive_written_anew_in_one_process_is_read_anew(tmp_path):
     for shade in (10, 200):
         for split in ("train", "test"):
