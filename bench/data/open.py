@@ -22,7 +22,7 @@ def open_dataset(spec: DatasetSpec, request: DatasetRequest, origin: object = ""
 
     Raises ``PluginError`` where the plugin fails or gives something else, ``UsageError`` where the data root is missing
     or was given in vain, ``DataError`` for a folder that was unpacked in part, classes without a positive in train, and
-    images that are in train and in test.
+    images that are in train and in test, or in train and in a validation part.
     """
     if spec.expects and request.root is None and not spec.root_optional:
         fetched = sum(archive.size for archive in spec.archives) / 1e9
@@ -71,9 +71,15 @@ def _check_splits(dataset: Dataset, remedy: str) -> None:
             f"{dataset.name}: {len(absent)} of {len(dataset.labels)} labels have no image in {dataset.train.name}:"
             f" {names}. A model cannot learn them. Try: {remedy}"
         )
-    shared = set(dataset.train.ids) & set(dataset.test.ids)
-    if shared:
+    train = set(dataset.train.ids)
+    if shared := train & set(dataset.test.ids):
         raise DataError(
             f"{dataset.name}: {len(shared)} images are in both {dataset.train.name} and {dataset.test.name}, as"
             f" '{min(shared)}'. Try: other splits with --train-split and --test-split"
+        )
+    if dataset.validation is not None and (shared := train & set(dataset.validation.ids)):
+        raise DataError(
+            f"{dataset.name}: {len(shared)} images of {dataset.train.name} are in its validation part, too, as"
+            f" '{min(shared)}', and nothing may be chosen on what was trained on."
+            " Try: another --train-split, or none for validation"
         )

@@ -6,10 +6,9 @@ import contextlib
 import io
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from bench.errors import DataError, StorageError
-from bench.remote.paths import RemotePath
 from bench.system.lazy import lazy_import
 from bench.system.text import plain
 
@@ -31,6 +30,17 @@ a byte holds some ten."""
 
 LARGEST_RATIO = 200
 """Of a picture's longer side to its shorter: a line of pixels would be resized to a picture of billions."""
+
+SIXTEEN_BITS = frozenset({"PNG", "PPM", None})
+"""Formats of which Pillow may give 16-bit numbers as 32-bit ones; ``None``: a picture that was never a file."""
+
+PHOTOMETRIC, WHITE_IS_ZERO = 262, 0
+"""TIFF's tag of what numbers mean, and one of its values."""
+
+ZEROS = 64
+"""Zero bytes at the end of a JPEG from which on its end mark is looked for: few cameras fill files up."""
+
+JPEG_SCAN, JPEG_END = b"\xff\xda", b"\xff\xd9"
 
 PILLOW = r"PIL\."
 """The modules whose warnings are left out."""
@@ -78,11 +88,17 @@ def open_rgb(path: Path | ImageBytes) -> Picture:
     silence_pillow()
     try:
         with contextlib.ExitStack() as stack:
-            # Pillow opens a path by itself, on this machine.
-            file = stack.enter_context(path.open("rb")) if isinstance(path, RemotePath) else path
+            # Of a path, Pillow maps uncompressed TIFFs, and turns those that lie on their side twice.
+            file = path if isinstance(path, ImageBytes) else stack.enter_context(path.open("rb"))
             image = stack.enter_context(Image.open(file))
             _check(image, _size(path))
-            return _upright_rgb(image)
+            if image.format == "PNG":
+                image.verify()  # its checksums, at which Pillow does not look otherwise; the image is used up by it
+                file.seek(0)
+                image = stack.enter_context(Image.open(file))
+            elif image.format in {"JPEG", "MPO"}:
+                _check_end(file)
+            return _upright_rgb(image, _transparent(image))
     except StorageError:
         raise
     except DataError as refused:
@@ -107,7 +123,8 @@ def to_rgb(image: Picture, name: str) -> Picture:
     silence_pillow()
     try:
         _check(image)
-        return _upright_rgb(image.copy())
+        transparent = _transparent(image)
+        return _upright_rgb(image.copy(), transparent)
     except DataError as refused:
         reason = str(refused)
     except Exception as error:
@@ -116,11 +133,13 @@ def to_rgb(image: Picture, name: str) -> Picture:
     raise DataError(f"cannot read {name}: {reason}")
 
 
-def _upright_rgb(image: Picture) -> Picture:
-    """Return ``image`` decoded, turned as its EXIF orientation says, and as RGB."""
+def _upright_rgb(image: Picture, transparent: object) -> Picture:
+    """Return ``image`` decoded, turned as its EXIF orientation says, and as RGB; see ``_transparent``."""
     from PIL import ImageOps
 
     image.load()
+    if transparent is not None:
+        image.info["transparency"] = transparent
     ImageOps.exif_transpose(image, in_place=True)
     return _to_rgb(image)
 
@@ -152,6 +171,39 @@ def _check(image: Picture, size: int | None = None) -> None:
     if image.format in {"EPS", "WMF"}:
         # Other programs would draw it, Ghostscript for one.
         raise DataError(f"a drawing ({image.format}), no picture of pixels")
+    if image.mode == "I" and image.format not in SIXTEEN_BITS:
+        raise DataError("32-bit pixels, of which no range is known. Try: convert it to 8 or 16 bits")
+    if image.mode.startswith("I;16") and getattr(image, "tag_v2", {}).get(PHOTOMETRIC) == WHITE_IS_ZERO:
+        raise DataError("16-bit pixels of which 0 is white, which Pillow reads as black. Try: convert it to 8 bits")
+    if image.mode == "RGB" and _raw_mode(image) == "RGB;16B" and "transparency" in image.info:
+        raise DataError("16 bits a colour and one that is transparent, which Pillow misses. Try: convert it to 8 bits")
+
+
+def _check_end(file: BinaryIO) -> None:
+    """Raise ``DataError`` for a JPEG of which a part was never written: it ends in zeros, which decode as pixels."""
+    place = file.tell()
+    file.seek(max(file.seek(0, io.SEEK_END) - ZEROS, 0))
+    if not any(file.read()):
+        file.seek(0)
+        content = file.read()
+        if content.rfind(JPEG_END) < content.rfind(JPEG_SCAN):
+            raise DataError("cut: it ends in zeros, without its end mark")
+    file.seek(place)
+
+
+def _raw_mode(image: Picture) -> object:
+    """Return how the pixels of an image that is not decoded yet are stored, in Pillow's words; empty where unknown."""
+    tiles = getattr(image, "tile", None)
+    return tiles[0][3] if tiles else ""
+
+
+def _transparent(image: Picture) -> object:
+    """Return the colour that an image not decoded yet calls transparent, as its decoded pixels have it.
+
+    Pillow leaves the one of a PNG of 2 or 4 bits as it stands there, and spreads the pixels over 8 bits.
+    """
+    found, factor = image.info.get("transparency"), {"L;2": 85, "L;4": 17}.get(str(_raw_mode(image)), 1)
+    return found * factor if isinstance(found, int) and found * factor <= 255 else found
 
 
 def _unidentified(path: Path | ImageBytes) -> str:
@@ -188,7 +240,10 @@ def _to_rgb(image: Picture) -> Picture:
         raise DataError("floating-point pixels, of which no range is known. Try: convert it to 8 or 16 bits")
     if image.mode.startswith("I"):
         # 16-bit greyscale: PIL's own conversion clips at 255 where the range must be scaled.
-        image = Image.fromarray(_scaled(np.asarray(image)))
+        values = np.asarray(image)
+        scaled = _scaled(values)
+        scaled[values == image.info.get("transparency", -1)] = 255
+        image = Image.fromarray(scaled)
     if image.mode in {"RGBA", "LA", "PA"} or "transparency" in image.info:
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, "white")

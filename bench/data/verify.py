@@ -22,6 +22,7 @@ MOST_NAMED = 10
 class Verified:
     """What was found. ``duplicates`` pairs images of train with images of test whose pixels are equal.
 
+    ``chosen_on`` does so with images of a validation part of its own, on which options and thresholds are chosen.
     ``known`` is the variant with these numbers of images. ``gone`` are listed images that no split holds, ``notes``
     are the data set's own.
     """
@@ -32,6 +33,7 @@ class Verified:
     read: int
     unreadable: tuple[str, ...]
     duplicates: tuple[tuple[str, str], ...]
+    chosen_on: tuple[tuple[str, str], ...]
     without_images: tuple[str, ...]
     gone: tuple[str, ...]
     variant: str
@@ -40,8 +42,8 @@ class Verified:
 
     @property
     def sound(self) -> bool:
-        """Return whether every image was read and none is in both parts."""
-        return not (self.unreadable or self.duplicates or self.without_images)
+        """Return whether every image was read and none of test is in another part."""
+        return not (self.unreadable or self.duplicates or self.chosen_on or self.without_images)
 
 
 def verify(dataset: Dataset, variants: Sequence[tuple[int, int, str]]) -> Verified:
@@ -59,7 +61,12 @@ def verify(dataset: Dataset, variants: Sequence[tuple[int, int, str]]) -> Verifi
                 unreadable.append(str(result))
             else:
                 found.setdefault(result, split.images.describe(row))
-    in_train, in_test = hashes[dataset.train.name], hashes[dataset.test.name]
+    in_test = hashes[dataset.test.name]
+
+    def also_in_test(part: Split | None) -> tuple[tuple[str, str], ...]:
+        found = {} if part is None else hashes[part.name]
+        return tuple((found[key], in_test[key]) for key in found if key in in_test)
+
     sizes = (len(dataset.train), len(dataset.test))
     known = next((meaning for train, test, meaning in variants if (train, test) == sizes), UNKNOWN)
     return Verified(
@@ -68,7 +75,8 @@ def verify(dataset: Dataset, variants: Sequence[tuple[int, int, str]]) -> Verifi
         fingerprint_over=fingerprint_over(dataset.train),
         read=sum(len(split) for split in splits if not isinstance(split.images, MissingImages)),
         unreadable=tuple(unreadable),
-        duplicates=tuple((in_train[key], in_test[key]) for key in in_train if key in in_test),
+        duplicates=also_in_test(dataset.train),
+        chosen_on=also_in_test(dataset.validation),
         without_images=tuple(split.name for split in splits if isinstance(split.images, MissingImages)),
         gone=dataset.gone,
         variant=dataset.variant,

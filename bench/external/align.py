@@ -54,6 +54,9 @@ class Reading:
             raise unknown(
                 "kind of scores", self.kind, KINDS, "What the scores are is not guessed. Try: --kind probability"
             )
+        if self.absent is not None and (math.isnan(self.absent) or (self.kind == "labels" and self.absent)):
+            allowed = "0, as labels that a set leaves out are not in it" if self.kind == "labels" else "numbers"
+            raise UsageError(f"--absent: found {self.absent:g}, allowed: {allowed}")
         if self.match not in MATCHES:
             raise unknown("way to match ids", self.match, MATCHES)
 

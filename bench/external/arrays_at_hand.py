@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,8 @@ def source(value: Any, names: Names) -> Source:
 
 
 def _given(value: Any, names: Names) -> Given:
+    if isinstance(value, np.ma.MaskedArray):
+        raise DataError(f"{PLACE}: a masked array, whose mask would be lost. Try: its .data, or .filled(score)")
     if isinstance(value, Mapping):
         return of_mapping({str(image): _plain(one) for image, one in value.items()}, PLACE, names)
     pandas = sys.modules.get("pandas")  # who has a frame has imported it
@@ -67,9 +69,12 @@ def _hash(given: Given) -> str:
 
 
 def as_texts(value: Any, what: str) -> tuple[str, ...]:
-    """Return ids or names that a script gives. Raises ``DataError`` for a single text or what is no text or number."""
-    if isinstance(value, str):
-        raise DataError(f"{what}: found a text, must be a list of them")
+    """Return ids or names that a script gives, in their order.
+
+    Raises ``DataError`` for a single text, for a set, which has no order, and for what is no text or number.
+    """
+    if isinstance(value, str | set | frozenset) or not isinstance(value, Iterable):
+        raise DataError(f"{what}: found a {type(value).__name__}, must be a list in the order of rows or columns")
     plain = _plain(value)
     found = plain.tolist() if isinstance(plain, np.ndarray) else list(plain)
     if wrong := [one for one in found if isinstance(one, bool) or not isinstance(one, str | int | np.integer)]:

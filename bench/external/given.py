@@ -96,6 +96,11 @@ def numbers(values: Any, place: str) -> NDArray[np.float64]:
     """Return ``values`` as float64, texts of numbers too. Raises ``DataError`` for what is none."""
     if isinstance(values, np.ndarray) and values.dtype.kind not in "biufUSO":
         raise DataError(f"{place}: scores are {values.dtype}, must be numbers")
+    if isinstance(values, np.ndarray) and values.dtype.kind in "USO":
+        _refuse_underscores(
+            [cell.decode("latin-1") if isinstance(cell, bytes) else str(cell) for cell in values.ravel().tolist()],
+            place,
+        )
     try:
         # Each text on its own: an array of texts would take for each as much as the longest.
         return np.asarray(values, dtype=np.float64)
@@ -128,6 +133,7 @@ def _cells(values: Any) -> Iterator[Any]:
 
 def floats(values: Sequence[Any], place: str) -> NDArray[np.float64]:
     """Return what ``numbers`` does of a list, several times as fast where all are numbers or texts of them."""
+    _refuse_underscores(values, place)
     try:
         return np.fromiter(map(float, values), np.float64, len(values))
     except (ValueError, TypeError, OverflowError):
@@ -136,6 +142,15 @@ def floats(values: Sequence[Any], place: str) -> NDArray[np.float64]:
     if found.ndim != 1:
         raise DataError(f"{place}: found a list where a score belongs, allowed: numbers")
     return found
+
+
+def _refuse_underscores(values: Sequence[Any], place: str) -> None:
+    """Raise ``DataError`` for a text as 0_5, of which Python makes 5: it leaves underscores between digits out."""
+    kinds = {*map(type, values)}
+    written = values if kinds == {str} else [one for one in values if isinstance(one, str)] if str in kinds else ()
+    if "_" in "".join(written):
+        odd = next(text for text in written if "_" in text)
+        raise DataError(f"{place}: found '{odd:.60}' where a score belongs, allowed: numbers")
 
 
 def texts(values: Any, what: str) -> tuple[str, ...]:
@@ -161,10 +176,18 @@ def texts(values: Any, what: str) -> tuple[str, ...]:
 
 def read_lines(path: Path) -> tuple[str, ...]:
     """Return the lines of a text file of ids or names. Raises ``DataError`` for an empty one or an empty line."""
-    lines = decoded(path.read_bytes(), str(path)).splitlines()
+    lines = decoded(content_of(path), str(path)).splitlines()
     if not lines or not all(line.strip() for line in lines):
         raise DataError(f"{path}: an empty line or none at all, must have one name a line")
     return tuple(lines)
+
+
+def content_of(path: Path) -> bytes:
+    """Return a file's bytes. Raises ``DataError`` where it cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}") from None
 
 
 def decoded(content: bytes, place: str) -> str:

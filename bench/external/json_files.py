@@ -9,7 +9,7 @@ from typing import Any
 
 from bench.errors import DataError
 from bench.external.arrays import MEMBERS, of_matrix
-from bench.external.given import Dense, Given, Names, Pairs, decoded, floats, numbers, read_lines, twice
+from bench.external.given import Dense, Given, Names, Pairs, content_of, decoded, floats, numbers, read_lines, twice
 from bench.external.tables import IMAGE, of_sets
 
 ALLOWED = (
@@ -110,7 +110,7 @@ def read_labels(path: Path) -> tuple[tuple[str, ...] | None, dict[str, str] | No
     """
     if path.suffix.lower() != ".json":
         return read_lines(path), None
-    found = parsed(path.read_bytes(), str(path))
+    found = parsed(content_of(path), str(path))
     entries = found.get("categories") if isinstance(found, Mapping) else found
     if isinstance(entries, list) and entries and all(isinstance(entry, str) for entry in entries):
         return tuple(entries), None

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bench.errors import DataError
 from bench.external import arrays, json_files, tables, voc
-from bench.external.given import Given, Names, Source, read_lines
+from bench.external.given import Given, Names, Source, content_of, read_lines
 from bench.system.files import sha256_of
 
 READERS: dict[str, Callable[[bytes, str, Names], Given] | None] = {
@@ -38,7 +38,7 @@ def read(path: Path, names: Names) -> Source:
     reader = READERS[path.suffix.lower()]
     if reader is None:
         return Source(path.name, sha256_of(path), arrays.map_npy(path, names))
-    content = path.read_bytes()
+    content = content_of(path)
     if path.suffix.lower() == ".txt" and voc.NAME.fullmatch(path.name):
         given: Given = voc.read_folder({path: content}, str(path))
     else:
@@ -53,7 +53,7 @@ def names_from(known: tuple[str, ...], ids: Path | None, labels: Path | None) ->
 
 
 def _read_folder(path: Path) -> Source:
-    files = {file: file.read_bytes() for file in sorted(path.glob("*.txt"))}
+    files = {file: content_of(file) for file in sorted(path.glob("*.txt"))}
     if not files:
         raise DataError(f"{path}: no file ends in .txt; a folder must hold VOC's, <comp>_cls_<split>_<class>.txt")
     lines = [f"{hashlib.sha256(content).hexdigest()}  {file.name}\n" for file, content in files.items()]

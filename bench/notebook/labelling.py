@@ -83,7 +83,7 @@ def _each(images: Any) -> Iterator[Path | Image.Image | NDArray[np.uint8]]:
         yield images
     elif hasattr(images, "__array__"):
         yield from _arrays(images)
-    elif isinstance(images, Iterable):
+    elif isinstance(images, Iterable) and not isinstance(images, bytes | bytearray):
         for image in images:
             if not (isinstance(image, str | Path | Image.Image) or hasattr(image, "__array__")):
                 raise DataError(

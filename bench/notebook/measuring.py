@@ -94,7 +94,7 @@ def _names(labels: Sequence[str] | None, columns: tuple[str, ...] | None) -> tup
     if labels is None:
         return columns
     names = tuple(labels)
-    if isinstance(labels, str) or not all(isinstance(name, str) for name in names):
+    if isinstance(labels, str | set | frozenset) or not all(isinstance(name, str) for name in names):
         raise DataError("labels: must be a sequence of names, one for each column")
     if len(set(names)) != len(names):
         twice = next(name for place, name in enumerate(names) if name in names[:place])

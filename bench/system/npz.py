@@ -42,8 +42,8 @@ def save_npz(file: BinaryIO, arrays: Mapping[str, NDArray[Any]], *, compressed: 
 def load_npz(content: bytes | BinaryIO, only: str | None = None) -> dict[str, NDArray[Any]]:
     """Return the named arrays of an npz file's ``content``, or of these the one that is called ``only``.
 
-    Nothing in it is unpickled. Raises ``ValueError`` where a member is larger than its bytes can be or another length
-    than its header says, and whatever the readers of zip and npy run into elsewhere.
+    Nothing in it is unpickled. Raises ``ValueError`` where a member stands twice, is larger than its bytes can be or
+    another length than its header says, and whatever the readers of zip and npy run into elsewhere.
     """
     file = io.BytesIO(content) if isinstance(content, bytes) else content
     arrays: dict[str, NDArray[Any]] = {}
@@ -57,6 +57,8 @@ def load_npz(content: bytes | BinaryIO, only: str | None = None) -> dict[str, ND
                 raise ValueError(f"{name} is compressed in a way that npz files are not")
             if member.compress_size > size or member.file_size > MOST_DEFLATED * member.compress_size + LONGEST_HEADER:
                 raise ValueError(f"{name} claims {member.file_size:,} bytes of {member.compress_size:,} in {size:,}")
+            if name in arrays:
+                raise ValueError(f"{name} stands twice")
             arrays[name] = _array(_read(archive, member))
     return arrays
 

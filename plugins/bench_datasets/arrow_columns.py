@@ -42,7 +42,7 @@ def find_columns(schema: pa.Schema, image: str, labels: str, where: str) -> Colu
     """
     import pyarrow as pa
 
-    features = _features(schema)
+    features = features_of(schema)
     shown = ", ".join(f"{field.name} ({_in_words(field, features)})" for field in schema)
     asked, _, asked_field = (labels, "", "") if labels in schema.names else labels.partition(".")
     for name in (image, asked):
@@ -64,6 +64,37 @@ def find_columns(schema: pa.Schema, image: str, labels: str, where: str) -> Colu
         )
     names = _names(features.get(column), field)
     return Columns(image, column, field, names, bool(names or field))
+
+
+def classes_of(features: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """Return the class names that features, as ``features_of`` a schema, give to numbers: by column, and by field."""
+    found: dict[str, tuple[str, ...]] = {}
+
+    def look(name: str, feature: Any) -> None:
+        if isinstance(feature, dict):
+            if names := _names(feature):
+                found[name] = names
+            for field, inner in feature.items():
+                look(name if field == "feature" else f"{name}.{field}", inner)
+        for inner in feature if isinstance(feature, list) else ():
+            look(name, inner)
+
+    for column, feature in features.items():
+        look(column, feature)
+    return found
+
+
+def texts_of(schema: pa.Schema) -> set[str]:
+    """Return the columns of texts, and of lists of texts."""
+    return {field.name for field in schema if _is_text(_inner(field.type))}
+
+
+def numbers_of(schema: pa.Schema) -> set[str]:
+    """Return the columns of numbers, and of lists of numbers."""
+    import pyarrow as pa
+
+    kinds = {field.name: _inner(field.type) for field in schema}
+    return {name for name, kind in kinds.items() if pa.types.is_integer(kind) or pa.types.is_floating(kind)}
 
 
 def label_values(column: pa.ChunkedArray, field: str) -> list[object]:
@@ -97,7 +128,7 @@ def _only(fitting: list[str], what: str, option: str, where: str, shown: str) ->
     )
 
 
-def _features(schema: pa.Schema) -> Mapping[str, Any]:
+def features_of(schema: pa.Schema) -> Mapping[str, Any]:
     """Return what Hugging Face's libraries noted of the columns, empty where they did not write the schema."""
     try:
         noted = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
@@ -125,8 +156,14 @@ def _holds_label_sets(field: pa.Field) -> bool:
     if fields:
         return CATEGORY in fields
     inner = _inner(field.type)
-    text = pa.types.is_string(inner) or pa.types.is_large_string(inner)
-    return bool(inner != field.type and (text or pa.types.is_integer(inner) or pa.types.is_boolean(inner)))
+    return bool(inner != field.type and (_is_text(inner) or pa.types.is_integer(inner) or pa.types.is_boolean(inner)))
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    import pyarrow as pa
+
+    view = getattr(pa.types, "is_string_view", lambda _: False)  # newer than the least pyarrow
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or view(kind))
 
 
 def _inner(kind: pa.DataType) -> pa.DataType:

@@ -68,7 +68,8 @@ def build(request: DatasetRequest) -> Dataset:
         for part, name in names.items()
     }
     listing = str(_annotations(root, names["train"]))
-    notes = [note for _, found in read.values() for note in found]
+    notes = [note for name in names.values() for note in _unread(root, name)]
+    notes += [note for _, found in read.values() for note in found]
     notes += check(dict.fromkeys(read["train"][0].labels, listing), (), options, separator=None)
     splits = {part: split for part, (split, _) in read.items()}
     splits, left_out = same_labels("coco-json", splits, str(options["absent_labels"]), keep)
@@ -88,13 +89,24 @@ def build(request: DatasetRequest) -> Dataset:
 
 
 def _annotations(root: Path, split: str) -> Path:
-    places = (
+    """Return the annotation file of a split, the first where there are several."""
+    places = _places(root, split)
+    return next((place for place in places if place.is_file()), places[0])
+
+
+def _unread(root: Path, split: str) -> tuple[str, ...]:
+    """Return a note on the annotation files of a split that are passed over for its first one."""
+    first, *others = [str(place.relative_to(root)) for place in _places(root, split) if place.is_file()]
+    return counted(split, {f"annotation files not read, as {first} is": others})
+
+
+def _places(root: Path, split: str) -> tuple[Path, ...]:
+    return (
         root / f"{split}.json",
         root / "annotations" / f"{split}.json",
         root / "annotations" / f"instances_{split}.json",
         root / split / "_annotations.coco.json",
     )
-    return next((place for place in places if place.is_file()), places[0])
 
 
 def _folders(root: Path, split: str, named: str) -> tuple[Path, ...]:
@@ -122,11 +134,12 @@ def read_split(
     """
     content = _load(path, expects)
     try:
-        categories = [(_id(entry, "id"), composed(_text(entry, "name"))) for entry in content["categories"]]
-        images = [(_id(entry, "id"), entry) for entry in content["images"]]
+        categories = [(_id(entry, "id"), composed(_text(entry, "name"))) for entry in _entries(content, "categories")]
+        images = [(_id(entry, "id"), entry) for entry in _entries(content, "images")]
         files = {image: posixpath.normpath(_text(entry, "file_name")) for image, entry in images}
-        found = [(_id(entry, "image_id"), _id(entry, "category_id"), entry) for entry in content["annotations"]]
-    except (KeyError, TypeError, ValueError) as error:
+        annotations = _entries(content, "annotations")
+        found = [(_id(entry, "image_id"), _id(entry, "category_id"), entry) for entry in annotations]
+    except (KeyError, ValueError) as error:
         reason = f"no {error} where one is needed" if isinstance(error, KeyError) else str(error)
         raise DataError(f"{path} is no COCO instances file: {reason}") from None
     if only is not None:
@@ -193,6 +206,21 @@ def _images(folder: Path, names: list[str], listing: Path) -> tuple[FolderImages
     except (DataError, OSError, ValueError):
         there = [find_file(folder, name) or name for name in names]
         return FolderImages(tuple(folder / name for name in there), str(listing)), there
+
+
+def _entries(content: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
+    """Return the objects that the file lists as ``name``. Raises ``ValueError`` where there is something else."""
+    found = content[name]
+    if not isinstance(found, list):
+        raise ValueError(f"'{name}' is {_in_words(found)}, allowed: a list of objects")
+    if odd := next((number for number, entry in enumerate(found, 1) if not isinstance(entry, dict)), 0):
+        raise ValueError(f"entry {odd:,} of '{name}' is {_in_words(found[odd - 1])}, allowed: an object")
+    return found
+
+
+def _in_words(value: object) -> str:
+    """Return a value of JSON for people, lists and objects by their kind alone."""
+    return {"list": "a list", "dict": "an object"}.get(type(value).__name__) or f"{json.dumps(value):.60}"
 
 
 def _id(entry: Mapping[str, object], name: str) -> int:
@@ -277,7 +305,10 @@ def same_labels(
     train = splits["train"]
     for split in splits.values():
         if split.labels != train.labels:
-            raise DataError(f"{dataset}: {train.name} and {split.name} have different categories")
+            odd = min(set(split.labels) ^ set(train.labels), default="")
+            orders = " and ".join(", ".join(each.labels) for each in (train, split))
+            what = f"as '{odd}'" if odd else f"by the order of their ids: {orders:.300}"
+            raise DataError(f"{dataset}: {train.name} and {split.name} have different categories, {what}")
     kept = labels_kept(train.truth, absent)
     if kept.all():
         return splits, ""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from bench import (
+    BenchError,
     DataError,
     Dataset,
     DatasetRequest,
@@ -20,10 +21,23 @@ from bench import (
     NotRun,
     Option,
     UsageError,
+    canonical_json,
+    digest,
     is_remote,
     progress_shown,
 )
-from bench_datasets.arrow_columns import IMAGE_COLUMN, LABELS_COLUMN, Columns, content, find_columns, label_values
+from bench_datasets.arrow_columns import (
+    IMAGE_COLUMN,
+    LABELS_COLUMN,
+    Columns,
+    classes_of,
+    content,
+    features_of,
+    find_columns,
+    label_values,
+    numbers_of,
+    texts_of,
+)
 from bench_datasets.label_lists import ABSENT, DROP_ABSENT, read_names, separator
 from bench_datasets.label_values import LABEL_OPTIONS, named
 from bench_datasets.own_images import K, Part, assemble, part_names
@@ -136,16 +150,56 @@ def _load(request: DatasetRequest) -> Mapping[str, datasets.Dataset]:
         if root is not None and any((root / file).is_file() for file in ("dataset_dict.json", "state.json")):
             found = datasets.load_from_disk(str(root))
         else:
-            found = datasets.load_dataset(
+            builder = datasets.load_dataset_builder(
                 name or str(root.resolve() if root else ""),
                 name=str(request.options["config"]) or None,
                 revision=str(request.options["revision"]) or None,
+                # The library takes a file for the same as long as its time of modification is, which copies keep.
+                cache_dir=str(Path(datasets.config.HF_DATASETS_CACHE) / "bench" / _state(root)) if root else None,
             )
+            builder.download_and_prepare()
+            _refuse_other_classes(builder)
+            found = builder.as_dataset()
+    except BenchError:
+        raise
     except ConnectionError:
         raise NotRun(f"the Hugging Face hub cannot be reached, and its cache here does not hold '{name}'") from None
     except Exception as error:  # a reader for each format, each with its own errors
         raise DataError(f"'datasets' cannot open {name or root}: {_reason(error)}") from error
     return found if isinstance(found, dict) else {"train": found}
+
+
+def _refuse_other_classes(builder: datasets.DatasetBuilder) -> None:
+    """Raise ``DataError`` where a Parquet file names other classes, or in another order, than its numbers are read by.
+
+    These are the classes of the first file, or of the set's README. Numbers of a file are no names either, where its
+    others have texts, which the library makes of them.
+    """
+    import datasets
+    import pyarrow.parquet as pq
+
+    listed = builder.config.data_files or {}  # of what its cache holds and the hub is not asked for, there are none
+    files = [str(file) for part in listed.values() for file in part if str(file).endswith(".parquet")]
+    features = builder.info.features or datasets.Features({})
+    known, texts = classes_of(features.to_dict()), texts_of(features.arrow_schema)
+    for file, local in zip(files, datasets.DownloadManager().download(files), strict=True):
+        schema = pq.read_schema(local)
+        if odd := sorted(texts & numbers_of(schema)):
+            raise DataError(f"{file}: column '{odd[0]}' holds {schema.field(odd[0]).type}, that of other files texts")
+        for column, names in classes_of(features_of(schema)).items():
+            if (others := known.get(column, names)) != names:
+                both = f"{', '.join(names):.200}; the numbers would be read as {', '.join(others):.200}"
+                raise DataError(f"{file}: the classes of '{column}' are {both}")
+
+
+def _state(root: Path) -> str:
+    """Return the hash of what shows that a file below ``root`` is another one than before."""
+    states = []
+    for path in sorted(path for path in root.rglob("*") if path.is_file()):
+        status = path.stat()
+        about = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+        states.append([str(path.relative_to(root)), *about])
+    return digest(canonical_json(states))
 
 
 def _reason(error: BaseException) -> str:
@@ -193,13 +247,16 @@ class HuggingFaceImages(EncodedImages):
         if not Path(archive or path).is_file():
             raise DataError(f"cannot read image {self.describe(index)}: no file {archive or path}")
         try:
-            return io.BytesIO(_open_zip(archive).read(member)) if archive else Path(path).open("rb")
+            if not archive:
+                return Path(path).open("rb")
+            status = Path(archive).stat()
+            return io.BytesIO(_open_zip(archive, status.st_mtime_ns, status.st_ctime_ns).read(member))
         except (OSError, KeyError, zipfile.BadZipFile) as error:
             raise DataError(f"cannot read image {self.describe(index)}: {error}") from None
 
 
 @lru_cache(maxsize=4)
-def _open_zip(path: str) -> zipfile.ZipFile:
+def _open_zip(path: str, *_changed: int) -> zipfile.ZipFile:
     return zipfile.ZipFile(path)
 
 

@@ -15,7 +15,7 @@ from bench_datasets.label_names import NO_LABEL, ODD_NAMES
 from bench_datasets.label_values import LABELS_ARE, SEPARATOR, named
 from bench_datasets.listing import Listing, counted, in_words, is_hidden, list_images, printable, same_content
 from bench_datasets.own_images import K, Part, assemble, part_names
-from bench_datasets.tables import Layout, Row, images_of, read_table
+from bench_datasets.tables import DELIMITERS, Layout, Row, images_of, read_table
 
 EXPECTS = (
     "folders train and test of images, each with labels.csv (path,labels), metadata.csv or metadata.jsonl"
@@ -37,8 +37,9 @@ def build(request: DatasetRequest) -> Dataset:
         "data root", {"folders that are no part": [other for other in others if other not in names.values()]}
     )
     parts["train"] = replace(first, notes=(*unread, *first.notes))
-    # Names of folders were no texts to be split.
     texts = any(isinstance(labels, str) for part in parts.values() for labels in part.labels)
+    # Names of folders were written by nobody who wanted to separate some.
+    written = any((root / name / file).is_file() for name in names.values() for file in LABELS_FILES)
     listed = root / "labels.txt"
     numbered = options["labels_are"] in {"numbers", "multi-hot"}
     return assemble(
@@ -48,7 +49,7 @@ def build(request: DatasetRequest) -> Dataset:
         options,
         listed=listed,
         remedy=f"'--data-root' should hold {EXPECTS}",
-        separator=between if texts else None,
+        separator=between if written else None,
     )
 
 
@@ -82,7 +83,8 @@ def _listed(
         rows = _read_json_lines(listing)
     else:
         column = "path" if listing.name == "labels.csv" else "file_name"
-        layout = Layout(column, "labels", "split", ",", encoding=str(options["encoding"]))
+        delimiter, encoding = DELIMITERS[str(options["delimiter"])], str(options["encoding"])
+        layout = Layout(column, "labels", "split", delimiter, encoding=encoding, fixed=True)
         table = read_table(listing, layout, f"Expected: {column} and labels")
         rows, notes = table.rows, notes + table.notes
     if odd := next((row for row in rows if row.path.replace("\\", "/").startswith(("/", "../"))), None):
@@ -176,6 +178,7 @@ SPEC = DatasetSpec(
         VALUES,
         NO_LABEL,
         ODD_NAMES,
+        Option("delimiter", "comma", "what separates columns of a labels file", choices=tuple(DELIMITERS)),
         ENCODING,
         Option("unlisted", "error", "images that the labels file lacks", choices=("error", "unlabelled")),
         K,

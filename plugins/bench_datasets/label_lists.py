@@ -85,6 +85,7 @@ def read_text(path: Path, expected: str, encoding: str = "", *, in_lines: bool =
             f"option encoding: found '{encoding}', allowed: what Python knows, as utf-8, cp1252, gb18030 or shift_jis."
             " Try: --set dataset.encoding=cp1252"
         ) from None
+    text = text.lstrip("\ufeff")  # a second mark, where a program wrote one before the one that it had read
     if "\0" in text:
         other = _likely(content)
         remedy = (

@@ -65,8 +65,8 @@ def _without(part: Part, none: set[str]) -> Part:
     labels = []
     forms = 0
     for row, names in enumerate(part.labels):
+        forms += any(composed(name) != name for name in names)
         found = tuple(dict.fromkeys(map(composed, names)))
-        forms += found != tuple(names)
         kept = tuple(name for name in found if name not in none)
         # Lists of numbers are filled up to one length with -1, which says nothing of the labels beside it.
         odd = next((name for name in found if name in none and not _below_zero(name)), "")
@@ -171,12 +171,13 @@ def _values(places: Places) -> list[str]:
 
 
 def _unsplit(places: Places, single: bool, separator: str | None) -> list[str]:
-    """Return a message for names that are several names, by a separator that was not asked for."""
+    """Return a message for names that are several names, by a separator that was not asked for.
+
+    Names of lists are not split, so that one may hold the separator that was asked for.
+    """
     if separator is None:
         return []
     for mark, typed in SEPARATORS.items():
-        if mark == separator:
-            continue
         parts = {name: _split(name, mark) for name in places}
         joined = {name: split for name, split in parts.items() if len(split) > 1}
         uses = Counter(part for split in parts.values() for part in set(split))
@@ -187,10 +188,8 @@ def _unsplit(places: Places, single: bool, separator: str | None) -> list[str]:
             whole = whole if len(uses) < len(places) else []
             shared = shared if len(uses) < len(places) and 2 * len(joined) >= len(places) else []
         if name := next(iter(whole or (shared if single else [])), ""):
-            return [
-                f"{places[name]}: label '{name:.80}' looks like {len(joined[name])} labels."
-                f" Try: --set 'dataset.separator={typed}'"
-            ]
+            remedy = "each as an entry of the list," if mark == separator else f"--set 'dataset.separator={typed}'"
+            return [f"{places[name]}: label '{name:.80}' looks like {len(joined[name])} labels. Try: {remedy}"]
     return []
 
 

@@ -51,7 +51,7 @@ def named(
         note = "labels have no names but numbers: no labels.txt"
         return parts if names else {key: replace(part, notes=(*part.notes, note)) for key, part in parts.items()}
     convert: Callable[[object], object] = CONVERT[kind] if asked else lambda entry: entry
-    return {
+    found = {
         key: replace(
             part,
             labels=[
@@ -61,6 +61,25 @@ def named(
         )
         for key, part in parts.items()
     }
+    if not (asked or names):
+        _refuse_mixed(rows)
+    return found
+
+
+def _refuse_mixed(rows: Sequence[tuple[Place, int, list[object]]]) -> None:
+    """Raise ``DataError`` where some labels are names and others numbers, which would be labels of their own."""
+    first: dict[bool, tuple[Place, int, object]] = {}
+    for place, row, entries in rows:
+        for entry in entries:
+            text = isinstance(entry, str)
+            if (text and not NUMBER.fullmatch(str(entry).strip())) or type(entry) is int:
+                first.setdefault(text, (place, row, entry))
+    if len(first) > 1:
+        (place, row, number), (of_name, at, name) = first[False], first[True]
+        raise DataError(
+            f"{place(row)}: label number {number}, while {name!r:.60} is a name ({of_name(at)}). Try: a file labels.txt"
+            " with a name for each number, or --set dataset.labels_are=names where numbers are names, too"
+        )
 
 
 def _lists(part: Part, between: str) -> list[list[object]]:

@@ -45,6 +45,8 @@ class Layout:
     others: tuple[str, ...] = ()
     values: Mapping[str, int] = field(default_factory=dict)
     encoding: str = ""
+    fixed: bool = False
+    """Whether no option names the columns of paths and labels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +161,8 @@ def _check_columns(
         if name not in columns:
             alike = next((found for found in columns if look(found) == look(name)), "")
             option = "path_column" if name == layout.path else "labels_column"
-            hint = f"Try: --set 'dataset.{option}={alike}'" if alike else _other_delimiter(columns, layout) or remedy
+            rename = f"Try: call it '{name}'" if layout.fixed else f"Try: --set 'dataset.{option}={alike}'"
+            hint = rename if alike else _other_delimiter(columns, layout) or remedy
             raise DataError(f"{place}: no column '{name}', found: {', '.join(columns)[:500]}. {hint}")
     # Spreadsheets write columns without a name where a cell was once filled.
     if twice := [name for name, count in Counter(columns).items() if name and count > 1]:

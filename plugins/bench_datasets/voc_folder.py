@@ -229,7 +229,10 @@ def _objects(root: Path, image: str, split: str) -> list[tuple[str, bool, float]
         )
     whole = _number(top, "size/width") * _number(top, "size/height")
     objects: list[tuple[str, bool, float]] = []
-    for entry in top.findall("object"):
+    entries = top.findall("object")
+    if len(entries) < sum(element.tag.lower() == "object" for element in top.iter()):
+        raise DataError(f"{path}: an <object> elsewhere, or in other letters, allowed: <object> in <annotation>")
+    for entry in entries:
         width, height = (_number(entry, f"bndbox/{axis}max") - _number(entry, f"bndbox/{axis}min") for axis in "xy")
         share = min(max(width * height / whole, 0.0), 1.0) if whole > 0 else 0.0
         name = composed(entry.findtext("name", ""))

@@ -5,10 +5,12 @@ import zlib
 
 import numpy as np
 import pytest
+from odd_pictures import READ, encoded, noise
+from odd_pictures import REFUSED as MISREAD
 from PIL import Image
 
 from bench.data.images import ArrayImages, FolderImages, MissingImages
-from bench.data.pictures import read_rgb
+from bench.data.pictures import ImageBytes, read_rgb
 from bench.errors import DataError
 
 RED = (200, 30, 40)
@@ -96,7 +98,7 @@ def test_what_is_no_usable_picture_is_refused_with_its_reason(tmp_path, name):
 def test_numbers_of_no_known_range_are_refused(tmp_path):
     Image.fromarray(np.full((5, 5), 0.5, dtype=np.float32)).save(tmp_path / "float.tif")
     Image.fromarray(np.full((5, 5), 70_000, dtype=np.int32)).save(tmp_path / "wide.tif")
-    for name, reason in (("float.tif", "floating-point pixels"), ("wide.tif", "32-bit pixels beyond the range")):
+    for name, reason in (("float.tif", "floating-point pixels"), ("wide.tif", "32-bit pixels, of which no")):
         with pytest.raises(DataError, match=f"{name}: {reason}"):
             read_rgb(tmp_path / name)
 
@@ -112,6 +114,29 @@ def test_the_first_picture_of_several_is_taken_in_every_format(tmp_path, ending)
     frames = [Image.new("RGB", (8, 8), color) for color in ("red", "blue")]
     frames[0].save(tmp_path / f"a.{ending}", save_all=True, append_images=frames[1:])
     np.testing.assert_allclose(read_rgb(tmp_path / f"a.{ending}")[0, 0], (255, 0, 0), atol=2)
+
+
+@pytest.mark.parametrize("name", READ)
+def test_what_pillow_reads_otherwise_than_its_format_says_is_read_rightly(tmp_path, name):
+    """From a file and from bytes, which Pillow does not read in one way."""
+    content, pixels = READ[name]
+    (tmp_path / "a").write_bytes(content)
+    for source in (tmp_path / "a", ImageBytes(content, "a")):
+        np.testing.assert_array_equal(read_rgb(source), pixels)
+
+
+@pytest.mark.parametrize("name", MISREAD)
+def test_what_would_be_other_pixels_is_refused(tmp_path, name):
+    content, reason = MISREAD[name]
+    (tmp_path / "a").write_bytes(content)
+    for source in (tmp_path / "a", ImageBytes(content, "a")):
+        with pytest.raises(DataError, match=reason):
+            read_rgb(source)
+
+
+def test_a_whole_jpeg_may_be_filled_up_with_zeros(tmp_path):
+    content = encoded(noise(), "JPEG")
+    np.testing.assert_array_equal(read_rgb(ImageBytes(content + bytes(5000), "a")), read_rgb(ImageBytes(content, "a")))
 
 
 def test_the_ending_of_a_name_says_nothing(tmp_path):

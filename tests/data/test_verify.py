@@ -3,6 +3,7 @@ import shutil
 
 import pytest
 from example_commands import write_corel
+from PIL import Image
 
 from bench.cli import run_command_line
 from bench.data.unpack import extract
@@ -11,8 +12,6 @@ from bench.data.unpack import extract
 @pytest.fixture
 def corel(tmp_path):
     """Pictures of which many are equal, so each gets a pixel of its own."""
-    from PIL import Image
-
     write_corel(tmp_path / "corel", images=12)
     for number, path in enumerate(sorted((tmp_path / "corel" / "images").iterdir())):
         picture = Image.open(path)
@@ -49,6 +48,18 @@ def test_unreadable_images_and_copies_are_named(corel, capsys):
     found = json.loads(capsys.readouterr().out)
     assert not found["sound"]
     assert len(found["duplicates"]) == 1
+
+
+def test_copies_of_test_images_in_a_validation_part_are_named(tmp_path, capsys):
+    """A run refuses those parts only of which every image is a copy; published sets have a few."""
+    for part, shades in {"train": range(6), "validation": range(10, 14), "test": (10, 20, 30)}.items():
+        (tmp_path / part / "cat").mkdir(parents=True)
+        for shade in shades:
+            Image.new("RGB", (9, 9), (shade, 0, 0)).save(tmp_path / part / "cat" / f"{part}{shade}.png")
+    assert run_command_line(["data", "verify", "imagefolder", "--data-root", str(tmp_path)]) == 2
+    printed = capsys.readouterr().out
+    assert f"in validation and in test: {tmp_path}/validation/cat/validation10.png = {tmp_path}/test/cat/" in printed
+    assert "0 in train and in test, 1 in validation and in test" in printed
 
 
 def test_labels_without_images_are_told(corel, capsys):

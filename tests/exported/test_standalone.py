@@ -1,6 +1,5 @@
 """predict.py in an exported folder is ``bench predict`` without bench: the same pixels, searches, sets and answers."""
 
-import io
 import json
 import runpy
 import shutil
@@ -9,6 +8,7 @@ import sys
 from types import SimpleNamespace
 
 import numpy as np
+import odd_pictures
 import oracle
 import pytest
 from example_commands import bench
@@ -216,13 +216,21 @@ def test_a_picture_of_any_kind_becomes_the_same_pixels(tmp_path, name):
         assert np.array_equal(predict.preprocess(found, how), preprocess(expected, scaling))
 
 
+def test_what_pillow_reads_otherwise_than_its_format_says_is_read_as_bench_predict_does(tmp_path):
+    for name, (content, pixels) in odd_pictures.READ.items():
+        (tmp_path / "a").write_bytes(content)
+        assert np.asarray(predict.open_rgb(tmp_path / "a")).tolist() == pixels, name
+    for content, reason in odd_pictures.REFUSED.values():
+        (tmp_path / "a").write_bytes(content)
+        with pytest.raises(predict.Refused, match=reason):
+            predict.open_rgb(tmp_path / "a")
+
+
 def test_a_file_that_is_no_picture_has_the_reason_of_bench_predict(tmp_path, monkeypatch):
     monkeypatch.setattr("bench.data.pictures.LARGEST_PIXELS", 100)
     monkeypatch.setattr(predict, "LARGEST_PIXELS", 100)
-    contents = {"empty": b"", "text": b"no picture", "cut": b"", "large": b""}
-    buffer = io.BytesIO()
-    Image.effect_noise((64, 64), 50).save(buffer, format="PNG")
-    contents |= {"cut": buffer.getvalue()[:900], "large": buffer.getvalue()}
+    whole = odd_pictures.encoded(Image.effect_noise((64, 64), 50), "PNG")
+    contents = {"empty": b"", "text": b"no picture", "cut": whole[:900], "large": whole}
     for name, content in contents.items():
         (tmp_path / name).write_bytes(content)
         with pytest.raises(predict.Refused) as reason:
@@ -352,7 +360,7 @@ def test_probabilities_are_those_of_bench_predict(kind):
 
 def test_infinite_scores_are_no_broken_json():
     row = dict(zip(predict.FIELDS, ("a", ["b"], [float("inf")], [1.0], -float("inf"), None), strict=True))
-    (_, text, _) = predict.texts(iter([row]), "json")
+    (_, text, _) = predict.texts(iter([row]), "json", [])
     assert json.loads(text) == dict(zip(predict.FIELDS, ("a", ["b"], [None], [1.0], None, None), strict=True))
 
 

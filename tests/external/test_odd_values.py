@@ -1,15 +1,19 @@
 """Files of predictions with odd values: refused in a line, in memory that their bytes tell of."""
 
+import io
 import json
 import tracemalloc
+import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from bench.errors import DataError
-from bench.external import voc
-from bench.external.given import Names
-from bench.external.read import READERS
+from bench.errors import DataError, UsageError
+from bench.external import arrays_at_hand, voc
+from bench.external.align import Reading
+from bench.external.given import Names, numbers
+from bench.external.read import READERS, names_from
 
 NAMES = Names(("cat", "dog"), ("a", "b"), ("cat", "dog"), {"1": "cat"})
 
@@ -23,12 +27,65 @@ NAMES = Names(("cat", "dog"), ("a", "b"), ("cat", "dog"), {"1": "cat"})
         ({"ids": ["a", "b"], "scores": [[1, 2], [3, 4]], "kind": ["logit"]}, "says that its scores are of kind"),
         ([{"image": "a", "label": "cat", "score": 10**400}], "found 'a number of hundreds of digits'"),
         ([{"image": "a", "label": "cat", "score": [1, "x"]}], "found 'x' where a score belongs"),
+        ([{"image": "a", "label": "cat", "score": "0_5"}], "found '0_5' where a score belongs"),
+        (
+            [{"image": "a", "label": "cat", "score": score} for score in (0.5, "0_5")],
+            "found '0_5' where a score belongs",
+        ),
         ({"a": [0.5, 1, "many"], "b": [0.5, 0.5, 0.5]}, "found 'many' where a score belongs"),
     ],
 )
 def test_values_that_are_no_scores_are_named(content, reason):
     with pytest.raises(DataError, match=reason):
         READERS[".json"](json.dumps(content).encode(), "scores.json", NAMES)
+
+
+@pytest.mark.parametrize("kind", ["U8", "S8", "O"])
+def test_underscores_make_no_other_number_of_a_text(kind):
+    """Python reads 0_5 as 5."""
+    with pytest.raises(DataError, match="0_5' where a score belongs"):
+        numbers(np.array([["0.5", "0_5"]], dtype=kind), "scores")
+    with pytest.raises(DataError, match="found '0_5' where a score belongs"):
+        READERS[".csv"](b"image,cat,dog\na,0.5,0_5\nb,1,0\n", "scores.csv", NAMES)
+
+
+@pytest.mark.parametrize("names", [{"a", "b"}, frozenset("ab"), "ab", 7])
+def test_names_without_an_order_say_no_rows_or_columns(names):
+    """A set of names would give each column the label that its hash comes to."""
+    with pytest.raises(DataError, match=rf"ids: found a {type(names).__name__}, must be a list in the order"):
+        arrays_at_hand.as_texts(names, "ids")
+    assert arrays_at_hand.as_texts(dict.fromkeys("ba"), "ids") == ("b", "a")
+
+
+@pytest.mark.parametrize(("kind", "absent"), [("score", float("nan")), ("labels", 1.0), ("labels", float("nan"))])
+def test_what_absent_pairs_are_must_mean_something(kind, absent):
+    with pytest.raises(UsageError, match=f"--absent: found {absent:g}, allowed: "):
+        Reading(kind, absent=absent)
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_an_array_that_stands_twice_is_neither(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        for scores in ([[0.1, 0.2]], [[0.9, 0.8]]):
+            np.save(content := io.BytesIO(), scores)
+            archive.writestr("scores.npy", content.getvalue())
+    with pytest.raises(DataError, match="scores stands twice"):
+        READERS[".npz"]((tmp_path / "a.npz").read_bytes(), "a.npz", NAMES)
+
+
+def test_a_mask_of_scores_is_not_lost():
+    with pytest.raises(DataError, match="a masked array, whose mask would be lost"):
+        arrays_at_hand.source(np.ma.masked_array([[0.5, 0.1]], [[True, False]]), Names(("cat", "dog"), ("a",)))
+
+
+@pytest.mark.parametrize("ending", ["txt", "json"])
+@pytest.mark.parametrize("beside", ["ids", "labels"])
+def test_a_list_beside_scores_that_cannot_be_read_is_one_line(tmp_path, beside, ending):
+    gone, folder = tmp_path / f"gone.{ending}", tmp_path / f"folder.{ending}"
+    folder.mkdir()
+    for path, reason in ((gone, "No such file"), (folder, "Is a directory")):
+        with pytest.raises(DataError, match=f"cannot read {path}: {reason}"):
+            names_from((), **{"ids": None, "labels": None} | {beside: path})
 
 
 def test_one_long_text_among_many_takes_its_own_memory_alone():

@@ -44,6 +44,15 @@ def test_two_tables_are_train_and_test(folder):
     assert "train 3 / test 1 images, 2 labels" in dataset.variant
 
 
+def test_images_that_are_trained_on_choose_nothing(folder):
+    """As where train.csv is that of train and validation together, and val.csv is found beside it."""
+    write(folder, "train.csv", TRAIN)
+    write(folder, "test.csv", TEST)
+    write(folder, "val.csv", ["path,labels", "photos/1.png,dog", "photos/4.png,dog"])
+    with pytest.raises(DataError, match=r"1 images of train are in its validation part, too, as 'photos/1.png'"):
+        opened(folder)
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 def test_windows_files_read_like_others(folder, encoding, end):

@@ -135,6 +135,70 @@ def test_folders_and_archives_of_images_are_read(tmp_path):
         plain.train.images.read(0)
 
 
+def test_an_edited_file_is_read_anew_though_its_time_is_kept(tmp_path):
+    """A copy may keep the time of modification, by which the library finds what it has read of a file."""
+    for labels in (["cat", "dog"], ["dog", "cat"]):
+        rows = datasets.Dataset.from_dict(
+            {"image": [picture(), picture(50)], "labels": [[label] for label in labels]},
+            datasets.Features({"image": datasets.Image(), "labels": datasets.List(datasets.Value("string"))}),
+        )
+        for split in ("train", "test"):
+            rows.to_parquet(tmp_path / f"{split}.parquet")
+            os.utime(tmp_path / f"{split}.parquet", (1_000_000_000, 1_000_000_000))
+        dataset = opened(tmp_path)
+        found = [[dataset.labels[column] for column in row.nonzero()[0]] for row in dataset.train.truth]
+        assert found == [[label] for label in labels]
+
+
+@pytest.mark.parametrize("field", [False, True])
+@pytest.mark.parametrize("where", ["another split", "another shard", "README.md"])
+def test_numbers_are_not_read_by_the_classes_of_another_file(tmp_path, where, field):
+    """As the library does: dog would be called cat, and cat dog."""
+
+    def features(classes):
+        return datasets.Features(
+            {"image": datasets.Image(), "labels": datasets.List({"category": classes} if field else classes)}
+        )
+
+    turned = datasets.ClassLabel(names=["dog", "cat"])
+    files = {"train-0": CLASSES, "train-1": CLASSES, "test": CLASSES}
+    files |= {"another split": {"test": turned}, "another shard": {"train-1": turned}}.get(where, {})
+    for name, classes in files.items():
+        labels = [[{"category": label}] if field else [label] for label in ("cat", "dog")]
+        rows = datasets.Dataset.from_dict({"image": [picture(1), picture(2)], "labels": labels}, features(classes))
+        rows.to_parquet(tmp_path / f"{name}.parquet")
+    if where == "README.md":
+        info = datasets.DatasetInfo(features=features(turned))
+        datasets.info.DatasetInfosDict({"default": info}).write_to_directory(tmp_path)
+    with pytest.raises(DataError, match=r"\.parquet: the classes of '.*' are (cat, dog|dog, cat); the numbers would"):
+        opened(tmp_path)
+
+
+@pytest.mark.parametrize("odd", ["train-1", "test"])
+def test_numbers_of_a_file_are_not_made_names_of(tmp_path, odd):
+    """As the library does where the first file has texts."""
+    for name in ("train-0", "train-1", "test"):
+        kind = datasets.Value("int64" if name == odd else "string")
+        labels = [[0], [1]] if name == odd else [["cat"], ["dog"]]
+        features = datasets.Features({"image": datasets.Image(), "labels": datasets.List(kind)})
+        rows = datasets.Dataset.from_dict({"image": [picture(1), picture(2)], "labels": labels}, features)
+        rows.to_parquet(tmp_path / f"{name}.parquet")
+    with pytest.raises(DataError, match=rf"{odd}.parquet: column 'labels' holds .*int64.*, that of other files texts"):
+        opened(tmp_path)
+
+
+def test_an_archive_written_anew_in_one_process_is_read_anew(tmp_path):
+    for shade in (10, 200):
+        for split in ("train", "test"):
+            picture(shade).save(tmp_path / "1.png")
+            lines = '{"file_name": "1.png", "labels": ["cat"]}'
+            with zipfile.ZipFile(tmp_path / f"{split}.zip", "w") as archive:
+                archive.write(tmp_path / "1.png", "1.png")
+                archive.writestr("metadata.jsonl", lines)
+            (tmp_path / "1.png").unlink()
+        assert opened(tmp_path).train.images.read(0)[0, 0].tolist() == [shade, 0, 0]
+
+
 def test_what_cannot_be_opened_is_one_clear_line(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match=r"'datasets' cannot open .*empty: .* any data files"):

@@ -246,6 +246,14 @@ def test_an_encoding_that_is_none_is_one_clear_line(tmp_path, name):
         opened(write(tmp_path, "path,labels", "{},dog"), encoding=name)
 
 
+def test_a_mark_that_stands_twice_is_no_part_of_the_first_column(tmp_path):
+    write(tmp_path, "path,labels", "{},cat", "{},dog;cat")
+    for part in ("train", "test"):
+        path = tmp_path / f"{part}.csv"
+        path.write_bytes("\ufeff\ufeff".encode() + path.read_bytes())
+    assert opened(tmp_path).labels == ("cat", "dog")
+
+
 def test_a_file_that_no_option_reads_names_a_command(tmp_path):
     root = write(tmp_path, "path,labels", "{},café", "{},café")
     (root / "labels.txt").write_bytes("café\n".encode("cp1252"))

@@ -56,6 +56,19 @@ def test_lists_of_a_part_that_are_shorter_than_another_parts_are_refused(labels_
         named(parts, (), options)
 
 
+@pytest.mark.parametrize("values", [["dog", 1], [["dog"], [1]], [["dog", 1]], [["1", "dog"], [1]]])
+def test_numbers_beside_names_are_no_labels_of_their_own(values):
+    """As where one shard holds names and the next one numbers of a list that is not there."""
+    with pytest.raises(DataError, match=r"train row \d: label number 1, while 'dog' is a name \(train row 0\)"):
+        sets(values)
+    assert {label for labels in sets(values, ("cat", "owl")) for label in labels} - {"1"} == {"dog", "owl"}
+    assert {label for labels in sets(values, labels_are="names") for label in labels} == {"dog", "1"}
+
+
+def test_a_number_written_as_a_text_is_the_same_label():
+    assert sets([["3"], [3]]) == [("3",), ("3",)]
+
+
 def test_repeated_numbers_are_labels_where_they_are_sure_to_be():
     assert sets([[0, 0], [1, 0]], NAMES, sure=True) == [("cat",), ("dog", "cat")]
     assert sets([[0, 0], [1, 0]], NAMES, labels_are="numbers") == [("cat",), ("dog", "cat")]

@@ -1,6 +1,7 @@
 """A user's own images in folders: imagefolder, coco-json and voc-folder."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -100,6 +101,33 @@ def test_what_is_wrong_with_a_labels_file_is_named(listed, file, content, messag
         opened("imagefolder", listed)
 
 
+@pytest.mark.parametrize("header", ["path;labels", "path\tlabels", "Path,labels", "path,Labels", "path,tags"])
+def test_what_to_type_for_a_labels_file_is_an_option_that_there_is(listed, header):
+    path, options = listed / "train" / "labels.csv", plugins.installed().dataset("imagefolder").spec.options
+    path.write_text(path.read_text().replace("path,labels", header))
+    with pytest.raises(DataError) as refused:
+        opened("imagefolder", listed)
+    assert {*re.findall(r"dataset\.(\w+)", str(refused.value))} <= {option.name for option in options}
+
+
+def test_columns_of_a_labels_file_may_be_separated_otherwise(listed):
+    path = listed / "train" / "labels.csv"
+    path.write_text(path.read_text().replace(",", "\t"))
+    assert opened("imagefolder", listed, delimiter="tab").train.truth.tolist() == [[True, True], [False, True]]
+
+
+def test_names_of_a_list_that_are_several_names_are_refused(listed):
+    """A list is not split at the separator, so it can hold it."""
+    path = listed / "test" / "metadata.jsonl"
+    path.write_text(path.read_text().replace('["dog"]', '["cat;dog"]'))
+    with pytest.raises(
+        DataError, match=r"line 1: label 'cat;dog' looks like 2 labels. Try: each as an entry of the list"
+    ):
+        opened("imagefolder", listed)
+    path.write_text(path.read_text().replace('["cat;dog"]', '["dog", "dog"]'))
+    assert not any("Unicode" in note for note in opened("imagefolder", listed).notes)
+
+
 def test_validation_is_no_second_reading_of_test(listed):
     (listed / "test").rename(listed / "val")
     dataset = opened("imagefolder", listed, test="val")
@@ -148,6 +176,13 @@ def test_coco_files_of_ones_own(exported):
     np.testing.assert_allclose(dataset.test.sizes, [[0.0, 1.0]])
 
 
+def test_annotation_files_that_are_not_read_are_noted(exported):
+    (exported / "test.json").write_bytes((exported / "annotations" / "test.json").read_bytes())
+    assert "test: 1 annotation files not read, as test.json is, as annotations/test.json" in (
+        opened("coco-json", exported).notes
+    )
+
+
 def test_a_coco_file_whose_images_leave_the_folder_is_refused(exported):
     coco_file(exported / "annotations" / "test.json", [(1, "../a.png")], [(1, 5, (1, 1))])
     with pytest.raises(DataError, match=r"image 1 has file_name '../a.png', which leaves the image folder"):
@@ -185,6 +220,24 @@ def test_what_is_no_coco_file_is_one_clear_line(exported, content, message):
         opened("coco-json", exported)
 
 
+@pytest.mark.parametrize("name", ["images", "annotations", "categories"])
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        (None, "'{}' is null, allowed: a list of objects"),
+        ({}, "'{}' is an object, allowed: a list of objects"),
+        ("none", "'{}' is \"none\", allowed: a list of objects"),
+        ([None], "entry 1 of '{}' is null, allowed: an object"),
+        ([[]], "entry 1 of '{}' is a list, allowed: an object"),
+    ],
+)
+def test_what_a_coco_file_holds_in_place_of_a_list_of_objects_is_named(exported, name, value, reason):
+    path = exported / "annotations" / "test.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {name: value}))
+    with pytest.raises(DataError, match=f"test.json is no COCO instances file: {reason.format(name)}$"):
+        opened("coco-json", exported)
+
+
 def test_areas_that_are_none_are_no_size(exported):
     path = exported / "annotations" / "test.json"
     content = json.loads(path.read_text())
@@ -194,9 +247,16 @@ def test_areas_that_are_none_are_no_size(exported):
         assert opened("coco-json", exported).test.sizes is None
 
 
-def test_coco_files_with_other_categories_are_refused(exported):
-    coco_file(exported / "annotations" / "test.json", [(1, "a.png")], [(1, 1, (1, 1))], [(1, "cow")])
-    with pytest.raises(DataError, match="train and test have different categories"):
+@pytest.mark.parametrize(
+    ("categories", "what"),
+    [
+        ([(1, "cow")], "as 'cat'"),
+        ([(1, "dog"), (5, "cat")], "by the order of their ids: cat, dog and dog, cat"),
+    ],
+)
+def test_coco_files_with_other_categories_are_refused(exported, categories, what):
+    coco_file(exported / "annotations" / "test.json", [(1, "a.png")], [(1, 1, (1, 1))], categories)
+    with pytest.raises(DataError, match=f"train and test have different categories, {what}"):
         opened("coco-json", exported)
 
 
@@ -261,6 +321,16 @@ def test_voc_folders_read_class_files_and_class_lists(voc):
         ("ImageSets/Main/train.txt", "\n", "train.txt: no images"),
         ("ImageSets/Main/train.txt", "../1\n", r"train.txt line 1: '../1' lies outside the image folder"),
         ("Annotations/1.xml", ANNOTATION.format(OBJECT.format("", 0, 5)), "1.xml: object 1 has no name"),
+        (
+            "Annotations/1.xml",
+            ANNOTATION.format(OBJECT.format("owl", 0, 5).replace("object", "Object")),
+            "1.xml: an <o",
+        ),
+        (
+            "Annotations/1.xml",
+            ANNOTATION.format(f"<all>{OBJECT.format('owl', 0, 5)}</all>"),
+            "1.xml: an <object> elsew",
+        ),
         ("Annotations/1.xml", '<?xml version="1.0" encoding="nonsense"?><a/>', "1.xml is no XML: "),
         (
             "Annotations/1.xml",

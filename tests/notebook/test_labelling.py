@@ -109,6 +109,7 @@ REFUSED = {
     "absent": (lambda folder: bench.predict(folder, "nowhere.jpg"), r"no image file nowhere\.jpg"),
     "number": (lambda folder: bench.predict(folder, 3), "found a int, allowed: paths, Pillow images and uint8 arrays"),
     "numbers": (lambda folder: bench.predict(folder, [3]), "found a int, allowed"),
+    "content": (lambda folder: bench.predict(folder, b"GIF89a"), "found a bytes, allowed: paths"),
     "line": (lambda folder: bench.predict(folder, Image.new("RGB", (1, 900))), "cannot read image 0: 1x900 pixels"),
     "real": (
         lambda folder: bench.predict(folder, Image.new("F", (9, 9))),

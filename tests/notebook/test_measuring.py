@@ -122,6 +122,7 @@ REFUSED = {
     "labels": (lambda: measured(TRUTH, SCORES, labels=["a", "b"]), "found 2 names, scores have 3 columns"),
     "twice": (lambda: measured(TRUTH, SCORES, labels=["a", "b", "a"]), "labels: 'a' stands twice"),
     "letters": (lambda: measured(TRUTH, SCORES, labels="abc"), "must be a sequence of names"),
+    "no order": (lambda: measured(TRUTH, SCORES, labels=set("abc")), "must be a sequence of names"),
     "protocol": (lambda: bench.measure(TRUTH, SCORES, protocol="top9@1"), "k is 9, allowed: at most the 3 labels"),
     "masked": (
         lambda: measured(np.ma.masked_array(TRUTH), SCORES),

@@ -70,13 +70,26 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 def open_rgb(path: Path) -> Any:
     """Return an image file as RGB: whole, turned as EXIF says, 8 bits, over white, the first frame; or ``Refused``."""
     try:
-        with Image.open(path) as image:
+        with path.open("rb") as file, Image.open(file) as image:  # of a path, Pillow turns some TIFFs twice
             width, height = image.size
             if width * height > LARGEST_PIXELS or max(width, height) > LARGEST_RATIO * min(width, height):
                 raise Refused(f"{width}x{height} pixels, allowed: {LARGEST_PIXELS:,}, one side 200 times the other")
             if image.format in {"EPS", "WMF"}:
                 raise Refused(f"a drawing ({image.format}), no picture of pixels")
+            if image.mode == "I" and image.format not in {"PNG", "PPM"}:
+                raise Refused("32-bit pixels, of which no range is known")
+            raw, clear = str(image.tile[0][3]) if image.tile else "", image.info.get("transparency")
+            white = image.mode.startswith("I;16") and getattr(image, "tag_v2", {}).get(262) == 0
+            if white or (raw == "RGB;16B" and clear is not None):
+                raise Refused("16-bit pixels with 0 as white, or one that is transparent, which Pillow misses")
+            if image.format == "PNG":
+                Image.open(io.BytesIO(path.read_bytes())).verify()  # its checksums
+            content = path.read_bytes() if image.format in {"JPEG", "MPO"} else b""
+            if content.endswith(bytes(64)) and content.rfind(b"\xff\xd9") < content.rfind(b"\xff\xda"):
+                raise Refused("cut: it ends in zeros, without its end mark")
             image.load()
+            if isinstance(clear, int) and clear * (factor := {"L;2": 85, "L;4": 17}.get(raw, 1)) <= 255:
+                image.info["transparency"] = clear * factor
             ImageOps.exif_transpose(image, in_place=True)
             return to_rgb(image)
     except UnidentifiedImageError:
@@ -96,10 +109,9 @@ def to_rgb(image: Any) -> Any:
     if image.mode == "F":
         raise Refused("floating-point pixels, of which no range is known")
     if image.mode.startswith("I"):
-        values = np.asarray(image).astype(np.float64) / 257.0
-        if values.min() < 0 or values.max() > 255:
-            raise Refused("32-bit pixels beyond the range of 16 bits")
-        image = Image.fromarray(values.round().astype(np.uint8))
+        found = np.asarray(image)
+        clear = found == image.info.get("transparency", -1)
+        image = Image.fromarray(np.where(clear, 255, (found / 257.0).round()).astype(np.uint8))
     if image.mode in {"RGBA", "LA", "PA"} or "transparency" in image.info:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
@@ -148,8 +160,7 @@ class Model:
 
     def encode(self, pixels: Any, rows: int) -> list[Any]:
         """Return every output of the encoder for (n, 3, size, size) ``pixels``, computed with ``rows`` at once."""
-        padded = np.zeros((rows, *pixels.shape[1:]), dtype=np.float32)
-        padded[: len(pixels)] = pixels
+        padded = np.concatenate([pixels, np.zeros((rows - len(pixels), *pixels.shape[1:]), dtype=np.float32)])
         return [output[: len(pixels)] for output in self.encoder.run(None, {"pixels": padded})]
 
     def answer(self, outputs: list[Any], scores_alone: bool = False) -> tuple[list[int], Any, Any, float | None]:
@@ -230,10 +241,8 @@ def calibrated(scores: Any, description: dict[str, Any]) -> Any:
 def probabilities(scores: Any, kind: str) -> list[float] | None:
     """Return scores as probabilities; ``None`` where they are none."""
     values = np.asarray(scores, dtype=np.float64)
-    if kind == "logit":
-        values = np.exp(-np.logaddexp(0.0, -values))
-    elif kind == "log_probability":
-        values = np.exp(values)
+    if kind in {"logit", "log_probability"}:
+        values = np.exp(-np.logaddexp(0.0, -values) if kind == "logit" else values)
     return None if kind == "margin" else [float(value) for value in values]
 
 
@@ -241,15 +250,14 @@ def find(arguments: list[str]) -> Iterator[tuple[Path, str]]:
     """Yield each image file, and those below a folder by the endings of their names, with what is wrong with it."""
     known = {ending for ending, name in Image.registered_extensions().items() if name in Image.OPEN}
     for argument in map(Path, arguments):
-        if argument.is_dir():
-            for folder, below, names in os.walk(argument):
-                below[:] = sorted(name for name in below if not name.startswith("."))
-                for name in sorted(names):
-                    path = Path(folder, name)
-                    if not name.startswith(".") and path.suffix.lower() in known | {".heic", ".heif", ".hif"}:
-                        yield path, "" if path.is_file() else "no file"
-        else:
+        if not argument.is_dir():
             yield argument, "" if argument.is_file() else "no such file"
+        for folder, below, names in os.walk(argument):  # of a file there are none
+            below[:] = sorted(name for name in below if not name.startswith("."))
+            for name in sorted(names):
+                path = Path(folder, name)
+                if not name.startswith(".") and path.suffix.lower() in known | {".heic", ".heif", ".hif"}:
+                    yield path, "" if path.is_file() else "no file"
 
 
 def label(model: Model, paths: list[tuple[Path, str]], top_k: int | None, threshold: float | None) -> Iterator[Any]:
@@ -291,12 +299,9 @@ def row(model: Model, image: str, outputs: list[Any], top_k: int | None, thresho
 
 def line(found: dict[str, Any]) -> str:
     """Return a row for people, with what would steer a terminal escaped."""
-    if found["error"] is not None:
-        text = f"{found['image']}: not read: {found['error']}"
-    else:
-        values = found["probabilities"] or found["scores"]
-        pairs = zip(found["labels"], values, strict=True)
-        text = f"{found['image']}: {', '.join(f'{name} {value:.2f}' for name, value in pairs) or 'no label'}"
+    pairs = zip(found["labels"] or (), found["probabilities"] or found["scores"] or (), strict=True)
+    labels = ", ".join(f"{name} {value:.2f}" for name, value in pairs) or "no label"
+    text = f"{found['image']}: {labels if found['error'] is None else 'not read: ' + found['error']}"
     return plain(text).replace("\n", r"\n").replace("\t", r"\t")
 
 
@@ -328,17 +333,17 @@ def finite(found: dict[str, Any]) -> dict[str, Any]:
     return {name: cell if isinstance(found[name], list) else cell[0] for name, cell in clean.items()}
 
 
-def texts(rows: Iterator[dict[str, Any]], form: str) -> Iterator[str]:
-    """Yield what is printed of ``rows`` as ``json``, ``csv`` or ``text``."""
+def texts(rows: Iterator[dict[str, Any]], form: str, unread: list[str]) -> Iterator[str]:
+    """Yield what is printed of ``rows`` as ``json``, ``csv`` or ``text``; add to ``unread`` the images of errors."""
     before = ""
     written: dict[str, Any] = {"json": lambda row: json.dumps(finite(row)), "csv": lambda row: csv_line(row.values())}
     if form != "text":
         yield "[\n" if form == "json" else ",".join(FIELDS) + "\n"
     for found in rows:
+        unread += [found["image"]] * (found["error"] is not None)
         yield before + written.get(form, line)(found) + ("" if form == "json" else "\n")
         before = ",\n" if form == "json" else ""
-    if form == "json":
-        yield "\n]\n"
+    yield "\n]\n" if form == "json" else ""
 
 
 class Parser(argparse.ArgumentParser):
@@ -375,16 +380,11 @@ def main() -> int:
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     warnings.filterwarnings("ignore", module=r"PIL\.")
 
-    def counted(rows: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-        for found in rows:
-            unread.extend([found["image"]] if found["error"] is not None else [])
-            yield found
-
     try:
         model, paths = Model(Path(__file__).resolve().parent, asked.threads), list(find(asked.images))
         if not paths:
             raise Refused(f"no image below {asked.images[0]}, by the endings of names")
-        sys.stdout.writelines(texts(counted(label(model, paths, asked.top_k, asked.threshold)), asked.form))
+        sys.stdout.writelines(texts(label(model, paths, asked.top_k, asked.threshold), asked.form, unread))
     except Refused as reason:
         print(f"error: {reason}", file=sys.stderr)
         return 2

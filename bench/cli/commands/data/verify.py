@@ -24,7 +24,7 @@ def verify_images(  # noqa: PLR0917 - the parser passes options by name
     called: GivenName = "",
     as_json: AsJson = False,
 ) -> None:
-    """Read every image; name unreadable ones, copies in train and in test, and the known variant.
+    """Read every image; name unreadable ones, copies of test's in another part, and the known variant.
 
     The exit code is 2 where anything is wrong.
     """
@@ -59,9 +59,11 @@ def verify_images(  # noqa: PLR0917 - the parser passes options by name
             put(f"no images here for {split}: only its labels were checked")
         _print_some([f"unreadable: {message}" for message in found.unreadable])
         _print_some([f"in train and in test: {one} = {other}" for one, other in found.duplicates])
+        _print_some([f"in validation and in test: {one} = {other}" for one, other in found.chosen_on])
         put(
             f"{found.read:,} of {sum(found.images.values()):,} images read: {len(found.unreadable):,} unreadable,"
-            f" {len(found.duplicates):,} in train and in test, {len(found.gone):,} listed but gone"
+            f" {len(found.duplicates):,} in train and in test, {len(found.chosen_on):,} in validation and in test,"
+            f" {len(found.gone):,} listed but gone"
         )
     if not found.sound:
         raise typer.Exit(2)
