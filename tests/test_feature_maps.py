@@ -110,6 +110,19 @@ def test_its_run_is_sound_and_is_predicted_again(run):
     assert run.read_about().origins["backbone.options.features"] == "model 'attention-pool' takes feature maps"
 
 
+def test_to_predict_again_only_what_is_judged_goes_through_the_network(run, monkeypatch):
+    computed, extract = [], features.extract
+
+    def noted(split, *rest, **more):
+        computed.append(len(split))
+        return extract(split, *rest, **more)
+
+    monkeypatch.setattr(features, "extract", noted)
+    parts = rebuild(run).assembly.parts
+    assert recompute(run).faults == ()
+    assert computed == [len(parts.validation), len(parts.test)]
+
+
 def test_exported_scores_are_the_stored_ones_at_every_batch_size(root, run):
     for batch in (1, 7, 16):
         predictor = Predictor(root / "attention-pool", batch=batch)

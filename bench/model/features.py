@@ -115,6 +115,16 @@ def of_parts(
     return PartFeatures(train if parts.fit.ids == parts.train.ids else _joined(train, validation), validation, test)
 
 
+def of_judged(parts: Parts, backbone: Backbone, cache: Path, *, device: str = "cpu") -> tuple[Features, Features]:
+    """Return the features of the validation and test part alone, where they are files of their own."""
+    wanted = _extracted(parts, backbone)
+    if "validation" not in wanted:
+        every = of_parts(parts, backbone, cache, device=device)
+        return every.validation, every.test
+    validation, test = (extract(*wanted[name], backbone, cache, device=device) for name in ("validation", "test"))
+    return validation, test
+
+
 def _extracted(parts: Parts, backbone: Backbone) -> dict[str, tuple[Split, str]]:
     """Return the splits whose features are files of their own, with their fingerprints, by name."""
     prints = parts.fingerprints

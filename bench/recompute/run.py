@@ -71,26 +71,26 @@ def _predict_again(folder: RunFolder, assembly: Assembly, device: str) -> tuple[
     request, parts = assembly.plan.request, assembly.parts
     tolerance = TOLERANCE["same" if device == request.device else "other"]
     rebuilt = revive(folder, assembly)
-    extracted = features.of_parts(parts, rebuilt.backbone, request.cache / "features", device=device)
+    validation, test = features.of_judged(parts, rebuilt.backbone, request.cache / "features", device=device)
     rebuilt.model.to(device)
     search, known = assembly.search, assembly.known
-    prediction = predict(rebuilt.model, extracted.test, assembly.protocol, search, known, room=request.cache)
+    prediction = predict(rebuilt.model, test, assembly.protocol, search, known, room=request.cache)
     state = folder.read_policy() if assembly.policy.fitted else None
     prediction = policies.applied(assembly.policy, assembly.protocol, prediction, state, assembly.known)
     difference, faults = predictions.of_scores(folder, prediction, tolerance)
-    faults += predictions.of_validation(folder, rebuilt, extracted.validation, tolerance)
+    faults += predictions.of_validation(folder, rebuilt, validation, tolerance)
     if assembly.policy.name == "own":
         faults += predictions.of_own_sets(folder, prediction, tolerance)
     if prediction.label_sets is not None:
-        faults += predictions.of_sequences(folder, rebuilt, extracted.test, prediction.label_sets, tolerance)
+        faults += predictions.of_sequences(folder, rebuilt, test, prediction.label_sets, tolerance)
     faults += predictions.of_measures(folder, assembly, prediction)
     claimed = folder.read_training()["score"]
     if claimed is not None:
-        score = assembly.validation_part(extracted.validation).score(rebuilt.model)
+        score = assembly.validation_part(validation).score(rebuilt.model)
         if not abs(score - claimed) <= MEASURES:
             faults.append(f"its validation score is stored as {claimed:.4f}, its weights give {score:.4f}")
     faults += predictions.of_descriptions(folder, assembly)
-    return difference, [*faults, *exhibits.faults(folder, rebuilt, extracted.test)]
+    return difference, [*faults, *exhibits.faults(folder, rebuilt, test)]
 
 
 def _device(asked: str) -> str:
