@@ -45,14 +45,18 @@ def run_summaries(
     protocol: str = "",
     *,
     may_be_none: bool = False,
+    every_copy: bool = False,
 ) -> list[RunSummary]:
     """Return the summaries of the chosen runs on this data set, under this protocol, of ``models`` in their order.
 
-    Raises ``StoreError`` for a name of no run, and where there are none unless they ``may_be_none``.
+    Each run once, unless ``every_copy`` of one is asked for. Raises ``StoreError`` for a name of no run, and where
+    there are none unless they ``may_be_none``.
     """
     from bench.errors import StoreError
+    from bench.store.runs import each_once
 
     summaries = [folder.summary() for folder in _found(names, store, dataset, models)]
+    summaries = summaries if every_copy else each_once(summaries)
     if dataset:
         summaries = [run for run in summaries if dataset in {run.config["dataset"]["name"], run.dataset}]
     if protocol:

@@ -37,6 +37,7 @@ def policy(
     from bench.show import tables
     from bench.show.rendering import check_format
     from bench.store.derived import derive
+    from bench.store.runs import each_once
 
     check_format(style)
     if not policy:
@@ -48,7 +49,7 @@ def policy(
             say(f"note: {folder.path} is {folder.status.state}, left out", file=sys.stderr)
     found = (derive(folder, policy) for folder in finished or folders)
     derived = list({folder.path: folder for folder in found}.values())
-    summaries = [folder.summary() for folder in derived]
+    summaries = each_once(folder.summary() for folder in derived)
     groups = [part for group in tables.by_dataset(summaries).values() for part in tables.by_policy(group)]
     print_tables([tables.build(group) for group in groups], style)
     if style == "terminal":
