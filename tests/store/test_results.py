@@ -354,8 +354,29 @@ def test_what_is_no_archive_is_one_line_and_leaves_nothing_behind(archive, tmp_p
         path.write_bytes(content)
         refused(path, tmp_path / "mine", "forged.tar")
         assert not (tmp_path / "up").exists(), what
-    with pytest.raises(StoreError, match="no file"):
+    with pytest.raises(StoreError, match="is a folder, no archive"):
         merge([tmp_path], tmp_path / "mine")
+    with pytest.raises(StoreError, match="no file"):
+        merge([tmp_path / "nothing.tar"], tmp_path / "new" / "store")
+    assert not (tmp_path / "mine").exists()
+    assert not (tmp_path / "new").exists()
+
+
+def test_where_one_run_of_several_cannot_be_put_down_none_is(stored_run, tmp_path, monkeypatch):
+    pack([make_honest(stored_run(model, code={})) for model in ("bce", "warp")], tmp_path / "two.tar")
+    rename, done = Path.rename, []
+
+    def failing(self, target):
+        if Path(target).parts[-2:-1] == ("warp",) and "mine" in Path(target).parts and ".merging" not in str(target):
+            raise OSError(13, "Permission denied", str(target))
+        done.append(target)
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", failing)
+    with pytest.raises(OSError, match="Permission denied"):
+        merge([tmp_path / "two.tar"], tmp_path / "mine")
+    assert any(Path(target).parts[-2] == "bce" for target in done)
+    assert held(tmp_path / "mine") == []
 
 
 def test_a_run_left_without_what_it_must_have_is_refused(archive, tmp_path):
