@@ -20,7 +20,7 @@ from bench.code import plugin_code
 from bench.contracts import Protocol
 from bench.data.fingerprint import refuse_choosing_on_test
 from bench.errors import BenchError, StoreError
-from bench.evaluation import policies, protocols
+from bench.evaluation import policies
 from bench.evaluation.policies import Policy
 from bench.guard import full_traceback, reason
 from bench.origins import of_policy
@@ -28,6 +28,7 @@ from bench.plugins import Registry, installed
 from bench.records.trials import BOTH
 from bench.store.measured import measured
 from bench.store.mirror import publish
+from bench.store.protocol import protocol_of
 from bench.store.run_folder import RunFolder
 from bench.store.runs import open_run
 from bench.store.sealed import MANIFEST, SealedFolder
@@ -49,9 +50,7 @@ def derive(folder: RunFolder, name: str, registry: Registry | None = None) -> Ru
         )
     config = folder.config
     found = (registry or installed()).policy(name, str(config["model"]["kind"]))
-    policy = policies.chosen(
-        name, found, protocols.get(config["protocol"]), str(config["model"]["kind"]), config["search"]
-    )
+    policy = policies.chosen(name, found, protocol_of(config), str(config["model"]["kind"]), config["search"])
     if policy.name == "own" and config["policy"]["name"] != "own":
         raise StoreError(f"{folder.path} does not hold what its model decides. Try: bench run with --policy own")
     if policy.fitted and config.get("trials", {}).get("trained_on") == BOTH:
@@ -120,7 +119,7 @@ def _fill(target: RunFolder, source: RunFolder, policy: Policy, name: str) -> No
     target.write_about(replace(about, origins=origins))
     if source.lists("request"):
         target.write_request(replace(source.request(), policy=name if policy.goals is None else policy.name))
-    protocol, masks = protocols.get(target.config["protocol"]), source.read_masks()
+    protocol, masks = protocol_of(target.config), source.read_masks()
     state = _of_validation(target, source.read_validation(), policy, protocol) if source.lists("validation") else None
     scores = source.read_scores()
     sequences = source.read_label_sets() if source.has("label_sets") else None
@@ -133,7 +132,7 @@ def _fill(target: RunFolder, source: RunFolder, policy: Policy, name: str) -> No
 def _fitted(policy: Policy, config: Mapping[str, Any], part: ValidationPart) -> dict[str, NDArray[Any]] | None:
     truth, scores = part.truth, part.prediction.scores
     masks = {"ignore": truth.ignore, "known": part.known}
-    return policies.fit(policy, protocols.get(config["protocol"]), scores, truth.truth, labels=truth.labels, **masks)
+    return policies.fit(policy, protocol_of(config), scores, truth.truth, labels=truth.labels, **masks)
 
 
 def _of_validation(
