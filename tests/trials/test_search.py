@@ -246,6 +246,30 @@ def test_a_trial_that_fails_is_a_line_with_its_reason_and_not_the_end(root, tmp_
     assert "three is too many" in " ".join(capsys.readouterr().out.split())
 
 
+@pytest.mark.parametrize("error", [FileNotFoundError("no table"), MemoryError(), ModuleNotFoundError("no lasso")])
+def test_what_the_machine_lacked_once_is_tried_again(root, tmp_path, monkeypatch, error):
+    whole = Judged.fit
+
+    def lacking(self, features, truth):
+        if self.slope == -1:
+            try:
+                raise error
+            except type(error) as caught:
+                raise ValueError("it cannot be read") from caught
+
+    monkeypatch.setattr(Judged, "fit", lacking)
+    assert run(root, "partly", 4, out=tmp_path) == 0
+    before = {trial.options["slope"]: trial for trial in only(tmp_path, "partly").read_trials().trials}
+    assert "it cannot be read" in before[-1].reason
+    assert len(files_of(tmp_path)) == 3
+    monkeypatch.setattr(Judged, "fit", whole)
+    assert run(root, "partly", 4, "--seed", 1, out=tmp_path) == 0
+    later = next(folder for folder in find(tmp_path) if folder.config["seed"] == 1).read_trials()
+    after = {trial.options["slope"]: trial for trial in later.trials}
+    assert after[-1].score is not None
+    assert all(after[slope] == before[slope] for slope in (1, 2, 3))
+
+
 def test_a_loss_that_diverges_is_a_line_of_the_ledger(root, tmp_path):
     wild = ("--set", "clip_norm=0", "--set", "learning_rates=1e36", "--set", "batch_size=8")
     assert run(root, "softmax", 2, *EPOCHS, *wild, out=tmp_path) == 2
