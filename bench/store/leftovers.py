@@ -74,7 +74,10 @@ def found(
 
 
 def of_runs(folders: Sequence[RunFolder]) -> list[Leftover]:
-    """Return these runs, finished or not, as what can go: a user named them."""
+    """Return these runs, finished or not, as what can go: a user named them. Raises ``StoreError`` for a link to one."""
+    for folder in folders:
+        if folder.path.is_symlink():
+            raise StoreError(f"{folder.path} is a link to {folder.path.resolve()}. Try: that folder, or: rm the link")
     return [_run(folder, _state(folder)) for folder in folders]
 
 
@@ -132,6 +135,8 @@ def _trials(store: Path, kinds: Collection[str]) -> Iterator[Leftover]:
 
 def _runs(store: Path, kinds: Collection[str]) -> Iterator[Leftover]:
     for folder in find(store):
+        if folder.path.is_symlink():
+            continue
         state = _state(folder)
         if RUNS in kinds and state in {"failed", "unfinished"}:
             yield _run(folder, state)

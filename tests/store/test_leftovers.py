@@ -118,6 +118,21 @@ def test_a_finished_run_goes_only_where_it_is_named(stored_run, tmp_path, capsys
     assert "did you mean 'features'?" in capsys.readouterr().err
 
 
+def test_a_link_to_a_run_is_neither_followed_nor_removed(stored_run, tmp_path, capsys):
+    run, store = stored_run("bce"), tmp_path / "runs"
+    unfinished = open_run(tmp_path / "elsewhere", run_config("svm"))
+    links = [run.path.with_name("mine"), run.path.with_name(unfinished.key)]
+    for link, target in zip(links, (run.path, unfinished.path), strict=True):
+        link.symlink_to(target)
+    gc = ["gc", "--runs", str(store), "--cache", str(tmp_path / "cache"), "--yes", "--older-than", "0"]
+    assert run_command_line([*gc, str(links[0])]) == 2
+    assert f"is a link to {run.path}" in capsys.readouterr().err
+    assert run_command_line(gc) == 0
+    assert run.done
+    assert unfinished.config
+    assert all(link.is_symlink() for link in links)
+
+
 def test_what_a_process_holds_stays(tmp_path, capsys):
     store, cache = tmp_path / "runs", tmp_path / "cache"
     run = open_run(store, run_config())
