@@ -74,7 +74,7 @@ def found(
 
 
 def of_runs(folders: Sequence[RunFolder]) -> list[Leftover]:
-    """Return these runs, finished or not, as what can go: a user named them. Raises ``StoreError`` for a link to one."""
+    """Return these runs, finished or not, as what can go: a user named them. Raises ``StoreError`` for a link."""
     for folder in folders:
         if folder.path.is_symlink():
             raise StoreError(f"{folder.path} is a link to {folder.path.resolve()}. Try: that folder, or: rm the link")
