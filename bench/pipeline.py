@@ -101,7 +101,8 @@ def _run(
     opened(folder)
     if not folder.done and (stored := lender(folder)):
         # All but what the policy decides is there: nothing is trained or predicted again.
-        return _named(derive(stored, request.policy or assembly.policy.name, registry), request.name)
+        made = derive(stored, request.policy or assembly.policy.name, registry, assembly.ledger)
+        return _named(made, request.name)
     with folder.lock():
         if folder.done:
             forget_progress(folder.path)

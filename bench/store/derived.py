@@ -2,7 +2,8 @@
 
 A policy comes after training, so all that a run stored up to its scores holds under any. What ``bench run --policy``
 would make is made from a run that is there: the same config and key, and label sets and measures by the same functions.
-Options that trials chose stay those of the run that is there, whose policy judged them; the ledger says by what.
+Options that trials chose stay those of the run that is there, whose policy judged them; the ledger says by what. A run
+that made trials of its own, and chose the same by them, keeps its own ledger.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from bench.evaluation.policies import Policy
 from bench.guard import full_traceback, reason
 from bench.origins import of_policy
 from bench.plugins import Registry, installed
+from bench.records import Ledger
 from bench.records.trials import BOTH
 from bench.store.measured import measured
 from bench.store.mirror import publish
@@ -38,10 +40,10 @@ MADE_ANEW = ("config", "request", "about", "predicted", "validation", "policy", 
 """Records of a run that depend on its policy; the others are copied."""
 
 
-def derive(folder: RunFolder, name: str, registry: Registry | None = None) -> RunFolder:
+def derive(folder: RunFolder, name: str, registry: Registry | None = None, ledger: Ledger | None = None) -> RunFolder:
     """Return the run that differs from the finished one in ``folder`` by the policy called ``name``, made if absent.
 
-    It lies beside ``folder``. Raises ``BenchError`` for an unknown policy or one that the model has nothing for, and
+    It lies beside ``folder``. ``ledger`` are trials that were made for it; ``None``: it takes those of ``folder``. Raises ``BenchError`` for an unknown policy or one that the model has nothing for, and
     where ``folder`` is not finished; what a plugin raises is stored as the run's failure first.
     """
     if not folder.done:
@@ -75,7 +77,7 @@ def derive(folder: RunFolder, name: str, registry: Registry | None = None) -> Ru
         return target
     with target.lock():
         try:
-            _fill(target, folder, policy, name)
+            _fill(target, folder, policy, name, ledger)
         except Exception as error:
             target.fail("policy", reason(error), full_traceback(error))
             raise
@@ -108,12 +110,16 @@ def _config(config: Mapping[str, Any], policy: Policy) -> dict[str, Any]:
     return changed
 
 
-def _fill(target: RunFolder, source: RunFolder, policy: Policy, name: str) -> None:
+def _fill(target: RunFolder, source: RunFolder, policy: Policy, name: str, ledger: Ledger | None) -> None:
     """Write what ``source`` has up to its scores, and what ``policy`` makes of it."""
     for file in SealedFolder(source.path).manifest()["files"]:
         if file.partition(".")[0] not in MADE_ANEW:
             _copy(SealedFolder(source.path), SealedFolder(target.path), file)
     about = source.read_about()
+    if ledger is not None:
+        theirs = source.read_trials().notes
+        about = replace(about, notes=(*(note for note in about.notes if note not in theirs), *ledger.notes))
+        target.write_trials(ledger)
     kept = {one: origin for one, origin in about.origins.items() if "policy" not in one.split(".")}
     origins = kept | of_policy(name, policy.found, str(target.config["protocol"]))
     target.write_about(replace(about, origins=origins))

@@ -13,7 +13,7 @@ from safetensors.numpy import load
 from sklearn.metrics import f1_score
 from torch import nn
 
-from bench import Dimension, ModelSpec, Option, plugins
+from bench import Dimension, ModelSpec, Option, pipeline, plugins
 from bench.evaluation import policies, protocols
 from bench.model import train
 from bench.recompute.run import recompute
@@ -230,6 +230,18 @@ def test_trials_of_a_fitted_policy_are_judged_by_it_on_images_that_it_was_not_fi
     made = set(files_of(out))
     assert run(tmp_path, "bce", 2, *EPOCHS, out=out) == 0
     assert len({*files_of(out)} - made) == 2
+
+
+def test_a_run_made_from_one_of_another_policy_keeps_the_ledger_of_its_own_trials(root, tmp_path, monkeypatch):
+    lent, whole = [], pipeline.derive
+    monkeypatch.setattr(pipeline, "derive", lambda *arguments: lent.append(arguments[1]) or whole(*arguments))
+    for policy in ("threshold", "at-most-k"):
+        assert run(root, "plain", 2, "--policy", policy, out=tmp_path) == 0
+    assert lent == ["at-most-k"]
+    for folder in find(tmp_path):
+        assert folder.read_trials().metric == f"O-F1 by {folder.config['policy']['name']}"
+        assert set(folder.read_trials().notes) <= set(folder.read_about().notes)
+        assert verdict(folder).faults == ()
 
 
 def test_a_trial_that_fails_is_a_line_with_its_reason_and_not_the_end(root, tmp_path, capsys):
