@@ -43,8 +43,9 @@ MADE_ANEW = ("config", "request", "about", "predicted", "validation", "policy", 
 def derive(folder: RunFolder, name: str, registry: Registry | None = None, ledger: Ledger | None = None) -> RunFolder:
     """Return the run that differs from the finished one in ``folder`` by the policy called ``name``, made if absent.
 
-    It lies beside ``folder``. ``ledger`` are trials that were made for it; ``None``: it takes those of ``folder``. Raises ``BenchError`` for an unknown policy or one that the model has nothing for, and
-    where ``folder`` is not finished; what a plugin raises is stored as the run's failure first.
+    It lies beside ``folder``. ``ledger`` are trials that were made for it; ``None``: it takes those of ``folder``.
+    Raises ``BenchError`` for an unknown policy or one that the model has nothing for, and where ``folder`` is not
+    finished; what a plugin raises is stored as the run's failure first.
     """
     if not folder.done:
         raise StoreError(
