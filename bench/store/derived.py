@@ -47,10 +47,7 @@ def derive(folder: RunFolder, name: str, registry: Registry | None = None, ledge
     Raises ``BenchError`` for an unknown policy or one that the model has nothing for, and where ``folder`` is not
     finished; what a plugin raises is stored as the run's failure first.
     """
-    if not folder.done:
-        raise StoreError(
-            f"{folder.path} is {folder.status.state}; another policy needs a finished run. See: bench runs"
-        )
+    folder.check_done("another policy needs a finished run")
     config = folder.config
     found = (registry or installed()).policy(name, str(config["model"]["kind"]))
     policy = policies.chosen(name, found, protocol_of(config), str(config["model"]["kind"]), config["search"])

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated
 
 import typer
 
-from bench.cli.choose import run_folders
+from bench.cli.choose import finished_folders, run_folders
 from bench.cli.options import STORE, PolicyName, RunsFolder, TableFormat
 from bench.errors import UsageError
-from bench.show.console import put, say
+from bench.show.console import put
 from bench.show.result_tables import print_tables
 
 EXAMPLES = """Examples:
@@ -43,10 +42,7 @@ def policy(
     if not policy:
         raise UsageError("--policy: found none, allowed: a name. Try: --policy threshold. See: bench list policies")
     folders = run_folders(runs, store)
-    finished = [folder for folder in folders if folder.status.state == "done"]
-    for folder in folders if finished else ():
-        if folder not in finished:
-            say(f"note: {folder.path} is {folder.status.state}, left out", file=sys.stderr)
+    finished = finished_folders(folders)
     found = (derive(folder, policy) for folder in finished or folders)
     derived = list({folder.path: folder for folder in found}.values())
     summaries = each_once(folder.summary() for folder in derived)
