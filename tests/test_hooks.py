@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from documented import documented
+from example_commands import write_corel
 from test_plugins import entry, hook, spec
 
 import bench
@@ -199,6 +200,20 @@ def test_runs_by_other_choices_of_one_protocol_neither_compare_nor_are_computed_
     chosen = capsys.readouterr()
     assert "nothing recommended of 1 runs on toy: protocol 'mine@1' makes other choices now" in chosen.err
     assert f"run       {after.key[:8]}" in chosen.out
+
+
+def test_scores_from_a_file_are_another_run_once_their_protocol_makes_other_choices(
+    installed: Any, tmp_path: Path
+) -> None:
+    write_corel(tmp_path / "corel")
+    ids = [line.split("\t")[0] for line in (tmp_path / "corel" / "test.tsv").read_text().splitlines()]
+    Path("scores.csv").write_text("\n".join(["id,red,green,blue", *(f"{one},0.9,0.5,0.1" for one in ids)]))
+    for k in (2, 1):
+        installed(bench_more=protocol(k=k))
+        asked = ["score", "scores.csv", "--dataset", "corel5k", "--data-root", "corel", "--kind", "probability"]
+        assert run_command_line([*asked, "--name", "given", "--protocol", "mine@1"]) == 0
+    counts = {run.measures["labels_per_image"] for run in bench.runs("runs")}
+    assert counts == {1.0, 2.0}
 
 
 def test_a_plugins_metric_is_undefined_for_runs_by_other_choices_of_their_protocol(
