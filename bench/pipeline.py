@@ -28,6 +28,7 @@ from bench.records import Prediction, RunRequest
 from bench.run_config import make_config
 from bench.store.derived import derive, lender
 from bench.store.mirror import publish
+from bench.store.predictions import of_range
 from bench.store.run_folder import CHECKPOINT, TUNING_CHECKPOINT, RunFolder
 from bench.store.run_reader import TUNED_BY
 from bench.store.runs import given_name, open_run
@@ -100,7 +101,8 @@ def _run(
     opened(folder)
     if not folder.done and (stored := lender(folder)):
         # All but what the policy decides is there: nothing is trained or predicted again.
-        return _named(derive(stored, request.policy or assembly.policy.name, registry), request.name)
+        made = derive(stored, request.policy or assembly.policy.name, registry, assembly.ledger)
+        return _named(made, request.name)
     with folder.lock():
         if folder.done:
             forget_progress(folder.path)
@@ -175,6 +177,8 @@ def _fill(folder: RunFolder, assembly: Assembly, clock: Stopwatch) -> None:
         checks.check_scores(prediction.scores.values, len(parts.test), len(parts.test.labels))
         checks.check_own(model, extracted.test.values, search)
         validation = predict(model, extracted.validation, protocol, search, told)
+        for fault in (*of_range(prediction.scores), *of_range(validation.scores)):
+            raise PluginError(f"{fault}. Try: another score_kind, or scores of that kind")
     with clock.stage("policy"):
         prediction = _by_policy(folder, assembly, prediction, validation)
     folder.write_prediction(prediction)

@@ -24,6 +24,7 @@ from bench.errors import BenchError, PluginError, UsageError, unknown
 from bench.guard import HOST, calling
 from bench.spec_faults import fault_of
 from bench.system.collection import uncollected
+from bench.system.notes import note
 
 BLOCK_VARIABLE = "BENCH_WITHOUT"
 """Environment variable: comma-separated distributions or entry-point names that are not loaded."""
@@ -344,8 +345,12 @@ def _or(names: Iterable[str]) -> str:
 
 @cache
 def loaded() -> Registry:
-    """Return ``load()``, once per process."""
-    return load()
+    """Return ``load()``, once per process. Of a file that was asked for and cannot be loaded, a note tells at once."""
+    registry = load()
+    for origin, why in registry.broken.items():
+        if origin.version == plugin_files.VERSION and not os.environ.get(STRICT_VARIABLE):
+            note(f"without {origin}, which cannot be loaded: {why}")
+    return registry
 
 
 def installed() -> Registry:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 import bench
@@ -11,14 +10,13 @@ from bench.assembly import HOLD_OUT, Assembly
 from bench.code import host_code, plugin_code
 from bench.contracts import DatasetSpec
 from bench.data.fingerprint import truth_hash_of
-from bench.evaluation import protocols
 from bench.options import OptionValue
 from bench.origins import origins_of, trial_origins
 from bench.plan import Plan, describe
 from bench.plugins import Found
 from bench.records import Parts
+from bench.store.protocol import code_of as protocol_code
 from bench.store.stored import About
-from bench.system.files import canonical_json, digest
 
 
 def make_config(assembly: Assembly) -> dict[str, Any]:
@@ -27,13 +25,10 @@ def make_config(assembly: Assembly) -> dict[str, Any]:
     No path is in it, and no text that is only shown.
     """
     plan, parts, backbone = assembly.plan, assembly.parts, assembly.backbone
-    # Of a plugin's protocol the name says less than its choices, which an edit changes.
-    added = protocols.of_plugin(assembly.protocol)
-    choices = {"protocol": digest(canonical_json(asdict(assembly.protocol)))} if added else {}
     preprocessing = {name: getattr(backbone.preprocessing, name) for name in backbone.preprocessing.__slots__}
     return {
         "bench": bench.__version__,
-        "code": code_of(plan) | choices,
+        "code": code_of(plan) | protocol_code(assembly.protocol),
         "model": describe(plan.model) | {"kind": plan.model.spec.kind, "options": plan.model_options},
         "training": plan.training
         | {"hold_out": 0.0 if parts.dataset.validation or assembly.refit else HOLD_OUT}
@@ -87,7 +82,7 @@ def about(assembly: Assembly) -> About:
     plan, dataset, backbone = assembly.plan, assembly.parts.dataset, assembly.backbone
     protocol = assembly.protocol
     origins = origins_of(plan, assembly.parts, protocol.name, backbone.preprocessing_origins)
-    if protocols.of_plugin(protocol):
+    if protocol_code(protocol):
         origins["code.protocol"] = f"computed from the choices of protocol '{protocol.name}', a plugin's"
     notes = (*dataset.notes, *backbone.notes, *_training_notes(assembly))
     if assembly.ledger is not None:

@@ -9,12 +9,16 @@ from typing import Any
 import numpy as np
 import pytest
 from documented import documented
+from example_commands import write_corel
 from test_plugins import entry, hook, spec
 
 import bench
 from bench import plugins
 from bench.cli import run_command_line
 from bench.evaluation import protocols
+from bench.show import tables
+from bench.store.protocol import code_of as protocol_code
+from bench.store.protocol import protocol_of
 from bench.store.run_folder import RunFolder
 
 Stored = Callable[..., RunFolder]
@@ -167,6 +171,59 @@ def test_the_choices_of_a_plugins_protocol_are_in_the_key(installed: Any, tmp_pa
     other = config()
     assert one["protocol"] == other["protocol"] == "mine@1"
     assert one["code"]["protocol"] != other["code"]["protocol"]
+
+
+def of_mine(protocol: bench.Protocol, policy: str = "exactly-k") -> dict[str, Any]:
+    """What the config of a run by ``protocol``, a plugin's, has beside a host's."""
+    by = {"name": policy, "amount": "exactly k", "by_protocol": policy == "exactly-k"}
+    return {"protocol": protocol.name, "code": protocol_code(protocol), "policy": by}
+
+
+def test_runs_by_other_choices_of_one_protocol_neither_compare_nor_are_computed_with(
+    stored_run: Stored, installed: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    installed(bench_more=protocol())
+    before = stored_run("bce", **of_mine(protocols.get("mine@1")))
+    installed(bench_more=protocol(k=1))
+    after = stored_run("warp", **of_mine(protocols.get("mine@1")))
+    assert protocol_of(after.config).k == 1
+    with pytest.raises(bench.StoreError, match="makes other choices now than when the run was made"):
+        protocol_of(before.config)
+    assert len(tables.by_comparison([before.summary(), after.summary()])) == 2
+    assert run_command_line(["table", "--runs", "runs"]) == 2
+    assert "do not compare: choices of their protocol" in capsys.readouterr().err
+    for command in (["policy", "--policy", "threshold"], ["lens"], ["thresholds", "--for", "precision>=0.5"]):
+        assert run_command_line([*command, before.key, "--runs", "runs"]) == 2
+        assert "makes other choices now" in capsys.readouterr().err
+    assert run_command_line(["config", before.key, "--runs", "runs"]) == 0
+    assert run_command_line(["choose", "--runs", "runs"]) == 0
+    chosen = capsys.readouterr()
+    assert "nothing recommended of 1 runs on toy: protocol 'mine@1' makes other choices now" in chosen.err
+    assert f"run       {after.key[:8]}" in chosen.out
+
+
+def test_scores_from_a_file_are_another_run_once_their_protocol_makes_other_choices(
+    installed: Any, tmp_path: Path
+) -> None:
+    write_corel(tmp_path / "corel")
+    ids = [line.split("\t")[0] for line in (tmp_path / "corel" / "test.tsv").read_text().splitlines()]
+    Path("scores.csv").write_text("\n".join(["id,red,green,blue", *(f"{one},0.9,0.5,0.1" for one in ids)]))
+    for k in (2, 1):
+        installed(bench_more=protocol(k=k))
+        asked = ["score", "scores.csv", "--dataset", "corel5k", "--data-root", "corel", "--kind", "probability"]
+        assert run_command_line([*asked, "--name", "given", "--protocol", "mine@1"]) == 0
+    counts = {run.measures["labels_per_image"] for run in bench.runs("runs")}
+    assert counts == {1.0, 2.0}
+
+
+def test_a_plugins_metric_is_undefined_for_runs_by_other_choices_of_their_protocol(
+    stored_run: Stored, installed: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    installed(bench_more=protocol())
+    stored_run("bce", **of_mine(protocols.get("mine@1")))
+    installed(bench_more=protocol(k=1), bench_other=metric())
+    table = table_of(capsys, "--columns", "empty,mAP")
+    assert list(table["rows"][0]["cells"]) == ["mAP"]
 
 
 def section(tables: Callable[[Any], Any]) -> object:

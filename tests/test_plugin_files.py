@@ -166,6 +166,16 @@ def test_a_broken_file_is_named_with_its_line_where_its_model_is_asked_for(write
     assert "own_file.py:2: ZeroDivisionError" in told
 
 
+def test_a_broken_file_is_told_of_where_another_plugins_model_runs_in_its_place(write, capsys):
+    write()
+    write(name="other_file", content="import bench\n1 / 0\n")
+    assert run_command_line(["data", "list", "--json"]) == 0
+    (told,) = capsys.readouterr().err.splitlines()
+    assert told.startswith("note: without other_file file")
+    assert "which cannot be loaded: import of " in told
+    assert "other_file.py:2: ZeroDivisionError" in told
+
+
 def test_strict_makes_a_broken_plugin_an_error_and_lists_it_first(write, capsys):
     write(content="1 / 0\n")
     assert run_command_line(["plugin", "list", "--errors"]) == 0

@@ -343,6 +343,9 @@ BAD = {
     "no numbers": ({"fit": lambda part: {"at": np.array("x")}}, "state 'at' is <U1, must be finite numbers"),
     "infinite": ({"fit": lambda part: {"at": np.inf}}, "state 'at' is float64, must be finite numbers"),
     "raises": ({"fit": lambda part: 1 / 0}, "ZeroDivisionError: division by zero"),
+    "place": ({"label_sets": lambda s, _: np.arange(s.size).reshape(s.shape) % 2 == 0}, "depend on the other images"),
+    "truth": ({"fit": lambda part: part.truth.fill(False)}, "ValueError: assignment destination is read-only"),
+    "state": ({"fit": lambda _: {"a": np.ones(1)}, "label_sets": lambda _, s: s["a"].fill(0)}, "is read-only"),
     "no sets": ({"label_sets": lambda scores, state: scores}, "label_sets gives float32 of shape (6, 3), must be bool"),
     "too many": (
         {"label_sets": lambda scores, state: scores > -np.inf, "amount": "at most k"},

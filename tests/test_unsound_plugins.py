@@ -83,7 +83,21 @@ class Fitted(Plain):
         return super().forward(features) + self.prior
 
 
+class Unlikely(Plain):
+    """Gives logits and calls them probabilities."""
+
+    score_kind = "probability"
+
+
+class Certain(Plain):
+    """Gives logits and calls them the logarithms of probabilities."""
+
+    score_kind = "log_probability"
+
+
 UNSOUND = {
+    "logits as probabilities": (Unlikely, {}, "some of its scores can be no probability: they go from -"),
+    "logits as log-probabilities": (Certain, {}, "some of its scores can be no log_probability: they go from"),
     "wrong shape": (Transposed, {}, "scores of shape (8, 3), must be (8, 4): images, labels"),
     "whole numbers": (Whole, {}, "the model gives a int64 of shape (256, 4) for each batch"),
     "no tensor": (Words, {}, "the model gives a list for each batch"),

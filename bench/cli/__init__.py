@@ -163,14 +163,11 @@ class LazyGroup(TyperGroup):
         return name, command, rest
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command; an interrupt is one line, and a reader that has gone away is no error."""
+        """Run the command; an interrupt is one line."""
         try:
             with interrupts.working():
                 result = super().invoke(ctx)
             sys.stdout.flush()
-        except BrokenPipeError:
-            _settle_streams()
-            raise typer.Exit(141) from None
         except BaseException as error:
             # Foreign code may have made something else of what the signal raised.
             if not (isinstance(error, KeyboardInterrupt) or interrupts.came()):
@@ -256,7 +253,7 @@ def run_command_line(arguments: Sequence[str] | None = None) -> int:
     """Run ``bench`` with ``arguments`` (the process's own if ``None``) and return its exit code.
 
     0: done. 1: a run of several failed, or is not what it claims. 2: a mistake in what was asked for, one line on
-    standard error. 130, 143: interrupted, terminated.
+    standard error. 130, 143: interrupted, terminated. 141: who reads what is printed has gone away.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     interrupts.begin(given)
@@ -276,6 +273,12 @@ def run_command_line(arguments: Sequence[str] | None = None) -> int:
 
             own = log_level.taken_out(own, LOG_LEVEL)
         result = take_as_it_is(typer.main.get_command(app)).main(own, prog_name="bench", standalone_mode=False)
+    except SystemExit as ended:
+        # Where the reader of standard output has gone away, the parser and Rich end the process, with 1.
+        if not isinstance(ended.__context__, BrokenPipeError):
+            raise
+        _settle_streams()
+        return 141
     except (BenchError, USAGE_ERROR, OSError) as error:
         # What a plugin raised was printed at its border.
         if not getattr(error, "where", ""):

@@ -27,6 +27,18 @@ def run_folders(
     return found
 
 
+def finished_folders(folders: Sequence[RunFolder]) -> list[RunFolder]:
+    """Return those that are finished and whole; of each other a note tells, unless there is no such run at all."""
+    from bench.system.notes import note
+
+    summaries = [folder.summary() for folder in folders]
+    finished = [folder for folder, run in zip(folders, summaries, strict=True) if run.state == "done"]
+    for run in summaries if finished else ():
+        if run.state != "done":
+            note(f"{run.path} is {run.state}, left out{f': {run.reason}' if run.state == 'damaged' else ''}")
+    return finished
+
+
 def one_run(name: str, store: Path) -> RunFolder:
     """Return the run called ``name``. Raises ``StoreError`` where it names none or several."""
     from bench.errors import StoreError
@@ -45,14 +57,18 @@ def run_summaries(
     protocol: str = "",
     *,
     may_be_none: bool = False,
+    every_copy: bool = False,
 ) -> list[RunSummary]:
     """Return the summaries of the chosen runs on this data set, under this protocol, of ``models`` in their order.
 
-    Raises ``StoreError`` for a name of no run, and where there are none unless they ``may_be_none``.
+    Each run once, unless ``every_copy`` of one is asked for. Raises ``StoreError`` for a name of no run, and where
+    there are none unless they ``may_be_none``.
     """
     from bench.errors import StoreError
+    from bench.store.runs import each_once
 
     summaries = [folder.summary() for folder in _found(names, store, dataset, models)]
+    summaries = summaries if every_copy else each_once(summaries)
     if dataset:
         summaries = [run for run in summaries if dataset in {run.config["dataset"]["name"], run.dataset}]
     if protocol:
@@ -62,17 +78,22 @@ def run_summaries(
         summaries = [run for run in summaries if run.config["model"]["name"] in ranks]
         summaries.sort(key=lambda run: ranks[run.config["model"]["name"]])
     if not summaries and not may_be_none:
-        raise StoreError(none_found(store, dataset))
+        raise StoreError(none_found(store, dataset, models=models, protocol=protocol))
     return summaries
 
 
-def none_found(store: Path, dataset: str = "", state: str = "") -> str:
-    """Return the message that no run was found, and what to type."""
-    what = f"{state} runs" if state else "runs"
+def none_found(
+    store: Path, dataset: str = "", state: str = "", *, models: Sequence[str] = (), protocol: str = ""
+) -> str:
+    """Return the message that no run was found that is as asked for, and what to type."""
     from bench.remote.copies import shown
 
+    what = f"{state} runs" if state else "runs"
+    of = f" of {', '.join(models)}" if models else ""
+    by = f" by protocol '{protocol}'" if protocol else ""
     where = f"{shown(store)} on '{dataset}'" if dataset else shown(store)
-    return f"no {what} under {where}. Try: bench run, or another --runs"
+    see = "See: bench runs" if models or protocol else "Try: bench run, or another --runs"
+    return f"no {what}{of}{by} under {where}. {see}"
 
 
 def up_to_date(store: Path) -> Path:

@@ -27,6 +27,9 @@ from bench.records import BoolArray, FloatArray, LabelSets, Prediction, Scores
 FOLDS = 5
 """Parts of the validation part, of which each is judged by what was fitted on the others."""
 
+CHECKED = 8
+"""Images whose label sets a policy is asked for again."""
+
 LARGEST = float(np.finfo(np.float32).max)
 """What an infinite score is to a policy, so that whatever it computes of scores is a number."""
 
@@ -146,7 +149,9 @@ def scored_part(
         found, right, true = (int(np.count_nonzero(mask)) for mask in (predicted, predicted & positive, positive))
         return 2.0 * right / max(found + true, 1)
 
-    return ScoredPart(_finite(scores.values, known), scores.kind, positive, skipped, protocol.k, score)
+    # Truth is the split's own, which other runs of this process read too.
+    shown = _read_only(positive), None if skipped is None else _read_only(skipped)
+    return ScoredPart(_finite(scores.values, known), scores.kind, *shown, protocol.k, score)
 
 
 def checked_state(state: Any) -> dict[str, NDArray[Any]]:
@@ -185,7 +190,9 @@ def read(
                 label_sets(spec, scores.values[rows], state or {}, protocol.k, None if known is None else known[rows])
                 for rows in row_blocks(images, labels)
             ]
-        return BitMatrix.pack(blocks, labels)
+            sets = BitMatrix.pack(blocks, labels)
+            _check_own(spec, scores, state or {}, k=protocol.k, sets=sets, known=known)
+        return sets
     if policy.goals is not None:
         blocks = [
             by_thresholds(scores.values[rows], state or {}, None if known is None else known[rows])
@@ -250,7 +257,7 @@ def label_sets(
     spec: LabelSetPolicy, scores: FloatArray, state: PolicyState, k: int, known: BoolArray | None = None
 ) -> BoolArray:
     """Return the label sets of some images, (n, labels) bool. Raises ``PluginError`` for what are none."""
-    found = spec.label_sets(_finite(scores, known), state)
+    found = spec.label_sets(_finite(scores, known), {name: _read_only(array) for name, array in state.items()})
     if not isinstance(found, np.ndarray) or found.dtype != np.bool_ or found.shape != scores.shape:
         what = f"{found.dtype} of shape {found.shape}" if isinstance(found, np.ndarray) else type(found).__name__
         raise PluginError(f"label_sets gives {what}, must be bool of the scores' shape {scores.shape}")
@@ -258,6 +265,34 @@ def label_sets(
     if (spec.amount != "any number" and (counts > k).any()) or (spec.amount == "exactly k" and (counts < k).any()):
         raise PluginError(f"label_sets gives {counts.min()} to {counts.max()} labels, its amount is {spec.amount}: {k}")
     return known_tags.without(found, known)
+
+
+def _check_own(
+    spec: LabelSetPolicy, scores: Scores, state: PolicyState, *, k: int, sets: BitMatrix, known: Mask | None
+) -> None:
+    """Raise ``PluginError`` where an image's label set depends on the images beside it, their order, or chance."""
+    images = len(scores.ids)
+    few = np.linspace(images - 1, 0, min(images, CHECKED)).astype(np.intp)
+    for rows in (few, few[:1]):
+        told = None if known is None else _some(known, rows)
+        again = label_sets(spec, np.asarray(scores.values[rows]), state, k, told)
+        if not np.array_equal(again, _some(sets, rows)):
+            raise PluginError(
+                "label sets of an image depend on the other images that it is given with, or on chance: asked again,"
+                f" {len(rows)} of {images} have others. Try: each image by its own scores, and the rest in fit"
+            )
+
+
+def _some(mask: Mask, rows: NDArray[np.intp]) -> BoolArray:
+    """Return a few rows of ``mask``, (n, labels) bool, and unpack no others."""
+    return BitMatrix(mask.bits[rows], mask.labels)[:] if isinstance(mask, BitMatrix) else mask[rows]
+
+
+def _read_only(array: NDArray[Any]) -> NDArray[Any]:
+    """Return a view that nobody writes to by mistake."""
+    view = np.asarray(array).view()
+    view.flags.writeable = False
+    return view
 
 
 def by_thresholds(scores: FloatArray, state: PolicyState, known: BoolArray | None = None) -> BoolArray:

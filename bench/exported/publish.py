@@ -54,10 +54,7 @@ def export_run(
     Raises ``BenchError`` where the run is not finished, was decoded by a plugin, cannot be rebuilt or exported, ``out``
     must not be replaced, or the result differs too much.
     """
-    if not folder.done:
-        raise ModelError(
-            f"{folder.path} is {folder.status.state}, only a finished run can be exported. See: bench runs"
-        )
+    folder.check_done("only a finished run can be exported")
     if (decoder := folder.config["search"].get("decoder", HOST_DECODER)) != HOST_DECODER:
         raise ModelError(
             f"{folder.path} cannot be exported: it was decoded by '{decoder}', a plugin's code, which an exported model"

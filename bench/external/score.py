@@ -29,6 +29,7 @@ from bench.run_config import dataset_config
 from bench.store.external import EXTERNAL, scores_hash
 from bench.store.measured import measured
 from bench.store.mirror import publish
+from bench.store.protocol import code_of as protocol_code
 from bench.store.run_folder import RunFolder
 from bench.store.runs import given_name, open_run
 from bench.store.stored import About
@@ -186,7 +187,8 @@ def _config(
     (test, judged), request, other = found, opened.request, predictions.validation
     return {
         "bench": bench.__version__,
-        "code": {} if policy.found is None else {"policy": plugin_code(policy.found)},
+        "code": protocol_code(opened.protocol)
+        | ({} if policy.found is None else {"policy": plugin_code(policy.found)}),
         "model": {
             "name": request.model,
             "distribution": EXTERNAL,

@@ -57,7 +57,8 @@ def as_module(model: Any) -> Any:
 
 
 def _tensor(array: Any, dtype: Any, what: str) -> torch.Tensor:
-    if not isinstance(array, np.ndarray) or (dtype is np.bool_) != (array.dtype == np.bool_):
-        found = f"{array.dtype} array" if isinstance(array, np.ndarray) else type(array).__name__
+    plain = isinstance(array, np.ndarray) and not isinstance(array, np.ma.MaskedArray)
+    if not plain or array.dtype.kind not in ("b" if dtype is np.bool_ else "fiu"):
+        found = f"{array.dtype} array" if plain else type(array).__name__
         raise PluginError(f"{what} gives a {found}, must be an array of {'bool' if dtype is np.bool_ else 'floats'}")
     return torch.from_numpy(np.array(array, dtype=dtype, order="C"))

@@ -13,6 +13,7 @@ from bench.notebook.stored import StoredRun, as_names, is_of
 from bench.notebook.stored import runs as stored
 from bench.show import recommendation, tables
 from bench.store.resamples import kept_in
+from bench.store.runs import each_once
 from bench.system.files import default_cache
 
 
@@ -98,7 +99,7 @@ def choose(
     """
     asked = [parse_goal(text) for text in ([goals] if isinstance(goals, str) else as_names("goals", goals))]
     held = stored(runs) if isinstance(runs, str | Path) else runs
-    groups = tables.by_key(run.summary for run in held if is_of(run, dataset, protocol)) or [[]]
+    groups = tables.by_key(each_once(run.summary for run in held if is_of(run, dataset, protocol))) or [[]]
     if len(groups) > 1:
         named = ", ".join(f"{group[0].dataset} ({group[0].config['protocol']})" for group in groups)
         raise UsageError(f"runs: found {named}, allowed: one data set and protocol. Try: dataset=..., protocol=...")

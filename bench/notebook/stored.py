@@ -245,7 +245,7 @@ class Runs(Sequence[StoredRun]):
         from bench.notebook.table import RunTable
         from bench.show import tables
 
-        summaries = [run.summary for run in self]
+        summaries = stored_runs.each_once(run.summary for run in self)
         chosen = tables.columns_named(as_names("columns", columns), summaries)
         return RunTable(tables.build(summaries, chosen, mix))
 

@@ -16,6 +16,7 @@ from bench.evaluation import metric_table, protocols
 from bench.evaluation.evaluation import Evaluation
 from bench.guard import calling
 from bench.plugins import Found
+from bench.store.protocol import protocol_of
 from bench.store.run_folder import RunFolder
 from bench.store.stored import RunSummary
 from bench.system.notes import note
@@ -45,15 +46,18 @@ def measured(runs: Sequence[RunSummary], names: Collection[str]) -> list[RunSumm
 def _measured(run: RunSummary, wanted: dict[str, Found[Metric]]) -> RunSummary:
     if run.measures is None:
         return run
+    values = dict(run.measures.values) | dict.fromkeys(wanted, math.nan)
+    try:
+        protocol = protocol_of(run.config)
+    except BenchError as error:
+        note(f"run {run.key}: {error}")
+        return replace(run, measures=replace(run.measures, values=values))
     folder = RunFolder(run.path)
     masks, scores = folder.read_masks(), folder.read_scores()
     sequences = folder.read_label_sets() if folder.has("label_sets") else None
-    protocol = protocols.get(run.config["protocol"])
     truth, ignore = protocols.counted(protocol, masks.truth, masks.ignore, masks.known)
-    values = dict(run.measures.values)
     for name, one in wanted.items():
         evaluation = Evaluation(protocol, masks.labels, truth, ignore, masks.predicted, scores, sequences)
-        values[name] = math.nan
         try:
             with calling(one.origin, "measure", f"metric '{name}'"):
                 values[name] = float(one.spec.function(evaluation))

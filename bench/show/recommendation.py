@@ -10,7 +10,7 @@ from typing import Any
 
 from bench.contracts import Goal, Protocol
 from bench.errors import BenchError, StoreError
-from bench.evaluation import bootstrap, choosing, policies, protocols, significance
+from bench.evaluation import bootstrap, choosing, policies, significance
 from bench.evaluation.bootstrap import Interval
 from bench.evaluation.choosing import Candidate, Wish
 from bench.evaluation.measure import measure
@@ -22,6 +22,7 @@ from bench.records import BoolArray
 from bench.records.trials import BOTH
 from bench.show import tables
 from bench.store.cost import Cost, cost_of
+from bench.store.protocol import protocol_of
 from bench.store.resamples import affordable
 from bench.store.run_folder import RunFolder
 from bench.store.stored import RunSummary, ValidationPart
@@ -87,7 +88,7 @@ def recommend(
     done = [run for run in runs if run.measures is not None]
     if not done:
         raise StoreError("no finished run to choose from. See: bench runs")
-    protocol = protocols.get(str(done[0].config["protocol"]))
+    protocol = protocol_of(done[0].config)
     wished = choosing.wish(goals, protocol.name)
     if wished.policy is not None:
         done = _of_one_policy(done)  # all are given the same thresholds

@@ -7,8 +7,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from bench.errors import BenchError
 from bench.evaluation import protocols
 from bench.show.tables import flatten
+from bench.store.protocol import protocol_of
 from bench.store.run_folder import RunFolder
 from bench.store.stored import About
 
@@ -81,5 +83,8 @@ def _chosen(folder: RunFolder) -> dict[str, Any]:
 def _in_force(config: Mapping[str, Any]) -> dict[str, Any]:
     if not config["search"]:
         return {}
-    searched = protocols.searched(protocols.get(str(config["protocol"])), config["search"])
+    try:
+        searched = protocols.searched(protocol_of(config), config["search"])
+    except BenchError:  # a plugin's that is gone, or not what it was: the config says all that is known
+        return {}
     return {f"search.{name}": value for name, value in searched.items()}

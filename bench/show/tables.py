@@ -20,6 +20,7 @@ from bench.show import plugin_metrics, table_notes, trials
 from bench.show.row_labels import row_labels
 from bench.store import external
 from bench.store.external import EXTERNAL
+from bench.store.protocol import PART
 from bench.store.stored import RunSummary
 from bench.system.files import canonical_json
 
@@ -185,7 +186,13 @@ def by_dataset(runs: Iterable[RunSummary]) -> dict[str, list[RunSummary]]:
 def comparison_key(run: RunSummary) -> str:
     """Return what two runs must share for their numbers to compare: data set, fingerprints, protocol, known tags."""
     dataset = run.config["dataset"]
-    return canonical_json([dataset["name"], dataset.get("fingerprints"), run.config.get("protocol"), known(run)])
+    measured_by = [run.config.get("protocol"), protocol_code(run)]
+    return canonical_json([dataset["name"], dataset.get("fingerprints"), *measured_by, known(run)])
+
+
+def protocol_code(run: RunSummary) -> str:
+    """Return the hash of the choices of a plugin's protocol, which can differ under one name; empty: the host's."""
+    return str(run.config.get("code", {}).get(PART, ""))
 
 
 def known(run: RunSummary) -> str:
@@ -273,6 +280,7 @@ def _check_comparable(runs: Sequence[RunSummary], mix: bool) -> tuple[str, ...]:
         ("data sets", _dataset_name),
         ("data set fingerprints", _fingerprints),
         ("protocols", _protocol),
+        ("choices of their protocol", lambda run: protocol_code(run)[:8]),
         ("known tags", lambda run: known(run) or ("none" if "training" in run.config else "")),
     ):
         found = sorted({value(run) for run in runs} - {""})

@@ -125,9 +125,9 @@ def torchmetrics(threads: int) -> Ways:
 
     def call(function: Any, case: Case, first: NDArray[Any], **options: Any) -> NDArray[np.float64]:
         torch.set_num_threads(threads)
-        tensors = torch.from_numpy(first), torch.from_numpy(case.truth.view(np.uint8))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of classes without a positive, and of arrays that are read-only
+            tensors = torch.from_numpy(first), torch.from_numpy(case.truth.view(np.uint8))
             found = function(*tensors, case.truth.shape[1], validate_args=False, **options)
         return np.asarray(found.numpy(), dtype=np.float64)
 

@@ -2,7 +2,8 @@
 
 A policy comes after training, so all that a run stored up to its scores holds under any. What ``bench run --policy``
 would make is made from a run that is there: the same config and key, and label sets and measures by the same functions.
-Options that trials chose stay those of the run that is there, whose policy judged them; the ledger says by what.
+Options that trials chose stay those of the run that is there, whose policy judged them; the ledger says by what. A run
+that made trials of its own, and chose the same by them, keeps its own ledger.
 """
 
 from __future__ import annotations
@@ -20,14 +21,16 @@ from bench.code import plugin_code
 from bench.contracts import Protocol
 from bench.data.fingerprint import refuse_choosing_on_test
 from bench.errors import BenchError, StoreError
-from bench.evaluation import policies, protocols
+from bench.evaluation import policies
 from bench.evaluation.policies import Policy
 from bench.guard import full_traceback, reason
 from bench.origins import of_policy
 from bench.plugins import Registry, installed
+from bench.records import Ledger
 from bench.records.trials import BOTH
 from bench.store.measured import measured
 from bench.store.mirror import publish
+from bench.store.protocol import protocol_of
 from bench.store.run_folder import RunFolder
 from bench.store.runs import open_run
 from bench.store.sealed import MANIFEST, SealedFolder
@@ -37,21 +40,17 @@ MADE_ANEW = ("config", "request", "about", "predicted", "validation", "policy", 
 """Records of a run that depend on its policy; the others are copied."""
 
 
-def derive(folder: RunFolder, name: str, registry: Registry | None = None) -> RunFolder:
+def derive(folder: RunFolder, name: str, registry: Registry | None = None, ledger: Ledger | None = None) -> RunFolder:
     """Return the run that differs from the finished one in ``folder`` by the policy called ``name``, made if absent.
 
-    It lies beside ``folder``. Raises ``BenchError`` for an unknown policy or one that the model has nothing for, and
-    where ``folder`` is not finished; what a plugin raises is stored as the run's failure first.
+    It lies beside ``folder``. ``ledger`` are trials that were made for it; ``None``: it takes those of ``folder``.
+    Raises ``BenchError`` for an unknown policy or one that the model has nothing for, and where ``folder`` is not
+    finished; what a plugin raises is stored as the run's failure first.
     """
-    if not folder.done:
-        raise StoreError(
-            f"{folder.path} is {folder.status.state}; another policy needs a finished run. See: bench runs"
-        )
+    folder.check_done("another policy needs a finished run")
     config = folder.config
     found = (registry or installed()).policy(name, str(config["model"]["kind"]))
-    policy = policies.chosen(
-        name, found, protocols.get(config["protocol"]), str(config["model"]["kind"]), config["search"]
-    )
+    policy = policies.chosen(name, found, protocol_of(config), str(config["model"]["kind"]), config["search"])
     if policy.name == "own" and config["policy"]["name"] != "own":
         raise StoreError(f"{folder.path} does not hold what its model decides. Try: bench run with --policy own")
     if policy.fitted and config.get("trials", {}).get("trained_on") == BOTH:
@@ -76,7 +75,7 @@ def derive(folder: RunFolder, name: str, registry: Registry | None = None) -> Ru
         return target
     with target.lock():
         try:
-            _fill(target, folder, policy, name)
+            _fill(target, folder, policy, name, ledger)
         except Exception as error:
             target.fail("policy", reason(error), full_traceback(error))
             raise
@@ -109,18 +108,22 @@ def _config(config: Mapping[str, Any], policy: Policy) -> dict[str, Any]:
     return changed
 
 
-def _fill(target: RunFolder, source: RunFolder, policy: Policy, name: str) -> None:
+def _fill(target: RunFolder, source: RunFolder, policy: Policy, name: str, ledger: Ledger | None) -> None:
     """Write what ``source`` has up to its scores, and what ``policy`` makes of it."""
     for file in SealedFolder(source.path).manifest()["files"]:
         if file.partition(".")[0] not in MADE_ANEW:
             _copy(SealedFolder(source.path), SealedFolder(target.path), file)
     about = source.read_about()
+    if ledger is not None:
+        theirs = source.read_trials().notes
+        about = replace(about, notes=(*(note for note in about.notes if note not in theirs), *ledger.notes))
+        target.write_trials(ledger)
     kept = {one: origin for one, origin in about.origins.items() if "policy" not in one.split(".")}
     origins = kept | of_policy(name, policy.found, str(target.config["protocol"]))
     target.write_about(replace(about, origins=origins))
     if source.lists("request"):
         target.write_request(replace(source.request(), policy=name if policy.goals is None else policy.name))
-    protocol, masks = protocols.get(target.config["protocol"]), source.read_masks()
+    protocol, masks = protocol_of(target.config), source.read_masks()
     state = _of_validation(target, source.read_validation(), policy, protocol) if source.lists("validation") else None
     scores = source.read_scores()
     sequences = source.read_label_sets() if source.has("label_sets") else None
@@ -133,7 +136,7 @@ def _fill(target: RunFolder, source: RunFolder, policy: Policy, name: str) -> No
 def _fitted(policy: Policy, config: Mapping[str, Any], part: ValidationPart) -> dict[str, NDArray[Any]] | None:
     truth, scores = part.truth, part.prediction.scores
     masks = {"ignore": truth.ignore, "known": part.known}
-    return policies.fit(policy, protocols.get(config["protocol"]), scores, truth.truth, labels=truth.labels, **masks)
+    return policies.fit(policy, protocol_of(config), scores, truth.truth, labels=truth.labels, **masks)
 
 
 def _of_validation(

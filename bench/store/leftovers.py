@@ -36,6 +36,9 @@ CACHED = {
 LEFT = r"([\w.-]+-)?[0-9a-f]{16}(\.\w+)?\.(part|lock)|\..+" + re.escape(LEFTOVER)
 """How files are called that only a process that lives has."""
 
+MERGING, STAGING_LOCK = ".merging-", "lock"
+"""How a folder begins in which archives are unpacked, and the file in it that their merge holds."""
+
 TRIALS, RUNS, PARTS, CHECKPOINTS = "trials", "runs", "parts", "checkpoints"
 KINDS = (*CACHED, TRIALS, RUNS, PARTS, CHECKPOINTS)
 
@@ -71,7 +74,10 @@ def found(
 
 
 def of_runs(folders: Sequence[RunFolder]) -> list[Leftover]:
-    """Return these runs, finished or not, as what can go: a user named them."""
+    """Return these runs, finished or not, as what can go: a user named them. Raises ``StoreError`` for a link."""
+    for folder in folders:
+        if folder.path.is_symlink():
+            raise StoreError(f"{folder.path} is a link to {folder.path.resolve()}. Try: that folder, or: rm the link")
     return [_run(folder, _state(folder)) for folder in folders]
 
 
@@ -84,6 +90,8 @@ def remove(one: Leftover) -> bool:
         return _remove_run(RunFolder(one.path))
     if _is_held(one):
         return False
+    if one.path.is_dir():
+        shutil.rmtree(one.path)
     for path in one.files:
         path.unlink(missing_ok=True)
     return True
@@ -127,6 +135,8 @@ def _trials(store: Path, kinds: Collection[str]) -> Iterator[Leftover]:
 
 def _runs(store: Path, kinds: Collection[str]) -> Iterator[Leftover]:
     for folder in find(store):
+        if folder.path.is_symlink():
+            continue
         state = _state(folder)
         if RUNS in kinds and state in {"failed", "unfinished"}:
             yield _run(folder, state)
@@ -142,10 +152,15 @@ def _left(store: Path, cache: Path, kinds: Collection[str]) -> Iterator[Leftover
         for place in places:
             for path in _files(place, LEFT):
                 yield Leftover(PARTS, path, "its writer is gone", _size(path), _used(path), (path,))
+        for folder in store.glob(f"{MERGING}*/"):
+            if not folder.is_symlink():
+                files = _below(folder)
+                used = max([folder.stat().st_mtime, *map(_used, files)])
+                yield Leftover(PARTS, folder, "its merge is gone", sum(map(_size, files)), used, tuple(files))
 
 
 def _run(folder: RunFolder, state: str) -> Leftover:
-    files = [path for path in folder.path.rglob("*") if path.is_file() and not path.is_symlink()]
+    files = _below(folder.path)
     used = max([path.stat().st_mtime for path in files], default=folder.path.stat().st_mtime)
     what = f"{folder.path.parent.name} on {folder.path.parent.parent.name}, {state}"
     return Leftover(RUNS, folder.path, what, sum(map(_size, files)), used)
@@ -165,6 +180,10 @@ def _files(folder: Path, name: str) -> list[Path]:
         every = [path for path in folder.iterdir() if re.fullmatch(name, path.name)]
         return sorted(path for path in every if path.is_file() and not path.is_symlink())
     return []
+
+
+def _below(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()]
 
 
 def _size(path: Path) -> int:

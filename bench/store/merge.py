@@ -5,15 +5,19 @@ Nothing of an archive is run, and none of its names becomes a path before it is 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import shlex
 import shutil
 import tempfile
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.errors import BenchError, StoreError
+from bench.records import Ledger
 from bench.store import claims, packed, runs
+from bench.store.leftovers import MERGING, STAGING_LOCK
 from bench.store.mirror import publish
 from bench.store.packed import PackedRun, Reader
 from bench.store.run_folder import RunFolder
@@ -21,6 +25,7 @@ from bench.store.sealed import MANIFEST, SCHEMA, SealedFolder, to_json
 from bench.store.stored import Provenance
 from bench.store.validate import verdict
 from bench.system.files import canonical_json, digest, sha256_of, write_atomic
+from bench.system.locks import exclusive
 from bench.system.text import one_line
 
 RESULTS = (
@@ -57,13 +62,11 @@ def merge(archives: Sequence[Path], root: Path) -> list[Merged]:
     Raises ``StoreError`` for an archive that is none, damaged, or holds a run that is not what it claims, that differs
     from one of the same key, or whose truth is not that of stored runs on the same data; nothing is added then.
     """
-    root.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(dir=root, prefix=".merging-"))
-    try:
+    with _staging(root) as staging:
         staged = [_staged(archive, staging / str(number) / "runs") for number, archive in enumerate(archives)]
         stored = {folder.path.name: folder for folder in runs.find(root)}
         truths = _truths(stored.values())
-        results, places = [], list[tuple[RunFolder, Path]]()
+        results, places = [], list[tuple[Path, Path]]()
         for archive, folders in zip(archives, staged, strict=True):
             added, present = [], []
             for folder in folders:
@@ -72,24 +75,60 @@ def merge(archives: Sequence[Path], root: Path) -> list[Merged]:
                 same = stored.get(folder.key)
                 if same is None:
                     added.append(RunFolder(target))
-                    places.append((folder, target))
+                    places.append((folder.path, target))
                     stored[folder.key] = folder
                 else:
                     _check_same(archive, folder, same)
                     present.append(RunFolder(target))
             results.append(Merged(archive, tuple(added), tuple(present)))
-        for folder, target in places:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            folder.path.rename(target)
-        for folder in (one for result in results for one in (*result.added, *result.present)):
-            publish(folder.path)
-        return results
+        _rename_all(places)
+    for folder in (one for result in results for one in (*result.added, *result.present)):
+        publish(folder.path)
+    return results
+
+
+@contextlib.contextmanager
+def _staging(root: Path) -> Iterator[Path]:
+    """Give a folder in ``root`` that is gone afterwards, and ``root`` with it where it was not there and stays empty.
+
+    A lock in it says that it is in use; one of a killed process is for ``bench gc``.
+    """
+    made = [place for place in (root, *root.parents) if not place.exists()]
+    root.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(dir=root, prefix=MERGING))
+    try:
+        with exclusive(staging / STAGING_LOCK, f"{staging}"):
+            yield staging
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+        for place in made:
+            _remove_empty(place)
+
+
+def _remove_empty(folder: Path) -> None:
+    with contextlib.suppress(OSError):  # what came in meanwhile stays
+        folder.rmdir()
+
+
+def _rename_all(places: Sequence[tuple[Path, Path]]) -> None:
+    """Rename each of ``places`` to the other, all of them or, where one cannot be, none."""
+    with contextlib.ExitStack() as undo:
+        for staged, target in places:
+            for parent in (target.parents[1], target.parent):
+                if not parent.exists():
+                    parent.mkdir(parents=True, exist_ok=True)
+                    undo.callback(_remove_empty, parent)
+            staged.rename(target)
+            undo.callback(target.rename, staged)
+        undo.pop_all()
 
 
 def _staged(archive: Path, place: Path) -> list[RunFolder]:
     """Return the runs of ``archive``, unpacked below ``place`` as a store of their own, each as it claims."""
+    if archive.is_dir():
+        raise StoreError(
+            f"{archive} is a folder, no archive. Try: bench results pack --runs {shlex.quote(str(archive))}"
+        )
     if not archive.is_file():
         raise StoreError(f"no file {archive}")
     with archive.open("rb") as file:
@@ -207,10 +246,20 @@ def _check_same(archive: Path, folder: RunFolder, stored: RunFolder) -> None:
 
 
 def _alike(ours: SealedFolder, theirs: SealedFolder, name: str) -> bool:
-    """Return whether two files that differ by their bytes hold the same: another zlib packs arrays otherwise."""
+    """Return whether two files that differ by their bytes hold the same.
+
+    Another zlib packs arrays otherwise, and each machine writes down how long its trials took.
+    """
+    if name == "trials.json" and ours.lists(name) and theirs.lists(name):
+        one, other = (RunFolder(files.path).read_trials() for files in (ours, theirs))
+        return _without_times(one) == _without_times(other)
     if not name.endswith(".npz") or not (ours.lists(name) and theirs.lists(name)):
         return False
-    one, other = ours.read_arrays(name), theirs.read_arrays(name)
-    return one.keys() == other.keys() and all(
-        one[key].dtype == other[key].dtype and one[key].tobytes() == other[key].tobytes() for key in one
+    mine, given = ours.read_arrays(name), theirs.read_arrays(name)
+    return mine.keys() == given.keys() and all(
+        mine[key].dtype == given[key].dtype and mine[key].tobytes() == given[key].tobytes() for key in mine
     )
+
+
+def _without_times(ledger: Ledger) -> Ledger:
+    return replace(ledger, trials=tuple(replace(trial, seconds=0.0) for trial in ledger.trials))

@@ -29,6 +29,9 @@ TINY = 1e-6
 UPPER = {"probability": 1.0 + TINY, "log_probability": TINY}
 """Largest score of the kinds that have one."""
 
+LOWER = {"probability": -TINY}
+"""The least, likewise."""
+
 
 def by_policy(
     policy: Policy,
@@ -67,11 +70,14 @@ def of_state(policy: Policy, protocol: Protocol, part: ValidationPart, state: Po
 
 def of_range(scores: Scores) -> list[str]:
     """Return whether scores lie where no score of their kind can."""
-    lower, upper = 0.0 if scores.kind == "probability" else -np.inf, UPPER.get(scores.kind, np.inf)
-    blocks = (scores.values[rows] for rows in row_blocks(*scores.values.shape))
-    if all(block.min(initial=lower) >= lower and block.max(initial=lower) <= upper for block in blocks):
+    lower, upper = LOWER.get(scores.kind, -np.inf), UPPER.get(scores.kind, np.inf)
+    least, most = np.inf, -np.inf
+    for rows in row_blocks(*scores.values.shape):
+        block = scores.values[rows]
+        least, most = min(least, float(block.min(initial=least))), max(most, float(block.max(initial=most)))
+    if least >= lower and most <= upper:
         return []
-    return [f"some of its scores can be no {scores.kind}"]
+    return [f"some of its scores can be no {scores.kind}: they go from {least:.4g} to {most:.4g}"]
 
 
 def search_options(protocol: Protocol, config: Mapping[str, Any]) -> SearchOptions:

@@ -83,6 +83,14 @@ class RunReader:
         except BenchError:
             return False
 
+    def check_done(self, what: str) -> None:
+        """Raise ``StoreError`` unless the run is finished and whole, which ``what`` is for; it says what is wrong."""
+        if self.done:
+            return
+        found = self.summary()
+        why = f": {found.reason}" if found.state == "damaged" else f", {what}. See: bench runs"
+        raise StoreError(f"{self.path} is {found.state}{why}")
+
     def has(self, record: str) -> bool:
         """Return whether ``record`` (a name in ``RECORDS``) is stored and intact."""
         return all(self._files.intact(name) for name in RECORDS[record])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from bench.remote.copies import address_of
 from bench.store.required import RECORDS
 from bench.store.run_folder import RunFolder
 from bench.store.sealed import MANIFEST, SealedFolder
+from bench.store.stored import RunSummary
 from bench.system.files import canonical_json, digest
 from bench.system.notes import note
 
@@ -109,6 +110,40 @@ def in_rows(root: Path) -> list[RunFolder]:
         return 0
 
     return sorted(find(root), key=lambda folder: (begun(folder), folder.path))
+
+
+def each_once(runs: Iterable[RunSummary]) -> list[RunSummary]:
+    """Return ``runs`` without copies of one that is among them, of which a note tells: a copy is no second seed.
+
+    Of copies the first that is finished stays. Raises ``StoreError`` where they measured differently.
+    """
+    kept: list[RunSummary] = []
+    places: dict[str, int] = {}
+    copies = []
+    for run in runs:
+        place = places.setdefault(run.key, len(kept)) if run.key else len(kept)
+        if place == len(kept):
+            kept.append(run)
+            continue
+        first = kept[place]
+        copies.append((first, run))
+        if first.measures is None:
+            kept[place] = run
+        elif run.measures is not None and not _alike(first.measures.values, run.measures.values):
+            raise StoreError(
+                f"{first.path} and {run.path} are of one key, and measured differently. Name one of them, or see: bench"
+                " validate --recompute"
+            )
+    if copies:
+        first, copy = copies[0]
+        more = f", and {len(copies) - 1} more copies" if len(copies) > 1 else ""
+        note(f"{copy.path} is a copy of {first.path}{more}: a run counts once")
+    return kept
+
+
+def _alike(ours: Mapping[str, float], theirs: Mapping[str, float]) -> bool:
+    """Return whether what both measured is equal; one may be older than a metric."""
+    return all(repr(ours[name]) == repr(theirs[name]) for name in ours.keys() & theirs.keys())
 
 
 def by_other_code(folder: RunFolder) -> list[RunFolder]:

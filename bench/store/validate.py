@@ -14,10 +14,11 @@ from typing import Any, Literal
 
 from bench.code import plugin_code
 from bench.errors import BenchError
-from bench.evaluation import metric_table, policies, protocols
+from bench.evaluation import metric_table, policies
 from bench.records import LabelSets, Measures, Scores
 from bench.store import binding, choice, external, predictions, shown, training_curves
 from bench.store.measured import measured
+from bench.store.protocol import protocol_of
 from bench.store.run_folder import RunFolder
 from bench.store.stored import Masks, ValidationPart
 from bench.system.text import one_line
@@ -86,7 +87,7 @@ def _lies(folder: RunFolder, config: Mapping[str, Any], stored: Measures) -> lis
         return lacking
     masks, scores = folder.read_masks(), folder.read_scores()
     sequences = folder.read_label_sets() if folder.has("label_sets") else None
-    protocol = protocols.get(config["protocol"])
+    protocol = protocol_of(config)
     predicted, labels = masks.predicted, len(masks.labels)
     checks: dict[str, Callable[[], list[str]]] = {
         "config.json": lambda: binding.unbound(config, masks, scores.ids),
@@ -129,7 +130,7 @@ def _of_policy(
     folder: RunFolder, config: Mapping[str, Any], masks: Masks, scores: Scores, sequences: LabelSets | None
 ) -> dict[str, Callable[[], list[str]]]:
     """Return the checks of the label-set policy: what it chose on the validation part, and the label sets of both."""
-    policy, protocol = policies.of_config(config), protocols.get(config["protocol"])
+    policy, protocol = policies.of_config(config), protocol_of(config)
     part = folder.read_validation() if folder.lists("validation") else None
     state = folder.read_policy() if policy.fitted else None
     unseen = _unseen(config)

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from bench.assembly import Assembly
-from bench.errors import DataError, ModelError, StoreError
+from bench.errors import DataError, ModelError, NotRun, StorageError, StoreError
 from bench.evaluation import policies
 from bench.guard import calling, reason
 from bench.model import features, train
@@ -37,6 +37,9 @@ SEED = 0
 
 FEW = 30
 """Validation images below which it is said that chance decides."""
+
+OF_THE_MACHINE = (OSError, MemoryError, ImportError, NotRun, StorageError)
+"""Why a trial fails that another time may not: it counts in this ledger, and is made again in the next."""
 
 TOLD = 3
 """Most labels that a note names."""
@@ -74,8 +77,9 @@ def search(assembly: Assembly) -> Ledger:
                 trial = files[number].read(told=True)
                 make = trial is None and held
                 if make:
-                    trial = _made(of_points[number], drawn[number], extracted)
-                    files[number].write(trial)
+                    trial, lasts = _made(of_points[number], drawn[number], extracted)
+                    if lasts:
+                        files[number].write(trial)
                 if trial is not None:
                     many.finished(name, trial.seconds)
                 if trial is not None and make:
@@ -128,9 +132,12 @@ def _extracted(assembly: Assembly) -> PartFeatures:
         return features.of_parts(assembly.parts, assembly.backbone, cache, device=plan.request.device, helpers=helpers)
 
 
-def _made(one: Assembly, point: Point, extracted: PartFeatures) -> Trial:
-    """Return the trial of ``point``, whose options ``one`` has; a failure is one, too."""
-    started = time.perf_counter()
+def _made(one: Assembly, point: Point, extracted: PartFeatures) -> tuple[Trial, bool]:
+    """Return the trial of ``point``, whose options ``one`` has, and whether it would come out so again.
+
+    A failure is one, too. What the machine lacked then, it may have the next time.
+    """
+    started, lasts = time.perf_counter(), True
     try:
         score, rates = _judged(one, extracted)
         failure = "" if math.isfinite(score) else f"its validation score is {score}"
@@ -139,8 +146,18 @@ def _made(one: Assembly, point: Point, extracted: PartFeatures) -> Trial:
     except Exception as error:  # a plugin may fail in any way
         interrupts.check()
         score, rates, failure = math.nan, (), reason(error)
+        lasts = not _of_the_machine(error)
     seconds = time.perf_counter() - started
-    return Trial(point, None if failure else score, () if failure else rates, failure, seconds)
+    return Trial(point, None if failure else score, () if failure else rates, failure, seconds), lasts
+
+
+def _of_the_machine(error: BaseException | None) -> bool:
+    """Return whether memory, a file or a package was lacking, wherever it was met and whatever was made of it."""
+    while error is not None:
+        if isinstance(error, OF_THE_MACHINE) or type(error).__name__ in {"OutOfMemoryError", "AcceleratorError"}:
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _judged(one: Assembly, extracted: PartFeatures) -> tuple[float, tuple[float, ...]]:

@@ -121,11 +121,12 @@ def _below_zero(name: str) -> bool:
 
 
 def _alike(places: Places) -> list[str]:
-    """Return a message for each pair of names that differ in nothing but case, blanks, or what is not seen."""
+    """Return a message for each pair of names that differ in case, blanks, alphabet or what is not seen alone."""
     found: dict[str, str] = {}
     messages = []
     for name in places:
-        other = found.setdefault(look(name), name)
+        others = [found.setdefault(seen, name) for seen in (look(name), look(name.translate(LATIN)))]
+        other = next((one for one in others if one != name), name)
         if other != name:
             messages.append(
                 f"labels {other!r} ({places[other]}) and {name!r} ({places[name]}) look the same"
@@ -133,6 +134,30 @@ def _alike(places: Places) -> list[str]:
                 " Try: write them alike,"
             )
     return messages
+
+
+LATIN = {
+    ord(other): latin
+    for ours, others in (
+        # Cyrillic capitals
+        (
+            "ABEKMHOPCTXYIJS",
+            "\u0410\u0412\u0415\u041a\u041c\u041d\u041e\u0420\u0421\u0422\u0425\u0423\u0406\u0408\u0405",
+        ),
+        # Cyrillic small letters
+        (
+            "aeopcyxijsdhqw",
+            "\u0430\u0435\u043e\u0440\u0441\u0443\u0445\u0456\u0458\u0455\u0501\u04bb\u051b\u051d",
+        ),
+        # Greek
+        (
+            "ABEZHIKMNOPTYXo",
+            "\u0391\u0392\u0395\u0396\u0397\u0399\u039a\u039c\u039d\u039f\u03a1\u03a4\u03a5\u03a7\u03bf",
+        ),
+    )
+    for latin, other in zip(ours, others, strict=True)
+}
+"""Letters of other alphabets that are drawn as a Latin one is, so that a word of them cannot be told from another."""
 
 
 def look(name: str) -> str:

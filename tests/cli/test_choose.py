@@ -89,7 +89,7 @@ def test_summaries_are_filtered_and_follow_the_order_of_the_models(root: Path) -
     assert models(protocol="top2@1") == ["bce", "bce", "warp"]
     with pytest.raises(StoreError, match=r"no runs under .* on 'voc2007'. Try: bench run, or another --runs"):
         models(dataset="voc2007")
-    with pytest.raises(StoreError, match="no runs under"):
+    with pytest.raises(StoreError, match="no runs by protocol 'top3@1' under"):
         models(protocol="top3@1")
 
 

@@ -153,11 +153,17 @@ def bench_process(*arguments: str, **settings: object) -> subprocess.CompletedPr
     return subprocess.run(command, capture_output=True, text=True, check=False, **settings)  # type: ignore[call-overload,no-any-return]
 
 
-def test_a_reader_that_goes_away_is_no_error(stored_run: Callable[..., RunFolder], tmp_path: Path) -> None:
+@pytest.mark.parametrize("arguments", ["--help", "list models --help", "list models", "runs", "table --format json"])
+def test_a_reader_that_went_away_ends_any_command_as_the_signal_would_and_without_a_word(
+    arguments: str, stored_run: Callable[..., RunFolder], tmp_path: Path
+) -> None:
     stored_run()
-    command = f"{sys.executable} -P -c 'from bench.cli import main; main()' table --format json --runs runs | true"
-    done = subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.stderr == ""
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-P", "-c", "from bench.cli import main; main()", *arguments.split()]
+    done = subprocess.run(command, cwd=tmp_path, stdout=writing, stderr=subprocess.PIPE, check=False)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (141, b"")
 
 
 HEAVY = {"torch", "torchvision", "timm", "onnx", "onnxruntime", "sklearn", "scipy", "pandas", "matplotlib", "PIL"}

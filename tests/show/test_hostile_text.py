@@ -11,7 +11,7 @@ import xml.etree.ElementTree as ET
 
 import numpy as np
 import pytest
-from example_runs import make_run
+from example_runs import make_run, run_config
 
 from bench.cli import run_command_line
 from bench.show.markdown import markdown_table, markdown_text
@@ -98,6 +98,14 @@ def test_drawings_are_well_formed(hostile_run, tmp_path):
     for drawing in drawings:
         ET.parse(drawing)
         assert not STEERING.search(drawing.read_text(encoding="utf-8"))
+
+
+def test_drawings_of_data_sets_whose_names_are_written_alike_do_not_take_each_others_place(tmp_path, capsys):
+    for name in ("toy b", "toy-b"):
+        make_run(tmp_path / "runs", dataset=run_config()["dataset"] | {"name": name})
+    assert run_command_line(["figures", "--runs", str(tmp_path / "runs"), "--out", str(tmp_path / "drawn")]) == 0
+    printed = re.findall(r"^(.*\.png): ", capsys.readouterr().out, re.MULTILINE)
+    assert len(set(printed)) == len(printed) == len(list(tmp_path.rglob("*.png")))
 
 
 @pytest.mark.parametrize("style", ["terminal", "markdown", "latex", "csv", "json"])

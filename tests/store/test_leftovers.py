@@ -58,6 +58,7 @@ def places(tmp_path, stored_run):
         put(cache / "features" / f"{THIRD}.part", age=120): "parts",
         put(done.path / ".scores.npy.abc.bench-part", age=120): "parts",
         put(done.path / "checkpoint.pt", age=120): "checkpoints",
+        aged(put(store / ".merging-abc" / "0" / "raw" / KEY / "scores.npy", age=120).parents[3], age=120): "parts",
         old_run(store, "warp", "failed").path: "runs",
         old_run(store, "svm", "unfinished").path: "runs",
     }
@@ -87,12 +88,12 @@ def test_old_things_are_listed_first_and_removed_when_that_is_said(places, capsy
     assert all(one["bytes"] >= 4096 and not one["removed"] for one in listed)
     assert {one["kind"] for one in listed} == set(KINDS)
     assert run_command_line(arguments(places)) == 0
-    assert "nothing was removed. 13 things, 0." in " ".join(capsys.readouterr().out.split())
+    assert "nothing was removed. 14 things, 0." in " ".join(capsys.readouterr().out.split())
     assert all(path.exists() for path in gone)
     assert run_command_line(arguments(places, "--kinds", "trials,runs", "--yes", "--json")) == 0
     assert sum(one["removed"] for one in json.loads(capsys.readouterr().out)) == 3
     assert run_command_line(arguments(places, "--yes")) == 0
-    assert "removed 10 things" in capsys.readouterr().out
+    assert "removed 11 things" in capsys.readouterr().out
     assert not any(path.exists() for path in gone)
     assert not (store / "toy" / "warp").exists()
     assert not (cache / "features" / f"{KEY}.speed").exists()
@@ -117,18 +118,41 @@ def test_a_finished_run_goes_only_where_it_is_named(stored_run, tmp_path, capsys
     assert "did you mean 'features'?" in capsys.readouterr().err
 
 
+def test_a_link_to_a_run_is_neither_followed_nor_removed(stored_run, tmp_path, capsys):
+    run, store = stored_run("bce"), tmp_path / "runs"
+    unfinished = open_run(tmp_path / "elsewhere", run_config("svm"))
+    links = [run.path.with_name("mine"), run.path.with_name(unfinished.key)]
+    for link, target in zip(links, (run.path, unfinished.path), strict=True):
+        link.symlink_to(target)
+    gc = ["gc", "--runs", str(store), "--cache", str(tmp_path / "cache"), "--yes", "--older-than", "0"]
+    assert run_command_line([*gc, str(links[0])]) == 2
+    assert f"is a link to {run.path}" in capsys.readouterr().err
+    assert run_command_line(gc) == 0
+    assert run.done
+    assert unfinished.config
+    assert all(link.is_symlink() for link in links)
+
+
 def test_what_a_process_holds_stays(tmp_path, capsys):
     store, cache = tmp_path / "runs", tmp_path / "cache"
     run = open_run(store, run_config())
     mapped = put(cache / "features" / f"{KEY}.npy")
     working = put(cache / "features" / f"{OTHER}.part")
     lock = put(cache / "features" / f"{OTHER}.lock", size=0)
-    with lock.open("rb") as one, mapped.open("rb") as two, run.held():
+    merging = aged(put(store / ".merging-abc" / "lock", size=0).parent)
+    with (
+        lock.open("rb") as one,
+        mapped.open("rb") as two,
+        (merging / "lock").open("rb") as three,
+        run.held(),
+    ):
         fcntl.flock(one, fcntl.LOCK_EX)
+        fcntl.flock(three, fcntl.LOCK_EX)
         with mmap.mmap(two.fileno(), 0, access=mmap.ACCESS_READ):
             assert found(store, cache, days=0, kinds=("features", "parts"), now=lock.stat().st_mtime + OLD) == []
         assert run_command_line(["gc", run.key, "--runs", str(store), "--yes"]) == 0
         assert "1 kept: a process is at work on it" in capsys.readouterr().out
-    assert all(path.exists() for path in (run.path, mapped, working, lock))
+    assert all(path.exists() for path in (run.path, mapped, working, lock, merging))
     kinds = {one.path.name: one.kind for one in found(store, cache, days=0, now=lock.stat().st_mtime + 2 * OLD)}
-    assert kinds == {mapped.name: "features", working.name: "parts", lock.name: "parts", run.key: "runs"}
+    parts = dict.fromkeys((working.name, lock.name, merging.name), "parts")
+    assert kinds == parts | {mapped.name: "features", run.key: "runs"}

@@ -4,6 +4,7 @@ import io
 import json
 import tarfile
 import zipfile
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from example_commands import bench
 from example_runs import make_honest, make_run, run_config
 
 from bench.errors import StoreError
-from bench.records import Measures
+from bench.records import Ledger, Measures, Trial
 from bench.store import claims, packed
 from bench.store.merge import merge
 from bench.store.pack import pack
@@ -354,8 +355,29 @@ def test_what_is_no_archive_is_one_line_and_leaves_nothing_behind(archive, tmp_p
         path.write_bytes(content)
         refused(path, tmp_path / "mine", "forged.tar")
         assert not (tmp_path / "up").exists(), what
-    with pytest.raises(StoreError, match="no file"):
+    with pytest.raises(StoreError, match="is a folder, no archive"):
         merge([tmp_path], tmp_path / "mine")
+    with pytest.raises(StoreError, match="no file"):
+        merge([tmp_path / "nothing.tar"], tmp_path / "new" / "store")
+    assert not (tmp_path / "mine").exists()
+    assert not (tmp_path / "new").exists()
+
+
+def test_where_one_run_of_several_cannot_be_put_down_none_is(stored_run, tmp_path, monkeypatch):
+    pack([make_honest(stored_run(model, code={})) for model in ("bce", "warp")], tmp_path / "two.tar")
+    rename, done = Path.rename, []
+
+    def failing(self, target):
+        if Path(target).parts[-2:-1] == ("warp",) and "mine" in Path(target).parts and ".merging" not in str(target):
+            raise OSError(13, "Permission denied", str(target))
+        done.append(target)
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", failing)
+    with pytest.raises(OSError, match="Permission denied"):
+        merge([tmp_path / "two.tar"], tmp_path / "mine")
+    assert any(Path(target).parts[-2] == "bce" for target in done)
+    assert held(tmp_path / "mine") == []
 
 
 def test_a_run_left_without_what_it_must_have_is_refused(archive, tmp_path):
@@ -388,6 +410,24 @@ class Shifted(RunFolder):
     def write_scores(self, scores):
         shifted = np.asarray(scores.values) + np.float32(0.01)
         super().write_scores(type(scores)(scores.ids, shifted, scores.kind))
+
+
+def test_runs_whose_trials_took_another_time_are_the_same_and_with_other_scores_they_are_not(tmp_path):
+    def made(store, seconds, score):
+        trials = (Trial({"C": 1.0}, score, (), "", seconds),)
+        ledger = Ledger(1, "O-F1", 4, trials, False)
+        options = {"model": run_config("bce")["model"] | {"options": {"C": 1.0}}, "trials": ledger.as_config()}
+        folder = make_honest(make_run(tmp_path / store, "bce", code={}, **options))
+        folder.write_trials(ledger)
+        folder.write_request(replace(folder.request(), trials=1))
+        pack([folder], tmp_path / f"{store}.tar")
+
+    for store, seconds, score in (("one", 1.5, 0.5), ("slower", 9.0, 0.5), ("lying", 1.5, 0.6)):
+        made(store, seconds, score)
+    (merged,) = merge([tmp_path / "slower.tar"], tmp_path / "one")
+    assert (len(merged.added), len(merged.present)) == (0, 1)
+    with pytest.raises(StoreError, match=r"with other trials\.json"):
+        merge([tmp_path / "lying.tar"], tmp_path / "one")
 
 
 def test_a_run_that_claims_the_test_part_of_another_and_has_other_truth_is_refused(archive, stored_run, tmp_path):

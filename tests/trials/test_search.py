@@ -13,7 +13,7 @@ from safetensors.numpy import load
 from sklearn.metrics import f1_score
 from torch import nn
 
-from bench import Dimension, ModelSpec, Option, plugins
+from bench import Dimension, ModelSpec, Option, pipeline, plugins
 from bench.evaluation import policies, protocols
 from bench.model import train
 from bench.recompute.run import recompute
@@ -232,6 +232,18 @@ def test_trials_of_a_fitted_policy_are_judged_by_it_on_images_that_it_was_not_fi
     assert len({*files_of(out)} - made) == 2
 
 
+def test_a_run_made_from_one_of_another_policy_keeps_the_ledger_of_its_own_trials(root, tmp_path, monkeypatch):
+    lent, whole = [], pipeline.derive
+    monkeypatch.setattr(pipeline, "derive", lambda *arguments: lent.append(arguments[1]) or whole(*arguments))
+    for policy in ("threshold", "at-most-k"):
+        assert run(root, "plain", 2, "--policy", policy, out=tmp_path) == 0
+    assert lent == ["at-most-k"]
+    for folder in find(tmp_path):
+        assert folder.read_trials().metric == f"O-F1 by {folder.config['policy']['name']}"
+        assert set(folder.read_trials().notes) <= set(folder.read_about().notes)
+        assert verdict(folder).faults == ()
+
+
 def test_a_trial_that_fails_is_a_line_with_its_reason_and_not_the_end(root, tmp_path, capsys):
     assert run(root, "partly", 4, out=tmp_path) == 0
     folder = only(tmp_path, "partly")
@@ -244,6 +256,30 @@ def test_a_trial_that_fails_is_a_line_with_its_reason_and_not_the_end(root, tmp_
     capsys.readouterr()
     assert bench("trials", folder.path) == 0
     assert "three is too many" in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize("error", [FileNotFoundError("no table"), MemoryError(), ModuleNotFoundError("no lasso")])
+def test_what_the_machine_lacked_once_is_tried_again(root, tmp_path, monkeypatch, error):
+    whole = Judged.fit
+
+    def lacking(self, features, truth):
+        if self.slope == -1:
+            try:
+                raise error
+            except type(error) as caught:
+                raise ValueError("it cannot be read") from caught
+
+    monkeypatch.setattr(Judged, "fit", lacking)
+    assert run(root, "partly", 4, out=tmp_path) == 0
+    before = {trial.options["slope"]: trial for trial in only(tmp_path, "partly").read_trials().trials}
+    assert "it cannot be read" in before[-1].reason
+    assert len(files_of(tmp_path)) == 3
+    monkeypatch.setattr(Judged, "fit", whole)
+    assert run(root, "partly", 4, "--seed", 1, out=tmp_path) == 0
+    later = next(folder for folder in find(tmp_path) if folder.config["seed"] == 1).read_trials()
+    after = {trial.options["slope"]: trial for trial in later.trials}
+    assert after[-1].score is not None
+    assert all(after[slope] == before[slope] for slope in (1, 2, 3))
 
 
 def test_a_loss_that_diverges_is_a_line_of_the_ledger(root, tmp_path):

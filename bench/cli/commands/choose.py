@@ -32,16 +32,24 @@ def choose(  # noqa: PLR0917 - the parser passes options by name
     The choice is made on validation scores, never on test; what it is worth is told on test. Exit code 1: nothing fits.
     """
     from bench.contracts.goals import parse_goal
+    from bench.errors import StoreError
     from bench.show.recommendation import recommend, to_json
     from bench.show.recommended import print_recommendation
     from bench.show.tables import by_key
     from bench.store import sealed
     from bench.store.resamples import kept_in
     from bench.system.files import default_cache
+    from bench.system.notes import note
 
     asked = [parse_goal(text) for text in goals or ()]
-    groups = by_key(run_summaries(names, store, dataset))
-    found = [recommend(group, asked, kept_in(cache or default_cache())) for group in groups]
+    groups, found = by_key(run_summaries(names, store, dataset)), []
+    for group in groups or [[]]:
+        try:
+            found.append(recommend(group, asked, kept_in(cache or default_cache())))
+        except StoreError as error:  # runs by what a plugin was before its edit keep nothing from the others
+            if len(groups) < 2:
+                raise
+            note(f"nothing recommended of {len(group)} runs on {group[0].dataset}: {error}")
     if as_json:
         put_raw(sealed.to_json([to_json(one) for one in found]))
     else:
@@ -49,5 +57,5 @@ def choose(  # noqa: PLR0917 - the parser passes options by name
             if number:
                 put()
             print_recommendation(one)
-    if any(one.chosen is None for one in found):
+    if not found or any(one.chosen is None for one in found):
         raise typer.Exit(1)

@@ -29,14 +29,24 @@ def figures(
     from bench.show.figures import Figure, save
     from bench.show.report import gather
 
+    owners: dict[Path, tuple[str, str]] = {}
     for group in gather.groups(run_summaries(runs, store, dataset)):
         seen: dict[tuple[str, str], int] = {}
         for owner, figure in group.figures:
             again = seen[owner, figure.name] = seen.get((owner, figure.name), 0) + 1
             name = figure.name if again == 1 else f"{figure.name}-{again}"
-            folder = out / _folder(group.heading) / _folder(owner)
+            folder = _own(out / _folder(group.heading) / _folder(owner), (group.heading, owner), owners)
             picture = save(Figure(name, figure.title, figure.caption, figure.numbers, figure.drawing), folder)[0]
             put(f"{picture}: {figure.title}")
+
+
+def _own(folder: Path, owner: tuple[str, str], owners: dict[Path, tuple[str, str]]) -> Path:
+    """Return ``folder`` or, where it is another owner's whose name is written alike, one beside it."""
+    found, number = folder, 1
+    while owners.setdefault(found, owner) != owner:
+        number += 1
+        found = folder.with_name(f"{folder.name}-{number}")
+    return found
 
 
 def _folder(name: str) -> str:

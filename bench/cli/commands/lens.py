@@ -29,12 +29,12 @@ def lens(
 
     Needs neither torch nor the data set. The run's own protocol is marked with *.
     """
-    from bench.evaluation import protocols
     from bench.evaluation.lens import to_json, views
+    from bench.store.protocol import protocol_of
     from bench.store.sealed import to_json as render
 
     folder = one_run(run, store)
-    protocol = protocols.get(str(folder.config["protocol"]))
+    protocol = protocol_of(folder.config)
     found = views(folder.read_outcome(), protocol)
     if as_json:
         record = {"run": str(folder.path), "protocol": protocol.name, "views": [to_json(view) for view in found]}

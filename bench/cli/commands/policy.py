@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated
 
 import typer
 
-from bench.cli.choose import run_folders
+from bench.cli.choose import finished_folders, run_folders
 from bench.cli.options import STORE, PolicyName, RunsFolder, TableFormat
 from bench.errors import UsageError
-from bench.show.console import put, say
+from bench.show.console import put
 from bench.show.result_tables import print_tables
 
 EXAMPLES = """Examples:
@@ -37,18 +36,16 @@ def policy(
     from bench.show import tables
     from bench.show.rendering import check_format
     from bench.store.derived import derive
+    from bench.store.runs import each_once
 
     check_format(style)
     if not policy:
         raise UsageError("--policy: found none, allowed: a name. Try: --policy threshold. See: bench list policies")
     folders = run_folders(runs, store)
-    finished = [folder for folder in folders if folder.status.state == "done"]
-    for folder in folders if finished else ():
-        if folder not in finished:
-            say(f"note: {folder.path} is {folder.status.state}, left out", file=sys.stderr)
+    finished = finished_folders(folders)
     found = (derive(folder, policy) for folder in finished or folders)
     derived = list({folder.path: folder for folder in found}.values())
-    summaries = [folder.summary() for folder in derived]
+    summaries = each_once(folder.summary() for folder in derived)
     groups = [part for group in tables.by_dataset(summaries).values() for part in tables.by_policy(group)]
     print_tables([tables.build(group) for group in groups], style)
     if style == "terminal":

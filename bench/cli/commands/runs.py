@@ -41,7 +41,7 @@ def runs(
 
     if state and state not in COLOURS:
         raise unknown("state", state, COLOURS)
-    found = entries(run_summaries(names, store, dataset, may_be_none=True))
+    found = entries(run_summaries(names, store, dataset, may_be_none=True, every_copy=True))
     found = [entry for entry in found if not state or entry["state"] == state]
     if as_json:
         put_raw(to_json(found))

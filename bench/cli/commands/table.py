@@ -101,7 +101,7 @@ def _print_paper_tables(numbers: list[str], store: Path, style: str) -> None:
     from bench.show import paper_tables, published
     from bench.store import runs as stored_runs
 
-    summaries = [folder.summary() for folder in stored_runs.find(up_to_date(store))]
+    summaries = stored_runs.each_once(folder.summary() for folder in stored_runs.find(up_to_date(store)))
     chosen = [table for table in published.tables() if {"all", str(table.number)} & set(numbers)]
     ledgers = paper_tables.of_installed(chosen, summaries)
     if style == "terminal":

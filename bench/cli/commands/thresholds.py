@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.cli.choose import run_folders
+from bench.cli.choose import finished_folders, run_folders
 from bench.cli.options import STORE, AsJson, Cache, RunsFolder
 from bench.show.console import put, put_raw, say
 
@@ -81,10 +80,7 @@ def thresholds(  # noqa: PLR0917 - the parser passes options by name
     asked = [parse_goal(text) for text in goals or ()]
     policy = threshold_goals(asked, per_label=per_label, calibration=calibrate, best=unreached == "best").text
     folders = run_folders(runs, store)
-    finished = [folder for folder in folders if folder.status.state == "done"]
-    for folder in folders if finished else ():
-        if folder not in finished:
-            say(f"note: {folder.path} is {folder.status.state}, left out", file=sys.stderr)
+    finished = finished_folders(folders)
     made: dict[Path, RunFolder] = {}
     for folder in finished or folders:
         if not folder.lists("validation"):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from bench.show.published import PublishedTable
-from bench.show.tables import AMOUNTS, Row, Table, known
+from bench.show.tables import AMOUNTS, Row, Table, known, protocol_code
 from bench.store.stored import RunSummary
 
 OWN_DATA = {"csv", "imagefolder", "shards", "coco-json", "voc-folder", "huggingface"}
@@ -60,6 +60,7 @@ def _first(runs: Sequence[RunSummary], value: Callable[[RunSummary], str]) -> st
 
 APART: tuple[Callable[[Sequence[RunSummary]], str], ...] = (
     lambda runs: _first(runs, lambda run: str(run.config.get("protocol", ""))),
+    lambda runs: _first(runs, lambda run: protocol_code(run)[:8]),
     _labels,
     lambda runs: _first(runs, lambda run: run.about.variant),
     lambda runs: _first(runs, known),

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from bench.cli.choose import none_found, run_folders
+from bench.cli.choose import finished_folders, none_found, run_folders
 from bench.cli.options import STORE, OneDataset, RunNames, RunsFolder
-from bench.show.console import put, say
+from bench.show.console import put
 
 EXAMPLES = """Examples:
 
@@ -37,11 +36,7 @@ def pack_runs(  # noqa: PLR0917 - the parser passes options by name
     from bench.errors import StoreError
     from bench.store.pack import pack
 
-    folders = run_folders(names, store, dataset)
-    finished = [folder for folder in folders if folder.status.state == "done"]
-    for folder in folders:
-        if folder not in finished:
-            say(f"note: {folder.path} is {folder.status.state}, left out", file=sys.stderr)
+    finished = finished_folders(run_folders(names, store, dataset))
     if not finished:
         raise StoreError(none_found(store, dataset, "finished"))
     index = pack(finished, out, by, pictures=pictures)

@@ -1,0 +1,38 @@
+"""The protocol that a stored run was measured by: the one of its name, as long as that still makes its choices."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from bench.contracts import Protocol
+from bench.errors import StoreError
+from bench.evaluation import protocols
+from bench.system.files import canonical_json, digest
+
+PART = "protocol"
+"""Name in a config's ``code`` of the hash over a plugin's choices."""
+
+
+def code_of(protocol: Protocol) -> dict[str, str]:
+    """Return what a config's ``code`` holds of a plugin's protocol, whose choices an edit changes under one name.
+
+    Nothing of the host's: each choice of those has a name of its own.
+    """
+    return {PART: digest(canonical_json(asdict(protocol)))} if protocols.of_plugin(protocol) else {}
+
+
+def protocol_of(config: Mapping[str, Any]) -> Protocol:
+    """Return the protocol of a run with ``config``.
+
+    Raises ``UsageError`` where no plugin gives it any more, ``StoreError`` where it makes other choices now: what would
+    be computed by those is nothing of that run.
+    """
+    protocol = protocols.get(str(config["protocol"]))
+    if code_of(protocol).get(PART) != config.get("code", {}).get(PART):
+        raise StoreError(
+            f"protocol '{protocol.name}' makes other choices now than when the run was made."
+            " Try: the same bench run again, or the plugin as it was"
+        )
+    return protocol
