@@ -4,6 +4,7 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 from documented import documented
 from example_commands import bench, write_corel
 from example_exports import images_of, pixels_of, run_of, run_options
@@ -12,6 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.multioutput import ClassifierChain
 
 from bench import ModelError, ModelRequest, ModelSpec, NotRun, estimator_model, plugins
+from bench.errors import PluginError
 from bench.exported.export import exported_form
 from bench.exported.predict import Predictor
 from bench.model import features, train
@@ -108,6 +110,22 @@ def test_an_exported_chain_gives_the_stored_scores_and_sets(root):
 def test_what_cannot_be_stored_or_trained_is_one_line(root, capsys, model, words):
     assert bench("run", "--model", model, *run_options(root), "--set", "backbone.init=random") == 2
     assert words in capsys.readouterr().err.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("scores", "what"),
+    [
+        (np.ones((2, 4), dtype=np.complex64), "a complex64 array"),
+        (np.ma.masked_less(np.ones((2, 4)), 0.5), "a MaskedArray"),
+        (np.full((2, 4), "1.0"), "a <U3 array"),
+        (np.ones((2, 4), dtype=np.bool_), "a bool array"),
+    ],
+)
+def test_scores_that_are_no_plain_floats_are_refused(scores, what):
+    model = documented().Chain(ModelRequest({"C": 1.0}, 6, tuple("abcd"), (1,) * 4, 0))
+    model.scores = lambda features: scores
+    with pytest.raises(PluginError, match=f"scores gives {what}, must be an array of floats"):
+        ArrayModule(model)(torch.zeros(2, 6))
 
 
 def test_fine_tuning_by_it_is_refused(root, capsys):
