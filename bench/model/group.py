@@ -42,7 +42,7 @@ class Group:
         if not dist.is_initialized():
             backend = "cpu:gloo,cuda:nccl" if device.startswith("cuda") else "gloo"
             wait = datetime.timedelta(seconds=SILENT)
-            # torch 2.8 prints of its connections.
+            # torch prints of its connections.
             with prints_to_stderr(), group._connected():
                 dist.init_process_group(
                     backend, store=team.store, rank=place.rank, world_size=place.count, timeout=wait
