@@ -60,10 +60,10 @@ def verify_images(  # noqa: PLR0917 - the parser passes options by name
         _print_some([f"unreadable: {message}" for message in found.unreadable])
         _print_some([f"in train and in test: {one} = {other}" for one, other in found.duplicates])
         _print_some([f"in validation and in test: {one} = {other}" for one, other in found.chosen_on])
+        chosen_on = "" if dataset.validation is None else f" {len(found.chosen_on):,} in validation and in test,"
         put(
             f"{found.read:,} of {sum(found.images.values()):,} images read: {len(found.unreadable):,} unreadable,"
-            f" {len(found.duplicates):,} in train and in test, {len(found.chosen_on):,} in validation and in test,"
-            f" {len(found.gone):,} listed but gone"
+            f" {len(found.duplicates):,} in train and in test,{chosen_on} {len(found.gone):,} listed but gone"
         )
     if not found.sound:
         raise typer.Exit(2)
