@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -44,13 +43,13 @@ _MOST = re.compile(r"(?:max|best|highest)[- _]|max\((.*)\)$")
 class Goal:
     """A quantity that is to be as good as can be, or to keep ``value``: shares, seconds or bytes.
 
-    ``label`` is the one that it is asked of; empty: all. ``unit`` is the unit as typed. ``relation`` is empty where the
-    quantity is only to be as good as can be.
+    ``label`` is the one that it is asked of; empty: all. ``unit`` is the unit as typed. ``relation`` is empty, and
+    ``value`` 0, where the quantity is only to be as good as can be. (NaN is not equal to itself, nor was such a goal.)
     """
 
     name: str
     relation: Relation = ""
-    value: float = math.nan
+    value: float = 0.0
     label: str = ""
     unit: str = ""
 

@@ -141,6 +141,7 @@ def test_a_goal_is_read_however_it_is_typed_and_a_policys_name_is_read_back(labe
     assert is_goals(whole.text)
     assert "," not in whole.text.replace("isotonic", "")
     assert parse_goals(whole.text) == whole
+    assert whole.common is None or whole.common.value == whole.common.value  # no NaN: it would equal nothing
     assert policy_named(whole.text) == whole.text
 
 
