@@ -229,7 +229,7 @@ BAD_MODELS = {
     "ignored-pairs-change-nothing": (CountsIgnored, "they change its scores"),
     "every-choice": (OneChoice, "NotImplementedError: deep heads"),
     "search-space": (SearchesNothing, "no option in the search space of model 'm' 'heads'; did you mean 'head'?"),
-    "pickles": (Lambda, "pickle"),
+    "pickles": (Lambda, "local object"),
     "exports": (PythonNumbers, "cannot be exported"),
 }
 """Check -> a model that fails it and no other, and what is said."""

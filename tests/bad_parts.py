@@ -224,7 +224,7 @@ BAD_BACKBONES = {
     "leaves-global-state": (did(be_loud), "it changed environment, warnings"),
     "writes-nothing-elsewhere": (did(touch_elsewhere), "it wrote "),
     "asks-no-network": (did(phone), "it asked for example.org"),
-    "pickles": (lambda: backbone(LocalLambda()), "pickle"),
+    "pickles": (lambda: backbone(LocalLambda()), "local object"),
     "exports": (lambda: backbone(Branches()), "cannot be exported"),
 }
 
