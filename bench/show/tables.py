@@ -20,7 +20,7 @@ from bench.show import plugin_metrics, table_notes, trials
 from bench.show.row_labels import row_labels
 from bench.store import external
 from bench.store.external import EXTERNAL
-from bench.store.protocol import PART
+from bench.store.protocol import stored_code
 from bench.store.stored import RunSummary
 from bench.system.files import canonical_json
 
@@ -192,7 +192,7 @@ def comparison_key(run: RunSummary) -> str:
 
 def protocol_code(run: RunSummary) -> str:
     """Return the hash of the choices of a plugin's protocol, which can differ under one name; empty: the host's."""
-    return str(run.config.get("code", {}).get(PART, ""))
+    return stored_code(run.config)
 
 
 def known(run: RunSummary) -> str:

@@ -23,6 +23,11 @@ def code_of(protocol: Protocol) -> dict[str, str]:
     return {PART: digest(canonical_json(asdict(protocol)))} if protocols.of_plugin(protocol) else {}
 
 
+def stored_code(config: Mapping[str, Any]) -> str:
+    """Return the hash of the choices of a plugin's protocol that ``config`` holds; empty: it is the host's."""
+    return str(config.get("code", {}).get(PART, ""))
+
+
 def protocol_of(config: Mapping[str, Any]) -> Protocol:
     """Return the protocol of a run with ``config``.
 
@@ -30,7 +35,7 @@ def protocol_of(config: Mapping[str, Any]) -> Protocol:
     be computed by those is nothing of that run.
     """
     protocol = protocols.get(str(config["protocol"]))
-    if code_of(protocol).get(PART) != config.get("code", {}).get(PART):
+    if code_of(protocol).get(PART, "") != stored_code(config):
         raise StoreError(
             f"protocol '{protocol.name}' makes other choices now than when the run was made."
             " Try: the same bench run again, or the plugin as it was"
