@@ -15,13 +15,19 @@ from bench.contracts import Backbone
 from bench.data.loading import load, read_batch
 from bench.errors import ModelError, PluginError
 from bench.model import on_gpu
-from bench.model.engine import difference, forward, has_onnx_form, open_engine, open_on_gpu, tolerance
+from bench.model.engine import (
+    difference,
+    forward,
+    has_onnx_form,
+    open_engine,
+    open_on_gpu,
+    rows_at_once,
+    tolerance,
+    works_alone,
+)
 from bench.records import FloatArray, Split
 from bench.system.progress import progress_bar
-from bench.system.threads import in_threads, thread_counts
-
-ROWS = 8
-"""Images of one call of an ONNX engine: as fast as any more, and what each thread holds stays small."""
+from bench.system.threads import in_threads, thread_counts, torch_threads
 
 ALONE = 1e-3
 """Largest difference of an image's features beside another image, relative to the largest."""
@@ -58,11 +64,6 @@ class Work:
             yield item
 
 
-def rows_at_once(backbone: Backbone, device: str, batch_size: int) -> int:
-    """Return how many images ``in_batches`` computes at once: an ONNX engine on the CPU ``ROWS``, others as asked."""
-    return ROWS if has_onnx_form(backbone) and device == "cpu" else batch_size
-
-
 def in_batches(
     split: Split,
     rows: Sequence[int],
@@ -79,7 +80,7 @@ def in_batches(
     with it, the first two images are looked at again: see ``check_rows_alone``, and by how much an ONNX engine's
     features differ from torch's. Raises ``ModelError`` where that is more than the engine's ``tolerance``.
     """
-    whole = has_onnx_form(backbone) and device == "cpu"
+    whole = works_alone(backbone, device)
     size, told = rows_at_once(backbone, device, batch_size), work or Work()
     batches = [rows[start : start + size] for start in range(0, len(rows), size)]
     gpu = None if device == "cpu" else open_on_gpu(backbone, device, cache)
@@ -98,12 +99,6 @@ def in_batches(
             pixels = read_batch(split.images, batch, backbone.preprocessing)
         return encode(pixels)
 
-    def checked(batches: Iterable[FloatArray]) -> Iterator[FloatArray]:
-        for number, pixels in enumerate(batches):
-            if work and not number:
-                _check(backbone, compute, np.resize(pixels[:2], (2, *pixels.shape[1:])), device, work)
-            yield pixels
-
     def ahead(start: on_gpu.Start) -> Iterator[FloatArray]:
         loaded = told.timed("reading", load(split.images, batches, backbone.preprocessing, on_gpu.pinned))
 
@@ -117,19 +112,20 @@ def in_batches(
 
             return end
 
-        return on_gpu.one_ahead(map(begin, checked(loaded)))
+        return on_gpu.one_ahead(map(begin, loaded))
 
-    with _on(backbone, device):
+    with _on(backbone, device), torch_threads(1 if whole else None):
+        if work and rows:
+            pixels = read_batch(split.images, rows[:2], backbone.preprocessing)
+            _check(backbone, compute, np.resize(pixels, (2, *pixels.shape[1:])), device, work)
         if gpu:
             encoded = ahead(gpu.start)
         elif whole:
             # A thread does all of a batch, network included: none waits for another, and no core for a thread.
-            first = (read_batch(split.images, batch, backbone.preprocessing) for batch in batches[:1])
-            others = in_threads(read_and_encode, batches[1:], thread_counts()["cores"])
-            encoded = (values for part in (map(encode, checked(first)), others) for values in part)
+            encoded = in_threads(read_and_encode, batches, thread_counts()["cores"])
         else:
             loaded = told.timed("reading", load(split.images, batches, backbone.preprocessing))
-            encoded = map(encode, checked(loaded))
+            encoded = map(encode, loaded)
         yield from progress_bar(encoded, f"features of {split.dataset}/{split.name}", total=len(batches), scale=size)
 
 

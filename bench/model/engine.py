@@ -6,7 +6,9 @@ alike. It stands in the run's key, and the difference from torch that was measur
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,12 @@ ENGINES = (AUTO, ONNX, HALF, TORCH)
 
 SMALL = 1_000_000
 """Parameters below which ``auto`` stays with torch: such a network is done before its ONNX form is made."""
+
+LARGE = 32_000_000
+"""Parameters from which on reading the weights, once for each call, takes long enough to compute images together."""
+
+ROWS = 8
+"""Images of one call for ``LARGE`` networks: as fast as any more, and what each thread holds stays small."""
 
 TOLERANCE = {ONNX: 1e-5, HALF: 2e-2, TORCH: 0.0}
 """Largest difference from torch's features that an engine may have, relative to the largest feature."""
@@ -65,14 +73,36 @@ def choose(backbone: Backbone, asked: str, device: str, cache: Path) -> Backbone
 def open_engine(backbone: Backbone, device: str, cache: Path) -> Callable[[FloatArray], FloatArray]:
     """Return what maps preprocessed pixels (n, 3, size, size) to features (n, dimensions) by the backbone's engine.
 
-    On the CPU an ONNX engine works with one thread and may be called from several, so that the number of threads
-    changes no feature. torch's needs the backbone's module on ``device``. Each raises ``ModelError`` for features of
-    another shape than declared, or that are not finite.
+    Where the engine ``works_alone`` it may be called from several threads. torch's needs the backbone's module on
+    ``device``. Each raises ``ModelError`` for features of another shape than declared, or that are not finite.
     """
     if not has_onnx_form(backbone):
+        if works_alone(backbone, device):
+            return _of_each_thread(backbone)
         return lambda pixels: forward(backbone, pixels, device)
     session = _session(backbone, device, cache)
     return lambda pixels: _sound(backbone, session.run(None, {"pixels": pixels})[0], len(pixels))
+
+
+def _of_each_thread(backbone: Backbone) -> Callable[[FloatArray], FloatArray]:
+    """Return torch's engine with a copy of the module for each thread, as a module may keep something while it works.
+
+    One that cannot be copied computes for one thread at a time.
+    """
+    own, turn = threading.local(), threading.Lock()
+
+    def compute(pixels: FloatArray) -> FloatArray:
+        if not hasattr(own, "backbone"):
+            try:
+                own.backbone = replace(backbone, module=deepcopy(backbone.module))
+            except Exception:  # whatever a plugin's module raises
+                own.backbone = None
+        if own.backbone is not None:
+            return forward(own.backbone, pixels)
+        with turn:
+            return forward(backbone, pixels)
+
+    return compute
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +137,11 @@ def _session(backbone: Backbone, device: str, cache: Path) -> Any:
         raise ModelError(f"engine {backbone.engine}: {content.removeprefix(REASON).decode()}. Try: --engine torch")
     half = backbone.engine == HALF
     return open_session(content, "cpu" if device == "cpu" else "cuda", threads=1 if device == "cpu" else 0, half=half)
+
+
+def works_alone(backbone: Backbone, device: str) -> bool:
+    """Return whether a thread computes a batch by itself: then the number of threads changes no feature."""
+    return device == "cpu" and (has_onnx_form(backbone) or _parameters(backbone) < SMALL)
 
 
 def has_onnx_form(backbone: Backbone) -> bool:
@@ -152,6 +187,16 @@ def _sound(backbone: Backbone, values: FloatArray, images: int) -> FloatArray:
             f"backbone '{backbone.name}' gave features that are not finite. Are the weights the right ones?"
         )
     return values
+
+
+def rows_at_once(backbone: Backbone, device: str, batch_size: int) -> int:
+    """Return how many images one call computes: by an ONNX engine on the CPU one, or ``ROWS``; others as asked.
+
+    What a network passes from layer to layer of one image stays in a core's cache; of several it goes through memory.
+    """
+    if device != "cpu" or not has_onnx_form(backbone):
+        return batch_size
+    return 1 if _parameters(backbone) < LARGE else ROWS
 
 
 def _parameters(backbone: Backbone) -> int:

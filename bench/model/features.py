@@ -19,8 +19,8 @@ from bench.code import images_code
 from bench.contracts import Backbone
 from bench.errors import DataError, StoreError, UsageError
 from bench.model import shared_features
-from bench.model.encoding import Work, in_batches, rows_at_once
-from bench.model.engine import TORCH
+from bench.model.encoding import Work, in_batches
+from bench.model.engine import TORCH, rows_at_once
 from bench.model.feature_file import FeatureFile, Writing
 from bench.model.shares import Helpers, Share, divided, pieces_of, rows_missing
 from bench.records import Features, FloatArray, Parts, Split

@@ -16,8 +16,8 @@ import numpy as np
 from bench.contracts import Backbone
 from bench.data.loading import load
 from bench.errors import NotRun
-from bench.model.encoding import ROWS, in_batches
-from bench.model.engine import forward, has_onnx_form, onnx_form, open_engine
+from bench.model.encoding import in_batches
+from bench.model.engine import forward, has_onnx_form, onnx_form, open_engine, rows_at_once
 from bench.onnx.sessions import open_session
 from bench.records import FloatArray, Preprocessing, Split
 from bench.speed.spread import Spread, summarize
@@ -139,7 +139,8 @@ def _onnx_ways(backbone: Backbone, pixels: FloatArray, cache: Path) -> dict[str,
     """Return ONNX Runtime as its own documentation uses it, and as features are computed, both on a ready batch."""
     plain = open_session(onnx_form(backbone, cache))
     compute, cores = open_engine(backbone, "cpu", cache), thread_counts()["cores"]
-    parts = [pixels[start : start + ROWS] for start in range(0, len(pixels), ROWS)]
+    size = rows_at_once(backbone, "cpu", len(pixels))
+    parts = [pixels[start : start + size] for start in range(0, len(pixels), size)]
     ways: dict[str, tuple[int, Callable[[], object]]] = {
         RUNTIME: (len(pixels), lambda: plain.run(None, {"pixels": pixels})),
         ENGINE: (len(pixels), lambda: _exhaust(in_threads(compute, parts, cores))),

@@ -11,8 +11,7 @@ import torch
 from torchvision.models import mobilenet_v2
 
 from bench.contracts import Backbone
-from bench.model.encoding import ROWS
-from bench.model.engine import difference, forward, onnx_form, open_engine
+from bench.model.engine import difference, forward, onnx_form, open_engine, rows_at_once
 from bench.onnx.sessions import open_session
 from bench.records import Preprocessing
 from bench.system.threads import in_threads, thread_counts
@@ -32,7 +31,8 @@ def work(tmp_path_factory):
 
 def ours(backbone, pixels, cache):
     compute = open_engine(backbone, "cpu", cache)
-    parts = [pixels[start : start + ROWS] for start in range(0, len(pixels), ROWS)]
+    size = rows_at_once(backbone, "cpu", len(pixels))
+    parts = [pixels[start : start + size] for start in range(0, len(pixels), size)]
     return lambda: np.concatenate(list(in_threads(compute, parts, thread_counts()["cores"])))
 
 
