@@ -1,3 +1,4 @@
+import dataclasses
 import os
 import signal
 import subprocess
@@ -19,6 +20,7 @@ from bench.errors import DataError, ModelError, StoreError
 from bench.model import features as extraction
 from bench.model.features import extract, speed
 from bench.system.locks import exclusive
+from bench.system.threads import torch_threads
 
 
 def features_of(split, cache, **settings):
@@ -39,6 +41,43 @@ def test_batch_size_changes_no_feature_by_more_than_rounding(tmp_path):
     one = features_of(split_of(37), tmp_path / "a", batch_size=4)
     other = features_of(split_of(37), tmp_path / "b", batch_size=64)
     np.testing.assert_allclose(one.values, other.values, rtol=1e-5, atol=1e-6)
+
+
+class Keeping(torch.nn.Module):
+    """Keeps its input while it works, where another thread would put its own; may hold what cannot be copied."""
+
+    def __init__(self, inner, held=None):
+        super().__init__()
+        self.inner, self.held, self.kept = inner, held, None
+
+    def forward(self, pixels):
+        self.kept = pixels
+        time.sleep(0.001)
+        return self.inner(self.kept)
+
+
+@pytest.mark.parametrize("held", [None, threading.Lock()], ids=["copied", "not to be copied"])
+def test_a_module_that_keeps_something_while_it_works_is_not_shared_by_threads(held, tmp_path):
+    split, backbone = split_of(60), make_backbone()
+    wanted = extract(split, fingerprint(split), backbone, tmp_path / "wanted", batch_size=4)
+    keeping = dataclasses.replace(backbone, module=Keeping(backbone.module, held))
+    found = extract(split, fingerprint(split), keeping, tmp_path / "found", batch_size=4)
+    np.testing.assert_array_equal(found.values, wanted.values)
+
+
+def test_the_number_of_torchs_threads_changes_no_feature(tmp_path):
+    class Asking(torch.nn.Module):
+        def forward(self, pixels):
+            return pixels.mean(dim=(2, 3)).repeat(1, 3)[:, :7] + torch.get_num_threads()
+
+    split, backbone = split_of(20), dataclasses.replace(make_backbone(), module=Asking())
+    before, found = torch.get_num_threads(), []
+    for threads in (1, 2):
+        with torch_threads(threads):
+            found.append(extract(split, fingerprint(split), backbone, tmp_path / str(threads)).values)
+            assert torch.get_num_threads() == threads
+    np.testing.assert_array_equal(*found)
+    assert torch.get_num_threads() == before
 
 
 def test_a_second_call_reads_no_picture_and_the_speed_is_on_record(tmp_path):
