@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bench.model.update_rules import RULES, Pace
-from bench.system.threads import in_two
 
 if TYPE_CHECKING:
     import torch
@@ -17,9 +16,6 @@ if TYPE_CHECKING:
 PIECE = 2**17
 """Numbers of a parameter that are updated at a time. A rule passes over them, their gradient and what it remembers five
 to ten times: pieces stay in the cache meanwhile, where a matrix goes through memory each time."""
-
-SHARED = 4
-"""Pieces of a parameter from which on two threads take every other one: each of them some milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,19 +120,11 @@ class Update:
         if not pieces or not in_place or pieces[0].values.data_ptr() != parameter.data_ptr():
             self._pieces[number] = pieces = list(self._cut(number, parameter))
         gradient = gradient.reshape(-1)
-
-        def change(some: Sequence[_Piece]) -> None:
-            with torch.no_grad():
-                for piece in some:
-                    part = gradient if len(pieces) == 1 else gradient[piece.rows]
-                    if self._decay != 0:
-                        part = torch.add(part, piece.values, alpha=self._decay, out=piece.decayed)
-                    self._rule.change(piece.values, part, piece.moments, piece.work, self._steps[number], self._pace)
-
-        if len(pieces) < SHARED:
-            change(pieces)
-        else:
-            in_two(lambda: change(pieces[::2]), lambda: change(pieces[1::2]))
+        for piece in pieces:
+            part = gradient if len(pieces) == 1 else gradient[piece.rows]
+            if self._decay != 0:
+                part = torch.add(part, piece.values, alpha=self._decay, out=piece.decayed)
+            self._rule.change(piece.values, part, piece.moments, piece.work, self._steps[number], self._pace)
         if not in_place:
             parameter.copy_(torch.cat([piece.values for piece in pieces]).view(parameter.shape))
 
@@ -149,9 +137,9 @@ class Update:
             self._moments[number] = moments = parameter.new_zeros((remembered, size))
         flat = parameter.reshape(-1)
         at_once = max(min(self._at_once, size), 1)
-        if self._work is None or self._work.shape[2] < at_once or self._work.dtype != flat.dtype:
-            self._work = flat.new_empty((2, 2, at_once))
-        for place, start in enumerate(range(0, size, at_once)):
+        if self._work is None or self._work.shape[1] < at_once or self._work.dtype != flat.dtype:
+            self._work = flat.new_empty((2, at_once))
+        for start in range(0, size, at_once):
             rows = slice(start, min(start + at_once, size))
-            work, decayed = self._work[place % 2, :, : rows.stop - start]
+            work, decayed = self._work[:, : rows.stop - start]
             yield _Piece(rows, flat[rows], tuple(moments[:, rows]), work, decayed)

@@ -7,11 +7,10 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from functools import cache
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future, ThreadPoolExecutor
+    from concurrent.futures import Future
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -68,31 +67,6 @@ def torch_threads(count: int | None) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def in_two(first: Callable[[], object], second: Callable[[], object]) -> None:
-    """Call both, ``second`` on another thread where this process may use two cores; return when both are done.
-
-    That is for work of a millisecond or more that lets other threads run, and changes nothing that this thread reads.
-    """
-    counts = thread_counts()
-    if min(counts["cores"], counts.get("OMP_NUM_THREADS", 2)) < 2:
-        first()
-        second()
-        return
-    later = _other_thread(os.getpid()).submit(second)
-    try:
-        first()
-    finally:
-        later.result()
-
-
-@cache
-def _other_thread(_process: int) -> ThreadPoolExecutor:
-    """Return a thread that waits for work; a forked process has none of its parent's."""
-    from concurrent.futures import ThreadPoolExecutor
-
-    return ThreadPoolExecutor(1)
 
 
 def in_threads(function: Callable[[Item], Result], items: Iterable[Item], threads: int) -> Iterator[Result]:

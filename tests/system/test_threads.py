@@ -1,10 +1,9 @@
-import os
 import threading
 import time
 
 import pytest
 
-from bench.system.threads import in_threads, in_two, thread_counts
+from bench.system.threads import in_threads, thread_counts
 
 
 def test_results_come_in_order_whichever_thread_is_done_first():
@@ -31,30 +30,6 @@ def test_an_error_comes_in_its_place_and_ends_the_threads():
     with pytest.raises(ZeroDivisionError):
         next(results)
     assert set(threading.enumerate()) <= before
-
-
-@pytest.mark.parametrize("threads", ["1", "2"])
-def test_two_calls_are_done_when_both_are_and_on_one_core_by_one_thread(threads, monkeypatch):
-    monkeypatch.setenv("OMP_NUM_THREADS", threads)
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _process: {0, 1}, raising=False)
-    found = {}
-
-    def note(name, seconds):
-        time.sleep(seconds)
-        found[name] = threading.get_ident()
-
-    in_two(lambda: note("first", 0), lambda: note("second", 0.05))
-    assert found["first"] == threading.get_ident()
-    assert (found["second"] == found["first"]) == (threads == "1")
-
-
-@pytest.mark.parametrize("threads", ["1", "2"])
-def test_an_error_of_either_call_is_raised(threads, monkeypatch):
-    monkeypatch.setenv("OMP_NUM_THREADS", threads)
-    with pytest.raises(ZeroDivisionError):
-        in_two(lambda: 1 // 0, list)
-    with pytest.raises(ZeroDivisionError):
-        in_two(list, lambda: 1 // 0)
 
 
 def test_thread_settings_are_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
