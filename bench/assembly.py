@@ -235,15 +235,13 @@ def open_anew() -> None:
 
 def build_backbone(plan: Plan) -> Backbone:
     """Return the backbone as its plugin builds it, with the engine of its features; the last two stay built."""
-    from bench.model.engine import AUTO, TORCH, choose
+    from bench.model.engine import choose
 
     request = plan.request
-    # How far another engine's features of weights that are yet to be tuned will be from torch's, nobody knows.
-    asked = TORCH if plan.finetune and request.engine == AUTO else request.engine
     options = tuple(plan.backbone_options.items())
     written = _written(request.weights)
     built = _cached_backbone(plan.backbone, options, request.weights, request.cache, plan.variant, written)
-    return choose(built, asked, request.device, request.cache / "features")
+    return choose(built, request.engine, request.device, request.cache / "features", tuned=plan.finetune > 0)
 
 
 def make_backbone(found: Found[BackboneSpec], request: BackboneRequest) -> Backbone:

@@ -49,16 +49,17 @@ REASON = b"no ONNX form: "
 """Before the reason, where that is kept in the place of an ONNX file."""
 
 
-def choose(backbone: Backbone, asked: str, device: str, cache: Path) -> Backbone:
+def choose(backbone: Backbone, asked: str, device: str, cache: Path, *, tuned: bool = False) -> Backbone:
     """Return ``backbone`` with the engine that ``asked`` leads to, and a note where that is not the fast one.
 
     ``auto`` is ONNX Runtime on the CPU, for backbones of ``SMALL`` parameters or more that it computes within
-    ``TOLERANCE`` of torch, and else torch; for one that will be fine-tuned, callers ask for torch. Raises
-    ``UsageError`` for an unknown word, ``ModelError`` where ONNX was asked for by name and cannot be had.
+    ``TOLERANCE`` of torch, and else torch, as for one that is yet to be ``tuned``: of those weights nobody knows the
+    difference. Raises ``UsageError`` for an unknown word, ``ModelError`` where ONNX was asked for by name and cannot
+    be had.
     """
     if asked not in ENGINES:
         raise UsageError(f"--engine: found '{asked}', allowed: {', '.join(ENGINES)}. Try: --engine auto")
-    if asked == TORCH or (asked == AUTO and (device != "cpu" or _parameters(backbone) < SMALL)):
+    if asked == TORCH or (asked == AUTO and (tuned or device != "cpu" or _parameters(backbone) < SMALL)):
         return replace(backbone, engine=TORCH)
     chosen = replace(backbone, engine=ONNX if asked == AUTO else asked)
     content = onnx_form(chosen, cache)
