@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 
-from bench.evaluation.metric_table import by_name
 from bench.evaluation.significance import Difference, Distributions, Draw, differences, distributions, ties
 from bench.show.console import print_table, put
+from bench.show.rendering import pairs
 from bench.show.result_tables import print_tables
 from bench.show.tables import Table, with_ties
 from bench.store.resamples import affordable
@@ -27,36 +28,26 @@ def of_rows(table: Table, runs: Sequence[RunSummary], draw: Draw) -> Distributio
 def print_with_differences(
     built: Sequence[Table], groups: Sequence[Sequence[RunSummary]], style: str, draw: Draw
 ) -> None:
-    """Print each table, of each group of runs, with marks of what cannot be told apart; for people the pairs too."""
+    """Print each table, of each group of runs, with marks of what cannot be told apart, and the pairs."""
     found = [of_rows(table, runs, draw) for table, runs in zip(built, groups, strict=True)]
-    marked = [with_ties(table, ties(one)) for table, one in zip(built, found, strict=True)]
+    marked = [
+        replace(with_ties(table, ties(one)), differences=tuple(differences(one)))
+        for table, one in zip(built, found, strict=True)
+    ]
     if style != "terminal":
         print_tables(marked, style)
         return
-    for number, (table, one) in enumerate(zip(marked, found, strict=True)):
+    for number, table in enumerate(marked):
         if number:
             put()
         print_tables([table], style)
-        if pairs := differences(one):
+        if table.differences:
             put()
-            print_differences(pairs)
+            print_differences(table.differences)
 
 
-def print_differences(found: Iterable[Difference]) -> None:
+def print_differences(found: Sequence[Difference]) -> None:
     """Print the difference of every pair of rows with its interval."""
-    rows, resamples = [], 0
-    for entry in found:
-        resamples = entry.resamples
-        metric = by_name()[entry.metric]
-        low, value, high = (
-            f"{metric.scale * part:+.{metric.digits}f}" for part in (entry.low, entry.value, entry.high)
-        )
-        mark = "" if entry.distinguishable else "not distinguishable"
-        rows.append((entry.metric, f"{entry.first} - {entry.second}", value, f"[{low}, {high}]", mark))
-    print_table(
-        ("metric", "models", "difference", "95 %", ""),
-        rows,
-        title=f"pairwise differences, seeds averaged; 95 % of {resamples:,} paired resamples of the test images",
-        names=2,
-        texts=("",),
-    )
+    printed = pairs(found)
+    rows = [[cell.text for cell in row] for row in printed.rows]
+    print_table(printed.header, rows, title=printed.title, names=2, texts=("",))

@@ -8,6 +8,8 @@ from typing import Any
 
 from bench import plugins
 from bench.errors import PluginError, unknown
+from bench.evaluation.metric_table import by_name
+from bench.evaluation.significance import Difference
 from bench.guard import calling
 from bench.show.csv_text import csv_text
 from bench.show.markdown import markdown_table, markdown_text
@@ -65,7 +67,10 @@ def render(tables: Sequence[Table], style: str) -> str:
     if style == "csv":
         return _csv(tables)
     one: Callable[[Grid], str] = {"markdown": markdown, "latex": latex}[style]
-    return "\n".join(one(grid(table)) for table in tables)
+    grids = [
+        part for table in tables for part in (grid(table), *([pairs(table.differences)] if table.differences else ()))
+    ]
+    return "\n".join(map(one, grids))
 
 
 def grid(table: Table) -> Grid:
@@ -82,6 +87,22 @@ def grid(table: Table) -> Grid:
         rows.append((Text(row.label), *cells, Text(str(len(row.seeds)))))
     header = ("model", *(column.name for column in table.columns), "seeds")
     return Grid(table.title, header, tuple(rows), (*_reasons(table.rows), *table.notes))
+
+
+def pairs(found: Sequence[Difference]) -> Grid:
+    """Return the texts of the difference of every pair of rows with its interval."""
+    rows = []
+    for entry in found:
+        metric = by_name()[entry.metric]
+        low, value, high = (
+            f"{metric.scale * part:+.{metric.digits}f}" for part in (entry.low, entry.value, entry.high)
+        )
+        mark = "" if entry.distinguishable else "not distinguishable"
+        texts = (entry.metric, f"{entry.first} - {entry.second}", value, f"[{low}, {high}]", mark)
+        rows.append(tuple(map(Text, texts)))
+    resamples = found[0].resamples if found else 0
+    title = f"pairwise differences, seeds averaged; 95 % of {resamples:,} paired resamples of the test images"
+    return Grid(title, ("metric", "models", "difference", "95 %", ""), tuple(rows))
 
 
 def _reasons(rows: Sequence[Row]) -> list[str]:
@@ -157,7 +178,16 @@ def as_json(table: Table) -> dict[str, Any]:
             for row in table.rows
         ],
         "notes": table.notes,
+        **({"differences": [_difference(entry) for entry in table.differences]} if table.differences else {}),
     }
+
+
+def _difference(entry: Difference) -> dict[str, Any]:
+    """Return a difference as JSON, in the units shown; a bound that no resample defines is null."""
+    scale = by_name()[entry.metric].scale
+    values = {name: scale * getattr(entry, name) for name in ("value", "low", "high")}
+    told = {"metric": entry.metric, "first": entry.first, "second": entry.second, "resamples": entry.resamples}
+    return {**told, **values, "distinguishable": entry.distinguishable}
 
 
 def _csv(tables: Sequence[Table]) -> str:

@@ -16,6 +16,7 @@ from typing import Any
 from bench.contracts import KNOWN_SHARE, Direction, Metric
 from bench.errors import StoreError, unknown
 from bench.evaluation import metric_table
+from bench.evaluation.significance import Difference
 from bench.show import plugin_metrics, table_notes, trials
 from bench.show.row_labels import row_labels
 from bench.store import external
@@ -94,7 +95,8 @@ class Row:
 class Table:
     """Rows and columns, what they were measured on, and what a reader must know beside the numbers.
 
-    ``ties`` are (row label, column key) that other test images could have put above the column's best value.
+    ``ties`` are (row label, column key) that other test images could have put above the column's best value;
+    ``differences`` those of each pair of rows, where they were asked for.
     """
 
     title: str
@@ -102,6 +104,7 @@ class Table:
     rows: tuple[Row, ...]
     notes: tuple[str, ...]
     ties: frozenset[tuple[str, str]] = frozenset()
+    differences: tuple[Difference, ...] = ()
 
     def best(self, column: Column) -> float | None:
         """Return the best value of ``column`` as shown, rounded, so that equal looks share the mark."""

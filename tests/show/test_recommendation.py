@@ -275,3 +275,25 @@ def test_whatever_has_error_bars_draws_no_more_resamples_than_are_affordable(sto
     gather.with_error_bars(gather.groups(runs)[0], None, draw)
     recommendation.recommend(runs, [], draw)
     assert asked == [7] * (1 + 1 + 3 * len(runs))
+
+
+def test_machines_and_papers_get_the_pairs_too(store, capsys):
+    runs = [one.summary() for one in store]
+    table = tables.build(runs)
+    shown = {}
+    for style in ("terminal", "json", "markdown", "latex"):
+        differences.print_with_differences([table], [runs], style, significance.draw)
+        shown[style] = capsys.readouterr().out
+    found = json.loads(shown["json"])[0]["differences"]
+    labels = [row.label for row in table.rows]
+    pairs = {(labels[first], labels[second]) for second in range(len(labels)) for first in range(second)}
+    assert {(one["first"], one["second"]) for one in found} == pairs
+    for one in found:
+        cells = {row["label"]: row["cells"][one["metric"]]["mean"] for row in json.loads(shown["json"])[0]["rows"]}
+        assert one["value"] == pytest.approx(cells[one["first"]] - cells[one["second"]])
+        assert one["low"] <= one["value"] <= one["high"]
+        interval = f"[{one['low']:+.1f}, {one['high']:+.1f}]"
+        assert one["distinguishable"] == (one["low"] > 0 or one["high"] < 0)
+        assert interval in shown["terminal"]
+        assert interval in shown["latex"]
+        assert interval.replace("[", "\\[").replace("]", "\\]") in shown["markdown"]
