@@ -56,10 +56,10 @@ LINES = (
         Work(64 * 12.8e3, 64 * 15.7e3),
     ),
     Line(
-        "encode 16 pictures, MobileNetV2",
-        "test_image_to_labels.py::test_encode[16-ONNX Runtime]",
-        {"eager PyTorch": "test_image_to_labels.py::test_encode[16-eager PyTorch]"},
-        Work(16 * MOBILENET),
+        "features of 32 ready pictures, MobileNetV2, over torch",
+        "test_features.py::test_our_engine",
+        {"eager PyTorch": "test_features.py::test_torch"},
+        Work(32 * MOBILENET),
     ),
     Line(
         "image to labels, 16 pictures",
@@ -70,7 +70,7 @@ LINES = (
     Line(
         "features of 32 ready pictures, MobileNetV2",
         "test_features.py::test_our_engine",
-        {"eager PyTorch": "test_features.py::test_torch", "ONNX Runtime": "test_features.py::test_plain_onnx_runtime"},
+        {"ONNX Runtime": "test_features.py::test_plain_onnx_runtime"},
         Work(32 * MOBILENET),
     ),
     Line(
@@ -80,13 +80,14 @@ LINES = (
     ),
     *(
         Line(
-            f"`pixels.onnx`: {name} of {sides}, one thread",
-            f"test_pixels.py::test_pixels_onnx_without_an_encoder[{sides}-{name}]",
+            f"`pixels.onnx`: {name} of {sides}, {threads}",
+            f"test_pixels.py::test_pixels_onnx_without_an_encoder[{sides}-{name}-{threads}]",
             {"Pillow": f"test_pixels.py::test_pillows_resize_alone[{sides}-{name}]"},
             Work(bytes=pixels),
         )
         for sides, pixels in (("375x500", 3 * 375 * 500), ("3000x4000", 3 * 3000 * 4000))
         for name in ("bilinear", "bicubic")
+        for threads in ("one thread", "every core")
     ),
     Line(
         "precision, recall, F1 of 40,504 x 80",

@@ -1,6 +1,7 @@
 """``pixels.onnx``'s resize beside Pillow's.
 
-``pytest tests/benchmarks/test_pixels.py --benchmark-only``; one thread, as Pillow has, for the resize.
+``pytest tests/benchmarks/test_pixels.py --benchmark-only``; on one thread, as Pillow has, and on every core, as a
+session has by itself.
 """
 
 import numpy as np
@@ -30,7 +31,8 @@ def test_pillows_resize_alone(benchmark, image, preprocessing):
     assert benchmark(picture.resize, (341, 256), resample).size == (341, 256)
 
 
-def test_pixels_onnx_without_an_encoder(benchmark, image, preprocessing, tmp_path):
+@pytest.mark.parametrize("threads", [1, 0], ids=["one thread", "every core"])
+def test_pixels_onnx_without_an_encoder(benchmark, image, preprocessing, threads, tmp_path):
     shape = ["batch", 3, 224, 224]
     graph = helper.make_graph(
         [helper.make_node("Identity", ["pixels"], ["scores"])],
@@ -41,6 +43,6 @@ def test_pixels_onnx_without_an_encoder(benchmark, image, preprocessing, tmp_pat
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
     onnx.save(model, tmp_path / "nothing.onnx")
     with_preprocessing(tmp_path / "nothing.onnx", tmp_path / "pixels.onnx", preprocessing)
-    session = open_session(tmp_path / "pixels.onnx", threads=1)
+    session = open_session(tmp_path / "pixels.onnx", threads=threads)
     benchmark.group = f"resize {image.shape[0]}x{image.shape[1]}, {preprocessing.interpolation}"
     assert benchmark(session.run, None, {"image": image})[0].shape == (1, 3, 224, 224)
