@@ -73,6 +73,11 @@ def test_different_images_of_one_data_set_are_refused_unless_told(
     assert table["notes"][0].startswith("MIXED")  # type: ignore[index]
 
 
+def test_rows_that_do_not_compare_have_no_differences(root: Path, capsys: Capture) -> None:
+    assert run_command_line(["table", "--runs", str(root), "--mix", "--significance"]) == 2
+    assert "--significance with --mix" in capsys.readouterr().err
+
+
 def test_runs_lists_every_state_with_its_reason(stored_run: Make, tmp_path: Path, capsys: Capture) -> None:
     root = tmp_path / "runs"
     damaged = stored_run("warp")

@@ -71,6 +71,8 @@ def table(  # noqa: PLR0917 - the parser passes options by name
     from bench.show.rendering import FORMATS, check_format
 
     check_format(style)
+    if significance and mix:
+        raise UsageError("--significance with --mix: rows that do not compare have no differences. Try: one of the two")
     if runs and set(runs) <= PAPER_TABLES:
         if style not in FORMATS:
             raise UsageError(f"--format {style}: not for the paper's tables, allowed: {', '.join(FORMATS)}")
@@ -80,7 +82,7 @@ def table(  # noqa: PLR0917 - the parser passes options by name
     groups = [summaries] if mix else _groups(summaries)
     chosen = tables.columns_named(comma_separated(columns), summaries)
     built = [tables.build(group, chosen, mix) for group in groups]
-    if significance and not mix:
+    if significance:
         from bench.show.differences import print_with_differences
         from bench.store.resamples import kept_in
         from bench.system.files import default_cache
