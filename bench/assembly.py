@@ -31,7 +31,7 @@ from bench.evaluation import known_tags, policies, protocols
 from bench.evaluation.measure import measure
 from bench.evaluation.policies import Policy
 from bench.guard import calling
-from bench.model.checks import check_backbone, check_model
+from bench.model.checks import check_backbone, check_is_trained, check_model
 from bench.options import OptionValue
 from bench.plan import Plan, replan
 from bench.plugins import Found
@@ -168,22 +168,24 @@ class Assembly:
     ) -> TrainingRecord:
         """Train ``model`` in place on features ``fit``, judged on ``held_out`` if that is given; return how it went."""
         from bench.model import train
+        from bench.model.start_checks import unchanged
 
         plan, (truth, ignore) = self.plan, self.to_train_on
-        return train.fit(
-            model,
-            plan.training,
-            fit,
-            truth,
-            held_out.score if held_out else train.unjudged,
-            name=plan.model.spec.name,
-            seed=plan.request.seed,
-            ignore=ignore,
-            validation=held_out,
-            checkpoint=checkpoint,
-            device=device,
-            schedule=self.schedule,
-        )
+        with unchanged(model, fit, truth, ignore, held_out) as (seen, judged_on):
+            return train.fit(
+                model,
+                plan.training,
+                seen,
+                truth,
+                held_out.score if held_out else train.unjudged,
+                name=plan.model.spec.name,
+                seed=plan.request.seed,
+                ignore=ignore,
+                validation=judged_on,
+                checkpoint=checkpoint,
+                device=device,
+                schedule=self.schedule,
+            )
 
     def measure(self, prediction: Prediction) -> Measures:
         """Return every metric of what was predicted for the test part."""
@@ -214,6 +216,7 @@ class Assembly:
             check_model(model, plan.model.spec.kind, known_tags=plan.model.spec.known_tags)
             if isinstance(model, ArrayModule) and plan.model.spec.training is not None:
                 raise PluginError("a model of arrays has no gradient training. Try: training=None in its ModelSpec")
+            check_is_trained(model, plan.model.spec.training is not None)
         return model
 
 

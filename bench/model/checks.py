@@ -17,6 +17,7 @@ from bench.model.networks import (
     STEP_ROWS,
     TorchStepNetwork,
     by_chunks,
+    device_of,
     has_own_sets,
     scores_and_sets,
     sees_every_step,
@@ -59,6 +60,16 @@ def check_model(model: Any, kind: str, known_tags: bool = False) -> None:
         )
     if kind == "sequence" and sees_every_step(model) and not model.sees_image:
         raise PluginError("a sequence model with annotations whose sees_image is false. Try: sees_image = True")
+
+
+def check_is_trained(model: Any, by_gradients: bool) -> None:
+    """Raise where nothing would train ``model``: it has weights that want gradients, no ``fit``, and no training."""
+    wanting = any(parameter.requires_grad for parameter in model.parameters())
+    if wanting and not by_gradients and not hasattr(model, "fit"):
+        raise PluginError(
+            "training=None in its ModelSpec, and the model has weights and no fit: nothing would train them."
+            " Try: without training=None, or a method fit(features, truth)"
+        )
 
 
 def check_backbone(backbone: Any, maps: bool = False) -> None:
@@ -132,15 +143,24 @@ def notes(scores: Scores) -> tuple[str, ...]:
     same = len(values) > 1 and all(
         bool((values[start : start + 4096] == values[0]).all()) for start in range(0, len(values), 4096)
     )
-    return ("every test image has the same scores: the model does not see the image",) if same else ()
+    found = ["every test image has the same scores: the model does not see the image"] if same else []
+    if scores.kind == "logit" and all(_are_shares(values[rows]) for rows in blocks(values)):
+        found.append("every score of kind 'logit' is from 0 to 1: is it a probability? Try: score_kind = 'probability'")
+    return tuple(found)
+
+
+def _are_shares(scores: FloatArray) -> bool:
+    return bool(((scores >= 0) & (scores <= 1)).all())
 
 
 def check_own(model: Any, values: FloatArray, search: SearchOptions | None) -> None:
-    """Raise where what the model says of an image depends on the images beside it, or on chance.
+    """Raise where what the model says of an image depends on the images beside it, on chance, or on what it wrote over.
 
     ``values`` (images, dimensions) are features. Every call has the same number of rows, so that only what the rows
     hold differs: a few images beside others, in another order, and beside zeros.
     """
+    if search is None and has_own_sets(model):
+        check_keeps_inputs(model, values)
     chosen, together = said_twice(model, values, search)
     crowd = np.concatenate([chosen, values[: IMAGE_ROWS - len(chosen)]])
     beside = {
@@ -159,6 +179,25 @@ def check_own(model: Any, values: FloatArray, search: SearchOptions | None) -> N
                     f"{name} of an image depend on the other images of its batch: {how} they differ by {apart:.1e} of"
                     f" the largest, allowed: {TOLERANCE:g}. Try: statistics of training, as batch norm has in eval mode"
                 )
+
+
+def check_keeps_inputs(model: Any, values: FloatArray) -> None:
+    """Raise where a model with label sets of its own changes, in place, what they and the stored scores are made of.
+
+    ``values`` are features of images; a few are looked at.
+    """
+    import torch
+
+    model.eval()
+    with torch.inference_mode():
+        features = torch.from_numpy(np.array(values[:ROWS], dtype=np.float32)).to(device_of(model))
+        given = features.clone()
+        scores = model(features)
+        said = scores.clone()
+        model.label_sets(features, scores)
+    for name, now, before in (("features", features, given), ("scores", scores, said)):
+        if not torch.equal(now, before):
+            raise PluginError(f"the model changes the {name} that it is given, in place. Try: {name}.clone()")
 
 
 def check_weights_are_all(model: Any, fresh: Any, values: FloatArray, search: SearchOptions | None) -> None:
