@@ -32,7 +32,7 @@ from bench.evaluation.measure import measure
 from bench.evaluation.policies import Policy
 from bench.guard import calling
 from bench.model.checks import check_backbone, check_is_trained, check_model
-from bench.options import OptionValue
+from bench.options import OptionValue, given
 from bench.plan import Plan, replan
 from bench.plugins import Found
 from bench.records import BoolArray, Features, Ledger, Measures, Parts, Prediction, RunRequest, SearchOptions, Split
@@ -201,14 +201,18 @@ class Assembly:
             known=self.known,
         )
 
-    def build_model(self, backbone: Backbone) -> Any:
-        """Return the untrained model on the features of ``backbone``, which may have been fine-tuned."""
+    def model_request(self, backbone: Backbone) -> ModelRequest:
+        """Return what the model is built from on the features of ``backbone``, which may have been fine-tuned."""
         fit, plan = self.parts.fit, self.plan
         truth, _ = self.to_train_on
         counts = tuple(int(count) for count in truth.sum(axis=0))
-        request = ModelRequest(
+        return ModelRequest(
             plan.model_options, backbone.dimensions, fit.labels, counts, plan.request.seed, backbone.feature_map
         )
+
+    def build_model(self, backbone: Backbone, request: ModelRequest | None = None) -> Any:
+        """Return the untrained model of ``request``, or of a new one, on the features of ``backbone``."""
+        plan, request = self.plan, request or self.model_request(backbone)
         from bench.model.arrays import ArrayModule, as_module
 
         with calling(plan.model.origin, "build model", f"model '{plan.model.spec.name}'", seed=plan.request.seed):
@@ -251,10 +255,12 @@ def build_backbone(plan: Plan) -> Backbone:
 
 def make_backbone(found: Found[BackboneSpec], request: BackboneRequest) -> Backbone:
     """Return the backbone that the plugin builds of ``request``, looked at. Raises ``BenchError`` naming the plugin."""
+    maps = request.options.get(MAP_OPTION.name) == "map"
     with calling(found.origin, "build backbone", f"backbone '{found.spec.name}'", seed=0):
         backbone = found.spec.build(request)
-        check_backbone(backbone, maps=request.options.get(MAP_OPTION.name) == "map")
-    return backbone
+        check_backbone(backbone, maps=maps)
+    unread = given(request.options).unread(found.spec.options, f"backbone '{found.spec.name}'")
+    return replace(backbone, notes=(*backbone.notes, *unread))
 
 
 def _written(weights: Path | None) -> tuple[tuple[str, int, int], ...]:
@@ -314,7 +320,8 @@ def _cached_parts(
     splits: tuple[str | None, str | None],
     cache: Path,
 ) -> Parts:
-    dataset = open_dataset(found.spec, DatasetRequest(dict(options), root, *splits, cache), found.origin)
+    request = DatasetRequest(dict(options), root, *splits, cache)
+    dataset = open_dataset(found.spec, request, found.origin)
     if dataset.validation is None:
         kept, held = hold_out(dataset.train, HOLD_OUT, seed=0)
         fit, validation = (
@@ -328,4 +335,6 @@ def _cached_parts(
         refuse_choosing_on_test(dataset.name, fingerprints)
         if dataset.validation is not None:
             refuse_test_images(dataset.name, validation, dataset.test)
+    unread = given(request.options).unread(found.spec.options, f"data set '{found.spec.name}'")
+    dataset = replace(dataset, notes=(*dataset.notes, *unread))
     return Parts(dataset, fit, validation, fingerprints)

@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any
 from bench import assembly as assembling
 from bench import plugins, run_config
 from bench.assembly import Assembly, build_backbone, check_device, choose_protocol, open_parts
-from bench.contracts import Backbone
+from bench.contracts import Backbone, ModelRequest
 from bench.data.fingerprint import fingerprint_over
 from bench.errors import BenchError, PluginError, StoreError
 from bench.evaluation import policies
 from bench.guard import calling, full_traceback, reason
+from bench.options import given
 from bench.plan import make_plan
 from bench.plugins import Found, Registry
 from bench.rebuilt import with_weights
@@ -169,8 +170,8 @@ def _fill(folder: RunFolder, assembly: Assembly, clock: Stopwatch) -> None:
         cache = request.cache / "features"
         extracted = features.of_parts(parts, backbone, cache, device=request.device, helpers=helpers)
     with clock.stage("build model"):
-        model = assembly.build_model(backbone)
-    told = _train(folder, assembly, backbone, model, extracted, clock=clock)
+        model = assembly.build_model(backbone, asked := assembly.model_request(backbone))
+    told = _train(folder, assembly, backbone, model, extracted, asked=asked, clock=clock)
     known = assembly.known_of(parts.validation)
     with clock.stage("predict"), _calling(plan.model, "predict", "model", request.seed):
         prediction = predict(model, extracted.test, protocol, search, assembly.known, room=request.cache)
@@ -321,9 +322,19 @@ def _check_start(
 
 
 def _train(
-    folder: RunFolder, assembly: Assembly, backbone: Backbone, model: Any, extracted: PartFeatures, *, clock: Stopwatch
+    folder: RunFolder,
+    assembly: Assembly,
+    backbone: Backbone,
+    model: Any,
+    extracted: PartFeatures,
+    *,
+    asked: ModelRequest,
+    clock: Stopwatch,
 ) -> tuple[str, ...]:
-    """Leave ``model`` with the weights of this run, trained now or before; return notes on how it begins."""
+    """Leave ``model``, built of ``asked``, with the weights of this run, trained now or before.
+
+    Return notes on what training does not reach, and on options that nothing has read.
+    """
     from bench.model import checks, train
 
     plan, parts = assembly.plan, assembly.parts
@@ -352,4 +363,4 @@ def _train(
             raise
     folder.write_training(record.to_json())
     folder.write_weights(weights)
-    return notes
+    return (*notes, *given(asked.options).unread(plan.model.spec.options, f"model '{plan.model.spec.name}'"))

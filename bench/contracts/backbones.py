@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.contracts.api import API_VERSION
-from bench.options import Option, OptionValue
+from bench.options import Option, OptionValue, given
 
 if TYPE_CHECKING:
     import torch
@@ -24,6 +24,9 @@ class BackboneRequest:
     weights: Path | None
     cache: Path
     variant: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "options", given(self.options))
 
 
 @dataclass(frozen=True, slots=True)
