@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args, runtime_checkable
 
 from bench.contracts.api import API_VERSION
 from bench.contracts.spaces import Dimension
@@ -85,6 +85,8 @@ class ModelSpec:
     api_version: int = API_VERSION
 
     def __post_init__(self) -> None:
+        if self.kind not in get_args(ModelKind):
+            raise UsageError(f"model '{self.name}': kind '{self.kind}', allowed: {', '.join(get_args(ModelKind))}")
         if self.known_tags and self.kind == "sequence":
             raise UsageError(f"model '{self.name}': known_tags of kind 'sequence', allowed: of 'scores' and 'sets'")
         known = {option.name for option in TRAINING_OPTIONS}

@@ -5,11 +5,13 @@ Everything raises ``PluginError``, to which the border adds the plugin's name, t
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
 from bench.contracts import Backbone, StepNetwork
+from bench.contracts.choices import misfit
 from bench.decode.annotated import SeeingImages, numbered
 from bench.errors import PluginError
 from bench.model.networks import (
@@ -23,7 +25,7 @@ from bench.model.networks import (
     sees_every_step,
     takes_known,
 )
-from bench.records import FloatArray, Scores, SearchOptions
+from bench.records import FloatArray, Preprocessing, Scores, SearchOptions
 from bench.system.room import blocks
 
 ROWS = 8
@@ -82,6 +84,8 @@ def check_backbone(backbone: Any, maps: bool = False) -> None:
         raise PluginError(f"the backbone's module is a {type(backbone.module).__name__}, must be a torch.nn.Module")
     if not isinstance(backbone.dimensions, int) or backbone.dimensions < 1:
         raise PluginError(f"the backbone has {backbone.dimensions!r} dimensions, must be a whole number from 1")
+    if fault := _preprocessing_fault(backbone.preprocessing):
+        raise PluginError(f"the backbone's preprocessing: {fault}")
     shape = backbone.feature_map
     if maps != (shape is not None):
         raise PluginError(f"the backbone's feature_map is {shape}, and {'maps' if maps else 'vectors'} were asked for")
@@ -92,6 +96,22 @@ def check_backbone(backbone: Any, maps: bool = False) -> None:
         or sides[0] != backbone.dimensions
     ):
         raise PluginError(f"feature_map {shape}, must be ({backbone.dimensions}, height, width): the dimensions first")
+
+
+def _preprocessing_fault(preprocessing: Any) -> str:
+    if not isinstance(preprocessing, Preprocessing):
+        return f"found a {type(preprocessing).__name__}, must be a bench.Preprocessing"
+    if wrong := misfit(preprocessing):
+        return wrong
+    for name in ("mean", "std"):
+        values = getattr(preprocessing, name)
+        if not isinstance(values, tuple) or len(values) != 3 or not all(map(_is_finite, values)):
+            return f"{name} {values!r}, must be a tuple of three finite numbers, for red, green and blue in [0, 1]"
+    return ""
+
+
+def _is_finite(value: Any) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
 
 
 def check_answers(model: Any, values: FloatArray, labels: int, search: SearchOptions | None) -> None:
