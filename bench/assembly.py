@@ -30,12 +30,13 @@ from bench.errors import NotRun, PluginError, UsageError
 from bench.evaluation import known_tags, policies, protocols
 from bench.evaluation.measure import measure
 from bench.evaluation.policies import Policy
-from bench.guard import calling
+from bench.guard import HOST, calling
 from bench.model.checks import check_backbone, check_is_trained, check_model
 from bench.options import OptionValue, given
 from bench.plan import Plan, replan
 from bench.plugins import Found
 from bench.records import BoolArray, Features, Ledger, Measures, Parts, Prediction, RunRequest, SearchOptions, Split
+from bench.system.files import canonical_json, digest
 
 if TYPE_CHECKING:
     from bench.model.checkpoint import CheckpointFile, TuningState
@@ -141,8 +142,11 @@ class Assembly:
         """
         from bench.model import finetune
 
+        name = self.plan.backbone.spec.name
+        if not any(True for _ in self.backbone.module.parameters()):
+            raise UsageError(f"--finetune {self.plan.finetune}: backbone '{name}' has no weights. Try: --finetune 0")
         settings = finetune.Settings.from_options(self.plan.finetuning)
-        return finetune.tune(
+        tuned = finetune.tune(
             self.backbone,
             model,
             self.parts.fit,
@@ -162,6 +166,12 @@ class Assembly:
             checkpoint=checkpoint,
             group=group,
         )
+        if _weights_of(tuned) == _weights_of(self.backbone):
+            raise PluginError(
+                f"fine-tuning changed no weight of backbone '{name}': does its forward stop gradients, as no_grad and"
+                " detach do? Try: --finetune 0"
+            )
+        return tuned
 
     def train(
         self, model: Any, fit: Features, held_out: Validation | None, device: str, checkpoint: Path | None = None
@@ -309,7 +319,21 @@ def _cached_backbone(
     _: tuple[tuple[str, int, int], ...],
 ) -> Backbone:
     built = make_backbone(found, BackboneRequest(dict(options), weights, cache, variant))
-    return replace(built, code=f"{host_code()['features']} {plugin_code(found)}")
+    code = f"{host_code()['features']} {plugin_code(found)}"
+    if found.origin.distribution == HOST:
+        return replace(built, code=code)
+    # Cached features are found by these: whether what a third party says of its network tells two apart, nobody knows.
+    hashed = digest(built.weights_hash, *_weights_of(built))
+    return replace(built, code=f"{code} {canonical_json([variant, dict(options)])}", weights_hash=hashed)
+
+
+def _weights_of(backbone: Backbone) -> list[str]:
+    """Return the names of the network's parameters and buffers, each with a hash of its values."""
+    import torch
+
+    tensors = sorted(backbone.module.state_dict().items())
+    values = [tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy() for _, tensor in tensors]
+    return [f"{name} {digest(array.tobytes())}" for (name, _), array in zip(tensors, values, strict=True)]
 
 
 @lru_cache(maxsize=2)
