@@ -30,7 +30,7 @@ from bench.errors import NotRun, PluginError, UsageError
 from bench.evaluation import known_tags, policies, protocols
 from bench.evaluation.measure import measure
 from bench.evaluation.policies import Policy
-from bench.guard import HOST, calling
+from bench.guard import calling, is_first_party
 from bench.model.checks import check_backbone, check_is_trained, check_model
 from bench.options import OptionValue, given
 from bench.plan import Plan, replan
@@ -320,7 +320,7 @@ def _cached_backbone(
 ) -> Backbone:
     built = make_backbone(found, BackboneRequest(dict(options), weights, cache, variant))
     code = f"{host_code()['features']} {plugin_code(found)}"
-    if found.origin.distribution == HOST:
+    if is_first_party(found.origin):
         return replace(built, code=code)
     # Cached features are found by these: whether what a third party says of its network tells two apart, nobody knows.
     hashed = digest(built.weights_hash, *_weights_of(built))
