@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from bench import assembly as assembling
 from bench import plugins, run_config
 from bench.assembly import Assembly, build_backbone, check_device, choose_protocol, open_parts
+from bench.code import plugin_code
 from bench.contracts import Backbone, ModelRequest
 from bench.data.fingerprint import fingerprint_over
 from bench.errors import BenchError, PluginError, StoreError
@@ -304,7 +305,7 @@ def _counted(made_by: Sequence[Mapping[str, int]]) -> list[dict[str, int]]:
 
 
 def _check_start(
-    assembly: Assembly, backbone: Backbone, model: Any, values: FloatArray, *, clock: Stopwatch
+    folder: RunFolder, assembly: Assembly, backbone: Backbone, model: Any, values: FloatArray, *, clock: Stopwatch
 ) -> tuple[str, ...]:
     """Return notes on what training will not reach of ``model``, once that is sound as far as can be known before."""
     from bench.model import checks, start_checks, train
@@ -314,6 +315,9 @@ def _check_start(
         again = assembly.build_model(backbone)
         with _calling(plan.model, "build model", "model", plan.request.seed):
             start_checks.check_built_again(model, again)
+            if plugin_code(plan.model) != folder.config["code"]["model"]:
+                # What ``build`` imports is read from disk only now, perhaps long after the key was made.
+                raise PluginError("its code was edited after the run had begun. Try: the same command again")
     if hasattr(model, "fit") or not train.gradient_trained(plan.training):
         return ()  # what a fit makes of a model cannot be known before
     with clock.stage("train"), _calling(plan.model, "train", "model", plan.request.seed):
@@ -338,7 +342,7 @@ def _train(
     from bench.model import checks, train
 
     plan, parts = assembly.plan, assembly.parts
-    notes = _check_start(assembly, backbone, model, extracted.fit.values, clock=clock)
+    notes = _check_start(folder, assembly, backbone, model, extracted.fit.values, clock=clock)
     if folder.has("weights") and folder.has("training"):
         with _calling(plan.model, "load weights", "model"):
             train.load_weights(model, folder.read_weights())
