@@ -23,7 +23,7 @@ from bench.errors import BenchError, PluginError, StoreError
 from bench.evaluation import policies
 from bench.guard import calling, full_traceback, reason
 from bench.options import given
-from bench.plan import make_plan
+from bench.plan import Plan, make_plan
 from bench.plugins import Found, Registry
 from bench.rebuilt import with_weights
 from bench.records import FloatArray, Prediction, RunRequest
@@ -344,10 +344,7 @@ def _train(
     plan, parts = assembly.plan, assembly.parts
     notes = _check_start(folder, assembly, backbone, model, extracted.fit.values, clock=clock)
     if folder.has("weights") and folder.has("training"):
-        with _calling(plan.model, "load weights", "model"):
-            train.load_weights(model, folder.read_weights())
-            # As training leaves it: what follows is computed where the config says.
-            model.to(plan.request.device)
+        _take_weights(folder, plan, model)
         return notes
     search, labels, checkpoint = assembly.search, len(parts.fit.labels), folder.path / CHECKPOINT
     held_out = None if assembly.refit else assembly.validation_part(extracted.validation)
@@ -368,3 +365,13 @@ def _train(
     folder.write_training(record.to_json())
     folder.write_weights(weights)
     return (*notes, *given(asked.options).unread(plan.model.spec.options, f"model '{plan.model.spec.name}'"))
+
+
+def _take_weights(folder: RunFolder, plan: Plan, model: Any) -> None:
+    """Give ``model`` the weights that an earlier process stored."""
+    from bench.model import train
+
+    with _calling(plan.model, "load weights", "model"):
+        train.load_weights(model, folder.read_weights())
+        # As training leaves it: what follows is computed where the config says.
+        model.to(plan.request.device)

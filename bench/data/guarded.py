@@ -72,8 +72,8 @@ class NamedImages(Images):
         if is_first_party(self.origin):
             return told
         if not self._seen:
-            with naming(self.origin, "reading pictures", self.dataset):
-                self._seen.append(self._looked_at())
+            # By a thread, as every other reading: no user's Ctrl-C comes there, so that one is the plugin's own.
+            self._seen.extend(in_threads(NamedImages._looked_at, [self], 1))
         return digest(told, *self._seen)
 
     def hashed_over(self) -> str:
@@ -84,6 +84,10 @@ class NamedImages(Images):
 
     def _looked_at(self) -> str:
         """Return a hash over the pixels of a few pictures, each read twice; one that cannot be read counts as that."""
+        with naming(self.origin, "reading pictures", self.dataset):
+            return self._looked_at_twice()
+
+    def _looked_at_twice(self) -> str:
         rows = [int(row) for row in np.unique(np.linspace(0, len(self) - 1, min(LOOKED_AT, len(self))).round())]
         found: list[str] = []
         before: NDArray[np.uint8] | None = None
