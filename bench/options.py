@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
@@ -10,6 +11,9 @@ from bench.errors import UsageError, unknown
 
 OptionValue = bool | int | float | str
 """What an option can hold; the type of an option's default is the option's type."""
+
+NAME = re.compile(r"[A-Za-z_][\w+-]*")
+"""What can be typed before the = of ``--set``, where a dot says whose option it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +26,23 @@ class Option:
     choices: tuple[OptionValue, ...] = ()
     minimum: float | None = None
     maximum: float | None = None
+
+    @property
+    def fault(self) -> str:
+        """Return why a user could not set the option, or a run's config not hold it; empty: both can.
+
+        >>> Option("a.b", 1, "").fault, Option("hidden", 0, "units", minimum=1).fault
+        ('allowed are letters, digits and _ + -', 'its default is 0, allowed: a whole number >= 1')
+        """
+        if not isinstance(self.name, str) or not NAME.fullmatch(self.name):
+            return "allowed are letters, digits and _ + -"
+        if not isinstance(self.default, bool | int | float | str):
+            return f"its default is a {type(self.default).__name__}, must be a number or text"
+        try:
+            self.check(self.default)
+        except UsageError:
+            return f"its default is {self.default!r}, allowed: {self.allowed}"
+        return ""
 
     @property
     def allowed(self) -> str:
@@ -53,7 +74,7 @@ class Option:
                 return int(text)
             if isinstance(self.default, float):
                 number = float(text)
-                if math.isnan(number):
+                if not math.isfinite(number):
                     raise ValueError
                 return number
         except (KeyError, ValueError):

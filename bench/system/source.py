@@ -60,8 +60,9 @@ def code_hash(
             version = _version(name, file)
             total.update(f"{name}\0{_hash_of(file, version)}\n".encode())
             _tell_edited(file, version)
-            for named in filter(reads, _named_files(file)):
-                total.update(f"{name} names {named}\0{_hash_of(file.parent / named, _changed(file, named))}\n".encode())
+            for named, there in _named_files(file, name):
+                if reads(named):
+                    total.update(f"{name} names {named}\0{_hash_of(there, there.stat().st_mtime_ns)}\n".encode())
     for text in extra:
         total.update(f"{text}\n".encode())
     return total.hexdigest()[:16]
@@ -216,22 +217,30 @@ def _called(node: ast.Call, module: str, is_package: bool) -> list[str]:
     return [".".join([*above[: len(above) - level + 1], name])]
 
 
-def _named_files(file: Path) -> list[str]:
-    """Return the files that texts in the source ``file`` name: beside it, or in a folder beside it that one names."""
+def _named_files(file: Path, module: str) -> list[tuple[str, Path]]:
+    """Return the files that texts in the source ``file`` name: beside it, or in a folder beside it that one names.
+
+    Of a module in a package, also beside the packages above it. A package is such a folder, too, by its dotted name.
+    """
     if file.suffix != ".py" or not (texts := _said(file, _as_loaded.get(file) or file.stat().st_mtime_ns)[1]):
         return []
+    above = module.count(".") + (file.name == "__init__.py")
+    found: dict[str, Path] = {}
+    for level, place in enumerate([file.parent, *file.parents[1:above]]):
+        found |= {"../" * level + name: place / name for name in _named_below(place, texts) if place / name != file}
+    return sorted(found.items())
+
+
+def _named_below(place: Path, texts: Collection[str]) -> Iterable[str]:
     try:
-        with os.scandir(file.parent) as entries:
+        with os.scandir(place) as entries:
             folders = {entry.name: entry.is_dir() for entry in entries}
     except OSError:
         return []
     named = [text for text in texts if folders.get(text.partition("/")[0]) is not None]
-    within = [f"{folder}/{text}" for folder in texts if folders.get(folder) for text in texts]
-    return sorted({name for name in (*named, *within) if (file.parent / name).is_file()} - {file.name})
-
-
-def _changed(file: Path, named: str) -> int:
-    return (file.parent / named).stat().st_mtime_ns
+    wanted = {*texts, *(text.rpartition(".")[2] for text in texts)}
+    within = [f"{folder}/{text}" for folder in wanted if folders.get(folder) for text in texts]
+    return {name for name in (*named, *within) if (place / name).is_file()}
 
 
 def _base(node: ast.ImportFrom, module: str, is_package: bool) -> str:
