@@ -16,6 +16,7 @@ from bench import PluginError, UsageError
         ({"ap": "11-point"}, "ap '11-point', allowed: 11_point, all_point, non_interpolated"),
         ({"no_predictions": "nan"}, "no_predictions 'nan', allowed: zero, one"),
         ({"k": 2.0}, "k 2.0, allowed: a whole number"),
+        ({"cut_to_k": "no"}, "cut_to_k 'no', allowed: True or False"),
         ({"max_length": True}, "max_length True, allowed: a whole number"),
     ],
 )

@@ -8,23 +8,23 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 
 def misfit(record: Any) -> str:
-    """Return in words which field of a dataclass has none of the values of its ``Literal``, or is no whole number.
+    """Return in words which field of a dataclass has none of the values of its ``Literal``, or is no int or bool.
 
     >>> from bench.contracts.protocols import Protocol
     >>> misfit(Protocol(name="pairs@1", summary="", k=2))
     ''
     """
-    for name, (allowed, whole) in _limits(type(record)).items():
-        value = getattr(record, name)
+    for name, hint in _limits(type(record)).items():
+        value, allowed = getattr(record, name), get_args(hint)
         if allowed and value not in allowed:
             return f"{name} {value!r}, allowed: {', '.join(map(str, allowed))}"
-        if whole and (isinstance(value, bool) or not isinstance(value, int)):
-            return f"{name} {value!r}, allowed: a whole number"
+        if not allowed and type(value) is not hint:
+            return f"{name} {value!r}, allowed: {'a whole number' if hint is int else 'True or False'}"
     return ""
 
 
 @cache
-def _limits(kind: type[Any]) -> dict[str, tuple[tuple[Any, ...], bool]]:
+def _limits(kind: type[Any]) -> dict[str, Any]:
     hints = get_type_hints(kind)
-    limits = {field.name: hints[field.name] for field in fields(kind)}
-    return {name: (get_args(hint) if get_origin(hint) is Literal else (), hint is int) for name, hint in limits.items()}
+    limited = {field.name: hints[field.name] for field in fields(kind)}
+    return {name: hint for name, hint in limited.items() if get_origin(hint) is Literal or hint in {int, bool}}
