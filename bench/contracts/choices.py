@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from functools import cache
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 
@@ -23,7 +22,6 @@ def misfit(record: Any) -> str:
     return ""
 
 
-@cache
 def _limits(kind: type[Any]) -> dict[str, Any]:
     hints = get_type_hints(kind)
     limited = {field.name: hints[field.name] for field in fields(kind)}
