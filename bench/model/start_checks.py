@@ -115,14 +115,17 @@ def _mapped_apart(values: FloatArray) -> FloatArray:
     """Return ``values``, those of a file mapped so that what is written into them is written into memory alone."""
     if not isinstance(values, np.memmap) or values.filename is None:
         return values
-    apart = np.memmap(values.filename, values.dtype, "c", values.offset, values.shape)
+    apart: Any = np.memmap(values.filename, values.dtype, "c", values.offset, values.shape)
     apart.flags.writeable = False
-    return apart
+    mapped: FloatArray = apart
+    return mapped
 
 
 def _sum_of(array: FloatArray | BoolArray | None) -> int:
+    if array is None:
+        return 0
     total = 0
-    for rows in () if array is None else blocks(array):
+    for rows in blocks(array):
         total = zlib.crc32(np.ascontiguousarray(array[rows]).data, total)
     return total
 
@@ -142,8 +145,8 @@ def _leaves(loss: torch.Tensor) -> list[Any]:
 
 
 def _equal(one: torch.Tensor, other: torch.Tensor) -> bool:
-    one, other = (tensor.detach().cpu().numpy() for tensor in (one, other))
-    return bool(np.array_equal(one, other, equal_nan=one.dtype.kind == "f"))
+    first, second = (tensor.detach().cpu().numpy() for tensor in (one, other))
+    return np.array_equal(first, second, equal_nan=first.dtype.kind == "f")
 
 
 def _named(names: Sequence[str]) -> str:
