@@ -30,12 +30,13 @@ from bench.errors import NotRun, PluginError, UsageError
 from bench.evaluation import known_tags, policies, protocols
 from bench.evaluation.measure import measure
 from bench.evaluation.policies import Policy
-from bench.guard import calling
-from bench.model.checks import check_backbone, check_model
-from bench.options import OptionValue
+from bench.guard import calling, is_first_party
+from bench.model.checks import check_backbone, check_is_trained, check_model
+from bench.options import OptionValue, given
 from bench.plan import Plan, replan
 from bench.plugins import Found
 from bench.records import BoolArray, Features, Ledger, Measures, Parts, Prediction, RunRequest, SearchOptions, Split
+from bench.system.files import canonical_json, digest
 
 if TYPE_CHECKING:
     from bench.model.checkpoint import CheckpointFile, TuningState
@@ -141,8 +142,11 @@ class Assembly:
         """
         from bench.model import finetune
 
+        name = self.plan.backbone.spec.name
+        if not any(True for _ in self.backbone.module.parameters()):
+            raise UsageError(f"--finetune {self.plan.finetune}: backbone '{name}' has no weights. Try: --finetune 0")
         settings = finetune.Settings.from_options(self.plan.finetuning)
-        return finetune.tune(
+        tuned = finetune.tune(
             self.backbone,
             model,
             self.parts.fit,
@@ -162,28 +166,36 @@ class Assembly:
             checkpoint=checkpoint,
             group=group,
         )
+        if _weights_of(tuned) == _weights_of(self.backbone):
+            raise PluginError(
+                f"fine-tuning changed no weight of backbone '{name}': does its forward stop gradients, as no_grad and"
+                " detach do? Try: --finetune 0"
+            )
+        return tuned
 
     def train(
         self, model: Any, fit: Features, held_out: Validation | None, device: str, checkpoint: Path | None = None
     ) -> TrainingRecord:
         """Train ``model`` in place on features ``fit``, judged on ``held_out`` if that is given; return how it went."""
         from bench.model import train
+        from bench.model.start_checks import unchanged
 
         plan, (truth, ignore) = self.plan, self.to_train_on
-        return train.fit(
-            model,
-            plan.training,
-            fit,
-            truth,
-            held_out.score if held_out else train.unjudged,
-            name=plan.model.spec.name,
-            seed=plan.request.seed,
-            ignore=ignore,
-            validation=held_out,
-            checkpoint=checkpoint,
-            device=device,
-            schedule=self.schedule,
-        )
+        with unchanged(model, fit, truth, ignore, held_out) as (seen, judged_on):
+            return train.fit(
+                model,
+                plan.training,
+                seen,
+                truth,
+                held_out.score if held_out else train.unjudged,
+                name=plan.model.spec.name,
+                seed=plan.request.seed,
+                ignore=ignore,
+                validation=judged_on,
+                checkpoint=checkpoint,
+                device=device,
+                schedule=self.schedule,
+            )
 
     def measure(self, prediction: Prediction) -> Measures:
         """Return every metric of what was predicted for the test part."""
@@ -199,14 +211,18 @@ class Assembly:
             known=self.known,
         )
 
-    def build_model(self, backbone: Backbone) -> Any:
-        """Return the untrained model on the features of ``backbone``, which may have been fine-tuned."""
+    def model_request(self, backbone: Backbone) -> ModelRequest:
+        """Return what the model is built from on the features of ``backbone``, which may have been fine-tuned."""
         fit, plan = self.parts.fit, self.plan
         truth, _ = self.to_train_on
         counts = tuple(int(count) for count in truth.sum(axis=0))
-        request = ModelRequest(
+        return ModelRequest(
             plan.model_options, backbone.dimensions, fit.labels, counts, plan.request.seed, backbone.feature_map
         )
+
+    def build_model(self, backbone: Backbone, request: ModelRequest | None = None) -> Any:
+        """Return the untrained model of ``request``, or of a new one, on the features of ``backbone``."""
+        plan, request = self.plan, request or self.model_request(backbone)
         from bench.model.arrays import ArrayModule, as_module
 
         with calling(plan.model.origin, "build model", f"model '{plan.model.spec.name}'", seed=plan.request.seed):
@@ -214,6 +230,7 @@ class Assembly:
             check_model(model, plan.model.spec.kind, known_tags=plan.model.spec.known_tags)
             if isinstance(model, ArrayModule) and plan.model.spec.training is not None:
                 raise PluginError("a model of arrays has no gradient training. Try: training=None in its ModelSpec")
+            check_is_trained(model, plan.model.spec.training is not None)
         return model
 
 
@@ -246,10 +263,12 @@ def build_backbone(plan: Plan) -> Backbone:
 
 def make_backbone(found: Found[BackboneSpec], request: BackboneRequest) -> Backbone:
     """Return the backbone that the plugin builds of ``request``, looked at. Raises ``BenchError`` naming the plugin."""
+    maps = request.options.get(MAP_OPTION.name) == "map"
     with calling(found.origin, "build backbone", f"backbone '{found.spec.name}'", seed=0):
         backbone = found.spec.build(request)
-        check_backbone(backbone, maps=request.options.get(MAP_OPTION.name) == "map")
-    return backbone
+        check_backbone(backbone, maps=maps)
+    unread = given(request.options).unread(found.spec.options, f"backbone '{found.spec.name}'")
+    return replace(backbone, notes=(*backbone.notes, *unread))
 
 
 def _written(weights: Path | None) -> tuple[tuple[str, int, int], ...]:
@@ -298,7 +317,21 @@ def _cached_backbone(
     _: tuple[tuple[str, int, int], ...],
 ) -> Backbone:
     built = make_backbone(found, BackboneRequest(dict(options), weights, cache, variant))
-    return replace(built, code=f"{host_code()['features']} {plugin_code(found)}")
+    code = f"{host_code()['features']} {plugin_code(found)}"
+    if is_first_party(found.origin):
+        return replace(built, code=code)
+    # Cached features are found by these: whether what a third party says of its network tells two apart, nobody knows.
+    hashed = digest(built.weights_hash, *_weights_of(built))
+    return replace(built, code=f"{code} {canonical_json([variant, dict(options)])}", weights_hash=hashed)
+
+
+def _weights_of(backbone: Backbone) -> list[str]:
+    """Return the names of the network's parameters and buffers, each with a hash of its values."""
+    import torch
+
+    tensors = sorted(backbone.module.state_dict().items())
+    values = [tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy() for _, tensor in tensors]
+    return [f"{name} {digest(array.tobytes())}" for (name, _), array in zip(tensors, values, strict=True)]
 
 
 @lru_cache(maxsize=2)
@@ -309,7 +342,8 @@ def _cached_parts(
     splits: tuple[str | None, str | None],
     cache: Path,
 ) -> Parts:
-    dataset = open_dataset(found.spec, DatasetRequest(dict(options), root, *splits, cache), found.origin)
+    request = DatasetRequest(dict(options), root, *splits, cache)
+    dataset = open_dataset(found.spec, request, found.origin)
     if dataset.validation is None:
         kept, held = hold_out(dataset.train, HOLD_OUT, seed=0)
         fit, validation = (
@@ -323,4 +357,6 @@ def _cached_parts(
         refuse_choosing_on_test(dataset.name, fingerprints)
         if dataset.validation is not None:
             refuse_test_images(dataset.name, validation, dataset.test)
+    unread = given(request.options).unread(found.spec.options, f"data set '{found.spec.name}'")
+    dataset = replace(dataset, notes=(*dataset.notes, *unread))
     return Parts(dataset, fit, validation, fingerprints)

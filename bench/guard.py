@@ -112,6 +112,11 @@ def place(error: BaseException) -> str:
     return ""
 
 
+def is_first_party(origin: object) -> bool:
+    """Return whether ``origin`` is one of the host's own plugins."""
+    return str(origin).split(" ")[0] == HOST
+
+
 def full_traceback(error: BaseException) -> str:
     """Return the whole traceback as text, with what caused what."""
     try:
@@ -146,7 +151,7 @@ def _is_theirs(error: BenchError, origin: object, method: str) -> bool:
         and _raised_in(error).startswith("bench.data")
     ):
         return False
-    return not isinstance(error, StoreError) and str(origin).split(" ")[0] != HOST
+    return not isinstance(error, StoreError) and not is_first_party(origin)
 
 
 def _raised_in(error: BaseException) -> str:

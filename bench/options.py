@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from bench.errors import UsageError, unknown
 
 OptionValue = bool | int | float | str
 """What an option can hold; the type of an option's default is the option's type."""
+
+NAME = re.compile(r"[A-Za-z_][\w+-]*")
+"""What can be typed before the = of ``--set``, where a dot says whose option it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +26,23 @@ class Option:
     choices: tuple[OptionValue, ...] = ()
     minimum: float | None = None
     maximum: float | None = None
+
+    @property
+    def fault(self) -> str:
+        """Return why a user could not set the option, or a run's config not hold it; empty: both can.
+
+        >>> Option("a.b", 1, "").fault, Option("hidden", 0, "units", minimum=1).fault
+        ('allowed are letters, digits and _ + -', 'its default is 0, allowed: a whole number >= 1')
+        """
+        if not isinstance(self.name, str) or not NAME.fullmatch(self.name):
+            return "allowed are letters, digits and _ + -"
+        if not isinstance(self.default, bool | int | float | str):
+            return f"its default is a {type(self.default).__name__}, must be a number or text"
+        try:
+            self.check(self.default)
+        except UsageError:
+            return f"its default is {self.default!r}, allowed: {self.allowed}"
+        return ""
 
     @property
     def allowed(self) -> str:
@@ -53,7 +74,7 @@ class Option:
                 return int(text)
             if isinstance(self.default, float):
                 number = float(text)
-                if math.isnan(number):
+                if not math.isfinite(number):
                     raise ValueError
                 return number
         except (KeyError, ValueError):
@@ -64,6 +85,51 @@ class Option:
         return UsageError(
             f"option {self.name}: found '{value}', allowed: {self.allowed}. Try: --set {self.name}={self.default}"
         )
+
+
+class GivenOptions(Mapping[str, OptionValue]):
+    """Options as a plugin is given them: it cannot change them, and the host knows which it has read."""
+
+    def __init__(self, values: Mapping[str, OptionValue]) -> None:
+        self._values, self._read = dict(values), set[str]()
+
+    def __getitem__(self, name: str) -> OptionValue:
+        value = self._values[name]
+        self._read.add(name)
+        return value
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._values
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __repr__(self) -> str:
+        return repr(self._values)
+
+    def unread(self, options: Iterable[Option], owner: str) -> tuple[str, ...]:
+        """Return a note on each of ``options`` with another value than its default that its ``owner`` never read.
+
+        >>> given = GivenOptions({"hidden": 128, "margin": 1.0})
+        >>> given.get("hiden", 64)
+        64
+        >>> given.unread((Option("hidden", 64, "units"), Option("margin", 1.0, "")), "model 'mine'")
+        ("option 'hidden' of model 'mine' was never read: 128 changes nothing",)
+        """
+        changed = [one.name for one in options if self._values.get(one.name, one.default) != one.default]
+        return tuple(
+            f"option '{name}' of {owner} was never read: {self._values[name]} changes nothing"
+            for name in changed
+            if name not in self._read
+        )
+
+
+def given(values: Mapping[str, OptionValue]) -> GivenOptions:
+    """Return ``values`` as ``GivenOptions``: the same ones where they are so already."""
+    return values if isinstance(values, GivenOptions) else GivenOptions(values)
 
 
 def parse_assignments(texts: Iterable[str]) -> dict[str, str]:

@@ -16,15 +16,17 @@ from typing import TYPE_CHECKING, Any
 from bench import assembly as assembling
 from bench import plugins, run_config
 from bench.assembly import Assembly, build_backbone, check_device, choose_protocol, open_parts
-from bench.contracts import Backbone
+from bench.code import plugin_code
+from bench.contracts import Backbone, ModelRequest
 from bench.data.fingerprint import fingerprint_over
 from bench.errors import BenchError, PluginError, StoreError
 from bench.evaluation import policies
 from bench.guard import calling, full_traceback, reason
-from bench.plan import make_plan
+from bench.options import given
+from bench.plan import Plan, make_plan
 from bench.plugins import Found, Registry
 from bench.rebuilt import with_weights
-from bench.records import Prediction, RunRequest
+from bench.records import FloatArray, Prediction, RunRequest
 from bench.run_config import make_config
 from bench.store.derived import derive, lender
 from bench.store.mirror import publish
@@ -169,14 +171,14 @@ def _fill(folder: RunFolder, assembly: Assembly, clock: Stopwatch) -> None:
         cache = request.cache / "features"
         extracted = features.of_parts(parts, backbone, cache, device=request.device, helpers=helpers)
     with clock.stage("build model"):
-        model = assembly.build_model(backbone)
-    _train(folder, assembly, backbone, model, extracted, clock=clock)
-    told = assembly.known_of(parts.validation)
+        model = assembly.build_model(backbone, asked := assembly.model_request(backbone))
+    told = _train(folder, assembly, backbone, model, extracted, asked=asked, clock=clock)
+    known = assembly.known_of(parts.validation)
     with clock.stage("predict"), _calling(plan.model, "predict", "model", request.seed):
         prediction = predict(model, extracted.test, protocol, search, assembly.known, room=request.cache)
         checks.check_scores(prediction.scores.values, len(parts.test), len(parts.test.labels))
         checks.check_own(model, extracted.test.values, search)
-        validation = predict(model, extracted.validation, protocol, search, told)
+        validation = predict(model, extracted.validation, protocol, search, known)
         for fault in (*of_range(prediction.scores), *of_range(validation.scores)):
             raise PluginError(f"{fault}. Try: another score_kind, or scores of that kind")
     with clock.stage("policy"):
@@ -184,6 +186,7 @@ def _fill(folder: RunFolder, assembly: Assembly, clock: Stopwatch) -> None:
     folder.write_prediction(prediction)
     with clock.stage("inspect"):
         remarks = (
+            *told,
             *(() if plan.model.spec.every_table else checks.notes(prediction.scores)),
             *_inspect(folder, assembly, backbone, model, extracted, prediction=prediction),
         )
@@ -301,25 +304,51 @@ def _counted(made_by: Sequence[Mapping[str, int]]) -> list[dict[str, int]]:
     return found
 
 
+def _check_start(
+    folder: RunFolder, assembly: Assembly, backbone: Backbone, model: Any, values: FloatArray, *, clock: Stopwatch
+) -> tuple[str, ...]:
+    """Return notes on what training will not reach of ``model``, once that is sound as far as can be known before."""
+    from bench.model import checks, start_checks, train
+
+    plan, labels = assembly.plan, len(assembly.parts.fit.labels)
+    with clock.stage("build model"):
+        again = assembly.build_model(backbone)
+        with _calling(plan.model, "build model", "model", plan.request.seed):
+            start_checks.check_built_again(model, again)
+            if plugin_code(plan.model) != folder.config["code"]["model"]:
+                # What ``build`` imports is read from disk only now, perhaps long after the key was made.
+                raise PluginError("its code was edited after the run had begun. Try: the same command again")
+    if hasattr(model, "fit") or not train.gradient_trained(plan.training):
+        return ()  # what a fit makes of a model cannot be known before
+    with clock.stage("train"), _calling(plan.model, "train", "model", plan.request.seed):
+        checks.check_answers(model, values, labels, assembly.search)
+        return start_checks.check_reached(again, values, *assembly.to_train_on, plan.training)
+
+
 def _train(
-    folder: RunFolder, assembly: Assembly, backbone: Backbone, model: Any, extracted: PartFeatures, *, clock: Stopwatch
-) -> None:
-    """Leave ``model`` with the weights of this run, trained now or before."""
+    folder: RunFolder,
+    assembly: Assembly,
+    backbone: Backbone,
+    model: Any,
+    extracted: PartFeatures,
+    *,
+    asked: ModelRequest,
+    clock: Stopwatch,
+) -> tuple[str, ...]:
+    """Leave ``model``, built of ``asked``, with the weights of this run, trained now or before.
+
+    Return notes on what training does not reach, and on options that nothing has read.
+    """
     from bench.model import checks, train
 
     plan, parts = assembly.plan, assembly.parts
+    notes = _check_start(folder, assembly, backbone, model, extracted.fit.values, clock=clock)
     if folder.has("weights") and folder.has("training"):
-        with _calling(plan.model, "load weights", "model"):
-            train.load_weights(model, folder.read_weights())
-            # As training leaves it: what follows is computed where the config says.
-            model.to(plan.request.device)
-        return
+        _take_weights(folder, plan, model)
+        return notes
     search, labels, checkpoint = assembly.search, len(parts.fit.labels), folder.path / CHECKPOINT
     held_out = None if assembly.refit else assembly.validation_part(extracted.validation)
     with clock.stage("train"), _calling(plan.model, "train", "model", plan.request.seed):
-        if train.gradient_trained(plan.training) and not hasattr(model, "fit"):
-            # What a fit makes of a model cannot be known before; of the others, a wrong shape is known at once.
-            checks.check_answers(model, extracted.fit.values, labels, search)
         record = assembly.train(model, extracted.fit, held_out, plan.request.device, checkpoint)
         checks.check_answers(model, extracted.validation.values, labels, search)
         weights = train.save_weights(model)
@@ -335,3 +364,14 @@ def _train(
             raise
     folder.write_training(record.to_json())
     folder.write_weights(weights)
+    return (*notes, *given(asked.options).unread(plan.model.spec.options, f"model '{plan.model.spec.name}'"))
+
+
+def _take_weights(folder: RunFolder, plan: Plan, model: Any) -> None:
+    """Give ``model`` the weights that an earlier process stored."""
+    from bench.model import train
+
+    with _calling(plan.model, "load weights", "model"):
+        train.load_weights(model, folder.read_weights())
+        # As training leaves it: what follows is computed where the config says.
+        model.to(plan.request.device)

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import ModuleType
 
 from bench.errors import PluginError, UsageError
+from bench.system.source import file_of, imported_by
 
 VARIABLE = "BENCH_PLUGINS"
 """Environment variable: plugin files, separated as in ``PATH``; ``--plugin`` adds to it."""
@@ -64,6 +65,8 @@ class PluginFile:
         origin = getattr(there, "__file__", None) or getattr(spec, "origin", None) or "built in"
         if (there or spec) and Path(origin).resolve() != path:
             raise PluginError(f"there is a module '{name}' already ({origin}). Try: another name for the file")
+        if hidden := _hidden(path, {path}):
+            raise PluginError(hidden)
         return there or _run(name, path)
 
 
@@ -113,6 +116,20 @@ def within_folder(module: str) -> Path | None:
     place = Path(file).resolve()
     folder = place.parent.parent if place.name == "__init__.py" else place.parent
     return folder if folder in _folders else None
+
+
+def _hidden(file: Path, seen: set[Path]) -> str:
+    """Return which module beside ``file`` it, or one of those, does not import by the name it asks for; empty: none."""
+    for name in {imported.partition(".")[0] for imported in imported_by(file)} - sys.stdlib_module_names:
+        beside = next(filter(Path.is_file, (file.parent / f"{name}.py", file.parent / name / "__init__.py")), None)
+        if beside is None or beside in seen:
+            continue
+        found = file_of(name)
+        if found is not None and found.resolve() != beside.resolve():
+            return f"{file.name} imports '{name}', and {found} comes before {beside}. Try: another name for that file"
+        if hidden := _hidden(beside, seen | {beside}):
+            return hidden
+    return ""
 
 
 def _run(name: str, path: Path) -> ModuleType:

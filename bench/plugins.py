@@ -21,10 +21,11 @@ import pluggy
 from bench import contracts, hookspecs, plugin_files
 from bench.contracts import BackboneSpec, DatasetSpec, ModelSpec, TrackerSpec, goals
 from bench.errors import BenchError, PluginError, UsageError, unknown
-from bench.guard import HOST, calling
+from bench.guard import HOST, calling, is_first_party
 from bench.spec_faults import fault_of
 from bench.system.collection import uncollected
 from bench.system.notes import note
+from bench.system.source import remember
 
 BLOCK_VARIABLE = "BENCH_WITHOUT"
 """Environment variable: comma-separated distributions or entry-point names that are not loaded."""
@@ -230,7 +231,7 @@ def _load(entry_points: Iterable[importlib.metadata.EntryPoint], without: frozen
         if not origin.version:
             broken[origin] = "its metadata are not whole: an installation broken off? Try: delete that folder"
             continue
-        started, before = time.perf_counter(), [name for name in HEAVY if name in sys.modules]
+        started, there = time.perf_counter(), frozenset(sys.modules)
         try:
             with calling(origin, "import", entry_point.name):
                 plugin = entry_point.load()
@@ -240,8 +241,10 @@ def _load(entry_points: Iterable[importlib.metadata.EntryPoint], without: frozen
             broken[origin] = str(error).removeprefix(f"{origin}, ")
             continue
         finally:
-            heavy = tuple(name for name in HEAVY if name in sys.modules and name not in before)
+            heavy = tuple(name for name in HEAVY if name in sys.modules and name not in there)
             loading[origin] = Loading(time.perf_counter() - started, heavy)
+        if not is_first_party(origin):
+            remember(sys.modules.keys() - there)
         for kind, specs in offered:
             claims[kind.plural] += [Found(spec, origin) for spec in specs]
         if unknown_hooks:

@@ -24,10 +24,17 @@ def fault_of(spec: Any) -> str:
         return f"name {spec.name!r}, allowed: letters, digits and _ . + - @, no blanks"
     if not isinstance(getattr(spec, "summary", ""), str):
         return f"'{spec.name}': summary {spec.summary!r}, must be text"
-    options = getattr(spec, "options", ())
-    if not isinstance(options, tuple) or not all(isinstance(option, Option) for option in options):
-        return f"'{spec.name}': options must be a tuple of bench.Option"
+    if fault := _of_options(getattr(spec, "options", ())):
+        return f"'{spec.name}': {fault}"
     for call in ("build", "open", "tables", "render", "search"):
         if hasattr(spec, call) and not callable(getattr(spec, call)):
             return f"'{spec.name}': {call} is a {type(getattr(spec, call)).__name__}, must be a function"
     return ""
+
+
+def _of_options(options: Any) -> str:
+    if not isinstance(options, tuple) or not all(isinstance(option, Option) for option in options):
+        return "options must be a tuple of bench.Option"
+    names = [option.name for option in options]
+    faults = (option.fault or ("stands twice" if names.count(option.name) > 1 else "") for option in options)
+    return next((f"option {name!r}: {fault}" for name, fault in zip(names, faults, strict=True) if fault), "")

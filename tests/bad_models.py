@@ -42,6 +42,17 @@ class FromTheClock(Plain):
         self.linear.weight.data += int.from_bytes(os.urandom(1)) + 1
 
 
+FIRST = nn.Linear(6, 6)
+
+
+class Shared(Plain):
+    """Has a part that is one for all builds."""
+
+    def __init__(self, request):
+        super().__init__(request)
+        self.first = FIRST
+
+
 class NoGradient(Plain):
     def loss(self, features, truth, generator):
         return self(features).detach().mean()
@@ -210,6 +221,7 @@ HEAD = bench.Option("head", "flat", "what is on top", choices=("flat", "deep"))
 BAD_MODELS = {
     "builds": (NoModule, "build returned a int, must return a torch.nn.Module"),
     "same-seed-same-start": (FromTheClock, "two builds with one seed differ in linear.weight"),
+    "weights-are-its-own": (Shared, "first.weight, first.bias is one tensor in two builds"),
     "trains": (NoGradient, "does not require grad"),
     "answers-have-their-shape": (TooFew, "scores of shape (8, 0), must be (8, 4)"),
     "same-seed-same-result": (DrawsAnew, "trained twice with one seed it gives other scores"),

@@ -10,8 +10,6 @@ def protocol(**fields):
 
 
 BAD_PROTOCOLS = {
-    "choices-exist": (protocol(ap="11-point"), "ap: found '11-point', allowed: 11_point, all_point"),
-    "numbers-are-whole": (protocol(k=2.0), "k: found 2.0, must be int"),
     "says-what-it-is": (protocol(summary="two\nlabels"), "summary is 'two\\nlabels'"),
     "name-is-its-own": (protocol(name="top3@1"), "the host's own has another summary, k"),
     "sequences-may-be-as-long": (protocol(max_length=1), "k is 2, a sequence ends after 1 labels at most"),

@@ -11,6 +11,7 @@ from bench import ModelSpec
 from bench.code import HOST, host_code, plugin_code
 from bench.plugins import Found, Origin, installed
 from bench.show import tables
+from bench.system import source
 from bench.system.source import UNKNOWN, closure
 
 
@@ -44,6 +45,7 @@ def test_a_class_in_a_closure_counts(plugin):
         (plugin / "unrelated.py").write_text("x = 22\n")
         assert plugin_code(found(build)) == before
         (plugin / "network.py").write_text(f"class Network:\n    width = {id(build)}\n")
+        source._as_loaded.clear()  # as the next process sees it
         assert plugin_code(found(build)) != before
 
 
@@ -107,6 +109,7 @@ def test_all_packages_of_an_editable_install_count_and_no_others(tmp_path, monke
     (other / "another_checkout" / "__init__.py").write_text("x = 22\n")
     assert plugin_code(one) == before
     (checkout / "editable_common" / "__init__.py").write_text("x = 22\n")
+    source._as_loaded.clear()  # as the next process sees it
     assert plugin_code(one) != before
     for name in ("editable_models", "editable_common", "another_checkout"):
         sys.modules.pop(name, None)

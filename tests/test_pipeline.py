@@ -256,9 +256,9 @@ def test_compare_prints_one_row_per_model_and_runs_only_what_is_missing(place, c
 def test_a_run_resumed_with_stored_weights_goes_on_on_its_device():
     """The device without memory stands for a GPU that this machine may not have."""
     model = make("bce")
-    folder = SimpleNamespace(has={"weights", "training"}.__contains__, read_weights=lambda: train.save_weights(model))
+    folder = SimpleNamespace(read_weights=lambda: train.save_weights(model))
     found = SimpleNamespace(origin="multilabel-bench 0.1.0 (models)", spec=SimpleNamespace(name="bce"))
     plan = SimpleNamespace(model=found, request=SimpleNamespace(device="meta"))
     resumed = make("bce")
-    pipeline._train(folder, SimpleNamespace(plan=plan, parts=None), None, resumed, None, clock=None)
+    pipeline._take_weights(folder, plan, resumed)
     assert networks.device_of(resumed).type == "meta"

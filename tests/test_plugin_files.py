@@ -5,11 +5,14 @@ import os
 import sys
 from pathlib import Path
 
+import hostile_runs
 import pytest
 
+import bench
 from bench import UsageError, plugin_files, plugins
 from bench.cli import run_command_line
 from bench.code import plugin_code
+from bench.system import source
 
 FILE = """
 import bench
@@ -47,6 +50,8 @@ def write(tmp_path, monkeypatch):
 
 
 def rewrite(file: Path, content: str) -> None:
+    """Write ``file`` anew, as before the process began that imports it next."""
+    source._as_loaded.clear()
     time = file.stat().st_mtime_ns + 1_000_000_000
     file.write_text(content)
     os.utime(file, ns=(time, time))
@@ -80,6 +85,71 @@ def test_an_edit_of_the_file_or_of_what_it_imports_beside_it_is_another_key(writ
     place = file.parent / edited
     rewrite(place, place.read_text() + "\nmore = 2\n")
     assert plugin_code(found) != before
+
+
+@pytest.mark.parametrize("edited", ["own_file.py", "own_file_helper.py"])
+def test_code_that_is_edited_after_it_was_loaded_is_told_and_counts_as_it_was(write, edited, capsys):
+    file = write()
+    found = plugins.load().model("own-model")
+    place = file.parent / edited
+    place.write_text(place.read_text() + "\nimport own_other\n")
+    before = plugin_code(found)
+    told = capsys.readouterr().err
+    assert (
+        told
+        == f"note: {place} was edited after it was loaded: this process goes on with it as it was. Try: start again\n"
+    )
+    source._as_loaded.clear()
+    assert plugin_code(found) != before
+
+
+def test_a_helper_that_another_module_of_its_name_hides_is_told_by_both(write, tmp_path):
+    write(content="import bench\nimport own_helper\n")
+    (tmp_path / "own_helper.py").write_text("")
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "own_helper.py").write_text("")
+    for name, content in (("first_hop", "import second_hop\n"), ("second_hop", "def f():\n    import own_helper\n")):
+        (other / f"{name}.py").write_text(content)
+    file = other / "own_second.py"
+    file.write_text("import statistics, first_hop\n")
+    (other / "statistics.py").write_text("")
+    plugin_files.add([str(file)])
+    (told,) = (told for origin, told in plugins.load().broken.items() if origin.distribution == "own_second")
+    assert f"second_hop.py imports 'own_helper', and {tmp_path / 'own_helper.py'} comes before" in told
+
+
+LATE = """
+import bench
+
+@bench.hookimpl
+def bench_models():
+    def build(request):
+        from late_part import Model
+        return Model(request)
+    return [bench.ModelSpec("late", "imports in build", "scores", build, training={"epochs": 1})]
+"""
+
+
+def test_a_module_that_is_edited_between_key_and_build_is_a_failing_row(write, tmp_path, monkeypatch):
+    from bench.model import features
+
+    part = tmp_path / "late_part.py"
+    part.write_text("from hostile_runs import Plain as Model\n")
+    write("late_file", LATE)
+    registry = hostile_runs.registry()
+    registry.offered["models"]["m"] = plugins.load().model("late")
+    extract = features.of_parts
+
+    def edit(*arguments, **named):
+        part.write_text("from hostile_runs import Plain as Model  # another\n")
+        return extract(*arguments, **named)
+
+    monkeypatch.setattr(features, "of_parts", edit)
+    with pytest.raises(bench.PluginError, match="its code was edited after the run had begun"):
+        hostile_runs.run(tmp_path, registry)
+    monkeypatch.setattr(features, "of_parts", extract)
+    assert hostile_runs.run(tmp_path, registry).done
 
 
 WAYS = {

@@ -103,6 +103,24 @@ BROKEN: dict[str, tuple[Callable[[], object], str]] = {
         lambda: hook("bench_models", [spec("asl", options=[bench.Option("gamma", 1, "power")])]),
         "bench_models: 'asl': options must be a tuple of bench.Option",
     ),
+    "an option that cannot be typed": (
+        lambda: hook("bench_models", [spec("asl", options=(bench.Option("loss.gamma", 1, "power"),))]),
+        "bench_models: 'asl': option 'loss.gamma': allowed are letters, digits and _ + -",
+    ),
+    "a default that is not allowed": (
+        lambda: hook("bench_models", [spec("asl", options=(bench.Option("gamma", 0, "power", minimum=1),))]),
+        "bench_models: 'asl': option 'gamma': its default is 0, allowed: a whole number >= 1",
+    ),
+    "a default of no kind": (
+        lambda: hook("bench_models", [spec("asl", options=(bench.Option("gamma", None, "power"),))]),  # type: ignore[arg-type]
+        "bench_models: 'asl': option 'gamma': its default is a NoneType, must be a number or text",
+    ),
+    "an option twice": (
+        lambda: hook(
+            "bench_models", [spec("asl", options=(bench.Option("gamma", 1, ""), bench.Option("gamma", 2, "")))]
+        ),
+        "bench_models: 'asl': option 'gamma': stands twice",
+    ),
     "build that is no function": (
         lambda: hook("bench_models", [bench.ModelSpec("asl", "a loss", "scores", "bench_asl.build")]),  # type: ignore[arg-type]
         "bench_models: 'asl': build is a str, must be a function",

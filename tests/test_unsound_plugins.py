@@ -1,11 +1,15 @@
 """Models, backbones and data sets that are not what they must be: a failing row or one line, and never a number."""
 
+import os
+from dataclasses import replace
+
 import hostile_runs
 import numpy as np
 import pytest
 import torch
 from hostile_runs import BAD, Flat, Pictures, Plain, Worded, flat, registry, run, toy
 
+import bench
 from bench import BenchError, PluginError
 from bench.pipeline import run_one
 
@@ -95,6 +99,70 @@ class Certain(Plain):
     score_kind = "log_probability"
 
 
+class Unlisted(Plain):
+    """Keeps its layers in a plain list, where no optimiser finds them."""
+
+    def __init__(self, request):
+        super().__init__(request)
+        self.layers = [torch.nn.Linear(request.dimensions, request.dimensions)]
+
+    def forward(self, features):
+        return super().forward(self.layers[0](features))
+
+
+ONE = torch.nn.Linear(48, 48)
+
+
+class Shared(Plain):
+    """Has a layer that all builds train in turn."""
+
+    def __init__(self, request):
+        super().__init__(request)
+        self.first = ONE
+
+    def forward(self, features):
+        return super().forward(self.first(features))
+
+
+class Unfilled(Plain):
+    """Starts from whatever is there: a torch.empty that was never filled, made plain."""
+
+    def __init__(self, request):
+        super().__init__(request)
+        self.linear.weight.data += int.from_bytes(os.urandom(2)) + 1
+
+
+class ShapeLater(Plain):
+    def __init__(self, request):
+        super().__init__(request)
+        self.linear = torch.nn.LazyLinear(len(request.labels))
+
+
+class WritesScores(Plain):
+    def label_sets(self, features, scores):
+        return scores.sub_(scores.mean(dim=1, keepdim=True)) > 0
+
+
+class WritesFeatures(Plain):
+    def forward(self, features):
+        return super().forward(features.mul_(0.5))
+
+    def label_sets(self, features, scores):
+        return scores > features.mean(dim=1, keepdim=True)
+
+
+class WritesTraining(Plain):
+    def fit(self, features, truth):
+        torch.from_numpy(features).sub_(1.0)
+
+
+class WritesValidation(Plain):
+    def calibrate(self, validation):
+        torch.from_numpy(validation.truth).fill_(True)
+
+
+BUILT_ONCE = {}
+
 UNSOUND = {
     "logits as probabilities": (Unlikely, {}, "some of its scores can be no probability: they go from -"),
     "logits as log-probabilities": (Certain, {}, "some of its scores can be no log_probability: they go from"),
@@ -109,6 +177,19 @@ UNSOUND = {
     "a state that calls change": (Counting, {}, "the same images asked again give other scores"),
     "lost state": (Forgetful, {}, "keeps state outside its state_dict. Try: register it as a buffer"),
     "lost fit": (Fitted, {}, "keeps state outside its state_dict. Try: register it as a buffer"),
+    "layers in a list": (
+        Unlisted,
+        {},
+        "the loss depends on 2 tensors that are no parameters of the model, of shape",
+    ),
+    "a layer of all builds": (Shared, {}, "first.weight, first.bias is one tensor in two builds"),
+    "one object": (lambda request: BUILT_ONCE.setdefault(0, Plain(request)), {}, "returned the same object twice"),
+    "a start by chance": (Unfilled, {}, "built twice with one seed it starts from another linear.weight"),
+    "no shape yet": (ShapeLater, {}, "linear.weight, linear.bias has no shape before the first batch"),
+    "scores written over": (WritesScores, {"kind": "sets"}, "the model changes the scores that it is given, in place"),
+    "features written over": (WritesFeatures, {"kind": "sets"}, "the model changes the features that it is given"),
+    "training part written over": (WritesTraining, {}, "the model changes the features that it is given, in place"),
+    "validation part written over": (WritesValidation, {}, "the model changes the truth of the validation part"),
     "no module": (lambda _: 3, {}, "build returned a int, must return a torch.nn.Module"),
     "forgotten return": (lambda _: None, {}, "build returned a NoneType, must return a torch.nn.Module"),
     "kind of another model": (Plain, {"kind": "sequence"}, "a model of kind 'sequence' without activation, sees_image"),
@@ -116,6 +197,7 @@ UNSOUND = {
 """Name -> the model, how it is registered, and what is said of it."""
 
 
+@pytest.mark.filterwarnings("ignore:The given NumPy array is not writable")  # torch says so once, and goes on
 @pytest.mark.parametrize("name", UNSOUND)
 def test_an_unsound_model_is_a_failing_row_and_no_number(name, tmp_path):
     model, settings, words = UNSOUND[name]
@@ -227,6 +309,54 @@ def test_a_picture_that_is_none_is_refused_by_name(picture, tmp_path):
 
     with pytest.raises(PluginError, match=r"bench-bad 2.1 \(bad\), reading pictures of data set 'toy': image 0 is"):
         named_images(dataset, BAD).test.images.read(0)
+
+
+def test_a_model_that_nothing_would_train_is_a_failing_row(tmp_path):
+    plugins = registry(Plain)
+    spec = bench.ModelSpec("m", "a model", "scores", Plain, training=None)
+    plugins.offered["models"]["m"] = hostile_runs.found(spec, bad=True)
+    with pytest.raises(PluginError, match="the model has weights and no fit: nothing would train them"):
+        run(tmp_path, plugins)
+
+
+@pytest.mark.filterwarnings("ignore:The given NumPy array is not writable")
+def test_a_fit_that_writes_into_what_is_mapped_from_a_file_is_a_failing_row_and_no_crash(tmp_path):
+    def dataset():
+        parts = toy()
+        return replace(parts, validation=replace(hostile_runs.split("validation", 12), labels=parts.labels))
+
+    with pytest.raises(PluginError, match="the model changes the features that it is given, in place"):
+        run(tmp_path, registry(WritesTraining, dataset=dataset))
+
+
+class Halfway(Plain):
+    """Has a part behind which its own code stops the gradient."""
+
+    def __init__(self, request):
+        super().__init__(request)
+        self.first = torch.nn.Linear(request.dimensions, request.dimensions)
+
+    def forward(self, features):
+        return super().forward(self.first(features).detach())
+
+
+class Squashed(Plain):
+    """Gives probabilities and calls them logits."""
+
+    def forward(self, features):
+        return super().forward(features).sigmoid()
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        (Halfway, "no gradient reaches first.weight, first.bias, which stays as it began"),
+        (Squashed, "every score of kind 'logit' is from 0 to 1: is it a probability? Try: score_kind = 'probability'"),
+    ],
+)
+def test_a_row_that_is_odd_says_so(model, words, tmp_path):
+    folder = run(tmp_path, registry(model))
+    assert folder.read_about().remarks == (words,)
 
 
 def test_a_model_that_does_not_see_the_image_gets_a_note(tmp_path):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.contracts.api import API_VERSION
-from bench.options import Option, OptionValue
+from bench.options import Option, OptionValue, given
 
 if TYPE_CHECKING:
     import torch
@@ -25,6 +25,9 @@ class BackboneRequest:
     cache: Path
     variant: str = ""
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "options", given(self.options))
+
 
 @dataclass(frozen=True, slots=True)
 class Backbone:
@@ -32,7 +35,8 @@ class Backbone:
 
     With ``feature_map``, (channels, height, width), it gives maps of that shape instead, a vector for each place;
     ``dimensions`` are then the channels. A backbone that can give both has ``MAP_OPTION`` among its options.
-    ``weights_hash`` is over the parameters themselves, so the same file under another name is the same backbone.
+    ``weights_hash`` is over the parameters themselves, so the same file under another name is the same backbone. Of a
+    third party the host hashes them as well, and finds cached features by its options and variant, too.
     ``code``, a hash of the code that its features depend on, and ``engine``, what computes them (``torch``, ``onnx`` or
     ``onnx-fp16``), are set by the host.
     ``preprocessing_origins`` says in words, by the fields of ``preprocessing``, which file or option each value is

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.contracts.api import API_VERSION
-from bench.options import Option, OptionValue
+from bench.options import Option, OptionValue, given
 from bench.remote.address import as_path
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ class DatasetRequest:
     cache: Path | None = None
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "options", given(self.options))
         if self.root is not None:
             object.__setattr__(self, "root", as_path(self.root))
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args, runtime_checkable
 
 from bench.contracts.api import API_VERSION
 from bench.contracts.spaces import Dimension
 from bench.contracts.training_options import TRAINING_OPTIONS
 from bench.errors import UsageError, unknown
-from bench.options import Option, OptionValue
+from bench.options import Option, OptionValue, given
 
 if TYPE_CHECKING:
     import torch
@@ -24,6 +24,7 @@ class ModelRequest:
     """What a model is built from. ``label_counts`` is how often each label occurs in the training part.
 
     ``feature_map`` is (channels, height, width) for a model that takes maps, whose ``dimensions`` are the channels.
+    ``options`` are read-only, and a run notes an option that was set and never read.
     """
 
     options: Mapping[str, OptionValue]
@@ -32,6 +33,9 @@ class ModelRequest:
     label_counts: tuple[int, ...]
     seed: int
     feature_map: tuple[int, int, int] | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "options", given(self.options))
 
 
 ModelKind = Literal["scores", "sets", "sequence"]
@@ -81,6 +85,8 @@ class ModelSpec:
     api_version: int = API_VERSION
 
     def __post_init__(self) -> None:
+        if self.kind not in get_args(ModelKind):
+            raise UsageError(f"model '{self.name}': kind '{self.kind}', allowed: {', '.join(get_args(ModelKind))}")
         if self.known_tags and self.kind == "sequence":
             raise UsageError(f"model '{self.name}': known_tags of kind 'sequence', allowed: of 'scores' and 'sets'")
         known = {option.name for option in TRAINING_OPTIONS}

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+from bench.contracts.choices import misfit
 from bench.errors import UsageError
 
 Selection = Literal["topk_exact", "topk_threshold"]
@@ -30,7 +31,7 @@ class Protocol:
     ``no_predictions``: a class's precision where it is never predicted; it stays in the mean.
     ``no_positives``: a class without positives is left out of every mean and named in the notes.
     ``difficult``: pairs of the ignore mask count not at all, or as negatives.
-    Raises ``UsageError`` for lengths, k or a name that no protocol can have.
+    Raises ``UsageError`` for a field that is none of what is allowed.
     """
 
     name: str
@@ -53,5 +54,7 @@ class Protocol:
     def __post_init__(self) -> None:
         if not VERSIONED.fullmatch(self.name):
             raise UsageError(f"protocol '{self.name}': allowed: a family and a version, as in coco-top3@1")
+        if wrong := misfit(self):
+            raise UsageError(f"protocol '{self.name}': {wrong}")
         if not 0 <= self.min_length <= self.max_length or self.k < 1:
             raise UsageError(f"protocol {self.name}: lengths {self.min_length}..{self.max_length} or k {self.k} wrong")

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.images import ArrayImages, FolderImages, MissingImages
-from bench.errors import PluginError
-from bench.guard import naming
+from bench.errors import DataError, PluginError
+from bench.guard import is_first_party, naming
 from bench.records import Dataset, Images
+from bench.system.files import digest
+from bench.system.threads import in_threads
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
+
+
+LOOKED_AT = 6
+"""Pictures of a split that are read twice, and hashed as they are read."""
+
+READERS = 3
+"""Threads that read them for the second time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +33,7 @@ class NamedImages(Images):
     images: Images
     origin: object
     dataset: str
+    _seen: list[str] = field(default_factory=list, init=False, repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -53,14 +63,57 @@ class NamedImages(Images):
             return self.images.describe(index)
 
     def content_hash(self) -> str:
-        """Return a hash over the pictures' bytes."""
+        """Return a hash over the pictures' bytes: the plugin's, and of a third party, some pictures as they are read.
+
+        Raises ``PluginError`` where one of these differs when it is read again.
+        """
         with naming(self.origin, "hashing pictures", self.dataset):
-            return self.images.content_hash()
+            told = self.images.content_hash()
+        if is_first_party(self.origin):
+            return told
+        if not self._seen:
+            # By a thread, as every other reading: no user's Ctrl-C comes there, so that one is the plugin's own.
+            self._seen.extend(in_threads(NamedImages._looked_at, [self], 1))
+        return digest(told, *self._seen)
 
     def hashed_over(self) -> str:
         """Return in words what ``content_hash`` is over."""
         with naming(self.origin, "hashing pictures", self.dataset):
-            return self.images.hashed_over()
+            told = self.images.hashed_over()
+        return told if is_first_party(self.origin) else f"{told}; {min(LOOKED_AT, len(self))} pictures as they are read"
+
+    def _looked_at(self) -> str:
+        """Return a hash over the pixels of a few pictures, each read twice; one that cannot be read counts as that."""
+        with naming(self.origin, "reading pictures", self.dataset):
+            return self._looked_at_twice()
+
+    def _looked_at_twice(self) -> str:
+        rows = [int(row) for row in np.unique(np.linspace(0, len(self) - 1, min(LOOKED_AT, len(self))).round())]
+        found: list[str] = []
+        before: NDArray[np.uint8] | None = None
+        for row in rows:
+            try:
+                pixels = self.read(row)
+            except DataError:
+                found.append("")
+                continue
+            if before is not None and _hash_of(before) != found[-1]:
+                raise PluginError("reading an image changes the one read before. Try: a new array for each read")
+            before = pixels
+            found.append(_hash_of(pixels))
+        readable = [(row, told) for row, told in zip(rows, found, strict=True) if told]
+        again = in_threads(lambda one: _hash_of(np.asarray(self.picture(one[0]))), readable[::-1], READERS)
+        for (row, told), other in zip(readable[::-1], again, strict=True):
+            if other != told:
+                raise PluginError(
+                    f"image {row} ({self.describe(row)}) differs when it is read again, by picture in place of read or"
+                    " by another thread. Try: the same pixels each time; a lock around what is shared"
+                )
+        return digest(*found)
+
+
+def _hash_of(pixels: NDArray[np.uint8]) -> str:
+    return digest(str(pixels.shape), np.ascontiguousarray(pixels).tobytes())
 
 
 def named_images(dataset: Dataset, origin: object) -> Dataset:

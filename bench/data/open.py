@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,8 +13,8 @@ from bench.contracts import DatasetRequest, DatasetSpec
 from bench.data.guarded import named_images
 from bench.data.unpack import unfinished
 from bench.errors import DataError, PluginError, UsageError
-from bench.guard import HOST, calling
-from bench.records import Dataset, Split
+from bench.guard import HOST, calling, is_first_party
+from bench.records import BoolArray, Dataset, Split
 from bench.remote.address import is_remote
 from bench.system.room import LARGE, copied
 
@@ -45,6 +47,8 @@ def open_dataset(spec: DatasetSpec, request: DatasetRequest, origin: object = ""
         dataset = spec.build(request)
         if not isinstance(dataset, Dataset):
             raise PluginError(f"build returned a {type(dataset).__name__}, must return a bench.Dataset")
+        if origin and not is_first_party(origin):
+            dataset = _of_its_own(dataset, request.cache)
     dataset = _with_room(dataset, request.cache)
     _check_splits(dataset, spec.without_absent_labels)
     return named_images(dataset, origin) if origin else dataset
@@ -61,6 +65,50 @@ def _with_room(dataset: Dataset, room: Path | None) -> Dataset:
 
     validation = None if dataset.validation is None else of(dataset.validation)
     return replace(dataset, train=of(dataset.train), test=of(dataset.test), validation=validation)
+
+
+def _of_its_own(dataset: Dataset, room: Path | None) -> Dataset:
+    """Return ``dataset`` with names and masks of its own, which its plugin cannot change; large masks lie in ``room``.
+
+    Raises ``DataError`` for names that are no texts, labels that are shown alike, and masks that are no plain arrays.
+    """
+
+    def of(split: Split) -> Split:
+        where = f"{dataset.name}/{split.name}"
+        return replace(
+            split,
+            ids=_texts(split.ids, f"image ids of {where}"),
+            labels=_told_apart(_texts(split.labels, f"labels of {where}"), where),
+            truth=_plain(split.truth, room, f"truth of {where}"),
+            ignore=None if split.ignore is None else _plain(split.ignore, room, f"ignore of {where}"),
+        )
+
+    validation = None if dataset.validation is None else of(dataset.validation)
+    return replace(dataset, train=of(dataset.train), test=of(dataset.test), validation=validation)
+
+
+def _texts(names: Iterable[str], what: str) -> tuple[str, ...]:
+    found = () if isinstance(names, str) else tuple(names)
+    wrong = [name for name in found if not isinstance(name, str) or not name.strip()]
+    if not found or wrong:
+        shown = f"{wrong[0]!r}" if wrong else f"a {type(names).__name__}"
+        raise DataError(f"{what}: found {shown}, must be texts that are not empty. Try: str(name) for each")
+    return tuple(map(str, found))
+
+
+def _told_apart(labels: tuple[str, ...], where: str) -> tuple[str, ...]:
+    seen: dict[str, str] = {}
+    for label in labels:
+        other = seen.setdefault(unicodedata.normalize("NFC", " ".join(label.split())), label)
+        if other != label:
+            raise DataError(f"labels of {where}: {other!a} and {label!a} are shown alike. Try: one name for both")
+    return labels
+
+
+def _plain(mask: BoolArray, room: Path | None, what: str) -> BoolArray:
+    if type(mask) not in {np.ndarray, np.memmap}:
+        raise DataError(f"{what} is a {type(mask).__name__}, must be a plain array: what it masks would be lost")
+    return copied(mask, room)
 
 
 def _check_splits(dataset: Dataset, remedy: str) -> None:

@@ -5,11 +5,13 @@ Everything raises ``PluginError``, to which the border adds the plugin's name, t
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
 from bench.contracts import Backbone, StepNetwork
+from bench.contracts.choices import misfit
 from bench.decode.annotated import SeeingImages, numbered
 from bench.errors import PluginError
 from bench.model.networks import (
@@ -17,12 +19,13 @@ from bench.model.networks import (
     STEP_ROWS,
     TorchStepNetwork,
     by_chunks,
+    device_of,
     has_own_sets,
     scores_and_sets,
     sees_every_step,
     takes_known,
 )
-from bench.records import FloatArray, Scores, SearchOptions
+from bench.records import FloatArray, Preprocessing, Scores, SearchOptions
 from bench.system.room import blocks
 
 ROWS = 8
@@ -61,6 +64,16 @@ def check_model(model: Any, kind: str, known_tags: bool = False) -> None:
         raise PluginError("a sequence model with annotations whose sees_image is false. Try: sees_image = True")
 
 
+def check_is_trained(model: Any, by_gradients: bool) -> None:
+    """Raise where nothing would train ``model``: it has weights that want gradients, no ``fit``, and no training."""
+    wanting = any(parameter.requires_grad for parameter in model.parameters())
+    if wanting and not by_gradients and not hasattr(model, "fit"):
+        raise PluginError(
+            "training=None in its ModelSpec, and the model has weights and no fit: nothing would train them."
+            " Try: without training=None, or a method fit(features, truth)"
+        )
+
+
 def check_backbone(backbone: Any, maps: bool = False) -> None:
     """Raise unless ``backbone`` is one, with a torch module, a number of dimensions and, for ``maps``, their shape."""
     import torch
@@ -71,6 +84,8 @@ def check_backbone(backbone: Any, maps: bool = False) -> None:
         raise PluginError(f"the backbone's module is a {type(backbone.module).__name__}, must be a torch.nn.Module")
     if not isinstance(backbone.dimensions, int) or backbone.dimensions < 1:
         raise PluginError(f"the backbone has {backbone.dimensions!r} dimensions, must be a whole number from 1")
+    if fault := _preprocessing_fault(backbone.preprocessing):
+        raise PluginError(f"the backbone's preprocessing: {fault}")
     shape = backbone.feature_map
     if maps != (shape is not None):
         raise PluginError(f"the backbone's feature_map is {shape}, and {'maps' if maps else 'vectors'} were asked for")
@@ -81,6 +96,22 @@ def check_backbone(backbone: Any, maps: bool = False) -> None:
         or sides[0] != backbone.dimensions
     ):
         raise PluginError(f"feature_map {shape}, must be ({backbone.dimensions}, height, width): the dimensions first")
+
+
+def _preprocessing_fault(preprocessing: Any) -> str:
+    if not isinstance(preprocessing, Preprocessing):
+        return f"found a {type(preprocessing).__name__}, must be a bench.Preprocessing"
+    if wrong := misfit(preprocessing):
+        return wrong
+    for name in ("mean", "std"):
+        values = getattr(preprocessing, name)
+        if not isinstance(values, tuple) or len(values) != 3 or not all(map(_is_finite, values)):
+            return f"{name} {values!r}, must be a tuple of three finite numbers, for red, green and blue in [0, 1]"
+    return ""
+
+
+def _is_finite(value: Any) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
 
 
 def check_answers(model: Any, values: FloatArray, labels: int, search: SearchOptions | None) -> None:
@@ -132,15 +163,24 @@ def notes(scores: Scores) -> tuple[str, ...]:
     same = len(values) > 1 and all(
         bool((values[start : start + 4096] == values[0]).all()) for start in range(0, len(values), 4096)
     )
-    return ("every test image has the same scores: the model does not see the image",) if same else ()
+    found = ["every test image has the same scores: the model does not see the image"] if same else []
+    if scores.kind == "logit" and all(_are_shares(values[rows]) for rows in blocks(values)):
+        found.append("every score of kind 'logit' is from 0 to 1: is it a probability? Try: score_kind = 'probability'")
+    return tuple(found)
+
+
+def _are_shares(scores: FloatArray) -> bool:
+    return bool(((scores >= 0) & (scores <= 1)).all())
 
 
 def check_own(model: Any, values: FloatArray, search: SearchOptions | None) -> None:
-    """Raise where what the model says of an image depends on the images beside it, or on chance.
+    """Raise where what the model says of an image depends on the images beside it, on chance, or on what it wrote over.
 
     ``values`` (images, dimensions) are features. Every call has the same number of rows, so that only what the rows
     hold differs: a few images beside others, in another order, and beside zeros.
     """
+    if search is None and has_own_sets(model):
+        check_keeps_inputs(model, values)
     chosen, together = said_twice(model, values, search)
     crowd = np.concatenate([chosen, values[: IMAGE_ROWS - len(chosen)]])
     beside = {
@@ -159,6 +199,25 @@ def check_own(model: Any, values: FloatArray, search: SearchOptions | None) -> N
                     f"{name} of an image depend on the other images of its batch: {how} they differ by {apart:.1e} of"
                     f" the largest, allowed: {TOLERANCE:g}. Try: statistics of training, as batch norm has in eval mode"
                 )
+
+
+def check_keeps_inputs(model: Any, values: FloatArray) -> None:
+    """Raise where a model with label sets of its own changes, in place, what they and the stored scores are made of.
+
+    ``values`` are features of images; a few are looked at.
+    """
+    import torch
+
+    model.eval()
+    with torch.inference_mode():
+        features = torch.from_numpy(np.array(values[:ROWS], dtype=np.float32)).to(device_of(model))
+        given = features.clone()
+        scores = model(features)
+        said = scores.clone()
+        model.label_sets(features, scores)
+    for name, now, before in (("features", features, given), ("scores", scores, said)):
+        if not torch.equal(now, before):
+            raise PluginError(f"the model changes the {name} that it is given, in place. Try: {name}.clone()")
 
 
 def check_weights_are_all(model: Any, fresh: Any, values: FloatArray, search: SearchOptions | None) -> None:

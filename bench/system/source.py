@@ -4,6 +4,8 @@ What counts is every module that is imported, at the top or inside a function, a
 beside a module, or in a folder beside it, that a text in its source names: tables and weights are read so, and code by
 ``exec``. A package's ``__init__`` counts where something is imported from it; importing ``a.b`` alone does not lead to
 everything else that ``a/__init__.py`` lists. Not seen: names made at run time, and files elsewhere.
+
+A module counts as it was when it was first seen loaded: an edit of its file is not what the process runs.
 """
 
 from __future__ import annotations
@@ -19,11 +21,19 @@ from functools import cache
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
+from bench.system.notes import note
+
 FILE_NAME = re.compile(r"(?!\.)[\w.+-][\w.+ -]{0,99}(/[\w+-][\w.+ -]{0,99}){0,4}")
 """A text that may be a path below the folder of the source that it stands in; none is hidden, none leads upwards."""
 
 IMPORTERS = frozenset({"import_module", "__import__"})
 """What is called to import a module by its name."""
+
+INSTALLED = frozenset({"site-packages", "dist-packages"})
+"""Folders that distributions are installed to."""
+
+_as_loaded: dict[Path, int] = {}
+"""When the files of loaded modules were written, as far as they were ``remember``ed; what they held is cached."""
 
 UNKNOWN = "unknown"
 """In place of a hash where a module has no file, as one typed at a prompt."""
@@ -47,9 +57,12 @@ def code_hash(
     total = hashlib.sha256()
     for name, file in sorted(modules.items()):
         if file is not None:
-            total.update(f"{name}\0{_hash_of(file, file.stat().st_mtime_ns)}\n".encode())
-            for named in filter(reads, _named_files(file)):
-                total.update(f"{name} names {named}\0{_hash_of(file.parent / named, _changed(file, named))}\n".encode())
+            version = _version(name, file)
+            total.update(f"{name}\0{_hash_of(file, version)}\n".encode())
+            _tell_edited(file, version)
+            for named, there in _named_files(file, name):
+                if reads(named):
+                    total.update(f"{name} names {named}\0{_hash_of(there, there.stat().st_mtime_ns)}\n".encode())
     for text in extra:
         total.update(f"{text}\n".encode())
     return total.hexdigest()[:16]
@@ -66,8 +79,42 @@ def closure(roots: Iterable[str], within: Callable[[str], bool]) -> dict[str, Pa
         found[name] = file = file_of(name)
         if file is not None and file.suffix == ".py":
             is_package = file.name == "__init__.py"
-            waiting += [one for one in _imports(file, file.stat().st_mtime_ns, name, is_package) if within(one)]
+            waiting += [one for one in _imports(file, _version(name, file), name, is_package) if within(one)]
     return found
+
+
+def remember(modules: Iterable[str]) -> None:
+    """Keep what the files of loaded ``modules`` hold now; those that are installed are kept when they first count."""
+    for name in modules:
+        file = None if name.partition(".")[0] in {"bench", *sys.stdlib_module_names} else file_of(name)
+        if file is not None and file.suffix == ".py" and not INSTALLED & {*file.parts}:
+            version = _version(name, file)
+            _hash_of(file, version)
+            _said(file, version)
+
+
+def _version(module: str, file: Path) -> int:
+    """Return when ``file`` was written, of a loaded module's the version that was loaded."""
+    now = file.stat().st_mtime_ns
+    return _as_loaded.setdefault(file, now) if module in sys.modules else now
+
+
+def _tell_edited(file: Path, version: int) -> None:
+    """Say once of a module's file that it holds something else than what was loaded."""
+    now = file.stat().st_mtime_ns
+    if now != version:
+        _compare(file, version, now)
+
+
+@cache
+def _compare(file: Path, version: int, now: int) -> None:
+    if _hash_of(file, now) != _hash_of(file, version):
+        note(f"{file} was edited after it was loaded: this process goes on with it as it was. Try: start again")
+
+
+def imported_by(file: Path) -> Collection[str]:
+    """Return the dotted names of what the source ``file``, a module of no package, imports anywhere in it."""
+    return _imports(file, file.stat().st_mtime_ns, file.stem, is_package=False)
 
 
 def file_of(module: str) -> Path | None:
@@ -170,22 +217,30 @@ def _called(node: ast.Call, module: str, is_package: bool) -> list[str]:
     return [".".join([*above[: len(above) - level + 1], name])]
 
 
-def _named_files(file: Path) -> list[str]:
-    """Return the files that texts in the source ``file`` name: beside it, or in a folder beside it that one names."""
-    if file.suffix != ".py" or not (texts := _said(file, file.stat().st_mtime_ns)[1]):
+def _named_files(file: Path, module: str) -> list[tuple[str, Path]]:
+    """Return the files that texts in the source ``file`` name: beside it, or in a folder beside it that one names.
+
+    Of a module in a package, also beside the packages above it. A package is such a folder, too, by its dotted name.
+    """
+    if file.suffix != ".py" or not (texts := _said(file, _as_loaded.get(file) or file.stat().st_mtime_ns)[1]):
         return []
+    above = module.count(".") + (file.name == "__init__.py")
+    found: dict[str, Path] = {}
+    for level, place in enumerate([file.parent, *file.parents[1:above]]):
+        found |= {"../" * level + name: place / name for name in _named_below(place, texts) if place / name != file}
+    return sorted(found.items())
+
+
+def _named_below(place: Path, texts: Collection[str]) -> Iterable[str]:
     try:
-        with os.scandir(file.parent) as entries:
+        with os.scandir(place) as entries:
             folders = {entry.name: entry.is_dir() for entry in entries}
     except OSError:
         return []
     named = [text for text in texts if folders.get(text.partition("/")[0]) is not None]
-    within = [f"{folder}/{text}" for folder in texts if folders.get(folder) for text in texts]
-    return sorted({name for name in (*named, *within) if (file.parent / name).is_file()} - {file.name})
-
-
-def _changed(file: Path, named: str) -> int:
-    return (file.parent / named).stat().st_mtime_ns
+    wanted = {*texts, *(text.rpartition(".")[2] for text in texts)}
+    within = [f"{folder}/{text}" for folder in wanted if folders.get(folder) for text in texts]
+    return {name for name in (*named, *within) if (place / name).is_file()}
 
 
 def _base(node: ast.ImportFrom, module: str, is_package: bool) -> str:

@@ -10,13 +10,13 @@ import numpy as np
 
 from bench.errors import NotRun
 from bench.evaluation.protocols import THRESHOLDS
-from bench.model import checks, train
+from bench.model import checks, start_checks, train
 from bench.model.networks import IMAGE_ROWS, STEP_ROWS, TorchStepNetwork, sees_every_step
 from bench.plan import check_space, options_of
 from bench.records import Preprocessing, ScoreKind
 from bench.testing.checks import Table, require
 from bench.testing.common import add_common, pickled
-from bench.testing.models import Data, ModelPart, made_up
+from bench.testing.models import QUICK, Data, ModelPart, made_up
 from bench.trials.space import points
 
 POINTS = 16
@@ -54,6 +54,20 @@ def same_seed_same_start(part: ModelPart) -> None:  # noqa: D103
 )
 def trains(part: ModelPart) -> None:  # noqa: D103
     part.trained()
+
+
+@check(
+    "its weights are its own, and its loss asks gradients of no others",
+    remedy="nn.ModuleList for a list of modules, nn.Parameter for a tensor, and new ones in each build",
+    needs=["same_seed_same_start", "trains"],
+)
+def weights_are_its_own(part: ModelPart) -> str:  # noqa: D103
+    data = part.data()
+    model, again = part.build(data), part.build(data)
+    start_checks.check_built_again(model, again)
+    if hasattr(model, "fit") or part.spec.training is None:
+        return ""
+    return "; ".join(start_checks.check_reached(again, data.values, data.truth, data.ignore, QUICK))
 
 
 @check(

@@ -1,10 +1,12 @@
 """The code that a module leads to: what an edit changes, and what it does not."""
 
+import importlib
 import sys
 
 import pytest
 
-from bench.system.source import UNKNOWN, closure, code_hash
+from bench.system import source
+from bench.system.source import UNKNOWN, closure, code_hash, remember
 
 FILES = {
     "__init__.py": "from mine.model import build\nfrom mine.other import other\nEVERYTHING = [build, other]\n",
@@ -64,6 +66,37 @@ def test_the_closure_is_what_is_imported_anywhere_and_no_more(package):
 def test_an_edit_of_anything_imported_changes_the_hash(package, name):
     before = hashed()
     edit(package / name, FILES[name] + "\nmore = 2\n")
+    assert hashed() != before
+
+
+@pytest.mark.parametrize(
+    ("named_in", "statement"),
+    [
+        ("model.py", "from importlib.resources import files\nfiles('mine.tables') / 'prior.json'\n"),
+        ("deep/inside.py", "from pathlib import Path\nPath(__file__).parents[1] / 'tables' / 'prior.json'\n"),
+    ],
+)
+def test_a_table_of_another_folder_of_the_package_counts_where_texts_name_both(package, named_in, statement):
+    table = package / "tables" / "prior.json"
+    table.parent.mkdir()
+    table.write_text("{}")
+    edit(package / named_in, FILES[named_in] + statement)
+    before = hashed()
+    (table.parent / "other.json").write_text("1")
+    assert hashed() == before
+    edit(table, "[]")
+    assert hashed() != before
+
+
+def test_a_loaded_module_counts_as_it_was_loaded(package, capsys):
+    (package / "__init__.py").write_text("")
+    assert importlib.import_module("mine.helper").x == 1
+    remember(["mine.helper", "json"])
+    before = hashed()
+    edit(package / "helper.py", "x = 2\n")
+    assert hashed() == hashed() == before
+    assert capsys.readouterr().err.count("helper.py was edited after it was loaded") == 1
+    source._as_loaded.clear()
     assert hashed() != before
 
 
