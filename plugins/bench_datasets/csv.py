@@ -10,14 +10,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import bench
-from bench import DataError, Dataset, DatasetRequest, DatasetSpec, Option, OptionValue
+from bench import DataError, Dataset, DatasetRequest, DatasetSpec, Option
 from bench_datasets.cells import VALUES, meanings
 from bench_datasets.label_lists import ABSENT, DROP_ABSENT, ENCODING, read_names, separator
 from bench_datasets.label_names import NO_LABEL, ODD_NAMES
 from bench_datasets.label_values import LABELS_ARE, SEPARATOR, named
 from bench_datasets.listing import counted, list_images, printable
 from bench_datasets.own_images import K, Part, assemble, part_names
-from bench_datasets.tables import DELIMITERS, Layout, Row, check_label_columns, images_of, read_table
+from bench_datasets.tables import (
+    DELIMITERS,
+    SPLIT_COLUMN,
+    SPLIT_NAMES,
+    Layout,
+    Row,
+    check_label_columns,
+    images_of,
+    read_table,
+)
+from bench_datasets.typed import as_typed, entries_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,7 +38,6 @@ EXPECTS = (
     "train.csv and test.csv, or labels.csv for all, whose columns are path and labels; paths are relative to the folder"
 )
 REMEDY = "Try: --set dataset.path_column=NAME --set dataset.labels_column=NAME"
-SPLIT_NAMES = {"validation": "validation", "valid": "validation", "val": "validation", "train": "train", "test": "test"}
 
 
 def build(request: DatasetRequest) -> Dataset:
@@ -40,8 +49,8 @@ def build(request: DatasetRequest) -> Dataset:
         str(options["labels_column"]),
         str(options["split_column"]),
         DELIMITERS[str(options["delimiter"])],
-        _several(options, "label_columns"),
-        _several(options, "not_labels"),
+        tuple(entries_of(str(options["label_columns"]))),
+        tuple(entries_of(str(options["not_labels"]))),
         meanings(options),
         str(options["encoding"]),
     )
@@ -71,10 +80,6 @@ def build(request: DatasetRequest) -> Dataset:
     )
 
 
-def _several(options: Mapping[str, OptionValue], name: str) -> tuple[str, ...]:
-    return tuple(filter(None, (text.strip() for text in str(options[name]).split(","))))
-
-
 def _read_parts(
     request: DatasetRequest, layout: Layout
 ) -> tuple[dict[str, list[Row]], tuple[str, ...], str, tuple[str, ...]]:
@@ -95,6 +100,8 @@ def _read_parts(
             if found.columns != columns:
                 raise DataError(f"{files[part]} line 1: other label columns than {files['train']}")
         check_label_columns(list(read.values()), layout, files["train"])
+        for part, found in read.items():
+            _refuse_rows_of_others(part, names[part], found.rows)
         rows = {part: found.rows for part, found in read.items()}
         notes = tuple(note for found in read.values() for note in found.notes)
         unread = [path.name for path in sorted(root.glob("*.[ct]sv")) if path not in files.values()]
@@ -110,6 +117,12 @@ def _read_parts(
     rows_read, columns, notes = table.rows, table.columns, table.notes
     if any(row.split for row in rows_read):
         return _by_column(rows_read, layout.split), columns, f"split by column '{layout.split}'", notes
+    if table.splits and layout.split:
+        raise DataError(
+            f"{path}: column '{table.splits[0]}' names a split in every row, and was not asked for, so one would be"
+            f" drawn. Try: {as_typed('split_column', table.splits[0])},"
+            f" or {as_typed('split_column', '')} where it is none"
+        )
     fraction, seed = float(request.options["test_fraction"]), int(request.options["split_seed"])
     order = np.random.default_rng(seed).permutation(len(rows_read))
     held = set(order[: max(round(fraction * len(rows_read)), 1)].tolist())
@@ -133,6 +146,16 @@ def _by_column(rows: Sequence[Row], column: str) -> dict[str, list[Row]]:
         if not parts[part]:
             raise DataError(f"{rows[0].place.rpartition(' line ')[0]}: no row has '{part}' in column '{column}'")
     return {part: found for part, found in parts.items() if found}
+
+
+def _refuse_rows_of_others(part: str, called: str, rows: Sequence[Row]) -> None:
+    """Raise ``DataError`` for a row of a part's own table whose column of splits names another part."""
+    for row in rows:
+        if row.split and row.split.lower() != called.lower() and SPLIT_NAMES.get(row.split.lower()) != part:
+            raise DataError(
+                f"{row.place}: split '{row.split}' in the table of {called}. Try: one table labels.csv for all parts,"
+                f" or {as_typed('split_column', '')} to pass that column over"
+            )
 
 
 def _part(root: Path, part: str, rows: Sequence[Row], outside: bool) -> Part:
@@ -213,7 +236,7 @@ SPEC = DatasetSpec(
         Option("labels_column", "labels", "column of the label names; empty: each label is a column of 0 and 1"),
         Option("label_columns", "", "where each label is a column: which, as in dog,cat; empty: all that are left"),
         Option("not_labels", "", "where each label is a column: which are none, as in age,is_valid"),
-        Option("split_column", "split", "column of labels.csv with train, validation or test"),
+        Option("split_column", SPLIT_COLUMN, "column of labels.csv with train, validation or test; empty: none"),
         Option("delimiter", "comma", "what separates columns; tab reads .tsv files, too", choices=tuple(DELIMITERS)),
         ENCODING,
         SEPARATOR,

@@ -6,7 +6,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from bench import DataError, Option, OptionValue
-from bench_datasets.cells import IGNORE, NUMBER, VALUES, YES, canonical, looks_like_a_list, meanings, parse_list, truth
+from bench_datasets.cells import (
+    IGNORE,
+    NUMBER,
+    VALUES,
+    YES,
+    canonical,
+    looks_like_a_list,
+    meanings,
+    parse_list,
+    truth,
+    with_meaning,
+)
 from bench_datasets.label_lists import separator
 from bench_datasets.label_names import NO_LABEL, ODD_NAMES
 from bench_datasets.own_images import Part
@@ -193,7 +204,7 @@ def _multi_hot(
             strange = entries[values.index(None)]
             raise DataError(
                 f"{part.place(row)}: found {strange!r:.40}, allowed: 0 and 1 for each label."
-                f" Try: --set dataset.values={strange!s:.20}:ignore, or :1 or :0 for what it means"
+                f" Try: {with_meaning(strange, known)}, or :1 or :0 for what it means"
             )
         pairs = list(zip(called, values, strict=False))
         labels.append(tuple(name for name, value in pairs if value == YES))

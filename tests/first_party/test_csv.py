@@ -8,6 +8,7 @@ from bench.contracts import DatasetRequest
 from bench.data.open import open_dataset
 from bench.errors import DataError, UsageError
 from bench.options import resolve
+from bench.show.csv_text import csv_text
 
 
 def opened(root, **options):
@@ -199,6 +200,40 @@ def test_a_split_column_must_name_splits(folder):
     write(folder, "labels.csv", ["path,labels,split", "photos/0.png,cat,train", "photos/1.png,cat,train"])
     with pytest.raises(DataError, match=r"labels.csv: no row has 'test' in column 'split'"):
         opened(folder)
+
+
+@pytest.mark.parametrize("column", ["Split", "fold", "sub-set"])
+def test_a_split_that_stands_in_another_column_is_not_drawn_instead(folder, column):
+    parts = ["train", "train", "val", "Test"]
+    rows = [f"photos/{number}.png,cat,{part}" for number, part in enumerate(parts)]
+    write(folder, "labels.csv", [f"path,labels,{column}", *rows])
+    with pytest.raises(DataError, match=rf"Try: --set 'dataset.split_column={column}'"):
+        opened(folder)
+    assert len(opened(folder, split_column=column).validation) == 1
+    assert "drawn for test" in opened(folder, split_column="").variant
+    with pytest.raises(DataError, match=rf"no column 'mine', found: path, labels, {column}"):
+        opened(folder, split_column="mine")
+
+
+def test_a_row_of_another_part_in_a_parts_own_table_is_refused(folder):
+    cells = ("split", "train", "", "val")
+    write(folder, "train.csv", [f"{line},{cell}" for line, cell in zip(TRAIN, cells, strict=True)])
+    write(folder, "test.csv", TEST)
+    with pytest.raises(DataError, match=r"train.csv line 4: split 'val' in the table of train. Try: one table"):
+        opened(folder)
+    assert len(opened(folder, split_column="").train) == 3
+
+
+def test_the_mark_that_keeps_a_cell_from_being_a_formula_is_no_part_of_a_name(folder):
+    """As ``bench predict --csv`` writes it: a label would be another one where it stands first."""
+    (folder / "=1.png").write_bytes((folder / "photos/1.png").read_bytes())
+    written = csv_text(["path", "labels"], [["=1.png", "=a;b"], ["photos/0.png", "b;=a"]])
+    assert written.count("'=") == 2
+    write(folder, "train.csv", written.splitlines())
+    write(folder, "test.csv", ["path,labels", "photos/3.png,b"])
+    dataset = opened(folder)
+    assert (dataset.train.ids, dataset.labels) == (("=1.png", "photos/0.png"), ("=a", "b"))
+    assert dataset.train.truth.all()
 
 
 def test_labels_that_train_lacks_can_be_left_out(folder):

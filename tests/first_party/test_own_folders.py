@@ -128,6 +128,27 @@ def test_names_of_a_list_that_are_several_names_are_refused(listed):
     assert not any("Unicode" in note for note in opened("imagefolder", listed).notes)
 
 
+def test_a_list_of_texts_that_are_a_value_for_each_label_is_no_list_of_names(listed):
+    (listed / "train" / "labels.csv").unlink()
+    for part in ("train", "test"):
+        lines = [{"file_name": "a.png", "labels": ["1", "0"]}, {"file_name": "more/b.png", "labels": ["0", "1"]}]
+        (listed / part / "metadata.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    with pytest.raises(DataError, match=r"line 1: found \['1', '0'\], which may be labels' numbers or a value"):
+        opened("imagefolder", listed)
+    (listed / "labels.txt").write_text("cat\ndog\n")
+    assert opened("imagefolder", listed, labels_are="multi-hot").train.truth.tolist() == [[True, False], [False, True]]
+
+
+def test_folders_within_a_labels_folder_have_a_word(tmp_path):
+    for part in ("train", "test"):
+        for name in ("animals/dog/1.png", "animals/2.png", "things/sofa/3.png"):
+            picture(tmp_path / part / name)
+    dataset = opened("imagefolder", tmp_path)
+    assert dataset.labels == ("animals", "things")
+    told = "train: 2 images lie in folders within a label's, whose names are no labels, as animals/dog/1.png"
+    assert told in dataset.notes
+
+
 def test_validation_is_no_second_reading_of_test(listed):
     (listed / "test").rename(listed / "val")
     dataset = opened("imagefolder", listed, test="val")
