@@ -58,7 +58,8 @@ def build(request: DatasetRequest) -> Dataset:
         layout = replace(layout, labels="")
     listed, columns, how, notes = _read_parts(request, layout)
     outside = options["outside"] == "allow"
-    parts = {part: _part(root, part, rows, outside) for part, rows in listed.items()}
+    asked = {"train": request.train_split, "test": request.test_split}
+    parts = {part: _part(root, asked.get(part) or part, rows, outside) for part, rows in listed.items()}
     first = next(iter(parts))
     parts[first] = replace(parts[first], notes=(*notes, *_unlisted(root, listed), *parts[first].notes))
     if layout.labels:
@@ -116,13 +117,17 @@ def _read_parts(
     check_label_columns([table], layout, path)
     rows_read, columns, notes = table.rows, table.columns, table.notes
     if any(row.split for row in rows_read):
-        return _by_column(rows_read, layout.split), columns, f"split by column '{layout.split}'", notes
+        parts, others = _by_column(rows_read, request, layout.split)
+        notes += counted("data root", {f"rows of {path.name} are of no part": [row.path for row in others]})
+        return parts, columns, f"split by column '{layout.split}'", notes
     if table.splits and layout.split:
         raise DataError(
             f"{path}: column '{table.splits[0]}' names a split in every row, and was not asked for, so one would be"
             f" drawn. Try: {as_typed('split_column', table.splits[0])},"
             f" or {as_typed('split_column', '')} where it is none"
         )
+    if asked := {request.train_split or "train", request.test_split or "test"} - {"train", "test"}:
+        raise DataError(f"{path}: no split '{min(asked)}': no column '{layout.split}' names one for each row")
     fraction, seed = float(request.options["test_fraction"]), int(request.options["split_seed"])
     order = np.random.default_rng(seed).permutation(len(rows_read))
     held = set(order[: max(round(fraction * len(rows_read)), 1)].tolist())
@@ -135,23 +140,35 @@ def _read_parts(
     return parts, columns, f"{fraction:.0%} drawn for test with seed {seed}", notes
 
 
-def _by_column(rows: Sequence[Row], column: str) -> dict[str, list[Row]]:
-    parts: dict[str, list[Row]] = {"train": [], "test": [], "validation": []}
+def _by_column(
+    rows: Sequence[Row], request: DatasetRequest, column: str
+) -> tuple[dict[str, list[Row]], tuple[Row, ...]]:
+    """Return the rows of each part, train and test being called as asked for, and those of no part."""
+    called = {"train": request.train_split or "train", "validation": "validation", "test": request.test_split or "test"}
+    # Of a split that is test by its name and train as asked for, the rows are train's.
+    part_of = {_split(called[part]): part for part in ("validation", "test", "train")}
+    parts: dict[str, list[Row]] = {part: [] for part in called}
+    others: list[Row] = []
     for row in rows:
-        part = SPLIT_NAMES.get(row.split.lower())
-        if part is None:
-            raise DataError(f"{row.place}: split '{row.split}', allowed: train, validation, test")
-        parts[part].append(row)
+        split = _split(row.split)
+        if split not in part_of and split not in SPLIT_NAMES:
+            raise DataError(f"{row.place}: split '{row.split}', allowed: {', '.join(dict.fromkeys(called.values()))}")
+        (parts[part_of[split]] if split in part_of else others).append(row)
     for part in ("train", "test"):
         if not parts[part]:
-            raise DataError(f"{rows[0].place.rpartition(' line ')[0]}: no row has '{part}' in column '{column}'")
-    return {part: found for part, found in parts.items() if found}
+            place = rows[0].place.rpartition(" line ")[0]
+            raise DataError(f"{place}: no row has '{called[part]}' in column '{column}'")
+    return {part: found for part, found in parts.items() if found}, tuple(others)
+
+
+def _split(name: str) -> str:
+    return SPLIT_NAMES.get(name.lower(), name.lower())
 
 
 def _refuse_rows_of_others(part: str, called: str, rows: Sequence[Row]) -> None:
     """Raise ``DataError`` for a row of a part's own table whose column of splits names another part."""
     for row in rows:
-        if row.split and row.split.lower() != called.lower() and SPLIT_NAMES.get(row.split.lower()) != part:
+        if row.split and _split(row.split) not in {_split(called), part}:
             raise DataError(
                 f"{row.place}: split '{row.split}' in the table of {called}. Try: one table labels.csv for all parts,"
                 f" or {as_typed('split_column', '')} to pass that column over"

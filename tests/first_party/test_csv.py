@@ -11,10 +11,10 @@ from bench.options import resolve
 from bench.show.csv_text import csv_text
 
 
-def opened(root, **options):
+def opened(root, train=None, test=None, **options):
     spec = plugins.installed().dataset("csv").spec
     given = {name: str(value) for name, value in options.items()}
-    return open_dataset(spec, DatasetRequest(resolve(spec.options, given, "dataset 'csv'"), root))
+    return open_dataset(spec, DatasetRequest(resolve(spec.options, given, "dataset 'csv'"), root, train, test))
 
 
 @pytest.fixture
@@ -213,6 +213,34 @@ def test_a_split_that_stands_in_another_column_is_not_drawn_instead(folder, colu
     assert "drawn for test" in opened(folder, split_column="").variant
     with pytest.raises(DataError, match=rf"no column 'mine', found: path, labels, {column}"):
         opened(folder, split_column="mine")
+
+
+def test_splits_that_are_asked_for_are_those_of_the_column(folder):
+    """They were passed over, and the rows of train and test taken."""
+    parts = ["train", "val", "Test", "train", "fold2"]
+    rows = [f"photos/{number}.png,cat,{part}" for number, part in enumerate(parts)]
+    write(folder, "labels.csv", ["path,labels,split", *rows[:4]])
+    dataset = opened(folder, test="val")
+    assert (dataset.train.ids, dataset.test.ids) == (("photos/0.png", "photos/3.png"), ("photos/1.png",))
+    assert (dataset.test.name, dataset.validation) == ("val", None)
+    assert "data root: 1 rows of labels.csv are of no part, as photos/2.png" in dataset.notes
+    assert opened(folder, train="validation").train.ids == ("photos/1.png",)
+    with pytest.raises(DataError, match="no row has 'fold2' in column 'split'"):
+        opened(folder, test="fold2")
+    write(folder, "labels.csv", ["path,labels,split", *rows])
+    assert opened(folder, test="fold2").test.ids == ("photos/4.png",)
+    with pytest.raises(DataError, match="line 6: split 'fold2', allowed: train, validation, test"):
+        opened(folder)
+
+
+@pytest.mark.parametrize("option", ["train", "test"])
+def test_a_split_that_is_asked_for_in_vain_is_refused(folder, option):
+    write(folder, "labels.csv", ["path,labels"] + [f"photos/{number}.png,cat" for number in range(8)])
+    with pytest.raises(DataError, match=r"labels.csv: no split 'mine': no column 'split' names one for each row"):
+        opened(folder, **{option: "mine"})
+    for part in ("mine", "yours"):
+        write(folder, f"{part}.csv", ["path,labels", f"photos/{len(part)}.png,cat"])
+    assert opened(folder, "mine", "yours").train.name == "mine"
 
 
 def test_a_row_of_another_part_in_a_parts_own_table_is_refused(folder):
