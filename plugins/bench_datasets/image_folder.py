@@ -41,10 +41,12 @@ def build(request: DatasetRequest) -> Dataset:
     written = any((root / name / file).is_file() for name in names.values() for file in LABELS_FILES)
     listed = root / "labels.txt"
     numbered = options["labels_are"] in {"numbers", "multi-hot"}
+    if written or options["labels_are"] != "auto":
+        parts = named(parts, read_names(listed) if numbered and listed.is_file() else (), options)
     return assemble(
         "imagefolder",
         root.absolute().name,
-        named(parts, read_names(listed) if numbered and listed.is_file() else (), options) if written else parts,
+        parts,
         options,
         listed=listed,
         remedy=f"'--data-root' should hold {EXPECTS}",
