@@ -23,19 +23,22 @@ EMPTY = "empty"
 NUMBER = re.compile(r"([+-]?)0*(\d+)(?:\.0*)?")
 ITEM = r"""(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d*)?|None|null|True|False|true|false)"""
 LIST = re.compile(rf"[\[({{]\s*(?:{ITEM}\s*(?:,\s*{ITEM}\s*)*,?\s*)?[\])}}]", re.DOTALL)
+TEXT = re.compile(r'="([^"]*)"')
 NUMPY_NUMBERS = re.compile(r"\[\s*-?\d+\.?\d*(\s+-?\d+\.?\d*)+\s*\]")
 LIST_OF_TEXTS = re.compile(r"""[\[({]\s*['"].*['"]\s*,?\s*[\])}]""", re.DOTALL)
 
 
 def unmarked(cell: str) -> str:
-    """Return a cell without blanks around it and without the apostrophe that keeps spreadsheets from reading a formula.
+    """Return a cell without blanks around it and without what tells a spreadsheet that it is text.
 
-    ``bench predict --csv`` and spreadsheets write it.
+    That is the apostrophe by which ``bench predict --csv`` and spreadsheets mark what would be a formula, and ="007".
 
-    >>> unmarked("'=1+1;dog"), unmarked(" 'dog'"), unmarked("'-x'")
-    ('=1+1;dog', "'dog'", "'-x'")
+    >>> unmarked("'=1+1;dog"), unmarked(" 'dog'"), unmarked("'-x'"), unmarked('="007"')
+    ('=1+1;dog', "'dog'", "'-x'", '007')
     """
     cell = cell.strip()
+    if text := TEXT.fullmatch(cell):
+        return text[1]
     marked = cell[:1] == "'" and cell[1:2] in {"=", "+", "-", "@", "\t", "\r"} and not cell.endswith("'")
     return cell[1:] if marked else cell
 

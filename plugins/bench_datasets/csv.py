@@ -137,6 +137,8 @@ def _read_parts(
     }
     if not parts["train"]:
         raise DataError(f"{path}: {len(rows_read)} images are too few to split. Try: --set dataset.test_fraction=0.2")
+    lists = sorted(path.name for path in root.glob("*.*") if path.stem.lower() in SPLIT_NAMES)
+    notes += counted("data root", {"files are not read, as the split is drawn": lists})
     return parts, columns, f"{fraction:.0%} drawn for test with seed {seed}", notes
 
 

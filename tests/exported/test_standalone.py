@@ -377,7 +377,13 @@ def test_infinite_scores_are_no_broken_json():
 
 def test_the_folder_says_how_it_is_used(exported):
     text = (exported / "cnn-rnn" / "README.md").read_text()
-    for words in ("pip install onnxruntime numpy pillow", "python predict.py", "search.py", "the shorter side to 33", "(height, width, 3) of red"):
+    for words in (
+        "pip install onnxruntime numpy pillow",
+        "python predict.py",
+        "search.py",
+        "the shorter side to 33",
+        "(height, width, 3) of red",
+    ):
         assert words in text
     assert "{" not in text
     assert "search.py" not in (exported / "bce" / "README.md").read_text()

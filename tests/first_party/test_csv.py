@@ -264,6 +264,31 @@ def test_the_mark_that_keeps_a_cell_from_being_a_formula_is_no_part_of_a_name(fo
     assert dataset.train.truth.all()
 
 
+def test_a_text_as_spreadsheets_write_it_is_that_text(folder):
+    write(folder, "train.csv", ["path,labels", '"=""photos/0.png""","=""007;a"""', "photos/1.png,a", "photos/2.png,b"])
+    write(folder, "test.csv", ["path,labels", "photos/3.png,b"])
+    dataset = opened(folder)
+    assert (dataset.train.ids[0], dataset.labels) == ("photos/0.png", ("007", "a", "b"))
+
+
+def test_names_in_one_table_and_numbers_in_another_are_not_labels_of_their_own(folder):
+    """What was said to type left the labels of the test part out."""
+    write(folder, "train.csv", TRAIN)
+    write(folder, "test.csv", ["path,labels", "photos/3.png,0;1", "photos/4.png,1"])
+    with pytest.raises(
+        DataError, match=r"test.csv line 2: label '0' is a number, .* 'cat' is a name .*train.csv line 2"
+    ):
+        opened(folder)
+    write(folder, "labels.txt", ["cat", "dog"])
+    assert opened(folder, labels_are="numbers").test.truth.tolist() == [[True, True], [False, True]]
+
+
+def test_lists_of_a_split_that_is_drawn_have_a_word(folder):
+    write(folder, "labels.csv", ["path,labels"] + [f"photos/{number}.png,cat" for number in range(8)])
+    write(folder, "train.txt", ["photos/0.png"])
+    assert "data root: 1 files are not read, as the split is drawn, as train.txt" in opened(folder).notes
+
+
 def test_labels_that_train_lacks_can_be_left_out(folder):
     write(folder, "train.csv", TRAIN)
     write(folder, "test.csv", ["path,labels", "photos/3.png,cat;bird"])

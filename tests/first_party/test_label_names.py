@@ -115,7 +115,7 @@ def test_names_that_look_the_same_are_refused_with_both_places(twins):
     assert remedies(told.value) == ["dataset.odd_names=keep"]
 
 
-@pytest.mark.parametrize("name", ["nan", "NaN", "None", "null", "N/A", "<NA>", "-", "[]"])
+@pytest.mark.parametrize("name", ["nan", "NaN", "None", "null", "N/A", "<NA>", "-", "#NAME?", "[]"])
 def test_a_label_that_means_nothing_is_refused_until_it_is_said_what_it_is(tmp_path, name):
     write(tmp_path, "path,labels", "{},dog;cat", "{},dog", f"{{}},{name};") if name != "[]" else None
     if name == "[]":
