@@ -37,9 +37,11 @@ def unmarked(cell: str) -> str:
     ('=1+1;dog', "'dog'", "'-x'", '007')
     """
     cell = cell.strip()
+    if not cell.startswith(("'", "=")):
+        return cell
     if text := TEXT.fullmatch(cell):
         return text[1]
-    marked = cell[:1] == "'" and cell[1:2] in {"=", "+", "-", "@", "\t", "\r"} and not cell.endswith("'")
+    marked = cell[0] == "'" and cell[1:2] in {"=", "+", "-", "@", "\t", "\r"} and not cell.endswith("'")
     return cell[1:] if marked else cell
 
 

@@ -145,6 +145,9 @@ def broken(ids, labels, truth, scores):
         "stands twice; each image must stand once": ([*ids[1:], ids[1]], labels, scores, fine),
         "1 of 20 ids are no image of corel5k/test, as 'x'": ([*ids[1:], "x"], labels, scores, fine),
         "Try: --match name": ([f"my/{one}" for one in ids], labels, scores, fine),
+        "Try: --match number, if these are numbers of images and not of rows": (
+            *([*map(str, range(20))], labels, scores, fine),
+        ),
         "no label of corel5k 'gren'; did you mean 'green'?": (ids, ["red", "gren", "blue"], scores, fine),
         "label 'red' stands twice": (ids, ["red", "red", "blue"], scores, fine),
         "no scores of 1 of 3 labels": (ids, labels[:2], scores[:, :2], fine),
