@@ -231,7 +231,7 @@ def _refuse_links(root: Path, rows: Sequence[Row]) -> None:
 
 def _unlisted(root: Path, listed: Mapping[str, Sequence[Row]]) -> tuple[str, ...]:
     """Return notes on the images that lie beside listed ones and are in no table."""
-    paths = {row.path.replace("\\", "/") for rows in listed.values() for row in rows}
+    paths = {posixpath.normpath(row.path.replace("\\", "/")) for rows in listed.values() for row in rows}
     known = {unicodedata.normalize("NFC", path) for path in paths}
     missing: list[str] = []
     for folder in sorted({posixpath.dirname(path) for path in paths}):

@@ -103,6 +103,7 @@ def read_table(path: Path, layout: Layout, remedy: str) -> Table:
     unread: dict[str, set[str]] = {}
     try:
         filled = ([unmarked(cell) for cell in cells] for cells in reader if any(cell.strip() for cell in cells))
+        texts = (layout.path, layout.labels) if layout.labels else (layout.path,)
         # What spreadsheets break into lines is one name, which can be typed.
         columns = [" ".join(name.splitlines()) for name in next(filled, [])]
         place = f"{path} line {reader.line_num}"
@@ -115,7 +116,8 @@ def read_table(path: Path, layout: Layout, remedy: str) -> Table:
                 continue
             if len(cells) != len(columns):
                 raise DataError(f"{place}: {len(cells)} cells, expected {len(columns)}: {', '.join(columns)}")
-            row = dict(zip(columns, map(unmarked, cells), strict=True))
+            row = dict(zip(columns, (cell.strip() for cell in cells), strict=True))
+            row |= {name: unmarked(row[name]) for name in texts}
             if not row[layout.path]:
                 raise DataError(f"{place}: the column '{layout.path}' is empty")
             image = posixpath.normpath(row[layout.path])

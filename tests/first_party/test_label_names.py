@@ -317,6 +317,7 @@ def test_backslashes_are_read_as_windows_means_them(tmp_path):
     pictures(tmp_path, "test", 1)
     (tmp_path / "test.csv").write_text("path,labels\ntest0.png,dog\n")
     assert opened(tmp_path).train.ids == ("photos/deep/0.png", "photos/deep/1.png")
+    assert not any("in no table" in note for note in opened(tmp_path).notes)
     (tmp_path / "train.csv").write_text("path,labels\nphotos\\deep\\0.png,dog\nphotos/deep/0.png,cat\n")
     with pytest.raises(DataError, match=r"train.csv line 3: image photos/deep/0.png stands twice"):
         opened(tmp_path)
@@ -355,6 +356,10 @@ def test_an_image_that_is_there_under_almost_its_name_is_named(tmp_path):
         (root / "train.csv").write_text(f"path,labels\n{name},dog\n")
         with pytest.raises(DataError, match=rf"line 2: no image file .*{name}. There is {there}"):
             opened(root)
+    (root / "photos").mkdir()
+    (root / "train.csv").write_text("path,labels\nphotos,dog\n")
+    with pytest.raises(DataError, match=r"line 2: no image file .*photos. photos is a folder"):
+        opened(root)
 
 
 def test_images_beside_listed_ones_are_counted(tmp_path):
