@@ -21,6 +21,7 @@ class DatasetRequest:
 
     ``root`` may be an address as ``s3://bucket/folder``: a path all the same, listed there and read through a cache by
     what ``pathlib`` offers, ``iterdir``, ``glob``, ``is_file``, ``open``. Nothing can be done with it by ``os``.
+    The splits are to be called as they were asked for by ``train_split`` and ``test_split``: others are refused.
     ``cache`` is a folder for what saves time when the data set is opened again; ``None``: nothing is kept. What is
     kept there goes through ``bench.kept``, so that damage to it never changes a label.
     """

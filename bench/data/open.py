@@ -23,8 +23,8 @@ def open_dataset(spec: DatasetSpec, request: DatasetRequest, origin: object = ""
     """Return the data set, checked for what every run needs; ``origin`` is its plugin, which failures name.
 
     Raises ``PluginError`` where the plugin fails or gives something else, ``UsageError`` where the data root is missing
-    or was given in vain, ``DataError`` for a folder that was unpacked in part, classes without a positive in train, and
-    images that are in train and in test, or in train and in a validation part.
+    or was given in vain, as a split may be, ``DataError`` for a folder that was unpacked in part, classes without a
+    positive in train, and images that are in train and in test, or in train and in a validation part.
     """
     if spec.expects and request.root is None and not spec.root_optional:
         fetched = sum(archive.size for archive in spec.archives) / 1e9
@@ -47,8 +47,12 @@ def open_dataset(spec: DatasetSpec, request: DatasetRequest, origin: object = ""
         dataset = spec.build(request)
         if not isinstance(dataset, Dataset):
             raise PluginError(f"build returned a {type(dataset).__name__}, must return a bench.Dataset")
+<<<<<<< HEAD
         if origin and not is_first_party(origin):
             dataset = _of_its_own(dataset, request.cache)
+=======
+    _require_asked(spec.name, dataset, request)
+>>>>>>> serving
     dataset = _with_room(dataset, request.cache)
     _check_splits(dataset, spec.without_absent_labels)
     return named_images(dataset, origin) if origin else dataset
@@ -67,6 +71,7 @@ def _with_room(dataset: Dataset, room: Path | None) -> Dataset:
     return replace(dataset, train=of(dataset.train), test=of(dataset.test), validation=validation)
 
 
+<<<<<<< HEAD
 def _of_its_own(dataset: Dataset, room: Path | None) -> Dataset:
     """Return ``dataset`` with names and masks of its own, which its plugin cannot change; large masks lie in ``room``.
 
@@ -109,6 +114,18 @@ def _plain(mask: BoolArray, room: Path | None, what: str) -> BoolArray:
     if type(mask) not in {np.ndarray, np.memmap}:
         raise DataError(f"{what} is a {type(mask).__name__}, must be a plain array: what it masks would be lost")
     return copied(mask, room)
+=======
+def _require_asked(name: str, dataset: Dataset, request: DatasetRequest) -> None:
+    """Raise ``UsageError`` where a data set has other splits than those that were asked for."""
+    for option, asked, split in (
+        ("--train-split", request.train_split, dataset.train),
+        ("--test-split", request.test_split, dataset.test),
+    ):
+        if asked and split.name != asked:
+            raise UsageError(
+                f"{option}: found '{asked}', and dataset '{name}' has '{split.name}' there. Try: without {option}"
+            )
+>>>>>>> serving
 
 
 def _check_splits(dataset: Dataset, remedy: str) -> None:

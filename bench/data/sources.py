@@ -162,7 +162,10 @@ def _below(folder: Path) -> Iterator[Source]:
 
 
 def _members(archive: Path) -> Iterator[Source]:
-    """Yield the images in a tar archive, by the endings of their names; a reason where it is cut or damaged."""
+    """Yield the images in a tar archive, by the endings of their names, as ``_below`` does those of the folder packed.
+
+    A reason where it is cut or damaged.
+    """
     endings, any_image, reason = image_endings(), False, ""
     try:
         with archive.open("rb") as file:
@@ -174,7 +177,8 @@ def _members(archive: Path) -> Iterator[Source]:
                 if not 0 <= member.size <= (LARGEST_PASSED if packed else 2**63):
                     raise DataError(f"damaged: a member of {member.size:,} bytes")
                 base = PurePosixPath(member.name)
-                if base.name.startswith(".") or base.suffix.lower() not in endings or member.isdir():
+                hidden = any(part.startswith(".") and part != ".." for part in base.parts)
+                if hidden or base.suffix.lower() not in endings or member.isdir():
                     continue
                 any_image = True
                 if not member.isreg() or member.issparse():

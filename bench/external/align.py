@@ -222,7 +222,8 @@ def _remedy(ids: Sequence[str], split: Split, elsewhere: bool) -> str:
     for name, key in MATCHES.items():
         known, asked = {key(one) for one in split.ids}, {key(one) for one in ids}
         if len(known) == len(split.ids) and len(asked) == len(set(ids)) and asked <= known:
-            return f". Try: --match {name}"
+            counted = any({*ids} == {*map(str, range(first, first + len(ids)))} for first in (0, 1))
+            return f". Try: --match {name}" + (", if these are numbers of images and not of rows" if counted else "")
     return ". See: bench data export"
 
 
@@ -270,7 +271,7 @@ class Found:
 
 NUMBER = "a number"
 SETS = "0 or 1, as of label sets. Try: --kind probability"
-PROBABILITIES = "0 to 1, as of probabilities. Try: --kind logit"
+PROBABILITIES = "0 to 1, as of probabilities"
 
 
 def _check_values(found: Found, place: str, split: Split, kind: str) -> None:
@@ -279,14 +280,24 @@ def _check_values(found: Found, place: str, split: Split, kind: str) -> None:
         if allowed in found.wrong:
             row, column, value = found.wrong[allowed]
             where = f"image '{split.ids[row]}', label '{split.labels[column]}'"
-            raise DataError(f"{place}: {where}: found {value:g}, must be {allowed}")
+            hint = _no_probabilities(found) if allowed == PROBABILITIES else ""
+            raise DataError(f"{place}: {where}: found {value:g}, must be {allowed}{hint}")
     if kind != "labels" and found.only_sets:
         raise DataError(f"{place}: every score is 0 or 1, as of label sets, --kind says '{kind}'. Try: --kind labels")
-    if kind == "logit" and found.smallest >= 0 and found.largest <= 1:
+    if kind == "logit" and found.smallest >= 0:
+        within = "lies in 0 to 1" if found.largest <= 1 else "is 0 or more"
+        other = "--kind probability, or " if found.largest <= 1 else ""
         raise DataError(
-            f"{place}: every score lies in 0 to 1, so as logits all labels would be likely. Try: --kind probability,"
-            " or --kind score, if they only rank"
+            f"{place}: every score {within}, so as logits all labels would be likely."
+            f" Try: {other}--kind score, if they only rank"
         )
+
+
+def _no_probabilities(found: Found) -> str:
+    """Return what to do with scores that were called probabilities and are none."""
+    if found.smallest >= -SLACK:
+        return ". Try: a hundredth of them, if they are percentages, or --kind score, if they only rank"
+    return ". Try: --kind logit" + (", or exp of them, if they are logarithms" if found.largest <= 0 else "")
 
 
 def _new_ties(values: Ordered, narrow: FloatArray) -> int:

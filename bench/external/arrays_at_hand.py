@@ -41,14 +41,18 @@ def _given(value: Any, names: Names) -> Given:
 
 
 def _plain(value: Any) -> Any:
-    """Return a tensor as an array, and a list of tensors as their rows, one after another."""
+    """Return a tensor as an array, and a list of batches, tensors or arrays, as their rows, one after another."""
+    several = isinstance(value, list | tuple) and len(value) > 0
+    if several and all(isinstance(one, np.ndarray) and one.ndim == 2 for one in value):
+        return np.concatenate(value) if len({one.shape[1] for one in value}) == 1 else value
     torch = sys.modules.get("torch")  # who has a tensor has imported it
     if torch is None:
         return value
-    if isinstance(value, list | tuple) and value and all(isinstance(one, torch.Tensor) for one in value):
+    if several and all(isinstance(one, torch.Tensor) for one in value):
         value = torch.cat([one if one.ndim > 1 else one[None] for one in value])
     if isinstance(value, torch.Tensor):
-        return value.detach().to("cpu", torch.float64).numpy()
+        whole = value.detach().to_dense().cpu()
+        return (whole.to(torch.float64) if whole.is_floating_point() else whole).numpy()
     return value
 
 
@@ -71,8 +75,14 @@ def _hash(given: Given) -> str:
 def as_texts(value: Any, what: str) -> tuple[str, ...]:
     """Return ids or names that a script gives, in their order.
 
-    Raises ``DataError`` for a single text, for a set, which has no order, and for what is no text or number.
+    Raises ``DataError`` for a single text, for a set, which has no order, for a mapping of names to places, whose
+    order may be another than they say, and for what is no text or number.
     """
+    if isinstance(value, Mapping) and any(place is not None for place in value.values()):
+        raise DataError(
+            f"{what}: found a mapping, must be a list in the order of rows or columns."
+            " Try: sorted(names, key=names.get)"
+        )
     if isinstance(value, str | set | frozenset) or not isinstance(value, Iterable):
         raise DataError(f"{what}: found a {type(value).__name__}, must be a list in the order of rows or columns")
     plain = _plain(value)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bench.data.pictures import open_rgb, to_rgb
+from bench.data.sources import image_endings
 from bench.errors import DataError, UsageError
 from bench.exported.predict import Labelled, Predictor
 from bench.notebook.arrays import as_array
@@ -95,13 +96,14 @@ def _each(images: Any) -> Iterator[Path | Image.Image | NDArray[np.uint8]]:
 
 
 def _files(path: Path) -> list[Path]:
-    """Return the file, or the image files directly in the folder, by name."""
+    """Return the file, or the image files directly in the folder, by name: those of which ``bench predict`` tells."""
     if not path.is_dir():
         if not path.is_file():
             raise DataError(f"no image file {path}")
         return [path]
-    endings = Image.registered_extensions()
-    found = [file for file in sorted(path.iterdir()) if file.suffix.lower() in endings and file.is_file()]
+    endings = image_endings()
+    there = (file for file in sorted(path.iterdir()) if file.suffix.lower() in endings)
+    found = [file for file in there if not file.name.startswith(".") and file.is_file()]
     if not found:
         raise DataError(f"{path}: no image files directly in it, by the endings of their names, as in .jpg and .png")
     return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, get_args
 
@@ -94,7 +94,8 @@ def _names(labels: Sequence[str] | None, columns: tuple[str, ...] | None) -> tup
     if labels is None:
         return columns
     names = tuple(labels)
-    if isinstance(labels, str | set | frozenset) or not all(isinstance(name, str) for name in names):
+    ordered = not isinstance(labels, str | set | frozenset | Mapping)
+    if not ordered or not all(isinstance(name, str) for name in names):
         raise DataError("labels: must be a sequence of names, one for each column")
     if len(set(names)) != len(names):
         twice = next(name for place, name in enumerate(names) if name in names[:place])

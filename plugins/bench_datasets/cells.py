@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bench import Option, OptionValue, UsageError
+from bench_datasets.typed import entries_of, typed
 
 VALUES = Option(
     "values", "", "what other values of a label's column mean, as in -1:ignore,yes:1,no:0,empty:ignore; 1, 0 or ignore"
@@ -22,8 +23,26 @@ EMPTY = "empty"
 NUMBER = re.compile(r"([+-]?)0*(\d+)(?:\.0*)?")
 ITEM = r"""(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d*)?|None|null|True|False|true|false)"""
 LIST = re.compile(rf"[\[({{]\s*(?:{ITEM}\s*(?:,\s*{ITEM}\s*)*,?\s*)?[\])}}]", re.DOTALL)
+TEXT = re.compile(r'="([^"]*)"')
 NUMPY_NUMBERS = re.compile(r"\[\s*-?\d+\.?\d*(\s+-?\d+\.?\d*)+\s*\]")
 LIST_OF_TEXTS = re.compile(r"""[\[({]\s*['"].*['"]\s*,?\s*[\])}]""", re.DOTALL)
+
+
+def unmarked(cell: str) -> str:
+    """Return a cell without blanks around it and without what tells a spreadsheet that it is text.
+
+    That is the apostrophe by which ``bench predict --csv`` and spreadsheets mark what would be a formula, and ="007".
+
+    >>> unmarked("'=1+1;dog"), unmarked(" 'dog'"), unmarked("'-x'"), unmarked('="007"')
+    ('=1+1;dog', "'dog'", "'-x'", '007')
+    """
+    cell = cell.strip()
+    if not cell.startswith(("'", "=")):
+        return cell
+    if text := TEXT.fullmatch(cell):
+        return text[1]
+    marked = cell[0] == "'" and cell[1:2] in {"=", "+", "-", "@", "\t", "\r"} and not cell.endswith("'")
+    return cell[1:] if marked else cell
 
 
 def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -43,7 +62,7 @@ def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def meanings(options: Mapping[str, OptionValue]) -> dict[str, int]:
     """Return what values mean beside ``EXACT``, by the option ``values``; ``UsageError`` for one of no meaning."""
     found: dict[str, int] = {}
-    for pair in filter(None, (text.strip() for text in str(options["values"]).split(","))):
+    for pair in entries_of(str(options["values"])):
         value, colon, meaning = pair.rpartition(":")
         if not colon or meaning.strip().lower() not in MEANINGS:
             raise UsageError(
@@ -52,6 +71,16 @@ def meanings(options: Mapping[str, OptionValue]) -> dict[str, int]:
             )
         found[canonical(value)] = MEANINGS[meaning.strip().lower()]
     return found
+
+
+def with_meaning(value: object, known: Mapping[str, int]) -> str:
+    """Return how a value is given a meaning, beside those ``known`` already.
+
+    >>> print(with_meaning("0,5", {"yes": 1, "-1": -1}))
+    --set 'dataset.values=yes:1,-1:ignore,"0,5:ignore"'
+    """
+    words = {meaning: word for word, meaning in MEANINGS.items()}
+    return typed("values", *(f"{one}:{words[meaning]}" for one, meaning in known.items()), f"{value}:ignore")
 
 
 def canonical(value: object) -> str:

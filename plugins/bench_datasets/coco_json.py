@@ -23,7 +23,7 @@ from bench import (
     narrow,
 )
 from bench_datasets.cells import unique
-from bench_datasets.label_lists import ABSENT, DROP_ABSENT, labels_kept, matrix, read_text
+from bench_datasets.label_lists import ABSENT, DROP_ABSENT, labels_kept, matrix, read_names, read_text
 from bench_datasets.label_names import ODD_NAMES, check, composed
 from bench_datasets.listing import counted, find_file, printable
 from bench_datasets.own_images import K, part_names
@@ -53,6 +53,8 @@ def build(request: DatasetRequest) -> Dataset:
     assert request.root is not None
     root, options = request.root, request.options
     keep = bool(options["keep_unlabelled"])
+    listed = root / "labels.txt"
+    order = read_names(listed) if listed.is_file() else ()
     names = part_names(request, lambda name: _annotations(root, name).is_file())
     folder = str(options["images"])
     read = {
@@ -64,6 +66,7 @@ def build(request: DatasetRequest) -> Dataset:
             keep_unlabelled=keep,
             expects=EXPECTS,
             root=root,
+            order=order,
         )
         for part, name in names.items()
     }
@@ -123,14 +126,16 @@ def read_split(
     expects: str,
     root: Path | None = None,
     only: frozenset[int] | None = None,
+    order: tuple[str, ...] = (),
 ) -> tuple[Split, tuple[str, ...]]:
     """Return the split that the instances file ``path`` lists, its images in the first of ``folders`` that has them.
 
     And notes on images left out. ``only``: the image ids that the split consists of, of those in the file.
 
     Ids are the file's, or with ``root`` the paths below it: each file of a user's own set may number from 1.
-    Labels are in the order of their category ids. ``sizes`` are the instances' areas, or those of their boxes, over
-    the image's. Without any of the folders the labels can still be counted. Raises ``DataError`` naming the file.
+    Labels are in the given ``order`` of their names, or else of their category ids. ``sizes`` are the instances'
+    areas, or those of their boxes, over the image's. Without any of the folders the labels can still be counted. Raises
+    ``DataError`` naming the file.
     """
     content = _load(path, expects)
     try:
@@ -154,7 +159,8 @@ def read_split(
     _check_unique(path, "category", list(names.values()))
     if root is not None:
         _check_unique(path, "file_name", list(files.values()))
-    column = {category: place for place, category in enumerate(sorted(names))}
+    ordered = _ordered(path, names, order)
+    column = {category: place for place, category in enumerate(ordered)}
     present: dict[int, dict[int, float]] = {image: {} for image in files}
     for image, category, entry in found:
         if category not in column:
@@ -187,13 +193,20 @@ def read_split(
             str(image) if own_name is None else printable((own_name / name).as_posix())
             for image, name in zip(chosen, names_there, strict=True)
         ),
-        labels=tuple(names[category] for category in sorted(names)),
+        labels=tuple(names[category] for category in ordered),
         truth=matrix([present[image] for image in chosen], len(names)),
         images=images_there,
         sizes=_sizes([present[image] for image in chosen], len(names)),
     )
     remedy = "without an object are left out, and kept with --set dataset.keep_unlabelled=true"
     return split, counted(name, {f"images {remedy}": left_out})
+
+
+def _ordered(path: Path, names: Mapping[int, str], order: tuple[str, ...]) -> list[int]:
+    """Return the category ids in the ``order`` of their names, where there is one, or else in their own."""
+    if order and (odd := min({*names.values()} ^ {*order}, default="")):
+        raise DataError(f"{path}: its categories are not those of labels.txt, as '{odd}'. Try: without labels.txt")
+    return sorted(names, key=lambda category: order.index(names[category]) if order else category)
 
 
 def _images(folder: Path, names: list[str], listing: Path) -> tuple[FolderImages, list[str]]:

@@ -10,14 +10,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import bench
-from bench import DataError, Dataset, DatasetRequest, DatasetSpec, Option, OptionValue
+from bench import DataError, Dataset, DatasetRequest, DatasetSpec, Option
 from bench_datasets.cells import VALUES, meanings
 from bench_datasets.label_lists import ABSENT, DROP_ABSENT, ENCODING, read_names, separator
 from bench_datasets.label_names import NO_LABEL, ODD_NAMES
 from bench_datasets.label_values import LABELS_ARE, SEPARATOR, named
 from bench_datasets.listing import counted, list_images, printable
 from bench_datasets.own_images import K, Part, assemble, part_names
-from bench_datasets.tables import DELIMITERS, Layout, Row, check_label_columns, images_of, read_table
+from bench_datasets.tables import (
+    DELIMITERS,
+    SPLIT_COLUMN,
+    SPLIT_NAMES,
+    Layout,
+    Row,
+    check_label_columns,
+    images_of,
+    read_table,
+)
+from bench_datasets.typed import as_typed, entries_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,7 +38,6 @@ EXPECTS = (
     "train.csv and test.csv, or labels.csv for all, whose columns are path and labels; paths are relative to the folder"
 )
 REMEDY = "Try: --set dataset.path_column=NAME --set dataset.labels_column=NAME"
-SPLIT_NAMES = {"validation": "validation", "valid": "validation", "val": "validation", "train": "train", "test": "test"}
 
 
 def build(request: DatasetRequest) -> Dataset:
@@ -40,8 +49,8 @@ def build(request: DatasetRequest) -> Dataset:
         str(options["labels_column"]),
         str(options["split_column"]),
         DELIMITERS[str(options["delimiter"])],
-        _several(options, "label_columns"),
-        _several(options, "not_labels"),
+        tuple(entries_of(str(options["label_columns"]))),
+        tuple(entries_of(str(options["not_labels"]))),
         meanings(options),
         str(options["encoding"]),
     )
@@ -49,7 +58,8 @@ def build(request: DatasetRequest) -> Dataset:
         layout = replace(layout, labels="")
     listed, columns, how, notes = _read_parts(request, layout)
     outside = options["outside"] == "allow"
-    parts = {part: _part(root, part, rows, outside) for part, rows in listed.items()}
+    asked = {"train": request.train_split, "test": request.test_split}
+    parts = {part: _part(root, asked.get(part) or part, rows, outside) for part, rows in listed.items()}
     first = next(iter(parts))
     parts[first] = replace(parts[first], notes=(*notes, *_unlisted(root, listed), *parts[first].notes))
     if layout.labels:
@@ -69,10 +79,6 @@ def build(request: DatasetRequest) -> Dataset:
         remedy=f"Is '{separator(options)}' what separates labels?",
         separator=separator(options) if layout.labels else None,
     )
-
-
-def _several(options: Mapping[str, OptionValue], name: str) -> tuple[str, ...]:
-    return tuple(filter(None, (text.strip() for text in str(options[name]).split(","))))
 
 
 def _read_parts(
@@ -95,6 +101,8 @@ def _read_parts(
             if found.columns != columns:
                 raise DataError(f"{files[part]} line 1: other label columns than {files['train']}")
         check_label_columns(list(read.values()), layout, files["train"])
+        for part, found in read.items():
+            _refuse_rows_of_others(part, names[part], found.rows)
         rows = {part: found.rows for part, found in read.items()}
         notes = tuple(note for found in read.values() for note in found.notes)
         unread = [path.name for path in sorted(root.glob("*.[ct]sv")) if path not in files.values()]
@@ -109,7 +117,17 @@ def _read_parts(
     check_label_columns([table], layout, path)
     rows_read, columns, notes = table.rows, table.columns, table.notes
     if any(row.split for row in rows_read):
-        return _by_column(rows_read, layout.split), columns, f"split by column '{layout.split}'", notes
+        parts, others = _by_column(rows_read, request, layout.split)
+        notes += counted("data root", {f"rows of {path.name} are of no part": [row.path for row in others]})
+        return parts, columns, f"split by column '{layout.split}'", notes
+    if table.splits and layout.split:
+        raise DataError(
+            f"{path}: column '{table.splits[0]}' names a split in every row, and was not asked for, so one would be"
+            f" drawn. Try: {as_typed('split_column', table.splits[0])},"
+            f" or {as_typed('split_column', '')} where it is none"
+        )
+    if asked := {request.train_split or "train", request.test_split or "test"} - {"train", "test"}:
+        raise DataError(f"{path}: no split '{min(asked)}': no column '{layout.split}' names one for each row")
     fraction, seed = float(request.options["test_fraction"]), int(request.options["split_seed"])
     order = np.random.default_rng(seed).permutation(len(rows_read))
     held = set(order[: max(round(fraction * len(rows_read)), 1)].tolist())
@@ -119,20 +137,44 @@ def _read_parts(
     }
     if not parts["train"]:
         raise DataError(f"{path}: {len(rows_read)} images are too few to split. Try: --set dataset.test_fraction=0.2")
+    lists = sorted(path.name for path in root.glob("*.*") if path.stem.lower() in SPLIT_NAMES)
+    notes += counted("data root", {"files are not read, as the split is drawn": lists})
     return parts, columns, f"{fraction:.0%} drawn for test with seed {seed}", notes
 
 
-def _by_column(rows: Sequence[Row], column: str) -> dict[str, list[Row]]:
-    parts: dict[str, list[Row]] = {"train": [], "test": [], "validation": []}
+def _by_column(
+    rows: Sequence[Row], request: DatasetRequest, column: str
+) -> tuple[dict[str, list[Row]], tuple[Row, ...]]:
+    """Return the rows of each part, train and test being called as asked for, and those of no part."""
+    called = {"train": request.train_split or "train", "validation": "validation", "test": request.test_split or "test"}
+    # Of a split that is test by its name and train as asked for, the rows are train's.
+    part_of = {_split(called[part]): part for part in ("validation", "test", "train")}
+    parts: dict[str, list[Row]] = {part: [] for part in called}
+    others: list[Row] = []
     for row in rows:
-        part = SPLIT_NAMES.get(row.split.lower())
-        if part is None:
-            raise DataError(f"{row.place}: split '{row.split}', allowed: train, validation, test")
-        parts[part].append(row)
+        split = _split(row.split)
+        if split not in part_of and split not in SPLIT_NAMES:
+            raise DataError(f"{row.place}: split '{row.split}', allowed: {', '.join(dict.fromkeys(called.values()))}")
+        (parts[part_of[split]] if split in part_of else others).append(row)
     for part in ("train", "test"):
         if not parts[part]:
-            raise DataError(f"{rows[0].place.rpartition(' line ')[0]}: no row has '{part}' in column '{column}'")
-    return {part: found for part, found in parts.items() if found}
+            place = rows[0].place.rpartition(" line ")[0]
+            raise DataError(f"{place}: no row has '{called[part]}' in column '{column}'")
+    return {part: found for part, found in parts.items() if found}, tuple(others)
+
+
+def _split(name: str) -> str:
+    return SPLIT_NAMES.get(name.lower(), name.lower())
+
+
+def _refuse_rows_of_others(part: str, called: str, rows: Sequence[Row]) -> None:
+    """Raise ``DataError`` for a row of a part's own table whose column of splits names another part."""
+    for row in rows:
+        if row.split and _split(row.split) not in {_split(called), part}:
+            raise DataError(
+                f"{row.place}: split '{row.split}' in the table of {called}. Try: one table labels.csv for all parts,"
+                f" or {as_typed('split_column', '')} to pass that column over"
+            )
 
 
 def _part(root: Path, part: str, rows: Sequence[Row], outside: bool) -> Part:
@@ -189,7 +231,7 @@ def _refuse_links(root: Path, rows: Sequence[Row]) -> None:
 
 def _unlisted(root: Path, listed: Mapping[str, Sequence[Row]]) -> tuple[str, ...]:
     """Return notes on the images that lie beside listed ones and are in no table."""
-    paths = {row.path.replace("\\", "/") for rows in listed.values() for row in rows}
+    paths = {posixpath.normpath(row.path.replace("\\", "/")) for rows in listed.values() for row in rows}
     known = {unicodedata.normalize("NFC", path) for path in paths}
     missing: list[str] = []
     for folder in sorted({posixpath.dirname(path) for path in paths}):
@@ -213,7 +255,7 @@ SPEC = DatasetSpec(
         Option("labels_column", "labels", "column of the label names; empty: each label is a column of 0 and 1"),
         Option("label_columns", "", "where each label is a column: which, as in dog,cat; empty: all that are left"),
         Option("not_labels", "", "where each label is a column: which are none, as in age,is_valid"),
-        Option("split_column", "split", "column of labels.csv with train, validation or test"),
+        Option("split_column", SPLIT_COLUMN, "column of labels.csv with train, validation or test; empty: none"),
         Option("delimiter", "comma", "what separates columns; tab reads .tsv files, too", choices=tuple(DELIMITERS)),
         ENCODING,
         SEPARATOR,

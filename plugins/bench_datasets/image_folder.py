@@ -37,15 +37,16 @@ def build(request: DatasetRequest) -> Dataset:
         "data root", {"folders that are no part": [other for other in others if other not in names.values()]}
     )
     parts["train"] = replace(first, notes=(*unread, *first.notes))
-    texts = any(isinstance(labels, str) for part in parts.values() for labels in part.labels)
     # Names of folders were written by nobody who wanted to separate some.
     written = any((root / name / file).is_file() for name in names.values() for file in LABELS_FILES)
     listed = root / "labels.txt"
     numbered = options["labels_are"] in {"numbers", "multi-hot"}
+    if written or options["labels_are"] != "auto":
+        parts = named(parts, read_names(listed) if numbered and listed.is_file() else (), options)
     return assemble(
         "imagefolder",
         root.absolute().name,
-        named(parts, read_names(listed) if numbered and listed.is_file() else (), options) if texts else parts,
+        parts,
         options,
         listed=listed,
         remedy=f"'--data-root' should hold {EXPECTS}",
@@ -138,6 +139,14 @@ def _by_folder(folder: Path, part: str, there: Listing) -> tuple[list[Row], Fold
         ]
     labels = {path.partition("/")[0] for path in there.images}
     notes = (
+        *counted(
+            part,
+            {
+                "images lie in folders within a label's, whose names are no labels": [
+                    path for path in there.images if path.count("/") > 1
+                ]
+            },
+        ),
         *counted(part, {"names with other content in each label's folder, so other images": differing}),
         *counted(
             part, {"folders without an image, so no label": [name for name in there.folders if name not in labels]}

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from bench import DataError, Option, OptionValue
 from bench_datasets.cells import NUMBER, canonical
+from bench_datasets.typed import as_typed
 
 if TYPE_CHECKING:
     from bench_datasets.own_images import Part
@@ -26,6 +27,7 @@ KEEP_ODD = f"--set dataset.{ODD_NAMES.name}=keep"
 
 NOTHING = frozenset(
     {"nan", "none", "null", "nil", "n/a", "na", "<na>", "#n/a", "undefined", "nat", "-", "?", "[]", "{}"}
+    | {"#name?", "#ref!", "#value!", "#div/0!", "#num!", "#null!"}  # what spreadsheets make of a formula that fails
 )
 MEANS_NONE = re.compile(r"(no|none|nothing|normal|negative|background|unlabell?ed)\b.*", re.IGNORECASE)
 PIECE_OF_LIST = re.compile(r"""[\[({]\s*['"].*|.*['"]\s*[\])}]|(['"]).*\1""", re.DOTALL)
@@ -98,7 +100,7 @@ def check(
     notes += [f"label '{name}' holds a character that is not seen: {name!a}" for name in places if _unseen(name)]
     if "no_label" in options:
         notes += [
-            f"if label '{name}' means that there is none: --set 'dataset.no_label={name}'"
+            f"if label '{name}' means that there is none: {as_typed('no_label', name)}"
             for name in places
             if MEANS_NONE.fullmatch(name) and not any(name in labels for labels in sets if len(labels) > 1)
         ]
@@ -109,7 +111,7 @@ def _nothing(places: Places, options: Mapping[str, OptionValue]) -> list[str]:
     before = f"{options['no_label']};" if options.get("no_label") else ""
     return [
         f"{place}: label '{name}' looks like an empty cell. Try:"
-        + (f" --set 'dataset.no_label={before}{name}' for no label," if "no_label" in options else " take it out,")
+        + (f" {as_typed('no_label', before + name)} for no label," if "no_label" in options else " take it out,")
         for name, place in places.items()
         if name.lower() in NOTHING or _below_zero(name)
     ]

@@ -6,7 +6,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from bench import DataError, Option, OptionValue
-from bench_datasets.cells import IGNORE, NUMBER, VALUES, YES, canonical, looks_like_a_list, meanings, parse_list, truth
+from bench_datasets.cells import (
+    IGNORE,
+    NUMBER,
+    VALUES,
+    YES,
+    canonical,
+    looks_like_a_list,
+    meanings,
+    parse_list,
+    truth,
+    with_meaning,
+)
 from bench_datasets.label_lists import separator
 from bench_datasets.label_names import NO_LABEL, ODD_NAMES
 from bench_datasets.own_images import Part
@@ -63,6 +74,7 @@ def named(
     }
     if not (asked or names):
         _refuse_mixed(rows)
+        _refuse_numbers_of_one_part(parts, lists)
     return found
 
 
@@ -79,6 +91,24 @@ def _refuse_mixed(rows: Sequence[tuple[Place, int, list[object]]]) -> None:
         raise DataError(
             f"{place(row)}: label number {number}, while {name!r:.60} is a name ({of_name(at)}). Try: a file labels.txt"
             " with a name for each number, or --set dataset.labels_are=names where numbers are names, too"
+        )
+
+
+def _refuse_numbers_of_one_part(parts: Mapping[str, Part], lists: Mapping[str, list[list[object]]]) -> None:
+    """Raise ``DataError`` where the labels of a part are all numbers written as texts, and another part has none."""
+    numbers: dict[str, tuple[str, str]] = {}
+    names: dict[str, tuple[str, str]] = {}
+    for key, part in parts.items():
+        found = {str(entry).strip(): part.place(row) for row, entries in enumerate(lists[key]) for entry in entries}
+        of_numbers = [text for text in found if NUMBER.fullmatch(text)]
+        if found and len(of_numbers) in {0, len(found)}:
+            first = next(iter(found.items()))
+            (numbers if of_numbers else names)[key] = first
+    for (number, place), (name, other) in zip(numbers.values(), names.values(), strict=False):
+        raise DataError(
+            f"{place}: label '{number}' is a number, as all of its part are, while '{name}' is a name ({other}). Try: a"
+            " file labels.txt with a name for each number and --set dataset.labels_are=numbers, or"
+            " --set dataset.labels_are=names where numbers are names, too"
         )
 
 
@@ -193,7 +223,7 @@ def _multi_hot(
             strange = entries[values.index(None)]
             raise DataError(
                 f"{part.place(row)}: found {strange!r:.40}, allowed: 0 and 1 for each label."
-                f" Try: --set dataset.values={strange!s:.20}:ignore, or :1 or :0 for what it means"
+                f" Try: {with_meaning(strange, known)}, or :1 or :0 for what it means"
             )
         pairs = list(zip(called, values, strict=False))
         labels.append(tuple(name for name, value in pairs if value == YES))

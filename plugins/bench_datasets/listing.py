@@ -154,6 +154,8 @@ def why_absent(folder: Path, name: str) -> str:
             place /= part
             if place.is_symlink() and not place.exists():
                 return f". {printable(str(place))} is a link to {printable(str(place.readlink()))}, which is not there"
+        if place.is_dir():
+            return f". {printable(place.name)} is a folder"
     except (OSError, ValueError):  # a name too long to be one
         return ""
     for other in sorted(name for names in _by_form(place.parent).values() for name in names):

@@ -12,18 +12,23 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bench import DataError, FolderImages
-from bench_datasets.cells import ALLOWED, EMPTY, IGNORE, NUMBER, YES, truth
+from bench_datasets.cells import ALLOWED, EMPTY, IGNORE, NUMBER, YES, truth, unmarked, with_meaning
 from bench_datasets.label_lists import read_text
 from bench_datasets.label_names import look
 from bench_datasets.listing import find_file, printable, why_absent
+from bench_datasets.typed import as_typed, typed
 
-DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t"}
+DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|"}
 INDEX = re.compile(r"Unnamed: \d+")
 """What pandas calls a column without a name, which is most often the rows' numbers."""
 
 NUMBERING = frozenset({"id", "index", "idx", "level_0", "row", "no", "no.", "#"})
 EXCEL = re.compile(r"sep=([^\w\s]|\t)\r?\n")
 """A first line by which Excel is told what separates columns; it is no row."""
+
+SPLIT_COLUMN = "split"
+SPLIT_NAMES = {"validation": "validation", "valid": "validation", "val": "validation", "train": "train", "test": "test"}
+"""What a cell may hold that says of which part an image is, in small letters."""
 
 LARGEST_CELL = 1 << 24
 MOST_COLUMNS = 100_000
@@ -65,11 +70,15 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table as read; ``columns`` are the names of the labels where each is a column."""
+    """A table as read; ``columns`` are the names of the labels where each is a column.
+
+    ``splits`` are columns that were not read and name a split in every row, and not the same in all.
+    """
 
     rows: list[Row]
     columns: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    splits: tuple[str, ...] = ()
 
 
 def read_table(path: Path, layout: Layout, remedy: str) -> Table:
@@ -91,11 +100,16 @@ def read_table(path: Path, layout: Layout, remedy: str) -> Table:
     rows: list[Row] = []
     seen: dict[str, int] = {}
     odd: Counter[str] = Counter()
+    unread: dict[str, set[str]] = {}
     try:
-        filled = ([cell.strip() for cell in cells] for cells in reader if any(cell.strip() for cell in cells))
-        columns = next(filled, [])
+        filled = ([unmarked(cell) for cell in cells] for cells in reader if any(cell.strip() for cell in cells))
+        texts = (layout.path, layout.labels) if layout.labels else (layout.path,)
+        # What spreadsheets break into lines is one name, which can be typed.
+        columns = [" ".join(name.splitlines()) for name in next(filled, [])]
         place = f"{path} line {reader.line_num}"
         known, notes = _check_columns(columns, layout, place, remedy)
+        read = {"", layout.path, layout.labels, layout.split, *known}
+        unread = {name: set() for name in columns if name not in read}
         for cells in reader:
             place = f"{path} line {reader.line_num}"
             if not any(cell.strip() for cell in cells):
@@ -103,13 +117,18 @@ def read_table(path: Path, layout: Layout, remedy: str) -> Table:
             if len(cells) != len(columns):
                 raise DataError(f"{place}: {len(cells)} cells, expected {len(columns)}: {', '.join(columns)}")
             row = dict(zip(columns, (cell.strip() for cell in cells), strict=True))
+            row |= {name: unmarked(row[name]) for name in texts}
             if not row[layout.path]:
                 raise DataError(f"{place}: the column '{layout.path}' is empty")
             image = posixpath.normpath(row[layout.path])
             if image in seen:
                 raise DataError(f"{place}: image {image} stands twice, first in line {seen[image]}")
             seen[image] = reader.line_num
-            split = row.get(layout.split, "")
+            split = row[layout.split] if layout.split in columns and layout.split else ""
+            for name in [name for name in unread if row[name].lower() not in SPLIT_NAMES]:
+                del unread[name]
+            for name, words in unread.items():
+                words.add(SPLIT_NAMES[row[name].lower()])
             if layout.labels:
                 rows.append(Row(place, image, row[layout.labels], split))
                 continue
@@ -127,7 +146,7 @@ def read_table(path: Path, layout: Layout, remedy: str) -> Table:
     if not rows:
         raise DataError(f"{path}: no images below the column names")
     notes += tuple(f"{path.name}: {count:,} {what}" for what, count in odd.items() if count)
-    return Table(rows, known, notes)
+    return Table(rows, known, notes, tuple(name for name, words in unread.items() if len(words) > 1))
 
 
 def check_label_columns(tables: Sequence[Table], layout: Layout, where: Path) -> None:
@@ -146,8 +165,7 @@ def check_label_columns(tables: Sequence[Table], layout: Layout, where: Path) ->
     ):
         raise DataError(
             f"{where}: column '{name}' {why}. Is it a label?"
-            f" Try: --set 'dataset.not_labels={','.join((*layout.others, name))}', or"
-            f" --set 'dataset.label_columns={','.join(known)}' where it is one"
+            f" Try: {typed('not_labels', *layout.others, name)}, or {typed('label_columns', *known)} where it is one"
         )
 
 
@@ -161,9 +179,14 @@ def _check_columns(
         if name not in columns:
             alike = next((found for found in columns if look(found) == look(name)), "")
             option = "path_column" if name == layout.path else "labels_column"
-            rename = f"Try: call it '{name}'" if layout.fixed else f"Try: --set 'dataset.{option}={alike}'"
+            rename = f"Try: call it '{name}'" if layout.fixed else f"Try: {as_typed(option, alike)}"
             hint = rename if alike else _other_delimiter(columns, layout) or remedy
             raise DataError(f"{place}: no column '{name}', found: {', '.join(columns)[:500]}. {hint}")
+    if layout.split and layout.split not in columns and not layout.fixed:
+        alike = next((found for found in columns if look(found) == look(layout.split)), "")
+        if alike or layout.split != SPLIT_COLUMN:
+            hint = as_typed("split_column", alike) if alike else as_typed("split_column", "") + " where there is none"
+            raise DataError(f"{place}: no column '{layout.split}', found: {', '.join(columns)[:500]}. Try: {hint}")
     # Spreadsheets write columns without a name where a cell was once filled.
     if twice := [name for name, count in Counter(columns).items() if name and count > 1]:
         raise DataError(f"{place}: column '{twice[0]}' stands twice")
@@ -197,12 +220,13 @@ def _values(row: Mapping[str, str], layout: Layout, known: Sequence[str], place:
     for name in known:
         value = truth(row[name], layout.values)
         if value is None:
-            cell = row[name][:40]
-            out = f"--set 'dataset.not_labels={','.join((*layout.others, name))}' where it is no label"
-            meaning = f"--set 'dataset.values={cell}:ignore' (or :1 or :0) for what it means"
-            remedies = (meaning, out) if NUMBER.fullmatch(cell) else (out, meaning)
+            cell = row[name]
+            out = f"{typed('not_labels', *layout.others, name)} where it is no label"
+            meaning = f"{with_meaning(cell, layout.values)} (or :1 or :0) for what it means"
+            # A text of some length is no mark that could mean yes or no.
+            remedies = [meaning, out] if NUMBER.fullmatch(cell) else [out, meaning][: 1 if len(cell) > 40 else 2]
             raise DataError(
-                f"{place}: column '{name}' holds '{cell}', allowed: {ALLOWED}. Try: {remedies[0]}, or {remedies[1]}"
+                f"{place}: column '{name}' holds '{cell[:40]}', allowed: {ALLOWED}. Try: {', or '.join(remedies)}"
             )
         values[name] = value
     return values

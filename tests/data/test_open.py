@@ -5,11 +5,25 @@ import pytest
 from example_splits import make_split, random_truth
 from PIL import Image
 
+from bench.contracts import DatasetRequest, DatasetSpec
 from bench.data.fingerprint import fingerprint, fingerprint_over
 from bench.data.images import FolderImages
+from bench.data.open import open_dataset
 from bench.data.splits import hold_out, subset
 from bench.data.statistics import cooccurrence, statistics
-from bench.errors import DataError
+from bench.errors import DataError, UsageError
+from bench.records import Dataset
+
+
+@pytest.mark.parametrize("option", ["train", "test"])
+def test_a_split_that_a_data_set_does_not_have_is_not_another_one(option):
+    """A data set may not look at what was asked for, and its usual splits were measured under that name."""
+    parts = {part: make_split(random_truth(), part) for part in ("train", "test")}
+    spec = DatasetSpec("toy", "", lambda _: Dataset("toy", "", **parts, protocol="top3@1"))
+    asked = {f"{option}_split": option}
+    assert open_dataset(spec, DatasetRequest({}, **asked)).test is parts["test"]
+    with pytest.raises(UsageError, match=f"--{option}-split: found 'mine', and dataset 'toy' has '{option}' there"):
+        open_dataset(spec, DatasetRequest({}, **{f"{option}_split": "mine"}))
 
 
 def test_held_out_images_are_the_asked_share_and_disjoint_from_the_kept():

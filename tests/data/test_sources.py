@@ -137,6 +137,13 @@ def test_an_archive_gives_its_images_in_its_order(photos, ending, form):
     assert (found[0].content is None) == (ending == ".tar")
 
 
+def test_an_archive_of_a_folder_is_the_folders_images(photos):
+    with tarfile.open(photos / "x.tar", "w", dereference=False) as tar:
+        tar.add("photos", "./photos", filter=lambda member: None if member.issym() else member)
+    from_archive = {source.name.partition(":./")[2] for source in sources(["x.tar"], None)}
+    assert from_archive == {name for name, _ in named("photos")}
+
+
 def test_what_is_wrong_with_an_archive_is_told_after_its_whole_members(photos, monkeypatch):
     members = [(f"{number}.png", png(number)) for number in range(4)]
     whole = archive(photos / "whole.tar", members).read_bytes()

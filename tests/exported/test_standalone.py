@@ -226,6 +226,17 @@ def test_what_pillow_reads_otherwise_than_its_format_says_is_read_as_bench_predi
             predict.open_rgb(tmp_path / "a")
 
 
+def test_a_picture_of_too_many_pixels_for_its_bytes_is_refused_as_bench_predict_does(tmp_path):
+    """It gave labels here, and the reason why there are none there."""
+    for name, side in (("bomb", 4200), ("small", 4000)):
+        Image.new("1", (side, side)).save(tmp_path / name, "PNG")
+        assert (tmp_path / name).stat().st_size < side * side / 1000
+    assert predict.open_rgb(tmp_path / "small").size == open_rgb(tmp_path / "small").size
+    for read, error in ((open_rgb, DataError), (predict.open_rgb, predict.Refused)):
+        with pytest.raises(error, match="4200x4200 pixels"):
+            read(tmp_path / "bomb")
+
+
 def test_a_file_that_is_no_picture_has_the_reason_of_bench_predict(tmp_path, monkeypatch):
     monkeypatch.setattr("bench.data.pictures.LARGEST_PIXELS", 100)
     monkeypatch.setattr(predict, "LARGEST_PIXELS", 100)
@@ -366,7 +377,13 @@ def test_infinite_scores_are_no_broken_json():
 
 def test_the_folder_says_how_it_is_used(exported):
     text = (exported / "cnn-rnn" / "README.md").read_text()
-    for words in ("pip install onnxruntime numpy pillow", "python predict.py", "search.py", "the shorter side to 33"):
+    for words in (
+        "pip install onnxruntime numpy pillow",
+        "python predict.py",
+        "search.py",
+        "the shorter side to 33",
+        "(height, width, 3) of red",
+    ):
         assert words in text
     assert "{" not in text
     assert "search.py" not in (exported / "bce" / "README.md").read_text()

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
+import bench
 from bench.errors import DataError, UsageError
 from bench.external import arrays_at_hand, voc
 from bench.external.align import Reading
@@ -55,6 +57,24 @@ def test_names_without_an_order_say_no_rows_or_columns(names):
     with pytest.raises(DataError, match=rf"ids: found a {type(names).__name__}, must be a list in the order"):
         arrays_at_hand.as_texts(names, "ids")
     assert arrays_at_hand.as_texts(dict.fromkeys("ba"), "ids") == ("b", "a")
+
+
+def test_the_order_in_which_a_mapping_was_filled_is_not_that_of_its_places():
+    """As of ``class_to_idx``, which says which column each label is."""
+    with pytest.raises(DataError, match=r"labels: found a mapping.* Try: sorted\(names, key=names.get\)"):
+        arrays_at_hand.as_texts({"dog": 1, "cat": 0}, "labels")
+    with pytest.raises(DataError, match="labels: must be a sequence of names"):
+        bench.measure([[True, False]], [[0.5, 0.25]], labels={"dog": 1, "cat": 0})
+
+
+def test_ids_of_a_loader_are_whole_numbers_and_batches_are_rows():
+    ids = torch.tensor([139, 2**60 + 1])
+    assert arrays_at_hand.as_texts(ids, "ids") == arrays_at_hand.as_texts([*ids], "ids") == ("139", str(2**60 + 1))
+    scores = np.array([[0.5, 1], [0.25, 0], [0.75, 0]])
+    tensor, names = torch.tensor(scores), Names(("cat", "dog"), ("a", "b", "c"), ("cat", "dog"))
+    for given in (scores, [scores[:2], scores[2:]], tensor.to_sparse(), [tensor[:2], tensor[2:]]):
+        found = arrays_at_hand.source(given, names)
+        assert np.array_equal(found.given.values, scores)
 
 
 @pytest.mark.parametrize(("kind", "absent"), [("score", float("nan")), ("labels", 1.0), ("labels", float("nan"))])

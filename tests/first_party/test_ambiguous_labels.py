@@ -78,7 +78,7 @@ def test_what_can_be_read_in_one_way_only_is_read(values, names, expected):
 def test_counts_and_third_values_for_each_label_are_not_labels_numbers(values):
     with pytest.raises(DataError, match="may be labels' numbers or a value for each label"):
         sets(values, THREE)
-    with pytest.raises(DataError, match=r"allowed: 0 and 1 for each label. Try: --set dataset.values="):
+    with pytest.raises(DataError, match=r"allowed: 0 and 1 for each label. Try: --set 'dataset.values="):
         sets(values, THREE, labels_are="multi-hot")
 
 

@@ -8,12 +8,13 @@ from bench.contracts import DatasetRequest
 from bench.data.open import open_dataset
 from bench.errors import DataError, UsageError
 from bench.options import resolve
+from bench.show.csv_text import csv_text
 
 
-def opened(root, **options):
+def opened(root, train=None, test=None, **options):
     spec = plugins.installed().dataset("csv").spec
     given = {name: str(value) for name, value in options.items()}
-    return open_dataset(spec, DatasetRequest(resolve(spec.options, given, "dataset 'csv'"), root))
+    return open_dataset(spec, DatasetRequest(resolve(spec.options, given, "dataset 'csv'"), root, train, test))
 
 
 @pytest.fixture
@@ -199,6 +200,93 @@ def test_a_split_column_must_name_splits(folder):
     write(folder, "labels.csv", ["path,labels,split", "photos/0.png,cat,train", "photos/1.png,cat,train"])
     with pytest.raises(DataError, match=r"labels.csv: no row has 'test' in column 'split'"):
         opened(folder)
+
+
+@pytest.mark.parametrize("column", ["Split", "fold", "sub-set"])
+def test_a_split_that_stands_in_another_column_is_not_drawn_instead(folder, column):
+    parts = ["train", "train", "val", "Test"]
+    rows = [f"photos/{number}.png,cat,{part}" for number, part in enumerate(parts)]
+    write(folder, "labels.csv", [f"path,labels,{column}", *rows])
+    with pytest.raises(DataError, match=rf"Try: --set 'dataset.split_column={column}'"):
+        opened(folder)
+    assert len(opened(folder, split_column=column).validation) == 1
+    assert "drawn for test" in opened(folder, split_column="").variant
+    with pytest.raises(DataError, match=rf"no column 'mine', found: path, labels, {column}"):
+        opened(folder, split_column="mine")
+
+
+def test_splits_that_are_asked_for_are_those_of_the_column(folder):
+    """They were passed over, and the rows of train and test taken."""
+    parts = ["train", "val", "Test", "train", "fold2"]
+    rows = [f"photos/{number}.png,cat,{part}" for number, part in enumerate(parts)]
+    write(folder, "labels.csv", ["path,labels,split", *rows[:4]])
+    dataset = opened(folder, test="val")
+    assert (dataset.train.ids, dataset.test.ids) == (("photos/0.png", "photos/3.png"), ("photos/1.png",))
+    assert (dataset.test.name, dataset.validation) == ("val", None)
+    assert "data root: 1 rows of labels.csv are of no part, as photos/2.png" in dataset.notes
+    assert opened(folder, train="validation").train.ids == ("photos/1.png",)
+    with pytest.raises(DataError, match="no row has 'fold2' in column 'split'"):
+        opened(folder, test="fold2")
+    write(folder, "labels.csv", ["path,labels,split", *rows])
+    assert opened(folder, test="fold2").test.ids == ("photos/4.png",)
+    with pytest.raises(DataError, match="line 6: split 'fold2', allowed: train, validation, test"):
+        opened(folder)
+
+
+@pytest.mark.parametrize("option", ["train", "test"])
+def test_a_split_that_is_asked_for_in_vain_is_refused(folder, option):
+    write(folder, "labels.csv", ["path,labels"] + [f"photos/{number}.png,cat" for number in range(8)])
+    with pytest.raises(DataError, match=r"labels.csv: no split 'mine': no column 'split' names one for each row"):
+        opened(folder, **{option: "mine"})
+    for part in ("mine", "yours"):
+        write(folder, f"{part}.csv", ["path,labels", f"photos/{len(part)}.png,cat"])
+    assert opened(folder, "mine", "yours").train.name == "mine"
+
+
+def test_a_row_of_another_part_in_a_parts_own_table_is_refused(folder):
+    cells = ("split", "train", "", "val")
+    write(folder, "train.csv", [f"{line},{cell}" for line, cell in zip(TRAIN, cells, strict=True)])
+    write(folder, "test.csv", TEST)
+    with pytest.raises(DataError, match=r"train.csv line 4: split 'val' in the table of train. Try: one table"):
+        opened(folder)
+    assert len(opened(folder, split_column="").train) == 3
+
+
+def test_the_mark_that_keeps_a_cell_from_being_a_formula_is_no_part_of_a_name(folder):
+    """As ``bench predict --csv`` writes it: a label would be another one where it stands first."""
+    (folder / "=1.png").write_bytes((folder / "photos/1.png").read_bytes())
+    written = csv_text(["path", "labels"], [["=1.png", "=a;b"], ["photos/0.png", "b;=a"]])
+    assert written.count("'=") == 2
+    write(folder, "train.csv", written.splitlines())
+    write(folder, "test.csv", ["path,labels", "photos/3.png,b"])
+    dataset = opened(folder)
+    assert (dataset.train.ids, dataset.labels) == (("=1.png", "photos/0.png"), ("=a", "b"))
+    assert dataset.train.truth.all()
+
+
+def test_a_text_as_spreadsheets_write_it_is_that_text(folder):
+    write(folder, "train.csv", ["path,labels", '"=""photos/0.png""","=""007;a"""', "photos/1.png,a", "photos/2.png,b"])
+    write(folder, "test.csv", ["path,labels", "photos/3.png,b"])
+    dataset = opened(folder)
+    assert (dataset.train.ids[0], dataset.labels) == ("photos/0.png", ("007", "a", "b"))
+
+
+def test_names_in_one_table_and_numbers_in_another_are_not_labels_of_their_own(folder):
+    """What was said to type left the labels of the test part out."""
+    write(folder, "train.csv", TRAIN)
+    write(folder, "test.csv", ["path,labels", "photos/3.png,0;1", "photos/4.png,1"])
+    with pytest.raises(
+        DataError, match=r"test.csv line 2: label '0' is a number, .* 'cat' is a name .*train.csv line 2"
+    ):
+        opened(folder)
+    write(folder, "labels.txt", ["cat", "dog"])
+    assert opened(folder, labels_are="numbers").test.truth.tolist() == [[True, True], [False, True]]
+
+
+def test_lists_of_a_split_that_is_drawn_have_a_word(folder):
+    write(folder, "labels.csv", ["path,labels"] + [f"photos/{number}.png,cat" for number in range(8)])
+    write(folder, "train.txt", ["photos/0.png"])
+    assert "data root: 1 files are not read, as the split is drawn, as train.txt" in opened(folder).notes
 
 
 def test_labels_that_train_lacks_can_be_left_out(folder):

@@ -42,8 +42,7 @@ def write(root, *lines, encoding="utf-8", ending="csv"):
 
 def remedies(error):
     """Return what a message says to type after --set."""
-    words = shlex.split(re.sub(r"[,;.](?=\s|$)", " ", str(error)).replace("(", " ").replace(")", " "))
-    return [words[place + 1] for place, word in enumerate(words) if word == "--set"]
+    return [shlex.split(word)[0] for word in re.findall(r"""--set ((?:'[^']*'|"[^"]*"|[^\s'",;])+)""", str(error))]
 
 
 def odd(labels, separator=";", **options):
@@ -116,7 +115,7 @@ def test_names_that_look_the_same_are_refused_with_both_places(twins):
     assert remedies(told.value) == ["dataset.odd_names=keep"]
 
 
-@pytest.mark.parametrize("name", ["nan", "NaN", "None", "null", "N/A", "<NA>", "-", "[]"])
+@pytest.mark.parametrize("name", ["nan", "NaN", "None", "null", "N/A", "<NA>", "-", "#NAME?", "[]"])
 def test_a_label_that_means_nothing_is_refused_until_it_is_said_what_it_is(tmp_path, name):
     write(tmp_path, "path,labels", "{},dog;cat", "{},dog", f"{{}},{name};") if name != "[]" else None
     if name == "[]":
@@ -192,7 +191,7 @@ def test_separators_that_a_command_line_would_lose_have_names(tmp_path, between,
     assert opened(tmp_path, f"dataset.separator={typed}").train.truth.tolist() == [[True, True], [False, True]]
 
 
-@pytest.mark.parametrize(("delimiter", "typed"), [(";", "semicolon"), ("\t", "tab")])
+@pytest.mark.parametrize(("delimiter", "typed"), [(";", "semicolon"), ("\t", "tab"), ("|", "pipe")])
 def test_a_wrong_delimiter_names_the_right_one(tmp_path, delimiter, typed):
     root = write(tmp_path, f"path{delimiter}labels", f"{{}}{delimiter}dog,cat", f"{{}}{delimiter}dog")
     with pytest.raises(DataError, match=r"line 1: no column 'path'") as told:
@@ -218,6 +217,31 @@ def test_columns_that_are_called_almost_so_are_named(tmp_path):
     with pytest.raises(DataError, match=r"line 1: no column 'labels'") as told:
         opened(root, *first)
     assert opened(root, *first, *remedies(told.value)).labels == ("cat", "dog")
+
+
+@pytest.mark.parametrize("cell", ["0,5", "don't know", 'a "few"', "-1", "x:y", "many;some"])
+def test_what_to_type_for_a_cell_works_whatever_letters_it_holds(tmp_path, cell):
+    quoted = '"' + cell.replace('"', '""') + '"'
+    root = write(tmp_path, "path,dog,cat,elk", "{},1,0,no", "{},0,1,no", f"{{}},1,1,{quoted}", "{},1,1,1")
+    with pytest.raises(DataError, match="column 'elk' holds 'no'") as told:
+        opened(root, labels_column="")
+    out, meaning = remedies(told.value)
+    assert opened(root, out).labels == ("dog", "cat")
+    with pytest.raises(DataError, match=f"column 'elk' holds '{cell}'") as told:
+        opened(root, meaning, labels_column="")
+    (meaning,) = (text for text in remedies(told.value) if "values=" in text)
+    assert opened(root, meaning, labels_column="").train.ignore[:, 2].tolist() == [True, True, True, False]
+
+
+@pytest.mark.parametrize("name", ["age, years", "owner's", 'a "b"', "x\ny"])
+def test_what_to_type_for_a_column_works_whatever_letters_its_name_holds(tmp_path, name):
+    quoted = '"' + name.replace('"', '""') + '"'
+    root = write(tmp_path, f"path,dog,cat,{quoted}", "{},1,0,1", "{},0,1,1")
+    with pytest.raises(DataError, match="is 1 for every image") as told:
+        opened(root, labels_column="")
+    without, kept = remedies(told.value)
+    assert opened(root, without).labels == ("dog", "cat")
+    assert opened(root, kept).labels == ("dog", "cat", name.replace("\n", " "))
 
 
 def test_tables_with_the_ending_of_tabs_name_the_delimiter(tmp_path):
@@ -293,6 +317,7 @@ def test_backslashes_are_read_as_windows_means_them(tmp_path):
     pictures(tmp_path, "test", 1)
     (tmp_path / "test.csv").write_text("path,labels\ntest0.png,dog\n")
     assert opened(tmp_path).train.ids == ("photos/deep/0.png", "photos/deep/1.png")
+    assert not any("in no table" in note for note in opened(tmp_path).notes)
     (tmp_path / "train.csv").write_text("path,labels\nphotos\\deep\\0.png,dog\nphotos/deep/0.png,cat\n")
     with pytest.raises(DataError, match=r"train.csv line 3: image photos/deep/0.png stands twice"):
         opened(tmp_path)
@@ -331,6 +356,10 @@ def test_an_image_that_is_there_under_almost_its_name_is_named(tmp_path):
         (root / "train.csv").write_text(f"path,labels\n{name},dog\n")
         with pytest.raises(DataError, match=rf"line 2: no image file .*{name}. There is {there}"):
             opened(root)
+    (root / "photos").mkdir()
+    (root / "train.csv").write_text("path,labels\nphotos,dog\n")
+    with pytest.raises(DataError, match=r"line 2: no image file .*photos. photos is a folder"):
+        opened(root)
 
 
 def test_images_beside_listed_ones_are_counted(tmp_path):

@@ -128,6 +128,38 @@ def test_names_of_a_list_that_are_several_names_are_refused(listed):
     assert not any("Unicode" in note for note in opened("imagefolder", listed).notes)
 
 
+def test_a_list_of_texts_that_are_a_value_for_each_label_is_no_list_of_names(listed):
+    (listed / "train" / "labels.csv").unlink()
+    for part in ("train", "test"):
+        lines = [{"file_name": "a.png", "labels": ["1", "0"]}, {"file_name": "more/b.png", "labels": ["0", "1"]}]
+        (listed / part / "metadata.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    with pytest.raises(DataError, match=r"line 1: found \['1', '0'\], which may be labels' numbers or a value"):
+        opened("imagefolder", listed)
+    (listed / "labels.txt").write_text("cat\ndog\n")
+    assert opened("imagefolder", listed, labels_are="multi-hot").train.truth.tolist() == [[True, False], [False, True]]
+
+
+def test_numbers_of_labels_may_be_names_of_folders(tmp_path):
+    for name in ("train/0/a.png", "train/1/b.png", "test/1/c.png"):
+        picture(tmp_path / name)
+    (tmp_path / "labels.txt").write_text("dog\ncat\n")
+    with pytest.raises(DataError, match=r"unknown label '0'.* Try: --set dataset.labels_are=numbers"):
+        opened("imagefolder", tmp_path)
+    dataset = opened("imagefolder", tmp_path, labels_are="numbers")
+    assert dataset.labels == ("dog", "cat")
+    assert dataset.train.truth.tolist() == [[True, False], [False, True]]
+
+
+def test_folders_within_a_labels_folder_have_a_word(tmp_path):
+    for part in ("train", "test"):
+        for name in ("animals/dog/1.png", "animals/2.png", "things/sofa/3.png"):
+            picture(tmp_path / part / name)
+    dataset = opened("imagefolder", tmp_path)
+    assert dataset.labels == ("animals", "things")
+    told = "train: 2 images lie in folders within a label's, whose names are no labels, as animals/dog/1.png"
+    assert told in dataset.notes
+
+
 def test_validation_is_no_second_reading_of_test(listed):
     (listed / "test").rename(listed / "val")
     dataset = opened("imagefolder", listed, test="val")
@@ -174,6 +206,20 @@ def test_coco_files_of_ones_own(exported):
     assert (dataset.train.ids, dataset.test.ids) == (("train/a.png",), ("images/a.png",))
     np.testing.assert_allclose(dataset.train.sizes, [[0.5, 0.005]])
     np.testing.assert_allclose(dataset.test.sizes, [[0.0, 1.0]])
+
+
+def test_coco_labels_are_in_the_order_of_labels_txt(exported):
+    """Which was passed over, so that the scores of an exported model were in another one."""
+    ids = opened("coco-json", exported)
+    (exported / "labels.txt").write_text("\n".join(ids.labels[::-1]))
+    listed = opened("coco-json", exported)
+    assert listed.labels == ids.labels[::-1]
+    for split, other in ((ids.train, listed.train), (ids.test, listed.test)):
+        assert np.array_equal(split.truth, other.truth[:, ::-1])
+        assert np.array_equal(split.sizes, other.sizes[:, ::-1])
+    (exported / "labels.txt").write_text("\n".join((*ids.labels, "zebu")))
+    with pytest.raises(DataError, match=r"its categories are not those of labels\.txt, as 'zebu'"):
+        opened("coco-json", exported)
 
 
 def test_annotation_files_that_are_not_read_are_noted(exported):

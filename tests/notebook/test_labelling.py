@@ -64,6 +64,17 @@ def test_a_folder_stands_for_the_image_files_directly_in_it_by_name(model, tmp_p
     assert [one.image for one in bench.predict(folder, tmp_path)] == [str(tmp_path / "a.PNG"), str(tmp_path / "b.png")]
 
 
+def test_of_a_folder_the_files_are_those_that_the_command_takes(model, tmp_path):
+    """What a Mac leaves and what Pillow only writes are none of them; HEIC is, so that no photograph is passed over."""
+    folder, images, _ = model
+    for name in ("._b.png", "c.pdf", "b.png"):
+        shutil.copy(images / "test0.png", tmp_path / name)
+    assert [one.image for one in bench.predict(folder, tmp_path)] == [str(tmp_path / "b.png")]
+    (tmp_path / "a.heic").write_bytes(b"\0\0\0\x18ftypheic")
+    with pytest.raises(bench.DataError, match=r"a\.heic: HEIC, which Pillow does not read"):
+        bench.predict(folder, tmp_path)
+
+
 def test_a_pillow_image_is_read_as_its_file_is_and_stays_as_it_was(model):
     folder, images, _ = model
     upright = Image.open(images / "test1.png").convert("RGB").resize((32, 16))

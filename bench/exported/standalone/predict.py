@@ -72,8 +72,9 @@ def open_rgb(path: Path) -> Any:
     try:
         with path.open("rb") as file, Image.open(file) as image:  # of a path, Pillow turns some TIFFs twice
             width, height = image.size
-            if width * height > LARGEST_PIXELS or max(width, height) > LARGEST_RATIO * min(width, height):
-                raise Refused(f"{width}x{height} pixels, allowed: {LARGEST_PIXELS:,}, one side 200 times the other")
+            most = min(LARGEST_PIXELS, max(1 << 24, 1000 * path.stat().st_size))  # more in so few bytes are a bomb
+            if width * height > most or max(width, height) > LARGEST_RATIO * min(width, height):
+                raise Refused(f"{width}x{height} pixels, allowed: {most:,}, one side 200 times the other")
             if image.format in {"EPS", "WMF"}:
                 raise Refused(f"a drawing ({image.format}), no picture of pixels")
             if image.mode == "I" and image.format not in {"PNG", "PPM"}:
@@ -379,7 +380,6 @@ def main() -> int:
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     warnings.filterwarnings("ignore", module=r"PIL\.")
-
     try:
         model, paths = Model(Path(__file__).resolve().parent, asked.threads), list(find(asked.images))
         if not paths:
