@@ -1,5 +1,6 @@
 """Fixtures shared by all tests."""
 
+import gc
 import logging
 import os
 import signal
@@ -48,6 +49,12 @@ def pytest_sessionstart() -> None:
     # pytest listens here too, and so torch would write down all that it traces, in a third of an export's time.
     logging.getLogger("torch.__trace").addHandler = lambda _: None  # type: ignore[method-assign]
     progress.EVERY = 1e6  # on a slow machine a line of progress would stand among what a test expects
+
+
+def pytest_collection_finish() -> None:
+    """Collect garbage among what tests make alone: what is imported by now stays, a million objects to look through."""
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 @pytest.hookimpl(optionalhook=True)
