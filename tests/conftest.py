@@ -48,6 +48,8 @@ def pytest_sessionstart() -> None:
     bound_waiting()
     # pytest listens here too, and so torch would write down all that it traces, in a third of an export's time.
     logging.getLogger("torch.__trace").addHandler = lambda _: None  # type: ignore[method-assign]
+    # Whether a file outlasts a power cut is asked by no test, and on a slow disk is half of what a small run takes.
+    os.fsync = lambda handle: None
     progress.EVERY = 1e6  # on a slow machine a line of progress would stand among what a test expects
 
 
@@ -61,12 +63,18 @@ def pytest_collection_finish() -> None:
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Give each worker of ``pytest -n 2`` whole files, so that what a file's tests share is made once.
 
-    In the order of ``slow_tests``, not those of most tests first: a slow one that begins last is waited for.
+    So is what the tests of exported folders share: their room is given as a whole. In the order of ``slow_tests``, not
+    those of most tests first: a slow one that begins last is waited for.
     """
     from xdist.scheduler import LoadFileScheduling
 
+    class Scheduling(LoadFileScheduling):  # type: ignore[misc]
+        def _split_scope(self, nodeid: str) -> str:
+            file = Path(super()._split_scope(nodeid))
+            return str(file.parent if file.parent.name == "exported" else file)
+
     config.option.loadscopereorder = False
-    return LoadFileScheduling(config, log)
+    return Scheduling(config, log)
 
 
 def _sendable(value: Any) -> Any:
