@@ -122,7 +122,7 @@ def _drawn_once(drawing: Drawing) -> Iterator[None]:
         else:
             type(drawing).draw(drawing, renderer)
 
-    drawing.draw = draw
+    drawing.draw = draw  # type: ignore[method-assign]
     try:
         yield
     finally:
