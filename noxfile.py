@@ -203,7 +203,7 @@ def cpp(session: nox.Session, sanitizers: str) -> None:
     """Run the C++ tests under sanitizers, and as released."""
     session.install("cmake", "ninja")
     build = str(Path(session.create_tmp()) / (sanitizers or "release"))
-    # Sanitizers ask for some optimization: a tenth of the time, and lines and names are still told.
+    # Without any optimization the threads' sanitizer takes minutes; with some, lines and names are still told.
     kind = (
         ("-DCMAKE_BUILD_TYPE=Debug", "-DCMAKE_CXX_FLAGS_DEBUG=-O1 -g")
         if sanitizers
