@@ -57,9 +57,6 @@ SHARE = 0.95
 APART = {"fp32": 1e-4, "fp16": 1e-2}
 """Largest difference from the CPU, relative to the largest value."""
 
-BATCH = 64
-"""Images of a batch of features."""
-
 BEGIN, END = "<!-- gpu: begin -->", "<!-- gpu: end -->"
 
 
@@ -74,10 +71,11 @@ class Job:
     turns: int
     compiled: bool
     photographs: int
+    together: int  # photographs of a batch
 
 
-FULL = Job("cuda", ("vgg16", "resnet50"), 224, (1, 64), 60, compiled=True, photographs=4096)
-DRY = Job("cpu", ("resnet18",), 32, (1, 2), 3, compiled=False, photographs=128)
+FULL = Job("cuda", ("vgg16", "resnet50"), 224, (1, 64), 60, compiled=True, photographs=4096, together=64)
+DRY = Job("cpu", ("resnet18",), 32, (1, 2), 3, compiled=False, photographs=16, together=4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,21 +259,23 @@ def features(job: Job, folder: Path, engine: str) -> Rates:
     name, scale = job.networks[0], Preprocessing(size=job.size, resize=job.size)
     backbone = Backbone(name, network(name, 64), 64, scale, "random", name, engine=engine)
     rows = [row % len(paths) for row in range(job.photographs)]
-    batches = [rows[start : start + BATCH] for start in range(0, len(rows), BATCH)]
+    batches = [rows[start : start + job.together] for start in range(0, len(rows), job.together)]
     generator_of_pixels = torch.Generator().manual_seed(0)
-    ready = torch.randn(BATCH, 3, job.size, job.size, generator=generator_of_pixels).to(job.device)
+    ready = torch.randn(job.together, 3, job.size, job.size, generator=generator_of_pixels).to(job.device)
     alone = (
         torch_call(copy.deepcopy(backbone.module).to(job.device), ready)
         if engine == TORCH
         else onnx_call(open_session(onnx_form(backbone, folder / "cache"), job.device, half=True), ready)
     )
-    whole = partial(in_batches, split, rows, backbone, BATCH, job.device, cache=folder / "cache")
+    whole = partial(in_batches, split, rows, backbone, job.together, job.device, cache=folder / "cache")
     rates: dict[str, list[float]] = {"whole": [], "reading": []}
     for _ in range(3):
         rates["whole"].append(steady(whole()))
         rates["reading"].append(steady(load(split.images, batches, scale)))
     medians = {way: summarize(each).median for way, each in rates.items()}
-    return Rates(name, engine, backbone=BATCH / summarize(item_times(lambda _: alone(), range(20))).median, **medians)
+    return Rates(
+        name, engine, backbone=job.together / summarize(item_times(lambda _: alone(), range(20))).median, **medians
+    )
 
 
 def steady(batches: Iterable[Sequence[Any]]) -> float:

@@ -1,5 +1,6 @@
 """Fixtures shared by all tests."""
 
+import gc
 import logging
 import os
 import signal
@@ -38,6 +39,9 @@ def pytest_sessionstart() -> None:
     for name in TERMINAL:
         os.environ.pop(name, None)
     os.environ |= {"TERM": "xterm", "PYTHONUTF8": "1"}
+    if (workers := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))) > 1:
+        # Each computes on its part of the cores: where threads are more than cores, they take a third more of them.
+        os.environ.setdefault("OMP_NUM_THREADS", str(max((os.cpu_count() or 1) // workers, 1)))
     # A shell has commands in the background ignore it, and so would every command that a test interrupts.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     end_with_this_process()
@@ -47,19 +51,33 @@ def pytest_sessionstart() -> None:
     bound_waiting()
     # pytest listens here too, and so torch would write down all that it traces, in a third of an export's time.
     logging.getLogger("torch.__trace").addHandler = lambda _: None  # type: ignore[method-assign]
+    # Whether a file outlasts a power cut is asked by no test, and on a slow disk is half of what a small run takes.
+    os.fsync = lambda handle: None
     progress.EVERY = 1e6  # on a slow machine a line of progress would stand among what a test expects
+
+
+def pytest_collection_finish() -> None:
+    """Collect garbage among what tests make alone: what is imported by now stays, a million objects to look through."""
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Give each worker of ``pytest -n 2`` whole files, so that what a file's tests share is made once.
 
-    In the order of ``slow_tests``, not those of most tests first: a slow one that begins last is waited for.
+    So is what the tests of exported folders share: their room is given as a whole. In the order of ``slow_tests``, not
+    those of most tests first: a slow one that begins last is waited for.
     """
     from xdist.scheduler import LoadFileScheduling
 
+    class Scheduling(LoadFileScheduling):  # type: ignore[misc]
+        def _split_scope(self, nodeid: str) -> str:
+            file = Path(super()._split_scope(nodeid))
+            return str(file.parent if file.parent.name == "exported" else file)
+
     config.option.loadscopereorder = False
-    return LoadFileScheduling(config, log)
+    return Scheduling(config, log)
 
 
 def _sendable(value: Any) -> Any:

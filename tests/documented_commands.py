@@ -4,6 +4,8 @@ import re
 import shlex
 from pathlib import Path
 
+from example_network import two_layers
+
 ROOT = Path(__file__).parents[1]
 PAGES = (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md")))
 
@@ -39,7 +41,7 @@ ELSEWHERE = {
 
 SMALL = {
     "digit-scenes": ("--set", "dataset.train_images=1000"),
-    "": ("--backbone", "torchvision/mobilenet_v3_small", "--set", "backbone.init=random", "--set", "backbone.size=32"),
+    "": ("--backbone", f"timm/{two_layers.__name__}", "--set", "backbone.init=random", "--set", "backbone.size=32"),
 }
 """Seconds instead of minutes. Photographs get a network of random weights: nothing is fetched."""
 

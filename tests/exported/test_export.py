@@ -112,9 +112,9 @@ def test_a_run_can_export_itself_and_says_where(exported, capsys):
 
 
 @pytest.mark.slow  # the same claim as of the smaller backbone above
-def test_a_deep_backbone_of_depthwise_convolutions_scores_as_its_run(exported, tmp_path):
+def test_a_backbone_of_depthwise_convolutions_scores_as_its_run(exported, tmp_path):
     options = ("--dataset", "corel5k", "--data-root", exported / "corel", "--protocol", "top2@1")
-    options += ("--cache", exported / "cache", "--backbone", "timm/mobilenetv2_035", "--set", "backbone.size=32")
+    options += ("--cache", exported / "cache", "--backbone", "timm/test_efficientnet", "--set", "backbone.size=32")
     assert bench("run", "--model", "bce", *options, "--out", tmp_path / "runs", *FAST) == 0
     assert bench("export", run_of(tmp_path, "bce").path, "--out", tmp_path / "model") == 0
     predictor = Predictor(tmp_path / "model")

@@ -9,6 +9,7 @@ import pytest
 import torch
 from damage import DAMAGE, HOSTILE
 from example_commands import write_corel
+from example_network import two_layers
 from example_splits import make_backbone, split_of
 
 from bench import plugins
@@ -225,6 +226,6 @@ def test_a_backbone_that_will_be_fine_tuned_is_left_to_torch_unless_asked_by_nam
     """Its weights are not there yet: another engine may come out further from torch than is allowed, hours later."""
     write_corel(tmp_path / "corel")
     sets = ("backbone.init=random", "backbone.size=32")
-    places = {"data_root": tmp_path / "corel", "cache": tmp_path / "cache", "backbone": "timm/mobilenetv2_100"}
+    places = {"data_root": tmp_path / "corel", "cache": tmp_path / "cache", "backbone": f"timm/{two_layers.__name__}"}
     asked = RunRequest("bce", "corel5k", **places, sets=sets, finetune=finetune, engine=engine)
     assert build_backbone(make_plan(asked, plugins.installed())).engine == expected

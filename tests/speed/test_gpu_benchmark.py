@@ -126,9 +126,23 @@ def test_the_page_has_a_place_for_the_results(tool):
         tool.into_page("no marks", "rows")
 
 
+@pytest.mark.parametrize("name", ["resnet18", "alexnet"])
+def test_a_network_ends_in_the_joint_space(tool, name):
+    """ResNet-50 ends as the one, VGG16 as the other."""
+    with torch.inference_mode():
+        assert tool.network(name, 7)(torch.zeros(2, 3, 64, 64)).shape == (2, 7)
+
+
+def two_layers(_, depth):
+    torch.manual_seed(0)
+    pooled = torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(8, depth))
+    return torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3, stride=2), torch.nn.ReLU(), pooled).eval()
+
+
 @pytest.mark.slow
 def test_a_dry_run_takes_the_whole_way_and_is_invalid(tool, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("bench.system.clock.SECONDS", 0.01)
+    monkeypatch.setattr(tool, "network", two_layers)  # torch writes it as ONNX in no time
     page = tmp_path / "page.md"
     page.write_text(f"{tool.BEGIN}\nnot run\n{tool.END}\n")
     assert tool.main(["--dry-run", "--out", str(tmp_path), "--page", str(page)]) == 1

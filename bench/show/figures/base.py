@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -104,8 +105,28 @@ def _drawn(figure: Figure, style: dict[str, str], **settings: Any) -> bytes:
         for text in figure.drawing.findobj(Text):
             text.set_parse_math(False)
             text.set_text(fitting(text.get_text()))
-        figure.drawing.savefig(buffer, **settings)
+        with _drawn_once(figure.drawing):
+            figure.drawing.savefig(buffer, **settings)
     return buffer.getvalue()
+
+
+@contextlib.contextmanager
+def _drawn_once(drawing: Drawing) -> Iterator[None]:
+    """Have ``savefig`` find places for all parts and draw them: it draws twice, first without ink for the places."""
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    def draw(renderer: Any) -> None:
+        engine = drawing.get_layout_engine()
+        if isinstance(engine, ConstrainedLayoutEngine):  # none is in the second drawing
+            engine.execute(drawing)
+        else:
+            type(drawing).draw(drawing, renderer)
+
+    drawing.draw = draw  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        del drawing.draw
 
 
 def fitting(text: str) -> str:
