@@ -47,12 +47,9 @@ def open_dataset(spec: DatasetSpec, request: DatasetRequest, origin: object = ""
         dataset = spec.build(request)
         if not isinstance(dataset, Dataset):
             raise PluginError(f"build returned a {type(dataset).__name__}, must return a bench.Dataset")
-<<<<<<< HEAD
         if origin and not is_first_party(origin):
             dataset = _of_its_own(dataset, request.cache)
-=======
     _require_asked(spec.name, dataset, request)
->>>>>>> serving
     dataset = _with_room(dataset, request.cache)
     _check_splits(dataset, spec.without_absent_labels)
     return named_images(dataset, origin) if origin else dataset
@@ -71,7 +68,6 @@ def _with_room(dataset: Dataset, room: Path | None) -> Dataset:
     return replace(dataset, train=of(dataset.train), test=of(dataset.test), validation=validation)
 
 
-<<<<<<< HEAD
 def _of_its_own(dataset: Dataset, room: Path | None) -> Dataset:
     """Return ``dataset`` with names and masks of its own, which its plugin cannot change; large masks lie in ``room``.
 
@@ -114,7 +110,8 @@ def _plain(mask: BoolArray, room: Path | None, what: str) -> BoolArray:
     if type(mask) not in {np.ndarray, np.memmap}:
         raise DataError(f"{what} is a {type(mask).__name__}, must be a plain array: what it masks would be lost")
     return copied(mask, room)
-=======
+
+
 def _require_asked(name: str, dataset: Dataset, request: DatasetRequest) -> None:
     """Raise ``UsageError`` where a data set has other splits than those that were asked for."""
     for option, asked, split in (
@@ -125,7 +122,6 @@ def _require_asked(name: str, dataset: Dataset, request: DatasetRequest) -> None
             raise UsageError(
                 f"{option}: found '{asked}', and dataset '{name}' has '{split.name}' there. Try: without {option}"
             )
->>>>>>> serving
 
 
 def _check_splits(dataset: Dataset, remedy: str) -> None:
