@@ -9,7 +9,7 @@ import numpy as np
 
 from bench.errors import DataError
 from bench.external.given import KINDS, Dense, Names, matrix, texts
-from bench.system.npz import load_npz
+from bench.system.npz import check_characters, load_npz
 
 MEMBERS = ("ids", "labels", "scores", "kind")
 """The arrays of an npz file: ids (images,), labels (labels,), scores (images, labels), and what kind they are."""
@@ -34,6 +34,7 @@ def map_npy(path: Path, names: Names) -> Dense:
     place = str(path)
     try:
         scores = np.load(path, mmap_mode="r", allow_pickle=False)
+        check_characters(scores)
     except Exception as error:  # of a foreign file the reader of headers raises whatever it ran into
         raise DataError(f"{place}: no npy file of numbers: {_first_line(error)}") from None
     return of_matrix(scores, None, None, place, names)

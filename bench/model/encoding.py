@@ -116,7 +116,7 @@ def in_batches(
 
     with _on(backbone, device), torch_threads(1 if whole else None):
         if work and rows:
-            pixels = read_batch(split.images, rows[:2], backbone.preprocessing)
+            pixels = next(load(split.images, [rows[:2]], backbone.preprocessing))
             _check(backbone, compute, np.resize(pixels, (2, *pixels.shape[1:])), device, work)
         if gpu:
             encoded = ahead(gpu.start)

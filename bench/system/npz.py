@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import sys
 import zipfile
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -89,4 +90,15 @@ def _array(content: bytearray) -> NDArray[Any]:
         raise ValueError(f"an array of shape {shape}, which is not what follows its header")
     values = np.frombuffer(content, dtype=dtype, offset=file.tell()) if math.prod(shape) else np.empty(0, dtype)
     aligned = values if values.flags.aligned else values.copy()
+    check_characters(aligned)
     return aligned.reshape(shape, order="F" if in_columns else "C")
+
+
+def check_characters(values: NDArray[Any]) -> None:
+    """Raise ``ValueError`` where an array of texts holds what is no character: NumPy may make a broken text of it."""
+    if values.dtype.kind == "U" and values.nbytes:
+        characters = (
+            np.ascontiguousarray(values).reshape(-1).view(np.dtype(np.uint32).newbyteorder(values.dtype.byteorder))
+        )
+        if characters.max() > sys.maxunicode:
+            raise ValueError("an array of texts that are none")
