@@ -5,11 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from bench.errors import DataError
 from bench.external.given import KINDS, Dense, Names, matrix, texts
-from bench.system.npz import check_characters, load_npz
+from bench.system import npz
 
 MEMBERS = ("ids", "labels", "scores", "kind")
 """The arrays of an npz file: ids (images,), labels (labels,), scores (images, labels), and what kind they are."""
@@ -18,7 +16,7 @@ MEMBERS = ("ids", "labels", "scores", "kind")
 def read_npz(content: bytes, place: str, names: Names) -> Dense:
     """Return what an npz file holds. Nothing in it is unpickled."""
     try:
-        arrays = load_npz(content)
+        arrays = npz.load_npz(content)
     except Exception as error:  # of a foreign file the readers of zip and npy raise whatever they ran into
         raise DataError(f"{place}: no npz file of plain arrays: {_first_line(error)}") from None
     if other := sorted({*arrays} - {*MEMBERS}):
@@ -33,8 +31,7 @@ def map_npy(path: Path, names: Names) -> Dense:
     """Return what the npy file at ``path`` holds, the scores alone, memory-mapped: they need not fit in memory."""
     place = str(path)
     try:
-        scores = np.load(path, mmap_mode="r", allow_pickle=False)
-        check_characters(scores)
+        scores = npz.map_npy(path)
     except Exception as error:  # of a foreign file the reader of headers raises whatever it ran into
         raise DataError(f"{place}: no npy file of numbers: {_first_line(error)}") from None
     return of_matrix(scores, None, None, place, names)

@@ -6,12 +6,13 @@ import io
 import math
 import sys
 import zipfile
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 from bench.system.lazy import lazy_import
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     import numpy as np
     from numpy.typing import NDArray
@@ -76,9 +77,31 @@ def _read(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytearray:
     return content
 
 
+def map_npy(path: Path) -> NDArray[Any]:
+    """Return the array of an npy file, memory-mapped: it need not fit in memory. Raises as ``load_npz`` does."""
+    with path.open("rb") as file:
+        shape, order, dtype = _header(file, path.stat().st_size)
+        start = file.tell()
+    values = np.memmap(path, dtype, "r", start, shape, order) if math.prod(shape) else np.empty(shape, dtype)
+    _check_characters(values)
+    return values
+
+
 def _array(content: bytearray) -> NDArray[Any]:
-    """Return the array of an npy file's ``content``, whose length must be what its header says."""
+    """Return the array of an npy file's ``content``."""
     file = io.BytesIO(memoryview(content)[: LONGEST_HEADER + 16])
+    shape, order, dtype = _header(file, len(content))
+    values = np.frombuffer(content, dtype=dtype, offset=file.tell()) if math.prod(shape) else np.empty(0, dtype)
+    aligned = values if values.flags.aligned else values.copy()
+    _check_characters(aligned)
+    return aligned.reshape(shape, order=order)
+
+
+def _header(file: BinaryIO, size: int) -> tuple[tuple[int, ...], Literal["C", "F"], np.dtype[Any]]:
+    """Return what the header of an npy file of ``size`` bytes says of its array, once that is what follows.
+
+    NumPy's own reader divides by the size of a number, which a file may say is 0.
+    """
     version = np.lib.format.read_magic(file)
     if version not in {(1, 0), (2, 0)}:
         raise ValueError(f"an array of npy version {version}")
@@ -86,15 +109,12 @@ def _array(content: bytearray) -> NDArray[Any]:
     shape, in_columns, dtype = read(file, max_header_size=LONGEST_HEADER)
     if dtype.hasobject:
         raise ValueError("an array of Python objects, which would have to be unpickled")
-    if any(length < 0 for length in shape) or math.prod(shape) * dtype.itemsize != len(content) - file.tell():
+    if any(length < 0 for length in shape) or math.prod(shape) * dtype.itemsize != size - file.tell():
         raise ValueError(f"an array of shape {shape}, which is not what follows its header")
-    values = np.frombuffer(content, dtype=dtype, offset=file.tell()) if math.prod(shape) else np.empty(0, dtype)
-    aligned = values if values.flags.aligned else values.copy()
-    check_characters(aligned)
-    return aligned.reshape(shape, order="F" if in_columns else "C")
+    return shape, "F" if in_columns else "C", dtype
 
 
-def check_characters(values: NDArray[Any]) -> None:
+def _check_characters(values: NDArray[Any]) -> None:
     """Raise ``ValueError`` where an array of texts holds what is no character: NumPy may make a broken text of it."""
     if values.dtype.kind == "U" and values.nbytes:
         characters = (
