@@ -35,6 +35,7 @@ from bench.store.run_folder import RunFolder
 from bench.store.runs import open_run
 from bench.store.sealed import MANIFEST, SealedFolder
 from bench.store.stored import ValidationPart
+from bench.system.files import matching
 
 MADE_ANEW = ("config", "request", "about", "predicted", "validation", "policy", "measures", "status")
 """Records of a run that depend on its policy; the others are copied."""
@@ -88,7 +89,7 @@ def lender(folder: RunFolder) -> RunFolder | None:
     own = _apart_from_policy(folder.config)
     if folder.config["policy"]["name"] == "own":
         return None  # what the model decides is in no run of another policy
-    for file in sorted(folder.path.parent.glob(f"*/{MANIFEST}")):
+    for file in sorted(matching(folder.path.parent, f"*/{MANIFEST}")):
         other = RunFolder(file.parent)
         with contextlib.suppress(BenchError):  # a damaged neighbour lends nothing
             if other.path != folder.path and _apart_from_policy(other.config) == own and other.done:

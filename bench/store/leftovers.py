@@ -20,7 +20,7 @@ from bench.store.live import held_by_a_process
 from bench.store.run_folder import CHECKPOINT, TUNING_CHECKPOINT, RunFolder
 from bench.store.runs import find
 from bench.store.sealed import MANIFEST
-from bench.system.files import LEFTOVER, SETTLED
+from bench.system.files import LEFTOVER, SETTLED, matching
 
 CACHED = {
     "features": ("features", r"[0-9a-f]{16}\.(npy|speed|json)"),
@@ -128,7 +128,7 @@ def _cached(cache: Path, kinds: Collection[str]) -> Iterator[Leftover]:
 
 def _trials(store: Path, kinds: Collection[str]) -> Iterator[Leftover]:
     if TRIALS in kinds:
-        for folder in store.glob(f"*/*/{TRIALS}"):
+        for folder in matching(store, f"*/*/{TRIALS}"):
             for path in _files(folder, r"[0-9a-f]{16}\.json"):
                 yield Leftover(TRIALS, path, "finished", _size(path), _used(path), (path,))
 
@@ -148,7 +148,7 @@ def _runs(store: Path, kinds: Collection[str]) -> Iterator[Leftover]:
 def _left(store: Path, cache: Path, kinds: Collection[str]) -> Iterator[Leftover]:
     if PARTS in kinds:
         places = [cache / place for place, _ in CACHED.values()]
-        places += [folder.path for folder in find(store)] + sorted(store.glob(f"*/*/{TRIALS}"))
+        places += [folder.path for folder in find(store)] + sorted(matching(store, f"*/*/{TRIALS}"))
         for place in places:
             for path in _files(place, LEFT):
                 yield Leftover(PARTS, path, "its writer is gone", _size(path), _used(path), (path,))

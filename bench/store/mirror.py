@@ -28,7 +28,7 @@ from bench.remote.copies import address_of, copy_of
 from bench.store.required import RECORDS
 from bench.store.run_folder import CHECKPOINT, TUNING_CHECKPOINT, RunFolder
 from bench.store.sealed import MANIFEST, parsed_manifest
-from bench.system.files import canonical_json, sha256_of, write_atomic
+from bench.system.files import canonical_json, matching, sha256_of, write_atomic
 from bench.system.locks import exclusive
 from bench.system.notes import note
 from bench.system.progress import progress_bar
@@ -264,7 +264,7 @@ def _write_note(path: Path, manifest: str, version: str = "") -> None:
 def _tell_of_others(root: Path, address: str, there: set[str]) -> None:
     """Say which runs are here alone: not published yet, or no longer there."""
     gone, waiting = [], []
-    for file in root.glob(f"*/*/*/{MANIFEST}"):
+    for file in matching(root, f"*/*/*/{MANIFEST}"):
         path, known = file.parent, _noted(file.parent).get("manifest")
         if "/".join(path.parts[-3:]) not in there and known:
             gone.append(path.name)

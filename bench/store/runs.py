@@ -16,7 +16,7 @@ from bench.store.required import RECORDS
 from bench.store.run_folder import RunFolder
 from bench.store.sealed import MANIFEST, SealedFolder
 from bench.store.stored import RunSummary
-from bench.system.files import canonical_json, digest
+from bench.system.files import canonical_json, digest, matching
 from bench.system.notes import note
 
 SHORTEST = 4
@@ -74,7 +74,7 @@ def find(root: Path, dataset: str = "", models: tuple[str, ...] = ()) -> list[Ru
     A run that lost its manifest is among them: it is damaged, not gone.
     """
     wanted = {folder_name(model) for model in models}
-    folders = filter(is_run, root.glob(f"{folder_name(dataset) or '*'}/*/*"))
+    folders = filter(is_run, matching(root, f"{folder_name(dataset) or '*'}/*/*"))
     return [RunFolder(path) for path in sorted(folders) if not wanted or path.parent.name in wanted]
 
 
@@ -150,7 +150,7 @@ def by_other_code(folder: RunFolder) -> list[RunFolder]:
     """Return the runs beside ``folder`` that differ from it by the code that made them and by nothing else."""
     own = {**folder.config, "code": None}
     found = []
-    for file in sorted(folder.path.parent.glob(f"*/{MANIFEST}")):
+    for file in sorted(matching(folder.path.parent, f"*/{MANIFEST}")):
         other = RunFolder(file.parent)
         with contextlib.suppress(StoreError):  # a damaged neighbour says so itself, in every list
             if other.path != folder.path and {**other.config, "code": None} == own:
@@ -222,7 +222,7 @@ def all_named(text: str, root: Path) -> list[RunFolder]:
         if is_run(folder):
             break
         for levels in ("*/*/*", "*/*", "*"):
-            if held := [RunFolder(path) for path in sorted(filter(is_run, folder.glob(levels)))]:
+            if held := [RunFolder(path) for path in sorted(filter(is_run, matching(folder, levels)))]:
                 return held
     return [named(text, root)]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import glob
 import json
 import os
 import re
@@ -144,3 +145,11 @@ def digest(*parts: str | bytes) -> str:
         hasher.update(len(content).to_bytes(8, "little"))
         hasher.update(content)
     return hasher.hexdigest()[:16]
+
+
+def matching(root: Path, pattern: str) -> list[Path]:
+    """Return the paths below ``root`` that match ``pattern``; what another process removes meanwhile is none of them.
+
+    At a folder that goes while it is looked into, pathlib's own ``glob`` fails.
+    """
+    return [root / name for name in glob.glob(pattern, root_dir=root, include_hidden=True)]  # noqa: PTH207

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bench import StoreError
-from bench.system.files import _remove_leftovers, atomic_path, canonical_json, digest, write_atomic
+from bench.system.files import _remove_leftovers, atomic_path, canonical_json, digest, matching, write_atomic
 
 
 def names_in(folder: Path) -> list[str]:
@@ -121,3 +121,17 @@ def test_what_a_killed_process_left_is_removed_and_what_a_living_one_writes_is_n
         writer.communicate()
     assert writers[1].returncode == 0
     assert sorted(names_in(tmp_path)) == ["file", "other"]
+
+
+def test_a_folder_that_another_process_removes_meanwhile_is_passed_over(tmp_path, monkeypatch):
+    for name in ("gone", "kept", ".kept"):
+        (tmp_path / name / "run").mkdir(parents=True)
+    scandir = os.scandir
+
+    def removed(path):
+        if "gone" in os.fsdecode(path):
+            raise FileNotFoundError(path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", removed)
+    assert sorted(matching(tmp_path, "*/*")) == [tmp_path / ".kept/run", tmp_path / "kept/run"]
