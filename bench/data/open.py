@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -47,10 +47,12 @@ def open_dataset(spec: DatasetSpec, request: DatasetRequest, origin: object = ""
         dataset = spec.build(request)
         if not isinstance(dataset, Dataset):
             raise PluginError(f"build returned a {type(dataset).__name__}, must return a bench.Dataset")
-        if origin and not is_first_party(origin):
+        foreign = bool(origin) and not is_first_party(origin)
+        if foreign:
             dataset = _of_its_own(dataset, request.cache)
     _require_asked(spec.name, dataset, request)
-    dataset = _with_room(dataset, request.cache)
+    if not foreign:  # whose masks are copied already, large ones into that room
+        dataset = _with_room(dataset, request.cache)
     _check_splits(dataset, spec.without_absent_labels)
     return named_images(dataset, origin) if origin else dataset
 
@@ -64,8 +66,7 @@ def _with_room(dataset: Dataset, room: Path | None) -> Dataset:
         ignore = None if split.ignore is None else copied(split.ignore, room)
         return replace(split, truth=copied(split.truth, room), ignore=ignore)
 
-    validation = None if dataset.validation is None else of(dataset.validation)
-    return replace(dataset, train=of(dataset.train), test=of(dataset.test), validation=validation)
+    return _each(dataset, of)
 
 
 def _of_its_own(dataset: Dataset, room: Path | None) -> Dataset:
@@ -84,6 +85,11 @@ def _of_its_own(dataset: Dataset, room: Path | None) -> Dataset:
             ignore=None if split.ignore is None else _plain(split.ignore, room, f"ignore of {where}"),
         )
 
+    return _each(dataset, of)
+
+
+def _each(dataset: Dataset, of: Callable[[Split], Split]) -> Dataset:
+    """Return ``dataset`` with what ``of`` makes of each of its splits."""
     validation = None if dataset.validation is None else of(dataset.validation)
     return replace(dataset, train=of(dataset.train), test=of(dataset.test), validation=validation)
 
