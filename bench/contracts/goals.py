@@ -34,7 +34,7 @@ UNITS = {
 }
 """What a value with this unit is multiplied by: shares, seconds and bytes come out."""
 
-_BOUND = re.compile(r"(?s)(.*[^<>=≤≥])\s*(>=|=>|<=|=<|≥|≤|>|<)\s*([0-9.]+(?:e-?[0-9]+)?)\s*(%|[A-Za-zµ]*)")
+_BOUND = re.compile(r"(?s)(.*[^<>=≤≥\s])\s*(>=|=>|<=|=<|≥|≤|>|<)\s*([0-9.]+(?:e-?[0-9]+)?)\s*(%|[A-Za-zµ]*)")
 _ALIASES = {"p": "precision", "prec": "precision", "r": "recall", "rec": "recall", "f1-score": "f1"}
 _MOST = re.compile(r"(?:max|best|highest)[- _]|max\((.*)\)$")
 

@@ -21,11 +21,12 @@ ALLOWED = "0, 1 or nothing, also as 1.0 or True"
 EMPTY = "empty"
 
 NUMBER = re.compile(r"([+-]?)0*(\d+)(?:\.0*)?")
+# No two parts of a pattern may take the same characters: what fits in no way would be tried in all of them.
 ITEM = r"""(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d*)?|None|null|True|False|true|false)"""
-LIST = re.compile(rf"[\[({{]\s*(?:{ITEM}\s*(?:,\s*{ITEM}\s*)*,?\s*)?[\])}}]", re.DOTALL)
+LIST = re.compile(rf"[\[({{]\s*(?:{ITEM}\s*(?:,\s*{ITEM}\s*)*(?:,\s*)?)?[\])}}]", re.DOTALL)
 TEXT = re.compile(r'="([^"]*)"')
-NUMPY_NUMBERS = re.compile(r"\[\s*-?\d+\.?\d*(\s+-?\d+\.?\d*)+\s*\]")
-LIST_OF_TEXTS = re.compile(r"""[\[({]\s*['"].*['"]\s*,?\s*[\])}]""", re.DOTALL)
+NUMPY_NUMBERS = re.compile(r"\[\s*-?\d+(?:\.\d*)?(?:\s+-?\d+(?:\.\d*)?)+\s*\]")
+LIST_OF_TEXTS = re.compile(r"""[\[({]\s*['"].*['"]\s*(?:,\s*)?[\])}]""", re.DOTALL)
 
 
 def unmarked(cell: str) -> str:

@@ -259,7 +259,7 @@ def _members(shard: Path, file: BinaryIO) -> Iterator[tuple[str, int, int]]:
                     raise DataError(f"{shard}: cut off or damaged in member {name}. Write or fetch it again")
                 yield name, entry.offset_data, entry.size
             end = archive.offset
-    except (tarfile.TarError, ValueError, OverflowError, MemoryError) as error:
+    except (tarfile.TarError, LookupError, ValueError, OverflowError, MemoryError) as error:
         reason = str(error) or "a name of more bytes than there is memory"
         raise DataError(f"{shard}: no whole tar file: {reason}. Compressed ones must be unpacked to .tar") from None
     # tarfile takes a header that is cut off or damaged for the end; the end is marked with zeros, and nothing follows.
