@@ -14,6 +14,7 @@ from __future__ import annotations
 import functools
 import json
 import math
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -219,8 +220,9 @@ def _is_a(value: Any, kind: Any) -> bool:
     if inner:  # a union
         return any(_is_a(value, one) for one in inner)
     if kind in {int, float}:
-        number = isinstance(value, int if kind is int else int | float)
-        return number and not isinstance(value, bool) and -math.inf < value < math.inf  # of any size, where it is whole
+        number = isinstance(value, int if kind is int else int | float) and not isinstance(value, bool)
+        largest = math.inf if kind is int else sys.float_info.max  # JSON's whole numbers are of any size
+        return number and -largest <= value <= largest and abs(value) != math.inf
     return isinstance(value, kind)
 
 
