@@ -232,7 +232,8 @@ def _remedy(ids: Sequence[str], split: Split, elsewhere: bool) -> str:
         known, asked = {key(one) for one in split.ids}, {key(one) for one in ids}
         if len(known) == len(split.ids) and len(asked) == len(set(ids)) and asked <= known:
             counted = any({*ids} == {*map(str, range(first, first + len(ids)))} for first in (0, 1))
-            return f". Try: --match {name}" + (", if these are numbers of images and not of rows" if counted else "")
+            doubt = ", if these are the numbers in images' names; of an annotations file's images, --ids FILE"
+            return f". Try: --match {name}{doubt if counted else ''}"
     return ". See: bench data export"
 
 

@@ -85,6 +85,25 @@ def test_what_absent_pairs_are_must_mean_something(kind, absent):
         Reading(kind, absent=absent)
 
 
+def test_image_ids_of_an_annotations_file_are_what_it_says(tmp_path):
+    """And not the numbers in the files' names: listed as texts, 10.png is the second."""
+    listed, results = (
+        tmp_path / "test.json",
+        [{"image_id": one, "category_id": 7, "score": one / 4} for one in (1, 2, 3)],
+    )
+    files = [{"id": number, "file_name": name} for number, name in enumerate(("1.png", "10.png", "2.png"), 1)]
+    listed.write_text(json.dumps({"images": files, "categories": [{"id": 7, "name": "cat"}]}))
+    names = names_from(("cat",), listed, listed)
+    given = READERS[".json"](json.dumps(results).encode(), "results.json", names)
+    assert given.images == ["1.png", "10.png", "2.png"]
+    with pytest.raises(DataError, match="image id '4' is not among those of --ids"):
+        READERS[".json"](json.dumps([{**results[0], "image_id": 4}]).encode(), "results.json", names)
+    for odd in ([*files, files[0]], [{"id": 1}], []):
+        listed.write_text(json.dumps({"images": odd}))
+        with pytest.raises(DataError, match=r"test.json: must have 'images' with an id and a file_name each"):
+            names_from(("cat",), listed, None)
+
+
 def test_pairs_without_a_score_that_rank_above_others_have_a_word():
     """As 0 does among logits, most of which are below it."""
     pixels = ArrayImages(np.zeros((2, 2, 2, 3), dtype=np.uint8), "test")
