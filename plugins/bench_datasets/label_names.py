@@ -36,7 +36,10 @@ PAIRS = ("[]", "()", "{}", '""', "''")
 """What a list, or a quoted text, begins and ends with."""
 
 BRACKETED = re.compile(r"\[.*\]|\{.*\}|\(.*\)", re.DOTALL)
-SEPARATORS = {"|": "|", ",": ",", ";": ";", "/": "/", "&": "&", "+": "+", "\t": "tab", "\n": "line", " ": "blank"}
+SEPARATORS = {
+    **{mark: mark for mark in "|,;/&+\uff0c\uff1b\u3001"},  # the last are a comma, a semicolon and a comma of Chinese
+    **{"\t": "tab", "\n": "line", " ": "blank"},
+}
 """What may separate names, and what a user types for it."""
 
 Places = Mapping[str, str]

@@ -60,6 +60,7 @@ def odd(labels, separator=";", **options):
         ([["a/b"], ["b/c"], ["c"]], "/"),
         ([["haze primary"], ["clear primary"], ["clear water"], ["haze water primary"], ["clear water haze"]], "blank"),
         ([["a\tb"], ["b"]], "tab"),
+        ([["a\uff1bb"], ["b"]], "\uff1b"),
     ],
 )
 def test_names_that_are_several_names_say_which_separator(labels, typed):
