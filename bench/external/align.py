@@ -200,7 +200,7 @@ def _of_pairs(given: Pairs, split: Split, reading: Reading, others: Mapping[str,
     elif lacking.any() and reading.absent is not None:
         above = int((values[~lacking] < reading.absent).sum())
         values[lacking] = reading.absent
-    return Ordered(values, *map(np.arange, values.shape), above)
+    return Ordered(values, np.arange(len(split.ids)), np.arange(len(split.labels)), above)
 
 
 def _rows(

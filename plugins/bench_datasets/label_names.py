@@ -32,7 +32,7 @@ NOTHING = frozenset(
 MEANS_NONE = re.compile(r"(no|none|nothing|normal|negative|background|unlabell?ed)\b.*", re.IGNORECASE)
 PIECE_OF_LIST = re.compile(r"""[\[({]\s*['"].*|.*['"]\s*[\])}]|(['"]).*\1""", re.DOTALL)
 ZEROS_AND_ONES = re.compile(r"[01]([ ,|/_-][01])+|[01]{3,}")
-PAIRS = ("[]", "()", "{}", '""', "''")
+PAIRS = (("[", "]"), ("(", ")"), ("{", "}"), ('"', '"'), ("'", "'"))
 """What a list, or a quoted text, begins and ends with."""
 
 BRACKETED = re.compile(r"\[.*\]|\{.*\}|\(.*\)", re.DOTALL)

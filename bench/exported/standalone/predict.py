@@ -337,13 +337,13 @@ def finite(found: dict[str, Any]) -> dict[str, Any]:
 
 def texts(rows: Iterator[dict[str, Any]], form: str, unread: list[str]) -> Iterator[str]:
     """Yield what is printed of ``rows`` as ``json``, ``csv`` or ``text``; add to ``unread`` the images of errors."""
-    before, written = "", {"json": lambda row: json.dumps(finite(row)), "csv": lambda row: csv_line(row.values())}
+    written: dict[str, Any] = {"json": lambda row: json.dumps(finite(row)), "csv": lambda row: csv_line(row.values())}
     if form != "text":
         yield "[\n" if form == "json" else ",".join(FIELDS) + "\n"
-    for found in rows:
+    for number, found in enumerate(rows):
         unread += [found["image"]] * (found["error"] is not None)
+        before = ",\n" if form == "json" and number else ""
         yield before + written.get(form, line)(found) + ("" if form == "json" else "\n")
-        before = ",\n" if form == "json" else ""
     yield "\n]\n" if form == "json" else ""
 
 
