@@ -105,6 +105,9 @@ def aligned(
     merged = 0 if same else _new_ties(values, narrow)
     notes = [f"{merged:,} scores equal another one of their label as float32, and did not before; they count as ties"]
     notes = (notes if merged else []) + ([TIED.format(of_images)] if of_images else [])
+    if values.above:
+        what = f"--absent {reading.absent:g}: pairs without a score rank above {values.above:,} scores that are lower"
+        notes.append(f"{what}; is it the lowest?")
     if isinstance(given, Dense) and narrow.shape[0] == narrow.shape[1]:
         notes.append(
             f"as many images as labels, {len(narrow):,}: each row was read as an image, each column as a label"
@@ -114,11 +117,15 @@ def aligned(
 
 @dataclass(frozen=True, slots=True)
 class Ordered:
-    """``given`` scores in a split's order: ``rows`` and ``columns`` are where each image's and each label's lie."""
+    """``given`` scores in a split's order: ``rows`` and ``columns`` are where each image's and each label's lie.
+
+    ``above`` counts the scores that are lower than the one that pairs without a score have.
+    """
 
     given: NDArray[np.floating]
     rows: NDArray[np.int64]
     columns: NDArray[np.int64]
+    above: int = 0
 
     def of_rows(self, some: slice) -> NDArray[np.floating]:
         """Return the scores of some images, (images, labels)."""
@@ -180,18 +187,20 @@ def _of_pairs(given: Pairs, split: Split, reading: Reading, others: Mapping[str,
             f" '{split.ids[row]}'. Try: --several max, if the largest counts, as of boxes"
         )
     np.maximum.at(values, (rows, columns), scores)
-    lacking = count == 0
+    lacking, above = count == 0, 0
     if reading.kind == "labels":
         values[lacking] = 0.0
     elif lacking.any() and reading.absent is None:
         row, column = (int(place) for place in np.argwhere(lacking)[0])
+        lowest = "0, or the score that they have" if scores.min() >= 0 else "SCORE, the lowest that they may have"
         raise DataError(
             f"{given.place}: {int(lacking.sum()):,} of {lacking.size:,} pairs have no score, as image"
-            f" '{split.ids[row]}', label '{split.labels[column]}'. Try: --absent 0, or the score that they have"
+            f" '{split.ids[row]}', label '{split.labels[column]}'. Try: --absent {lowest}"
         )
-    elif reading.absent is not None:
+    elif lacking.any() and reading.absent is not None:
+        above = int((values[~lacking] < reading.absent).sum())
         values[lacking] = reading.absent
-    return Ordered(values, *map(np.arange, values.shape))
+    return Ordered(values, np.arange(len(split.ids)), np.arange(len(split.labels)), above)
 
 
 def _rows(
@@ -223,7 +232,8 @@ def _remedy(ids: Sequence[str], split: Split, elsewhere: bool) -> str:
         known, asked = {key(one) for one in split.ids}, {key(one) for one in ids}
         if len(known) == len(split.ids) and len(asked) == len(set(ids)) and asked <= known:
             counted = any({*ids} == {*map(str, range(first, first + len(ids)))} for first in (0, 1))
-            return f". Try: --match {name}" + (", if these are numbers of images and not of rows" if counted else "")
+            doubt = ", if these are the numbers in images' names; of an annotations file's images, --ids FILE"
+            return f". Try: --match {name}{doubt if counted else ''}"
     return ". See: bench data export"
 
 

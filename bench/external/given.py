@@ -78,13 +78,15 @@ class Source:
 class Names:
     """What a file does not say itself: image ids of its rows, label names of its columns, names of its category ids.
 
-    ``known`` are the data set's labels: the columns of a table that are none of them hold ids.
+    ``known`` are the data set's labels: the columns of a table that are none of them hold ids. ``files`` are the names
+    of the images' files by the image ids of an annotations file.
     """
 
     known: tuple[str, ...]
     ids: tuple[str, ...] | None = None
     labels: tuple[str, ...] | None = None
     categories: Mapping[str, str] | None = None
+    files: Mapping[str, str] | None = None
 
 
 def matrix(values: Any, place: str) -> NDArray[np.floating]:

@@ -81,6 +81,10 @@ def _of_results(found: Sequence[Mapping[str, Any]], place: str, names: Names) ->
         raise DataError(f"{place}: an entry has no usable {error}. Allowed: {ALLOWED}") from None
     if label[0] == "category_id":
         labels = _names(labels, place, names)
+    if names.files is not None:
+        if strange := next((one for one in images if one not in names.files), ""):
+            raise DataError(f"{place}: image id '{strange}' is not among those of --ids")
+        images = [names.files[one] for one in images]
     scores = floats([entry["score"] for entry in found], place) if "score" in fields else None
     return Pairs(place, images, labels, scores, frozenset(images))
 
@@ -101,6 +105,24 @@ def _text(value: Any) -> str:
     if isinstance(value, bool) or not isinstance(value, int | str):
         raise TypeError(f"{value!r}, ids and labels are texts or whole numbers")
     return str(value)
+
+
+def read_ids(path: Path) -> tuple[tuple[str, ...] | None, dict[str, str] | None]:
+    """Return image ids in the order of rows, or file names by image id, from a text or JSON file.
+
+    One id a line; or COCO's ``images`` of an annotations file.
+    """
+    if path.suffix.lower() != ".json":
+        return read_lines(path), None
+    found = parsed(content_of(path), str(path))
+    entries = found.get("images") if isinstance(found, Mapping) else None
+    try:
+        named = {_text(entry["id"]): _text(entry["file_name"]) for entry in entries or ()}
+    except (KeyError, TypeError):
+        named = {}
+    if not named or len(named) < len(entries or ()):
+        raise DataError(f"{path}: must have 'images' with an id and a file_name each, each id once")
+    return None, named
 
 
 def read_labels(path: Path) -> tuple[tuple[str, ...] | None, dict[str, str] | None]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bench.errors import DataError
 from bench.external import arrays, json_files, tables, voc
-from bench.external.given import Given, Names, Source, content_of, read_lines
+from bench.external.given import Given, Names, Source, content_of
 from bench.system.files import sha256_of
 
 READERS: dict[str, Callable[[bytes, str, Names], Given] | None] = {
@@ -49,7 +49,8 @@ def read(path: Path, names: Names) -> Source:
 def names_from(known: tuple[str, ...], ids: Path | None, labels: Path | None) -> Names:
     """Return what the files that were given beside predictions say of them."""
     listed, categories = json_files.read_labels(labels) if labels else (None, None)
-    return Names(known, read_lines(ids) if ids else None, listed, categories)
+    rows, files = json_files.read_ids(ids) if ids else (None, None)
+    return Names(known, rows, listed, categories, files)
 
 
 def _read_folder(path: Path) -> Source:

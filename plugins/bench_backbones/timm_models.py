@@ -19,9 +19,10 @@ from bench import (
 from bench_backbones import scaling
 from bench_backbones.described import SCALING, Described, check_architecture, describe
 from bench_backbones.downloads import discard_damaged, is_damaged, of_timm
+from bench_backbones.given_weights import load_given
 from bench_backbones.scaling import Usual
 from bench_backbones.torchvision_models import INIT
-from bench_backbones.weights import load_file, load_into, weights_hash
+from bench_backbones.weights import weights_hash
 
 OPTIONS = (
     INIT,
@@ -52,7 +53,7 @@ def build(request: BackboneRequest) -> Backbone:
     else:
         module = _made(request.variant, extra, pretrained=False)
     if described is not None:
-        load_into(module, load_file(described.path), path=described.path, architecture=name)
+        load_given(module, described.path, name)
     module.eval().requires_grad_(False)
     scaled = scaling.choose(request.options, described, _usual(module, request.variant, known=described is None))
     side = scaled.preprocessing.size

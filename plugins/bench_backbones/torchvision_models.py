@@ -10,8 +10,9 @@ from bench import MAP_OPTION, Backbone, BackboneRequest, BackboneSpec, ModelErro
 from bench_backbones import scaling
 from bench_backbones.described import check_architecture, describe
 from bench_backbones.downloads import discard_damaged, file_hash, of_url
+from bench_backbones.given_weights import load_given
 from bench_backbones.scaling import Usual, choose
-from bench_backbones.weights import load_file, load_into, weights_hash
+from bench_backbones.weights import weights_hash
 
 INIT = Option(
     "init",
@@ -64,7 +65,7 @@ def _build(request: BackboneRequest, variant: str, name: str) -> Backbone:
         module.avgpool = AdaptiveMean(module.avgpool)
     known = described is None or request.options["weights"] != "DEFAULT"
     if described is not None:
-        load_into(module, load_file(described.path), path=described.path, architecture=name)
+        load_given(module, described.path, name)
         found = _own_weights(described.path, variant)
         if found is not None and not known:
             weights, known = found, True

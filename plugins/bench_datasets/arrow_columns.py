@@ -53,8 +53,10 @@ def find_columns(schema: pa.Schema, image: str, labels: str, where: str) -> Colu
     fitting = [name for name, kind in kinds.items() if kind and kind == best]
     image = image or _only(fitting, "images", "image_column", where, shown)
     several = [field.name for field in schema if field.name != image and _holds_label_sets(field)]
+    # Beside one class a row, lists of classes and objects are the labels; lists of texts may be captions.
+    sure = any(_fields(schema.field(name).type) or _names(features.get(name)) for name in several)
     single = [field.name for field in schema if pa.types.is_integer(field.type) and _names(features.get(field.name))]
-    column = asked or _only(several or single, "labels", "labels_column", where, shown)
+    column = asked or _only(several + ([] if sure else single), "labels", "labels_column", where, shown)
     fields = _fields(schema.field(column).type)
     field = asked_field or (CATEGORY if CATEGORY in fields else "")
     if bool(fields) != bool(field) or (field and field not in fields):

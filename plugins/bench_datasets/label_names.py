@@ -32,8 +32,14 @@ NOTHING = frozenset(
 MEANS_NONE = re.compile(r"(no|none|nothing|normal|negative|background|unlabell?ed)\b.*", re.IGNORECASE)
 PIECE_OF_LIST = re.compile(r"""[\[({]\s*['"].*|.*['"]\s*[\])}]|(['"]).*\1""", re.DOTALL)
 ZEROS_AND_ONES = re.compile(r"[01]([ ,|/_-][01])+|[01]{3,}")
+PAIRS = (("[", "]"), ("(", ")"), ("{", "}"), ('"', '"'), ("'", "'"))
+"""What a list, or a quoted text, begins and ends with."""
+
 BRACKETED = re.compile(r"\[.*\]|\{.*\}|\(.*\)", re.DOTALL)
-SEPARATORS = {"|": "|", ",": ",", ";": ";", "/": "/", "&": "&", "+": "+", "\t": "tab", "\n": "line", " ": "blank"}
+SEPARATORS = {
+    **{mark: mark for mark in "|,;/&+\uff0c\uff1b\u3001"},  # the last are a comma, a semicolon and a comma of Chinese
+    **{"\t": "tab", "\n": "line", " ": "blank"},
+}
 """What may separate names, and what a user types for it."""
 
 Places = Mapping[str, str]
@@ -53,9 +59,22 @@ def cleaned(parts: Mapping[str, Part], options: Mapping[str, OptionValue], separ
                 if label not in places:
                     places[label] = part.place(row)
     sets = [labels for part in result.values() for labels in part.labels]
-    notes = check(places, sets, options, separator)
+    here = {composed(name) for part in parts.values() for labels in part.labels for name in labels}
+    notes = (*check(places, sets, options, separator), *_in_vain(none - here, places, options))
     first = next(iter(result))
     return {**result, first: replace(result[first], notes=(*result[first].notes, *notes))}
+
+
+def _in_vain(none: set[str], places: Places, options: Mapping[str, OptionValue]) -> tuple[str, ...]:
+    """Return notes on names that mean no label and that no image has; raise ``DataError`` for one written otherwise."""
+    for name in sorted(none):
+        if label := next((label for label in places if look(label) == look(name)), ""):
+            others = [other for other in str(options["no_label"]).split(";") if composed(other) not in {"", name}]
+            raise DataError(
+                f"no image has '{name}' of --set dataset.no_label, and '{label}' ({places[label]}) looks the same."
+                f" Try: {as_typed('no_label', ';'.join([*others, label]))}"
+            )
+    return tuple(f"no image has '{name}' of --set dataset.no_label" for name in sorted(none))
 
 
 def composed(name: str) -> str:
@@ -176,11 +195,17 @@ def _unseen(name: str) -> bool:
 
 
 def _pieces(places: Places) -> list[str]:
+    """Return a message for each piece of what was to be one cell: of [dog, sofa], split at the comma, [dog is one."""
+    halves: set[str] = set()
+    for begin, end in PAIRS:
+        begun = {name for name in places if name.startswith(begin) and end not in name[1:]}
+        ended = {name for name in places if name.endswith(end) and begin not in name[:-1]}
+        halves |= begun if ended else set()
     return [
         f"{place}: label {name} looks like a piece of a list or quoted text."
         " Try: write dog;sofa, or a whole list as ['dog', 'sofa'],"
         for name, place in places.items()
-        if PIECE_OF_LIST.fullmatch(name)
+        if name in halves or PIECE_OF_LIST.fullmatch(name)
     ]
 
 

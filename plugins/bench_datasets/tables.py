@@ -15,19 +15,25 @@ from bench import DataError, FolderImages
 from bench_datasets.cells import ALLOWED, EMPTY, IGNORE, NUMBER, YES, truth, unmarked, with_meaning
 from bench_datasets.label_lists import read_text
 from bench_datasets.label_names import look
-from bench_datasets.listing import find_file, printable, why_absent
+from bench_datasets.listing import counted, find_file, printable, why_absent
 from bench_datasets.typed import as_typed, typed
 
 DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|"}
-INDEX = re.compile(r"Unnamed: \d+")
-"""What pandas calls a column without a name, which is most often the rows' numbers."""
+INDEX = re.compile(r"Unnamed: (\d+)")
+"""What pandas calls a column without a name, by its place; the first is most often the rows' numbers."""
+
+SECOND = re.compile(r"(.*[^\d.])\.\d+")
+"""What pandas calls another column of a name that stands before it."""
 
 NUMBERING = frozenset({"id", "index", "idx", "level_0", "row", "no", "no.", "#"})
 EXCEL = re.compile(r"sep=([^\w\s]|\t)\r?\n")
 """A first line by which Excel is told what separates columns; it is no row."""
 
 SPLIT_COLUMN = "split"
-SPLIT_NAMES = {"validation": "validation", "valid": "validation", "val": "validation", "train": "train", "test": "test"}
+SPLIT_NAMES = {
+    **{"train": "train", "training": "train", "test": "test", "testing": "test"},
+    **{"validation": "validation", "valid": "validation", "val": "validation"},
+}
 """What a cell may hold that says of which part an image is, in small letters."""
 
 LARGEST_CELL = 1 << 24
@@ -103,13 +109,13 @@ def read_table(path: Path, layout: Layout, remedy: str) -> Table:
     unread: dict[str, set[str]] = {}
     try:
         filled = ([unmarked(cell) for cell in cells] for cells in reader if any(cell.strip() for cell in cells))
-        texts = (layout.path, layout.labels) if layout.labels else (layout.path,)
         # What spreadsheets break into lines is one name, which can be typed.
         columns = [" ".join(name.splitlines()) for name in next(filled, [])]
         place = f"{path} line {reader.line_num}"
         known, notes = _check_columns(columns, layout, place, remedy)
         read = {"", layout.path, layout.labels, layout.split, *known}
         unread = {name: set() for name in columns if name not in read}
+        nameless = [number for number, name in enumerate(columns) if layout.labels and _is_nameless(number, name)]
         for cells in reader:
             place = f"{path} line {reader.line_num}"
             if not any(cell.strip() for cell in cells):
@@ -117,18 +123,23 @@ def read_table(path: Path, layout: Layout, remedy: str) -> Table:
             if len(cells) != len(columns):
                 raise DataError(f"{place}: {len(cells)} cells, expected {len(columns)}: {', '.join(columns)}")
             row = dict(zip(columns, (cell.strip() for cell in cells), strict=True))
-            row |= {name: unmarked(row[name]) for name in texts}
+            row |= {name: unmarked(row[name]) for name in (layout.path, layout.labels) if name}
             if not row[layout.path]:
                 raise DataError(f"{place}: the column '{layout.path}' is empty")
             image = posixpath.normpath(row[layout.path])
             if image in seen:
-                raise DataError(f"{place}: image {image} stands twice, first in line {seen[image]}")
+                raise DataError(
+                    f"{place}: image {image} stands twice, first in line {seen[image]}."
+                    " Expected: one line for each image"
+                )
             seen[image] = reader.line_num
             split = row[layout.split] if layout.split in columns and layout.split else ""
-            for name in [name for name in unread if row[name].lower() not in SPLIT_NAMES]:
-                del unread[name]
-            for name, words in unread.items():
-                words.add(SPLIT_NAMES[row[name].lower()])
+            unread = {
+                name: words | {SPLIT_NAMES[row[name].lower()]}
+                for name, words in unread.items()
+                if row[name].lower() in SPLIT_NAMES
+            }
+            _refuse_nameless([cells[number].strip() for number in nameless], place)
             if layout.labels:
                 rows.append(Row(place, image, row[layout.labels], split))
                 continue
@@ -147,6 +158,21 @@ def read_table(path: Path, layout: Layout, remedy: str) -> Table:
         raise DataError(f"{path}: no images below the column names")
     notes += tuple(f"{path.name}: {count:,} {what}" for what, count in odd.items() if count)
     return Table(rows, known, notes, tuple(name for name, words in unread.items() if len(words) > 1))
+
+
+def _is_nameless(number: int, name: str) -> bool:
+    """Return whether a column has no name, and is not the first, in which the rows' numbers stand without one."""
+    by_pandas = INDEX.fullmatch(name)
+    return int(by_pandas[1]) > 0 if by_pandas else not name and number > 0
+
+
+def _refuse_nameless(cells: Sequence[str], place: str) -> None:
+    """Raise ``DataError`` for the first of ``cells`` that is filled: a spreadsheet's row of several labels has some."""
+    if cell := next(filter(None, cells), ""):
+        raise DataError(
+            f"{place}: '{cell[:40]}' stands in a column without a name. Is it a label? Try: write all labels in one"
+            " cell as dog;sofa, or give the column a name to pass it over"
+        )
 
 
 def check_label_columns(tables: Sequence[Table], layout: Layout, where: Path) -> None:
@@ -191,7 +217,9 @@ def _check_columns(
     if twice := [name for name, count in Counter(columns).items() if name and count > 1]:
         raise DataError(f"{place}: column '{twice[0]}' stands twice")
     if layout.labels:
-        return (), ()
+        read = {"", layout.path, layout.labels, layout.split}
+        unread = [name for name in columns if name not in read and not INDEX.fullmatch(name)]
+        return (), counted(place, {"columns are not read": unread})
     for name in (*layout.columns, *layout.others):
         if name not in columns:
             option = "label_columns" if name in layout.columns else "not_labels"
@@ -199,6 +227,11 @@ def _check_columns(
     if layout.columns:
         return tuple(name for name in columns if name in layout.columns), ()
     free = [name for name in columns if name not in {layout.path, layout.split, "", *layout.others}]
+    if again := next((name for name in free if (found := SECOND.fullmatch(name)) and found[1] in free), ""):
+        raise DataError(
+            f"{place}: column '{again}' is what pandas calls a second column '{again.rpartition('.')[0]}'. Try:"
+            f" {typed('not_labels', *layout.others, again)}, or {typed('label_columns', *free)} where it is a label"
+        )
     index = [name for name in free if INDEX.fullmatch(name)]
     note = f"{place}: column '{index[0]}' passed over: it has no name of its own" if index else ""
     return tuple(name for name in free if name not in index), tuple(filter(None, [note]))

@@ -236,8 +236,9 @@ def _objects(root: Path, image: str, split: str) -> list[tuple[str, bool, float]
         width, height = (_number(entry, f"bndbox/{axis}max") - _number(entry, f"bndbox/{axis}min") for axis in "xy")
         share = min(max(width * height / whole, 0.0), 1.0) if whole > 0 else 0.0
         name = composed(entry.findtext("name", ""))
-        if not name:
-            raise DataError(f"{path}: object {len(objects) + 1} has no name")
+        if not name or len(entry.findall("name")) > 1:
+            found = "several names, allowed: one, and an object for each" if name else "no name"
+            raise DataError(f"{path}: object {len(objects) + 1} has {found}")
         difficult = entry.findtext("difficult", "0").strip() or "0"
         if difficult not in {"0", "1"}:
             raise DataError(f"{path}: object {len(objects) + 1} has <difficult>{difficult:.40}, allowed: 0, 1")

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tarfile
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -154,6 +155,20 @@ def test_a_table_has_a_row_for_each_image_and_no_formula(exported, tmp_path, cap
     labels, scores, likely = (rows[5][place].split(";") for place in (1, 2, 3))
     assert len(labels) == len(scores) == len(likely) == 2
     assert float(likely[0]) == pytest.approx(1 / (1 + np.exp(-float(scores[0]))), abs=1e-5)
+
+
+def test_a_label_that_holds_what_joins_labels_is_in_no_table(exported, monkeypatch, capsys):
+    class Divided(Predictor):
+        def __init__(self, *arguments):
+            super().__init__(*arguments)
+            self.description = replace(self.description, labels=("a;b", *self.description.labels[1:]))
+
+    monkeypatch.setattr("bench.exported.predict.Predictor", Divided)
+    assert bench("predict", exported / "bce", images_of(exported)[0], "--jsonl") == 0
+    capsys.readouterr()
+    assert bench("predict", exported / "bce", images_of(exported)[0], "--csv") == 2
+    told = capsys.readouterr()
+    assert (told.out, told.err) == ("", "error: label 'a;b' holds ';', by which CSV joins labels. Try: --jsonl\n")
 
 
 def test_names_that_steer_a_terminal_are_escaped_in_every_form(exported, tmp_path, capsys):

@@ -94,6 +94,8 @@ def test_its_cells_are_no_formulas(exported):
     for cell in ("=1", "+1", "-1", "@a", "\ta", "a=1", "", "-"):
         assert predict.csv_line([cell]) == csv_text([cell], []).rstrip("\n")
     assert predict.csv_line([["-a", "b"], [-0.5, 2.0], -3.0, None]) == "'-a;b,-0.5;2,-3,"
+    with pytest.raises(predict.Refused, match="label 'b;c' holds ';', by which CSV joins labels"):
+        predict.csv_line(["a;b.png", ["a", "b;c"]])
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,13 @@ import pytest
 import torch
 
 import bench
+from bench.data.images import ArrayImages
 from bench.errors import DataError, UsageError
 from bench.external import arrays_at_hand, voc
-from bench.external.align import Reading
-from bench.external.given import Names, numbers
+from bench.external.align import Reading, aligned
+from bench.external.given import Names, Pairs, numbers
 from bench.external.read import READERS, names_from
+from bench.records import Split
 
 NAMES = Names(("cat", "dog"), ("a", "b"), ("cat", "dog"), {"1": "cat"})
 
@@ -81,6 +83,37 @@ def test_ids_of_a_loader_are_whole_numbers_and_batches_are_rows():
 def test_what_absent_pairs_are_must_mean_something(kind, absent):
     with pytest.raises(UsageError, match=f"--absent: found {absent:g}, allowed: "):
         Reading(kind, absent=absent)
+
+
+def test_image_ids_of_an_annotations_file_are_what_it_says(tmp_path):
+    """And not the numbers in the files' names: listed as texts, 10.png is the second."""
+    listed, results = (
+        tmp_path / "test.json",
+        [{"image_id": one, "category_id": 7, "score": one / 4} for one in (1, 2, 3)],
+    )
+    files = [{"id": number, "file_name": name} for number, name in enumerate(("1.png", "10.png", "2.png"), 1)]
+    listed.write_text(json.dumps({"images": files, "categories": [{"id": 7, "name": "cat"}]}))
+    names = names_from(("cat",), listed, listed)
+    given = READERS[".json"](json.dumps(results).encode(), "results.json", names)
+    assert given.images == ["1.png", "10.png", "2.png"]
+    with pytest.raises(DataError, match="image id '4' is not among those of --ids"):
+        READERS[".json"](json.dumps([{**results[0], "image_id": 4}]).encode(), "results.json", names)
+    for odd in ([*files, files[0]], [{"id": 1}], []):
+        listed.write_text(json.dumps({"images": odd}))
+        with pytest.raises(DataError, match=r"test.json: must have 'images' with an id and a file_name each"):
+            names_from(("cat",), listed, None)
+
+
+def test_pairs_without_a_score_that_rank_above_others_have_a_word():
+    """As 0 does among logits, most of which are below it."""
+    pixels = ArrayImages(np.zeros((2, 2, 2, 3), dtype=np.uint8), "test")
+    split = Split("csv", "test", ("a", "b"), ("cat", "dog"), np.eye(2, dtype=bool), pixels)
+    given = Pairs("scores.csv", ["a", "b", "b"], ["cat", "cat", "dog"], np.array([3.0, -2.0, -1.0]), frozenset("ab"))
+    with pytest.raises(DataError, match=r"1 of 4 pairs have no score, .* Try: --absent SCORE, the lowest"):
+        aligned(given, split, Reading("logit"), {})
+    noted = [aligned(given, split, Reading("logit", absent=absent), {}).notes for absent in (0.0, -20.0)]
+    expected = "--absent 0: pairs without a score rank above 2 scores that are lower; is it the lowest?"
+    assert noted == [(expected,), ()]
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")

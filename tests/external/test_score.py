@@ -145,7 +145,7 @@ def broken(ids, labels, truth, scores):
         "stands twice; each image must stand once": ([*ids[1:], ids[1]], labels, scores, fine),
         "1 of 20 ids are no image of corel5k/test, as 'x'": ([*ids[1:], "x"], labels, scores, fine),
         "Try: --match name": ([f"my/{one}" for one in ids], labels, scores, fine),
-        "Try: --match number, if these are numbers of images and not of rows": (
+        "Try: --match number, if these are the numbers in images' names; of an annotations file's images, --ids FILE": (
             *([*map(str, range(20))], labels, scores, fine),
         ),
         "no label of corel5k 'gren'; did you mean 'green'?": (ids, ["red", "gren", "blue"], scores, fine),

@@ -1,8 +1,10 @@
 import pytest
 import torch
+from bench_backbones.given_weights import load_given
 from bench_backbones.pooling import AdaptiveMean
 from example_backbones import built, outputs
 from safetensors.torch import save_file
+from torch import nn
 
 from bench.errors import ModelError, UsageError
 
@@ -36,6 +38,51 @@ def test_weights_come_from_a_file_of_either_format(tmp_path, suffix):
     size = backbone.preprocessing.size
     pixels = torch.linspace(-1, 1, 3 * size * size).reshape(1, 3, size, size)
     torch.testing.assert_close(outputs(backbone), network.eval()(pixels))
+
+
+@pytest.fixture
+def layers():
+    """A small network and its weights."""
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Conv2d(4, 4, 3))
+    return network, {
+        name: torch.rand_like(value) if value.ndim else value for name, value in network.state_dict().items()
+    }
+
+
+@pytest.mark.parametrize("before", ["", "module.", "_orig_mod.", "model.backbone."])
+def test_weights_are_read_whatever_stands_before_all_names(tmp_path, layers, before):
+    network, weights = layers
+    heads = {"heads.head.weight": torch.zeros(2, 4), f"{before}head_dist.bias": torch.zeros(2)}
+    besides = heads | ({"n_averaged": torch.tensor(3)} if before else {})
+    torch.save({"state_dict": {before + name: value for name, value in weights.items()} | besides}, tmp_path / "w.pth")
+    load_given(network, tmp_path / "w.pth", "layers")
+    for name, value in network.state_dict().items():
+        torch.testing.assert_close(value, weights[name])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda weights: {"model": weights, "model_ema": weights},
+            r"'model_ema' and 'model' are both .*\['model_ema'\]",
+        ),
+        (lambda weights: weights | {"2.weight": weights["2.weight"].to(torch.int8)}, "'2.weight' holds torch.int8"),
+        (lambda weights: {f"{one}.{name}": weights[name] for name in weights for one in "ab"}, "lacks '0.weight'"),
+        (
+            lambda weights: {f"a.{name}": weights[name] for name in weights} | {"loss.weight": weights["2.bias"]},
+            "besides",
+        ),
+        (lambda weights: dict(enumerate(weights.values())), "its tensors have no names"),
+    ],
+)
+def test_weights_that_may_be_others_or_no_numbers_are_refused(tmp_path, layers, change, message):
+    network, weights = layers
+    torch.save(change(weights), tmp_path / "w.pth")
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    with pytest.raises(ModelError, match=message):
+        load_given(network, tmp_path / "w.pth", "layers")
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
 
 
 def test_weights_of_another_architecture_are_refused_by_name(tmp_path):

@@ -173,6 +173,45 @@ def test_columns_without_a_name_are_passed_over(folder):
     assert opened(folder, labels_column="").labels == ("dog", "cat")
 
 
+@pytest.mark.parametrize("names", [",", "Unnamed: 2,Unnamed: 3"])
+def test_labels_in_columns_without_a_name_are_not_passed_over(folder, names):
+    """As spreadsheets save a row of several labels below two names, and pandas again."""
+    write(folder, "train.csv", [f"path,labels,{names}", "photos/0.png,dog,cat,", "photos/1.png,cat,,"])
+    write(folder, "test.csv", TEST)
+    with pytest.raises(DataError, match=r"train.csv line 2: 'cat' stands in a column without a name. Is it a label\?"):
+        opened(folder)
+    write(folder, "train.csv", [f"path,labels,{names}", "photos/0.png,dog,,", "photos/1.png,cat,,"])
+    assert opened(folder).labels == ("cat", "dog")
+
+
+@pytest.mark.parametrize("index", ["", "Unnamed: 0"])
+def test_the_rows_numbers_stand_first_and_other_columns_have_a_word(folder, index):
+    rows = [f"{index},path,labels,width,confidence", "0,photos/0.png,dog,3,0.5", "1,photos/1.png,cat,4,0"]
+    write(folder, "train.csv", rows)
+    write(folder, "test.csv", TEST)
+    dataset = opened(folder)
+    assert dataset.labels == ("cat", "dog")
+    assert f"{folder}/train.csv line 1: 2 columns are not read, as confidence" in dataset.notes
+
+
+def test_a_column_that_pandas_calls_the_second_of_its_name_is_refused(folder):
+    for name in ("train", "test"):
+        write(folder, f"{name}.csv", ["path,dog,cat,dog.1,v1,v1.5", f"photos/{len(name)}.png,1,1,0,1,1"])
+    with pytest.raises(DataError, match=r"line 1: column 'dog.1' is what pandas calls a second column 'dog'"):
+        opened(folder, labels_column="")
+    assert opened(folder, labels_column="", not_labels="dog.1").labels == ("dog", "cat", "v1", "v1.5")
+
+
+def test_names_for_no_label_that_no_image_has_are_told(folder):
+    write(folder, "train.csv", [*TRAIN, "photos/4.png,No Finding"])
+    write(folder, "test.csv", TEST)
+    with pytest.raises(DataError, match=r"no image has 'no finding' of .* 'No Finding' .*=unsure;No Finding'$"):
+        opened(folder, no_label="unsure;no finding")
+    dataset = opened(folder, no_label="unsure;No Finding")
+    assert dataset.labels == ("cat", "dog")
+    assert "no image has 'unsure' of --set dataset.no_label" in dataset.notes
+
+
 def test_empty_options_are_one_clear_line(folder):
     write(folder, "train.csv", TRAIN)
     write(folder, "test.csv", TEST)
@@ -202,9 +241,10 @@ def test_a_split_column_must_name_splits(folder):
         opened(folder)
 
 
+@pytest.mark.parametrize("words", [("train", "test"), ("Training", "Testing")])
 @pytest.mark.parametrize("column", ["Split", "fold", "sub-set"])
-def test_a_split_that_stands_in_another_column_is_not_drawn_instead(folder, column):
-    parts = ["train", "train", "val", "Test"]
+def test_a_split_that_stands_in_another_column_is_not_drawn_instead(folder, column, words):
+    parts = [words[0], words[0], "val", words[1]]
     rows = [f"photos/{number}.png,cat,{part}" for number, part in enumerate(parts)]
     write(folder, "labels.csv", [f"path,labels,{column}", *rows])
     with pytest.raises(DataError, match=rf"Try: --set 'dataset.split_column={column}'"):

@@ -60,6 +60,7 @@ def odd(labels, separator=";", **options):
         ([["a/b"], ["b/c"], ["c"]], "/"),
         ([["haze primary"], ["clear primary"], ["clear water"], ["haze water primary"], ["clear water haze"]], "blank"),
         ([["a\tb"], ["b"]], "tab"),
+        ([["a\uff1bb"], ["b"]], "\uff1b"),
     ],
 )
 def test_names_that_are_several_names_say_which_separator(labels, typed):
@@ -77,6 +78,9 @@ def test_names_that_are_several_names_say_which_separator(labels, typed):
         ([["0 1 1"], ["1 0 0"]], "0 and 1 for each label"),
         ([["011"], ["100"]], "0 and 1 for each label"),
         ([["{a,b}"], ["{b}"]], "a list"),
+        ([["[a", "b]"], ["[a", "c", "b]"]], "a piece of a list"),
+        ([["(a", "b)"], ["c"]], "a piece of a list"),
+        ([['"a', 'b"'], ['"b', 'a"']], "a piece of a list"),
         ([["1"], ["1.0"]], "the same"),
     ],
 )
@@ -93,7 +97,7 @@ def test_names_that_are_values_or_lists_are_refused(labels, what):
         [["red car"], ["blue car"], ["bus"]],
         [["and/or", "x"], ["y"]],
         [["don't know", "5'"], ["rock'n'roll"]],
-        [["person [occluded]"], ["sign [/b]", "[red]"]],
+        [["person [occluded]"], ["sign [/b]", "[red]"], ['12"'], ["'90s", "5) a"]],
         [["C", "C++"], ["C#"]],
         [["No. 5", "none of these"], ["Nancy"]],
         [["\u03b1", "a"], ["\u03bd", "v"], ["\u043d\u043e\u0441", "hoc"]],

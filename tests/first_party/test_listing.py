@@ -351,3 +351,10 @@ def test_difficult_is_0_or_1(voc, value):
     put(voc / "Annotations" / "a.xml", xml.encode())
     with pytest.raises(DataError, match=rf"a.xml: object 1 has <difficult>{value}, allowed: 0, 1"):
         opened("voc-folder", voc)
+
+
+def test_an_object_of_several_names_is_refused(voc):
+    xml = "<annotation><object><name>cat</name><name>dog</name></object></annotation>"
+    put(voc / "Annotations" / "a.xml", xml.encode())
+    with pytest.raises(DataError, match=r"a.xml: object 1 has several names, allowed: one, and an object for each"):
+        opened("voc-folder", voc)

@@ -46,6 +46,9 @@ def write(path, labels, shades, image="image", features=None, **options):
     pq.write_table(table, path, **options)
 
 
+IMAGE = ("image", pa.struct([("bytes", pa.binary()), ("path", pa.string())]))
+OBJECTS = pa.list_(pa.struct([("category", pa.int64()), ("area", pa.float32())]))
+TEXTS = pa.list_(pa.string())
 CLASSES = {
     "image": {"_type": "Image"},
     "labels": {"_type": "List", "feature": {"_type": "ClassLabel", "names": ["cat", "dog", "owl"]}},
@@ -107,6 +110,20 @@ def test_two_labels_may_be_numbers_or_a_value_for_each(tmp_path, kind):
     assert dataset.train.truth.tolist() == [[True, False], [False, True]]
 
 
+@pytest.mark.parametrize("texts", [True, False])
+def test_lists_of_texts_beside_one_class_may_be_captions(texts):
+    one = {"label": CLASSES["labels"]["feature"]}
+    noted = one if texts else {**one, "lists": CLASSES["labels"]}
+    fields = [IMAGE, ("lists", TEXTS if texts else pa.list_(pa.int64())), ("label", pa.int64())]
+    schema = pa.schema(fields, {"huggingface": json.dumps({"info": {"features": noted}})})
+    if texts:
+        with pytest.raises(DataError, match=r"here: the labels may be in lists or label. Try: .*labels_column=lists"):
+            find_columns(schema, "", "", "here")
+        assert find_columns(schema, "", "label", "here").names == ("cat", "dog", "owl")
+    else:
+        assert find_columns(schema, "", "", "here").labels == "lists"
+
+
 def test_classes_and_bools_are_sure(tmp_path):
     for part in ("train", "test"):
         write(tmp_path / f"{part}.parquet", [[1, 0], [0, 1]], [0, 1], features=CLASSES)
@@ -157,11 +174,6 @@ def test_a_row_group_too_large_to_hold_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr("bench_datasets.parquet_shards.LARGEST_GROUP", 100)
     with pytest.raises(DataError, match=r"train.parquet: row group 0 holds \d+ bytes of images, allowed: 100.*=100"):
         opened(tmp_path)
-
-
-IMAGE = ("image", pa.struct([("bytes", pa.binary()), ("path", pa.string())]))
-OBJECTS = pa.list_(pa.struct([("category", pa.int64()), ("area", pa.float32())]))
-TEXTS = pa.list_(pa.string())
 
 
 @pytest.mark.parametrize(

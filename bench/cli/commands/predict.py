@@ -81,6 +81,8 @@ def predict(  # noqa: PLR0917 - the parser passes options by name
     pictures = sources(images, getattr(sys.stdin, "buffer", None))
     first = list(islice(pictures, batch))
     predictor = Predictor(model, device, threads, max(len(first), 1))
+    if form == "csv" and (divided := next((name for name in predictor.description.labels if ";" in name), "")):
+        raise UsageError(f"label '{divided}' holds ';', by which CSV joins labels. Try: --jsonl")
     counts = {True: 0, False: 0}
 
     def counted(rows: Iterator[Row]) -> Iterator[Row]:

@@ -82,7 +82,10 @@ def score(  # noqa: PLR0917 - the parser passes options by name
     ids: Annotated[
         Path | None,
         typer.Option(
-            "--ids", metavar="FILE", help="Image ids in the order of rows, one a line.", rich_help_panel=READING
+            "--ids",
+            metavar="FILE",
+            help="Image ids in the order of rows, one a line; or COCO's annotations, whose image ids results have.",
+            rich_help_panel=READING,
         ),
     ] = None,
     validation_ids: Annotated[

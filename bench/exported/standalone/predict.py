@@ -140,8 +140,7 @@ class Model:
     """The model in ``folder``. Raises ``Refused`` where a file is not the one that was exported."""
 
     def __init__(self, folder: Path, threads: int = 0) -> None:
-        self.manifest = read_manifest(folder)
-        self.description = self.manifest["description"]
+        self.description = read_manifest(folder)["description"]
         self.options = onnxruntime.SessionOptions()
         self.options.intra_op_num_threads = min(max(threads, 0), 1024)
         self.options.add_session_config_entry("session.intra_op.allow_spinning", "0")
@@ -323,6 +322,8 @@ def csv_line(cells: Any) -> str:
 def csv_cell(cell: Any) -> str:
     """Return a value as a cell; numbers, which no formula hides in, keep their sign."""
     several = cell if isinstance(cell, list) else [] if cell is None else [cell]
+    if divided := [one for one in several if one is not cell and isinstance(one, str) and ";" in one]:
+        raise Refused(f"label '{plain(divided[0])}' holds ';', by which CSV joins labels. Try: --json")
     joined = ";".join(plain(one) if isinstance(one, str) else f"{one:.6g}" for one in several)
     return f"'{joined}" if several and isinstance(several[0], str) and joined.startswith(FORMULA) else joined
 
@@ -336,14 +337,13 @@ def finite(found: dict[str, Any]) -> dict[str, Any]:
 
 def texts(rows: Iterator[dict[str, Any]], form: str, unread: list[str]) -> Iterator[str]:
     """Yield what is printed of ``rows`` as ``json``, ``csv`` or ``text``; add to ``unread`` the images of errors."""
-    before = ""
     written: dict[str, Any] = {"json": lambda row: json.dumps(finite(row)), "csv": lambda row: csv_line(row.values())}
     if form != "text":
         yield "[\n" if form == "json" else ",".join(FIELDS) + "\n"
-    for found in rows:
+    for number, found in enumerate(rows):
         unread += [found["image"]] * (found["error"] is not None)
+        before = ",\n" if form == "json" and number else ""
         yield before + written.get(form, line)(found) + ("" if form == "json" else "\n")
-        before = ",\n" if form == "json" else ""
     yield "\n]\n" if form == "json" else ""
 
 
