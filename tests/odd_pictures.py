@@ -1,6 +1,7 @@
 """Pictures that Pillow by itself reads otherwise than their formats say, as bytes; and what their pixels are."""
 
 import io
+import re
 import struct
 import zlib
 
@@ -85,7 +86,22 @@ WHITE_IS_ZERO = encoded(Image.fromarray(ROW.astype(np.uint16)), "TIFF").replace(
     struct.pack("<HHIHH", 262, 3, 1, 1, 0), struct.pack("<HHIHH", 262, 3, 1, 0, 0)
 )
 
+
+def with_another_tag(number, value):
+    """A grey TIFF of 8 bits whose tag ``number`` has another value."""
+    content = encoded(Image.fromarray(ROW), "TIFF", tiffinfo={339: 1})
+    return re.sub(
+        struct.pack("<HHI", number, 3, 1) + b"..", struct.pack("<HHIH", number, 3, 1, value), content, flags=re.S
+    )
+
+
+TWELVE_BITS = encoded(Image.fromarray(ROW.astype(np.uint16)), "TIFF").replace(
+    struct.pack("<HHIHH", 258, 3, 1, 16, 0), struct.pack("<HHIHH", 258, 3, 1, 12, 0)
+)
+
 REFUSED = {
+    "12-bit levels": (TWELVE_BITS, "12-bit"),
+    "signed levels": (with_another_tag(339, 2), "signed"),
     "32-bit levels that 8 bits would hold": (encoded(Image.fromarray(ROW.astype(np.int32)), "TIFF"), "32-bit"),
     "16 bits a colour, of which one is transparent": (
         png(16, COLOUR, struct.pack(">6H", 1, 1, 1, 2, 2, 2), (1, 1, 1)),

@@ -35,7 +35,8 @@ SIXTEEN_BITS = frozenset({"PNG", "PPM", None})
 """Formats of which Pillow may give 16-bit numbers as 32-bit ones; ``None``: a picture that was never a file."""
 
 PHOTOMETRIC, WHITE_IS_ZERO = 262, 0
-"""TIFF's tag of what numbers mean, and one of its values."""
+BITS, SAMPLES, SIGNED = 258, 339, 2
+"""TIFF's tags of what numbers mean, and some of their values."""
 
 ZEROS = 64
 """Zero bytes at the end of a JPEG from which on its end mark is looked for: few cameras fill files up."""
@@ -173,7 +174,10 @@ def _check(image: Picture, size: int | None = None) -> None:
         raise DataError(f"a drawing ({image.format}), no picture of pixels")
     if image.mode == "I" and image.format not in SIXTEEN_BITS:
         raise DataError("32-bit pixels, of which no range is known. Try: convert it to 8 or 16 bits")
-    if image.mode.startswith("I;16") and getattr(image, "tag_v2", {}).get(PHOTOMETRIC) == WHITE_IS_ZERO:
+    tags = getattr(image, "tag_v2", {})
+    if 12 in tags.get(BITS, ()) or SIGNED in tags.get(SAMPLES, ()):
+        raise DataError("12-bit or signed pixels, which Pillow reads as others. Try: convert it to 8 bits")
+    if image.mode.startswith("I;16") and tags.get(PHOTOMETRIC) == WHITE_IS_ZERO:
         raise DataError("16-bit pixels of which 0 is white, which Pillow reads as black. Try: convert it to 8 bits")
     if image.mode == "RGB" and _raw_mode(image) == "RGB;16B" and "transparency" in image.info:
         raise DataError("16 bits a colour and one that is transparent, which Pillow misses. Try: convert it to 8 bits")

@@ -80,9 +80,10 @@ def open_rgb(path: Path) -> Any:
             if image.mode == "I" and image.format not in {"PNG", "PPM"}:
                 raise Refused("32-bit pixels, of which no range is known")
             raw, clear = str(image.tile[0][3]) if image.tile else "", image.info.get("transparency")
-            white = image.mode.startswith("I;16") and getattr(image, "tag_v2", {}).get(262) == 0
-            if white or (raw == "RGB;16B" and clear is not None):
-                raise Refused("16-bit pixels with 0 as white, or one that is transparent, which Pillow misses")
+            tags = getattr(image, "tag_v2", {})
+            white = image.mode.startswith("I;16") and tags.get(262) == 0
+            if white or (raw == "RGB;16B" and clear is not None) or 12 in tags.get(258, ()) or 2 in tags.get(339, ()):
+                raise Refused("12-bit or signed, or 16-bit with 0 as white or one transparent, which Pillow misses")
             if image.format == "PNG":
                 Image.open(io.BytesIO(path.read_bytes())).verify()  # its checksums
             content = path.read_bytes() if image.format in {"JPEG", "MPO"} else b""
@@ -307,9 +308,8 @@ def line(found: dict[str, Any]) -> str:
 
 def plain(text: str) -> str:
     """Return ``text`` with what steers a terminal or hides text escaped; line breaks and tabs stay."""
-    return STEERING.sub(
-        lambda m: r"\u" + m[0].encode("utf-16-be", "surrogatepass").hex(" ", 2).replace(" ", r"\u"), text
-    )
+    pairs = lambda m: m[0].encode("utf-16-be", "surrogatepass").hex(" ", 2)  # noqa: E731
+    return STEERING.sub(lambda m: r"\u" + pairs(m).replace(" ", r"\u"), text)
 
 
 def csv_line(cells: Any) -> str:
