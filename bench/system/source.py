@@ -23,8 +23,11 @@ from pathlib import Path
 
 from bench.system.notes import note
 
-FILE_NAME = re.compile(r"(?!\.)[\w.+-][\w.+ -]{0,99}(/[\w+-][\w.+ -]{0,99}){0,4}")
-"""A text that may be a path below the folder of the source that it stands in; none is hidden, none leads upwards."""
+FILE_NAME = re.compile(r"(?:\.{0,2}/)*([^./\\\0\n][^/\\\0\n]{0,99}(?:/[^./\\\0\n][^/\\\0\n]{0,99}){0,4})")
+"""A text that may be a path below the folder of the source that it stands in, or what is put behind that folder's."""
+
+DEEPEST = 5
+"""Folders below a source's own that are looked into, each named by a text."""
 
 IMPORTERS = frozenset({"import_module", "__import__"})
 """What is called to import a module by its name."""
@@ -193,8 +196,8 @@ def _said(file: Path, _changed: int) -> tuple[list[ast.Import | ast.ImportFrom |
     for node in ast.walk(tree):
         if isinstance(node, ast.Import | ast.ImportFrom) or (isinstance(node, ast.Call) and _name(node) in IMPORTERS):
             importing.append(node)
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and FILE_NAME.fullmatch(node.value):
-            texts.add(node.value)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and (name := FILE_NAME.fullmatch(node.value)):
+            texts.add(name[1])
     return importing, texts
 
 
@@ -218,29 +221,40 @@ def _called(node: ast.Call, module: str, is_package: bool) -> list[str]:
 
 
 def _named_files(file: Path, module: str) -> list[tuple[str, Path]]:
-    """Return the files that texts in the source ``file`` name: beside it, or in a folder beside it that one names.
+    """Return the files that texts in the source ``file`` name: beside it, or in folders beside it that others name.
 
     Of a module in a package, also beside the packages above it. A package is such a folder, too, by its dotted name.
     """
     if file.suffix != ".py" or not (texts := _said(file, _as_loaded.get(file) or file.stat().st_mtime_ns)[1]):
         return []
+    wanted = {*texts, *(f"{text.rpartition('.')[2]}/" for text in texts)}
     above = module.count(".") + (file.name == "__init__.py")
     found: dict[str, Path] = {}
     for level, place in enumerate([file.parent, *file.parents[1:above]]):
-        found |= {"../" * level + name: place / name for name in _named_below(place, texts) if place / name != file}
+        found |= {"../" * level + name: place / name for name in _named_below(place, wanted) if place / name != file}
     return sorted(found.items())
 
 
-def _named_below(place: Path, texts: Collection[str]) -> Iterable[str]:
+def _named_below(place: Path, wanted: Collection[str], depth: int = 0) -> set[str]:
+    """Return the files below ``place`` that ``wanted`` names: each a path, or one step of it, a folder's with a /."""
     try:
         with os.scandir(place) as entries:
             folders = {entry.name: entry.is_dir() for entry in entries}
     except OSError:
-        return []
-    named = [text for text in texts if folders.get(text.partition("/")[0]) is not None]
-    wanted = {*texts, *(text.rpartition(".")[2] for text in texts)}
-    within = [f"{folder}/{text}" for folder in wanted if folders.get(folder) for text in texts]
-    return {name for name in (*named, *within) if (place / name).is_file()}
+        return set()
+    found: set[str] = set()
+    rests: dict[str, set[str]] = {}
+    for text in wanted:
+        first, step, rest = text.partition("/")
+        if folders.get(first):
+            rests.setdefault(first, set()).add(rest)
+        elif first in folders and not step and (place / first).is_file():
+            found.add(first)
+    if depth < DEEPEST:
+        for folder, more in rests.items():
+            within = _named_below(place / folder, {*wanted, *filter(None, more)}, depth + 1)
+            found |= {f"{folder}/{name}" for name in within}
+    return found
 
 
 def _base(node: ast.ImportFrom, module: str, is_package: bool) -> str:
