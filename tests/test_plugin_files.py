@@ -2,6 +2,7 @@
 
 import json
 import os
+import py_compile
 import sys
 from pathlib import Path
 
@@ -282,3 +283,37 @@ def test_without_refuses_what_is_not_there(write, capsys):
     assert "did you mean 'own_file'" in capsys.readouterr().err
     assert run_command_line(["--without", "own_file", "list", "models"]) == 0
     assert "own-model" not in capsys.readouterr().out
+
+
+def overwrite(file: Path, content: str) -> None:
+    """Write ``file`` anew with the length and time that it had, as an unpacked archive or a quick script may."""
+    status = file.stat()
+    assert len(content.encode()) == status.st_size
+    file.write_text(content)
+    os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+@pytest.mark.parametrize("edited", ["own_file.py", "own_file_helper.py"])
+def test_compiled_code_of_another_content_of_the_same_length_and_time_is_not_run(write, edited):
+    file = write()
+    place = file.parent / edited
+    place.write_text(place.read_text() + "width = 3\n")
+    py_compile.compile(str(place))
+    overwrite(place, place.read_text().replace("width = 3", "width = 4"))
+    plugins.load().model("own-model")
+    assert sys.modules[place.stem].width == 4
+
+
+def test_compiled_code_that_was_run_in_place_of_the_source_is_refused_once(write):
+    file = write(content=FILE.format(helper="own_late.helper", model="own-model"))
+    (package := file.parent / "own_late").mkdir()
+    place = package / "helper.py"
+    place.write_text("width = 3\ndef build(request): ...\n")
+    py_compile.compile(str(place))
+    overwrite(place, place.read_text().replace("width = 3", "width = 4"))
+    (told,) = plugins.load().broken.values()
+    assert f"{place} was edited, and Python took its compiled code of before" in told
+    for name in ("own_late.helper", "own_late", "own_file"):
+        del sys.modules[name]
+    assert not plugins.load().broken
+    assert sys.modules["own_late.helper"].width == 4

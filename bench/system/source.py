@@ -5,22 +5,27 @@ beside a module, or in a folder beside it, that a text in its source names: tabl
 ``exec``. A package's ``__init__`` counts where something is imported from it; importing ``a.b`` alone does not lead to
 everything else that ``a/__init__.py`` lists. Not seen: names made at run time, and files elsewhere.
 
-A module counts as it was when it was first seen loaded: an edit of its file is not what the process runs.
+A module counts as it was when it was first seen loaded: an edit of its file is not what the process runs. Nor is what
+Python keeps compiled of a file that has another content by now, of the same length and second: see ``drop_stale``.
 """
 
 from __future__ import annotations
 
 import ast
+import contextlib
 import hashlib
 import importlib.util
+import marshal
 import os
 import re
+import shlex
 import sys
 from collections.abc import Callable, Collection, Iterable
 from functools import cache
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
+from bench.errors import PluginError
 from bench.system.notes import note
 
 FILE_NAME = re.compile(r"(?:\.{0,2}/)*([^./\\\0\n][^/\\\0\n]{0,99}(?:/[^./\\\0\n][^/\\\0\n]{0,99}){0,4})")
@@ -60,6 +65,7 @@ def code_hash(
     total = hashlib.sha256()
     for name, file in sorted(modules.items()):
         if file is not None:
+            _refuse_stale(name, file)
             version = _version(name, file)
             total.update(f"{name}\0{_hash_of(file, version)}\n".encode())
             _tell_edited(file, version)
@@ -91,9 +97,46 @@ def remember(modules: Iterable[str]) -> None:
     for name in modules:
         file = None if name.partition(".")[0] in {"bench", *sys.stdlib_module_names} else file_of(name)
         if file is not None and file.suffix == ".py" and not INSTALLED & {*file.parts}:
+            _refuse_stale(name, file)
             version = _version(name, file)
             _hash_of(file, version)
             _said(file, version)
+
+
+def drop_stale(file: Path) -> bool:
+    """Return whether Python would run, or has run, other code than that in ``file``; what it kept of it is removed.
+
+    It takes compiled code for that of a source by the source's length and the second of its time alone.
+    """
+    try:
+        kept, status = Path(importlib.util.cache_from_source(str(file))), file.stat()
+        if file.suffix != ".py" or kept.stat().st_mtime_ns >= status.st_ctime_ns:
+            return False  # compiled after the file was last touched
+        head, code = (content := kept.read_bytes())[:16], content[16:]
+    except (OSError, NotImplementedError):
+        return False
+    words = [int.from_bytes(head[place : place + 4], "little") for place in (4, 8, 12)]
+    about = int(status.st_mtime), status.st_size
+    same = words[0] == 0 and words[1:] == [number & 0xFFFFFFFF for number in about]
+    if head[:4] != importlib.util.MAGIC_NUMBER or not (same or words[0] == 1):  # 1: by a hash that nobody checks
+        return False
+    with contextlib.suppress(Exception):  # of a damaged one, or of a source that is none
+        if marshal.loads(code) == compile(file.read_bytes(), str(file), "exec", dont_inherit=True):
+            return False
+    with contextlib.suppress(OSError):
+        kept.unlink()
+    return True
+
+
+def _refuse_stale(module: str, file: Path) -> None:
+    """Raise ``PluginError`` where compiled code of an earlier content of ``file`` is what runs, or will run."""
+    # Of one that is not loaded yet it is enough that it is gone, which it is not where a folder cannot be written.
+    if drop_stale(file) and (module in sys.modules or drop_stale(file)):
+        kept = Path(importlib.util.cache_from_source(str(file))).parent
+        raise PluginError(
+            f"{file} was edited, and Python took its compiled code of before, as length and time are the same. Try: the"
+            f" same command again, or first: rm -r {shlex.quote(str(kept))}"
+        )
 
 
 def _version(module: str, file: Path) -> int:
@@ -196,8 +239,9 @@ def _said(file: Path, _changed: int) -> tuple[list[ast.Import | ast.ImportFrom |
     for node in ast.walk(tree):
         if isinstance(node, ast.Import | ast.ImportFrom) or (isinstance(node, ast.Call) and _name(node) in IMPORTERS):
             importing.append(node)
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and (name := FILE_NAME.fullmatch(node.value)):
-            texts.add(name[1])
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            found = FILE_NAME.fullmatch(node.value)
+            texts |= {found[1]} if found else set()
     return importing, texts
 
 
