@@ -70,15 +70,19 @@ DEEPEST = 8
 """Containers and objects in one another that are looked into, of what a ``build`` was made with."""
 
 
-def plugin_code(found: Found[Any]) -> str:
-    """Return the hash of the code behind a plugin's part, ``unknown`` where it has no source."""
+def plugin_code(found: Found[Any], *, begins: bool = False) -> str:
+    """Return the hash of the code behind a plugin's part, ``unknown`` where it has no source.
+
+    ``begins``: with a run, for which a file that the code names must be as it was, as ``code_hash`` says.
+    """
     spec = found.spec
     calls = [getattr(spec, name) for name in ("build", "fit", "label_sets", "search") if hasattr(spec, name)]
     roots = sorted({module for call in calls for module in _made_of(call).modules} | _plugin_file(found))
     packages = frozenset(root.partition(".")[0] for root in roots) | _packages_of(found.origin.distribution)
     within = _of(packages, _checkout_of(found.origin.distribution))
     values = sorted({text for call in calls for text in _made_of(call).values})
-    return code_hash(roots, within, values, READS.get(type(spec), _reads_all)) if roots else UNKNOWN
+    reads = READS.get(type(spec), _reads_all)
+    return code_hash(roots, within, values, reads, begins=begins) if roots else UNKNOWN
 
 
 def _plugin_file(found: Found[Any]) -> set[str]:

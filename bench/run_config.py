@@ -10,6 +10,8 @@ from bench.assembly import HOLD_OUT, Assembly
 from bench.code import host_code, plugin_code
 from bench.contracts import DatasetSpec
 from bench.data.fingerprint import truth_hash_of
+from bench.errors import PluginError
+from bench.guard import calling
 from bench.options import OptionValue
 from bench.origins import origins_of, trial_origins
 from bench.plan import Plan, describe
@@ -71,10 +73,26 @@ def dataset_config(found: Found[DatasetSpec], options: Mapping[str, OptionValue]
 
 def code_of(plan: Plan) -> dict[str, str]:
     """Return the hashes of the code that shapes the result: the host's parts, and each plugin's."""
-    plugin_parts: dict[str, Found[Any]] = {"model": plan.model, "dataset": plan.dataset, "backbone": plan.backbone}
+    return host_code() | {part: plugin_code(found, begins=True) for part, found in plugins_of(plan).items()}
+
+
+def plugins_of(plan: Plan) -> dict[str, Found[Any]]:
+    """Return the plugins' parts of a run; a policy or decoder of the host's own is none."""
+    every: dict[str, Found[Any]] = {"model": plan.model, "dataset": plan.dataset, "backbone": plan.backbone}
     chosen = {"policy": plan.policy, "decoder": plan.decoder}
-    plugin_parts |= {part: found for part, found in chosen.items() if found is not None}
-    return host_code() | {part: plugin_code(found) for part, found in plugin_parts.items()}
+    return every | {part: found for part, found in chosen.items() if found is not None}
+
+
+def check_code(plan: Plan, code: Mapping[str, str], *, begins: bool = False) -> None:
+    """Raise ``PluginError`` where a plugin's code is no longer ``code``, which the run's config has.
+
+    What a function imports as it works is read from disk only then, perhaps long after the key was made. ``begins``:
+    so may the files be that its code names, which later are taken as read.
+    """
+    for part, found in plugins_of(plan).items():
+        with calling(found.origin, "code", f"{part} '{found.spec.name}'"):
+            if plugin_code(found, begins=begins) != code[part]:
+                raise PluginError("its code was edited after the run had begun. Try: the same command again")
 
 
 def about(assembly: Assembly) -> About:

@@ -153,6 +153,75 @@ def test_a_module_that_is_edited_between_key_and_build_is_a_failing_row(write, t
     assert hostile_runs.run(tmp_path, registry).done
 
 
+IN_FIT = """
+import bench
+from hostile_runs import Plain
+
+class Late(Plain):
+    def fit(self, features, truth, **others):
+        import late_part
+        self.linear.bias.data.fill_(late_part.BIAS)
+
+@bench.hookimpl
+def bench_models():
+    return [bench.ModelSpec("late", "imports as it works", "scores", Late, training=None)]
+"""
+
+
+def test_a_module_that_is_edited_before_training_imports_it_leaves_no_weights(write, tmp_path, monkeypatch):
+    from bench.assembly import Assembly
+
+    part = tmp_path / "late_part.py"
+    part.write_text("BIAS = 0.5\n")
+    write("late_file", IN_FIT)
+    registry = hostile_runs.registry()
+    registry.offered["models"]["m"] = plugins.load().model("late")
+    train = Assembly.train
+
+    def edit(*arguments):
+        part.write_text("BIAS = 0.25\n")
+        return train(*arguments)
+
+    monkeypatch.setattr(Assembly, "train", edit)
+    with pytest.raises(bench.PluginError, match="its code was edited after the run had begun") as caught:
+        hostile_runs.run(tmp_path, registry)
+    assert not caught.value.folder.lists("weights")
+    assert hostile_runs.run(tmp_path, registry).done  # of the code that was loaded
+
+
+NAMES_A_FILE = """
+import bench
+from hostile_runs import Plain
+from pathlib import Path
+
+WIDTH = Path(__file__).with_name("width.json").read_text()
+
+@bench.hookimpl
+def bench_models():
+    return [bench.ModelSpec("wide", "reads a file", "scores", Plain, training={"epochs": 1})]
+"""
+
+
+def test_no_run_begins_after_an_edit_of_a_file_that_loaded_code_names_and_those_begun_end(write, tmp_path, monkeypatch):
+    from bench.assembly import Assembly
+
+    table = tmp_path / "width.json"
+    table.write_text("1")
+    write("wide_file", NAMES_A_FILE)
+    registry = hostile_runs.registry()
+    registry.offered["models"]["m"] = plugins.load().model("wide")
+    train = Assembly.train
+
+    def edit(*arguments):
+        table.write_text("2")
+        return train(*arguments)
+
+    monkeypatch.setattr(Assembly, "train", edit)
+    assert hostile_runs.run(tmp_path, registry).done
+    with pytest.raises(bench.PluginError, match="was edited while this process goes on"):
+        hostile_runs.run(tmp_path, registry)
+
+
 WAYS = {
     "import_module": ("import_module('{0}')", "{0}.py"),
     "import_module of a package": ("import_module('.{0}', 'own_package')", "own_package/{0}.py"),

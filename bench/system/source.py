@@ -52,12 +52,15 @@ def code_hash(
     within: Callable[[str], bool],
     extra: Iterable[str] = (),
     reads: Callable[[str], bool] = lambda _: True,
+    *,
+    begins: bool = False,
 ) -> str:
     """Return 16 hex digits over the source of everything that ``roots`` lead to, ``UNKNOWN`` where a root has none.
 
     ``within`` says of a dotted module name whether it counts, ``reads`` of the name of a file that a source names.
     ``extra`` are texts that count too. The same source gives the same hash on every machine: line ends do not matter,
-    and neither does where the files lie.
+    and neither does where the files lie. A file that a loaded module names counts as it was when it first did: whether
+    it was read by then nobody knows, and where a run ``begins`` after an edit, ``PluginError`` is raised.
     """
     modules = closure(roots, within)
     if any(modules.get(root) is None for root in roots):
@@ -71,7 +74,10 @@ def code_hash(
             _tell_edited(file, version)
             for named, there in _named_files(file, name):
                 if reads(named):
-                    total.update(f"{name} names {named}\0{_hash_of(there, there.stat().st_mtime_ns)}\n".encode())
+                    first = _version(name, there)
+                    total.update(f"{name} names {named}\0{_hash_of(there, first)}\n".encode())
+                    if begins and _is_edited(there, first):
+                        raise PluginError(f"{there} was edited while this process goes on. Try: start again")
     for text in extra:
         total.update(f"{text}\n".encode())
     return total.hexdigest()[:16]
@@ -141,26 +147,29 @@ def _refuse_stale(module: str, file: Path) -> None:
 
 def _version(module: str, file: Path) -> int:
     """Return when ``file`` was written, of a loaded module's the version that was loaded."""
-    now = file.stat().st_mtime_ns
+    now = file.stat().st_ctime_ns
     return _as_loaded.setdefault(file, now) if module in sys.modules else now
 
 
 def _tell_edited(file: Path, version: int) -> None:
     """Say once of a module's file that it holds something else than what was loaded."""
-    now = file.stat().st_mtime_ns
-    if now != version:
-        _compare(file, version, now)
+    if _is_edited(file, version):
+        _say_edited(file)
 
 
 @cache
-def _compare(file: Path, version: int, now: int) -> None:
-    if _hash_of(file, now) != _hash_of(file, version):
-        note(f"{file} was edited after it was loaded: this process goes on with it as it was. Try: start again")
+def _say_edited(file: Path) -> None:
+    note(f"{file} was edited after it was loaded: this process goes on with it as it was. Try: start again")
+
+
+def _is_edited(file: Path, version: int) -> bool:
+    now = file.stat().st_ctime_ns
+    return now != version and _hash_of(file, now) != _hash_of(file, version)
 
 
 def imported_by(file: Path) -> Collection[str]:
     """Return the dotted names of what the source ``file``, a module of no package, imports anywhere in it."""
-    return _imports(file, file.stat().st_mtime_ns, file.stem, is_package=False)
+    return _imports(file, file.stat().st_ctime_ns, file.stem, is_package=False)
 
 
 def file_of(module: str) -> Path | None:
@@ -269,7 +278,7 @@ def _named_files(file: Path, module: str) -> list[tuple[str, Path]]:
 
     Of a module in a package, also beside the packages above it. A package is such a folder, too, by its dotted name.
     """
-    if file.suffix != ".py" or not (texts := _said(file, _as_loaded.get(file) or file.stat().st_mtime_ns)[1]):
+    if file.suffix != ".py" or not (texts := _said(file, _as_loaded.get(file) or file.stat().st_ctime_ns)[1]):
         return []
     wanted = {*texts, *(f"{text.rpartition('.')[2]}/" for text in texts)}
     above = module.count(".") + (file.name == "__init__.py")
