@@ -108,6 +108,7 @@ def _run(
     with folder.lock():
         if folder.done:
             forget_progress(folder.path)
+            run_config.bring_up_to_date(folder, assembly)
             return _named(folder, request.name)
         with journal.kept_in(folder.path):
             try:
@@ -158,8 +159,7 @@ def _fill(folder: RunFolder, assembly: Assembly, clock: Stopwatch) -> None:
     folder.write_environment(environment() | sizes)
     folder.write_request(request)
     folder.write_truth(parts.test)
-    if parts.test.sizes is not None:
-        folder.write_sizes(parts.test.sizes)
+    folder.keep_sizes(parts.test.sizes)
     if assembly.known is not None:
         folder.write_known(assembly.known)
     if assembly.ledger is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import bench
@@ -17,7 +18,9 @@ from bench.origins import origins_of, trial_origins
 from bench.plan import Plan, describe
 from bench.plugins import Found
 from bench.records import Parts
+from bench.store.choice import apart_from_times
 from bench.store.protocol import code_of as protocol_code
+from bench.store.run_folder import RunFolder
 from bench.store.stored import About
 
 
@@ -117,6 +120,21 @@ def about(assembly: Assembly) -> About:
         dataset=plan.request.name,
         deterministic=plan.deterministic,
     )
+
+
+def bring_up_to_date(folder: RunFolder, assembly: Assembly) -> None:
+    """Write what a finished run's key does not hold as it is now: objects' sizes, trials, what readers are told.
+
+    Files may have been edited since, and a trial that failed for want of memory been made again.
+    """
+    folder.keep_sizes(assembly.parts.test.sizes)
+    ledger = assembly.ledger
+    if ledger is not None and apart_from_times(folder.read_trials()) != apart_from_times(ledger):
+        folder.write_trials(ledger)
+    stored, now = folder.read_about(), about(assembly)
+    told = {name: getattr(now, name) for name in ("row", "variant", "notes", "deviations", "part_of")}
+    if (changed := replace(stored, **told)) != stored:
+        folder.write_about(changed)
 
 
 def _training_notes(assembly: Assembly) -> tuple[str, ...]:
