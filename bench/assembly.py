@@ -271,10 +271,15 @@ def make_backbone(found: Found[BackboneSpec], request: BackboneRequest) -> Backb
     return replace(backbone, notes=(*backbone.notes, *unread))
 
 
-def _written(weights: Path | None) -> tuple[tuple[str, int, int], ...]:
-    """Return names, times and sizes of the weights' files, so that one written anew is read anew."""
-    paths = sorted(weights.iterdir()) if weights and weights.is_dir() else [weights] if weights else []
-    return tuple((path.name, path.stat().st_mtime_ns, path.stat().st_size) for path in paths if path.is_file())
+def _written(weights: Path | None) -> tuple[tuple[str, int, int, int], ...]:
+    """Return names, times and sizes of the weights' files, and of the JSON beside one, which may describe it: one that
+    is written anew is read anew.
+    """  # noqa: D205 - one sentence
+    if weights is None:
+        return ()
+    paths = weights.iterdir() if weights.is_dir() else [weights, *weights.parent.glob("*.json")]
+    found = [(path.name, path.stat()) for path in sorted(paths) if path.is_file()]
+    return tuple((name, status.st_mtime_ns, status.st_ctime_ns, status.st_size) for name, status in found)
 
 
 def choose_protocol(plan: Plan, parts: Parts) -> Protocol:
@@ -314,7 +319,7 @@ def _cached_backbone(
     weights: Path | None,
     cache: Path,
     variant: str,
-    _: tuple[tuple[str, int, int], ...],
+    _: tuple[tuple[str, int, int, int], ...],
 ) -> Backbone:
     built = make_backbone(found, BackboneRequest(dict(options), weights, cache, variant))
     code = f"{host_code()['features']} {plugin_code(found)}"

@@ -8,14 +8,17 @@ follow from stored predictions, and are checked by computing them again.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import inspect
 import json
 import site
 import sys
 import sysconfig
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
 from functools import cache, partial
+from numbers import Number
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -25,6 +28,7 @@ from urllib.request import url2pathname
 from bench.contracts import BackboneSpec, DatasetSpec
 from bench.plugin_files import VERSION, within_folder
 from bench.plugins import Found
+from bench.system.files import digest
 from bench.system.source import UNKNOWN, code_hash, file_of
 
 HOST: dict[str, tuple[str, ...]] = {
@@ -62,16 +66,23 @@ NOT_COMPUTING = frozenset(
 COMPUTING_SYSTEM = frozenset({"bench.system.deterministic"})
 """All that counts of ``bench.system``, whose other modules are files, locks, words and clocks."""
 
+DEEPEST = 8
+"""Containers and objects in one another that are looked into, of what a ``build`` was made with."""
 
-def plugin_code(found: Found[Any]) -> str:
-    """Return the hash of the code behind a plugin's part, ``unknown`` where it has no source."""
+
+def plugin_code(found: Found[Any], *, begins: bool = False) -> str:
+    """Return the hash of the code behind a plugin's part, ``unknown`` where it has no source.
+
+    ``begins``: with a run, for which a file that the code names must be as it was, as ``code_hash`` says.
+    """
     spec = found.spec
     calls = [getattr(spec, name) for name in ("build", "fit", "label_sets", "search") if hasattr(spec, name)]
-    roots = sorted({module for call in calls for module in _modules_of(call)} | _plugin_file(found))
+    roots = sorted({module for call in calls for module in _made_of(call).modules} | _plugin_file(found))
     packages = frozenset(root.partition(".")[0] for root in roots) | _packages_of(found.origin.distribution)
     within = _of(packages, _checkout_of(found.origin.distribution))
-    values = sorted({text for call in calls for text in _values_of(call)})
-    return code_hash(roots, within, values, READS.get(type(spec), _reads_all)) if roots else UNKNOWN
+    values = sorted({text for call in calls for text in _made_of(call).values})
+    reads = READS.get(type(spec), _reads_all)
+    return code_hash(roots, within, values, reads, begins=begins) if roots else UNKNOWN
 
 
 def _plugin_file(found: Found[Any]) -> set[str]:
@@ -181,64 +192,104 @@ def _computes(module: str) -> bool:
     return module.startswith("bench.") and module not in NOT_COMPUTING and not module.startswith("bench.contracts.")
 
 
-def _modules_of(build: Any) -> set[str]:
-    """Return the modules of a ``build``: those of all the functions and classes that it is put together from."""
-    return {module for one in _made_of(build) if (module := _module_of(one))}
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """What a ``build`` is put together from: modules of its functions and classes, and what these hold, as texts.
+
+    A number may stand in a file of no code. Plain texts do not count: they are names, which the config holds.
+    """
+
+    build: Any
+    modules: frozenset[str]
+    values: tuple[str, ...]
 
 
-def _made_of(build: Any) -> list[Any]:
-    """Return a ``build`` and all the functions, classes and modules that it is put together from."""
+_made: dict[int, _Made] = {}
+"""As they were when they first counted, by the place of each ``build``: what one keeps as it works is not its code."""
+
+
+def _made_of(build: Any) -> _Made:
+    """Return what a ``build`` is put together from."""
+    if (known := _made.get(id(build))) is not None:
+        return known
     found: dict[int, Any] = {}
-    waiting = [build]
+    values, waiting = [], [build]
     while waiting:
         one = waiting.pop()
         if id(one) in found:
             continue
         found[id(one)] = one
-        waiting += _parts_of(one)
-    return list(found.values())
+        waiting += _called_by(one)
+        for held in _held_by(one):
+            told = _told(held, waiting, ())
+            values += [] if _is_code(held) or _only_texts(told) else [repr(told)]
+    modules = frozenset(module for one in found.values() if (module := _module_of(one)))
+    return _made.setdefault(id(build), _Made(build, modules, tuple(values)))
 
 
-def _parts_of(one: Any) -> Iterator[Any]:
-    """Yield what a callable is made of: a partial's function, what is wrapped, its closure, defaults, its object."""
+def _called_by(one: Any) -> list[Any]:
+    """Return what a callable calls: a partial's function, a method's and its object's class, what is wrapped."""
     if isinstance(one, partial):
-        yield one.func
-        yield from filter(_is_code, [*one.args, *one.keywords.values()])
+        return [one.func]
     if inspect.ismethod(one):
-        yield one.__func__
-        yield type(one.__self__) if not isinstance(one.__self__, type) else one.__self__
-    if hasattr(one, "__wrapped__"):
-        yield one.__wrapped__
+        return [one.__func__, one.__self__ if isinstance(one.__self__, type) else type(one.__self__)]
+    wrapped = [one.__wrapped__] if hasattr(one, "__wrapped__") else []
+    return wrapped if isinstance(one, (type, ModuleType)) or inspect.isroutine(one) else [*wrapped, type(one)]
+
+
+def _held_by(one: Any) -> Iterable[Any]:
+    """Return what a callable was made with: a partial's arguments, a closure and defaults, an object's attributes."""
+    if isinstance(one, partial):
+        return (*one.args, *one.keywords.items())
     if inspect.isfunction(one):
         cells = [cell.cell_contents for cell in one.__closure__ or () if _filled(cell)]
-        defaults: Iterable[Any] = [*(one.__defaults__ or ()), *(one.__kwdefaults__ or {}).values()]
-        yield from filter(_is_code, [*cells, *defaults])
-    elif callable(one) and not isinstance(one, (type, partial)) and not inspect.isroutine(one):
-        yield type(one)
+        return (*cells, *(one.__defaults__ or ()), *(one.__kwdefaults__ or {}).items())
+    of = getattr(one, "__self__", one)
+    return () if isinstance(of, (type, ModuleType)) else _attributes(of).items()
 
 
-def _values_of(build: Any) -> Iterator[str]:
-    """Yield numbers and containers that a ``build`` was made with, as texts: they may stand in a file of no code.
+def _told(value: Any, code: list[Any], above: tuple[int, ...]) -> Any:
+    """Return ``value`` as what is printed alike in every process; functions and classes that it holds join ``code``."""
+    if value is None or isinstance(value, (Number, str, bytes)):
+        return value
+    if _is_code(value):
+        code.append(value)
+        return str(getattr(value, "__qualname__", type(value).__qualname__))
 
-    Plain texts do not count: they are names, which the config holds.
-    """
-    for one in _made_of(build):
-        held: Iterable[Any] = ()
-        if isinstance(one, partial):
-            held = (*one.args, *one.keywords.items())
-        elif inspect.isfunction(one):
-            held = [cell.cell_contents for cell in one.__closure__ or () if _filled(cell)]
-        elif not isinstance(one, (type, ModuleType)):  # a callable object, or a method of one
-            held = getattr(getattr(one, "__self__", one), "__dict__", {}).items()
-        yield from (repr(value) for value in held if _is_plain(value) and not _only_texts(value))
+    def of(one: Any) -> Any:
+        return _told(one, code, (*above, id(value)))
+
+    told: Any = _array_told(value)
+    if id(value) in above or len(above) == DEEPEST:
+        told = "..."
+    elif isinstance(value, Mapping):
+        told = {name if isinstance(name, str) else repr(of(name)): of(one) for name, one in value.items()}
+    elif isinstance(value, (list, tuple)):
+        told = [of(one) for one in value] if isinstance(value, list) else tuple(map(of, value))
+    elif isinstance(value, (set, frozenset)):
+        told = sorted(repr(of(one)) for one in value)
+    elif not told:
+        code.append(type(value))
+        told = type(value).__qualname__, of(_attributes(value))
+    return told
 
 
-def _is_plain(value: Any) -> bool:
-    if isinstance(value, dict):
-        return all(map(_is_plain, value.items()))
-    if isinstance(value, (list, tuple)):
-        return all(map(_is_plain, value))
-    return value is None or isinstance(value, (bool, int, float, complex, str))
+def _array_told(value: Any) -> tuple[Any, ...]:
+    """Return type, shape and a hash of the numbers of an array or a tensor; empty of anything else."""
+    with contextlib.suppress(Exception):  # whatever looks like one
+        array = (value.detach().cpu().double() if hasattr(value, "detach") else value).__array__()
+        if not array.dtype.hasobject:
+            return str(value.dtype), array.shape, digest(array.tobytes())
+    return ()
+
+
+def _attributes(one: Any) -> dict[str, Any]:
+    """Return the attributes of an object; none of one of the standard library, as a lock or a logger is."""
+    if type(one).__module__.partition(".")[0] in sys.stdlib_module_names - {"__main__", "types"}:
+        return {}
+    slots = (getattr(kind, "__slots__", ()) for kind in type(one).__mro__)
+    names = [name for some in slots for name in ([some] if isinstance(some, str) else some)]
+    return {name: getattr(one, name) for name in names if hasattr(one, name)} | getattr(one, "__dict__", {})
 
 
 def _only_texts(value: Any) -> bool:

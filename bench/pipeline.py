@@ -11,12 +11,12 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench import assembly as assembling
 from bench import plugins, run_config
 from bench.assembly import Assembly, build_backbone, check_device, choose_protocol, open_parts
-from bench.code import plugin_code
 from bench.contracts import Backbone, ModelRequest
 from bench.data.fingerprint import fingerprint_over
 from bench.errors import BenchError, PluginError, StoreError
@@ -27,7 +27,7 @@ from bench.plan import Plan, make_plan
 from bench.plugins import Found, Registry
 from bench.rebuilt import with_weights
 from bench.records import FloatArray, Prediction, RunRequest
-from bench.run_config import make_config
+from bench.run_config import check_code, make_config
 from bench.store.derived import derive, lender
 from bench.store.mirror import publish
 from bench.store.predictions import of_range
@@ -108,6 +108,7 @@ def _run(
     with folder.lock():
         if folder.done:
             forget_progress(folder.path)
+            run_config.bring_up_to_date(folder, assembly)
             return _named(folder, request.name)
         with journal.kept_in(folder.path):
             try:
@@ -158,8 +159,7 @@ def _fill(folder: RunFolder, assembly: Assembly, clock: Stopwatch) -> None:
     folder.write_environment(environment() | sizes)
     folder.write_request(request)
     folder.write_truth(parts.test)
-    if parts.test.sizes is not None:
-        folder.write_sizes(parts.test.sizes)
+    folder.keep_sizes(parts.test.sizes)
     if assembly.known is not None:
         folder.write_known(assembly.known)
     if assembly.ledger is not None:
@@ -207,10 +207,13 @@ def _by_policy(folder: RunFolder, assembly: Assembly, prediction: Prediction, va
     state = policies.fit(
         policy, protocol, validation.scores, part.truth, ignore=part.ignore, known=told, labels=part.labels
     )
+    of_part = policies.applied(policy, protocol, validation, state, told)
+    of_test = policies.applied(policy, protocol, prediction, state, assembly.known)
+    check_code(assembly.plan, folder.config["code"])
     if state is not None:
         folder.write_policy(state)
-    folder.write_validation(part, policies.applied(policy, protocol, validation, state, told), told)
-    return policies.applied(policy, protocol, prediction, state, assembly.known)
+    folder.write_validation(part, of_part, told)
+    return of_test
 
 
 def _size(backbone: Backbone) -> int | None:
@@ -268,6 +271,7 @@ def _fine_tune(folder: RunFolder, assembly: Assembly, clock: Stopwatch) -> Backb
             checkpoint = CheckpointFile(path, f"{folder.key} fine-tune", TuningState, seconds=0.0)
             with all_cores() if request.device == "cpu" else contextlib.nullcontext():
                 tuned = _tuned(assembly, head, checkpoint)
+        _check_code(folder, assembly.plan, path)
         folder.write_environment(folder.read_environment() | {TUNED_BY: _counted(checkpoint.last.made_by)})
     folder.write_backbone(train.save_weights(tuned.module))
     path.unlink(missing_ok=True)
@@ -315,9 +319,7 @@ def _check_start(
         again = assembly.build_model(backbone)
         with _calling(plan.model, "build model", "model", plan.request.seed):
             start_checks.check_built_again(model, again)
-            if plugin_code(plan.model) != folder.config["code"]["model"]:
-                # What ``build`` imports is read from disk only now, perhaps long after the key was made.
-                raise PluginError("its code was edited after the run had begun. Try: the same command again")
+    check_code(plan, folder.config["code"], begins=True)
     if hasattr(model, "fit") or not train.gradient_trained(plan.training):
         return ()  # what a fit makes of a model cannot be known before
     with clock.stage("train"), _calling(plan.model, "train", "model", plan.request.seed):
@@ -350,6 +352,7 @@ def _train(
     held_out = None if assembly.refit else assembly.validation_part(extracted.validation)
     with clock.stage("train"), _calling(plan.model, "train", "model", plan.request.seed):
         record = assembly.train(model, extracted.fit, held_out, plan.request.device, checkpoint)
+        _check_code(folder, plan, checkpoint)
         checks.check_answers(model, extracted.validation.values, labels, search)
         weights = train.save_weights(model)
 
@@ -365,6 +368,15 @@ def _train(
     folder.write_training(record.to_json())
     folder.write_weights(weights)
     return (*notes, *given(asked.options).unread(plan.model.spec.options, f"model '{plan.model.spec.name}'"))
+
+
+def _check_code(folder: RunFolder, plan: Plan, checkpoint: Path) -> None:
+    """Raise as ``check_code`` does; the ``checkpoint`` is of other code then, and goes."""
+    try:
+        check_code(plan, folder.config["code"])
+    except PluginError:
+        checkpoint.unlink(missing_ok=True)
+        raise
 
 
 def _take_weights(folder: RunFolder, plan: Plan, model: Any) -> None:

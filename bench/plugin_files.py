@@ -15,7 +15,7 @@ from pathlib import Path
 from types import ModuleType
 
 from bench.errors import PluginError, UsageError
-from bench.system.source import file_of, imported_by
+from bench.system.source import drop_stale, file_of, imported_by
 
 VARIABLE = "BENCH_PLUGINS"
 """Environment variable: plugin files, separated as in ``PATH``; ``--plugin`` adds to it."""
@@ -120,6 +120,7 @@ def within_folder(module: str) -> Path | None:
 
 def _hidden(file: Path, seen: set[Path]) -> str:
     """Return which module beside ``file`` it, or one of those, does not import by the name it asks for; empty: none."""
+    drop_stale(file)
     for name in {imported.partition(".")[0] for imported in imported_by(file)} - sys.stdlib_module_names:
         beside = next(filter(Path.is_file, (file.parent / f"{name}.py", file.parent / name / "__init__.py")), None)
         if beside is None or beside in seen:

@@ -237,14 +237,14 @@ def _load(entry_points: Iterable[importlib.metadata.EntryPoint], without: frozen
                 plugin = entry_point.load()
             with calling(origin, "hooks", entry_point.name):
                 offered, unknown_hooks = _offers(plugin)
+            if not is_first_party(origin):
+                remember(sys.modules.keys() - there)
         except BenchError as error:  # it may fail in any way, which is one line by now; the others must still work
             broken[origin] = str(error).removeprefix(f"{origin}, ")
             continue
         finally:
             heavy = tuple(name for name in HEAVY if name in sys.modules and name not in there)
             loading[origin] = Loading(time.perf_counter() - started, heavy)
-        if not is_first_party(origin):
-            remember(sys.modules.keys() - there)
         for kind, specs in offered:
             claims[kind.plural] += [Found(spec, origin) for spec in specs]
         if unknown_hooks:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import bench
@@ -10,12 +11,16 @@ from bench.assembly import HOLD_OUT, Assembly
 from bench.code import host_code, plugin_code
 from bench.contracts import DatasetSpec
 from bench.data.fingerprint import truth_hash_of
+from bench.errors import PluginError
+from bench.guard import calling
 from bench.options import OptionValue
 from bench.origins import origins_of, trial_origins
 from bench.plan import Plan, describe
 from bench.plugins import Found
 from bench.records import Parts
+from bench.store.choice import apart_from_times
 from bench.store.protocol import code_of as protocol_code
+from bench.store.run_folder import RunFolder
 from bench.store.stored import About
 
 
@@ -71,10 +76,26 @@ def dataset_config(found: Found[DatasetSpec], options: Mapping[str, OptionValue]
 
 def code_of(plan: Plan) -> dict[str, str]:
     """Return the hashes of the code that shapes the result: the host's parts, and each plugin's."""
-    plugin_parts: dict[str, Found[Any]] = {"model": plan.model, "dataset": plan.dataset, "backbone": plan.backbone}
+    return host_code() | {part: plugin_code(found, begins=True) for part, found in plugins_of(plan).items()}
+
+
+def plugins_of(plan: Plan) -> dict[str, Found[Any]]:
+    """Return the plugins' parts of a run; a policy or decoder of the host's own is none."""
+    every: dict[str, Found[Any]] = {"model": plan.model, "dataset": plan.dataset, "backbone": plan.backbone}
     chosen = {"policy": plan.policy, "decoder": plan.decoder}
-    plugin_parts |= {part: found for part, found in chosen.items() if found is not None}
-    return host_code() | {part: plugin_code(found) for part, found in plugin_parts.items()}
+    return every | {part: found for part, found in chosen.items() if found is not None}
+
+
+def check_code(plan: Plan, code: Mapping[str, str], *, begins: bool = False) -> None:
+    """Raise ``PluginError`` where a plugin's code is no longer ``code``, which the run's config has.
+
+    What a function imports as it works is read from disk only then, perhaps long after the key was made. ``begins``:
+    so may the files be that its code names, which later are taken as read.
+    """
+    for part, found in plugins_of(plan).items():
+        with calling(found.origin, "code", f"{part} '{found.spec.name}'"):
+            if plugin_code(found, begins=begins) != code[part]:
+                raise PluginError("its code was edited after the run had begun. Try: the same command again")
 
 
 def about(assembly: Assembly) -> About:
@@ -99,6 +120,21 @@ def about(assembly: Assembly) -> About:
         dataset=plan.request.name,
         deterministic=plan.deterministic,
     )
+
+
+def bring_up_to_date(folder: RunFolder, assembly: Assembly) -> None:
+    """Write what a finished run's key does not hold as it is now: objects' sizes, trials, what readers are told.
+
+    Files may have been edited since, and a trial that failed for want of memory been made again.
+    """
+    folder.keep_sizes(assembly.parts.test.sizes)
+    ledger = assembly.ledger
+    if ledger is not None and apart_from_times(folder.read_trials()) != apart_from_times(ledger):
+        folder.write_trials(ledger)
+    stored, now = folder.read_about(), about(assembly)
+    told = {name: getattr(now, name) for name in ("row", "variant", "notes", "deviations", "part_of")}
+    if (changed := replace(stored, **told)) != stored:
+        folder.write_about(changed)
 
 
 def _training_notes(assembly: Assembly) -> tuple[str, ...]:

@@ -3,8 +3,11 @@
 import functools
 import json
 import sys
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
+import torch
 from example_runs import make_run
 
 from bench import ModelSpec
@@ -69,6 +72,18 @@ def closed_over(width):
     return build
 
 
+def of_objects(width):
+    """Return a ``build`` that a description of layers is closed over, as one that a package's ``__init__`` writes."""
+    return closed_over({"layers": [SimpleNamespace(kind=Builder, width=width)], "names": {"a", "b"}})
+
+
+def by_default(width):
+    def build(request, width=width, *, wide=width):
+        return width, wide
+
+    return build
+
+
 MADE_WITH = {
     "partial": lambda width: functools.partial(closed_over, width),
     "keyword": lambda width: functools.partial(closed_over, width=width),
@@ -76,7 +91,29 @@ MADE_WITH = {
     "closure": closed_over,
     "object": Builder,
     "method": lambda width: Builder(width).build,
+    "objects": of_objects,
+    "object of objects": lambda width: Builder(Builder(width)),
+    "default": by_default,
+    "array": lambda width: functools.partial(closed_over, np.array([[width]])),
+    "tensor": lambda width: closed_over([torch.tensor([width, width], requires_grad=True)]),
 }
+
+
+def test_what_an_object_keeps_as_it_works_is_no_edit():
+    build = Builder(0.5)
+    before = plugin_code(found(build))
+    build.table = [1, 2]
+    assert plugin_code(found(build)) == before
+
+
+@pytest.mark.parametrize("hold", [lambda kind: [kind], lambda kind: {"a": SimpleNamespace(of=kind)}, Builder])
+def test_a_class_in_a_container_or_an_object_counts(plugin, hold):
+    from third_party_plugin.network import Network
+
+    before = plugin_code(found(closed_over(hold(Network))))
+    (plugin / "network.py").write_text("class Network:\n    width = 44\n")
+    source._as_loaded.clear()  # as the next process sees it
+    assert plugin_code(found(closed_over(hold(Network)))) != before
 
 
 @pytest.mark.parametrize("way", MADE_WITH)

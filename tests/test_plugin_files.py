@@ -2,6 +2,7 @@
 
 import json
 import os
+import py_compile
 import sys
 from pathlib import Path
 
@@ -152,6 +153,75 @@ def test_a_module_that_is_edited_between_key_and_build_is_a_failing_row(write, t
     assert hostile_runs.run(tmp_path, registry).done
 
 
+IN_FIT = """
+import bench
+from hostile_runs import Plain
+
+class Late(Plain):
+    def fit(self, features, truth, **others):
+        import late_part
+        self.linear.bias.data.fill_(late_part.BIAS)
+
+@bench.hookimpl
+def bench_models():
+    return [bench.ModelSpec("late", "imports as it works", "scores", Late, training=None)]
+"""
+
+
+def test_a_module_that_is_edited_before_training_imports_it_leaves_no_weights(write, tmp_path, monkeypatch):
+    from bench.assembly import Assembly
+
+    part = tmp_path / "late_part.py"
+    part.write_text("BIAS = 0.5\n")
+    write("late_file", IN_FIT)
+    registry = hostile_runs.registry()
+    registry.offered["models"]["m"] = plugins.load().model("late")
+    train = Assembly.train
+
+    def edit(*arguments):
+        part.write_text("BIAS = 0.25\n")
+        return train(*arguments)
+
+    monkeypatch.setattr(Assembly, "train", edit)
+    with pytest.raises(bench.PluginError, match="its code was edited after the run had begun") as caught:
+        hostile_runs.run(tmp_path, registry)
+    assert not caught.value.folder.lists("weights")
+    assert hostile_runs.run(tmp_path, registry).done  # of the code that was loaded
+
+
+NAMES_A_FILE = """
+import bench
+from hostile_runs import Plain
+from pathlib import Path
+
+WIDTH = Path(__file__).with_name("width.json").read_text()
+
+@bench.hookimpl
+def bench_models():
+    return [bench.ModelSpec("wide", "reads a file", "scores", Plain, training={"epochs": 1})]
+"""
+
+
+def test_no_run_begins_after_an_edit_of_a_file_that_loaded_code_names_and_those_begun_end(write, tmp_path, monkeypatch):
+    from bench.assembly import Assembly
+
+    table = tmp_path / "width.json"
+    table.write_text("1")
+    write("wide_file", NAMES_A_FILE)
+    registry = hostile_runs.registry()
+    registry.offered["models"]["m"] = plugins.load().model("wide")
+    train = Assembly.train
+
+    def edit(*arguments):
+        table.write_text("2")
+        return train(*arguments)
+
+    monkeypatch.setattr(Assembly, "train", edit)
+    assert hostile_runs.run(tmp_path, registry).done
+    with pytest.raises(bench.PluginError, match="was edited while this process goes on"):
+        hostile_runs.run(tmp_path, registry)
+
+
 WAYS = {
     "import_module": ("import_module('{0}')", "{0}.py"),
     "import_module of a package": ("import_module('.{0}', 'own_package')", "own_package/{0}.py"),
@@ -282,3 +352,37 @@ def test_without_refuses_what_is_not_there(write, capsys):
     assert "did you mean 'own_file'" in capsys.readouterr().err
     assert run_command_line(["--without", "own_file", "list", "models"]) == 0
     assert "own-model" not in capsys.readouterr().out
+
+
+def overwrite(file: Path, content: str) -> None:
+    """Write ``file`` anew with the length and time that it had, as an unpacked archive or a quick script may."""
+    status = file.stat()
+    assert len(content.encode()) == status.st_size
+    file.write_text(content)
+    os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+@pytest.mark.parametrize("edited", ["own_file.py", "own_file_helper.py"])
+def test_compiled_code_of_another_content_of_the_same_length_and_time_is_not_run(write, edited):
+    file = write()
+    place = file.parent / edited
+    place.write_text(place.read_text() + "width = 3\n")
+    py_compile.compile(str(place))
+    overwrite(place, place.read_text().replace("width = 3", "width = 4"))
+    plugins.load().model("own-model")
+    assert sys.modules[place.stem].width == 4
+
+
+def test_compiled_code_that_was_run_in_place_of_the_source_is_refused_once(write):
+    file = write(content=FILE.format(helper="own_late.helper", model="own-model"))
+    (package := file.parent / "own_late").mkdir()
+    place = package / "helper.py"
+    place.write_text("width = 3\ndef build(request): ...\n")
+    py_compile.compile(str(place))
+    overwrite(place, place.read_text().replace("width = 3", "width = 4"))
+    (told,) = plugins.load().broken.values()
+    assert f"{place} was edited, and Python took its compiled code of before" in told
+    for name in ("own_late.helper", "own_late", "own_file"):
+        del sys.modules[name]
+    assert not plugins.load().broken
+    assert sys.modules["own_late.helper"].width == 4

@@ -1,17 +1,20 @@
-"""Pictures whose failures name the plugin that reads them, in whichever thread they are read."""
+"""Pictures that are those of the fingerprint, and whose failures name the plugin that reads them, in any thread."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.images import ArrayImages, FolderImages, MissingImages
+from bench.data.images import GROUP, ArrayImages, FolderImages, MissingImages, in_groups
 from bench.errors import DataError, PluginError
 from bench.guard import is_first_party, naming
 from bench.records import Dataset, Images
+from bench.remote.paths import RemotePath
 from bench.system.files import digest
 from bench.system.threads import in_threads
 
@@ -24,6 +27,50 @@ LOOKED_AT = 6
 
 READERS = 3
 """Threads that read them for the second time."""
+
+
+@dataclass(frozen=True, slots=True)
+class WatchedImages(FolderImages):
+    """Picture files, each as it was when the content hash was computed.
+
+    Features are kept, and runs stored, under that hash: another picture would be found there by every later run.
+    """
+
+    _seen: list[NDArray[np.int64]] = field(default_factory=list, init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Look at no file again."""
+
+    def content_hash(self) -> str:
+        """Return the hash; from now on no file may change."""
+        if not self._seen and not any(isinstance(path, RemotePath) for path in self.paths[:1]):
+            self._seen.extend(in_threads(_written, in_groups(self.paths), READERS))
+        return FolderImages.content_hash(self)
+
+    def read(self, index: int) -> NDArray[np.uint8]:
+        """Return image ``index`` as RGB. Raises ``DataError`` where its file is another one by now."""
+        pixels = FolderImages.read(self, index)
+        self._check(index)
+        return pixels
+
+    def picture(self, index: int) -> Picture:
+        """Return image ``index`` as Pillow holds it, as ``read``."""
+        picture = FolderImages.picture(self, index)
+        self._check(index)
+        return picture
+
+    def _check(self, index: int) -> None:
+        group, place = divmod(index, GROUP)
+        if self._seen and not np.array_equal(_written([self.paths[index]])[0], self._seen[group][place]):
+            raise DataError(
+                f"{self.describe(index)} was written after the data set was opened. Try: the same command again, once"
+                " nothing writes there"
+            )
+
+
+def _written(paths: Sequence[Path]) -> NDArray[np.int64]:
+    """Return of each file when it was written and its length."""
+    return np.array([(status.st_mtime_ns, status.st_size) for status in (path.stat() for path in paths)], np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,11 +164,15 @@ def _hash_of(pixels: NDArray[np.uint8]) -> str:
 
 
 def named_images(dataset: Dataset, origin: object) -> Dataset:
-    """Return ``dataset`` with pictures whose failures name the plugin ``origin``; the host's own need no name."""
+    """Return ``dataset`` with pictures whose failures name the plugin ``origin``; files by the host's own reader need
+    no name, and are watched.
+    """  # noqa: D205 - one sentence
 
     def of(split: Any) -> Any:
-        if split is None or isinstance(split.images, ArrayImages | FolderImages | MissingImages):
+        if split is None or isinstance(split.images, ArrayImages | MissingImages):
             return split
+        if type(split.images) is FolderImages:
+            return replace(split, images=WatchedImages(split.images.paths, split.images.listed_in))
         return replace(split, images=NamedImages(split.images, origin, f"data set '{dataset.name}'"))
 
     return replace(dataset, train=of(dataset.train), test=of(dataset.test), validation=of(dataset.validation))

@@ -117,6 +117,7 @@ def store_scores(
         of_validation = None if judged is None else _predicted(judged.scores, policy, protocol, state, request.cache)
     folder = open_run(request.out, _config(opened, policy, reading, predictions, (test, judged)))
     if folder.done:
+        folder.keep_sizes(parts.test.sizes)
         publish(folder.path)
         return folder
     with folder.lock():
@@ -124,8 +125,7 @@ def store_scores(
         folder.write_environment(environment() | {"fingerprint_over": fingerprint_over(parts.train)})
         folder.write_request(request)
         folder.write_truth(parts.test)
-        if parts.test.sizes is not None:
-            folder.write_sizes(parts.test.sizes)
+        folder.keep_sizes(parts.test.sizes)
         if state is not None:
             folder.write_policy(state)
         if of_validation is not None:

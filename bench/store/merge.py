@@ -11,12 +11,11 @@ import shlex
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from bench.errors import BenchError, StoreError
-from bench.records import Ledger
-from bench.store import claims, packed, runs
+from bench.store import choice, claims, packed, runs
 from bench.store.leftovers import MERGING, STAGING_LOCK
 from bench.store.mirror import publish
 from bench.store.packed import PackedRun, Reader
@@ -64,7 +63,7 @@ def merge(archives: Sequence[Path], root: Path) -> list[Merged]:
     """
     with _staging(root) as staging:
         staged = [_staged(archive, staging / str(number) / "runs") for number, archive in enumerate(archives)]
-        stored = {folder.path.name: folder for folder in runs.find(root)}
+        stored = _stored(root)
         truths = _truths(stored.values())
         results, places = [], list[tuple[Path, Path]]()
         for archive, folders in zip(archives, staged, strict=True):
@@ -79,12 +78,22 @@ def merge(archives: Sequence[Path], root: Path) -> list[Merged]:
                     stored[folder.key] = folder
                 else:
                     _check_same(archive, folder, same)
-                    present.append(RunFolder(target))
+                    present.append(same)
             results.append(Merged(archive, tuple(added), tuple(present)))
         _rename_all(places)
     for folder in (one for result in results for one in (*result.added, *result.present)):
         publish(folder.path)
     return results
+
+
+def _stored(root: Path) -> dict[str, RunFolder]:
+    """Return the runs of a store by their keys; of copies of one, as beside a damaged one, the first that is whole."""
+    found: dict[str, RunFolder] = {}
+    for folder in runs.find(root):
+        first = found.setdefault(folder.path.name, folder)
+        if first is not folder and not first.done and folder.done:
+            found[folder.path.name] = folder
+    return found
 
 
 @contextlib.contextmanager
@@ -252,14 +261,10 @@ def _alike(ours: SealedFolder, theirs: SealedFolder, name: str) -> bool:
     """
     if name == "trials.json" and ours.lists(name) and theirs.lists(name):
         one, other = (RunFolder(files.path).read_trials() for files in (ours, theirs))
-        return _without_times(one) == _without_times(other)
+        return choice.apart_from_times(one) == choice.apart_from_times(other)
     if not name.endswith(".npz") or not (ours.lists(name) and theirs.lists(name)):
         return False
     mine, given = ours.read_arrays(name), theirs.read_arrays(name)
     return mine.keys() == given.keys() and all(
         mine[key].dtype == given[key].dtype and mine[key].tobytes() == given[key].tobytes() for key in mine
     )
-
-
-def _without_times(ledger: Ledger) -> Ledger:
-    return replace(ledger, trials=tuple(replace(trial, seconds=0.0) for trial in ledger.trials))

@@ -130,6 +130,11 @@ class RunFolder(RunReader):
         places = {"rows": rows.astype(np.int32), "columns": columns.astype(np.int32)}
         self._files.write_arrays("sizes.npz", **places, shares=sizes[rows, columns])
 
+    def keep_sizes(self, sizes: FloatArray | None) -> None:
+        """Store ``sizes`` where they are known, and others, or none, are stored: no key holds them."""
+        if sizes is not None and not (self.has("sizes") and np.array_equal(self.read_sizes(), sizes)):
+            self.write_sizes(sizes)
+
     def write_trials(self, ledger: Ledger) -> None:
         """Store the trials that the run's options were chosen by."""
         self._files.write_json("trials.json", ledger.to_json())

@@ -5,26 +5,34 @@ beside a module, or in a folder beside it, that a text in its source names: tabl
 ``exec``. A package's ``__init__`` counts where something is imported from it; importing ``a.b`` alone does not lead to
 everything else that ``a/__init__.py`` lists. Not seen: names made at run time, and files elsewhere.
 
-A module counts as it was when it was first seen loaded: an edit of its file is not what the process runs.
+A module counts as it was when it was first seen loaded: an edit of its file is not what the process runs. Nor is what
+Python keeps compiled of a file that has another content by now, of the same length and second: see ``drop_stale``.
 """
 
 from __future__ import annotations
 
 import ast
+import contextlib
 import hashlib
 import importlib.util
+import marshal
 import os
 import re
+import shlex
 import sys
 from collections.abc import Callable, Collection, Iterable
 from functools import cache
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
+from bench.errors import PluginError
 from bench.system.notes import note
 
-FILE_NAME = re.compile(r"(?!\.)[\w.+-][\w.+ -]{0,99}(/[\w+-][\w.+ -]{0,99}){0,4}")
-"""A text that may be a path below the folder of the source that it stands in; none is hidden, none leads upwards."""
+FILE_NAME = re.compile(r"(?:\.{0,2}/)*([^./\\\0\n][^/\\\0\n]{0,99}(?:/[^./\\\0\n][^/\\\0\n]{0,99}){0,4})")
+"""A text that may be a path below the folder of the source that it stands in, or what is put behind that folder's."""
+
+DEEPEST = 5
+"""Folders below a source's own that are looked into, each named by a text."""
 
 IMPORTERS = frozenset({"import_module", "__import__"})
 """What is called to import a module by its name."""
@@ -44,12 +52,15 @@ def code_hash(
     within: Callable[[str], bool],
     extra: Iterable[str] = (),
     reads: Callable[[str], bool] = lambda _: True,
+    *,
+    begins: bool = False,
 ) -> str:
     """Return 16 hex digits over the source of everything that ``roots`` lead to, ``UNKNOWN`` where a root has none.
 
     ``within`` says of a dotted module name whether it counts, ``reads`` of the name of a file that a source names.
     ``extra`` are texts that count too. The same source gives the same hash on every machine: line ends do not matter,
-    and neither does where the files lie.
+    and neither does where the files lie. A file that a loaded module names counts as it was when it first did: whether
+    it was read by then nobody knows, and where a run ``begins`` after an edit, ``PluginError`` is raised.
     """
     modules = closure(roots, within)
     if any(modules.get(root) is None for root in roots):
@@ -57,12 +68,16 @@ def code_hash(
     total = hashlib.sha256()
     for name, file in sorted(modules.items()):
         if file is not None:
+            _refuse_stale(name, file)
             version = _version(name, file)
             total.update(f"{name}\0{_hash_of(file, version)}\n".encode())
             _tell_edited(file, version)
             for named, there in _named_files(file, name):
                 if reads(named):
-                    total.update(f"{name} names {named}\0{_hash_of(there, there.stat().st_mtime_ns)}\n".encode())
+                    first = _version(name, there)
+                    total.update(f"{name} names {named}\0{_hash_of(there, first)}\n".encode())
+                    if begins and _is_edited(there, first):
+                        raise PluginError(f"{there} was edited while this process goes on. Try: start again")
     for text in extra:
         total.update(f"{text}\n".encode())
     return total.hexdigest()[:16]
@@ -88,33 +103,73 @@ def remember(modules: Iterable[str]) -> None:
     for name in modules:
         file = None if name.partition(".")[0] in {"bench", *sys.stdlib_module_names} else file_of(name)
         if file is not None and file.suffix == ".py" and not INSTALLED & {*file.parts}:
+            _refuse_stale(name, file)
             version = _version(name, file)
             _hash_of(file, version)
             _said(file, version)
 
 
+def drop_stale(file: Path) -> bool:
+    """Return whether Python would run, or has run, other code than that in ``file``; what it kept of it is removed.
+
+    It takes compiled code for that of a source by the source's length and the second of its time alone.
+    """
+    try:
+        kept, status = Path(importlib.util.cache_from_source(str(file))), file.stat()
+        if file.suffix != ".py" or kept.stat().st_mtime_ns >= status.st_ctime_ns:
+            return False  # compiled after the file was last touched
+        head, code = (content := kept.read_bytes())[:16], content[16:]
+    except (OSError, NotImplementedError):
+        return False
+    words = [int.from_bytes(head[place : place + 4], "little") for place in (4, 8, 12)]
+    about = int(status.st_mtime), status.st_size
+    same = words[0] == 0 and words[1:] == [number & 0xFFFFFFFF for number in about]
+    if head[:4] != importlib.util.MAGIC_NUMBER or not (same or words[0] == 1):  # 1: by a hash that nobody checks
+        return False
+    with contextlib.suppress(Exception):  # of a damaged one, or of a source that is none
+        if marshal.loads(code) == compile(file.read_bytes(), str(file), "exec", dont_inherit=True):
+            return False
+    with contextlib.suppress(OSError):
+        kept.unlink()
+    return True
+
+
+def _refuse_stale(module: str, file: Path) -> None:
+    """Raise ``PluginError`` where compiled code of an earlier content of ``file`` is what runs, or will run."""
+    # Of one that is not loaded yet it is enough that it is gone, which it is not where a folder cannot be written.
+    if drop_stale(file) and (module in sys.modules or drop_stale(file)):
+        kept = Path(importlib.util.cache_from_source(str(file))).parent
+        raise PluginError(
+            f"{file} was edited, and Python took its compiled code of before, as length and time are the same. Try: the"
+            f" same command again, or first: rm -r {shlex.quote(str(kept))}"
+        )
+
+
 def _version(module: str, file: Path) -> int:
     """Return when ``file`` was written, of a loaded module's the version that was loaded."""
-    now = file.stat().st_mtime_ns
+    now = file.stat().st_ctime_ns
     return _as_loaded.setdefault(file, now) if module in sys.modules else now
 
 
 def _tell_edited(file: Path, version: int) -> None:
     """Say once of a module's file that it holds something else than what was loaded."""
-    now = file.stat().st_mtime_ns
-    if now != version:
-        _compare(file, version, now)
+    if _is_edited(file, version):
+        _say_edited(file)
 
 
 @cache
-def _compare(file: Path, version: int, now: int) -> None:
-    if _hash_of(file, now) != _hash_of(file, version):
-        note(f"{file} was edited after it was loaded: this process goes on with it as it was. Try: start again")
+def _say_edited(file: Path) -> None:
+    note(f"{file} was edited after it was loaded: this process goes on with it as it was. Try: start again")
+
+
+def _is_edited(file: Path, version: int) -> bool:
+    now = file.stat().st_ctime_ns
+    return now != version and _hash_of(file, now) != _hash_of(file, version)
 
 
 def imported_by(file: Path) -> Collection[str]:
     """Return the dotted names of what the source ``file``, a module of no package, imports anywhere in it."""
-    return _imports(file, file.stat().st_mtime_ns, file.stem, is_package=False)
+    return _imports(file, file.stat().st_ctime_ns, file.stem, is_package=False)
 
 
 def file_of(module: str) -> Path | None:
@@ -193,8 +248,9 @@ def _said(file: Path, _changed: int) -> tuple[list[ast.Import | ast.ImportFrom |
     for node in ast.walk(tree):
         if isinstance(node, ast.Import | ast.ImportFrom) or (isinstance(node, ast.Call) and _name(node) in IMPORTERS):
             importing.append(node)
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and FILE_NAME.fullmatch(node.value):
-            texts.add(node.value)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            found = FILE_NAME.fullmatch(node.value)
+            texts |= {found[1]} if found else set()
     return importing, texts
 
 
@@ -218,29 +274,40 @@ def _called(node: ast.Call, module: str, is_package: bool) -> list[str]:
 
 
 def _named_files(file: Path, module: str) -> list[tuple[str, Path]]:
-    """Return the files that texts in the source ``file`` name: beside it, or in a folder beside it that one names.
+    """Return the files that texts in the source ``file`` name: beside it, or in folders beside it that others name.
 
     Of a module in a package, also beside the packages above it. A package is such a folder, too, by its dotted name.
     """
-    if file.suffix != ".py" or not (texts := _said(file, _as_loaded.get(file) or file.stat().st_mtime_ns)[1]):
+    if file.suffix != ".py" or not (texts := _said(file, _as_loaded.get(file) or file.stat().st_ctime_ns)[1]):
         return []
+    wanted = {*texts, *(f"{text.rpartition('.')[2]}/" for text in texts)}
     above = module.count(".") + (file.name == "__init__.py")
     found: dict[str, Path] = {}
     for level, place in enumerate([file.parent, *file.parents[1:above]]):
-        found |= {"../" * level + name: place / name for name in _named_below(place, texts) if place / name != file}
+        found |= {"../" * level + name: place / name for name in _named_below(place, wanted) if place / name != file}
     return sorted(found.items())
 
 
-def _named_below(place: Path, texts: Collection[str]) -> Iterable[str]:
+def _named_below(place: Path, wanted: Collection[str], depth: int = 0) -> set[str]:
+    """Return the files below ``place`` that ``wanted`` names: each a path, or one step of it, a folder's with a /."""
     try:
         with os.scandir(place) as entries:
             folders = {entry.name: entry.is_dir() for entry in entries}
     except OSError:
-        return []
-    named = [text for text in texts if folders.get(text.partition("/")[0]) is not None]
-    wanted = {*texts, *(text.rpartition(".")[2] for text in texts)}
-    within = [f"{folder}/{text}" for folder in wanted if folders.get(folder) for text in texts]
-    return {name for name in (*named, *within) if (place / name).is_file()}
+        return set()
+    found: set[str] = set()
+    rests: dict[str, set[str]] = {}
+    for text in wanted:
+        first, step, rest = text.partition("/")
+        if folders.get(first):
+            rests.setdefault(first, set()).add(rest)
+        elif first in folders and not step and (place / first).is_file():
+            found.add(first)
+    if depth < DEEPEST:
+        for folder, more in rests.items():
+            within = _named_below(place / folder, {*wanted, *filter(None, more)}, depth + 1)
+            found |= {f"{folder}/{name}" for name in within}
+    return found
 
 
 def _base(node: ast.ImportFrom, module: str, is_package: bool) -> str:

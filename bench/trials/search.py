@@ -25,7 +25,7 @@ from bench.model.features import PartFeatures
 from bench.model.predict import judged, predict
 from bench.plan import Plan, options_of, replan, searched
 from bench.records import Features, Ledger, Split, Trial
-from bench.run_config import make_config
+from bench.run_config import check_code, code_of, make_config
 from bench.system import interrupts, ranks
 from bench.system.notes import note
 from bench.system.progress import QUIET_VARIABLE, Many
@@ -60,7 +60,7 @@ def search(assembly: Assembly) -> Ledger:
     policy = assembly.policy.name if assembly.judged_by_policy else ""
     metric = f"{assembly.select_by} by {policy}" if policy else assembly.select_by
     files = [TrialFile(plan.request.out, make_config(one), by_policy=bool(policy)) for one in of_points]
-    found = [file.read() for file in files]
+    found, code = [file.read() for file in files], code_of(plan)
     name, extracted = plan.model.spec.name, None
     many = Many([name] * len(drawn), "trials")
     for earlier in filter(None, found):
@@ -78,6 +78,7 @@ def search(assembly: Assembly) -> Ledger:
                 make = trial is None and held
                 if make:
                     trial, lasts = _made(of_points[number], drawn[number], extracted)
+                    check_code(plan, code)
                     if lasts:
                         files[number].write(trial)
                 if trial is not None:

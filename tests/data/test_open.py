@@ -12,6 +12,7 @@ from bench.data.open import open_dataset
 from bench.data.splits import hold_out, subset
 from bench.data.statistics import cooccurrence, statistics
 from bench.errors import DataError, UsageError
+from bench.guard import HOST
 from bench.records import Dataset
 
 
@@ -110,3 +111,23 @@ def test_statistics_by_hand():
     # a and b are together in 2 of 4 images; if independent they were in 4 * 3/4 * 2/4.
     assert counted["cooccurrence"][0] == {"labels": ["a", "b"], "images": 2, "lift": pytest.approx(2 / 1.5)}
     np.testing.assert_array_equal(cooccurrence(split.truth), [[3, 2, 0], [2, 2, 0], [0, 0, 1]])
+
+
+def test_a_picture_that_is_written_after_the_data_set_was_hashed_is_not_read(tmp_path):
+    """Its features would be kept, and a run stored, under the hash of the picture that was there."""
+    splits = {}
+    for part in ("train", "test"):
+        paths = [tmp_path / f"{part}{row}.png" for row in range(70)]
+        for path in paths:
+            Image.new("RGB", (2, 2)).save(path)
+        splits[part] = replace(make_split(random_truth(70), part), images=FolderImages(tuple(paths)))
+    spec = DatasetSpec("toy", "", lambda _: Dataset("toy", "", **splits, protocol="top3@1"))
+    opened = open_dataset(spec, DatasetRequest({}), HOST)
+    fingerprint(opened.train)
+    for row in (2, 69):
+        Image.new("RGB", (2, 2), "red").save(opened.train.images.paths[row])
+        for read in (opened.train.images.read, subset(opened.train, [5, row], "part").images.picture):
+            with pytest.raises(DataError, match=f"train{row}.png was written after the data set was opened"):
+                read(row if read == opened.train.images.read else 1)
+    assert opened.train.images.read(3).shape == (2, 2, 3)
+    assert fingerprint(opened.test) == fingerprint(splits["test"])

@@ -1,14 +1,18 @@
 """Weights that say how their pictures are scaled: folders of the hub, safetensors metadata, torchvision's files."""
 
 import json
+import os
 
 import pytest
 import torch
 from example_backbones import built
 from safetensors.torch import save_file
 
+from bench.assembly import build_backbone
 from bench.errors import ModelError, UsageError
-from bench.records import Preprocessing
+from bench.plan import make_plan
+from bench.plugins import installed
+from bench.records import Preprocessing, RunRequest
 
 NAME = "mobilenetv2_035"
 HUB = {
@@ -227,6 +231,19 @@ def test_a_config_that_cannot_be_read_is_one_line(tmp_path, tensors, content, me
     (weights / "config.json").write_bytes(content)
     with pytest.raises(ModelError, match=message):
         built(f"timm/{NAME}", weights)
+
+
+@pytest.mark.parametrize("named", [".", "model.safetensors"])
+def test_a_description_that_is_edited_is_read_anew_by_the_process_that_read_it(tmp_path, tensors, named):
+    """Also one of the same length and time, beside weights that were named themselves."""
+    folder = hub(tmp_path / "net", tensors)
+    request = RunRequest("bce", "digit-scenes", f"timm/{NAME}", weights=folder / named, cache=tmp_path, engine="torch")
+    plan = make_plan(request, installed())
+    assert build_backbone(plan).preprocessing.mean == (0.5, 0.5, 0.4)
+    status = (folder / "config.json").stat()
+    (folder / "config.json").write_text(json.dumps(changed(mean=[0.5, 0.5, 0.1])))
+    os.utime(folder / "config.json", ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert build_backbone(plan).preprocessing.mean == (0.5, 0.5, 0.1)
 
 
 def test_a_folder_without_weights_says_what_it_looked_for(tmp_path):

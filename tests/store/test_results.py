@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 import tarfile
 from dataclasses import replace
 from hashlib import sha256
@@ -325,3 +326,13 @@ def test_a_run_that_claims_the_test_part_of_another_and_has_other_truth_is_refus
     path = write(tmp_path / "again.tar", index, files)
     with pytest.raises(StoreError, match=r"claims the test part of run .*, and has other truth"):
         merge([path], tmp_path / "runs")
+
+
+def test_a_run_that_is_stored_whole_beside_a_damaged_copy_is_taken_for_stored(honest, archive, tmp_path):
+    store = tmp_path / "runs"
+    for place in ("a-copy", "toy", "z-copy"):
+        shutil.copytree(honest.path, store / place / "bce" / honest.key)
+    for place in ("a-copy", "z-copy"):
+        (store / place / "bce" / honest.key / "measures.json").write_text("{}")
+    (merged,) = merge([archive], store)
+    assert (merged.added, [one.path.parts[-3] for one in merged.present]) == ((), ["toy"])

@@ -70,6 +70,28 @@ def test_an_edit_of_anything_imported_changes_the_hash(package, name):
 
 
 @pytest.mark.parametrize(
+    ("statement", "file"),
+    [
+        ("open(os.path.dirname(__file__) + '/prior.json')\n", "prior.json"),
+        ("open(f'{os.path.dirname(__file__)}/prior.json')\n", "prior.json"),
+        ("open('./prior.json')\n", "prior.json"),
+        ("open(HERE / 'prior, of 2 (new).json')\n", "prior, of 2 (new).json"),
+        ("open(os.path.join(HERE, 'tables', 'v1', 'prior.json'))\n", "tables/v1/prior.json"),
+        ("open(os.path.join(HERE, 'tables', 'v1/old/prior.json'))\n", "tables/v1/old/prior.json"),
+        ("open(HERE + '/../tables/prior.json')\n", "../tables/prior.json"),
+    ],
+)
+def test_a_file_counts_however_its_path_is_put_together_from_texts(package, statement, file):
+    table = package / "deep" / file
+    table.parent.mkdir(parents=True, exist_ok=True)
+    table.write_text("{}")
+    edit(package / "deep" / "inside.py", FILES["deep/inside.py"] + statement)
+    before = hashed()
+    edit(table, "[]")
+    assert hashed() != before
+
+
+@pytest.mark.parametrize(
     ("named_in", "statement"),
     [
         ("model.py", "from importlib.resources import files\nfiles('mine.tables') / 'prior.json'\n"),
