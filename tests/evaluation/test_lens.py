@@ -160,6 +160,11 @@ def test_eleven_points_in_doubles_are_those_of_the_plain_loop(positives):
     assert (loop < exact) == (positives % 10 == 0)
 
 
+def test_eleven_points_in_doubles_differ_by_rounding_alone_where_scores_tie():
+    found = views(stored([[1], [0], [0], [1]], [[0.5], [0.5], [0.5], [0.5]], protocol="voc2007@1"))
+    assert value(found, "mAP", "k x 0.1 in doubles") == value(found, "mAP", "enter together") == pytest.approx(0.5)
+
+
 def test_all_labels_above_a_threshold_however_many():
     truth = [[1, 1, 0], [1, 0, 0]]
     scores = np.array([[0.9, 0.6, 0.55], [0.7, 0.2, 0.1]])

@@ -57,7 +57,7 @@ def _of_classes(outcome: Outcome, protocol: Protocol) -> _Found:
         for kind in AP_KINDS:
             by_kind[kind][label] = from_thresholds(*together, kind)
         lowest[label], highest[label] = (from_thresholds(*one, protocol.ap) for one in (last, first))
-        in_doubles[label] = eleven_points_in_doubles(*first)
+        in_doubles[label] = eleven_points_in_doubles(*together)
     return _Found(by_kind, lowest, highest, in_doubles)
 
 
