@@ -105,6 +105,8 @@ def aligned(
     merged = 0 if same else _new_ties(values, narrow)
     notes = [f"{merged:,} scores equal another one of their label as float32, and did not before; they count as ties"]
     notes = (notes if merged else []) + ([TIED.format(of_images)] if of_images else [])
+    if reading.kind == "probability" and found.smallest >= 0.5:
+        notes.append("every probability is 0.5 or more: was a sigmoid applied twice? Thresholds mean nothing then")
     if isinstance(given, Dense) and narrow.shape[0] == narrow.shape[1]:
         notes.append(
             f"as many images as labels, {len(narrow):,}: each row was read as an image, each column as a label"
