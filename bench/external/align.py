@@ -20,6 +20,9 @@ from bench.system.room import room_for
 SLACK = 1e-6
 """How far float32 arithmetic may have carried a probability beyond 0 and 1."""
 
+SIGMOID_OF_ONE = 1 / (1 + math.exp(-1))
+"""The most that a sigmoid makes of a probability; of none it makes less than a half."""
+
 
 def _number(text: str) -> str:
     digits = re.search("[0-9]+$", PurePosixPath(text).stem)
@@ -105,8 +108,8 @@ def aligned(
     merged = 0 if same else _new_ties(values, narrow)
     notes = [f"{merged:,} scores equal another one of their label as float32, and did not before; they count as ties"]
     notes = (notes if merged else []) + ([TIED.format(of_images)] if of_images else [])
-    if reading.kind == "probability" and found.smallest >= 0.5:
-        notes.append("every probability is 0.5 or more: was a sigmoid applied twice? Thresholds mean nothing then")
+    if reading.kind == "probability" and 0.5 <= found.smallest and found.largest <= SIGMOID_OF_ONE + SLACK:
+        notes.append("every probability is from 0.5 to 0.731: was a sigmoid applied twice? 0.5 is no threshold then")
     if isinstance(given, Dense) and narrow.shape[0] == narrow.shape[1]:
         notes.append(
             f"as many images as labels, {len(narrow):,}: each row was read as an image, each column as a label"
