@@ -108,7 +108,7 @@ def aligned(
     merged = 0 if same else _new_ties(values, narrow)
     notes = [f"{merged:,} scores equal another one of their label as float32, and did not before; they count as ties"]
     notes = (notes if merged else []) + ([TIED.format(of_images)] if of_images else [])
-    if reading.kind == "probability" and 0.5 <= found.smallest and found.largest <= SIGMOID_OF_ONE + SLACK:
+    if reading.kind == "probability" and found.smallest >= 0.5 and found.largest <= SIGMOID_OF_ONE + SLACK:
         notes.append("every probability is from 0.5 to 0.731: was a sigmoid applied twice? 0.5 is no threshold then")
     if isinstance(given, Dense) and narrow.shape[0] == narrow.shape[1]:
         notes.append(
