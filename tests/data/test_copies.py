@@ -11,7 +11,7 @@ from PIL import Image
 
 from bench import EncodedImages
 from bench.cli import run_command_line
-from bench.data.copies import image_hashes, refuse_test_images
+from bench.data.copies import image_hashes, refuse_test_images, trained_on
 from bench.data.guarded import NamedImages
 from bench.data.images import ArrayImages, FolderImages, MissingImages
 from bench.data.splits import subset
@@ -88,6 +88,14 @@ def test_renamed_copies_are_refused_in_any_order_and_a_few_are_not(kept, tmp_pat
     for rows in ([4, 5], [4, 0, 1, 2]):
         refuse_test_images("toy", part("val", kept(tmp_path, rows)), test)
     assert len(set(image_hashes(test.images))) == 4
+
+
+def test_a_test_part_of_copies_of_training_images_is_told_of_and_no_part_of_it(tmp_path):
+    train = part("train", files(tmp_path, [0, 1, 2, 3, 4]))
+    for rows, told in (([0, 1, 2, 3, 4], True), ([3, 1], True), ([0, 1, 2, 3, 5], False), ([5, 0], False)):
+        images = NamedImages(files(tmp_path, rows), "a plugin", "data set 'toy'")
+        assert bool(trained_on(train, part("test", images))) == told
+    assert trained_on(train, part("test", in_memory(None, [0, 1]))) == ()
 
 
 def test_an_image_that_is_in_both_by_its_id_is_refused_and_pictures_that_are_not_here_are_not_compared():
