@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -179,11 +180,11 @@ class RunReader:
     def read_counted(self) -> tuple[Mask, Mask | None]:
         """Return truth and the pairs that count not at all by the run's protocol, packed; known tags are such pairs.
 
-        Raises ``BenchError`` where there are ignored pairs, and the protocol is a plugin's that is not here.
+        Where the protocol is not here, as a plugin's may be, ignored pairs are taken to be left out.
         """
         labels = len(self._labels())
         truth, ignore = self._truth(labels)
-        if ignore is not None:
+        with contextlib.suppress(BenchError):
             ignore = protocols.left_out(protocol_of(self.config), ignore)
         known = self._known(labels)
         return (truth, ignore) if known is None else known_tags.left_out(truth, ignore, known)

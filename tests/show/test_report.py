@@ -181,7 +181,7 @@ def drawn(tmp_path_factory):
 def test_the_surest_pairs_count_at_every_threshold_though_rounding_carries_them_beyond_1():
     scores = np.array([[1.0000001, 0.4], [0.9, -1e-7]], dtype=np.float32)
     figure = results.thresholds(np.array([[True, False], [False, True]]), scores, "probability", None)
-    curves = [row for row in figure.rows if row["x"] == pytest.approx(0.96)]
+    curves = [row for row in figure.numbers if row["x"] == pytest.approx(0.96)]
     assert {row["curve"]: (row["y"], row["pairs"]) for row in curves} == {
         "precision": (1.0, 1),
         "recall": (0.5, 1),
