@@ -183,9 +183,10 @@ class RunReader:
         Where the protocol is not here, as a plugin's may be, ignored pairs are taken to be left out.
         """
         labels = len(self._labels())
-        truth, ignore = self._truth(labels)
+        truth, flagged = self._truth(labels)
+        ignore: Mask | None = flagged
         with contextlib.suppress(BenchError):
-            ignore = protocols.left_out(protocol_of(self.config), ignore)
+            ignore = protocols.left_out(protocol_of(self.config), flagged)
         known = self._known(labels)
         return (truth, ignore) if known is None else known_tags.left_out(truth, ignore, known)
 
