@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from bench.contracts import KNOWN_SHARE
 from bench.errors import BenchError, StoreError
-from bench.evaluation import known_tags, protocols
+from bench.evaluation import known_tags
 from bench.evaluation.bits import BitMatrix, Mask
 from bench.evaluation.outcome import Outcome
 from bench.records import BoolArray, FloatArray, LabelSets, Ledger, Measures, Prediction, RunRequest, Scores
@@ -183,10 +183,9 @@ class RunReader:
         Where the protocol is not here, as a plugin's may be, ignored pairs are taken to be left out.
         """
         labels = len(self._labels())
-        truth, flagged = self._truth(labels)
-        ignore: Mask | None = flagged
-        with contextlib.suppress(BenchError):
-            ignore = protocols.left_out(protocol_of(self.config), flagged)
+        truth, ignore = self._truth(labels)
+        with contextlib.suppress(BenchError, KeyError):
+            ignore = ignore if protocol_of(self.config).difficult == "ignore" else None
         known = self._known(labels)
         return (truth, ignore) if known is None else known_tags.left_out(truth, ignore, known)
 
