@@ -22,7 +22,7 @@ from bench.contracts import (
     Validation,
 )
 from bench.contracts.training_options import OF_LABEL_SETS
-from bench.data.copies import refuse_test_images
+from bench.data.copies import refuse_test_images, trained_on
 from bench.data.fingerprint import fingerprint, refuse_choosing_on_test
 from bench.data.open import open_dataset
 from bench.data.splits import hold_out, subset, to_train_on, with_validation
@@ -363,5 +363,5 @@ def _cached_parts(
         if dataset.validation is not None:
             refuse_test_images(dataset.name, validation, dataset.test)
     unread = given(request.options).unread(found.spec.options, f"data set '{found.spec.name}'")
-    dataset = replace(dataset, notes=(*dataset.notes, *unread))
+    dataset = replace(dataset, notes=(*dataset.notes, *unread, *trained_on(dataset.train, dataset.test)))
     return Parts(dataset, fit, validation, fingerprints)

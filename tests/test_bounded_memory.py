@@ -95,8 +95,8 @@ def resampled(one):
 
 
 def views_of(one):
-    outcome = Outcome("a run", "", PROTOCOL.name, one.split.labels, one.packed, None, one.predicted, one.scores)
-    return views(outcome, PROTOCOL)
+    outcome = Outcome("a run", "", PROTOCOL, one.split.labels, one.packed, None, one.predicted, one.scores)
+    return views(outcome)
 
 
 def of_report(one):

@@ -27,7 +27,8 @@ class Metric:
     stop. A value is printed times ``scale`` with ``digits`` decimals: fractions are stored, percent is shown.
     ``column`` is its heading in every table and report; empty: it is shown where its name is asked for.
     ``resampled`` takes a ``bench.evaluation.resample.Resample`` and returns the metric in each resample of the test
-    images, (resamples,) float64, or ``None`` where the run lacks what it needs; without it there are no error bars.
+    images, (resamples,) float64, or ``None`` where the run lacks what it needs; without it there are no error bars, and
+    as yet a plugin's metric has none either.
     Raises ``UsageError`` for a field that is none of what is allowed.
     """
 

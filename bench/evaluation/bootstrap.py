@@ -15,11 +15,11 @@ from threading import Lock
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.contracts import ApKind
+from bench.contracts import ApKind, Protocol
 from bench.evaluation import metric_table, weighted_ranking
 from bench.evaluation.bits import Mask
 from bench.evaluation.rare_classes import unseen_variance, widen
-from bench.evaluation.resample import Resample, Values, prepare
+from bench.evaluation.resample import USUAL, Resample, Values, prepare
 from bench.evaluation.weighted_ranking import Sums
 
 CHUNK = 64
@@ -103,8 +103,8 @@ def drawn(
     predicted: Mask,
     scores: NDArray[np.float32] | None,
     ignore: Mask | None = None,
+    protocol: Protocol = USUAL,
     *,
-    ap: ApKind = "non_interpolated",
     resamples: int = 1000,
     seed: int = 0,
 ) -> Drawn:
@@ -114,14 +114,14 @@ def drawn(
     weights = partial(weightings, images, resamples, seed)
     ranked: Iterable[Values | None] = repeat(None)
     if scores is not None and not at_once:
-        ranked = _in_parts(truth, scores, ignore, ap, weights)
-    resample = prepare(truth, predicted, scores, ignore, ap, rank=at_once)
+        ranked = _in_parts(truth, scores, ignore, protocol.ap, weights)
+    resample = prepare(truth, predicted, scores, ignore, protocol, rank=at_once)
     chunks = [measured(resample(chunk, known)) for chunk, known in zip(weights(), ranked, strict=False)]
     values = {
         metric: np.concatenate([chunk[metric] for chunk in chunks])[: 1 + resamples].astype(np.float64)
         for metric in chunks[0]
     }
-    return Drawn(values, unseen_variance(truth, predicted, scores, ignore))
+    return Drawn(values, unseen_variance(truth, predicted, scores, ignore, protocol.no_predictions))
 
 
 def _in_parts(
@@ -145,8 +145,8 @@ def distribution(
     predicted: Mask,
     scores: NDArray[np.float32] | None,
     ignore: Mask | None = None,
+    protocol: Protocol = USUAL,
     *,
-    ap: ApKind = "non_interpolated",
     resamples: int = 1000,
     seed: int = 0,
 ) -> dict[str, Values]:
@@ -154,20 +154,23 @@ def distribution(
 
     Those of class means are spread out by what the bootstrap cannot see of rare classes (``rare_classes``).
     """
-    found = drawn(truth, predicted, scores, ignore, ap=ap, resamples=resamples, seed=seed)
+    found = drawn(truth, predicted, scores, ignore, protocol, resamples=resamples, seed=seed)
     return found.distribution(resamples)
 
 
-def interval(values: Values) -> Interval:
-    """Return the interval of a distribution, or of the difference of two paired ones.
+def interval(values: Values, least: float = -1.0) -> Interval:
+    """Return the interval of the difference of two paired distributions, or of one, whose ``least`` value is 0.
 
     The resamples are moved so that their mean is the value. A resample misses rare classes, and so shifts class means
     by what is no chance of the images: on Corel-5k, 260 words of 499 images, by 2 points of C-P and 4 of mAP.
-    Resamples in which the metric is undefined, as mAP where no image has a label, are left out.
+    Moved ones may lie where no metric can, beyond 0 or 1, and where nearly all are alike beside the value: the interval
+    ends at what there is, and holds the value. Resamples in which the metric is undefined, as mAP where no image has a
+    label, are left out.
     """
     defined = values[1:][~np.isnan(values[1:])]
     if not len(defined):
         return Interval(float(values[0]), np.nan, np.nan)
     moved = defined - defined.mean() + values[0]
-    low, high = np.percentile(moved, [2.5, 97.5])
-    return Interval(float(values[0]), float(low), float(high))
+    value = float(values[0])
+    low, high = np.clip(np.percentile(moved, [2.5, 97.5]), least, 1.0)
+    return Interval(value, min(float(low), value), max(float(high), value))

@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.contracts import ZeroDivision
 from bench.evaluation import metrics
 from bench.evaluation.bits import Mask
 from bench.evaluation.metrics.average_precision import columns, thresholds
@@ -23,6 +24,7 @@ def unseen_variance(
     predicted: Mask,
     scores: NDArray[np.float32] | None,
     ignore: Mask | None = None,
+    no_predictions: ZeroDivision = "zero",
 ) -> dict[str, float]:
     """Return for each class mean the variance that resampling the images leaves out; all arrays (images, labels).
 
@@ -34,10 +36,11 @@ def unseen_variance(
         part[there].astype(np.float64) for part in (counts.true_positives, counts.positives, counts.predicted)
     )
     of_recall, of_precision = _unseen(hits, hits, positives), _unseen(hits, hits, chosen)
-    precision, recall, _ = metrics.macro(counts)
+    precision, recall, _ = metrics.macro(counts, no_predictions)
     found = {"C-P": of_precision, "C-R": of_recall, "C-F1": 0.0}
     if precision + recall > 0:
-        # The harmonic mean's slopes; precision and recall move together, for they share their hits.
+        # The harmonic mean's slopes, and about those of a mean of F1; precision and recall move together, for they
+        # share their hits.
         slopes = 2 * np.array([recall, precision]) ** 2 / (precision + recall) ** 2
         found["C-F1"] = float(slopes @ np.sqrt([of_precision, of_recall])) ** 2
     if scores is not None:

@@ -11,7 +11,7 @@ from itertools import combinations, islice
 import numpy as np
 
 from bench.errors import DataError
-from bench.evaluation import bootstrap, metric_table, protocols
+from bench.evaluation import bootstrap, metric_table
 from bench.evaluation.bootstrap import Drawn
 from bench.evaluation.outcome import Outcome
 from bench.evaluation.resample import Values
@@ -53,7 +53,7 @@ def draw(outcome: Outcome, resamples: int) -> Drawn:
         outcome.predicted,
         np.asarray(outcome.scores.values) if outcome.scores.rank else None,
         outcome.ignore,
-        ap=protocols.get(outcome.protocol).ap,
+        outcome.protocol,
         resamples=resamples,
     )
 

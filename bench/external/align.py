@@ -20,6 +20,9 @@ from bench.system.room import room_for
 SLACK = 1e-6
 """How far float32 arithmetic may have carried a probability beyond 0 and 1."""
 
+SIGMOID_OF_ONE = 1 / (1 + math.exp(-1))
+"""The most that a sigmoid makes of a probability; of none it makes less than a half."""
+
 
 def _number(text: str) -> str:
     digits = re.search("[0-9]+$", PurePosixPath(text).stem)
@@ -108,6 +111,8 @@ def aligned(
     if values.above:
         what = f"--absent {reading.absent:g}: pairs without a score rank above {values.above:,} scores that are lower"
         notes.append(f"{what}; is it the lowest?")
+    if reading.kind == "probability" and found.smallest >= 0.5 and found.largest <= SIGMOID_OF_ONE + SLACK:
+        notes.append("every probability is from 0.5 to 0.731: was a sigmoid applied twice? 0.5 is no threshold then")
     if isinstance(given, Dense) and narrow.shape[0] == narrow.shape[1]:
         notes.append(
             f"as many images as labels, {len(narrow):,}: each row was read as an image, each column as a label"

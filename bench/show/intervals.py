@@ -18,5 +18,5 @@ def of_run(folder: RunFolder, draw: significance.Draw = significance.draw) -> tu
     outcome = folder.read_outcome()
     resamples = affordable(math.prod(outcome.truth.shape))
     found = draw(outcome, resamples).distribution(resamples)
-    intervals = {metric: bootstrap.interval(values) for metric, values in found.items()}
+    intervals = {metric: bootstrap.interval(values, 0.0) for metric, values in found.items()}
     return resamples, {metric: one for metric, one in intervals.items() if not math.isnan(one.value)}

@@ -229,7 +229,7 @@ def _told_apart(found: Recommendation, draw: Draw, resamples: int | None) -> Rec
     groups = {one.name: one.outcomes for one in (chosen, *found.others)}
     distributions = significance.distributions(groups, resamples, draw)
     own = distributions[chosen.name]
-    intervals = {metric: bootstrap.interval(values) for metric, values in own.items()}
+    intervals = {metric: bootstrap.interval(values, 0.0) for metric, values in own.items()}
     ties: dict[str, significance.Difference] | None = None
     if found.wish.objective in own and not math.isnan(own[found.wish.objective][0]):
         ties = {}

@@ -35,7 +35,8 @@ def of(runs: Sequence[RunSummary], rows: Sequence[Row]) -> list[str]:
     for row in rows:
         if row.cells:  # a row without numbers shows its reason in their place
             notes += [f"{row.label}: {failure}" for failure in row.failures]
-    return notes + _other_code(runs) + [note for row in rows for note in _unmeasured(row)]
+    of_rows = [note for row in rows for note in (*_unmeasured(row), *_undefined(row))]
+    return [*notes, *_same_scores(runs, rows), *_other_code(runs), *of_rows]
 
 
 def _deterministic(runs: Sequence[RunSummary], rows: Sequence[Row]) -> list[str]:
@@ -43,6 +44,19 @@ def _deterministic(runs: Sequence[RunSummary], rows: Sequence[Row]) -> list[str]
     same = {run.key for run in runs if run.measures and run.about.deterministic}
     names = [row.label for row in rows if len(row.seeds) == 1 and same & set(row.keys)]
     return [f"1 run (deterministic): {', '.join(names)}"] if names else []
+
+
+def _same_scores(runs: Sequence[RunSummary], rows: Sequence[Row]) -> list[str]:
+    """Return which rows of somebody's own scores count the same ones as several seeds, so that they spread less."""
+    scores = {
+        run.key: one.get("scores", "") for run in runs if run.measures and (one := external.of_config(run.config))
+    }
+    notes = []
+    for row in rows:
+        found = [scores[key] for key in row.keys if scores.get(key)]
+        if (several := len(found)) > (different := len(set(found))):
+            notes.append(f"{row.label}: {several} seeds are {different} different scores, so their ± is too small")
+    return notes
 
 
 def _made_elsewhere(runs: Sequence[RunSummary], rows: Sequence[Row]) -> list[str]:
@@ -113,3 +127,13 @@ def _unmeasured(row: Row) -> list[str]:
         which = "" if seeds == row.seeds else f" seed {' and '.join(map(str, seeds))}"
         notes.append(f"{row.label}{which}: not measured then, when the run was made: {', '.join(names)}")
     return notes
+
+
+def _undefined(row: Row) -> list[str]:
+    """Return notes on the columns of ``row`` that are undefined for some of its seeds: their means are of fewer."""
+    columns_of: dict[int, list[str]] = {}
+    for column, cell in row.cells.items():
+        if absent := len(row.seeds) - len(row.unmeasured.get(column, ())) - cell.n:
+            columns_of.setdefault(absent, []).append(column)
+    of = f"of its {len(row.seeds)} seeds, and left out of the mean"
+    return [f"{row.label}: undefined for {n} {of}: {', '.join(names)}" for n, names in columns_of.items()]

@@ -146,7 +146,7 @@ def of_run(folder: RunFolder, draw: Draw = significance.draw) -> Thresholds:
     if shared.any():
         resamples = affordable(math.prod(outcome.truth.shape))
         drawn = draw(outcome if shared.all() else _of(outcome, shared), resamples)
-        interval = bootstrap.interval(drawn.distribution(resamples)[METRIC[goals.common.name]])
+        interval = bootstrap.interval(drawn.distribution(resamples)[METRIC[goals.common.name]], 0.0)
     return Thresholds(
         goals,
         kind,

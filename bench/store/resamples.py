@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib.metadata
 import io
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from bench.evaluation import significance
 from bench.evaluation.bootstrap import Drawn
 from bench.evaluation.outcome import Outcome
 from bench.evaluation.significance import Draw
-from bench.system.files import digest
+from bench.system.files import canonical_json, digest
 from bench.system.npz import save_npz
 from bench.system.sealed_files import keep, read_sealed
 from bench.system.source import UNKNOWN
@@ -43,7 +44,7 @@ def kept_in(folder: Path) -> Draw:
     def draw(outcome: Outcome, resamples: int) -> Drawn:
         if not outcome.seal or code == UNKNOWN:
             return significance.draw(outcome, resamples)
-        key = f"{outcome.seal} {outcome.protocol} {code}"
+        key = f"{outcome.seal} {canonical_json(asdict(outcome.protocol))} {code}"
         path = folder / "resamples" / f"{digest(key)}.npz"
         found = _parsed(read_sealed(path, key))
         if found is None or any(len(values) < 1 + resamples for values in found.values.values()):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from bench.evaluation.bits import BitMatrix, Mask
 from bench.evaluation.outcome import Outcome
 from bench.records import BoolArray, FloatArray, LabelSets, Ledger, Measures, Prediction, RunRequest, Scores
 from bench.store.exhibits import StoredExhibits
+from bench.store.protocol import protocol_of
 from bench.store.required import RECORDS, needed
 from bench.store.sealed import REPAIR, SealedFolder, reads
 from bench.store.stored import About, Masks, Provenance, RunSummary, State, Status, Truth, ValidationPart
@@ -165,7 +167,7 @@ class RunReader:
     def read_truth(self) -> Truth:
         """Return ids, labels, truth and ignore mask of the test part as they are measured: known tags are ignored."""
         labels = self._labels()
-        truth, ignore = self._measured(len(labels))
+        truth, ignore = self.read_counted()
         return Truth(self._ids(), labels, truth[:], None if ignore is None else ignore[:])
 
     @reads("truth.npz")
@@ -174,22 +176,41 @@ class RunReader:
         labels = self._labels()
         return Masks(labels, *self._truth(len(labels)), self._predicted(len(labels)), self._known(len(labels)))
 
+    @reads("truth.npz")
+    def read_counted(self) -> tuple[Mask, Mask | None]:
+        """Return truth and the pairs that count not at all by the run's protocol, packed; known tags are such pairs.
+
+        Where the protocol is not here, as a plugin's may be, ignored pairs are taken to be left out.
+        """
+        labels = len(self._labels())
+        truth, ignore = self._truth(labels)
+        with contextlib.suppress(BenchError, KeyError):
+            ignore = ignore if protocol_of(self.config).difficult == "ignore" else None
+        known = self._known(labels)
+        return (truth, ignore) if known is None else known_tags.left_out(truth, ignore, known)
+
     @reads("config.json")
     def read_outcome(self) -> Outcome:
-        """Return all that the run's numbers follow from: masks packed, scores memory-mapped."""
+        """Return all that the run's numbers follow from: masks packed, scores memory-mapped.
+
+        Raises ``BenchError`` where the protocol is a plugin's that is not here, or makes other choices now.
+        """
         config, masks = self.config, self.read_masks()
-        truth, ignore = self._measured(len(masks.labels))
+        truth, ignore = self.read_counted()
+        files = ("truth.npz", "predicted.npz", "scores.npy", *(["known.npz"] if masks.known is not None else []))
         told = f" known {config['training'][KNOWN_SHARE.name]}" if masks.known is not None else ""
         return Outcome(
             str(self.path),
             str(config["dataset"].get("fingerprints", {}).get("test", "")) + told,
-            str(config["protocol"]),
+            protocol_of(config),
             masks.labels,
             truth,
             ignore,
             masks.predicted,
             self.read_scores(),
-            " ".join(map(self._files.seal, ("truth.npz", "predicted.npz", "scores.npy"))),
+            masks.ignore,
+            masks.known,
+            " ".join(map(self._files.seal, files)),
         )
 
     @reads("known.npz")
@@ -343,11 +364,6 @@ class RunReader:
         arrays = self._files.read_arrays("truth.npz")
         ignore = BitMatrix(arrays["ignore"], labels) if "ignore" in arrays else None
         return BitMatrix(arrays["truth"], labels), ignore
-
-    def _measured(self, labels: int) -> tuple[Mask, Mask | None]:
-        truth, ignore = self._truth(labels)
-        known = self._known(labels)
-        return (truth, ignore) if known is None else known_tags.left_out(truth, ignore, known)
 
     def _known(self, labels: int) -> BitMatrix | None:
         if not self.lists("known"):

@@ -14,7 +14,7 @@ from bench import DataError, Dataset, DatasetRequest, DatasetSpec, Images, Split
 from bench_datasets.label_lists import ABSENT, DROP_ABSENT, labels_kept, read_image_names, read_lines, read_names
 from bench_datasets.label_names import ODD_NAMES, check, composed
 from bench_datasets.listing import has_image_ending, in_words, is_file, list_images, printable, same_content
-from bench_datasets.own_images import K
+from bench_datasets.own_images import NAMES, K
 
 if TYPE_CHECKING:
     from xml.etree import ElementTree
@@ -36,9 +36,8 @@ def build(request: DatasetRequest) -> Dataset:
     """Return the data set. Classes are those of ``labels.txt``, else of the class files, else of the annotations."""
     assert request.root is not None
     root = find_root(request.root, "VOC*", EXPECTS)
-    whole = all(_main(root, name).is_file() for name in ("trainval", "test"))
-    defaults = ("trainval", "test") if whole else ("train", "val")
-    names = request.train_split or defaults[0], request.test_split or defaults[1]
+    parts = _part_names(root, request)
+    names = tuple(parts.values())
     for name in names:
         if not _main(root, name).is_file():
             there = sorted(path.stem for path in (root / "ImageSets" / "Main").glob("*.txt") if "_" not in path.stem)
@@ -46,20 +45,37 @@ def build(request: DatasetRequest) -> Dataset:
     places = _classes(root, names)
     notes = check(places, (), request.options, separator=None)
     classes = tuple(places)
-    train, test = (read_split("voc-folder", root, name, classes) for name in names)
-    kept = labels_kept(train.truth, str(request.options["absent_labels"]))
+    splits = {part: read_split("voc-folder", root, name, classes) for part, name in parts.items()}
+    kept = labels_kept(splits["train"].truth, str(request.options["absent_labels"]))
     if not kept.all():
-        train, test = narrow(train, kept), narrow(test, kept)
+        splits = {part: narrow(split, kept) for part, split in splits.items()}
+    train, counts = splits["train"], " / ".join(f"{split.name} {len(split):,}" for split in splits.values())
     return Dataset(
         name="voc-folder",
-        variant=f"{root.absolute().name}: {train.name} {len(train):,} / {test.name} {len(test):,} images,"
-        f" {len(train.labels)} classes, difficult ignored",
+        variant=f"{root.absolute().name}: {counts} images, {len(train.labels)} classes, difficult ignored",
         train=train,
-        test=test,
+        test=splits["test"],
         protocol=f"top{min(int(request.options['k']), len(train.labels))}@1",
+        validation=splits.get("validation"),
         source="your own images",
         notes=(*_passed(root), *notes),
     )
+
+
+def _part_names(root: Path, request: DatasetRequest) -> dict[str, str]:
+    """Return what train, test and perhaps validation are called: as asked for, else as VOC calls its own.
+
+    Without ``test.txt`` val is the test part, as in VOC 2012; beside it val belongs to validation, or to trainval.
+    """
+
+    def is_there(name: str) -> bool:
+        return _main(root, name).is_file()
+
+    test = request.test_split or ("test" if is_there("test") else "val")
+    train = request.train_split or ("trainval" if test != "val" and is_there("trainval") else "train")
+    free = (name for name in NAMES["validation"] if name != test and is_there(name))
+    validation = next(free, "") if train == "train" else ""
+    return {"train": train, "test": test} | ({"validation": validation} if validation else {})
 
 
 def _passed(root: Path) -> tuple[str, ...]:

@@ -10,12 +10,16 @@ from example_splits import make_split, random_truth
 from PIL import Image
 
 from bench import EncodedImages
+from bench.assembly import parts_of
 from bench.cli import run_command_line
-from bench.data.copies import image_hashes, refuse_test_images
+from bench.data.copies import image_hashes, refuse_test_images, trained_on
 from bench.data.guarded import NamedImages
 from bench.data.images import ArrayImages, FolderImages, MissingImages
 from bench.data.splits import subset
 from bench.errors import DataError
+from bench.options import resolve
+from bench.plugins import installed
+from bench.records import RunRequest
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (6, 4, 4, 3), dtype=np.uint8)
 
@@ -90,6 +94,14 @@ def test_renamed_copies_are_refused_in_any_order_and_a_few_are_not(kept, tmp_pat
     assert len(set(image_hashes(test.images))) == 4
 
 
+def test_a_test_part_of_copies_of_training_images_is_told_of_and_no_part_of_it(tmp_path):
+    train = part("train", files(tmp_path, [0, 1, 2, 3, 4]))
+    for rows, told in (([0, 1, 2, 3, 4], True), ([3, 1], True), ([0, 1, 2, 3, 5], False), ([5, 0], False)):
+        images = NamedImages(files(tmp_path, rows), "a plugin", "data set 'toy'")
+        assert bool(trained_on(train, part("test", images))) == told
+    assert trained_on(train, part("test", in_memory(None, [0, 1]))) == ()
+
+
 def test_an_image_that_is_in_both_by_its_id_is_refused_and_pictures_that_are_not_here_are_not_compared():
     test = part("test", in_memory(None, [0, 1, 2]))
     other = replace(part("val", in_memory(None, [3, 4, 5])), ids=("val0", "test2", "test1"))
@@ -116,3 +128,16 @@ def test_a_run_on_a_renamed_test_part_is_one_line_and_is_not_begun(tmp_path, cap
     told = capsys.readouterr().err.splitlines()
     assert "every image of its validation part is a copy of one in its test part" in told[-1]
     assert not list((tmp_path / "runs").glob("*/*/*/config.json"))
+
+
+def test_a_run_on_copies_of_what_it_is_trained_on_says_so(tmp_path):
+    for part, rows in {"train": (0, 1, 2), "test": (2, 0)}.items():
+        for row in rows:
+            (folder := tmp_path / part / ("cat", "dog")[row % 2]).mkdir(parents=True, exist_ok=True)
+            (folder / f"{part}{row}.png").write_bytes(png(PIXELS[row]))
+    found = installed().dataset("imagefolder")
+    options = resolve(found.spec.options, {}, "data set")
+    request = RunRequest(model="bce", dataset="imagefolder", data_root=tmp_path, out=tmp_path, cache=tmp_path / "cache")
+    assert (
+        parts_of(found, options, request).dataset.notes[-1].startswith("every image of test is a copy of one in train")
+    )

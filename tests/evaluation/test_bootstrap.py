@@ -1,7 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from bench.evaluation import bootstrap, metrics, resample
+from bench.evaluation import bootstrap, metric_table, metrics, resample, significance
+from bench.evaluation.measure import measure
+from bench.records import Scores
 
 
 def example(images=60, labels=7, seed=0, ties=False):
@@ -14,31 +18,35 @@ def example(images=60, labels=7, seed=0, ties=False):
     return truth, metrics.top_k(scores, 2), scores, ignore
 
 
-def direct(truth, predicted, scores, ignore, kind="non_interpolated"):
-    counts = metrics.class_counts(truth, predicted, ignore)
-    ap = metrics.average_precisions(truth, scores, (kind,), ignore)[kind]
-    c, o = metrics.macro(counts), metrics.micro(counts)
-    i = metrics.macro(metrics.image_counts(truth, predicted, ignore))
-    at_10 = metrics.map_at_k_image(truth, scores, 10, ignore)
-    means = {
-        f"{letter}-{name}": value
-        for letter, triple in (("C", c), ("O", o), ("I", i))
-        for name, value in zip(("P", "R", "F1"), triple, strict=True)
-    }
-    return means | {"MAP@10_image": metrics.mean_defined(at_10), "mAP": metrics.mean_defined(ap)}
+def direct(truth, predicted, scores, ignore, protocol=resample.USUAL):
+    ranked = Scores(tuple(map(str, range(len(truth)))), scores, "margin")
+    found = measure(protocol, tuple(map(str, range(truth.shape[1]))), truth, ignore, predicted, ranked).values
+    resampled = {name for name, metric in metric_table.by_name().items() if metric.resampled}
+    return {name: value for name, value in found.items() if name in resampled}
 
 
-@pytest.mark.parametrize("kind", ["non_interpolated", "all_point", "11_point"])
+CHOICES = (
+    {"ap": "non_interpolated"},
+    {"ap": "all_point"},
+    {"ap": "11_point"},
+    {"f1": "mean_of_f1"},
+    {"no_predictions": "one"},
+    {"f1": "mean_of_f1", "no_predictions": "one"},
+)
+
+
+@pytest.mark.parametrize("choices", CHOICES, ids=lambda choices: " ".join(choices.values()))
 @pytest.mark.parametrize("ties", [False, True])
 @pytest.mark.parametrize("masked", [False, True])
-def test_weights_give_what_repeating_the_images_gives(ties, masked, kind):
+def test_weights_give_what_repeating_the_images_gives(ties, masked, choices):
     truth, predicted, scores, ignore = example(ties=ties)
-    mask = ignore if masked else None
+    predicted = predicted & (np.arange(len(truth)) % 4 > 0)[:, None] & (np.arange(7) > 0)  # none of a class, an image
+    mask, protocol = ignore if masked else None, replace(resample.USUAL, **choices)
     (weights,) = bootstrap.weightings(len(truth), 5, seed=3)
-    found = bootstrap.measured(resample.prepare(truth, predicted, scores, mask, kind)(weights))
+    found = bootstrap.measured(resample.prepare(truth, predicted, scores, mask, protocol)(weights))
     for row, weight in enumerate(weights):
         rows = np.repeat(np.arange(len(truth)), weight.astype(int))
-        expected = direct(truth[rows], predicted[rows], scores[rows], None if mask is None else mask[rows], kind)
+        expected = direct(truth[rows], predicted[rows], scores[rows], None if mask is None else mask[rows], protocol)
         assert set(found) == set(expected)
         for name, value in expected.items():
             assert found[name][row] == pytest.approx(value, abs=1e-6), name
@@ -78,6 +86,28 @@ def test_an_interval_narrows_with_more_images():
         found = bootstrap.interval(bootstrap.distribution(truth, predicted, scores, resamples=200)["O-F1"])
         widths.append(found.high - found.low)
     assert widths[1] < widths[0] / 2
+
+
+def test_an_interval_holds_its_value_and_ends_where_the_metric_does():
+    rng = np.random.default_rng(0)
+    nearly_all_right = np.concatenate([[0.99], np.minimum(rng.normal(0.985, 0.01, 500), 1.0)])
+    found = bootstrap.interval(nearly_all_right, 0.0)
+    assert found.low < 0.99 < found.high == 1.0
+    assert bootstrap.interval(1 - nearly_all_right, 0.0).low == 0.0
+    assert bootstrap.interval(nearly_all_right - 1).low < -0.02, "a difference"
+
+
+def test_rows_that_differ_in_few_resamples_alone_are_not_told_apart():
+    """Moved so that their mean is the value, the middle 95 %, which are alike, would all lie beside it."""
+    first = np.ones(1001)
+    second = first.copy()
+    second[1:11] = 0.7
+    for one, other in ((first, second), (second, first)):
+        (found,) = significance.differences({"a": {"C-P": one}, "b": {"C-P": other}}, ["C-P"])
+        assert found.value == 0.0
+        assert not found.distinguishable
+        assert found.low <= 0.0 <= found.high
+    assert bootstrap.interval(second) == bootstrap.Interval(1.0, 1.0, 1.0)
 
 
 def test_the_interval_holds_the_value_where_resamples_miss_rare_classes():

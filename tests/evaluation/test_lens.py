@@ -2,6 +2,7 @@ import json
 import math
 import re
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,13 +15,14 @@ from bench.evaluation.outcome import Outcome
 from bench.records import Scores
 
 
-def stored(truth, scores, predicted=None, ignore=None, kind="probability"):
+def stored(truth, scores, predicted=None, *, ignore=None, kind="probability", protocol="top2@1"):
     truth, scores = np.array(truth, dtype=bool), np.array(scores, dtype=np.float32)
     chosen = scores >= 0.5 if predicted is None else np.array(predicted, dtype=bool)
     ids = tuple(map(str, range(len(truth))))
     ignored = None if ignore is None else np.array(ignore, dtype=bool)
     labels = tuple(f"label {number}" for number in range(truth.shape[1]))
-    return Outcome("a run", "", "top2@1", labels, truth, ignored, chosen, Scores(ids, scores, kind))
+    measured_by = protocols.get(protocol)
+    return Outcome("a run", "", measured_by, labels, truth, ignored, chosen, Scores(ids, scores, kind), ignored)
 
 
 def value(found, metric, words):
@@ -31,22 +33,22 @@ def value(found, metric, words):
 def test_the_two_f1_of_the_torchmetrics_discussion():
     """Discussion 1665 of torchmetrics: the same truth and prediction give 0.5714 and 0.5556."""
     case = stored([[0, 1, 0], [1, 0, 1]], [[0, 0, 1], [1, 0, 1]])
-    found = views(case, protocols.get("top2@1"))
+    found = views(case)
     assert value(found, "C-F1", "harmonic mean") == pytest.approx(0.5714, abs=5e-5)
     assert value(found, "C-F1", "mean of the classes") == pytest.approx(0.5556, abs=5e-5)
 
 
 def test_the_threshold_predicts_less_and_more_precisely():
     truth = [[1, 0, 0], [1, 1, 0]]
-    found = views(stored(truth, [[0.9, 0.2, 0.1], [0.8, 0.7, 0.3]], truth), protocols.get("top2@1"))
+    found = views(stored(truth, [[0.9, 0.2, 0.1], [0.8, 0.7, 0.3]], truth))
     assert value(found, "O-P", "exactly the 2 best") == pytest.approx(3 / 4)
     assert value(found, "O-P", "above the threshold") == pytest.approx(1.0)
-    margins = views(stored(truth, [[0.9, 0.2, 0.1], [0.8, 0.7, 0.3]], truth, kind="margin"), protocols.get("top2@1"))
+    margins = views(stored(truth, [[0.9, 0.2, 0.1], [0.8, 0.7, 0.3]], truth, kind="margin"))
     assert math.isnan(value(margins, "O-P", "above the threshold"))
 
 
 def test_ml_gcns_denominator_and_empty_classes():
-    found = views(stored([[1, 0, 1], [0, 1, 0]], np.zeros((2, 3)), [[1, 0, 0], [1, 0, 0]]), protocols.get("top1@1"))
+    found = views(stored([[1, 0, 1], [0, 1, 0]], np.zeros((2, 3)), [[1, 0, 0], [1, 0, 0]], protocol="top1@1"))
     assert value(found, "O-P", "as the run predicted") == pytest.approx(1 / 2)
     assert value(found, "O-P", "counts as one prediction") == pytest.approx(1 / 4)
     assert value(found, "C-P", "0/0 is zero for the 2 classes") == pytest.approx(0.5 / 3)
@@ -55,9 +57,29 @@ def test_ml_gcns_denominator_and_empty_classes():
 
 def test_difficult_pairs_left_out_or_negative():
     scores = [[0.9], [0.8], [0.7]]
-    found = views(stored([[0], [1], [0]], scores, ignore=[[1], [0], [0]]), protocols.get("top1@1"))
+    found = views(stored([[0], [1], [0]], scores, ignore=[[1], [0], [0]], protocol="top1@1"))
     assert value(found, "mAP", "the 1 difficult pairs are left out") == pytest.approx(1.0)
     assert value(found, "mAP", "the 1 difficult pairs are negatives") == pytest.approx(0.5)
+
+
+def test_known_tags_are_no_difficult_pairs_and_count_under_no_definition():
+    plain = stored([[1, 1, 0], [0, 0, 1]], [[0.9, 0.3, 0.2], [0.1, 0.2, 0.8]], protocol="top1@1")
+    known = np.array([[True, False, False], [False, False, False]])
+    case = replace(plain, truth=plain.truth & ~known, ignore=known, known=known, predicted=plain.predicted & ~known)
+    found = views(case)
+    assert value(found, "mAP", "the 0 difficult pairs are left out") == pytest.approx(1.0)
+    assert value(found, "mAP", "the 0 difficult pairs are negatives") == pytest.approx(1.0)
+    assert value(found, "O-P", "exactly the 1 best") == pytest.approx(1.0), "of what was not known"
+
+
+def test_a_protocol_of_difficult_negatives_has_that_definition_as_its_own():
+    negative = replace(protocols.get("top1@1"), name="negative@1", difficult="negative")
+    case = stored([[0], [1], [0]], [[0.9], [0.8], [0.7]], ignore=[[1], [0], [0]])
+    own = [
+        view for view in views(replace(case, protocol=negative, ignore=None)) if view.own and "diff" in view.definition
+    ]
+    assert [(view.metric, view.value) for view in own] == [("O-F1", pytest.approx(0.5)), ("mAP", pytest.approx(0.5))]
+    assert all("the 1 difficult pairs are negatives" in view.definition for view in own)
 
 
 def test_the_runs_own_definitions_are_its_stored_measures(stored_run):
@@ -68,7 +90,7 @@ def test_the_runs_own_definitions_are_its_stored_measures(stored_run):
     measures = measure(
         protocol, truth.labels, truth.truth, truth.ignore, folder.read_predicted(), folder.read_scores()
     ).values
-    own = [view for view in views(case, protocol) if view.own]
+    own = [view for view in views(case) if view.own]
     assert {view.metric for view in own} == {"C-F1", "O-P", "O-F1", "C-P", "mAP", "MAP@10"}
     for view in own:
         assert view.value == pytest.approx(measures[view.metric]), view
@@ -92,7 +114,7 @@ def test_the_command_prints_a_table_and_json(stored_run, capsys):
 def test_a_class_without_a_positive_is_left_out_or_zero_as_scikit_learn_has_it():
     sklearn_metrics = pytest.importorskip("sklearn.metrics")
     truth, scores = [[1, 0], [0, 0], [1, 0]], [[0.9, 0.1], [0.8, 0.2], [0.7, 0.3]]
-    found = views(stored(truth, scores), protocols.get("top1@1"))
+    found = views(stored(truth, scores, protocol="top1@1"))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         macro = sklearn_metrics.average_precision_score(np.array(truth), np.array(scores), average="macro")
@@ -103,7 +125,7 @@ def test_a_class_without_a_positive_is_left_out_or_zero_as_scikit_learn_has_it()
 def test_ties_lie_between_the_lowest_and_the_highest_that_a_sort_can_give():
     rng = np.random.default_rng(0)
     truth, scores = rng.random((40, 3)) < 0.3, rng.integers(0, 12, (40, 3)) / 16
-    found = views(stored(truth, scores), protocols.get("top1@1"))
+    found = views(stored(truth, scores, protocol="top1@1"))
 
     def as_sorted(order):
         """The common code of ASL, ML-GCN and mmpretrain: precision at each positive of one fixed order."""
@@ -132,26 +154,31 @@ def test_eleven_points_in_doubles_are_those_of_the_plain_loop(positives):
     recall, precision = np.cumsum(ranked) / positives, np.cumsum(ranked) / np.arange(1, 201)
     # py-faster-rcnn's voc_eval and its many copies.
     loop = sum(np.max(precision[recall >= t], initial=0.0) for t in np.arange(0.0, 1.1, 0.1)) / 11
-    found = views(stored(truth, scores), protocols.get("voc2007@1"))
+    found = views(stored(truth, scores, protocol="voc2007@1"))
     assert value(found, "mAP", "k x 0.1 in doubles") == pytest.approx(loop)
     exact = next(v.value for v in found if v.definition == "11-point AP")
     assert (loop < exact) == (positives % 10 == 0)
 
 
+def test_eleven_points_in_doubles_differ_by_rounding_alone_where_scores_tie():
+    found = views(stored([[1], [0], [0], [1]], [[0.5], [0.5], [0.5], [0.5]], protocol="voc2007@1"))
+    assert value(found, "mAP", "k x 0.1 in doubles") == value(found, "mAP", "enter together") == pytest.approx(0.5)
+
+
 def test_all_labels_above_a_threshold_however_many():
     truth = [[1, 1, 0], [1, 0, 0]]
     scores = np.array([[0.9, 0.6, 0.55], [0.7, 0.2, 0.1]])
-    found = views(stored(truth, scores), protocols.get("top1@1"))
+    found = views(stored(truth, scores, protocol="top1@1"))
     assert value(found, "O-F1", "above probability 0.5") == pytest.approx(2 * 3 / (4 + 3))
     assert value(found, "O-F1", "above probability 0.8") == pytest.approx(2 * 1 / (1 + 3))
-    logits = views(stored(truth, np.log(scores / (1 - scores)), kind="logit"), protocols.get("top1@1"))
+    logits = views(stored(truth, np.log(scores / (1 - scores)), kind="logit", protocol="top1@1"))
     assert value(logits, "O-F1", "above probability 0.5") == pytest.approx(2 * 3 / (4 + 3))
     assert value(logits, "O-F1", "above probability 0.8") == pytest.approx(2 * 1 / (1 + 3))
 
 
 def test_difficult_pairs_as_negatives_lower_the_overall_precision():
     case = stored([[1, 0], [1, 0]], [[0.9, 0.8], [0.9, 0.1]], [[1, 1], [1, 0]], ignore=[[0, 1], [0, 0]])
-    found = views(case, protocols.get("top1@1"))
+    found = views(case)
     assert value(found, "O-F1", "the 1 difficult pairs are left out") == pytest.approx(1.0)
     assert value(found, "O-F1", "the 1 difficult pairs are negatives") == pytest.approx(2 * 2 / (3 + 2))
 

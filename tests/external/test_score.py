@@ -241,6 +241,15 @@ def test_a_square_matrix_which_may_be_turned_is_said_to_be_read_by_rows():
     assert found.notes == ("as many images as labels, 2: each row was read as an image, each column as a label",)
 
 
+def test_probabilities_that_went_through_a_sigmoid_once_more_are_told_of():
+    once = np.array([[0.1, 0.8], [0.3, 0.4], [0.9, 0.0]])
+    ids = tuple("abc")
+    split = Split("toy", "test", ids, ("cat", "dog"), once > 0.5, MissingImages(ids, "not here"))
+    for scores, told in ((once, 0), (1 / (1 + np.exp(-once)), 1)):
+        found = aligned(Dense("x.npz", ids, split.labels, scores), split, Reading("probability"), {})
+        assert sum("a sigmoid applied twice" in note for note in found.notes) == told
+
+
 def test_labels_of_an_image_that_float32_cannot_tell_apart_are_told_of():
     """The best of them is then the first, though the file says that it is another."""
     split = Split("toy", "test", ("a",), ("cat", "dog"), np.array([[False, True]]), MissingImages(("a",), "not here"))

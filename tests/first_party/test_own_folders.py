@@ -349,6 +349,26 @@ def test_voc_folders_have_the_classes_of_their_annotations(voc):
         opened("voc-folder", voc, test="test")
 
 
+@pytest.mark.parametrize(
+    ("lists", "asked", "parts"),
+    [
+        ({}, {}, ("train", None, "val")),
+        ({"test": "4"}, {}, ("train", "val", "test")),
+        ({"test": "4", "trainval": "1 2 3"}, {}, ("trainval", None, "test")),
+        ({"test": "4", "trainval": "1 2 3"}, {"train": "train"}, ("train", "val", "test")),
+        ({"test": "4", "trainval": "1 2 3"}, {"test": "val"}, ("train", None, "val")),
+        ({"fold": "1 2 3", "test": "4"}, {"train": "fold"}, ("fold", None, "test")),
+    ],
+)
+def test_voc_folders_are_measured_on_test_where_it_is_there_and_choose_on_val(voc, lists, asked, parts):
+    (voc / "ImageSets" / "Main" / "val.txt").write_text("3")
+    for name, images in lists.items():
+        (voc / "ImageSets" / "Main" / f"{name}.txt").write_text("\n".join(images.split()))
+    dataset = opened("voc-folder", voc, **asked)
+    assert tuple(split and split.name for split in (dataset.train, dataset.validation, dataset.test)) == parts
+    assert all(name in dataset.variant for name in parts if name)
+
+
 def test_voc_folders_read_class_files_and_class_lists(voc):
     (voc / "labels.txt").write_text("owl\ngull\n")
     assert opened("voc-folder", voc).labels == ("owl", "gull")

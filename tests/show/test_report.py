@@ -17,7 +17,7 @@ from PIL import Image
 from bench.cli import run_command_line
 from bench.records import LabelSpace, Preprocessing
 from bench.show import figures
-from bench.show.figures import attention, embedding, search_tree
+from bench.show.figures import attention, embedding, results, search_tree
 from bench.show.report import gather
 from bench.store.runs import find
 
@@ -176,6 +176,17 @@ def drawn(tmp_path_factory):
     run._files.write_json("labels.json", ["$x^2$", "dog", "\N{CJK UNIFIED IDEOGRAPH-732B}"])
     assert run_command_line(["figures", "--runs", str(root / "runs"), "--out", str(root / "figures")]) == 0
     return root / "figures"
+
+
+def test_the_surest_pairs_count_at_every_threshold_though_rounding_carries_them_beyond_1():
+    scores = np.array([[1.0000001, 0.4], [0.9, -1e-7]], dtype=np.float32)
+    figure = results.thresholds(np.array([[True, False], [False, True]]), scores, "probability", None)
+    curves = [row for row in figure.numbers if row["x"] == pytest.approx(0.96)]
+    assert {row["curve"]: (row["y"], row["pairs"]) for row in curves} == {
+        "precision": (1.0, 1),
+        "recall": (0.5, 1),
+        "F1": (pytest.approx(2 / 3), 1),
+    }
 
 
 def test_figures_are_written_as_pictures_and_numbers(drawn):

@@ -54,7 +54,10 @@ def test_values_are_percent_with_one_decimal_and_labels_per_image_are_counts() -
 
 def test_an_undefined_value_is_left_out_of_the_mean() -> None:
     nan = summary(seed=1, value=float("nan"))
-    assert build([summary(), nan]).rows[0].cells["mAP"] == Cell(50.0, None, 1)
+    table = build([summary(), nan])
+    assert table.rows[0].cells["mAP"] == Cell(50.0, None, 1)
+    assert "bce: undefined for 1 of its 2 seeds, and left out of the mean: C-F1, O-F1, mAP" in table.notes
+    assert not any("undefined" in note for note in build([summary(), summary(seed=1)]).notes)
 
 
 def test_the_best_value_is_marked_as_shown_so_equal_looks_share_it() -> None:
@@ -97,6 +100,20 @@ def test_somebodys_own_scores_of_a_models_name_are_told_from_it_by_a_word() -> N
     """Neither has the other's options, all of which would stand in both names."""
     runs = [summary(device="cpu"), summary(external={"kind": "logit", "sha256": "ab" * 32})]
     assert [row.label for row in build(runs).rows] == ["bce", "bce (external)"]
+
+
+def test_seeds_of_the_same_scores_are_told() -> None:
+    def notes(*scores: str) -> list[str]:
+        files = ({"kind": "logit", "sha256": f"{seed}" * 64, "scores": one} for seed, one in enumerate(scores))
+        return [
+            note
+            for note in build([summary(seed=n, external=file) for n, file in enumerate(files)]).notes
+            if "±" in note
+        ]
+
+    (usual,) = notes("a", "b", "c")
+    assert notes("a", "b", "a")[1:] == ["bce (external): 3 seeds are 2 different scores, so their ± is too small"]
+    assert usual == "± is the sample standard deviation over seeds"
 
 
 def other_images() -> dict[str, object]:

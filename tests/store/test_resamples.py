@@ -1,8 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from bench.evaluation import metric_table, significance
+from bench.contracts import Protocol
+from bench.evaluation import metric_table, protocols, significance
 from bench.store import resamples
+from bench.store.measured import measured
 from bench.store.resamples import kept_in
 from bench.system.sealed_files import write_sealed
 
@@ -47,6 +51,29 @@ def test_fewer_resamples_are_the_first_of_more_and_more_are_drawn(stored_run, tm
         np.testing.assert_array_equal(fewer.distribution(70)[name], values)
     assert len(kept_in(tmp_path)(outcome, 200).values["O-F1"]) == 201
     assert len(drawn) == 3
+
+
+def test_other_choices_under_a_protocols_name_are_drawn_anew(stored_run, tmp_path, drawn):
+    outcome = stored_run("bce").read_outcome()
+    edited = replace(outcome, protocol=replace(outcome.protocol, f1="mean_of_f1"))
+    for one in (outcome, edited, outcome):
+        kept_in(tmp_path)(one, 20)
+    assert len(drawn) == 2
+
+
+@pytest.mark.parametrize("difficult", ["ignore", "negative"])
+def test_what_is_drawn_begins_with_what_the_runs_protocol_measures(stored_run, monkeypatch, difficult):
+    protocol = Protocol(name="strict@1", summary="strict", k=2, difficult=difficult, f1="mean_of_f1")
+    monkeypatch.setitem(protocols.REGISTERED, "strict@1", protocol)
+    folder = stored_run("bce", protocol="strict@1")
+    folder.write_predicted(np.ones((4, 3), dtype=np.bool_))  # the ignored pair, too
+    masks, scores = folder.read_masks(), folder.read_scores()
+    expected = measured(protocol, masks, masks.predicted, scores, None).values
+    found = significance.draw(folder.read_outcome(), 1).values
+    assert expected["O-P"] == 6 / (11 if difficult == "ignore" else 12)
+    assert {name: values[0] for name, values in found.items()} == pytest.approx(
+        {name: expected[name] for name in found}
+    )
 
 
 @pytest.mark.parametrize("place", [0, 30, 200, -1])

@@ -30,12 +30,11 @@ def lens(
     Needs neither torch nor the data set. The run's own protocol is marked with *.
     """
     from bench.evaluation.lens import to_json, views
-    from bench.store.protocol import protocol_of
     from bench.store.sealed import to_json as render
 
     folder = one_run(run, store)
-    protocol = protocol_of(folder.config)
-    found = views(folder.read_outcome(), protocol)
+    outcome = folder.read_outcome()
+    found, protocol = views(outcome), outcome.protocol
     if as_json:
         record = {"run": str(folder.path), "protocol": protocol.name, "views": [to_json(view) for view in found]}
         put_raw(render(record))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,9 @@ from bench.evaluation import metrics
 from bench.evaluation.bits import BitMatrix, Mask, count, row_blocks
 from bench.evaluation.lens import sources
 from bench.evaluation.lens.sources import PAPER, User
-from bench.evaluation.lens.view import View, mask_of, view
+from bench.evaluation.lens.view import View, mask_by, view
 from bench.evaluation.outcome import Outcome
-from bench.evaluation.protocols import THRESHOLDS
+from bench.evaluation.protocols import THRESHOLDS, packed_from_scores
 
 
 def count_views(outcome: Outcome, protocol: Protocol) -> Iterator[View]:
@@ -28,7 +29,7 @@ def count_views(outcome: Outcome, protocol: Protocol) -> Iterator[View]:
 
 
 def _f1(outcome: Outcome, protocol: Protocol) -> Iterator[View]:
-    counts = metrics.class_counts(outcome.truth, outcome.predicted, mask_of(outcome, protocol))
+    counts = metrics.class_counts(outcome.truth, outcome.predicted, outcome.ignore)
     harmonic = metrics.macro(counts, protocol.no_predictions)[2]
     own = protocol.f1 == "harmonic_of_means"
     yield view("C-F1", "harmonic mean of C-P and C-R", sources.HARMONIC_OF_MEANS, harmonic, own, others=PAPER)
@@ -36,10 +37,10 @@ def _f1(outcome: Outcome, protocol: Protocol) -> Iterator[View]:
 
 
 def _selection(outcome: Outcome, protocol: Protocol) -> Iterator[View]:
-    mask, values, k = mask_of(outcome, protocol), outcome.scores.values, protocol.k
-    threshold = THRESHOLDS.get(outcome.scores.kind)
-    best = metrics.packed_top_k(values, k) if outcome.scores.rank else None
-    above = None if threshold is None else metrics.packed_top_k(values, k, threshold)
+    mask, scores, k = outcome.ignore, outcome.scores, protocol.k
+    exact, above_too = (replace(protocol, selection=selection) for selection in ("topk_exact", "topk_threshold"))
+    best = packed_from_scores(exact, scores, outcome.known) if scores.rank else None
+    above = packed_from_scores(above_too, scores, outcome.known) if scores.kind in THRESHOLDS else None
     chosen: tuple[tuple[str, str, tuple[User, ...], Mask | None], ...] = (
         ("as the run predicted", "this run", (), outcome.predicted),
         (f"exactly the {k} best by score", f"Gong et al. 2013; {PAPER}, softmax and WARP", (), best),
@@ -65,7 +66,7 @@ def _all_above(outcome: Outcome, protocol: Protocol) -> Iterator[View]:
                 yield view(name, definition, users, float("nan"), note=f"{outcome.scores.kind} is no probability")
             continue
         predicted = _at_least(outcome.scores.values, threshold[outcome.scores.kind])
-        counts = metrics.class_counts(outcome.truth, predicted, mask_of(outcome, protocol))
+        counts = metrics.class_counts(outcome.truth, predicted, outcome.ignore)
         yield view("C-F1", definition, users, metrics.macro(counts, protocol.no_predictions)[2])
         yield view("O-F1", definition, users, metrics.micro(counts, protocol.no_predictions)[2])
 
@@ -85,7 +86,7 @@ def _overall_precision(outcome: Outcome) -> Iterator[View]:
 
 
 def _empty(outcome: Outcome, protocol: Protocol) -> Iterator[View]:
-    counts = metrics.class_counts(outcome.truth, outcome.predicted, mask_of(outcome, protocol))
+    counts = metrics.class_counts(outcome.truth, outcome.predicted, outcome.ignore)
     never = int(((counts.predicted == 0) & (counts.positives > 0)).sum())
     cases: tuple[tuple[ZeroDivision, str, tuple[User, ...]], ...] = (
         ("zero", PAPER, sources.EMPTY_IS_ZERO),
@@ -98,11 +99,11 @@ def _empty(outcome: Outcome, protocol: Protocol) -> Iterator[View]:
 
 
 def _difficult_in_counts(outcome: Outcome, protocol: Protocol) -> Iterator[View]:
-    pairs = 0 if outcome.ignore is None else count(outcome.ignore)
+    pairs = 0 if outcome.difficult is None else count(outcome.difficult)
     note = "" if pairs else "there are none, so both are equal"
     choices: tuple[tuple[str, Mask | None, str, tuple[User, ...]], ...] = (
-        ("left out", outcome.ignore, "this benchmark", ()),
-        ("negatives", None, "", sources.DIFFICULT_NEGATIVE_IN_COUNTS),
+        ("left out", mask_by(outcome, "ignore"), "this benchmark", ()),
+        ("negatives", mask_by(outcome, "negative"), "", sources.DIFFICULT_NEGATIVE_IN_COUNTS),
     )
     for choice, mask, others, users in choices:
         counts = metrics.class_counts(outcome.truth, outcome.predicted, mask)

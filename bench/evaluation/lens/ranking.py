@@ -14,7 +14,7 @@ from bench.evaluation import metrics
 from bench.evaluation.bits import Mask, count
 from bench.evaluation.lens import sources
 from bench.evaluation.lens.sources import User
-from bench.evaluation.lens.view import View, mask_of, view
+from bench.evaluation.lens.view import View, mask_by, view
 from bench.evaluation.metrics.average_precision import columns, from_thresholds
 from bench.evaluation.outcome import Outcome
 from bench.evaluation.protocols import AP_KINDS
@@ -50,23 +50,23 @@ def _of_classes(outcome: Outcome, protocol: Protocol) -> _Found:
     """Return what each class has, read in one pass: turning and sorting the scores is what takes time."""
     by_kind = {kind: np.full(outcome.truth.shape[1], np.nan) for kind in AP_KINDS}
     lowest, highest, in_doubles = np.full((3, outcome.truth.shape[1]), np.nan)
-    for label, truth, scores in columns(outcome.truth, outcome.scores.values, mask_of(outcome, protocol)):
+    for label, truth, scores in columns(outcome.truth, outcome.scores.values, outcome.ignore):
         if not truth.any():
             continue
         together, last, first = ranked(truth, scores)
         for kind in AP_KINDS:
             by_kind[kind][label] = from_thresholds(*together, kind)
         lowest[label], highest[label] = (from_thresholds(*one, protocol.ap) for one in (last, first))
-        in_doubles[label] = eleven_points_in_doubles(*first)
+        in_doubles[label] = eleven_points_in_doubles(*together)
     return _Found(by_kind, lowest, highest, in_doubles)
 
 
 def _difficult(outcome: Outcome, protocol: Protocol, own_ap: NDArray[np.float64]) -> Iterator[View]:
-    pairs = 0 if outcome.ignore is None else count(outcome.ignore)
+    pairs = 0 if outcome.difficult is None else count(outcome.difficult)
     note = "" if pairs else "there are none, so both are equal"
     choices: tuple[tuple[str, Mask | None, str, tuple[User, ...]], ...] = (
-        ("left out", outcome.ignore, "", sources.DIFFICULT_LEFT_OUT),
-        ("negatives", None, "codebases that read the flags as > 0", ()),
+        ("left out", mask_by(outcome, "ignore"), "", sources.DIFFICULT_LEFT_OUT),
+        ("negatives", mask_by(outcome, "negative"), "codebases that read the flags as > 0", ()),
     )
     for choice, mask, others, users in choices:
         own, ap = (protocol.difficult == "ignore") == (choice == "left out"), own_ap
@@ -138,7 +138,7 @@ def eleven_points_in_doubles(hits: NDArray[np.int64], retrieved: NDArray[np.int6
 
 
 def _map_at_10(outcome: Outcome, protocol: Protocol) -> Iterator[View]:
-    mask, truth, values = mask_of(outcome, protocol), outcome.truth, outcome.scores.values
+    mask, truth, values = outcome.ignore, outcome.truth, outcome.scores.values
     image = metrics.mean_defined(metrics.map_at_k_image(truth, values, 10, mask))
     per_class = metrics.mean_defined(metrics.map_at_k_class(truth, values, 10, mask))
     own = protocol.map_at_10

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
-from bench.contracts import Protocol
+from bench.evaluation import protocols
 from bench.evaluation.bits import Mask
 from bench.evaluation.lens.sources import User
 from bench.evaluation.outcome import Outcome
@@ -44,9 +44,10 @@ def view(
     return View(metric, definition, names, value, own, note, tuple(f"{user}: {user.place}" for user in users))
 
 
-def mask_of(outcome: Outcome, protocol: Protocol) -> Mask | None:
-    """Return the pairs that count not at all under ``protocol``."""
-    return outcome.ignore if protocol.difficult == "ignore" else None
+def mask_by(outcome: Outcome, difficult: Literal["ignore", "negative"]) -> Mask | None:
+    """Return the pairs that count not at all where difficult ones are such, or where they are negatives."""
+    protocol = replace(outcome.protocol, difficult=difficult)
+    return protocols.counted(protocol, outcome.truth, outcome.difficult, outcome.known)[1]
 
 
 def to_json(row: View) -> dict[str, Any]:

@@ -86,7 +86,7 @@ def thresholds(truth: Mask, scores: NDArray[np.floating], kind: ScoreKind, ignor
     """
     drawing, (left, right) = canvas(4.4, 5.8, rows=2)
     grid = np.linspace(0.02, 0.98, 49)
-    edges = np.concatenate([[0.0], grid, [1.0 + 1e-9]])
+    edges = np.concatenate([[-np.inf], grid, [np.inf]])  # rounding carries a probability of 1 beyond it
     totals, (sums, hits_in_bin) = np.zeros(10, dtype=np.int64), np.zeros((2, 10))
     (reaching, reaching_true), positives = np.zeros((2, len(edges) - 1), dtype=np.int64), 0
     for block in row_blocks(*truth.shape):

@@ -42,8 +42,7 @@ class Part:
 
 def part_of(folder: RunFolder) -> Part:
     """Return the test part that a run has stored."""
-    outcome = folder.read_outcome()
-    return Part(outcome.scores.ids, outcome.labels, outcome.truth, outcome.ignore)
+    return Part(folder.read_scores().ids, folder.read_masks().labels, *folder.read_counted())
 
 
 @dataclass(frozen=True, slots=True)

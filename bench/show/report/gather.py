@@ -56,7 +56,8 @@ def with_error_bars(group: Group, resamples: int | None, draw: significance.Draw
     except BenchError as error:
         return replace(group, remarks=(f"no error bars: {error}", *group.remarks))
     intervals = {
-        label: {metric: bootstrap.interval(values) for metric, values in row.items()} for label, row in found.items()
+        label: {metric: bootstrap.interval(values, 0.0) for metric, values in row.items()}
+        for label, row in found.items()
     }
     table = tables.with_ties(group.table, significance.ties(found))
     return replace(group, table=table, resamples=resamples, intervals=intervals)
