@@ -21,6 +21,7 @@ from bench.model import on_gpu
 from bench.onnx.files import to_fp16, write_onnx
 from bench.onnx.sessions import open_session
 from bench.records import FloatArray
+from bench.system.environment import versions
 from bench.system.files import canonical_json, digest
 from bench.system.sealed_files import kept
 
@@ -204,15 +205,21 @@ def _parameters(backbone: Backbone) -> int:
     return sum(parameter.numel() for parameter in backbone.module.parameters())
 
 
+class _NotNowError(Exception):
+    """Why there is no ONNX form for the time being, as for want of memory or disk: nothing to keep."""
+
+
 def onnx_form(backbone: Backbone, cache: Path) -> bytes:
     """Return the backbone as its engine's ONNX file, or ``REASON`` and why it has none; ``cache`` keeps it."""
-    import torch
-
     network = [backbone.architecture, backbone.weights_hash, backbone.code]
     sizes = [backbone.preprocessing.size, *backbone.shape]
-    key = digest(canonical_json([*network, *sizes, backbone.engine, torch.__version__]))
+    made_by = {name: found for name, found in versions().items() if name == "torch" or name.startswith("onnx")}
+    key = digest(canonical_json([*network, *sizes, backbone.engine, made_by]))
     path = cache / "engines" / f"{key}.onnx"
-    return kept(path, key, lambda: _make(backbone), f"the ONNX form of backbone '{backbone.name}'")
+    try:
+        return kept(path, key, lambda: _make(backbone), f"the ONNX form of backbone '{backbone.name}'")
+    except _NotNowError as error:
+        return REASON + str(error).encode()
 
 
 def _make(backbone: Backbone) -> bytes:
@@ -231,9 +238,13 @@ def _make(backbone: Backbone) -> bytes:
             content = path.read_bytes()
             # Another batch than the exported one, so what holds for that one only is found.
             values = open_session(content, threads=1).run(None, {"pixels": noise[2:].numpy()})[0]
-        except BenchError as error:
-            return REASON + str(error).encode()
+        except OSError as error:
+            raise _NotNowError(f"{folder}: {error.strerror or error}") from error
         except Exception as error:  # onnxruntime raises a dozen unrelated classes
+            if isinstance(error, MemoryError) or isinstance(error.__cause__, MemoryError):
+                raise _NotNowError("not enough memory to make its ONNX form") from error
+            if isinstance(error, BenchError):
+                return REASON + str(error).encode()
             return REASON + f"ONNX Runtime cannot run it: {str(error).splitlines()[0][:200]}".encode()
     expected = forward(backbone, noise[2:].numpy())
     apart = difference(values, expected) if values.shape == expected.shape else float("inf")

@@ -229,3 +229,15 @@ def test_a_backbone_that_will_be_fine_tuned_is_left_to_torch_unless_asked_by_nam
     places = {"data_root": tmp_path / "corel", "cache": tmp_path / "cache", "backbone": f"timm/{two_layers.__name__}"}
     asked = RunRequest("bce", "corel5k", **places, sets=sets, finetune=finetune, engine=engine)
     assert build_backbone(make_plan(asked, plugins.installed())).engine == expected
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), MemoryError()], ids=["disk", "memory"])
+def test_a_form_that_cannot_be_made_for_now_is_made_another_time(error, tmp_path, monkeypatch):
+    def fail(*_):
+        raise error
+
+    with monkeypatch.context() as now:
+        now.setattr(engine, "write_onnx", fail)
+        assert "features through torch" in chosen(tmp_path).notes[-1]
+        assert chosen(tmp_path).engine == "torch"
+    assert chosen(tmp_path).engine == "onnx"

@@ -35,6 +35,7 @@ except ImportError as missing:
     sys.exit(2)
 
 LARGEST_PIXELS, LARGEST_RATIO, BATCH, FORMULA = 100_000_000, 200, 16, ("=", "+", "-", "@", "\t", "\r")
+PASS = "surrogatepass"
 STEERING = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff\ufff9-\ufffb"
     "\ufffe\uffff\U000e0000-\U000e007f]"
@@ -308,8 +309,7 @@ def line(found: dict[str, Any]) -> str:
 
 def plain(text: str) -> str:
     """Return ``text`` with what steers a terminal or hides text escaped; line breaks and tabs stay."""
-    pairs = lambda m: m[0].encode("utf-16-be", "surrogatepass").hex(" ", 2)  # noqa: E731
-    return STEERING.sub(lambda m: r"\u" + pairs(m).replace(" ", r"\u"), text)
+    return STEERING.sub(lambda m: r"\u" + r"\u".join(re.findall("....", m[0].encode("utf-16-be", PASS).hex())), text)
 
 
 def csv_line(cells: Any) -> str:
