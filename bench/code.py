@@ -279,7 +279,7 @@ def _array_told(value: Any) -> tuple[Any, ...]:
     with contextlib.suppress(Exception):  # whatever looks like one
         array = (value.detach().cpu().double() if hasattr(value, "detach") else value).__array__()
         if not array.dtype.hasobject:
-            return str(value.dtype), array.shape, digest(array.tobytes())
+            return str(getattr(value, "dtype", array.dtype)), array.shape, digest(array.tobytes())
     return ()
 
 

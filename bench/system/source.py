@@ -20,9 +20,11 @@ import os
 import re
 import shlex
 import sys
+import warnings
 from collections.abc import Callable, Collection, Iterable
 from functools import cache
 from importlib.machinery import EXTENSION_SUFFIXES
+from itertools import islice
 from pathlib import Path
 
 from bench.errors import PluginError
@@ -33,6 +35,9 @@ FILE_NAME = re.compile(r"(?:\.{0,2}/)*([^./\\\0\n][^/\\\0\n]{0,99}(?:/[^./\\\0\n
 
 DEEPEST = 5
 """Folders below a source's own that are looked into, each named by a text."""
+
+MANY = 2000
+"""Entries of a folder that are listed."""
 
 IMPORTERS = frozenset({"import_module", "__import__"})
 """What is called to import a module by its name."""
@@ -116,21 +121,31 @@ def drop_stale(file: Path) -> bool:
     """
     try:
         kept, status = Path(importlib.util.cache_from_source(str(file))), file.stat()
-        if file.suffix != ".py" or kept.stat().st_mtime_ns >= status.st_ctime_ns:
+        compiled = kept.stat().st_mtime_ns
+        if file.suffix != ".py" or compiled >= status.st_ctime_ns:
             return False  # compiled after the file was last touched
-        head, code = (content := kept.read_bytes())[:16], content[16:]
+        if not _is_stale(file, kept, status.st_ctime_ns, compiled):
+            return False
     except (OSError, NotImplementedError):
         return False
+    with contextlib.suppress(OSError):
+        kept.unlink()
+    return True
+
+
+@cache
+def _is_stale(file: Path, kept: Path, _changed: int, _compiled: int) -> bool:
+    """Return whether Python takes ``kept`` for what ``file`` compiles to, and it is something else."""
+    head, code = (content := kept.read_bytes())[:16], content[16:]
+    status = file.stat()
     words = [int.from_bytes(head[place : place + 4], "little") for place in (4, 8, 12)]
     about = int(status.st_mtime), status.st_size
     same = words[0] == 0 and words[1:] == [number & 0xFFFFFFFF for number in about]
     if head[:4] != importlib.util.MAGIC_NUMBER or not (same or words[0] == 1):  # 1: by a hash that nobody checks
         return False
-    with contextlib.suppress(Exception):  # of a damaged one, or of a source that is none
-        if marshal.loads(code) == compile(file.read_bytes(), str(file), "exec", dont_inherit=True):
-            return False
-    with contextlib.suppress(OSError):
-        kept.unlink()
+    with contextlib.suppress(Exception), warnings.catch_warnings():  # of a damaged one, or of a source that is none
+        warnings.simplefilter("ignore")  # it was told of when the source was compiled first
+        return bool(marshal.loads(code) != compile(file.read_bytes(), str(file), "exec", dont_inherit=True))
     return True
 
 
@@ -290,11 +305,7 @@ def _named_files(file: Path, module: str) -> list[tuple[str, Path]]:
 
 def _named_below(place: Path, wanted: Collection[str], depth: int = 0) -> set[str]:
     """Return the files below ``place`` that ``wanted`` names: each a path, or one step of it, a folder's with a /."""
-    try:
-        with os.scandir(place) as entries:
-            folders = {entry.name: entry.is_dir() for entry in entries}
-    except OSError:
-        return set()
+    folders = _entries(place, {text.partition("/")[0] for text in wanted})
     found: set[str] = set()
     rests: dict[str, set[str]] = {}
     for text in wanted:
@@ -308,6 +319,19 @@ def _named_below(place: Path, wanted: Collection[str], depth: int = 0) -> set[st
             within = _named_below(place / folder, {*wanted, *filter(None, more)}, depth + 1)
             found |= {f"{folder}/{name}" for name in within}
     return found
+
+
+def _entries(place: Path, names: Collection[str]) -> dict[str, bool]:
+    """Return what is in a folder, and whether it is one; in a large one, as of pictures, ``names`` are looked for."""
+    try:
+        with os.scandir(place) as entries:
+            first = list(islice(entries, MANY + 1))
+    except OSError:
+        return {}
+    if len(first) <= MANY:
+        return {entry.name: entry.is_dir() for entry in first}
+    # Path.exists raises for a name that is too long.
+    return {name: (place / name).is_dir() for name in names if os.path.exists(place / name)}  # noqa: PTH110
 
 
 def _base(node: ast.ImportFrom, module: str, is_package: bool) -> str:
