@@ -6,6 +6,7 @@ import sys
 from types import SimpleNamespace
 
 import numpy as np
+import pandas
 import pytest
 import torch
 from example_runs import make_run
@@ -95,6 +96,7 @@ MADE_WITH = {
     "object of objects": lambda width: Builder(Builder(width)),
     "default": by_default,
     "array": lambda width: functools.partial(closed_over, np.array([[width]])),
+    "table": lambda width: closed_over(pandas.DataFrame({"width": [width]})),
     "tensor": lambda width: closed_over([torch.tensor([width, width], requires_grad=True)]),
 }
 

@@ -48,6 +48,9 @@ INSTALLED = frozenset({"site-packages", "dist-packages"})
 _as_loaded: dict[Path, int] = {}
 """When the files of loaded modules were written, as far as they were ``remember``ed; what they held is cached."""
 
+_as_named: dict[tuple[Path, int], list[tuple[str, Path]]] = {}
+"""The files that sources of loaded modules name, as far as they were there when these first counted."""
+
 UNKNOWN = "unknown"
 """In place of a hash where a module has no file, as one typed at a prompt."""
 
@@ -64,8 +67,9 @@ def code_hash(
 
     ``within`` says of a dotted module name whether it counts, ``reads`` of the name of a file that a source names.
     ``extra`` are texts that count too. The same source gives the same hash on every machine: line ends do not matter,
-    and neither does where the files lie. A file that a loaded module names counts as it was when it first did: whether
-    it was read by then nobody knows, and where a run ``begins`` after an edit, ``PluginError`` is raised.
+    and neither does where the files lie. A file that a loaded module names counts as it was, or was not, when the
+    module first counted: whether it was read by then nobody knows, and where a run ``begins`` after an edit,
+    ``PluginError`` is raised.
     """
     modules = closure(roots, within)
     if any(modules.get(root) is None for root in roots):
@@ -77,15 +81,26 @@ def code_hash(
             version = _version(name, file)
             total.update(f"{name}\0{_hash_of(file, version)}\n".encode())
             _tell_edited(file, version)
-            for named, there in _named_files(file, name):
-                if reads(named):
-                    first = _version(name, there)
-                    total.update(f"{name} names {named}\0{_hash_of(there, first)}\n".encode())
-                    if begins and _is_edited(there, first):
-                        raise PluginError(f"{there} was edited while this process goes on. Try: start again")
+            there_now = _named_files(file, name)
+            counting = _as_named.setdefault((file, version), there_now) if name in sys.modules else there_now
+            for named, there in filter(lambda one: reads(one[0]), counting):
+                first = _version(name, there)
+                total.update(f"{name} names {named}\0{_hash_of(there, first)}\n".encode())
+                if begins and _is_edited(there, first):
+                    raise _edited_data(there)
+            for named, there in there_now:
+                if begins and reads(named) and (named, there) not in counting:
+                    raise _edited_data(there)
     for text in extra:
         total.update(f"{text}\n".encode())
     return total.hexdigest()[:16]
+
+
+def _edited_data(file: Path) -> PluginError:
+    return PluginError(
+        f"{file} was edited while this process goes on. Try: start again, or, where the plugin writes it, another"
+        " folder than its own"
+    )
 
 
 def closure(roots: Iterable[str], within: Callable[[str], bool]) -> dict[str, Path | None]:
@@ -162,7 +177,7 @@ def _refuse_stale(module: str, file: Path) -> None:
 
 def _version(module: str, file: Path) -> int:
     """Return when ``file`` was written, of a loaded module's the version that was loaded."""
-    now = file.stat().st_ctime_ns
+    now = _changed(file)
     return _as_loaded.setdefault(file, now) if module in sys.modules else now
 
 
@@ -178,8 +193,16 @@ def _say_edited(file: Path) -> None:
 
 
 def _is_edited(file: Path, version: int) -> bool:
-    now = file.stat().st_ctime_ns
-    return now != version and _hash_of(file, now) != _hash_of(file, version)
+    now = _changed(file)
+    return now != version and (not now or _hash_of(file, now) != _hash_of(file, version))
+
+
+def _changed(file: Path) -> int:
+    """Return when a file was last touched; 0 where it is gone."""
+    try:
+        return file.stat().st_ctime_ns
+    except FileNotFoundError:
+        return 0
 
 
 def imported_by(file: Path) -> Collection[str]:
