@@ -308,8 +308,7 @@ def line(found: dict[str, Any]) -> str:
 
 def plain(text: str) -> str:
     """Return ``text`` with what steers a terminal or hides text escaped; line breaks and tabs stay."""
-    pairs = lambda m: m[0].encode("utf-16-be", "surrogatepass").hex(" ", 2)  # noqa: E731
-    return STEERING.sub(lambda m: r"\u" + pairs(m).replace(" ", r"\u"), text)
+    return STEERING.sub(lambda m: re.sub("(....)", r"\\u\1", m[0].encode("utf-16-be", "surrogatepass").hex()), text)
 
 
 def csv_line(cells: Any) -> str:
