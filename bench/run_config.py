@@ -76,7 +76,8 @@ def dataset_config(found: Found[DatasetSpec], options: Mapping[str, OptionValue]
 
 def code_of(plan: Plan) -> dict[str, str]:
     """Return the hashes of the code that shapes the result: the host's parts, and each plugin's."""
-    return host_code() | {part: plugin_code(found, begins=True) for part, found in plugins_of(plan).items()}
+    made = {part: plugin_code(found, begins=True, anew=True) for part, found in plugins_of(plan).items()}
+    return host_code() | made
 
 
 def plugins_of(plan: Plan) -> dict[str, Found[Any]]:

@@ -108,6 +108,16 @@ def test_what_an_object_keeps_as_it_works_is_no_edit():
     assert plugin_code(found(build)) == before
 
 
+@pytest.mark.parametrize("make", [functools.partial(functools.partial, closed_over), closed_over])
+def test_what_a_function_was_given_counts_as_it_is_where_a_key_is_made(make):
+    """A notebook may change it in place; what is changed as a run goes on is no edit."""
+    build = make(given := {"width": 8})
+    before = plugin_code(found(build), anew=True)
+    given["width"] = 16
+    assert plugin_code(found(build)) == before
+    assert plugin_code(found(build), anew=True) == plugin_code(found(make({"width": 16}))) != before
+
+
 @pytest.mark.parametrize("hold", [lambda kind: [kind], lambda kind: {"a": SimpleNamespace(of=kind)}, Builder])
 def test_a_class_in_a_container_or_an_object_counts(plugin, hold):
     from third_party_plugin.network import Network
