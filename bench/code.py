@@ -239,7 +239,8 @@ def _given(build: Any) -> tuple[str, ...]:
     """Return the plain values that a function or a partial one was made with, as texts."""
     found: list[str] = []
     for held in _held_by(build) if isinstance(build, partial) or inspect.isfunction(build) else ():
-        told = _told(held, code := [], ())
+        code: list[Any] = []
+        told = _told(held, code, ())
         found += [] if code else [repr(told)]
     return tuple(found)
 
