@@ -70,17 +70,19 @@ DEEPEST = 8
 """Containers and objects in one another that are looked into, of what a ``build`` was made with."""
 
 
-def plugin_code(found: Found[Any], *, begins: bool = False) -> str:
+def plugin_code(found: Found[Any], *, begins: bool = False, anew: bool = False) -> str:
     """Return the hash of the code behind a plugin's part, ``unknown`` where it has no source.
 
-    ``begins``: with a run, for which a file that the code names must be as it was, as ``code_hash`` says.
+    ``begins``: with a run, for which a file that the code names must be as it was, as ``code_hash`` says. ``anew``:
+    with the values that a function was given as they are now, and not as they were when it first counted.
     """
     spec = found.spec
     calls = [getattr(spec, name) for name in ("build", "fit", "label_sets", "search") if hasattr(spec, name)]
-    roots = sorted({module for call in calls for module in _made_of(call).modules} | _plugin_file(found))
+    made = [_made_of(call, anew=anew) for call in calls]
+    roots = sorted({module for one in made for module in one.modules} | _plugin_file(found))
     packages = frozenset(root.partition(".")[0] for root in roots) | _packages_of(found.origin.distribution)
     within = _of(packages, _checkout_of(found.origin.distribution))
-    values = sorted({text for call in calls for text in _made_of(call).values})
+    values = sorted({text for one in made for text in one.values})
     reads = READS.get(type(spec), _reads_all)
     return code_hash(roots, within, values, reads, begins=begins) if roots else UNKNOWN
 
@@ -200,17 +202,22 @@ class _Made:
     """
 
     build: Any
+    given: tuple[str, ...]
     modules: frozenset[str]
     values: tuple[str, ...]
 
 
 _made: dict[int, _Made] = {}
-"""As they were when they first counted, by the place of each ``build``: what one keeps as it works is not its code."""
+"""As they were when they first counted, by the place of each ``build``: what one keeps as it works is not its code.
+
+Where a key is made they count again if what a function was given was changed in place, as a notebook may do.
+"""
 
 
-def _made_of(build: Any) -> _Made:
-    """Return what a ``build`` is put together from."""
-    if (known := _made.get(id(build))) is not None:
+def _made_of(build: Any, *, anew: bool) -> _Made:
+    """Return what a ``build`` is put together from; ``anew``: with what it was given as that is now."""
+    known = _made.get(id(build))
+    if known is not None and not (anew and known.given != _given(build)):
         return known
     found: dict[int, Any] = {}
     values, waiting = [], [build]
@@ -224,7 +231,18 @@ def _made_of(build: Any) -> _Made:
             told = _told(held, waiting, ())
             values += [] if _is_code(held) or _only_texts(told) else [repr(told)]
     modules = frozenset(module for one in found.values() if (module := _module_of(one)))
-    return _made.setdefault(id(build), _Made(build, modules, tuple(values)))
+    _made[id(build)] = made = _Made(build, _given(build), modules, tuple(values))
+    return made
+
+
+def _given(build: Any) -> tuple[str, ...]:
+    """Return the plain values that a function or a partial one was made with, as texts."""
+    found: list[str] = []
+    for held in _held_by(build) if isinstance(build, partial) or inspect.isfunction(build) else ():
+        code: list[Any] = []
+        told = _told(held, code, ())
+        found += [] if code else [repr(told)]
+    return tuple(found)
 
 
 def _called_by(one: Any) -> list[Any]:
@@ -279,7 +297,7 @@ def _array_told(value: Any) -> tuple[Any, ...]:
     with contextlib.suppress(Exception):  # whatever looks like one
         array = (value.detach().cpu().double() if hasattr(value, "detach") else value).__array__()
         if not array.dtype.hasobject:
-            return str(value.dtype), array.shape, digest(array.tobytes())
+            return str(getattr(value, "dtype", array.dtype)), array.shape, digest(array.tobytes())
     return ()
 
 

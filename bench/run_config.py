@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -76,7 +77,8 @@ def dataset_config(found: Found[DatasetSpec], options: Mapping[str, OptionValue]
 
 def code_of(plan: Plan) -> dict[str, str]:
     """Return the hashes of the code that shapes the result: the host's parts, and each plugin's."""
-    return host_code() | {part: plugin_code(found, begins=True) for part, found in plugins_of(plan).items()}
+    made = {part: plugin_code(found, begins=True, anew=True) for part, found in plugins_of(plan).items()}
+    return host_code() | made
 
 
 def plugins_of(plan: Plan) -> dict[str, Found[Any]]:
@@ -125,8 +127,11 @@ def about(assembly: Assembly) -> About:
 def bring_up_to_date(folder: RunFolder, assembly: Assembly) -> None:
     """Write what a finished run's key does not hold as it is now: objects' sizes, trials, what readers are told.
 
-    Files may have been edited since, and a trial that failed for want of memory been made again.
+    Files may have been edited since, and a trial that failed for want of memory been made again. A run in a store that
+    nothing can be written to stays as it is.
     """
+    if not os.access(folder.path, os.W_OK):
+        return
     folder.keep_sizes(assembly.parts.test.sizes)
     ledger = assembly.ledger
     if ledger is not None and apart_from_times(folder.read_trials()) != apart_from_times(ledger):

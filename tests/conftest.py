@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from example_plugin_files import write  # noqa: F401 - a fixture
 from example_runs import make_run
 from hypothesis import HealthCheck, settings
 from left_behind import end_with_this_process

@@ -6,6 +6,7 @@ import sys
 from types import SimpleNamespace
 
 import numpy as np
+import pandas
 import pytest
 import torch
 from example_runs import make_run
@@ -95,6 +96,7 @@ MADE_WITH = {
     "object of objects": lambda width: Builder(Builder(width)),
     "default": by_default,
     "array": lambda width: functools.partial(closed_over, np.array([[width]])),
+    "table": lambda width: closed_over(pandas.DataFrame({"width": [width]})),
     "tensor": lambda width: closed_over([torch.tensor([width, width], requires_grad=True)]),
 }
 
@@ -104,6 +106,16 @@ def test_what_an_object_keeps_as_it_works_is_no_edit():
     before = plugin_code(found(build))
     build.table = [1, 2]
     assert plugin_code(found(build)) == before
+
+
+@pytest.mark.parametrize("make", [functools.partial(functools.partial, closed_over), closed_over])
+def test_what_a_function_was_given_counts_as_it_is_where_a_key_is_made(make):
+    """A notebook may change it in place; what is changed as a run goes on is no edit."""
+    build = make(given := {"width": 8})
+    before = plugin_code(found(build), anew=True)
+    given["width"] = 16
+    assert plugin_code(found(build)) == before
+    assert plugin_code(found(build), anew=True) == plugin_code(found(make({"width": 16}))) != before
 
 
 @pytest.mark.parametrize("hold", [lambda kind: [kind], lambda kind: {"a": SimpleNamespace(of=kind)}, Builder])

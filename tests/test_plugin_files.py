@@ -6,48 +6,13 @@ import py_compile
 import sys
 from pathlib import Path
 
-import hostile_runs
 import pytest
+from example_plugin_files import FILE
 
-import bench
 from bench import UsageError, plugin_files, plugins
 from bench.cli import run_command_line
 from bench.code import plugin_code
 from bench.system import source
-
-FILE = """
-import bench
-from {helper} import build
-
-@bench.hookimpl
-def bench_models():
-    return [bench.ModelSpec("{model}", "one file", "scores", build)]
-"""
-
-
-@pytest.fixture
-def write(tmp_path, monkeypatch):
-    """Write a plugin file with a helper beside it, name it in ``BENCH_PLUGINS``, and forget both afterwards."""
-    before, path, folders = set(sys.modules), list(sys.path), set(plugin_files._folders)
-    monkeypatch.setenv(plugin_files.VARIABLE, "")
-    monkeypatch.setenv(plugins.BLOCK_VARIABLE, "")
-    monkeypatch.setenv(plugins.STRICT_VARIABLE, "")
-
-    def one(name="own_file", content=None, model="own-model"):
-        helper = f"{name}_helper"
-        (tmp_path / f"{helper}.py").write_text("def build(request):\n    return None\n")
-        file = tmp_path / f"{name}.py"
-        file.write_text(FILE.format(helper=helper, model=model) if content is None else content)
-        plugin_files.add([str(file)])
-        return file
-
-    plugins.loaded.cache_clear()
-    yield one
-    plugins.loaded.cache_clear()
-    sys.path[:], plugin_files._folders = path, folders
-    for name in set(sys.modules) - before:
-        if str(tmp_path) in str(getattr(sys.modules[name], "__file__", "")):
-            del sys.modules[name]
 
 
 def rewrite(file: Path, content: str) -> None:
@@ -118,108 +83,6 @@ def test_a_helper_that_another_module_of_its_name_hides_is_told_by_both(write, t
     plugin_files.add([str(file)])
     (told,) = (told for origin, told in plugins.load().broken.items() if origin.distribution == "own_second")
     assert f"second_hop.py imports 'own_helper', and {tmp_path / 'own_helper.py'} comes before" in told
-
-
-LATE = """
-import bench
-
-@bench.hookimpl
-def bench_models():
-    def build(request):
-        from late_part import Model
-        return Model(request)
-    return [bench.ModelSpec("late", "imports in build", "scores", build, training={"epochs": 1})]
-"""
-
-
-def test_a_module_that_is_edited_between_key_and_build_is_a_failing_row(write, tmp_path, monkeypatch):
-    from bench.model import features
-
-    part = tmp_path / "late_part.py"
-    part.write_text("from hostile_runs import Plain as Model\n")
-    write("late_file", LATE)
-    registry = hostile_runs.registry()
-    registry.offered["models"]["m"] = plugins.load().model("late")
-    extract = features.of_parts
-
-    def edit(*arguments, **named):
-        part.write_text("from hostile_runs import Plain as Model  # another\n")
-        return extract(*arguments, **named)
-
-    monkeypatch.setattr(features, "of_parts", edit)
-    with pytest.raises(bench.PluginError, match="its code was edited after the run had begun"):
-        hostile_runs.run(tmp_path, registry)
-    monkeypatch.setattr(features, "of_parts", extract)
-    assert hostile_runs.run(tmp_path, registry).done
-
-
-IN_FIT = """
-import bench
-from hostile_runs import Plain
-
-class Late(Plain):
-    def fit(self, features, truth, **others):
-        import late_part
-        self.linear.bias.data.fill_(late_part.BIAS)
-
-@bench.hookimpl
-def bench_models():
-    return [bench.ModelSpec("late", "imports as it works", "scores", Late, training=None)]
-"""
-
-
-def test_a_module_that_is_edited_before_training_imports_it_leaves_no_weights(write, tmp_path, monkeypatch):
-    from bench.assembly import Assembly
-
-    part = tmp_path / "late_part.py"
-    part.write_text("BIAS = 0.5\n")
-    write("late_file", IN_FIT)
-    registry = hostile_runs.registry()
-    registry.offered["models"]["m"] = plugins.load().model("late")
-    train = Assembly.train
-
-    def edit(*arguments):
-        part.write_text("BIAS = 0.25\n")
-        return train(*arguments)
-
-    monkeypatch.setattr(Assembly, "train", edit)
-    with pytest.raises(bench.PluginError, match="its code was edited after the run had begun") as caught:
-        hostile_runs.run(tmp_path, registry)
-    assert not caught.value.folder.lists("weights")
-    assert hostile_runs.run(tmp_path, registry).done  # of the code that was loaded
-
-
-NAMES_A_FILE = """
-import bench
-from hostile_runs import Plain
-from pathlib import Path
-
-WIDTH = Path(__file__).with_name("width.json").read_text()
-
-@bench.hookimpl
-def bench_models():
-    return [bench.ModelSpec("wide", "reads a file", "scores", Plain, training={"epochs": 1})]
-"""
-
-
-def test_no_run_begins_after_an_edit_of_a_file_that_loaded_code_names_and_those_begun_end(write, tmp_path, monkeypatch):
-    from bench.assembly import Assembly
-
-    table = tmp_path / "width.json"
-    table.write_text("1")
-    write("wide_file", NAMES_A_FILE)
-    registry = hostile_runs.registry()
-    registry.offered["models"]["m"] = plugins.load().model("wide")
-    train = Assembly.train
-
-    def edit(*arguments):
-        table.write_text("2")
-        return train(*arguments)
-
-    monkeypatch.setattr(Assembly, "train", edit)
-    assert hostile_runs.run(tmp_path, registry).done
-    with pytest.raises(bench.PluginError, match="was edited while this process goes on"):
-        hostile_runs.run(tmp_path, registry)
 
 
 WAYS = {

@@ -42,6 +42,12 @@ def test_a_finished_run_has_sizes_notes_and_row_of_the_published_tables_as_they_
     assert second.read_measures() == measured
 
 
+def test_a_finished_run_in_a_store_that_cannot_be_written_to_stays_as_it_is(tmp_path, monkeypatch):
+    first = asked_for(tmp_path, 0.25, "", "CNN-RNN")
+    monkeypatch.setattr("os.access", lambda path, _: path != first.path)
+    assert asked_for(tmp_path, 0.5, "", "WARP").read_about().row == "CNN-RNN"
+
+
 def test_a_finished_run_has_its_trials_as_they_were_made_last(tmp_path, monkeypatch):
     """One that failed for want of memory is made again, and may choose the same."""
     folder = asked_for(tmp_path, 0.25, "", "")

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from bench.data.guarded import NamedImages
+from bench.data.guarded import NamedImages, WatchedImages
 from bench.data.images import (
     READERS,
     SAMPLED,
@@ -84,6 +84,8 @@ def file_sizes(images: Images) -> list[int]:
         return file_sizes(images.images)
     if not isinstance(images, FolderImages) or versions_of_files(images.paths):
         return []
+    if isinstance(images, WatchedImages) and (known := images.lengths()):
+        return known
     return [path.stat().st_size for path in images.paths]
 
 

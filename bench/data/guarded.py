@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.images import GROUP, ArrayImages, FolderImages, MissingImages, in_groups
+from bench.data.fingerprint import AS_THEY_ARE
+from bench.data.images import GROUP, READERS, ArrayImages, FolderImages, MissingImages, in_groups, samples_of_files
 from bench.errors import DataError, PluginError
 from bench.guard import is_first_party, naming
 from bench.records import Dataset, Images
-from bench.remote.paths import RemotePath
 from bench.system.files import digest
 from bench.system.threads import in_threads
 
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 LOOKED_AT = 6
 """Pictures of a split that are read twice, and hashed as they are read."""
 
-READERS = 3
+AGAIN = 3
 """Threads that read them for the second time."""
 
 
@@ -41,11 +43,18 @@ class WatchedImages(FolderImages):
     def __post_init__(self) -> None:
         """Look at no file again."""
 
-    def content_hash(self) -> str:
+    def _sampled(self) -> str:
         """Return the hash; from now on no file may change."""
-        if not self._seen and not any(isinstance(path, RemotePath) for path in self.paths[:1]):
-            self._seen.extend(in_threads(_written, in_groups(self.paths), READERS))
-        return FolderImages.content_hash(self)
+        hasher, seen = hashlib.sha256(), []
+        for contents, of_files in in_threads(_looked_at, in_groups(self.paths), READERS):
+            hasher.update(b"".join(contents))
+            seen.append(of_files)
+        self._seen[:] = seen
+        return hasher.hexdigest()[:16]
+
+    def lengths(self) -> list[int]:
+        """Return the length in bytes of each file as it was hashed; empty before, and of files elsewhere."""
+        return [int(length) for group in self._seen for length in group[:, 1]]
 
     def read(self, index: int) -> NDArray[np.uint8]:
         """Return image ``index`` as RGB. Raises ``DataError`` where its file is another one by now."""
@@ -61,16 +70,36 @@ class WatchedImages(FolderImages):
 
     def _check(self, index: int) -> None:
         group, place = divmod(index, GROUP)
-        if self._seen and not np.array_equal(_written([self.paths[index]])[0], self._seen[group][place]):
+        if self._seen and not _is_as_seen(self.paths[index], self._seen[group][place]):
             raise DataError(
                 f"{self.describe(index)} was written after the data set was opened. Try: the same command again, once"
                 " nothing writes there"
             )
 
 
-def _written(paths: Sequence[Path]) -> NDArray[np.int64]:
-    """Return of each file when it was written and its length."""
-    return np.array([(status.st_mtime_ns, status.st_size) for status in (path.stat() for path in paths)], np.int64)
+def _looked_at(paths: Sequence[Path]) -> tuple[list[bytes], NDArray[np.int64]]:
+    """Return what the content hash is over of each file; and when each was written, its length and a hash of that."""
+    written = [_written(path) for path in paths]  # before it is read
+    contents = [samples_of_files([path]) for path in paths]
+    hashes = [int.from_bytes(hashlib.sha256(content).digest()[:8], signed=True) for content in contents]
+    return contents, np.array([(*one, told) for one, told in zip(written, hashes, strict=True)], np.int64)
+
+
+def _written(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_mtime_ns % 2**63, status.st_size
+
+
+def _is_as_seen(path: Path, seen: NDArray[np.int64]) -> bool:
+    """Return whether a file is the one that was hashed; another time alone, as drives without times give, is nothing.
+
+    Of pictures that are kept as they are the fingerprint is over more than what is looked at here.
+    """
+    with contextlib.suppress(OSError):
+        if _written(path) == tuple(seen[:2]):
+            return True
+        return path.suffix.lower() not in AS_THEY_ARE and bool((_looked_at([path])[1][0, 1:] == seen[1:]).all())
+    return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +178,7 @@ class NamedImages(Images):
             before = pixels
             found.append(_hash_of(pixels))
         readable = [(row, told) for row, told in zip(rows, found, strict=True) if told]
-        again = in_threads(lambda one: _hash_of(np.asarray(self.picture(one[0]))), readable[::-1], READERS)
+        again = in_threads(lambda one: _hash_of(np.asarray(self.picture(one[0]))), readable[::-1], AGAIN)
         for (row, told), other in zip(readable[::-1], again, strict=True):
             if other != told:
                 raise PluginError(

@@ -197,7 +197,9 @@ def _of_pairs(given: Pairs, split: Split, reading: Reading, others: Mapping[str,
         values[lacking] = 0.0
     elif lacking.any() and reading.absent is None:
         row, column = (int(place) for place in np.argwhere(lacking)[0])
-        lowest = "0, or the score that they have" if scores.min() >= 0 else "SCORE, the lowest that they may have"
+        lowest = (
+            "0, or the score that they have" if scores.min(initial=0.0) >= 0 else "SCORE, the lowest that they may have"
+        )
         raise DataError(
             f"{given.place}: {int(lacking.sum()):,} of {lacking.size:,} pairs have no score, as image"
             f" '{split.ids[row]}', label '{split.labels[column]}'. Try: --absent {lowest}"

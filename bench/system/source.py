@@ -20,9 +20,11 @@ import os
 import re
 import shlex
 import sys
+import warnings
 from collections.abc import Callable, Collection, Iterable
 from functools import cache
 from importlib.machinery import EXTENSION_SUFFIXES
+from itertools import islice
 from pathlib import Path
 
 from bench.errors import PluginError
@@ -34,6 +36,9 @@ FILE_NAME = re.compile(r"(?:\.{0,2}/)*([^./\\\0\n][^/\\\0\n]{0,99}(?:/[^./\\\0\n
 DEEPEST = 5
 """Folders below a source's own that are looked into, each named by a text."""
 
+MANY = 2000
+"""Entries of a folder that are listed."""
+
 IMPORTERS = frozenset({"import_module", "__import__"})
 """What is called to import a module by its name."""
 
@@ -42,6 +47,9 @@ INSTALLED = frozenset({"site-packages", "dist-packages"})
 
 _as_loaded: dict[Path, int] = {}
 """When the files of loaded modules were written, as far as they were ``remember``ed; what they held is cached."""
+
+_as_named: dict[tuple[Path, int], list[tuple[str, Path]]] = {}
+"""The files that sources of loaded modules name, as far as they were there when these first counted."""
 
 UNKNOWN = "unknown"
 """In place of a hash where a module has no file, as one typed at a prompt."""
@@ -59,8 +67,9 @@ def code_hash(
 
     ``within`` says of a dotted module name whether it counts, ``reads`` of the name of a file that a source names.
     ``extra`` are texts that count too. The same source gives the same hash on every machine: line ends do not matter,
-    and neither does where the files lie. A file that a loaded module names counts as it was when it first did: whether
-    it was read by then nobody knows, and where a run ``begins`` after an edit, ``PluginError`` is raised.
+    and neither does where the files lie. A file that a loaded module names counts as it was, or was not, when the
+    module first counted: whether it was read by then nobody knows, and where a run ``begins`` after an edit,
+    ``PluginError`` is raised.
     """
     modules = closure(roots, within)
     if any(modules.get(root) is None for root in roots):
@@ -72,15 +81,26 @@ def code_hash(
             version = _version(name, file)
             total.update(f"{name}\0{_hash_of(file, version)}\n".encode())
             _tell_edited(file, version)
-            for named, there in _named_files(file, name):
-                if reads(named):
-                    first = _version(name, there)
-                    total.update(f"{name} names {named}\0{_hash_of(there, first)}\n".encode())
-                    if begins and _is_edited(there, first):
-                        raise PluginError(f"{there} was edited while this process goes on. Try: start again")
+            there_now = _named_files(file, name)
+            counting = _as_named.setdefault((file, version), there_now) if name in sys.modules else there_now
+            for named, there in filter(lambda one: reads(one[0]), counting):
+                first = _version(name, there)
+                total.update(f"{name} names {named}\0{_hash_of(there, first)}\n".encode())
+                if begins and _is_edited(there, first):
+                    raise _edited_data(there)
+            for named, there in there_now:
+                if begins and reads(named) and (named, there) not in counting:
+                    raise _edited_data(there)
     for text in extra:
         total.update(f"{text}\n".encode())
     return total.hexdigest()[:16]
+
+
+def _edited_data(file: Path) -> PluginError:
+    return PluginError(
+        f"{file} was edited while this process goes on. Try: start again, or, where the plugin writes it, another"
+        " folder than its own"
+    )
 
 
 def closure(roots: Iterable[str], within: Callable[[str], bool]) -> dict[str, Path | None]:
@@ -116,21 +136,31 @@ def drop_stale(file: Path) -> bool:
     """
     try:
         kept, status = Path(importlib.util.cache_from_source(str(file))), file.stat()
-        if file.suffix != ".py" or kept.stat().st_mtime_ns >= status.st_ctime_ns:
+        compiled = kept.stat().st_mtime_ns
+        if file.suffix != ".py" or compiled >= status.st_ctime_ns:
             return False  # compiled after the file was last touched
-        head, code = (content := kept.read_bytes())[:16], content[16:]
+        if not _is_stale(file, kept, status.st_ctime_ns, compiled):
+            return False
     except (OSError, NotImplementedError):
         return False
+    with contextlib.suppress(OSError):
+        kept.unlink()
+    return True
+
+
+@cache
+def _is_stale(file: Path, kept: Path, _changed: int, _compiled: int) -> bool:
+    """Return whether Python takes ``kept`` for what ``file`` compiles to, and it is something else."""
+    head, code = (content := kept.read_bytes())[:16], content[16:]
+    status = file.stat()
     words = [int.from_bytes(head[place : place + 4], "little") for place in (4, 8, 12)]
     about = int(status.st_mtime), status.st_size
     same = words[0] == 0 and words[1:] == [number & 0xFFFFFFFF for number in about]
     if head[:4] != importlib.util.MAGIC_NUMBER or not (same or words[0] == 1):  # 1: by a hash that nobody checks
         return False
-    with contextlib.suppress(Exception):  # of a damaged one, or of a source that is none
-        if marshal.loads(code) == compile(file.read_bytes(), str(file), "exec", dont_inherit=True):
-            return False
-    with contextlib.suppress(OSError):
-        kept.unlink()
+    with contextlib.suppress(Exception), warnings.catch_warnings():  # of a damaged one, or of a source that is none
+        warnings.simplefilter("ignore")  # it was told of when the source was compiled first
+        return bool(marshal.loads(code) != compile(file.read_bytes(), str(file), "exec", dont_inherit=True))
     return True
 
 
@@ -147,7 +177,7 @@ def _refuse_stale(module: str, file: Path) -> None:
 
 def _version(module: str, file: Path) -> int:
     """Return when ``file`` was written, of a loaded module's the version that was loaded."""
-    now = file.stat().st_ctime_ns
+    now = _changed(file)
     return _as_loaded.setdefault(file, now) if module in sys.modules else now
 
 
@@ -163,8 +193,16 @@ def _say_edited(file: Path) -> None:
 
 
 def _is_edited(file: Path, version: int) -> bool:
-    now = file.stat().st_ctime_ns
-    return now != version and _hash_of(file, now) != _hash_of(file, version)
+    now = _changed(file)
+    return now != version and (not now or _hash_of(file, now) != _hash_of(file, version))
+
+
+def _changed(file: Path) -> int:
+    """Return when a file was last touched; 0 where it is gone."""
+    try:
+        return file.stat().st_ctime_ns
+    except FileNotFoundError:
+        return 0
 
 
 def imported_by(file: Path) -> Collection[str]:
@@ -290,11 +328,7 @@ def _named_files(file: Path, module: str) -> list[tuple[str, Path]]:
 
 def _named_below(place: Path, wanted: Collection[str], depth: int = 0) -> set[str]:
     """Return the files below ``place`` that ``wanted`` names: each a path, or one step of it, a folder's with a /."""
-    try:
-        with os.scandir(place) as entries:
-            folders = {entry.name: entry.is_dir() for entry in entries}
-    except OSError:
-        return set()
+    folders = _entries(place, {text.partition("/")[0] for text in wanted})
     found: set[str] = set()
     rests: dict[str, set[str]] = {}
     for text in wanted:
@@ -308,6 +342,19 @@ def _named_below(place: Path, wanted: Collection[str], depth: int = 0) -> set[st
             within = _named_below(place / folder, {*wanted, *filter(None, more)}, depth + 1)
             found |= {f"{folder}/{name}" for name in within}
     return found
+
+
+def _entries(place: Path, names: Collection[str]) -> dict[str, bool]:
+    """Return what is in a folder, and whether it is one; in a large one, as of pictures, ``names`` are looked for."""
+    try:
+        with os.scandir(place) as entries:
+            first = list(islice(entries, MANY + 1))
+    except OSError:
+        return {}
+    if len(first) <= MANY:
+        return {entry.name: entry.is_dir() for entry in first}
+    # Path.exists raises for a name that is too long.
+    return {name: (place / name).is_dir() for name in names if os.path.exists(place / name)}  # noqa: PTH110
 
 
 def _base(node: ast.ImportFrom, module: str, is_package: bool) -> str:

@@ -59,8 +59,8 @@ def cleaned(parts: Mapping[str, Part], options: Mapping[str, OptionValue], separ
                 if label not in places:
                     places[label] = part.place(row)
     sets = [labels for part in result.values() for labels in part.labels]
-    here = {composed(name) for part in parts.values() for labels in part.labels for name in labels}
-    notes = (*check(places, sets, options, separator), *_in_vain(none - here, places, options))
+    vain = none and none - {composed(name) for part in parts.values() for labels in part.labels for name in labels}
+    notes = (*check(places, sets, options, separator), *_in_vain(vain, places, options))
     first = next(iter(result))
     return {**result, first: replace(result[first], notes=(*result[first].notes, *notes))}
 

@@ -155,3 +155,11 @@ def test_one_long_text_among_many_takes_its_own_memory_alone():
     finally:
         tracemalloc.stop()
     assert most < 50 * len(table)  # an array of texts takes 2,000 times as much as its longest
+
+
+def test_images_without_any_score_are_one_line():
+    given = READERS[".json"](b'{"a": {}, "b": {}}', "scores.json", NAMES)
+    pixels = ArrayImages(np.zeros((2, 1, 1, 3), np.uint8), "toy")
+    split = Split("toy", "test", ("a", "b"), NAMES.known, np.eye(2, dtype=bool), pixels)
+    with pytest.raises(DataError, match="4 of 4 pairs have no score"):
+        aligned(given, split, Reading("logit"), {})

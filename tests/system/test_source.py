@@ -1,7 +1,11 @@
 """The code that a module leads to: what an edit changes, and what it does not."""
 
 import importlib
+import os
+import py_compile
 import sys
+import warnings
+from pathlib import Path
 
 import pytest
 
@@ -89,6 +93,33 @@ def test_a_file_counts_however_its_path_is_put_together_from_texts(package, stat
     before = hashed()
     edit(table, "[]")
     assert hashed() != before
+
+
+def test_a_file_counts_in_a_folder_of_too_many_to_list(package, monkeypatch):
+    monkeypatch.setattr(source, "MANY", 0)
+    table = package / "deep" / "tables" / "prior.json"
+    table.parent.mkdir()
+    table.write_text("{}")
+    edit(
+        package / "deep" / "inside.py",
+        FILES["deep/inside.py"] + f"open(HERE / 'tables' / 'prior.json')\n'{'é' * 99}'\n",
+    )
+    before = hashed()
+    edit(table, "[]")
+    assert hashed() != before
+
+
+def test_compiled_code_of_a_file_that_was_touched_since_is_kept(tmp_path):
+    """As of every file of an environment that was copied; Python warns of this one whenever it compiles it."""
+    file = tmp_path / "module.py"
+    file.write_text("PATTERN = '\\d'\n")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        kept = Path(py_compile.compile(str(file)))
+    file.chmod(0o600)
+    os.utime(kept, ns=(0, file.stat().st_ctime_ns - 1))
+    assert not source.drop_stale(file)
+    assert kept.exists()
 
 
 @pytest.mark.parametrize(
