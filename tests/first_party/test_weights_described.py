@@ -278,7 +278,8 @@ def test_a_runs_origins_name_the_file_and_its_notes_are_stored_and_printed(tmp_p
 
     from bench.store.runs import find
 
-    places = ("--data-root", write_corel(tmp_path / "corel"), "--cache", tmp_path / "cache", "--protocol", "top2@1")
+    root = write_corel(tmp_path / "corel", copies=False)
+    places = ("--data-root", root, "--cache", tmp_path / "cache", "--protocol", "top2@1")
     options = (*places, "--dataset", "corel5k", "--backbone", f"timm/{NAME}", "--set", "epochs=1")
     weights = hub(tmp_path / "net", tensors, changed(std=None))
     known = (*options, "--weights", weights, "--set", "backbone.mean=0.5", "--out", tmp_path / "runs")

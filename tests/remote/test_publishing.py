@@ -306,7 +306,7 @@ def test_a_process_killed_as_it_publishes_leaves_nothing_to_read(tmp_path, on, m
 
 @pytest.mark.slow
 def test_data_and_store_elsewhere_give_the_run_of_data_and_store_here(tmp_path, memory, capsys):
-    write_corel(tmp_path / "corel")
+    write_corel(tmp_path / "corel", copies=False)
     system, place = objects.opened(memory)
     system.put(f"{tmp_path / 'corel'}/", f"{place}/corel/", recursive=True)
     options = ("--dataset", "corel5k", "--protocol", "top2@1", "--backbone", "digits-cnn", "--set", "epochs=1")
