@@ -5,6 +5,37 @@ import pytest
 
 import bench
 from bench import plugins
+from bench.assembly import Assembly
+
+
+@pytest.fixture
+def offered(write):
+    """A registry whose model ``m`` is the one called ``model`` of a plugin file with that text."""
+
+    def offer(name, text, model):
+        write(name, text)
+        registry = hostile_runs.registry()
+        registry.offered["models"]["m"] = plugins.load().model(model)
+        return registry
+
+    return offer
+
+
+@pytest.fixture
+def before_training(monkeypatch):
+    """Have something done when a run is about to train."""
+
+    def put(work):
+        train = Assembly.train
+
+        def after_it(*arguments):
+            work()
+            return train(*arguments)
+
+        monkeypatch.setattr(Assembly, "train", after_it)
+
+    return put
+
 
 LATE = """
 import bench
@@ -18,14 +49,12 @@ def bench_models():
 """
 
 
-def test_a_module_that_is_edited_between_key_and_build_is_a_failing_row(write, tmp_path, monkeypatch):
+def test_a_module_that_is_edited_between_key_and_build_is_a_failing_row(offered, tmp_path, monkeypatch):
     from bench.model import features
 
     part = tmp_path / "late_part.py"
     part.write_text("from hostile_runs import Plain as Model\n")
-    write("late_file", LATE)
-    registry = hostile_runs.registry()
-    registry.offered["models"]["m"] = plugins.load().model("late")
+    registry = offered("late_file", LATE, "late")
     extract = features.of_parts
 
     def edit(*arguments, **named):
@@ -54,21 +83,11 @@ def bench_models():
 """
 
 
-def test_a_module_that_is_edited_before_training_imports_it_leaves_no_weights(write, tmp_path, monkeypatch):
-    from bench.assembly import Assembly
-
+def test_a_module_that_is_edited_before_training_imports_it_leaves_no_weights(offered, before_training, tmp_path):
     part = tmp_path / "late_part.py"
     part.write_text("BIAS = 0.5\n")
-    write("late_file", IN_FIT)
-    registry = hostile_runs.registry()
-    registry.offered["models"]["m"] = plugins.load().model("late")
-    train = Assembly.train
-
-    def edit(*arguments):
-        part.write_text("BIAS = 0.25\n")
-        return train(*arguments)
-
-    monkeypatch.setattr(Assembly, "train", edit)
+    registry = offered("late_file", IN_FIT, "late")
+    before_training(lambda: part.write_text("BIAS = 0.25\n"))
     with pytest.raises(bench.PluginError, match="its code was edited after the run had begun") as caught:
         hostile_runs.run(tmp_path, registry)
     assert not caught.value.folder.lists("weights")
@@ -88,21 +107,13 @@ def bench_models():
 """
 
 
-def test_no_run_begins_after_an_edit_of_a_file_that_loaded_code_names_and_those_begun_end(write, tmp_path, monkeypatch):
-    from bench.assembly import Assembly
-
+def test_no_run_begins_after_an_edit_of_a_file_that_loaded_code_names_and_those_begun_end(
+    offered, before_training, tmp_path
+):
     table = tmp_path / "width.json"
     table.write_text("1")
-    write("wide_file", NAMES_A_FILE)
-    registry = hostile_runs.registry()
-    registry.offered["models"]["m"] = plugins.load().model("wide")
-    train = Assembly.train
-
-    def edit(*arguments):
-        table.write_text("2")
-        return train(*arguments)
-
-    monkeypatch.setattr(Assembly, "train", edit)
+    registry = offered("wide_file", NAMES_A_FILE, "wide")
+    before_training(lambda: table.write_text("2"))
     assert hostile_runs.run(tmp_path, registry).done
     with pytest.raises(bench.PluginError, match="was edited while this process goes on"):
         hostile_runs.run(tmp_path, registry)
@@ -126,10 +137,8 @@ def bench_models():
 """
 
 
-def test_a_plugin_that_writes_beside_itself_loses_no_training_and_is_told_to_write_elsewhere(write, tmp_path):
-    write("keeping_file", WRITES_A_FILE)
-    registry = hostile_runs.registry()
-    registry.offered["models"]["m"] = plugins.load().model("keeping")
+def test_a_plugin_that_writes_beside_itself_loses_no_training_and_is_told_to_write_elsewhere(offered, tmp_path):
+    registry = offered("keeping_file", WRITES_A_FILE, "keeping")
     assert hostile_runs.run(tmp_path, registry).done
     with pytest.raises(bench.PluginError, match=r"best.txt was .* while this process goes on. Try: .* another folder"):
         hostile_runs.run(tmp_path, registry, seed=1)

@@ -222,7 +222,7 @@ def _is_a(value: Any, kind: Any) -> bool:
     if kind in {int, float}:
         number = isinstance(value, int if kind is int else int | float) and not isinstance(value, bool)
         largest = math.inf if kind is int else sys.float_info.max  # JSON's whole numbers are of any size
-        return number and -largest <= value <= largest and abs(value) != math.inf
+        return number and -largest <= value <= largest
     return isinstance(value, kind)
 
 
