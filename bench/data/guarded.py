@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ from bench.data.fingerprint import AS_THEY_ARE
 from bench.data.images import GROUP, READERS, ArrayImages, FolderImages, MissingImages, in_groups, samples_of_files
 from bench.errors import DataError, PluginError
 from bench.guard import is_first_party, naming
-from bench.records import Dataset, Images
+from bench.records import Dataset, Images, Split
 from bench.system.files import digest
 from bench.system.threads import in_threads
 
@@ -197,14 +197,20 @@ def named_images(dataset: Dataset, origin: object) -> Dataset:
     no name, and are watched.
     """  # noqa: D205 - one sentence
 
-    def of(split: Any) -> Any:
-        if split is None or isinstance(split.images, ArrayImages | MissingImages):
+    def of(split: Split) -> Split:
+        if isinstance(split.images, ArrayImages | MissingImages):
             return split
         if type(split.images) is FolderImages:
             return replace(split, images=WatchedImages(split.images.paths, split.images.listed_in))
         return replace(split, images=NamedImages(split.images, origin, f"data set '{dataset.name}'"))
 
-    return replace(dataset, train=of(dataset.train), test=of(dataset.test), validation=of(dataset.validation))
+    return each_split(dataset, of)
+
+
+def each_split(dataset: Dataset, of: Callable[[Split], Split]) -> Dataset:
+    """Return ``dataset`` with what ``of`` makes of each of its splits."""
+    validation = None if dataset.validation is None else of(dataset.validation)
+    return replace(dataset, train=of(dataset.train), test=of(dataset.test), validation=validation)
 
 
 def _described(value: Any) -> str:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from bench.contracts import DatasetRequest, DatasetSpec
-from bench.data.guarded import named_images
+from bench.data.guarded import each_split, named_images
 from bench.data.unpack import unfinished
 from bench.errors import DataError, PluginError, UsageError
 from bench.guard import HOST, calling, is_first_party
@@ -66,7 +66,7 @@ def _with_room(dataset: Dataset, room: Path | None) -> Dataset:
         ignore = None if split.ignore is None else copied(split.ignore, room)
         return replace(split, truth=copied(split.truth, room), ignore=ignore)
 
-    return _each(dataset, of)
+    return each_split(dataset, of)
 
 
 def _of_its_own(dataset: Dataset, room: Path | None) -> Dataset:
@@ -85,13 +85,7 @@ def _of_its_own(dataset: Dataset, room: Path | None) -> Dataset:
             ignore=None if split.ignore is None else _plain(split.ignore, room, f"ignore of {where}"),
         )
 
-    return _each(dataset, of)
-
-
-def _each(dataset: Dataset, of: Callable[[Split], Split]) -> Dataset:
-    """Return ``dataset`` with what ``of`` makes of each of its splits."""
-    validation = None if dataset.validation is None else of(dataset.validation)
-    return replace(dataset, train=of(dataset.train), test=of(dataset.test), validation=validation)
+    return each_split(dataset, of)
 
 
 def _texts(names: Iterable[str], what: str) -> tuple[str, ...]:
