@@ -57,11 +57,12 @@ NOT_COMPUTING = frozenset(
         "plugins",
         "spec_faults",
         "decode._beam",
+        "model._update",
         "records.exhibits",
         "records.run_request",
     )
 )
-"""Modules that say, store or show something and shape no number; the compiled kernel counts by its sources."""
+"""Modules that say, store or show something and shape no number; compiled modules count by their sources."""
 
 COMPUTING_SYSTEM = frozenset({"bench.system.deterministic"})
 """All that counts of ``bench.system``, whose other modules are files, locks, words and clocks."""
@@ -181,10 +182,11 @@ def resampling_code() -> str:
 
 @cache
 def host_code() -> dict[str, str]:
-    """Return the hash of each of the host's parts. That of decoding holds the compiled kernel's sources."""
+    """Return the hash of each of the host's parts; those of training and decoding hold compiled sources'."""
     from bench.decode import _beam
+    from bench.model import _update
 
-    extra = {"decoding": (f"csrc {_beam.source_hash}",)}
+    extra = {"decoding": (f"csrc {_beam.source_hash}",), "training": (f"csrc {_update.source_hash}",)}
     return {part: code_hash(roots, _computes, extra.get(part, ())) for part, roots in HOST.items()}
 
 

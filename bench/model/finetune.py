@@ -156,7 +156,6 @@ class Tuning:
             momentum=MOMENTUM,
             weight_decay=settings.weight_decay,
             clip_norm=CLIP_NORM,
-            in_pieces=False,
         )
         self.scaler = torch.amp.GradScaler(device.type, enabled=settings.precision == "fp16")
         self.order = torch.Generator().manual_seed(seed)

@@ -22,7 +22,7 @@ from bench.model.networks import by_chunks, device_of, threads_of
 from bench.model.update import Update
 from bench.options import OptionValue
 from bench.records import BoolArray, Features, FloatArray
-from bench.system.deterministic import deterministic
+from bench.system.deterministic import deterministic, filled
 from bench.system.files import canonical_json, digest
 from bench.system.progress import progress_bar
 from bench.system.threads import torch_threads
@@ -243,7 +243,6 @@ class Training:
             momentum=settings.momentum,
             weight_decay=settings.weight_decay,
             clip_norm=settings.clip_norm,
-            in_pieces=self.threads == 1,
         )
         if state.optimizer:
             update.load(state.optimizer)
@@ -256,7 +255,9 @@ class Training:
             started = time.perf_counter()
             state.rate = self.schedule[epoch] if self.schedule else state.rate
             update.set_rate(state.rate)
-            loss = self._epoch(update, epoch)
+            # A loss that reads what nobody wrote is NaN, and shows in the first epoch: the others go without the filling.
+            with filled(epoch == 0):
+                loss = self._epoch(update, epoch)
             self.model.eval()
             # Of a schedule the last epoch counts as the best.
             score = float(epoch) if self.schedule else float(self.validate(self.model))

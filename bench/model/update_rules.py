@@ -1,16 +1,17 @@
-"""The optimisers' rules: those of ``torch.optim``, to the bit, in the memory of one work array.
+"""The optimisers' rules: those of ``torch.optim``, to the bit, and compiled, to the last places.
 
 Each changes ``values`` (n,) by their ``gradient`` (n,), and keeps what it remembers in ``moments``, as many arrays (n,)
-as ``Rule.moments`` says, zeros at first; ``work`` (n,) is overwritten. ``steps`` counts the updates, this one among
-them. ``torch.optim`` makes arrays anew at every update, and loads torch's compiler when first used, which takes as long
-as torch itself.
+as ``Rule.moments`` says, zeros at first. ``steps`` counts the updates, this one among them. ``torch.optim`` loads
+torch's compiler when first used, which takes as long as torch itself.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from bench.model import _update
 
 if TYPE_CHECKING:
     import torch
@@ -21,26 +22,18 @@ TINY = 1e-8
 
 @dataclass(slots=True)
 class Pace:
-    """What a rule takes beside arrays: the learning rate in force and the momentum."""
+    """What a rule takes beside arrays: the learning rate in force, the momentum, and the weights' part in gradients."""
 
     rate: float
     momentum: float
+    weight_decay: float
 
 
-def rmsprop(  # noqa: PLR0917 - as every rule
-    values: torch.Tensor,
-    gradient: torch.Tensor,
-    moments: Sequence[torch.Tensor],
-    work: torch.Tensor,
-    steps: int,
-    pace: Pace,
-) -> None:
+def rmsprop(values: torch.Tensor, gradient: torch.Tensor, moments: torch.Tensor, steps: int, pace: Pace) -> None:
     """Divide by the root of the mean square of gradients, each worth 0.95 of the next."""
-    import torch
-
     square, *velocities = moments
     square.mul_(0.95).addcmul_(gradient, gradient, value=1 - 0.95)
-    root = torch.sqrt(square, out=work).add_(TINY)
+    root = square.sqrt().add_(TINY)
     for velocity in velocities:
         velocity.mul_(pace.momentum).addcdiv_(gradient, root)
         values.add_(velocity, alpha=-pace.rate)
@@ -48,44 +41,33 @@ def rmsprop(  # noqa: PLR0917 - as every rule
         values.addcdiv_(gradient, root, value=-pace.rate)
 
 
-def adam(  # noqa: PLR0917 - as every rule
-    values: torch.Tensor,
-    gradient: torch.Tensor,
-    moments: Sequence[torch.Tensor],
-    work: torch.Tensor,
-    steps: int,
-    pace: Pace,
-) -> None:
+def adam(values: torch.Tensor, gradient: torch.Tensor, moments: torch.Tensor, steps: int, pace: Pace) -> None:
     """Divide the mean of gradients by the root of their mean square, both freed of their start at zero."""
-    import torch
-
     mean, square = moments
     mean.lerp_(gradient, 1 - 0.9)
     square.mul_(0.999).addcmul_(gradient, gradient, value=1 - 0.999)
     of_mean, of_square = 1 - 0.9**steps, 1 - 0.999**steps
-    root = torch.sqrt(square, out=work).div_(of_square**0.5).add_(TINY)
+    root = square.sqrt().div_(of_square**0.5).add_(TINY)
     values.addcdiv_(mean, root, value=-(pace.rate / of_mean))
 
 
-def sgd(  # noqa: PLR0917 - as every rule
-    values: torch.Tensor,
-    gradient: torch.Tensor,
-    moments: Sequence[torch.Tensor],
-    work: torch.Tensor,
-    steps: int,
-    pace: Pace,
-) -> None:
+def sgd(values: torch.Tensor, gradient: torch.Tensor, moments: torch.Tensor, steps: int, pace: Pace) -> None:
     """Follow the gradient, or with momentum the sum of gradients, each worth a part of the next."""
     for velocity in moments:
-        gradient = velocity.copy_(gradient) if steps == 1 else velocity.mul_(pace.momentum).add_(gradient)
+        gradient = velocity.mul_(pace.momentum).add_(gradient)
     values.add_(gradient, alpha=-pace.rate)
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """An optimiser's rule; it remembers ``moments`` arrays, and one more where there is momentum ``with_momentum``."""
+    """An optimiser's rule; it remembers ``moments`` arrays, and one more where there is momentum ``with_momentum``.
 
-    change: Callable[[torch.Tensor, torch.Tensor, Sequence[torch.Tensor], torch.Tensor, int, Pace], None]
+    ``compiled`` is the same in one pass over memory, by one thread, where operations make one each; weight decay
+    included.
+    """
+
+    change: Callable[[torch.Tensor, torch.Tensor, torch.Tensor, int, Pace], None]
+    compiled: Callable[..., None]
     moments: int
     with_momentum: int
 
@@ -95,7 +77,7 @@ class Rule:
 
 
 RULES: dict[str, Rule] = {
-    "rmsprop": Rule(rmsprop, moments=1, with_momentum=1),
-    "adam": Rule(adam, moments=2, with_momentum=0),
-    "sgd": Rule(sgd, moments=0, with_momentum=1),
+    "rmsprop": Rule(rmsprop, _update.rmsprop, moments=1, with_momentum=1),
+    "adam": Rule(adam, _update.adam, moments=2, with_momentum=0),
+    "sgd": Rule(sgd, _update.sgd, moments=0, with_momentum=1),
 }

@@ -10,6 +10,19 @@ from bench.errors import ModelError
 
 
 @contextmanager
+def filled(filling: bool) -> Iterator[None]:
+    """Let torch, where it is deterministic, fill new memory with NaN in the body or not, and leave it as it was."""
+    import torch.utils.deterministic as setting
+
+    before = setting.fill_uninitialized_memory
+    setting.fill_uninitialized_memory = filling
+    try:
+        yield
+    finally:
+        setting.fill_uninitialized_memory = before
+
+
+@contextmanager
 def deterministic() -> Iterator[None]:
     """Use torch's deterministic algorithms in the body, and leave the setting as it was.
 
