@@ -268,9 +268,9 @@ def clang_tidy(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def stubtest(session: nox.Session) -> None:
-    """Check that bench/decode/_beam.pyi says of the compiled module what is so."""
+    """Check that the stubs of the compiled modules say of them what is so."""
     elsewhere(session)
-    session.run("python", "-m", "mypy.stubtest", "bench.decode._beam")
+    session.run("python", "-m", "mypy.stubtest", "bench.decode._beam", "bench.model._update")
 
 
 @nox.session(venv_backend="none")

@@ -118,14 +118,15 @@ def checked_out(commit: str, path: Path) -> Iterator[Path]:
 
 
 def build_kernel(tree: Path) -> None:
-    """Build the compiled module as pip does, and put it beside the sources."""
+    """Build the compiled modules as pip does, and put each beside its stub."""
     build = tree / "build" / "compare"
     pybind11 = f"-Dpybind11_DIR={run([sys.executable, '-m', 'pybind11', '--cmakedir']).strip()}"
     python = f"-DPython_EXECUTABLE={sys.executable}"
     run(["cmake", "-S", str(tree), "-B", str(build), "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release", pybind11, python])
     run(["cmake", "--build", str(build)])
-    (module,) = build.glob("_beam*.so")
-    shutil.copy(module, tree / "bench" / "decode")
+    for stub in tree.glob("bench/*/_*.pyi"):
+        (module,) = build.glob(f"{stub.stem}*.so")
+        shutil.copy(module, stub.parent)
 
 
 def run(command: Sequence[str]) -> str:

@@ -255,7 +255,7 @@ class Training:
             started = time.perf_counter()
             state.rate = self.schedule[epoch] if self.schedule else state.rate
             update.set_rate(state.rate)
-            # A loss that reads what nobody wrote is NaN, and shows in the first epoch: the others go without the filling.
+            # A loss that reads what nobody wrote is NaN in the first epoch; the others need no filling.
             with filled(epoch == 0):
                 loss = self._epoch(update, epoch)
             self.model.eval()

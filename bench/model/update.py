@@ -16,8 +16,8 @@ class Update:
     """The weights of one model, on whichever device, and what the optimiser remembers of them.
 
     ``optimizer``, ``momentum``, ``weight_decay`` and ``clip_norm`` are as in ``TRAINING_OPTIONS``. float32 weights
-    on the CPU are updated by the compiled rules, in one pass over memory where torch's operations make eight; they differ
-    from those in the last places, as torch's roots do from one processor to another.
+    on the CPU are updated by the compiled rules, in one pass over memory where torch's operations make eight: to the
+    bit the same, but for the root, which is rounded to the nearest there.
     """
 
     def __init__(

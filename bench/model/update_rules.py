@@ -1,4 +1,4 @@
-"""The optimisers' rules: those of ``torch.optim``, to the bit, and compiled, to the last places.
+"""The optimisers' rules: those of ``torch.optim``, by its operations and compiled.
 
 Each changes ``values`` (n,) by their ``gradient`` (n,), and keeps what it remembers in ``moments``, as many arrays (n,)
 as ``Rule.moments`` says, zeros at first. ``steps`` counts the updates, this one among them. ``torch.optim`` loads

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from bench.errors import ModelError
 
@@ -12,8 +13,9 @@ from bench.errors import ModelError
 @contextmanager
 def filled(filling: bool) -> Iterator[None]:
     """Let torch, where it is deterministic, fill new memory with NaN in the body or not, and leave it as it was."""
-    import torch.utils.deterministic as setting
+    import torch
 
+    setting: Any = torch.utils.deterministic  # a module with a property
     before = setting.fill_uninitialized_memory
     setting.fill_uninitialized_memory = filling
     try:

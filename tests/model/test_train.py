@@ -248,6 +248,20 @@ def test_a_loss_that_diverges_is_one_clear_line_with_what_to_type():
         fit(Diverging(), learning_rates="1e-3")
 
 
+class Unwritten(Diverging):
+    """Its loss reads memory that nobody wrote."""
+
+    def loss(self, features, truth, generator):
+        return self(features).sum() + torch.empty(1000).sum()
+
+
+def test_a_loss_that_reads_what_nobody_wrote_is_told_in_the_first_epoch():
+    before = torch.utils.deterministic.fill_uninitialized_memory
+    with pytest.raises(ModelError, match=r"toy: the loss became infinite or undefined in epoch 1"):
+        fit(Unwritten())
+    assert torch.utils.deterministic.fill_uninitialized_memory == before
+
+
 @pytest.mark.parametrize("text", ["", "a", "0", "-1", "1e-3,,", "nan", "inf"])
 def test_learning_rates_that_are_no_positive_numbers_are_refused(text):
     with pytest.raises(UsageError, match=r"option learning_rates: found .* --set learning_rates=1e-3,3e-4"):
