@@ -30,18 +30,12 @@ py::array floats(const py::object& object, const char* name, py::ssize_t count, 
   return array;
 }
 
-enum class Kind : std::uint8_t { kRmsprop, kAdam, kSgd };
-
-template <Kind kKind>
+template <mlb::Rule mlb::Rules::* kRule, int kMoments, int kWithMomentum>
 void update(const py::object& values, const py::object& gradient, const py::object& moments, std::int64_t steps,
             float rate, float momentum, float weight_decay) {
   if (!py::isinstance<py::array>(values)) throw py::value_error("values must be a NumPy array");
-  const mlb::Rules& rules = mlb::update_rules();
-  const mlb::Rule rule = kKind == Kind::kRmsprop ? rules.rmsprop : kKind == Kind::kAdam ? rules.adam : rules.sgd;
-  const py::ssize_t remembered = (kKind == Kind::kAdam ? 2
-                                  : momentum > 0.0F    ? 1
-                                                       : 0) +
-                                 (kKind == Kind::kRmsprop ? 1 : 0);
+  const mlb::Rule rule = mlb::update_rules().*kRule;
+  const py::ssize_t remembered = kMoments + (momentum > 0.0F ? kWithMomentum : 0);
   const py::ssize_t count = py::reinterpret_borrow<py::array>(values).size();
   py::array changed = floats(values, "values", count, true);
   const py::array given = floats(gradient, "gradient", count, false);
@@ -54,10 +48,10 @@ void update(const py::object& values, const py::object& gradient, const py::obje
        {.rate = rate, .momentum = momentum, .weight_decay = weight_decay, .steps = steps});
 }
 
-template <Kind kKind>
+template <mlb::Rule mlb::Rules::* kRule, int kMoments, int kWithMomentum>
 void define(py::module_& module, const char* name, const char* doc) {
-  module.def(name, &update<kKind>, py::arg("values"), py::arg("gradient"), py::arg("moments"), py::arg("steps"),
-             py::arg("rate"), py::arg("momentum"), py::arg("weight_decay"), doc);
+  module.def(name, &update<kRule, kMoments, kWithMomentum>, py::arg("values"), py::arg("gradient"), py::arg("moments"),
+             py::arg("steps"), py::arg("rate"), py::arg("momentum"), py::arg("weight_decay"), doc);
 }
 
 }  // namespace
@@ -65,7 +59,7 @@ void define(py::module_& module, const char* name, const char* doc) {
 PYBIND11_MODULE(_update, module) {
   module.doc() = "Updates of weights by an optimiser's rule; bench/model/update.py is its only user.";
   module.attr("source_hash") = MLB_SOURCE_HASH;
-  define<Kind::kRmsprop>(module, "rmsprop", "Divide by the root of the mean square of gradients.");
-  define<Kind::kAdam>(module, "adam", "Divide the mean of gradients by the root of their mean square.");
-  define<Kind::kSgd>(module, "sgd", "Follow the gradient, or the sum of gradients.");
+  define<&mlb::Rules::rmsprop, 1, 1>(module, "rmsprop", "Divide by the root of the mean square of gradients.");
+  define<&mlb::Rules::adam, 2, 0>(module, "adam", "Divide the mean of gradients by the root of their mean square.");
+  define<&mlb::Rules::sgd, 0, 1>(module, "sgd", "Follow the gradient, or the sum of gradients.");
 }
