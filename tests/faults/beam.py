@@ -17,6 +17,16 @@ COMPILERS = ("clang++", *(f"clang++-{version}" for version in range(21, 15, -1))
 SANITIZERS = "fuzzer,address,undefined"
 LONGEST_INPUT = 4096
 
+TRIAL = """
+#include <ranges>
+#include <vector>
+extern "C" int LLVMFuzzerTestOneInput(const unsigned char *, unsigned long) {
+  std::vector<int> none;
+  return static_cast<int>(std::ranges::subrange(none.begin(), none.end()).size());
+}
+"""
+"""What a Clang must compile: some have no libFuzzer, and some older ones not the ranges of a newer library."""
+
 
 @cache
 def available() -> tuple[str, ...]:
@@ -28,16 +38,15 @@ def available() -> tuple[str, ...]:
 def _compiler() -> str:
     for name in COMPILERS:
         if shutil.which(name):
-            asked = [name, f"-fsanitize={SANITIZERS}", "-x", "c++", "-", "-o", "/dev/null"]
-            source = 'extern "C" int LLVMFuzzerTestOneInput(const unsigned char *, unsigned long) { return 0; }'
-            if not subprocess.run(asked, input=source, text=True, capture_output=True, check=False).returncode:
+            asked = [name, "-std=c++20", f"-fsanitize={SANITIZERS}", "-x", "c++", "-", "-o", "/dev/null"]
+            if not subprocess.run(asked, input=TRIAL, text=True, capture_output=True, check=False).returncode:
                 return name
     return ""
 
 
 def _built(folder: Path) -> Path:
     """Return the program, made anew where the sources are others than those it was made of."""
-    sources = [path for path in sorted((ROOT / "csrc").glob("*.cpp")) if path.name != "bindings.cpp"]
+    sources = [path for path in sorted((ROOT / "csrc").glob("*.cpp")) if not path.name.endswith("bindings.cpp")]
     sources.append(ROOT / "csrc" / "tests" / "fuzz_beam.cpp")
     headers = sorted((ROOT / "csrc").rglob("*.h"))
     key = hashlib.sha256(b"".join(path.read_bytes() for path in (*sources, *headers))).hexdigest()[:16]
