@@ -109,7 +109,9 @@ def _header(file: BinaryIO, size: int) -> tuple[tuple[int, ...], Literal["C", "F
     shape, in_columns, dtype = read(file, max_header_size=LONGEST_HEADER)
     if dtype.hasobject:
         raise ValueError("an array of Python objects, which would have to be unpickled")
-    if any(length < 0 for length in shape) or math.prod(shape) * dtype.itemsize != size - file.tell():
+    count = math.prod(shape)
+    # Of numbers without a byte any count would follow.
+    if min(shape, default=0) < 0 or count * dtype.itemsize != size - file.tell() or (count and not dtype.itemsize):
         raise ValueError(f"an array of shape {shape}, which is not what follows its header")
     return shape, "F" if in_columns else "C", dtype
 
