@@ -15,7 +15,7 @@ from bench_datasets.cells import VALUES, meanings
 from bench_datasets.label_lists import ABSENT, DROP_ABSENT, ENCODING, read_names, separator
 from bench_datasets.label_names import NO_LABEL, ODD_NAMES
 from bench_datasets.label_values import LABELS_ARE, SEPARATOR, named
-from bench_datasets.listing import counted, list_images, printable
+from bench_datasets.listing import counted, elsewhere, is_file, list_images, printable
 from bench_datasets.own_images import K, Part, assemble, part_names
 from bench_datasets.tables import (
     DELIMITERS,
@@ -112,6 +112,8 @@ def _read_parts(
     if not path.is_file():
         tabs = any((root / f"{name}.tsv").is_file() for name in (*names.values(), "labels"))
         hint = ". There are .tsv files. Try: --set dataset.delimiter=tab" if tabs else ""
+        if found := sorted(path.name for path in root.glob("*.[ct]sv")) if not tabs else ():
+            hint = f". There is {printable(found[0])}. Try: call it {path.stem}{Path(found[0]).suffix}"
         raise DataError(f"no file {files['train']} and no {path}. '--data-root' should hold {EXPECTS}{hint}")
     table = read_table(path, layout, REMEDY)
     check_label_columns([table], layout, path)
@@ -122,7 +124,7 @@ def _read_parts(
         return parts, columns, f"split by column '{layout.split}'", notes
     if table.splits and layout.split:
         raise DataError(
-            f"{path}: column '{table.splits[0]}' names a split in every row, and was not asked for, so one would be"
+            f"{path}: column '{table.splits[0]}' names splits alone, and was not asked for, so one would be"
             f" drawn. Try: {as_typed('split_column', table.splits[0])},"
             f" or {as_typed('split_column', '')} where it is none"
         )
@@ -202,10 +204,9 @@ def _inside(root: Path, row: Row, outside: bool) -> Row:
     slashes = posixpath.normpath(path.replace("\\", "/"))
     leaves = slashes == ".." or slashes.startswith(("/", "../")) or slashes[1:3] == ":/"
     if leaves and not outside:
-        raise DataError(
-            f"{row.place}: image {row.path[:300]} lies outside the data root {root}."
-            " Try: --set dataset.outside=allow to read it there, or another --data-root"
-        )
+        there = "" if is_file(root / slashes) else elsewhere(root, slashes)
+        allow = ". Try: --set dataset.outside=allow to read it there, or another --data-root"
+        raise DataError(f"{row.place}: image {row.path[:300]} lies outside the data root {root}{there or allow}")
     return replace(row, path=path)
 
 
