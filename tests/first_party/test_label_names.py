@@ -389,5 +389,6 @@ def test_folder_names_are_not_split_nor_taken_for_lists(tmp_path):
 def test_folder_names_that_are_no_utf_8_are_labels_that_can_be_printed(tmp_path):
     for part in ("train", "test"):
         pictures(tmp_path, f"{part}/x/", 1)
+        pictures(tmp_path, f"{part}/y/y", 1)
         os.rename(tmp_path / part / "x", os.fsencode(tmp_path / part) + b"/caf\xe9")  # noqa: PTH104 - bytes
-    assert opened(tmp_path, name="imagefolder").labels == ("caf\\xe9",)
+    assert opened(tmp_path, name="imagefolder").labels == ("caf\\xe9", "y")
