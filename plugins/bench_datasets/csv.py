@@ -37,6 +37,9 @@ else:
 EXPECTS = (
     "train.csv and test.csv, or labels.csv for all, whose columns are path and labels; paths are relative to the folder"
 )
+TABLES = frozenset({".csv", ".tsv", ".xlsx", ".xls", ".ods"})
+"""Endings of tables, some of which have to be saved otherwise first."""
+
 REMEDY = "Try: --set dataset.path_column=NAME --set dataset.labels_column=NAME"
 
 
@@ -112,8 +115,9 @@ def _read_parts(
     if not path.is_file():
         tabs = any((root / f"{name}.tsv").is_file() for name in (*names.values(), "labels"))
         hint = ". There are .tsv files. Try: --set dataset.delimiter=tab" if tabs else ""
-        if found := sorted(path.name for path in root.glob("*.[ct]sv")) if not tabs else ():
-            hint = f". There is {printable(found[0])}. Try: call it {path.stem}{Path(found[0]).suffix}"
+        others = [] if tabs else sorted(other.name for other in root.iterdir() if other.suffix.lower() in TABLES)
+        if others:
+            hint = f". There is {printable(others[0])}. Try: save it as {path.name}"
         raise DataError(f"no file {files['train']} and no {path}. '--data-root' should hold {EXPECTS}{hint}")
     table = read_table(path, layout, REMEDY)
     check_label_columns([table], layout, path)

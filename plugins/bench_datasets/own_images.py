@@ -11,6 +11,9 @@ from bench import DataError, Dataset, DatasetRequest, Images, Option, OptionValu
 from bench_datasets.label_lists import labels_kept, matrix, read_names
 from bench_datasets.label_names import cleaned, composed
 
+FEW = 5
+"""Images of a part that may all have the same labels without a word."""
+
 K = Option("k", 3, "labels that score models give each image", minimum=1)
 
 NAMES = {"train": ("train",), "test": ("test",), "validation": ("validation", "valid", "val")}
@@ -104,7 +107,11 @@ def assemble(
         protocol=f"top{min(int(options['k']), count)}@1",
         validation=splits.get("validation"),
         source="your own images",
-        notes=(*(note for part in parts.values() for note in part.notes), *_on_all_images(splits["train"])),
+        notes=(
+            *(note for part in parts.values() for note in part.notes),
+            *_on_all_images(splits["train"]),
+            *(note for key, split in splits.items() if key != "train" for note in _filled_in(split)),
+        ),
     )
 
 
@@ -112,6 +119,23 @@ def _on_all_images(train: Split) -> tuple[str, ...]:
     counts = train.truth.sum(axis=0).tolist()
     names = [name for name, count in zip(train.labels, counts, strict=True) if count == len(train) > 1]
     return tuple(f"label '{name}' is on every image of {train.name}" for name in names)
+
+
+def _filled_in(split: Split) -> tuple[str, ...]:
+    """Return a note where all images have the labels of the first, as of a competition's table that is to be filled in.
+
+    Few images may have so by chance.
+    """
+    first = split.truth[0]
+    if len(split) < FEW or not all((row == first).all() for row in split.truth):
+        return ()
+    names = ", ".join(label for label, true in zip(split.labels, first, strict=True) if true)
+    told = (
+        f"all images of {split.name} have the same labels, {names}"
+        if names
+        else f"no image of {split.name} has a label"
+    )
+    return (f"{told}: nothing can be measured or chosen on it. Is it a table to fill in?",)
 
 
 def _in_order(names: Collection[str]) -> tuple[str, ...]:

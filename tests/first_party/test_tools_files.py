@@ -79,9 +79,10 @@ def test_a_table_without_names_of_columns_says_what_to_write(root, line):
         opened("csv", root)
 
 
-def test_a_table_under_another_name_is_named(root):
-    (root / "Data_Entry_2017.csv").write_text("path,labels\ntrain/a.png,dog\n")
-    with pytest.raises(DataError, match=r"There is Data_Entry_2017.csv. Try: call it labels.csv"):
+@pytest.mark.parametrize("name", ["Data_Entry_2017.csv", "labels.CSV", "labels.xlsx"])
+def test_a_table_under_another_name_is_named(root, name):
+    (root / name).write_text("path,labels\ntrain/a.png,dog\n")
+    with pytest.raises(DataError, match=rf"There is {name}. Try: save it as labels.csv"):
         opened("csv", root)
 
 
@@ -113,3 +114,18 @@ def test_a_split_column_may_be_empty_in_some_rows(root):
     (root / "labels.csv").write_text("\n".join(["path,labels,ml_use", *rows]))
     with pytest.raises(DataError, match=r"column 'ml_use' names splits alone, and was not asked for"):
         opened("csv", root)
+
+
+@pytest.mark.parametrize(
+    ("labels", "told"), [("dog", "all images of test have the same labels, dog"), ("", "no image of test has a label")]
+)
+def test_a_part_whose_labels_are_still_to_be_filled_in_has_a_word(root, labels, told):
+    """As a competition's sample of an answer, on which every class mean was 100."""
+    for number in range(5):
+        Image.new("RGB", (9, 9), (9, number, 0)).save(root / "test" / f"{number}.png")
+    (root / "train.csv").write_text("path,labels\ntrain/a.png,dog\ntrain/b.png,cat\n")
+    rows = [f"test/{number}.png,{labels}" for number in range(5)]
+    (root / "test.csv").write_text("\n".join(["path,labels", *rows]))
+    assert f"{told}: nothing can be measured or chosen on it. Is it a table to fill in?" in opened("csv", root).notes
+    (root / "test.csv").write_text("\n".join(["path,labels", *rows[:4], "test/4.png,cat"]))
+    assert not any("to fill in" in note for note in opened("csv", root).notes)
