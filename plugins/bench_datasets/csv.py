@@ -15,7 +15,7 @@ from bench_datasets.cells import VALUES, meanings
 from bench_datasets.label_lists import ABSENT, DROP_ABSENT, ENCODING, read_names, separator
 from bench_datasets.label_names import NO_LABEL, ODD_NAMES
 from bench_datasets.label_values import LABELS_ARE, SEPARATOR, named
-from bench_datasets.listing import counted, elsewhere, is_file, list_images, printable
+from bench_datasets.listing import counted, elsewhere, is_file, is_hidden, list_images, printable
 from bench_datasets.own_images import K, Part, assemble, part_names
 from bench_datasets.tables import (
     DELIMITERS,
@@ -115,7 +115,13 @@ def _read_parts(
     if not path.is_file():
         tabs = any((root / f"{name}.tsv").is_file() for name in (*names.values(), "labels"))
         hint = ". There are .tsv files. Try: --set dataset.delimiter=tab" if tabs else ""
-        others = [] if tabs else sorted(other.name for other in root.iterdir() if other.suffix.lower() in TABLES)
+        others = (
+            []
+            if tabs
+            else sorted(
+                other.name for other in root.iterdir() if other.suffix.lower() in TABLES and not is_hidden(other.name)
+            )
+        )
         if others:
             hint = f". There is {printable(others[0])}. Try: save it as {path.name}"
         raise DataError(f"no file {files['train']} and no {path}. '--data-root' should hold {EXPECTS}{hint}")
