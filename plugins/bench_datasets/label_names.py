@@ -50,7 +50,7 @@ def cleaned(parts: Mapping[str, Part], options: Mapping[str, OptionValue], separ
 
     ``separator`` is what texts were split at, ``None`` where names were no texts. Raises ``DataError`` with places.
     """
-    none = {composed(name) for name in str(options.get("no_label", "")).split(";") if name.strip()}
+    none = meaning_none(options)
     result = {key: _without(part, none) for key, part in parts.items()}
     places: dict[str, str] = {}
     for part in result.values():
@@ -63,6 +63,11 @@ def cleaned(parts: Mapping[str, Part], options: Mapping[str, OptionValue], separ
     notes = (*check(places, sets, options, separator), *_in_vain(vain, places, options))
     first = next(iter(result))
     return {**result, first: replace(result[first], notes=(*result[first].notes, *notes))}
+
+
+def meaning_none(options: Mapping[str, OptionValue]) -> set[str]:
+    """Return the names that mean no label, by the option ``no_label``."""
+    return {composed(name) for name in str(options.get("no_label", "")).split(";") if name.strip()}
 
 
 def _in_vain(none: set[str], places: Places, options: Mapping[str, OptionValue]) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from bench_datasets.cells import (
     with_meaning,
 )
 from bench_datasets.label_lists import separator
-from bench_datasets.label_names import NO_LABEL, ODD_NAMES
+from bench_datasets.label_names import NO_LABEL, ODD_NAMES, meaning_none
 from bench_datasets.own_images import Part
 from bench_datasets.typed import as_typed
 
@@ -63,7 +63,7 @@ def named(
         note = "labels have no names but numbers: no labels.txt"
         return parts if names else {key: replace(part, notes=(*part.notes, note)) for key, part in parts.items()}
     convert: Callable[[object], object] = CONVERT[kind] if asked else lambda entry: entry
-    none = {canonical(name) for name in str(options.get("no_label", "")).split(";")}
+    none = meaning_none(options)
     found = {
         key: replace(
             part,

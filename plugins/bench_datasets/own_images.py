@@ -9,7 +9,7 @@ from typing import Any
 
 from bench import DataError, Dataset, DatasetRequest, Images, Option, OptionValue, Split, narrow
 from bench_datasets.label_lists import labels_kept, matrix, read_names
-from bench_datasets.label_names import cleaned, composed
+from bench_datasets.label_names import cleaned, composed, meaning_none
 
 FEW = 5
 """Images of a part that may all have the same labels without a word."""
@@ -75,6 +75,7 @@ def assemble(
     found = {label for part in parts.values() for labels in part.labels for label in labels}
     from_file = listed is not None and listed.is_file()
     order = read_names(listed) if listed is not None and from_file else tuple(names) or _in_order(found)
+    order = tuple(name for name in order if name not in meaning_none(options))
     if not found or not order:
         raise DataError(f"{title}: no image has a label. {remedy}")
     column = {label: number for number, label in enumerate(order)}

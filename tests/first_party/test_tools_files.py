@@ -129,3 +129,15 @@ def test_a_part_whose_labels_are_still_to_be_filled_in_has_a_word(root, labels, 
     assert f"{told}: nothing can be measured or chosen on it. Is it a table to fill in?" in opened("csv", root).notes
     (root / "test.csv").write_text("\n".join(["path,labels", *rows[:4], "test/4.png,cat"]))
     assert not any("to fill in" in note for note in opened("csv", root).notes)
+
+
+def test_a_column_that_means_no_label_is_left_out_as_its_note_says(root):
+    """Of every other label's order, too: it was then a label without an image."""
+    for part, names in {"train": "ab", "test": "cd"}.items():
+        rows = [f"{part}/{name}.png,{int(name in 'ac')},{int(name in 'bd')}" for name in names]
+        (root / f"{part}.csv").write_text("\n".join(["path,No Finding,Mass", *rows]))
+    told = [note for note in opened("csv", root, labels_column="").notes if "means that there is none" in note]
+    assert told == ["if label 'No Finding' means that there is none: --set 'dataset.no_label=No Finding'"]
+    dataset = opened("csv", root, labels_column="", no_label="No Finding")
+    assert dataset.labels == ("Mass",)
+    assert dataset.train.truth.tolist() == [[False], [True]]
