@@ -37,6 +37,8 @@ else:
 EXPECTS = (
     "train.csv and test.csv, or labels.csv for all, whose columns are path and labels; paths are relative to the folder"
 )
+NO_COLUMN = "Try: --set dataset.label_columns=NAME, and --set dataset.values=yes:1 where 1 is written otherwise"
+
 TABLES = frozenset({".csv", ".tsv", ".xlsx", ".xls", ".ods"})
 """Endings of tables, some of which have to be saved otherwise first."""
 
@@ -79,7 +81,7 @@ def build(request: DatasetRequest) -> Dataset:
         listed=root / "labels.txt",
         names=columns,
         how=how,
-        remedy=f"Is '{separator(options)}' what separates labels?",
+        remedy=f"Is '{separator(options)}' what separates labels?" if layout.labels else NO_COLUMN,
         separator=separator(options) if layout.labels else None,
     )
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from bench import DataError, FolderImages
 from bench_datasets.cells import ALLOWED, EMPTY, IGNORE, NUMBER, YES, choices, truth, unmarked, with_meaning
 from bench_datasets.label_lists import read_text
-from bench_datasets.label_names import look
+from bench_datasets.label_names import NOTHING, look
 from bench_datasets.listing import counted, find_file, has_image_ending, printable, why_absent
 from bench_datasets.typed import as_typed, typed
 
@@ -281,7 +281,8 @@ def _values(row: Mapping[str, str], layout: Layout, known: Sequence[str], place:
             out = f"{typed('not_labels', *layout.others, name)} where it is no label"
             meaning = f"{with_meaning(cell, layout.values)} (or :1 or :0) for what it means"
             # A text of some length is no mark that could mean yes or no.
-            remedies = [meaning, out] if NUMBER.fullmatch(cell) else [out, meaning][: 1 if len(cell) > 40 else 2]
+            mark = NUMBER.fullmatch(cell) or cell.lower() in NOTHING
+            remedies = [meaning, out] if mark else [out, meaning][: 1 if len(cell) > 40 else 2]
             if layout.fixed:  # no option leaves a column out
                 remedies = [meaning]
             raise DataError(

@@ -141,3 +141,12 @@ def test_a_column_that_means_no_label_is_left_out_as_its_note_says(root):
     dataset = opened("csv", root, labels_column="", no_label="No Finding")
     assert dataset.labels == ("Mass",)
     assert dataset.train.truth.tolist() == [[False], [True]]
+
+
+def test_cells_that_mean_nothing_and_columns_without_a_label_say_what_to_type(root):
+    for part, names in {"train": "ab", "test": "cd"}.items():
+        (root / f"{part}.csv").write_text("\n".join(["path,dog", *(f"{part}/{name}.png,NA" for name in names)]))
+    with pytest.raises(DataError, match=r"column 'dog' holds 'NA', .* Try: --set 'dataset.values=NA:ignore' \(or"):
+        opened("csv", root, labels_column="")
+    with pytest.raises(DataError, match=r"no image has a label. Try: --set dataset.label_columns=NAME, and --set data"):
+        opened("csv", root, labels_column="", values="NA:0")
