@@ -117,15 +117,15 @@ def _read_parts(
     if not path.is_file():
         tabs = any((root / f"{name}.tsv").is_file() for name in (*names.values(), "labels"))
         hint = ". There are .tsv files. Try: --set dataset.delimiter=tab" if tabs else ""
-        others = (
+        tables = (
             []
             if tabs
             else sorted(
                 other.name for other in root.iterdir() if other.suffix.lower() in TABLES and not is_hidden(other.name)
             )
         )
-        if others:
-            hint = f". There is {printable(others[0])}. Try: save it as {path.name}"
+        if tables:
+            hint = f". There is {printable(tables[0])}. Try: save it as {path.name}"
         raise DataError(f"no file {files['train']} and no {path}. '--data-root' should hold {EXPECTS}{hint}")
     table = read_table(path, layout, REMEDY)
     check_label_columns([table], layout, path)
