@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -38,6 +39,9 @@ EXPECTS = (
     "train.csv and test.csv, or labels.csv for all, whose columns are path and labels; paths are relative to the folder"
 )
 NO_COLUMN = "Try: --set dataset.label_columns=NAME, and --set dataset.values=yes:1 where 1 is written otherwise"
+
+LISTS = frozenset({".txt", ".lst", ".csv", ".tsv", ".json"})
+"""Endings of files that may list the images of a split."""
 
 TABLES = frozenset({".csv", ".tsv", ".xlsx", ".xls", ".ods"})
 """Endings of tables, some of which have to be saved otherwise first."""
@@ -151,7 +155,9 @@ def _read_parts(
     }
     if not parts["train"]:
         raise DataError(f"{path}: {len(rows_read)} images are too few to split. Try: --set dataset.test_fraction=0.2")
-    lists = sorted(path.name for path in root.glob("*.*") if path.stem.lower() in SPLIT_NAMES)
+    lists = sorted(
+        path.name for path in root.iterdir() if path.suffix.lower() in LISTS and _words(path.stem) & SPLIT_NAMES.keys()
+    )
     notes += counted("data root", {"files are not read, as the split is drawn": lists})
     return parts, columns, f"{fraction:.0%} drawn for test with seed {seed}", notes
 
@@ -175,6 +181,11 @@ def _by_column(
             place = rows[0].place.rpartition(" line ")[0]
             raise DataError(f"{place}: no row has '{called[part]}' in column '{column}'")
     return {part: found for part, found in parts.items() if found}, tuple(others)
+
+
+def _words(name: str) -> set[str]:
+    """Return the words of a file's name, as those of train_val_list."""
+    return set(re.split(r"[^a-z]+", name.lower()))
 
 
 def _split(name: str) -> str:
