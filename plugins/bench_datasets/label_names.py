@@ -35,12 +35,16 @@ ZEROS_AND_ONES = re.compile(r"[01]([ ,|/_-][01])+|[01]{3,}")
 PAIRS = (("[", "]"), ("(", ")"), ("{", "}"), ('"', '"'), ("'", "'"))
 """What a list, or a quoted text, begins and ends with."""
 
+SCORED = re.compile(r".*[:=(]\s*\d*\.\d+\)?", re.DOTALL)
 BRACKETED = re.compile(r"\[.*\]|\{.*\}|\(.*\)", re.DOTALL)
 SEPARATORS = {
     **{mark: mark for mark in "|,;/&+\uff0c\uff1b\u3001"},  # the last are a comma, a semicolon and a comma of Chinese
     **{"\t": "tab", "\n": "line", " ": "blank"},
 }
 """What may separate names, and what a user types for it."""
+
+RARE_SEPARATORS = ":\\_*~$#\u2022\u00b7\u30fb\u060c"
+"""Others, last a bullet, two dots and an Arabic comma, which stand in names as well: where all parts are names."""
 
 Places = Mapping[str, str]
 
@@ -187,12 +191,13 @@ LATIN = {
 
 
 def look(name: str) -> str:
-    """Return what a reader sees of a name: no case, no kind of blank, nothing that is not seen."""
+    """Return what a reader sees of a name: no case, no kind of blank, no stop behind it, nothing that is not seen."""
     if NUMBER.fullmatch(name):
         return canonical(name)
     text = unicodedata.normalize("NFKC", name).casefold()
     text = "".join(letter for letter in text if unicodedata.category(letter) != "Cf")
-    return " ".join(re.sub(r"[\s_-]+", " ", text).split())
+    text = " ".join(re.sub(r"[\s_-]+", " ", text).split())
+    return text.strip(".,:;!?").strip() or text
 
 
 def _unseen(name: str) -> bool:
@@ -215,11 +220,13 @@ def _pieces(places: Places) -> list[str]:
 
 
 def _values(places: Places) -> list[str]:
-    """Return a message where names are zeros and ones only, values for each label, or all in brackets, as lists are."""
+    """Return a message where names are zeros and ones only, end in scores, or are all in brackets, as lists are."""
     name, place = next(iter(places.items()), ("", ""))
     zeros = all(ZEROS_AND_ONES.fullmatch(other) for other in places) and len({len(other) for other in places}) == 1
     several = any(re.search(r"[,\s]", other) for other in places)
     bracketed = several and all(BRACKETED.fullmatch(other) for other in places)
+    if places and all(SCORED.fullmatch(other) for other in places):
+        return [f"{place}: label '{name:.60}' looks like a name and its score. Try: write names alone, as dog;sofa,"]
     if not places or not (zeros or bracketed):
         return []
     what = "0 and 1 for each label" if zeros else "a list"
@@ -234,7 +241,7 @@ def _unsplit(places: Places, single: bool, separator: str | None) -> list[str]:
     """
     if separator is None:
         return []
-    for mark, typed in SEPARATORS.items():
+    for mark, typed in (SEPARATORS | {mark: mark for mark in RARE_SEPARATORS}).items():
         parts = {name: _split(name, mark) for name in places}
         joined = {name: split for name, split in parts.items() if len(split) > 1}
         uses = Counter(part for split in parts.values() for part in set(split))
@@ -244,7 +251,7 @@ def _unsplit(places: Places, single: bool, separator: str | None) -> list[str]:
         if mark == " ":
             whole = whole if len(uses) < len(places) else []
             shared = shared if len(uses) < len(places) and 2 * len(joined) >= len(places) else []
-        if name := next(iter(whole or (shared if single else [])), ""):
+        if name := next(iter(whole or (shared if single and mark in SEPARATORS else [])), ""):
             remedy = "each as an entry of the list," if mark == separator else f"--set 'dataset.separator={typed}'"
             return [f"{places[name]}: label '{name:.80}' looks like {len(joined[name])} labels. Try: {remedy}"]
     return []

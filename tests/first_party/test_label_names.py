@@ -61,6 +61,8 @@ def odd(labels, separator=";", **options):
         ([["haze primary"], ["clear primary"], ["clear water"], ["haze water primary"], ["clear water haze"]], "blank"),
         ([["a\tb"], ["b"]], "tab"),
         ([["a\uff1bb"], ["b"]], "\uff1b"),
+        ([["a::b"], ["b"], ["a"]], ":"),
+        ([["a \u2022 b"], ["b"], ["a"]], "\u2022"),
     ],
 )
 def test_names_that_are_several_names_say_which_separator(labels, typed):
@@ -82,6 +84,8 @@ def test_names_that_are_several_names_say_which_separator(labels, typed):
         ([["(a", "b)"], ["c"]], "a piece of a list"),
         ([['"a', 'b"'], ['"b', 'a"']], "a piece of a list"),
         ([["1"], ["1.0"]], "the same"),
+        ([["dog"], ["dog."]], "the same"),
+        ([["dog:0.93", "cat:.8"], ["cat (1.0)"]], "a name and its score"),
     ],
 )
 def test_names_that_are_values_or_lists_are_refused(labels, what):
@@ -99,6 +103,7 @@ def test_names_that_are_values_or_lists_are_refused(labels, what):
         [["don't know", "5'"], ["rock'n'roll"]],
         [["person [occluded]"], ["sign [/b]", "[red]"], ['12"'], ["'90s", "5) a"]],
         [["C", "C++"], ["C#"]],
+        [["film:drama"], ["film:action"], ["ratio 1:1.85"], ["x_y", "x"], ["."], ["!"]],
         [["No. 5", "none of these"], ["Nancy"]],
         [["\u03b1", "a"], ["\u03bd", "v"], ["\u043d\u043e\u0441", "hoc"]],
     ],
