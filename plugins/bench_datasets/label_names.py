@@ -44,7 +44,8 @@ SEPARATORS = {
 """What may separate names, and what a user types for it."""
 
 RARE_SEPARATORS = ":\\_*~$#\u2022\u00b7\u30fb\u060c"
-"""Others, last a bullet, two dots and an Arabic comma, which stand in names as well: where all parts are names."""
+"""Others, last a bullet, two dots and an Arabic comma, which stand in names as well: asked about where no image
+has two labels, and all parts are labels themselves."""
 
 Places = Mapping[str, str]
 
@@ -241,7 +242,8 @@ def _unsplit(places: Places, single: bool, separator: str | None) -> list[str]:
     """
     if separator is None:
         return []
-    for mark, typed in (SEPARATORS | {mark: mark for mark in RARE_SEPARATORS}).items():
+    rare = {mark: mark for mark in RARE_SEPARATORS if single}
+    for mark, typed in (SEPARATORS | rare).items():
         parts = {name: _split(name, mark) for name in places}
         joined = {name: split for name, split in parts.items() if len(split) > 1}
         uses = Counter(part for split in parts.values() for part in set(split))

@@ -104,6 +104,7 @@ def test_names_that_are_values_or_lists_are_refused(labels, what):
         [["person [occluded]"], ["sign [/b]", "[red]"], ['12"'], ["'90s", "5) a"]],
         [["C", "C++"], ["C#"]],
         [["film:drama"], ["film:action"], ["ratio 1:1.85"], ["x_y", "x"], ["."], ["!"]],
+        [["school_uniform", "school"], ["uniform"]],
         [["No. 5", "none of these"], ["Nancy"]],
         [["\u03b1", "a"], ["\u03bd", "v"], ["\u043d\u043e\u0441", "hoc"]],
     ],
