@@ -53,7 +53,7 @@ def choices(cell: str) -> str | tuple[str, ...]:
     >>> choices('{"choices": ["dog", "cat"]}'), choices("dog")
     (('dog', 'cat'), 'dog')
     """
-    found = CHOICES.fullmatch(cell)
+    found = CHOICES.fullmatch(cell) if cell.startswith("{") else None
     names = parse_list(found[1]) if found else None
     return cell if names is None else tuple(map(str, names))
 

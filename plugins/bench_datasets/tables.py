@@ -137,12 +137,12 @@ def read_table(path: Path, layout: Layout, remedy: str) -> Table:
                 )
             seen[image] = reader.line_num
             split = row[layout.split] if layout.split in columns and layout.split else ""
-            unread = {
+            unread = unread and {
                 name: words | ({SPLIT_NAMES[row[name].lower()]} if row[name] else set())
                 for name, words in unread.items()
                 if not row[name] or row[name].lower() in SPLIT_NAMES
             }
-            _refuse_more({columns[number]: cells[number].strip() for number in more if cells[number].strip()}, place)
+            _refuse_more(more, columns, cells, place)
             if layout.labels:
                 rows.append(Row(place, image, choices(row[layout.labels]), split))
                 continue
@@ -178,14 +178,16 @@ def _stem(name: str) -> str:
     return name.rstrip("0123456789").rstrip(" ._-")
 
 
-def _refuse_more(cells: Mapping[str, str], place: str) -> None:
-    """Raise ``DataError`` for the first of ``cells``, by column: a spreadsheet's row of several labels has some."""
-    for name, cell in cells.items():
-        where = f"column '{name}'" if name and not INDEX.fullmatch(name) else "a column without a name"
-        raise DataError(
-            f"{place}: '{cell[:40]}' stands in {where}. Is it a label? Try: write all labels in one"
-            f" cell as dog;sofa, or give the column {'another' if name else 'a'} name to pass it over"
-        )
+def _refuse_more(more: Sequence[int], columns: Sequence[str], cells: Sequence[str], place: str) -> None:
+    """Raise ``DataError`` for the first cell of the columns ``more`` that is filled, which may be a label."""
+    for number in more:
+        if cell := cells[number].strip():
+            name = columns[number]
+            where = f"column '{name}'" if name and not INDEX.fullmatch(name) else "a column without a name"
+            raise DataError(
+                f"{place}: '{cell[:40]}' stands in {where}. Is it a label? Try: write all labels in one"
+                f" cell as dog;sofa, or give the column {'another' if name else 'a'} name to pass it over"
+            )
 
 
 def check_label_columns(tables: Sequence[Table], layout: Layout, where: Path) -> None:
