@@ -46,7 +46,10 @@ LISTS = frozenset({".txt", ".lst", ".csv", ".tsv", ".json"})
 TABLES = frozenset({".csv", ".tsv", ".xlsx", ".xls", ".ods"})
 """Endings of tables, some of which have to be saved otherwise first."""
 
-REMEDY = "Try: --set dataset.path_column=NAME --set dataset.labels_column=NAME"
+REMEDY = (
+    "Try: --set dataset.path_column=NAME --set dataset.labels_column=NAME,"
+    " or dataset.labels_column= where each label is a column"
+)
 
 
 def build(request: DatasetRequest) -> Dataset:

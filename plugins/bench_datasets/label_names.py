@@ -29,7 +29,9 @@ NOTHING = frozenset(
     {"nan", "none", "null", "nil", "n/a", "na", "<na>", "#n/a", "undefined", "nat", "-", "?", "[]", "{}"}
     | {"#name?", "#ref!", "#value!", "#div/0!", "#num!", "#null!"}  # what spreadsheets make of a formula that fails
 )
-MEANS_NONE = re.compile(r"(no|none|nothing|normal|negative|background|unlabell?ed)\b.*", re.IGNORECASE)
+MEANS_NONE = re.compile(
+    r"\(?(no|none|nothing|normal|negative|background|unlabell?ed|unknown|empty|blank)\b.*", re.IGNORECASE
+)
 PIECE_OF_LIST = re.compile(r"""[\[({]\s*['"].*|.*['"]\s*[\])}]|(['"]).*\1""", re.DOTALL)
 ZEROS_AND_ONES = re.compile(r"[01]([ ,|/_-][01])+|[01]{3,}")
 PAIRS = (("[", "]"), ("(", ")"), ("{", "}"), ('"', '"'), ("'", "'"))
@@ -138,11 +140,15 @@ def check(
 
 def _nothing(places: Places, options: Mapping[str, OptionValue]) -> list[str]:
     before = f"{options['no_label']};" if options.get("no_label") else ""
+    # A table's empty cells filled up, where other labels are names; of digits there would be more.
+    filled = [name for name in places if canonical(name) in {"0", "false"}]
+    filled = filled if not any(NUMBER.fullmatch(name) for name in places if name not in filled) else []
+    filled = filled if len(filled) < len(places) else []
     return [
         f"{place}: label '{name}' looks like an empty cell. Try:"
         + (f" {as_typed('no_label', before + name)} for no label," if "no_label" in options else " take it out,")
         for name, place in places.items()
-        if name.lower() in NOTHING or _below_zero(name)
+        if name.lower() in NOTHING or _below_zero(name) or name in filled
     ]
 
 

@@ -105,6 +105,8 @@ def test_names_that_are_values_or_lists_are_refused(labels, what):
         [["C", "C++"], ["C#"]],
         [["film:drama"], ["film:action"], ["ratio 1:1.85"], ["x_y", "x"], ["."], ["!"]],
         [["school_uniform", "school"], ["uniform"]],
+        [["0", "9"], ["A", "0"]],
+        [["0"], ["1"]],
         [["No. 5", "none of these"], ["Nancy"]],
         [["\u03b1", "a"], ["\u03bd", "v"], ["\u043d\u043e\u0441", "hoc"]],
     ],
@@ -125,7 +127,7 @@ def test_names_that_look_the_same_are_refused_with_both_places(twins):
     assert remedies(told.value) == ["dataset.odd_names=keep"]
 
 
-@pytest.mark.parametrize("name", ["nan", "NaN", "None", "null", "N/A", "<NA>", "-", "#NAME?", "[]"])
+@pytest.mark.parametrize("name", ["nan", "NaN", "None", "null", "N/A", "<NA>", "-", "#NAME?", "[]", "0", "False"])
 def test_a_label_that_means_nothing_is_refused_until_it_is_said_what_it_is(tmp_path, name):
     write(tmp_path, "path,labels", "{},dog;cat", "{},dog", f"{{}},{name};") if name != "[]" else None
     if name == "[]":
