@@ -11,8 +11,8 @@ from PIL import Image
 GREY, COLOUR = 0, 2
 
 
-def png(depth, colour, row, transparent):
-    """A PNG of one row, of which the colour ``transparent`` is transparent."""
+def png(depth, colour, row, transparent=()):
+    """A PNG of one row, of which the colour ``transparent``, if there is one, is transparent."""
     width = len(row) * 8 // depth // (3 if colour == COLOUR else 1)
 
     def chunk(name, data):
@@ -22,7 +22,7 @@ def png(depth, colour, row, transparent):
     alpha = struct.pack(f">{len(transparent)}H", *transparent)
     parts = (
         chunk(b"IHDR", header),
-        chunk(b"tRNS", alpha),
+        chunk(b"tRNS", alpha) if transparent else b"",
         chunk(b"IDAT", zlib.compress(b"\0" + row)),
         chunk(b"IEND", b""),
     )
@@ -55,6 +55,10 @@ READ = {
     "black of 16 levels is transparent": (png(4, GREY, b"\x03", (0,)), [grey(255, 51)]),
     "one of 256 levels is transparent": (png(8, GREY, b"\x07\x09", (7,)), [grey(255, 9)]),
     "one of 65,536 levels is transparent": (png(16, GREY, b"\x12\x34\x12\xff", (0x1234,)), [grey(255, 19)]),
+    "16 bits a colour": (
+        png(16, COLOUR, struct.pack(">6H", 255, 256, 511, 512, 0x80FF, 0xFFFF)),
+        [[[0, 1, 1], [2, 128, 255]]],
+    ),
     "16-bit levels in a text of its own": (b"P5 2 1 65535\n\x00\x00\x80\x00", [grey(0, 128)]),
     "one colour is transparent": (png(8, COLOUR, b"\1\2\3\4\5\6", (1, 2, 3)), [[[255, 255, 255], [4, 5, 6]]]),
     **{f"an uncompressed {mode} TIFF on its side": (on_its_side(mode), STANDING) for mode in ("L", "RGB", "RGBA", "P")},

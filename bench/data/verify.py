@@ -23,6 +23,7 @@ class Verified:
     """What was found. ``duplicates`` pairs images of train with images of test whose pixels are equal.
 
     ``chosen_on`` does so with images of a validation part of its own, on which options and thresholds are chosen.
+    ``other_labels`` pairs images of one split whose pixels are equal and whose labels are not, by the split's name.
     ``known`` is the variant with these numbers of images. ``gone`` are listed images that no split holds, ``notes``
     are the data set's own.
     """
@@ -34,6 +35,7 @@ class Verified:
     unreadable: tuple[str, ...]
     duplicates: tuple[tuple[str, str], ...]
     chosen_on: tuple[tuple[str, str], ...]
+    other_labels: Mapping[str, tuple[tuple[str, str], ...]]
     without_images: tuple[str, ...]
     gone: tuple[str, ...]
     variant: str
@@ -51,16 +53,18 @@ def verify(dataset: Dataset, variants: Sequence[tuple[int, int, str]]) -> Verifi
     splits = [split for split in (dataset.train, dataset.validation, dataset.test) if split is not None]
     unreadable: list[str] = []
     hashes: dict[str, dict[str, str]] = {}
+    other_labels: dict[str, tuple[tuple[str, str], ...]] = {}
     for split in splits:
-        found: dict[str, str] = {}
-        hashes[split.name] = found
-        if isinstance(split.images, MissingImages):
-            continue
-        for row, result in enumerate(_hashes(split)):
+        first: dict[str, int] = {}
+        differing: list[tuple[int, int]] = []
+        for row, result in enumerate([] if isinstance(split.images, MissingImages) else _hashes(split)):
             if isinstance(result, DataError):
                 unreadable.append(str(result))
-            else:
-                found.setdefault(result, split.images.describe(row))
+            elif (split.truth[first.setdefault(result, row)] != split.truth[row]).any():
+                differing.append((first[result], row))
+        called = split.images.describe
+        hashes[split.name] = {key: called(row) for key, row in first.items()}
+        other_labels[split.name] = tuple((called(one), called(other)) for one, other in differing)
     in_test = hashes[dataset.test.name]
 
     def also_in_test(part: Split | None) -> tuple[tuple[str, str], ...]:
@@ -77,6 +81,7 @@ def verify(dataset: Dataset, variants: Sequence[tuple[int, int, str]]) -> Verifi
         unreadable=tuple(unreadable),
         duplicates=also_in_test(dataset.train),
         chosen_on=also_in_test(dataset.validation),
+        other_labels=other_labels,
         without_images=tuple(split.name for split in splits if isinstance(split.images, MissingImages)),
         gone=dataset.gone,
         variant=dataset.variant,

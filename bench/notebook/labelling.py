@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,7 +61,8 @@ class MixedImages(Images):
         if isinstance(source, Path):
             return open_rgb(source)
         if isinstance(source, Image.Image):
-            return to_rgb(source, self.describe(index))
+            with _unmapped(source):
+                return to_rgb(source, self.describe(index))
         return Image.fromarray(source).convert("RGB")
 
     def read(self, index: int) -> NDArray[np.uint8]:
@@ -75,6 +77,19 @@ class MixedImages(Images):
     def content_hash(self) -> str:
         """Return a mark that no picture's hash equals: these are labelled once, and nothing of them is kept."""
         return "mixed"
+
+
+@contextlib.contextmanager
+def _unmapped(picture: Image.Image) -> Iterator[None]:
+    """Keep Pillow from mapping the file of a picture not decoded yet: it turns TIFFs on their side twice then."""
+    name = getattr(picture, "filename", "")
+    if name:
+        picture.filename = ""  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        if name:
+            picture.filename = name  # type: ignore[attr-defined]
 
 
 def _each(images: Any) -> Iterator[Path | Image.Image | NDArray[np.uint8]]:

@@ -26,6 +26,7 @@ ITEM = r"""(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d*)?|None|null|True
 LIST = re.compile(rf"[\[({{]\s*(?:{ITEM}\s*(?:,\s*{ITEM}\s*)*(?:,\s*)?)?[\])}}]", re.DOTALL)
 TEXT = re.compile(r'="([^"]*)"')
 NUMPY_NUMBERS = re.compile(r"\[\s*-?\d+(?:\.\d*)?(?:\s+-?\d+(?:\.\d*)?)+\s*\]")
+CHOICES = re.compile(r'\{\s*"choices"\s*:\s*(\[.*\])\s*\}', re.DOTALL)
 LIST_OF_TEXTS = re.compile(r"""[\[({]\s*['"].*['"]\s*(?:,\s*)?[\])}]""", re.DOTALL)
 
 
@@ -44,6 +45,17 @@ def unmarked(cell: str) -> str:
         return text[1]
     marked = cell[0] == "'" and cell[1:2] in {"=", "+", "-", "@", "\t", "\r"} and not cell.endswith("'")
     return cell[1:] if marked else cell
+
+
+def choices(cell: str) -> str | tuple[str, ...]:
+    """Return the names in a cell that Label Studio wrote for several choices; any other as it is, as one of one choice.
+
+    >>> choices('{"choices": ["dog", "cat"]}'), choices("dog")
+    (('dog', 'cat'), 'dog')
+    """
+    found = CHOICES.fullmatch(cell) if cell.startswith("{") else None
+    names = parse_list(found[1]) if found else None
+    return cell if names is None else tuple(map(str, names))
 
 
 def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -15,7 +16,7 @@ from bench_datasets.cells import VALUES, meanings
 from bench_datasets.label_lists import ABSENT, DROP_ABSENT, ENCODING, read_names, separator
 from bench_datasets.label_names import NO_LABEL, ODD_NAMES
 from bench_datasets.label_values import LABELS_ARE, SEPARATOR, named
-from bench_datasets.listing import counted, list_images, printable
+from bench_datasets.listing import counted, elsewhere, is_file, is_hidden, list_images, printable
 from bench_datasets.own_images import K, Part, assemble, part_names
 from bench_datasets.tables import (
     DELIMITERS,
@@ -37,7 +38,18 @@ else:
 EXPECTS = (
     "train.csv and test.csv, or labels.csv for all, whose columns are path and labels; paths are relative to the folder"
 )
-REMEDY = "Try: --set dataset.path_column=NAME --set dataset.labels_column=NAME"
+NO_COLUMN = "Try: --set dataset.label_columns=NAME, and --set dataset.values=yes:1 where 1 is written otherwise"
+
+LISTS = frozenset({".txt", ".lst", ".csv", ".tsv", ".json"})
+"""Endings of files that may list the images of a split."""
+
+TABLES = frozenset({".csv", ".tsv", ".xlsx", ".xls", ".ods"})
+"""Endings of tables, some of which have to be saved otherwise first."""
+
+REMEDY = (
+    "Try: --set dataset.path_column=NAME --set dataset.labels_column=NAME,"
+    " or dataset.labels_column= where each label is a column"
+)
 
 
 def build(request: DatasetRequest) -> Dataset:
@@ -76,7 +88,7 @@ def build(request: DatasetRequest) -> Dataset:
         listed=root / "labels.txt",
         names=columns,
         how=how,
-        remedy=f"Is '{separator(options)}' what separates labels?",
+        remedy=f"Is '{separator(options)}' what separates labels?" if layout.labels else NO_COLUMN,
         separator=separator(options) if layout.labels else None,
     )
 
@@ -112,6 +124,15 @@ def _read_parts(
     if not path.is_file():
         tabs = any((root / f"{name}.tsv").is_file() for name in (*names.values(), "labels"))
         hint = ". There are .tsv files. Try: --set dataset.delimiter=tab" if tabs else ""
+        tables = (
+            []
+            if tabs
+            else sorted(
+                other.name for other in root.iterdir() if other.suffix.lower() in TABLES and not is_hidden(other.name)
+            )
+        )
+        if tables:
+            hint = f". There is {printable(tables[0])}. Try: save it as {path.name}"
         raise DataError(f"no file {files['train']} and no {path}. '--data-root' should hold {EXPECTS}{hint}")
     table = read_table(path, layout, REMEDY)
     check_label_columns([table], layout, path)
@@ -122,7 +143,7 @@ def _read_parts(
         return parts, columns, f"split by column '{layout.split}'", notes
     if table.splits and layout.split:
         raise DataError(
-            f"{path}: column '{table.splits[0]}' names a split in every row, and was not asked for, so one would be"
+            f"{path}: column '{table.splits[0]}' names splits alone, and was not asked for, so one would be"
             f" drawn. Try: {as_typed('split_column', table.splits[0])},"
             f" or {as_typed('split_column', '')} where it is none"
         )
@@ -137,7 +158,9 @@ def _read_parts(
     }
     if not parts["train"]:
         raise DataError(f"{path}: {len(rows_read)} images are too few to split. Try: --set dataset.test_fraction=0.2")
-    lists = sorted(path.name for path in root.glob("*.*") if path.stem.lower() in SPLIT_NAMES)
+    lists = sorted(
+        path.name for path in root.iterdir() if path.suffix.lower() in LISTS and _words(path.stem) & SPLIT_NAMES.keys()
+    )
     notes += counted("data root", {"files are not read, as the split is drawn": lists})
     return parts, columns, f"{fraction:.0%} drawn for test with seed {seed}", notes
 
@@ -161,6 +184,11 @@ def _by_column(
             place = rows[0].place.rpartition(" line ")[0]
             raise DataError(f"{place}: no row has '{called[part]}' in column '{column}'")
     return {part: found for part, found in parts.items() if found}, tuple(others)
+
+
+def _words(name: str) -> set[str]:
+    """Return the words of a file's name, as those of train_val_list."""
+    return set(re.split(r"[^a-z]+", name.lower()))
 
 
 def _split(name: str) -> str:
@@ -202,10 +230,9 @@ def _inside(root: Path, row: Row, outside: bool) -> Row:
     slashes = posixpath.normpath(path.replace("\\", "/"))
     leaves = slashes == ".." or slashes.startswith(("/", "../")) or slashes[1:3] == ":/"
     if leaves and not outside:
-        raise DataError(
-            f"{row.place}: image {row.path[:300]} lies outside the data root {root}."
-            " Try: --set dataset.outside=allow to read it there, or another --data-root"
-        )
+        there = "" if is_file(root / slashes) else elsewhere(root, slashes)
+        allow = ". Try: --set dataset.outside=allow to read it there, or another --data-root"
+        raise DataError(f"{row.place}: image {row.path[:300]} lies outside the data root {root}{there or allow}")
     return replace(row, path=path)
 
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench import DataError, Dataset, DatasetRequest, DatasetSpec, FolderImages, Option, OptionValue
-from bench_datasets.cells import VALUES, unique
+from bench_datasets.cells import VALUES, meanings, unique
 from bench_datasets.label_lists import ABSENT, DROP_ABSENT, ENCODING, read_lines, read_names, separator
 from bench_datasets.label_names import NO_LABEL, ODD_NAMES
 from bench_datasets.label_values import LABELS_ARE, SEPARATOR, named
@@ -19,9 +19,12 @@ from bench_datasets.tables import DELIMITERS, Layout, Row, images_of, read_table
 
 EXPECTS = (
     "folders train and test of images, each with labels.csv (path,labels), metadata.csv or metadata.jsonl"
-    " (file_name, labels), or with a folder for each label"
+    " (file_name, labels), Roboflow's _classes.csv, or with a folder for each label"
 )
-LABELS_FILES = ("labels.csv", "metadata.csv", "metadata.jsonl")
+COLUMNS = {"labels.csv": ("path", "labels"), "metadata.csv": ("file_name", "labels"), "_classes.csv": ("filename", "")}
+"""The columns of paths and labels of each table, the last being Roboflow's, in which each label is a column."""
+
+LABELS_FILES = (*COLUMNS, "metadata.jsonl")
 
 
 def build(request: DatasetRequest) -> Dataset:
@@ -30,7 +33,10 @@ def build(request: DatasetRequest) -> Dataset:
     root, options = request.root, request.options
     between = separator(options)
     names = part_names(request, lambda name: (root / name).is_dir())
-    parts = {part: _read(root, name, options) for part, name in names.items()}
+    read = {part: _read(root, name, options) for part, name in names.items()}
+    parts, columns = {part: found for part, (found, _) in read.items()}, read["train"][1]
+    if odd := [names[part] for part, (_, others) in read.items() if set(others) != set(columns)]:
+        raise DataError(f"{root / odd[0]}: other label columns than {root / names['train']}")
     others = sorted(path.name for path in root.iterdir() if path.is_dir() and not is_hidden(path.name))
     first = parts["train"]
     unread = counted(
@@ -41,7 +47,10 @@ def build(request: DatasetRequest) -> Dataset:
     written = any((root / name / file).is_file() for name in names.values() for file in LABELS_FILES)
     listed = root / "labels.txt"
     numbered = options["labels_are"] in {"numbers", "multi-hot"}
-    if written or options["labels_are"] != "auto":
+    found = {name for part in parts.values() for labels in part.labels for name in labels}
+    if not written and len(found) == 1:
+        raise DataError(f"{root}: all images lie in folders '{found.pop()}'. Is it a label? Expected: {EXPECTS}")
+    if not columns and (written or options["labels_are"] != "auto"):
         parts = named(parts, read_names(listed) if numbered and listed.is_file() else (), options)
     return assemble(
         "imagefolder",
@@ -49,13 +58,14 @@ def build(request: DatasetRequest) -> Dataset:
         parts,
         options,
         listed=listed,
+        names=columns,
         remedy=f"'--data-root' should hold {EXPECTS}",
-        separator=between if written else None,
+        separator=between if written and not columns else None,
     )
 
 
-def _read(root: Path, name: str, options: Mapping[str, OptionValue]) -> Part:
-    """Return a part of the data set: the folder ``name`` of the root."""
+def _read(root: Path, name: str, options: Mapping[str, OptionValue]) -> tuple[Part, tuple[str, ...]]:
+    """Return a part of the data set, the folder ``name`` of the root, and its labels where each is a column."""
     folder = root / name
     if not folder.is_dir():
         raise DataError(f"no folder {folder}. '--data-root' should hold {EXPECTS}")
@@ -64,35 +74,42 @@ def _read(root: Path, name: str, options: Mapping[str, OptionValue]) -> Part:
     if not there.images:
         raise DataError(f"{folder}: no images{': ' + '; '.join(notes) if notes else ''}. Expected: {EXPECTS}")
     listing = next((folder / file for file in LABELS_FILES if (folder / file).is_file()), None)
+    columns: tuple[str, ...] = ()
     if listing is None:
         rows, images, more = _by_folder(folder, name, there)
     else:
-        rows, images, more = _listed(listing, there, options)
+        rows, images, columns, more = _listed(listing, there, options)
     ids = tuple(f"{name}/{printable(row.path)}" for row in rows)
     labels = [row.labels for row in rows]
-    return Part(name, ids, labels, images, lambda number: rows[number].place, notes=(*notes, *more))
+    ignored = [row.ignored for row in rows] if any(row.ignored for row in rows) else None
+    return Part(name, ids, labels, images, lambda number: rows[number].place, ignored, (*notes, *more)), columns
 
 
 def _listed(
     listing: Path, there: Listing, options: Mapping[str, OptionValue]
-) -> tuple[list[Row], FolderImages, tuple[str, ...]]:
-    """Return the images of a labels file, and on request those of the folder that it lacks, without labels."""
+) -> tuple[list[Row], FolderImages, tuple[str, ...], tuple[str, ...]]:
+    """Return the images of a labels file, the labels where each is a column, and notes.
+
+    And on request the images of the folder that it lacks, without labels.
+    """
     folder = listing.parent
     others = [name for name in LABELS_FILES if name != listing.name and (folder / name).is_file()]
     notes = counted(folder.name, {f"labels files not read, as {listing.name} is": others})
+    known: tuple[str, ...] = ()
     if listing.suffix == ".jsonl":
         rows = _read_json_lines(listing)
     else:
-        column = "path" if listing.name == "labels.csv" else "file_name"
+        column, labels = COLUMNS[listing.name]
         delimiter, encoding = DELIMITERS[str(options["delimiter"])], str(options["encoding"])
-        layout = Layout(column, "labels", "split", delimiter, encoding=encoding, fixed=True)
-        table = read_table(listing, layout, f"Expected: {column} and labels")
-        rows, notes = table.rows, notes + table.notes
+        split, values = "split" if labels else "", meanings(options)
+        layout = Layout(column, labels, split, delimiter, values=values, encoding=encoding, fixed=True)
+        table = read_table(listing, layout, f"Expected: {column} and {labels or 'a column for each label'}")
+        rows, known, notes = table.rows, table.columns, notes + table.notes
     if odd := next((row for row in rows if row.path.replace("\\", "/").startswith(("/", "../"))), None):
         raise DataError(f"{odd.place}: image {odd.path} lies outside {folder}")
     rows, images = images_of(folder, rows)
-    known = {row.path for row in rows}
-    unlisted = [path for path in there.images if path not in known]
+    paths = {row.path for row in rows}
+    unlisted = [path for path in there.images if path not in paths]
     if unlisted and options["unlisted"] != "unlabelled":
         raise DataError(
             f"{listing}: {len(unlisted)} images of the folder are not listed, as {printable(unlisted[0])}."
@@ -100,9 +117,9 @@ def _listed(
         )
     if unlisted:
         notes += counted(folder.name, {"images taken as unlabelled, in no labels file": unlisted})
-        rows += [Row(str(listing), path, "") for path in unlisted]
+        rows += [Row(str(listing), path, ()) for path in unlisted]
         images = FolderImages(tuple(folder / row.path for row in rows))
-    return rows, images, notes
+    return rows, images, known, notes
 
 
 def _by_folder(folder: Path, part: str, there: Listing) -> tuple[list[Row], FolderImages, tuple[str, ...]]:

@@ -29,18 +29,25 @@ NOTHING = frozenset(
     {"nan", "none", "null", "nil", "n/a", "na", "<na>", "#n/a", "undefined", "nat", "-", "?", "[]", "{}"}
     | {"#name?", "#ref!", "#value!", "#div/0!", "#num!", "#null!"}  # what spreadsheets make of a formula that fails
 )
-MEANS_NONE = re.compile(r"(no|none|nothing|normal|negative|background|unlabell?ed)\b.*", re.IGNORECASE)
+MEANS_NONE = re.compile(
+    r"\(?(no|none|nothing|normal|negative|background|unlabell?ed|unknown|empty|blank)\b.*", re.IGNORECASE
+)
 PIECE_OF_LIST = re.compile(r"""[\[({]\s*['"].*|.*['"]\s*[\])}]|(['"]).*\1""", re.DOTALL)
 ZEROS_AND_ONES = re.compile(r"[01]([ ,|/_-][01])+|[01]{3,}")
 PAIRS = (("[", "]"), ("(", ")"), ("{", "}"), ('"', '"'), ("'", "'"))
 """What a list, or a quoted text, begins and ends with."""
 
+SCORED = re.compile(r".*[:=(]\s*\d*\.\d+\)?", re.DOTALL)
 BRACKETED = re.compile(r"\[.*\]|\{.*\}|\(.*\)", re.DOTALL)
 SEPARATORS = {
     **{mark: mark for mark in "|,;/&+\uff0c\uff1b\u3001"},  # the last are a comma, a semicolon and a comma of Chinese
     **{"\t": "tab", "\n": "line", " ": "blank"},
 }
 """What may separate names, and what a user types for it."""
+
+RARE_SEPARATORS = ":\\_*~$#\u2022\u00b7\u30fb\u060c"
+"""Others, last a bullet, two dots and an Arabic comma, which stand in names as well: asked about where no image
+has two labels, and all parts are labels themselves."""
 
 Places = Mapping[str, str]
 
@@ -50,7 +57,7 @@ def cleaned(parts: Mapping[str, Part], options: Mapping[str, OptionValue], separ
 
     ``separator`` is what texts were split at, ``None`` where names were no texts. Raises ``DataError`` with places.
     """
-    none = {composed(name) for name in str(options.get("no_label", "")).split(";") if name.strip()}
+    none = meaning_none(options)
     result = {key: _without(part, none) for key, part in parts.items()}
     places: dict[str, str] = {}
     for part in result.values():
@@ -63,6 +70,11 @@ def cleaned(parts: Mapping[str, Part], options: Mapping[str, OptionValue], separ
     notes = (*check(places, sets, options, separator), *_in_vain(vain, places, options))
     first = next(iter(result))
     return {**result, first: replace(result[first], notes=(*result[first].notes, *notes))}
+
+
+def meaning_none(options: Mapping[str, OptionValue]) -> set[str]:
+    """Return the names that mean no label, by the option ``no_label``."""
+    return {composed(name) for name in str(options.get("no_label", "")).split(";") if name.strip()}
 
 
 def _in_vain(none: set[str], places: Places, options: Mapping[str, OptionValue]) -> tuple[str, ...]:
@@ -128,11 +140,15 @@ def check(
 
 def _nothing(places: Places, options: Mapping[str, OptionValue]) -> list[str]:
     before = f"{options['no_label']};" if options.get("no_label") else ""
+    # A table's empty cells filled up, where other labels are names; of digits there would be more.
+    filled = [name for name in places if canonical(name) in {"0", "false"}]
+    filled = filled if not any(NUMBER.fullmatch(name) for name in places if name not in filled) else []
+    filled = filled if len(filled) < len(places) else []
     return [
         f"{place}: label '{name}' looks like an empty cell. Try:"
         + (f" {as_typed('no_label', before + name)} for no label," if "no_label" in options else " take it out,")
         for name, place in places.items()
-        if name.lower() in NOTHING or _below_zero(name)
+        if name.lower() in NOTHING or _below_zero(name) or name in filled
     ]
 
 
@@ -182,12 +198,13 @@ LATIN = {
 
 
 def look(name: str) -> str:
-    """Return what a reader sees of a name: no case, no kind of blank, nothing that is not seen."""
+    """Return what a reader sees of a name: no case, no kind of blank, no stop behind it, nothing that is not seen."""
     if NUMBER.fullmatch(name):
         return canonical(name)
     text = unicodedata.normalize("NFKC", name).casefold()
     text = "".join(letter for letter in text if unicodedata.category(letter) != "Cf")
-    return " ".join(re.sub(r"[\s_-]+", " ", text).split())
+    text = " ".join(re.sub(r"[\s_-]+", " ", text).split())
+    return text.strip(".,:;!?").strip() or text
 
 
 def _unseen(name: str) -> bool:
@@ -210,11 +227,13 @@ def _pieces(places: Places) -> list[str]:
 
 
 def _values(places: Places) -> list[str]:
-    """Return a message where names are zeros and ones only, values for each label, or all in brackets, as lists are."""
+    """Return a message where names are zeros and ones only, end in scores, or are all in brackets, as lists are."""
     name, place = next(iter(places.items()), ("", ""))
     zeros = all(ZEROS_AND_ONES.fullmatch(other) for other in places) and len({len(other) for other in places}) == 1
     several = any(re.search(r"[,\s]", other) for other in places)
     bracketed = several and all(BRACKETED.fullmatch(other) for other in places)
+    if places and all(SCORED.fullmatch(other) for other in places):
+        return [f"{place}: label '{name:.60}' looks like a name and its score. Try: write names alone, as dog;sofa,"]
     if not places or not (zeros or bracketed):
         return []
     what = "0 and 1 for each label" if zeros else "a list"
@@ -229,7 +248,8 @@ def _unsplit(places: Places, single: bool, separator: str | None) -> list[str]:
     """
     if separator is None:
         return []
-    for mark, typed in SEPARATORS.items():
+    rare = {mark: mark for mark in RARE_SEPARATORS if single}
+    for mark, typed in (SEPARATORS | rare).items():
         parts = {name: _split(name, mark) for name in places}
         joined = {name: split for name, split in parts.items() if len(split) > 1}
         uses = Counter(part for split in parts.values() for part in set(split))
@@ -239,7 +259,7 @@ def _unsplit(places: Places, single: bool, separator: str | None) -> list[str]:
         if mark == " ":
             whole = whole if len(uses) < len(places) else []
             shared = shared if len(uses) < len(places) and 2 * len(joined) >= len(places) else []
-        if name := next(iter(whole or (shared if single else [])), ""):
+        if name := next(iter(whole or (shared if single and mark in SEPARATORS else [])), ""):
             remedy = "each as an entry of the list," if mark == separator else f"--set 'dataset.separator={typed}'"
             return [f"{places[name]}: label '{name:.80}' looks like {len(joined[name])} labels. Try: {remedy}"]
     return []

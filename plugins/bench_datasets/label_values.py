@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
 from bench import DataError, Option, OptionValue
@@ -19,8 +19,9 @@ from bench_datasets.cells import (
     with_meaning,
 )
 from bench_datasets.label_lists import separator
-from bench_datasets.label_names import NO_LABEL, ODD_NAMES
+from bench_datasets.label_names import NO_LABEL, ODD_NAMES, meaning_none
 from bench_datasets.own_images import Part
+from bench_datasets.typed import as_typed
 
 LABELS_ARE = Option(
     "labels_are",
@@ -62,11 +63,12 @@ def named(
         note = "labels have no names but numbers: no labels.txt"
         return parts if names else {key: replace(part, notes=(*part.notes, note)) for key, part in parts.items()}
     convert: Callable[[object], object] = CONVERT[kind] if asked else lambda entry: entry
+    none = meaning_none(options)
     found = {
         key: replace(
             part,
             labels=[
-                tuple(dict.fromkeys(_name(convert(entry), names, part.place, row) for entry in entries))
+                tuple(dict.fromkeys(_name(convert(entry), names, none, part.place, row) for entry in entries))
                 for row, entries in enumerate(lists[key])
             ],
         )
@@ -244,14 +246,16 @@ def _as_text(entry: object) -> object:
 CONVERT = {"numbers": _as_number, "names": _as_text}
 
 
-def _name(entry: object, names: Sequence[str], place: Place, row: int) -> str:
+def _name(entry: object, names: Sequence[str], none: Collection[str], place: Place, row: int) -> str:
     if isinstance(entry, str) and entry.strip():
         return entry.strip()
     if isinstance(entry, int) and not isinstance(entry, bool):
-        if not names and entry >= 0:
+        # Lists of numbers are filled up to one length with one that is no label's, which ``cleaned`` takes out.
+        if (not names and entry >= 0) or (entry < 0 and str(entry) in none):
             return str(entry)
         if 0 <= entry < len(names):
             return names[entry]
         allowed = f"0 to {len(names) - 1}" if names else "0 or more"
-        raise DataError(f"{place(row)}: label number {entry}, allowed: {allowed}")
+        hint = f". Try: {as_typed('no_label', str(entry))} where it stands for no label" if entry < 0 else ""
+        raise DataError(f"{place(row)}: label number {entry}, allowed: {allowed}{hint}")
     raise DataError(f"{place(row)}: label {entry!r:.60}, expected a name or a whole number")

@@ -27,6 +27,9 @@ SIGNATURE_BYTES = 32
 LITTER = frozenset({"__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "@eadir", "$recycle.bin"})
 """What systems leave in folders, beside all names that begin with a dot."""
 
+MOST_FOLDERS = 100
+"""Folders in the data root in which a file is looked for that is not where a table says."""
+
 NO_IMAGE, HIDDEN, BROKEN, CIRCLE = "no image", "hidden", "a link to nothing", "a link to a folder that it lies in"
 
 Passed = Mapping[str, Sequence[str]]
@@ -163,7 +166,20 @@ def why_absent(folder: Path, name: str) -> str:
             return f". There is {printable(other)}, in other letters"
         if PurePosixPath(other).stem == place.name and has_image_ending(other):
             return f". There is {printable(other)}"
-    return ""
+    return elsewhere(folder, name)
+
+
+def elsewhere(folder: Path, name: str) -> str:
+    """Return as a sentence where below ``folder`` a file lies that a table calls ``name``; empty where it is not found.
+
+    A table may hold the paths of another machine or of the web, or names alone of files in a folder.
+    """
+    parts = PurePosixPath(name.replace("\\", "/")).parts
+    ends = ["/".join(parts[start:]) for start in range(1, len(parts))]
+    folders = [] if is_remote(folder) else sorted(path.name for path in folder.iterdir() if path.is_dir())
+    ends += [f"{below}/{parts[-1]}" for below in folders[:MOST_FOLDERS]]
+    found = next((end for end in ends if is_file(folder / end)), "")
+    return f". There is {printable(found)} in {folder}. Try: write paths so" if found else ""
 
 
 def is_file(path: Path) -> bool:

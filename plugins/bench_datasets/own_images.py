@@ -9,7 +9,10 @@ from typing import Any
 
 from bench import DataError, Dataset, DatasetRequest, Images, Option, OptionValue, Split, narrow
 from bench_datasets.label_lists import labels_kept, matrix, read_names
-from bench_datasets.label_names import cleaned, composed
+from bench_datasets.label_names import cleaned, composed, meaning_none
+
+FEW = 5
+"""Images of a part that may all have the same labels without a word."""
 
 K = Option("k", 3, "labels that score models give each image", minimum=1)
 
@@ -72,6 +75,7 @@ def assemble(
     found = {label for part in parts.values() for labels in part.labels for label in labels}
     from_file = listed is not None and listed.is_file()
     order = read_names(listed) if listed is not None and from_file else tuple(names) or _in_order(found)
+    order = tuple(name for name in order if name not in meaning_none(options))
     if not found or not order:
         raise DataError(f"{title}: no image has a label. {remedy}")
     column = {label: number for number, label in enumerate(order)}
@@ -104,7 +108,11 @@ def assemble(
         protocol=f"top{min(int(options['k']), count)}@1",
         validation=splits.get("validation"),
         source="your own images",
-        notes=(*(note for part in parts.values() for note in part.notes), *_on_all_images(splits["train"])),
+        notes=(
+            *(note for part in parts.values() for note in part.notes),
+            *_on_all_images(splits["train"]),
+            *(note for key, split in splits.items() if key != "train" for note in _filled_in(split)),
+        ),
     )
 
 
@@ -112,6 +120,23 @@ def _on_all_images(train: Split) -> tuple[str, ...]:
     counts = train.truth.sum(axis=0).tolist()
     names = [name for name, count in zip(train.labels, counts, strict=True) if count == len(train) > 1]
     return tuple(f"label '{name}' is on every image of {train.name}" for name in names)
+
+
+def _filled_in(split: Split) -> tuple[str, ...]:
+    """Return a note where all images have the labels of the first, as of a competition's table that is to be filled in.
+
+    Few images may have so by chance.
+    """
+    first = split.truth[0]
+    if len(split) < FEW or not all((row == first).all() for row in split.truth):
+        return ()
+    names = ", ".join(label for label, true in zip(split.labels, first, strict=True) if true)
+    told = (
+        f"all images of {split.name} have the same labels, {names}"
+        if names
+        else f"no image of {split.name} has a label"
+    )
+    return (f"{told}: nothing can be measured or chosen on it. Is it a table to fill in?",)
 
 
 def _in_order(names: Collection[str]) -> tuple[str, ...]:

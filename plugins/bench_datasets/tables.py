@@ -12,10 +12,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bench import DataError, FolderImages
-from bench_datasets.cells import ALLOWED, EMPTY, IGNORE, NUMBER, YES, truth, unmarked, with_meaning
+from bench_datasets.cells import ALLOWED, EMPTY, IGNORE, NUMBER, YES, choices, truth, unmarked, with_meaning
 from bench_datasets.label_lists import read_text
-from bench_datasets.label_names import look
-from bench_datasets.listing import counted, find_file, printable, why_absent
+from bench_datasets.label_names import NOTHING, look
+from bench_datasets.listing import counted, find_file, has_image_ending, printable, why_absent
 from bench_datasets.typed import as_typed, typed
 
 DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|"}
@@ -35,6 +35,9 @@ SPLIT_NAMES = {
     **{"validation": "validation", "valid": "validation", "val": "validation"},
 }
 """What a cell may hold that says of which part an image is, in small letters."""
+
+OF_PARTS = frozenset({"partition", "subset", "fold", *(f"is_{name}" for name in SPLIT_NAMES)})
+"""Names, in small letters, of columns of 0 and 1 that say of which part an image is."""
 
 LARGEST_CELL = 1 << 24
 MOST_COLUMNS = 100_000
@@ -78,7 +81,7 @@ class Row:
 class Table:
     """A table as read; ``columns`` are the names of the labels where each is a column.
 
-    ``splits`` are columns that were not read and name a split in every row, and not the same in all.
+    ``splits`` are columns that were not read and name a split in every row that they are filled in, and several.
     """
 
     rows: list[Row]
@@ -115,7 +118,7 @@ def read_table(path: Path, layout: Layout, remedy: str) -> Table:
         known, notes = _check_columns(columns, layout, place, remedy)
         read = {"", layout.path, layout.labels, layout.split, *known}
         unread = {name: set() for name in columns if name not in read}
-        nameless = [number for number, name in enumerate(columns) if layout.labels and _is_nameless(number, name)]
+        more = [number for number, name in enumerate(columns) if layout.labels and _is_more(number, name, layout)]
         for cells in reader:
             place = f"{path} line {reader.line_num}"
             if not any(cell.strip() for cell in cells):
@@ -130,18 +133,18 @@ def read_table(path: Path, layout: Layout, remedy: str) -> Table:
             if image in seen:
                 raise DataError(
                     f"{place}: image {image} stands twice, first in line {seen[image]}."
-                    " Expected: one line for each image"
+                    " Expected: one line for each image, with all its labels"
                 )
             seen[image] = reader.line_num
             split = row[layout.split] if layout.split in columns and layout.split else ""
-            unread = {
-                name: words | {SPLIT_NAMES[row[name].lower()]}
+            unread = unread and {
+                name: words | ({SPLIT_NAMES[row[name].lower()]} if row[name] else set())
                 for name, words in unread.items()
-                if row[name].lower() in SPLIT_NAMES
+                if not row[name] or row[name].lower() in SPLIT_NAMES
             }
-            _refuse_nameless([cells[number].strip() for number in nameless], place)
+            _refuse_more(more, columns, cells, place)
             if layout.labels:
-                rows.append(Row(place, image, row[layout.labels], split))
+                rows.append(Row(place, image, choices(row[layout.labels]), split))
                 continue
             values = _values(row, layout, known, place)
             odd["empty cells of label columns read as 0"] += sum(
@@ -160,25 +163,37 @@ def read_table(path: Path, layout: Layout, remedy: str) -> Table:
     return Table(rows, known, notes, tuple(name for name, words in unread.items() if len(words) > 1))
 
 
-def _is_nameless(number: int, name: str) -> bool:
-    """Return whether a column has no name, and is not the first, in which the rows' numbers stand without one."""
+def _is_more(number: int, name: str, layout: Layout) -> bool:
+    """Return whether a column may hold more labels: without a name, or as label2 or labels.1 beside the first.
+
+    In the first column without a name stand the rows' numbers.
+    """
     by_pandas = INDEX.fullmatch(name)
-    return int(by_pandas[1]) > 0 if by_pandas else not name and number > 0
+    if by_pandas or not name:
+        return (int(by_pandas[1]) if by_pandas else number) > 0
+    return name not in {layout.labels, layout.path} and name[-1:].isdigit() and _stem(name) == _stem(layout.labels)
 
 
-def _refuse_nameless(cells: Sequence[str], place: str) -> None:
-    """Raise ``DataError`` for the first of ``cells`` that is filled: a spreadsheet's row of several labels has some."""
-    if cell := next(filter(None, cells), ""):
-        raise DataError(
-            f"{place}: '{cell[:40]}' stands in a column without a name. Is it a label? Try: write all labels in one"
-            " cell as dog;sofa, or give the column a name to pass it over"
-        )
+def _stem(name: str) -> str:
+    return name.rstrip("0123456789").rstrip(" ._-")
+
+
+def _refuse_more(more: Sequence[int], columns: Sequence[str], cells: Sequence[str], place: str) -> None:
+    """Raise ``DataError`` for the first cell of the columns ``more`` that is filled, which may be a label."""
+    for number in more:
+        if cell := cells[number].strip():
+            name = columns[number]
+            where = f"column '{name}'" if name and not INDEX.fullmatch(name) else "a column without a name"
+            raise DataError(
+                f"{place}: '{cell[:40]}' stands in {where}. Is it a label? Try: write all labels in one"
+                f" cell as dog;sofa, or give the column {'another' if name else 'a'} name to pass it over"
+            )
 
 
 def check_label_columns(tables: Sequence[Table], layout: Layout, where: Path) -> None:
     """Raise ``DataError`` for a column that may be no label, unless the columns of labels were named.
 
-    That is one which is 1 for every image of all tables, and one whose name is usual for rows' numbers.
+    That is one which is 1 for every image of all tables, and one whose name is usual for rows' numbers or for parts.
     """
     known = tables[0].columns
     if layout.columns or not known:
@@ -187,6 +202,7 @@ def check_label_columns(tables: Sequence[Table], layout: Layout, where: Path) ->
     always = [name for name in known if len(tables[0].rows) > 1 and all(name in row.labels for row in rows)]
     for name, why in (
         *((name, "is called as one that numbers rows") for name in known if name.lower() in NUMBERING),
+        *((name, "is called as one that tells parts apart") for name in known if name.lower() in OF_PARTS),
         *((name, "is 1 for every image") for name in always),
     ):
         raise DataError(
@@ -206,7 +222,7 @@ def _check_columns(
             alike = next((found for found in columns if look(found) == look(name)), "")
             option = "path_column" if name == layout.path else "labels_column"
             rename = f"Try: call it '{name}'" if layout.fixed else f"Try: {as_typed(option, alike)}"
-            hint = rename if alike else _other_delimiter(columns, layout) or remedy
+            hint = rename if alike else _other_delimiter(columns, layout) or _first_row(columns, layout) or remedy
             raise DataError(f"{place}: no column '{name}', found: {', '.join(columns)[:500]}. {hint}")
     if layout.split and layout.split not in columns and not layout.fixed:
         alike = next((found for found in columns if look(found) == look(layout.split)), "")
@@ -237,6 +253,16 @@ def _check_columns(
     return tuple(name for name in free if name not in index), tuple(filter(None, [note]))
 
 
+def _first_row(columns: Sequence[str], layout: Layout) -> str:
+    """Return what to type where the first line names an image, and no columns; empty where it does not."""
+    image = next((name for name in columns if has_image_ending(name)), "")
+    return (
+        f"Is the line an image's, as {image[:100]}? Try: a line {layout.path},{layout.labels or 'LABELS'} above it"
+        if image
+        else ""
+    )
+
+
 def _other_delimiter(columns: Sequence[str], layout: Layout) -> str:
     """Return what to type where the first line was split at the wrong letter; empty where it was not."""
     line = layout.delimiter.join(columns)
@@ -257,7 +283,10 @@ def _values(row: Mapping[str, str], layout: Layout, known: Sequence[str], place:
             out = f"{typed('not_labels', *layout.others, name)} where it is no label"
             meaning = f"{with_meaning(cell, layout.values)} (or :1 or :0) for what it means"
             # A text of some length is no mark that could mean yes or no.
-            remedies = [meaning, out] if NUMBER.fullmatch(cell) else [out, meaning][: 1 if len(cell) > 40 else 2]
+            mark = NUMBER.fullmatch(cell) or cell.lower() in NOTHING
+            remedies = [meaning, out] if mark else [out, meaning][: 1 if len(cell) > 40 else 2]
+            if layout.fixed:  # no option leaves a column out
+                remedies = [meaning]
             raise DataError(
                 f"{place}: column '{name}' holds '{cell[:40]}', allowed: {ALLOWED}. Try: {', or '.join(remedies)}"
             )

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import bench
-from bench import DataError, Dataset, DatasetRequest, DatasetSpec, Images, Split, UsageError, narrow
+from bench import DataError, Dataset, DatasetRequest, DatasetSpec, Images, Split, UsageError, is_remote, narrow
 from bench_datasets.label_lists import ABSENT, DROP_ABSENT, labels_kept, read_image_names, read_lines, read_names
 from bench_datasets.label_names import ODD_NAMES, check, composed
-from bench_datasets.listing import has_image_ending, in_words, is_file, list_images, printable, same_content
+from bench_datasets.listing import counted, has_image_ending, in_words, is_file, list_images, printable, same_content
 from bench_datasets.own_images import NAMES, K
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ def build(request: DatasetRequest) -> Dataset:
     notes = check(places, (), request.options, separator=None)
     classes = tuple(places)
     splits = {part: read_split("voc-folder", root, name, classes) for part, name in parts.items()}
+    notes += tuple(note for split in splits.values() for note in _otherwise_annotated(root, split))
     kept = labels_kept(splits["train"].truth, str(request.options["absent_labels"]))
     if not kept.all():
         splits = {part: narrow(split, kept) for part, split in splits.items()}
@@ -131,6 +132,29 @@ def read_split(dataset: str, root: Path, name: str, classes: tuple[str, ...]) ->
             raise DataError(f"{root}/ImageSets/Main: {file} and {classes[0]}_{name}.txt list different images: {odd}")
     values = np.array([list(of_class.values()) for of_class in flags], dtype=np.int8).T.reshape(len(ids), len(classes))
     return Split(dataset, name, ids, classes, values == 1, _images(root, images, name), values == 0, sizes)
+
+
+def _otherwise_annotated(root: Path, split: Split) -> tuple[str, ...]:
+    """Return a note where annotations tell other labels than the class files, which are read and may be older.
+
+    ``split`` was read of class files if it has no sizes. Annotations elsewhere, as on s3://, would each be fetched.
+    """
+    folder = root / "Annotations"
+    if split.sizes is not None or is_remote(root) or not folder.is_dir():
+        return ()
+    there, differing = _annotated(folder, folder.stat().st_mtime_ns), []
+    for image, true in zip(_listed(root, split.name), split.truth, strict=True):
+        try:
+            objects = _objects(root, image, split.name) if image in there else []
+        except DataError:  # of a file that is not read
+            continue
+        names = {label for label, is_true in zip(split.labels, true, strict=True) if is_true}
+        if image in there and {name for name, difficult, _ in objects if not difficult} != names:
+            differing.append(image)
+    told = (
+        "images whose annotations tell other labels than the class files, which are read; without these they would be"
+    )
+    return counted(split.name, {told: differing})
 
 
 def _main(root: Path, name: str) -> Path:

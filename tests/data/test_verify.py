@@ -53,13 +53,17 @@ def test_unreadable_images_and_copies_are_named(corel, capsys):
 def test_copies_of_test_images_in_a_validation_part_are_named(tmp_path, capsys):
     """A run refuses those parts only of which every image is a copy; published sets have a few."""
     for part, shades in {"train": range(6), "validation": range(10, 14), "test": (10, 20, 30)}.items():
-        (tmp_path / part / "cat").mkdir(parents=True)
+        for name in ("cat", "dog"):
+            (tmp_path / part / name).mkdir(parents=True)
         for shade in shades:
             Image.new("RGB", (9, 9), (shade, 0, 0)).save(tmp_path / part / "cat" / f"{part}{shade}.png")
+    Image.new("RGB", (9, 9), (5, 0, 0)).save(tmp_path / "train" / "dog" / "copy.png")
     assert run_command_line(["data", "verify", "imagefolder", "--data-root", str(tmp_path)]) == 2
     printed = capsys.readouterr().out
     assert f"in validation and in test: {tmp_path}/validation/cat/validation10.png = {tmp_path}/test/cat/" in printed
     assert "0 in train and in test, 1 in validation and in test" in printed
+    one, other = tmp_path / "train" / "cat" / "train5.png", tmp_path / "train" / "dog" / "copy.png"
+    assert f"one picture with two label sets in train: {one} = {other}" in printed
 
 
 def test_labels_without_images_are_told(corel, capsys):

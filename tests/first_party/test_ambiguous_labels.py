@@ -147,10 +147,12 @@ def test_a_column_may_be_1_for_every_image_of_one_table(tmp_path):
     assert opened("csv", tmp_path, labels_column="").test.truth[:, 0].all()
 
 
-@pytest.mark.parametrize("name", ["id", "Index", "idx"])
-def test_a_column_that_numbers_rows_is_asked_for(table, name):
+@pytest.mark.parametrize(
+    ("name", "what"), [("Index", "numbers rows"), ("idx", "numbers rows"), ("is_valid", "tells parts apart")]
+)
+def test_a_column_of_0_and_1_that_is_called_as_none_of_a_label_is_asked_for(table, name, what):
     root = table(f"{name},path,dog,cat", "0,{},1,0", "1,{},0,1")
-    with pytest.raises(DataError, match=rf"column '{name}' is called as one that numbers rows"):
+    with pytest.raises(DataError, match=rf"column '{name}' is called as one that {what}. Is it a label\?"):
         opened("csv", root, labels_column="")
     assert opened("csv", root, not_labels=name).labels == ("dog", "cat")
 
@@ -197,7 +199,7 @@ def table(tmp_path):
     return write
 
 
-COLUMNS = ("path,dog,cat,is_valid,Sex,Unnamed: 0", "{},1,0,1,F,0", "{},-1,1,1,M,1", "{},0,,1,F,2")
+COLUMNS = ("path,dog,cat,seen,Sex,Unnamed: 0", "{},1,0,1,F,0", "{},-1,1,1,M,1", "{},0,,1,F,2")
 
 
 def test_columns_of_labels_are_named_or_the_others_are(table):
@@ -206,18 +208,16 @@ def test_columns_of_labels_are_named_or_the_others_are(table):
         opened("csv", root, labels_column="")
     with pytest.raises(DataError, match=r"line 3: column 'dog' holds '-1'.* Try: --set 'dataset.values=-1:ignore'"):
         opened("csv", root, not_labels="Sex")
-    with pytest.raises(
-        DataError, match=r"column 'is_valid' is 1 for every image.* --set 'dataset.not_labels=Sex,is_valid'"
-    ):
+    with pytest.raises(DataError, match=r"column 'seen' is 1 for every image.* --set 'dataset.not_labels=Sex,seen'"):
         opened("csv", root, not_labels="Sex", values="-1:ignore")
-    dataset = opened("csv", root, not_labels="Sex,is_valid", values="-1:ignore")
+    dataset = opened("csv", root, not_labels="Sex,seen", values="-1:ignore")
     assert dataset.labels == ("dog", "cat")
     assert dataset.train.truth.tolist() == [[True, False], [False, True], [False, False]]
     assert dataset.train.ignore.tolist() == [[False, False], [True, False], [False, False]]
     told = " ".join(dataset.notes)
     assert "column 'Unnamed: 0' passed over" in told
     assert "train.csv: 1 empty cells of label columns read as 0" in told
-    assert opened("csv", root, label_columns="is_valid,dog", values="-1:0").labels == ("dog", "is_valid")
+    assert opened("csv", root, label_columns="seen,dog", values="-1:0").labels == ("dog", "seen")
 
 
 @pytest.mark.parametrize(("meaning", "positive", "ignored"), [("1", 2, 0), ("0", 1, 0), ("ignore", 1, 1)])

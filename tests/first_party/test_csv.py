@@ -323,10 +323,11 @@ def test_names_in_one_table_and_numbers_in_another_are_not_labels_of_their_own(f
     assert opened(folder, labels_are="numbers").test.truth.tolist() == [[True, True], [False, True]]
 
 
-def test_lists_of_a_split_that_is_drawn_have_a_word(folder):
+@pytest.mark.parametrize("name", ["train.txt", "train_val_list.txt"])
+def test_lists_of_a_split_that_is_drawn_have_a_word(folder, name):
     write(folder, "labels.csv", ["path,labels"] + [f"photos/{number}.png,cat" for number in range(8)])
-    write(folder, "train.txt", ["photos/0.png"])
-    assert "data root: 1 files are not read, as the split is drawn, as train.txt" in opened(folder).notes
+    write(folder, name, ["photos/0.png"])
+    assert f"data root: 1 files are not read, as the split is drawn, as {name}" in opened(folder).notes
 
 
 def test_labels_that_train_lacks_can_be_left_out(folder):

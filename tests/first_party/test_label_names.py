@@ -61,6 +61,8 @@ def odd(labels, separator=";", **options):
         ([["haze primary"], ["clear primary"], ["clear water"], ["haze water primary"], ["clear water haze"]], "blank"),
         ([["a\tb"], ["b"]], "tab"),
         ([["a\uff1bb"], ["b"]], "\uff1b"),
+        ([["a::b"], ["b"], ["a"]], ":"),
+        ([["a \u2022 b"], ["b"], ["a"]], "\u2022"),
     ],
 )
 def test_names_that_are_several_names_say_which_separator(labels, typed):
@@ -82,6 +84,8 @@ def test_names_that_are_several_names_say_which_separator(labels, typed):
         ([["(a", "b)"], ["c"]], "a piece of a list"),
         ([['"a', 'b"'], ['"b', 'a"']], "a piece of a list"),
         ([["1"], ["1.0"]], "the same"),
+        ([["dog"], ["dog."]], "the same"),
+        ([["dog:0.93", "cat:.8"], ["cat (1.0)"]], "a name and its score"),
     ],
 )
 def test_names_that_are_values_or_lists_are_refused(labels, what):
@@ -99,6 +103,10 @@ def test_names_that_are_values_or_lists_are_refused(labels, what):
         [["don't know", "5'"], ["rock'n'roll"]],
         [["person [occluded]"], ["sign [/b]", "[red]"], ['12"'], ["'90s", "5) a"]],
         [["C", "C++"], ["C#"]],
+        [["film:drama"], ["film:action"], ["ratio 1:1.85"], ["x_y", "x"], ["."], ["!"]],
+        [["school_uniform", "school"], ["uniform"]],
+        [["0", "9"], ["A", "0"]],
+        [["0"], ["1"]],
         [["No. 5", "none of these"], ["Nancy"]],
         [["\u03b1", "a"], ["\u03bd", "v"], ["\u043d\u043e\u0441", "hoc"]],
     ],
@@ -119,7 +127,7 @@ def test_names_that_look_the_same_are_refused_with_both_places(twins):
     assert remedies(told.value) == ["dataset.odd_names=keep"]
 
 
-@pytest.mark.parametrize("name", ["nan", "NaN", "None", "null", "N/A", "<NA>", "-", "#NAME?", "[]"])
+@pytest.mark.parametrize("name", ["nan", "NaN", "None", "null", "N/A", "<NA>", "-", "#NAME?", "[]", "0", "False"])
 def test_a_label_that_means_nothing_is_refused_until_it_is_said_what_it_is(tmp_path, name):
     write(tmp_path, "path,labels", "{},dog;cat", "{},dog", f"{{}},{name};") if name != "[]" else None
     if name == "[]":
@@ -389,5 +397,6 @@ def test_folder_names_are_not_split_nor_taken_for_lists(tmp_path):
 def test_folder_names_that_are_no_utf_8_are_labels_that_can_be_printed(tmp_path):
     for part in ("train", "test"):
         pictures(tmp_path, f"{part}/x/", 1)
+        pictures(tmp_path, f"{part}/y/y", 1)
         os.rename(tmp_path / part / "x", os.fsencode(tmp_path / part) + b"/caf\xe9")  # noqa: PTH104 - bytes
-    assert opened(tmp_path, name="imagefolder").labels == ("caf\\xe9",)
+    assert opened(tmp_path, name="imagefolder").labels == ("caf\\xe9", "y")

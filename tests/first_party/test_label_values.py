@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from bench_datasets.label_names import NO_LABEL
 from bench_datasets.label_values import LABELS_ARE, SEPARATOR, named
 from bench_datasets.own_images import K, Part, assemble
 
@@ -63,6 +64,19 @@ def test_numbers_beside_names_are_no_labels_of_their_own(values):
         sets(values)
     assert {label for labels in sets(values, ("cat", "owl")) for label in labels} - {"1"} == {"dog", "owl"}
     assert {label for labels in sets(values, labels_are="names") for label in labels} == {"dog", "1"}
+
+
+def test_lists_of_numbers_may_be_filled_up_with_one_below_zero():
+    with pytest.raises(
+        DataError, match=r"label number -1, .* Try: --set 'dataset.no_label=-1' where it stands for no l"
+    ):
+        sets([[2, -1], [-1, -1]], NAMES, labels_are="numbers")
+    options = resolve((LABELS_ARE, SEPARATOR, NO_LABEL, K), {"labels_are": "numbers", "no_label": "-1"}, "set")
+    found = named({"train": part([[2, -1], [1, 0], [-1, -1]])}, NAMES, options)
+    train = assemble(
+        "own", "mine", found | {"test": part([["owl"]], "test")}, options | {"absent_labels": "error"}
+    ).train
+    assert train.truth.tolist() == [[False, False, True], [True, True, False], [False] * 3]
 
 
 def test_a_number_written_as_a_text_is_the_same_label():

@@ -377,7 +377,12 @@ def test_voc_folders_read_class_files_and_class_lists(voc):
         for label in ("bat", "ant"):
             lines = [f"{image} {1 if image in '13' else -1}" for image in images]
             (voc / "ImageSets" / "Main" / f"{label}_{split}.txt").write_text("\r\n".join(lines))
-    assert opened("voc-folder", voc).labels == ("ant", "bat")
+    dataset = opened("voc-folder", voc)
+    assert dataset.labels == ("ant", "bat")
+    told = (
+        "images whose annotations tell other labels than the class files, which are read; without these they would be"
+    )
+    assert f"train: 2 {told}, as 1" in dataset.notes
 
 
 @pytest.mark.parametrize(

@@ -5,12 +5,14 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+import odd_pictures
 import pytest
 import torch
 from example_commands import write_corel
 from PIL import Image
 
 import bench
+from bench.notebook.labelling import MixedImages
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +99,14 @@ def test_a_pillow_image_is_read_as_its_file_is_and_stays_as_it_was(model):
         (by_picture,), (by_file,) = bench.predict(folder, opened), bench.predict(folder, file)
         assert (by_picture.labels, by_picture.scores) == (by_file.labels, by_file.scores), name
         assert (opened.mode, opened.size) == before
+
+
+def test_a_tiff_on_its_side_that_pillow_opened_by_its_path_is_turned_once(tmp_path):
+    path = tmp_path / "side.tif"
+    path.write_bytes(odd_pictures.on_its_side("L"))
+    opened = Image.open(path)
+    assert MixedImages((opened,)).read(0).tolist() == odd_pictures.STANDING
+    assert opened.filename == str(path)
 
 
 def test_grey_arrays_are_pictures(model):

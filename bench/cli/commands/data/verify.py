@@ -24,7 +24,7 @@ def verify_images(  # noqa: PLR0917 - the parser passes options by name
     called: GivenName = "",
     as_json: AsJson = False,
 ) -> None:
-    """Read every image; name unreadable ones, copies of test's in another part, and the known variant.
+    """Read every image; name unreadable ones, copies of test's in another part or with other labels, the known variant.
 
     The exit code is 2 where anything is wrong.
     """
@@ -60,6 +60,8 @@ def verify_images(  # noqa: PLR0917 - the parser passes options by name
         _print_some([f"unreadable: {message}" for message in found.unreadable])
         _print_some([f"in train and in test: {one} = {other}" for one, other in found.duplicates])
         _print_some([f"in validation and in test: {one} = {other}" for one, other in found.chosen_on])
+        for split, pairs in found.other_labels.items():
+            _print_some([f"one picture with two label sets in {split}: {one} = {other}" for one, other in pairs])
         chosen_on = "" if dataset.validation is None else f" {len(found.chosen_on):,} in validation and in test,"
         put(
             f"{found.read:,} of {sum(found.images.values()):,} images read: {len(found.unreadable):,} unreadable,"

@@ -1,0 +1,152 @@
+"""Files as annotation tools write them, which a data set's own readers take or name what to do with."""
+
+import pytest
+from PIL import Image
+
+from bench import plugins
+from bench.contracts import DatasetRequest
+from bench.data.open import open_dataset
+from bench.errors import DataError
+from bench.options import resolve
+
+
+def opened(name, root, **options):
+    spec = plugins.installed().dataset(name).spec
+    return open_dataset(spec, DatasetRequest(resolve(spec.options, options, name), root, None, None))
+
+
+@pytest.fixture
+def root(tmp_path):
+    for number, name in enumerate(("train/a.png", "train/b.png", "test/c.png", "test/d.png")):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.new("RGB", (9, 9), (number, 0, 0)).save(tmp_path / name)
+    return tmp_path
+
+
+def roboflow(root, part, *lines):
+    (root / part / "_classes.csv").write_text("\n".join(lines))
+
+
+def test_roboflows_table_has_a_column_for_each_label(root):
+    roboflow(root, "train", "filename, dog, cat", "a.png, 1, 0", "b.png, 1, 1")
+    roboflow(root, "test", "filename, cat, dog", "c.png, 1, 0", "d.png, 0, -1")
+    with pytest.raises(
+        DataError, match=r"line 3: column 'dog' holds '-1'.* Try: --set 'dataset.values=-1:ignore' \(or"
+    ):
+        opened("imagefolder", root)
+    dataset = opened("imagefolder", root, values="-1:ignore")
+    assert dataset.labels == ("dog", "cat")
+    assert dataset.train.truth.tolist() == [[True, False], [True, True]]
+    assert dataset.test.truth.tolist() == [[False, True], [False, False]]
+    assert dataset.test.ignore.tolist() == [[False, False], [True, False]]
+    roboflow(root, "test", "filename, cat, owl", "c.png, 1, 0", "d.png, 0, 1")
+    with pytest.raises(DataError, match=r"test: other label columns than .*train"):
+        opened("imagefolder", root)
+
+
+def test_one_folder_of_all_images_is_no_label(tmp_path):
+    """As YOLO's folders images and labels: every image had the label images."""
+    for number, part in enumerate(("train", "test")):
+        (tmp_path / part / "images").mkdir(parents=True)
+        (tmp_path / part / "labels").mkdir()
+        Image.new("RGB", (9, 9), (number, 0, 0)).save(tmp_path / part / "images" / "1.png")
+        (tmp_path / part / "labels" / "1.txt").write_text("0 .5 .5 .1 .1\n")
+    with pytest.raises(DataError, match=r"all images lie in folders 'images'. Is it a label\? Expected: folders train"):
+        opened("imagefolder", tmp_path)
+
+
+def test_several_choices_of_label_studio_are_names(root):
+    """One choice is written as its name, several as an object, none as an empty cell."""
+    several = '"{""choices"": [""dog"", ""cat; old""]}"'
+    rows = [f"train/a.png,{several}", "train/b.png,dog", "test/c.png,", f"test/d.png,{several}"]
+    (root / "labels.csv").write_text("\n".join(["path,labels", *rows]))
+    dataset = opened("csv", root, test_fraction="0.5")
+    assert dataset.labels == ("cat; old", "dog")
+    parts = (dataset.train, dataset.test)
+    truth = {name: row for part in parts for name, row in zip(part.ids, part.truth.tolist(), strict=True)}
+    assert truth == {
+        "train/a.png": [True, True],
+        "train/b.png": [False, True],
+        "test/c.png": [False, False],
+        "test/d.png": [True, True],
+    }
+
+
+@pytest.mark.parametrize("line", ["{},dog;cat", "TRAIN,gs://bucket/{},dog,cat"])
+def test_a_table_without_names_of_columns_says_what_to_write(root, line):
+    (root / "labels.csv").write_text("\n".join(line.format(name) for name in ("train/a.png", "train/b.png")))
+    with pytest.raises(DataError, match=r"Is the line an image's, as .*train/a.png\? Try: a line path,labels above it"):
+        opened("csv", root)
+
+
+@pytest.mark.parametrize("name", ["Data_Entry_2017.csv", "labels.CSV", "labels.xlsx"])
+def test_a_table_under_another_name_is_named(root, name):
+    (root / name).write_text("path,labels\ntrain/a.png,dog\n")
+    with pytest.raises(DataError, match=rf"There is {name}. Try: save it as labels.csv"):
+        opened("csv", root)
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/home/ada/train/a.png", "C:\\photos\\train\\a.png", "https://a.org/train/a.png", "../x/train/a.png", "a.png"],
+)
+def test_paths_of_another_place_say_where_the_image_lies_here(root, path):
+    (root / "train.csv").write_text(f"path,labels\n{path},dog\n")
+    (root / "test.csv").write_text("path,labels\ntest/c.png,dog\n")
+    with pytest.raises(DataError, match=r"line 2: .*\. There is train/a.png in .*\. Try: write paths so$"):
+        opened("csv", root)
+
+
+@pytest.mark.parametrize(("first", "more"), [("labels", "labels.1"), ("label1", "label2"), ("label_1", "label 02")])
+def test_numbered_columns_of_labels_are_not_passed_over(root, first, more):
+    """As pandas and spreadsheets write several labels of an image."""
+    rows = ["train/a.png,dog,", "train/b.png,dog,cat", "test/c.png,cat,"]
+    (root / "labels.csv").write_text("\n".join([f"path,{first},{more}", *rows]))
+    with pytest.raises(
+        DataError, match=rf"line 3: 'cat' stands in column '{more}'. Is it a label\? .* another name to"
+    ):
+        opened("csv", root, labels_column=first)
+
+
+def test_a_split_column_may_be_empty_in_some_rows(root):
+    """It was passed over then, and a split drawn."""
+    rows = ["train/a.png,dog,training", "train/b.png,cat,", "test/c.png,dog,test"]
+    (root / "labels.csv").write_text("\n".join(["path,labels,ml_use", *rows]))
+    with pytest.raises(DataError, match=r"column 'ml_use' names splits alone, and was not asked for"):
+        opened("csv", root)
+
+
+@pytest.mark.parametrize(
+    ("labels", "told"), [("dog", "all images of test have the same labels, dog"), ("", "no image of test has a label")]
+)
+def test_a_part_whose_labels_are_still_to_be_filled_in_has_a_word(root, labels, told):
+    """As a competition's sample of an answer, on which every class mean was 100."""
+    for number in range(5):
+        Image.new("RGB", (9, 9), (9, number, 0)).save(root / "test" / f"{number}.png")
+    (root / "train.csv").write_text("path,labels\ntrain/a.png,dog\ntrain/b.png,cat\n")
+    rows = [f"test/{number}.png,{labels}" for number in range(5)]
+    (root / "test.csv").write_text("\n".join(["path,labels", *rows]))
+    assert f"{told}: nothing can be measured or chosen on it. Is it a table to fill in?" in opened("csv", root).notes
+    (root / "test.csv").write_text("\n".join(["path,labels", *rows[:4], "test/4.png,cat"]))
+    assert not any("to fill in" in note for note in opened("csv", root).notes)
+
+
+def test_a_column_that_means_no_label_is_left_out_as_its_note_says(root):
+    """Of every other label's order, too: it was then a label without an image."""
+    for part, names in {"train": "ab", "test": "cd"}.items():
+        rows = [f"{part}/{name}.png,{int(name in 'ac')},{int(name in 'bd')}" for name in names]
+        (root / f"{part}.csv").write_text("\n".join(["path,No Finding,Mass", *rows]))
+    told = [note for note in opened("csv", root, labels_column="").notes if "means that there is none" in note]
+    assert told == ["if label 'No Finding' means that there is none: --set 'dataset.no_label=No Finding'"]
+    dataset = opened("csv", root, labels_column="", no_label="No Finding")
+    assert dataset.labels == ("Mass",)
+    assert dataset.train.truth.tolist() == [[False], [True]]
+
+
+def test_cells_that_mean_nothing_and_columns_without_a_label_say_what_to_type(root):
+    for part, names in {"train": "ab", "test": "cd"}.items():
+        (root / f"{part}.csv").write_text("\n".join(["path,dog", *(f"{part}/{name}.png,NA" for name in names)]))
+    with pytest.raises(DataError, match=r"column 'dog' holds 'NA', .* Try: --set 'dataset.values=NA:ignore' \(or"):
+        opened("csv", root, labels_column="")
+    with pytest.raises(DataError, match=r"no image has a label. Try: --set dataset.label_columns=NAME, and --set data"):
+        opened("csv", root, labels_column="", values="NA:0")
