@@ -21,7 +21,7 @@ from pathlib import PurePath
 from types import ModuleType
 from typing import Any
 
-from bench.contracts import BackboneSpec, DatasetSpec
+from bench.contracts import DatasetSpec
 from bench.plugin_files import VERSION, within_folder
 from bench.plugins import Found
 from bench.system.files import digest
@@ -78,7 +78,7 @@ def plugin_code(found: Found[Any], *, begins: bool = False, anew: bool = False) 
     roots = sorted({module for one in made for module in one.modules} | _plugin_file(found))
     within = _of(frozenset(root.partition(".")[0] for root in roots) | _packages_of(found.origin.distribution))
     values = sorted({text for one in made for text in one.values})
-    reads = READS.get(type(spec), _reads_all)
+    reads = _reads_code if isinstance(spec, DatasetSpec) else _reads_all
     return code_hash(roots, within, values, reads, begins=begins) if roots else UNKNOWN
 
 
@@ -102,16 +102,8 @@ def _reads_all(_: str) -> bool:
 
 
 def _reads_code(name: str) -> bool:
+    """Return whether a file that a source names counts of a data set, whose fingerprint has what it reads."""
     return name.endswith(".py")
-
-
-def _reads_no_weights(name: str) -> bool:
-    return not name.endswith(WEIGHTS)
-
-
-WEIGHTS = (".safetensors", ".pt", ".pth", ".bin", ".onnx")
-READS: Mapping[type, Callable[[str], bool]] = {DatasetSpec: _reads_code, BackboneSpec: _reads_no_weights}
-"""Which files that a source names count: what a data set reads is in its fingerprint, weights have their own hash."""
 
 
 def _of(packages: Collection[str]) -> Callable[[str], bool]:

@@ -12,7 +12,7 @@ import pytest
 import torch
 from example_runs import make_run
 
-from bench import ModelSpec
+from bench import BackboneSpec, DatasetSpec, ModelSpec
 from bench.code import HOST, host_code, plugin_code
 from bench.plugins import Found, Origin, installed
 from bench.show import tables
@@ -52,6 +52,23 @@ def test_a_class_in_a_closure_counts(plugin):
         (plugin / "network.py").write_text(f"class Network:\n    width = {id(build)}\n")
         source._as_loaded.clear()  # as the next process sees it
         assert plugin_code(found(build)) != before
+
+
+@pytest.mark.parametrize("kind", [ModelSpec, BackboneSpec, DatasetSpec])
+def test_weights_beside_a_network_count_and_what_a_data_set_reads_has_its_fingerprint(plugin, kind):
+    """A network may run a file of which torch knows no parameter."""
+    (plugin / "run.py").write_text('FILE = "network.onnx"\ndef build(request): ...\n')
+    weights = plugin / "network.onnx"
+    weights.write_bytes(b"1")
+    from third_party_plugin.run import build
+
+    named = {ModelSpec: {"kind": "scores"}, BackboneSpec: {}, DatasetSpec: {"backbone": "flat"}}[kind]
+    part = Found(kind("mine", "One line", build=build, **named), Origin("mine", "1.0", "mine"))
+    before = plugin_code(part)
+    weights.write_bytes(b"2")
+    source._as_loaded.clear()  # as the next process sees it
+    source._as_named.clear()
+    assert (plugin_code(part) == before) is (kind is DatasetSpec)
 
 
 class Builder:
