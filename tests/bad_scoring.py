@@ -28,6 +28,7 @@ def after(action):
 
 BAD_METRICS = {
     "gives-a-number": (lambda evaluation: "good", "it gives a str, must be a number"),
+    "is-a-fraction": (lambda evaluation: 100 * hit_rate(evaluation), "which is shown as "),
     "says-the-same-again": (lambda evaluation: hit_rate(evaluation) + next(COUNT), "it says "),
     "order-changes-nothing": (place, "it says "),
     "right-is-better": (lambda evaluation: 1 - hit_rate(evaluation), "better: higher"),
