@@ -54,6 +54,20 @@ def test_a_class_in_a_closure_counts(plugin):
         assert plugin_code(found(build)) != before
 
 
+@pytest.mark.parametrize("listing", ['__all__ = ["network"]', 'LAZY = {"Network": ".network"}'])
+def test_a_module_that_its_package_looks_up_by_a_text_counts(plugin, listing):
+    (plugin / "run.py").write_text("def build(request):\n    from third_party_plugin.parts import Network\n")
+    (plugin / "parts").mkdir()
+    (plugin / "parts" / "__init__.py").write_text(listing)
+    network = plugin / "parts" / "network.py"
+    network.write_text("class Network: ...\n")
+    from third_party_plugin.run import build
+
+    before = plugin_code(found(build))
+    network.write_text("class Network:\n    width = 3\n")
+    assert plugin_code(found(build)) != before
+
+
 @pytest.mark.parametrize("kind", [ModelSpec, BackboneSpec, DatasetSpec])
 def test_weights_beside_a_network_count_and_what_a_data_set_reads_has_its_fingerprint(plugin, kind):
     """A network may run a file of which torch knows no parameter."""

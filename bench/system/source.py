@@ -2,8 +2,9 @@
 
 What counts is every module that is imported, at the top or inside a function, as far as ``within`` says, and every file
 beside a module, or in a folder beside it, that a text in its source names: tables and weights are read so, and code by
-``exec``. A package's ``__init__`` counts where something is imported from it; importing ``a.b`` alone does not lead to
-everything else that ``a/__init__.py`` lists. Not seen: names made at run time, and files elsewhere.
+``exec``. A package's ``__init__`` counts where something is imported from it, with the modules that a text in it names,
+as in ``__all__``; importing ``a.b`` alone does not lead to everything else that ``a/__init__.py`` lists. Not seen:
+names made at run time, and files elsewhere.
 
 A module counts as it was when it was first seen loaded: an edit of its file is not what the process runs. Nor is what
 Python keeps compiled of a file that has another content by now, of the same length and second: see ``drop_stale``.
@@ -296,6 +297,9 @@ def _imports(file: Path, _changed: int, module: str, is_package: bool) -> Collec
             names |= dict.fromkeys(submodules)
             if len(submodules) < len(node.names):
                 names[base] = None
+    if is_package:  # its ``__all__``, or what a ``__getattr__`` of its own looks names up in
+        named = [f"{module}.{text}" for text in _said(file, _changed)[1] if text.isidentifier()]
+        names |= dict.fromkeys(one for one in sorted(named) if file_of(one) is not None)
     return tuple(names)
 
 
@@ -312,7 +316,7 @@ def _said(file: Path, _changed: int) -> tuple[list[ast.Import | ast.ImportFrom |
         if isinstance(node, ast.Import | ast.ImportFrom) or (isinstance(node, ast.Call) and _name(node) in IMPORTERS):
             importing.append(node)
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-            found = FILE_NAME.fullmatch(node.value)
+            found = FILE_NAME.fullmatch(node.value.lstrip("."))
             texts |= {found[1]} if found else set()
     return importing, texts
 
