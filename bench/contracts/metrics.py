@@ -72,7 +72,7 @@ class Metric:
     def value(self, evaluation: Any) -> float:
         """Return what ``function`` gives. Raises ``PluginError`` where that is neither a finite number nor NaN."""
         found = self.function(evaluation)
-        if isinstance(found, (str, bytes)) or getattr(found, "ndim", 0) or not hasattr(found, "__float__"):
+        if isinstance(found, (str, bytes)) or getattr(found, "ndim", None) or not hasattr(found, "__float__"):
             raise PluginError(f"it gives a {type(found).__name__}, must be a number")
         if math.isinf(found):
             raise PluginError("it is infinite; NaN is for what is undefined")
