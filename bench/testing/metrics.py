@@ -19,6 +19,9 @@ from bench.records import BoolArray, FloatArray, Scores
 from bench.testing.checks import Table, require
 from bench.testing.common import add_common
 
+ROUNDING = 1e-5
+"""Of a metric that adds in float32, as torchmetrics do, relative to its value."""
+
 
 @dataclass(slots=True)
 class MetricPart:
@@ -151,7 +154,7 @@ def ignored_pairs_count_not(part: MetricPart) -> None:  # noqa: D103
 
 def _same(one: float, other: float) -> bool:
     both = math.isnan(one) and math.isnan(other)
-    return both or math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-12)
+    return both or math.isclose(one, other, rel_tol=ROUNDING, abs_tol=1e-12)
 
 
 add_common(METRIC_CHECKS, lambda part: part.value(*_made_up()), "gives_a_number")
