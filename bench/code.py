@@ -1,9 +1,10 @@
 """The code that a result was made by, as hashes in a run's config: an edited plugin is another run.
 
-A plugin's part is what its ``build``, or a policy's or a decoder's functions, lead to within its distribution. The
-host's parts are what features, training and decoding lead to within ``bench``; tables, commands and reports are in none
-of them, so an edit there keeps every row. Metrics are in it as far as they choose in training: measures and label sets
-follow from stored predictions, and are checked by computing them again.
+A plugin's part is what its ``build``, or a policy's or a decoder's functions, lead to within its distribution and where
+nothing is installed, with their names and what they were made with. The host's parts are what features, training and
+decoding lead to within ``bench``; tables, commands and reports are in none of them, so an edit there keeps every row.
+Metrics are in it as far as they choose in training: measures and label sets follow from stored predictions, and are
+checked by computing them again.
 """
 
 from __future__ import annotations
@@ -11,25 +12,20 @@ from __future__ import annotations
 import contextlib
 import importlib.metadata
 import inspect
-import json
-import site
 import sys
-import sysconfig
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
 from numbers import Number
-from pathlib import Path
+from pathlib import PurePath
 from types import ModuleType
 from typing import Any
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
-from bench.contracts import BackboneSpec, DatasetSpec
+from bench.contracts import DatasetSpec
 from bench.plugin_files import VERSION, within_folder
 from bench.plugins import Found
 from bench.system.files import digest
-from bench.system.source import UNKNOWN, code_hash, file_of
+from bench.system.source import INSTALLED, UNKNOWN, code_hash, places_of
 
 HOST: dict[str, tuple[str, ...]] = {
     "features": ("bench.model.features", "bench.data.images", "bench.data.preprocess", "bench.data.loading"),
@@ -81,10 +77,9 @@ def plugin_code(found: Found[Any], *, begins: bool = False, anew: bool = False) 
     calls = [getattr(spec, name) for name in ("build", "fit", "label_sets", "search") if hasattr(spec, name)]
     made = [_made_of(call, anew=anew) for call in calls]
     roots = sorted({module for one in made for module in one.modules} | _plugin_file(found))
-    packages = frozenset(root.partition(".")[0] for root in roots) | _packages_of(found.origin.distribution)
-    within = _of(packages, _checkout_of(found.origin.distribution))
+    within = _of(frozenset(root.partition(".")[0] for root in roots) | _packages_of(found.origin.distribution))
     values = sorted({text for one in made for text in one.values})
-    reads = READS.get(type(spec), _reads_all)
+    reads = _reads_code if isinstance(spec, DatasetSpec) else _reads_all
     return code_hash(roots, within, values, reads, begins=begins) if roots else UNKNOWN
 
 
@@ -108,67 +103,30 @@ def _reads_all(_: str) -> bool:
 
 
 def _reads_code(name: str) -> bool:
+    """Return whether a file that a source names counts of a data set, whose fingerprint has what it reads."""
     return name.endswith(".py")
 
 
-def _reads_no_weights(name: str) -> bool:
-    return not name.endswith(WEIGHTS)
+def _of(packages: Collection[str]) -> Callable[[str], bool]:
+    """Return what says of a module whether it is in ``packages`` or lies where nothing is installed.
 
-
-WEIGHTS = (".safetensors", ".pt", ".pth", ".bin", ".onnx")
-READS: Mapping[type, Callable[[str], bool]] = {DatasetSpec: _reads_code, BackboneSpec: _reads_no_weights}
-"""Which files that a source names count: what a data set reads is in its fingerprint, weights have their own hash."""
-
-
-def _of(packages: Collection[str], checkout: Path | None = None) -> Callable[[str], bool]:
-    """Return what says of a module whether it is in ``packages``, in the folder ``checkout``, or a plugin file's own.
-
-    Of a plugin file that is what lies beside it, and what it imports from anywhere that nothing is installed in.
+    Such are files beside a plugin file, and whoever's checkout an editable install runs from: code under work.
     """
-    folders = {folder for package in packages if (folder := within_folder(package))}
+    uninstalled = cache(_is_uninstalled)
 
     def counts(module: str) -> bool:
         top = module.partition(".")[0]
         if top == "bench" or top in sys.stdlib_module_names:
             return False
-        return top in packages or (bool(folders or checkout) and _is_own(top, folders, checkout))
+        return top in packages or uninstalled(top)
 
     return counts
 
 
-def _is_own(package: str, folders: Collection[Path], checkout: Path | None) -> bool:
-    """Return whether a top-level module or package, with or without ``__init__``, is installed by nobody else."""
-    found = file_of(package)
-    if found is None:
-        return any((folder / package).is_dir() for folder in folders)
-    if any(found.is_relative_to(place) for place in _installed_places()):
-        return False
-    if checkout is not None and found.resolve().is_relative_to(checkout):
-        return True
-    return bool(folders) and package not in _installed_packages()
-
-
-@cache
-def _installed_packages() -> Collection[str]:
-    return importlib.metadata.packages_distributions().keys()
-
-
-@cache
-def _installed_places() -> tuple[Path, ...]:
-    """Return the folders that distributions are installed to, and Python's own."""
-    places = {*sysconfig.get_paths().values(), *site.getsitepackages(), site.getusersitepackages()}
-    return tuple(path for path in map(Path, places) if path.name in {"site-packages", "dist-packages"})
-
-
-@cache
-def _checkout_of(distribution: str) -> Path | None:
-    """Return the folder that a distribution runs from where its install is editable."""
-    try:
-        told = json.loads(importlib.metadata.distribution(distribution).read_text("direct_url.json") or "{}")
-    except (importlib.metadata.PackageNotFoundError, ValueError):
-        return None
-    editable = bool(told.get("dir_info", {}).get("editable"))
-    return Path(url2pathname(urlsplit(told["url"]).path)).resolve() if editable else None
+def _is_uninstalled(package: str) -> bool:
+    """Return whether a top-level module or package, with or without ``__init__``, lies where nothing is installed."""
+    found = places_of(package)
+    return bool(found) and not any(INSTALLED & {*place.parts} for place in found)
 
 
 def resampling_code() -> str:
@@ -198,9 +156,9 @@ def _computes(module: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Made:
-    """What a ``build`` is put together from: modules of its functions and classes, and what these hold, as texts.
+    """What a ``build`` is put together from: modules of its functions and classes, their names, and what these hold.
 
-    A number may stand in a file of no code. Plain texts do not count: they are names, which the config holds.
+    Names and values are texts. They may stand in a file of no code, as a package's ``__init__`` that only offers them.
     """
 
     build: Any
@@ -231,9 +189,10 @@ def _made_of(build: Any, *, anew: bool) -> _Made:
         waiting += _called_by(one)
         for held in _held_by(one):
             told = _told(held, waiting, ())
-            values += [] if _is_code(held) or _only_texts(told) else [repr(told)]
+            values += [] if _is_code(held) else [repr(told)]
     modules = frozenset(module for one in found.values() if (module := _module_of(one)))
-    _made[id(build)] = made = _Made(build, _given(build), modules, tuple(values))
+    names = {_name_of(one) for one in found.values()}
+    _made[id(build)] = made = _Made(build, _given(build), modules, (*names, *values))
     return made
 
 
@@ -270,11 +229,13 @@ def _held_by(one: Any) -> Iterable[Any]:
 
 def _told(value: Any, code: list[Any], above: tuple[int, ...]) -> Any:
     """Return ``value`` as what is printed alike in every process; functions and classes that it holds join ``code``."""
-    if value is None or isinstance(value, (Number, str, bytes)):
+    if value is None or isinstance(value, (Number, bytes)):
         return value
+    if isinstance(value, (str, PurePath)):
+        return _located(value)
     if _is_code(value):
         code.append(value)
-        return str(getattr(value, "__qualname__", type(value).__qualname__))
+        return _name_of(value)
 
     def of(one: Any) -> Any:
         return _told(one, code, (*above, id(value)))
@@ -290,7 +251,8 @@ def _told(value: Any, code: list[Any], above: tuple[int, ...]) -> Any:
         told = sorted(repr(of(one)) for one in value)
     elif not told:
         code.append(type(value))
-        told = type(value).__qualname__, of(_attributes(value))
+        attributes = _attributes(value)
+        told = _name_of(type(value)), of(attributes) if attributes else _shown(value)
     return told
 
 
@@ -303,6 +265,32 @@ def _array_told(value: Any) -> tuple[Any, ...]:
     return ()
 
 
+def _located(value: str | PurePath) -> str:
+    """Return a text or a path; of one below a folder that modules are imported from, what is below it.
+
+    Where a checkout lies is no part of its code.
+    """
+    path = PurePath(value)
+    if not path.is_absolute():
+        return str(value)
+    below = [path.relative_to(place) for place in filter(None, sys.path) if path.is_relative_to(place)]
+    return min((one.as_posix() for one in below), key=len, default=str(value))
+
+
+def _shown(value: Any) -> str:
+    """Return how an object prints that has no attributes, as a range or a date; empty where that says no value."""
+    with contextlib.suppress(Exception):  # whatever a third party's does
+        text = repr(value)
+        return "" if text.startswith("<") or " at 0x" in text else text
+    return ""
+
+
+def _name_of(one: Any) -> str:
+    """Return the full name of a function, a class or a module; of anything else that of its class."""
+    named = one if hasattr(one, "__qualname__") or isinstance(one, ModuleType) else type(one)
+    return f"{getattr(named, '__module__', '')}.{getattr(named, '__qualname__', named.__name__)}"
+
+
 def _attributes(one: Any) -> dict[str, Any]:
     """Return the attributes of an object; none of one of the standard library, as a lock or a logger is."""
     if type(one).__module__.partition(".")[0] in sys.stdlib_module_names - {"__main__", "types"}:
@@ -310,10 +298,6 @@ def _attributes(one: Any) -> dict[str, Any]:
     slots = (getattr(kind, "__slots__", ()) for kind in type(one).__mro__)
     names = [name for some in slots for name in ([some] if isinstance(some, str) else some)]
     return {name: getattr(one, name) for name in names if hasattr(one, name)} | getattr(one, "__dict__", {})
-
-
-def _only_texts(value: Any) -> bool:
-    return isinstance(value, str) or (isinstance(value, tuple) and all(isinstance(one, str) for one in value))
 
 
 def _filled(cell: Any) -> bool:

@@ -13,6 +13,13 @@ def hit_rate(evaluation):
     return float((evaluation.image_counts.true_positives > 0).mean())
 
 
+def recall_in_float32(evaluation):
+    """A sound metric whose sum depends on the order of images by its rounding."""
+    counts = evaluation.image_counts
+    recalls = np.float32(counts.true_positives) / np.float32(np.maximum(counts.positives, 1))
+    return float(np.cumsum(recalls, dtype=np.float32)[-1] / np.float32(len(recalls)))
+
+
 def place(evaluation):
     right = evaluation.image_counts.true_positives > 0
     return float(right @ np.arange(1, len(right) + 1)) / len(right) ** 2
@@ -28,6 +35,7 @@ def after(action):
 
 BAD_METRICS = {
     "gives-a-number": (lambda evaluation: "good", "it gives a str, must be a number"),
+    "is-a-fraction": (lambda evaluation: 100 * hit_rate(evaluation), "which is shown as "),
     "says-the-same-again": (lambda evaluation: hit_rate(evaluation) + next(COUNT), "it says "),
     "order-changes-nothing": (place, "it says "),
     "right-is-better": (lambda evaluation: 1 - hit_rate(evaluation), "better: higher"),

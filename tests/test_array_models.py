@@ -1,8 +1,10 @@
 """Models that are no torch modules: fitted on arrays, kept without pickle, and exported to equal the stored scores."""
 
+import importlib.util
 import sys
 
 import numpy as np
+import onnxruntime
 import pytest
 import torch
 from documented import documented
@@ -10,7 +12,9 @@ from example_commands import bench, write_corel
 from example_exports import images_of, pixels_of, run_of, run_options
 from example_models import batch, registry_with
 from sklearn.linear_model import LogisticRegression
+from sklearn.multiclass import OneVsRestClassifier
 from sklearn.multioutput import ClassifierChain
+from sklearn.neighbors import KNeighborsClassifier
 
 from bench import ModelError, ModelRequest, ModelSpec, NotRun, estimator_model, plugins
 from bench.errors import PluginError
@@ -183,6 +187,33 @@ def test_labels_that_all_images_have_or_none_get_a_constant_score():
     assert (scores[:, 2] == 0.0).all()
     assert len(np.unique(scores[:, 0])) > 10
     np.testing.assert_array_equal(model.label_sets(FEATURES, scores)[:, 1:3], truth[:, 1:3])
+
+
+@pytest.mark.parametrize("kind", ["probability", "margin"])
+def test_where_one_label_can_be_learnt_its_scores_are_the_estimators_own(kind):
+    """Estimators take one column for two classes, and give them in as many forms as there are estimators."""
+    pytest.importorskip("skops")
+    truth = TRUTH.copy()
+    truth[:, 1:] = False
+    model = estimator_model(OneVsRestClassifier(LogisticRegression()), score_kind=kind, own_sets=True)
+    for labels in (truth, truth[:, :1]):
+        model.fit(FEATURES, labels)
+        scores, own = model.scores(FEATURES), LogisticRegression().fit(FEATURES, truth[:, 0])
+        wanted = own.predict_proba(FEATURES)[:, 1] if kind == "probability" else own.decision_function(FEATURES)
+        np.testing.assert_allclose(scores[:, 0], wanted, rtol=1e-3, atol=1e-4)
+        np.testing.assert_array_equal(model.label_sets(FEATURES, scores)[:, 0], own.predict(FEATURES))
+    if kind == "probability" and importlib.util.find_spec("skl2onnx"):
+        session = onnxruntime.InferenceSession(model.to_export(17).SerializeToString())
+        np.testing.assert_allclose(session.run(None, {"features": FEATURES})[0], scores, atol=1e-5)
+
+
+def test_what_skl2onnx_writes_in_another_shape_is_not_exported():
+    pytest.importorskip("skops")
+    pytest.importorskip("skl2onnx")
+    model = estimator_model(KNeighborsClassifier(), score_kind="probability")
+    model.fit(FEATURES, TRUTH)
+    with pytest.raises(NotRun, match="skl2onnx cannot write KNeighborsClassifier: "):
+        model.to_export(17)
 
 
 def test_an_estimator_exported_by_skl2onnx_gives_the_stored_scores(root):

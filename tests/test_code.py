@@ -1,8 +1,9 @@
 """The hashes of code in a run's config: an edited plugin is another run, and tables say so."""
 
 import functools
-import json
 import sys
+from collections import deque
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 import torch
 from example_runs import make_run
 
-from bench import ModelSpec
+from bench import BackboneSpec, DatasetSpec, ModelSpec
 from bench.code import HOST, host_code, plugin_code
 from bench.plugins import Found, Origin, installed
 from bench.show import tables
@@ -53,6 +54,37 @@ def test_a_class_in_a_closure_counts(plugin):
         assert plugin_code(found(build)) != before
 
 
+@pytest.mark.parametrize("listing", ['__all__ = ["network"]', 'LAZY = {"Network": ".network"}'])
+def test_a_module_that_its_package_looks_up_by_a_text_counts(plugin, listing):
+    (plugin / "run.py").write_text("def build(request):\n    from third_party_plugin.parts import Network\n")
+    (plugin / "parts").mkdir()
+    (plugin / "parts" / "__init__.py").write_text(listing)
+    network = plugin / "parts" / "network.py"
+    network.write_text("class Network: ...\n")
+    from third_party_plugin.run import build
+
+    before = plugin_code(found(build))
+    network.write_text("class Network:\n    width = 3\n")
+    assert plugin_code(found(build)) != before
+
+
+@pytest.mark.parametrize("kind", [ModelSpec, BackboneSpec, DatasetSpec])
+def test_weights_beside_a_network_count_and_what_a_data_set_reads_has_its_fingerprint(plugin, kind):
+    """A network may run a file of which torch knows no parameter."""
+    (plugin / "run.py").write_text('FILE = "network.onnx"\ndef build(request): ...\n')
+    weights = plugin / "network.onnx"
+    weights.write_bytes(b"1")
+    from third_party_plugin.run import build
+
+    named = {ModelSpec: {"kind": "scores"}, BackboneSpec: {}, DatasetSpec: {"backbone": "flat"}}[kind]
+    part = Found(kind("mine", "One line", build=build, **named), Origin("mine", "1.0", "mine"))
+    before = plugin_code(part)
+    weights.write_bytes(b"2")
+    source._as_loaded.clear()  # as the next process sees it
+    source._as_named.clear()
+    assert (plugin_code(part) == before) is (kind is DatasetSpec)
+
+
 class Builder:
     """A ``build`` that is an object."""
 
@@ -86,6 +118,14 @@ def by_default(width):
 
 
 MADE_WITH = {
+    "text": lambda width: closed_over(f"relu{width}"),
+    "path": lambda width: functools.partial(closed_over, Path(f"widths-{width}.csv")),
+    "function": lambda width: functools.partial(closed_over, torch.relu if width > 0.5 else torch.tanh),
+    "class": lambda width: closed_over({"layer": torch.nn.GELU if width > 0.5 else torch.nn.ReLU}),
+    "itself": lambda width: Builder.build if width > 0.5 else closed_over,
+    "range": lambda width: closed_over(range(int(width * 10))),
+    "type of numbers": lambda width: closed_over(torch.float16 if width > 0.5 else torch.float32),
+    "queue": lambda width: closed_over(deque([width])),
     "partial": lambda width: functools.partial(closed_over, width),
     "keyword": lambda width: functools.partial(closed_over, width=width),
     "container": lambda width: functools.partial(closed_over, {"widths": [width]}),
@@ -128,6 +168,14 @@ def test_a_class_in_a_container_or_an_object_counts(plugin, hold):
     assert plugin_code(found(closed_over(hold(Network)))) != before
 
 
+def test_where_a_checkout_lies_is_no_part_of_what_a_build_is_made_with(tmp_path, monkeypatch):
+    hashes = set()
+    for place in (tmp_path / "one", tmp_path / "two"):
+        monkeypatch.setattr(sys, "path", [*sys.path, str(place)])
+        hashes |= {plugin_code(found(closed_over(made(place / "mine" / "prior.csv")))) for made in (str, Path)}
+    assert len(hashes) == 1
+
+
 @pytest.mark.parametrize("way", MADE_WITH)
 def test_a_number_that_a_build_is_made_with_counts_wherever_it_is_written(way):
     make = MADE_WITH[way]
@@ -135,33 +183,29 @@ def test_a_number_that_a_build_is_made_with_counts_wherever_it_is_written(way):
     assert plugin_code(found(make(0.5))) != plugin_code(found(make(0.9)))
 
 
-def test_all_packages_of_an_editable_install_count_and_no_others(tmp_path, monkeypatch):
-    checkout, other = tmp_path / "checkout", tmp_path / "other"
+@pytest.mark.parametrize("installed", [False, True])
+def test_what_is_imported_from_where_nothing_is_installed_counts(tmp_path, monkeypatch, installed):
+    """Code under work, in the plugin's own checkout or another's, as of a laboratory's library; not what it needs."""
+    checkout, other = tmp_path / "checkout", tmp_path / ("site-packages" if installed else "other")
     for folder, name, content in (
-        (checkout, "editable_models", "import editable_common, another_checkout\ndef build(request): ...\n"),
-        (checkout, "editable_common", ""),
+        (checkout, "editable_models", "def build(request):\n    import another_checkout.nets, without_init.part\n"),
         (other, "another_checkout", ""),
     ):
         (folder / name).mkdir(parents=True)
         (folder / name / "__init__.py").write_text(content)
         monkeypatch.syspath_prepend(folder)
-    info = tmp_path / "editable_plugin-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Name: editable-plugin\nVersion: 1.0\n")
-    (info / "direct_url.json").write_text(json.dumps({"url": checkout.as_uri(), "dir_info": {"editable": True}}))
-    monkeypatch.syspath_prepend(tmp_path)
+    (nets := other / "another_checkout" / "nets.py").write_text("")
+    (part := other / "without_init" / "part.py").parent.mkdir()
+    part.write_text("")
     import editable_models
 
     spec = ModelSpec("mine", "One line", "scores", editable_models.build)
     one = Found(spec, Origin("editable-plugin", "1.0", "editable_models"))
-    before = plugin_code(one)
-    (other / "another_checkout" / "__init__.py").write_text("x = 22\n")
-    assert plugin_code(one) == before
-    (checkout / "editable_common" / "__init__.py").write_text("x = 22\n")
-    source._as_loaded.clear()  # as the next process sees it
-    assert plugin_code(one) != before
-    for name in ("editable_models", "editable_common", "another_checkout"):
-        sys.modules.pop(name, None)
+    for file in (nets, part):
+        before = plugin_code(one)
+        file.write_text("x = 22\n")
+        assert (plugin_code(one) == before) is installed
+    del sys.modules["editable_models"]
 
 
 def test_what_has_no_file_is_unknown_and_no_failure():

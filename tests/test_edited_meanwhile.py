@@ -1,5 +1,8 @@
 """Plugins whose files are written while a run of theirs goes on: no number stands under the key of other code."""
 
+import importlib
+import sys
+
 import hostile_runs
 import pytest
 
@@ -66,6 +69,18 @@ def test_a_module_that_is_edited_between_key_and_build_is_a_failing_row(offered,
         hostile_runs.run(tmp_path, registry)
     monkeypatch.setattr(features, "of_parts", extract)
     assert hostile_runs.run(tmp_path, registry).done
+
+
+def test_a_plugin_that_is_loaded_again_after_an_edit_runs_under_no_key(offered, tmp_path):
+    """As ``importlib.reload`` in a notebook does: old functions then find new classes, and old classes stay."""
+    registry = offered("again_file", "WIDTH = 1\n" + LATE, "late")
+    (tmp_path / "late_part.py").write_text("from hostile_runs import Plain as Model\n")
+    importlib.reload(sys.modules["again_file"])
+    assert hostile_runs.run(tmp_path, registry).done
+    (tmp_path / "again_file.py").write_text("WIDTH = 22\n" + LATE)
+    importlib.reload(sys.modules["again_file"])
+    with pytest.raises(bench.PluginError, match=r"was edited and loaded again .* Try: start again"):
+        hostile_runs.run(tmp_path, registry)
 
 
 IN_FIT = """

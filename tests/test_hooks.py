@@ -91,7 +91,11 @@ def test_an_edited_metric_shows_no_value_of_before(
 
 @pytest.mark.parametrize(
     ("function", "reason"),
-    [(lambda _: 1 / 0, "ZeroDivisionError: division by zero"), (lambda _: "high", "ValueError: could not convert")],
+    [
+        (lambda _: 1 / 0, "ZeroDivisionError: division by zero"),
+        (lambda _: "0.5", "it gives a str, must be a number"),
+        (lambda _: float("inf"), "it is infinite"),
+    ],
 )
 def test_a_metric_that_fails_is_undefined_and_named(
     stored_run: Stored, installed: Any, capsys: pytest.CaptureFixture[str], function: Any, reason: str

@@ -8,7 +8,7 @@ from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from bench.contracts.api import API_VERSION
-from bench.errors import UsageError
+from bench.errors import PluginError, UsageError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -68,6 +68,15 @@ class Metric:
     def heading(self) -> str:
         """Return what stands above its column."""
         return self.column or self.name
+
+    def value(self, evaluation: Any) -> float:
+        """Return what ``function`` gives. Raises ``PluginError`` where that is neither a finite number nor NaN."""
+        found = self.function(evaluation)
+        if isinstance(found, (str, bytes)) or getattr(found, "ndim", None) or not hasattr(found, "__float__"):
+            raise PluginError(f"it gives a {type(found).__name__}, must be a number")
+        if math.isinf(found):
+            raise PluginError("it is infinite; NaN is for what is undefined")
+        return float(found)
 
     def shown(self, value: float, more_digits: int = 0) -> str:
         """Return ``value`` as it is printed, in the unit shown.

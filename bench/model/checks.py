@@ -29,7 +29,10 @@ from bench.records import FloatArray, Preprocessing, Scores, SearchOptions
 from bench.system.room import blocks
 
 ROWS = 8
-"""Images that are looked at again."""
+"""Images that are looked at before a training."""
+
+AGAIN = 64
+"""Images that are looked at again: no dearer than one, as every batch has as many rows."""
 
 TOLERANCE = 1e-4
 """Largest difference of an image's scores beside other images, relative to the largest magnitude: rounding is 1e-6."""
@@ -177,21 +180,24 @@ def check_own(model: Any, values: FloatArray, search: SearchOptions | None) -> N
     """Raise where what the model says of an image depends on the images beside it, on chance, or on what it wrote over.
 
     ``values`` (images, dimensions) are features. Every call has the same number of rows, so that only what the rows
-    hold differs: a few images beside others, in another order, and beside zeros.
+    hold differs: a few images before and behind others, in another order, and beside zeros.
     """
     if search is None and has_own_sets(model):
         check_keeps_inputs(model, values)
     chosen, together = said_twice(model, values, search)
-    crowd = np.concatenate([chosen, values[: IMAGE_ROWS - len(chosen)]])
+    others = values[: IMAGE_ROWS - len(chosen)]
     beside = {
         "in another order": answers(model, np.ascontiguousarray(chosen[::-1]), search, image=len(chosen) - 1),
-        "beside others": answers(model, crowd, search),
+        "beside others": answers(model, np.concatenate([chosen, others]), search),
+        "behind others": answers(model, np.concatenate([others, chosen]), search, image=len(others)),
         "alone": answers(model, chosen[:1], search),
     }
     for name, array in together.items():
         of_images = name in PER_IMAGE and len(array) == len(chosen)
         for how, found in beside.items():
-            other = found[name][::-1] if of_images and how == "in another order" else found[name]
+            other = found[name]
+            if of_images:
+                other = {"in another order": other[::-1], "behind others": other[-len(chosen) :]}.get(how, other)
             shared = min(len(array), len(other))
             apart = difference(array[:shared], other[:shared])
             if apart > TOLERANCE:
@@ -244,7 +250,7 @@ def said_twice(
     model: Any, values: FloatArray, search: SearchOptions | None
 ) -> tuple[FloatArray, dict[str, FloatArray]]:
     """Return a few of ``values`` and what ``model`` says of them; raise where it changes its mind."""
-    rows = np.linspace(0, len(values) - 1, min(ROWS, len(values))).astype(int)
+    rows = np.linspace(0, len(values) - 1, min(AGAIN, len(values))).astype(int)
     chosen = np.ascontiguousarray(values[rows])
     said = answers(model, chosen, search)
     if worst := differing(said, answers(model, chosen, search)):

@@ -48,8 +48,12 @@ class EstimatorModel:
         positives = truth.sum(axis=0)
         self.learnt = (positives > 0) & (positives < len(truth))
         self.constant = positives == len(truth)
+        wanted = truth[:, self.learnt].astype(np.int64)
+        if wanted.shape[1] == 1:
+            # Of one column estimators make two classes, each in another form; of the same label twice, two labels.
+            wanted = np.repeat(wanted, 2, axis=1)
         if self.learnt.any():
-            self.estimator.fit(np.asarray(features, dtype=np.float64), truth[:, self.learnt].astype(np.int64))
+            self.estimator.fit(np.asarray(features, dtype=np.float64), wanted)
 
     def scores(self, features: FloatArray) -> FloatArray:
         """Return (n, labels) scores; a label that was not learnt has the largest or smallest that is certain."""
@@ -58,7 +62,8 @@ class EstimatorModel:
             method = "predict_proba" if self.score_kind == "probability" else "decision_function"
             found = getattr(self.estimator, method)(np.asarray(features, dtype=np.float64))
             # Some give for each label an array of (images, 2), some one of (images, labels).
-            values[:, self.learnt] = np.stack([one[:, 1] for one in found], 1) if isinstance(found, list) else found
+            found = np.stack([one[:, 1] for one in found], 1) if isinstance(found, list) else found
+            values[:, self.learnt] = found[:, : self.learnt.sum()]
         return values
 
     def state(self) -> Mapping[str, NDArray[Any]]:
@@ -89,22 +94,22 @@ class EstimatorModel:
         import onnx
 
         wanted = {"zipmap": False} | ({} if self.score_kind == "probability" else {"raw_scores": True})
-        kind = FloatTensorType([None, self.estimator.n_features_in_])
         try:
+            kind = FloatTensorType([None, self.estimator.n_features_in_])
             graph = to_onnx(
                 self.estimator,
                 initial_types=[("features", kind)],
                 options={id(self.estimator): wanted},
                 target_opset={"": opset, "ai.onnx.ml": 3},
             )
+            for entry in graph.opset_import:
+                if entry.domain == "":
+                    entry.version = opset  # skl2onnx names the lowest that has its operators as they are in ``opset``
+            _spread(graph, self.learnt, np.where(self.constant, *self._certain()), self.constant, own_sets)
+            onnx.checker.check_model(graph, full_check=True)  # of some, as forests, scores have another shape
         except Exception as error:  # each converter raises something else
             lines = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
             raise NotRun(f"skl2onnx cannot write {type(self.estimator).__name__}: {lines[0][:200]}") from error
-        for entry in graph.opset_import:
-            if entry.domain == "":
-                entry.version = opset  # skl2onnx names the lowest that has its operators as they are in ``opset``
-        _spread(graph, self.learnt, np.where(self.constant, *self._certain()), self.constant, own_sets)
-        onnx.checker.check_model(graph)
         return graph
 
 
@@ -115,7 +120,8 @@ class EstimatorSets(EstimatorModel):
         """Return what the estimator predicts, (n, labels) bool; labels that were not learnt as in training."""
         sets = np.tile(self.constant, (len(features), 1))
         if self.learnt.any():
-            sets[:, self.learnt] = np.asarray(self.estimator.predict(np.asarray(features, dtype=np.float64))) > 0
+            found = np.asarray(self.estimator.predict(np.asarray(features, dtype=np.float64)))
+            sets[:, self.learnt] = found[:, : self.learnt.sum()] > 0
         return sets
 
     def to_export(self, opset: int) -> Any:
@@ -124,12 +130,16 @@ class EstimatorSets(EstimatorModel):
 
 
 def _spread(graph: Any, learnt: BoolArray, constant: Any, always: BoolArray, own_sets: bool) -> None:
-    """Put the outputs of a converted estimator, (n, learnt), in their places among all labels, in ``graph`` itself."""
+    """Put the outputs of a converted estimator, (n, learnt), in their places among all labels, in ``graph`` itself.
+
+    Of one label learnt there are two, of which the first counts.
+    """
     import onnx
     from onnx import TensorProto, helper, numpy_helper
 
     chosen, probabilities = (output.name for output in graph.graph.output[:2])
     place = np.eye(len(learnt), dtype=np.float32)[learnt]
+    place = np.pad(place, ((0, int(len(place) == 1)), (0, 0)))
     weights = {"place": place, "scores_else": np.where(learnt, 0, constant), "sets_else": np.where(learnt, 0, always)}
     graph.graph.initializer.extend(
         numpy_helper.from_array(np.asarray(array, dtype=np.float32), name) for name, array in weights.items()

@@ -60,7 +60,7 @@ def _measured(run: RunSummary, wanted: dict[str, Found[Metric]]) -> RunSummary:
         evaluation = Evaluation(protocol, masks.labels, truth, ignore, masks.predicted, scores, sequences)
         try:
             with calling(one.origin, "measure", f"metric '{name}'"):
-                values[name] = float(one.spec.function(evaluation))
+                values[name] = one.spec.value(evaluation)
         except BenchError as error:
             note(f"run {run.key}: {error}")
     return replace(run, measures=replace(run.measures, values=values))

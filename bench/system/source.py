@@ -2,8 +2,9 @@
 
 What counts is every module that is imported, at the top or inside a function, as far as ``within`` says, and every file
 beside a module, or in a folder beside it, that a text in its source names: tables and weights are read so, and code by
-``exec``. A package's ``__init__`` counts where something is imported from it; importing ``a.b`` alone does not lead to
-everything else that ``a/__init__.py`` lists. Not seen: names made at run time, and files elsewhere.
+``exec``. A package's ``__init__`` counts where something is imported from it, with the modules that a text in it names,
+as in ``__all__``; importing ``a.b`` alone does not lead to everything else that ``a/__init__.py`` lists. Not seen:
+names made at run time, and files elsewhere.
 
 A module counts as it was when it was first seen loaded: an edit of its file is not what the process runs. Nor is what
 Python keeps compiled of a file that has another content by now, of the same length and second: see ``drop_stale``.
@@ -23,7 +24,7 @@ import sys
 import warnings
 from collections.abc import Callable, Collection, Iterable
 from functools import cache
-from importlib.machinery import EXTENSION_SUFFIXES
+from importlib.machinery import EXTENSION_SUFFIXES, ModuleSpec
 from itertools import islice
 from pathlib import Path
 
@@ -47,6 +48,9 @@ INSTALLED = frozenset({"site-packages", "dist-packages"})
 
 _as_loaded: dict[Path, int] = {}
 """When the files of loaded modules were written, as far as they were ``remember``ed; what they held is cached."""
+
+_loads: dict[Path, object] = {}
+"""What loaded modules were loaded by when they first counted; ``importlib.reload`` makes another."""
 
 _as_named: dict[tuple[Path, int], list[tuple[str, Path]]] = {}
 """The files that sources of loaded modules name, as far as they were there when these first counted."""
@@ -79,6 +83,7 @@ def code_hash(
         if file is not None:
             _refuse_stale(name, file)
             version = _version(name, file)
+            _refuse_reloaded(name, file, version)
             total.update(f"{name}\0{_hash_of(file, version)}\n".encode())
             _tell_edited(file, version)
             there_now = _named_files(file, name)
@@ -125,6 +130,7 @@ def remember(modules: Iterable[str]) -> None:
         if file is not None and file.suffix == ".py" and not INSTALLED & {*file.parts}:
             _refuse_stale(name, file)
             version = _version(name, file)
+            _refuse_reloaded(name, file, version)
             _hash_of(file, version)
             _said(file, version)
 
@@ -175,6 +181,16 @@ def _refuse_stale(module: str, file: Path) -> None:
         )
 
 
+def _refuse_reloaded(module: str, file: Path, version: int) -> None:
+    """Raise ``PluginError`` where a module was loaded again after its file was touched, as a notebook may do.
+
+    What was made before runs old code or new, as it refers to it: nobody knows which.
+    """
+    by = getattr(sys.modules.get(module), "__spec__", None)
+    if by is not None and _loads.setdefault(file, by) is not by and _changed(file) != version:
+        raise PluginError(f"{file} was edited and loaded again while this process goes on. Try: start again")
+
+
 def _version(module: str, file: Path) -> int:
     """Return when ``file`` was written, of a loaded module's the version that was loaded."""
     now = _changed(file)
@@ -218,7 +234,7 @@ def file_of(module: str) -> Path | None:
         return Path(path) if path and Path(path).is_file() else None
     package, _, last = module.rpartition(".")
     if not package:
-        spec = importlib.util.find_spec(module) if _named(module) else None
+        spec = _found(module)
         return Path(spec.origin) if spec and spec.origin and Path(spec.origin).is_file() else None
     for folder in _folders(package):
         for candidate in (folder / last / "__init__.py", folder / f"{last}.py", *_compiled(folder, last)):
@@ -227,8 +243,16 @@ def file_of(module: str) -> Path | None:
     return None
 
 
-def _named(module: str) -> bool:
-    return module.isidentifier() and module != "__main__"
+def places_of(package: str) -> list[Path]:
+    """Return where a top-level module or package lies: its file, or the folders of one without ``__init__``."""
+    found = file_of(package)
+    return [found] if found is not None else _folders(package)
+
+
+def _found(top: str) -> ModuleSpec | None:
+    """Return where a top-level module that is not loaded would be loaded from; ``None`` where nowhere."""
+    named = top.isidentifier() and top != "__main__" and top not in sys.modules
+    return importlib.util.find_spec(top) if named else None
 
 
 def _folders(package: str) -> list[Path]:
@@ -239,7 +263,9 @@ def _folders(package: str) -> list[Path]:
     if file is not None:
         return [file.parent] if file.name == "__init__.py" else []
     above, _, last = package.rpartition(".")
-    return [folder / last for folder in _folders(above) if (folder / last).is_dir()] if above else []
+    if not above:
+        return [Path(folder) for folder in getattr(_found(package), "submodule_search_locations", None) or ()]
+    return [folder / last for folder in _folders(above) if (folder / last).is_dir()]
 
 
 def _compiled(folder: Path, name: str) -> Iterable[Path]:
@@ -271,6 +297,9 @@ def _imports(file: Path, _changed: int, module: str, is_package: bool) -> Collec
             names |= dict.fromkeys(submodules)
             if len(submodules) < len(node.names):
                 names[base] = None
+    if is_package:  # its ``__all__``, or what a ``__getattr__`` of its own looks names up in
+        named = [f"{module}.{text}" for text in _said(file, _changed)[1] if text.isidentifier()]
+        names |= dict.fromkeys(one for one in sorted(named) if file_of(one) is not None)
     return tuple(names)
 
 
@@ -287,7 +316,7 @@ def _said(file: Path, _changed: int) -> tuple[list[ast.Import | ast.ImportFrom |
         if isinstance(node, ast.Import | ast.ImportFrom) or (isinstance(node, ast.Call) and _name(node) in IMPORTERS):
             importing.append(node)
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-            found = FILE_NAME.fullmatch(node.value)
+            found = FILE_NAME.fullmatch(node.value.lstrip("."))
             texts |= {found[1]} if found else set()
     return importing, texts
 

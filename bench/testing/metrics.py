@@ -19,6 +19,9 @@ from bench.records import BoolArray, FloatArray, Scores
 from bench.testing.checks import Table, require
 from bench.testing.common import add_common
 
+ROUNDING = 1e-5
+"""Of a metric that adds in float32, as torchmetrics do, relative to its value."""
+
 
 @dataclass(slots=True)
 class MetricPart:
@@ -51,10 +54,7 @@ class MetricPart:
             return BitMatrix.pack([mask], len(labels)) if packed else mask
 
         ignored = None if ignore is None else told(ignore)
-        found = self.spec.function(Evaluation(protocol, labels, told(truth), ignored, told(predicted), made, None))
-        require(isinstance(found, int | float | np.number), f"it gives a {type(found).__name__}, must be a number")
-        require(not math.isinf(float(found)), "it is infinite; NaN is for what is undefined")
-        return float(found)
+        return self.spec.value(Evaluation(protocol, labels, told(truth), ignored, told(predicted), made, None))
 
 
 def _made_up(images: int = 30, labels: int = 5) -> tuple[BoolArray, FloatArray]:
@@ -74,6 +74,17 @@ check = METRIC_CHECKS.check
 )
 def gives_a_number(part: MetricPart) -> str:  # noqa: D103 - the claim says it, here and below
     return f"{part.value(*_made_up()):.4f} on made-up predictions"
+
+
+@check(
+    "what is shown in percent is a fraction",
+    remedy="scale=1.0 where it is a count or percent already; it is shown times its scale, which is 100 unless given",
+    needs=["gives_a_number"],
+)
+def is_a_fraction(part: MetricPart) -> None:  # noqa: D103
+    value = part.value(*_made_up())
+    shown = f"it gives {value:.4g}, which is shown as {part.spec.shown(value)}"
+    require(part.spec.scale != 100.0 or not abs(value) > 1.0, shown)
 
 
 @check("asked again it says the same", remedy="no chance in a metric, or a seed of its own", needs=["gives_a_number"])
@@ -143,7 +154,7 @@ def ignored_pairs_count_not(part: MetricPart) -> None:  # noqa: D103
 
 def _same(one: float, other: float) -> bool:
     both = math.isnan(one) and math.isnan(other)
-    return both or math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-12)
+    return both or math.isclose(one, other, rel_tol=ROUNDING, abs_tol=1e-12)
 
 
 add_common(METRIC_CHECKS, lambda part: part.value(*_made_up()), "gives_a_number")

@@ -112,6 +112,7 @@ def test_sound_parts_pass_every_check():
         *check_backbone(backbone(lambda: bad_parts.backbone(bad_parts.Net()))),
         *check_tracker(tracker(bad_parts.Files)),
         *check_metric(metric(bad_scoring.hit_rate)),
+        *check_metric(metric(bad_scoring.recall_in_float32)),
         *check_protocol(bad_shown.protocol()),
         *check_report_section(section(bad_shown.hits)),
         *check_table_format(table_format(bad_shown.listed)),
