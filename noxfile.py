@@ -41,6 +41,13 @@ EXAMPLES = {
 }
 """Each example: a run with it, and what the table then shows that it would not show without."""
 
+SANITIZED = {
+    "memory": ("address,undefined", ()),
+    "threads": ("thread", ("beam", "screening")),
+    "release": ("", ()),
+}
+"""How the C++ tests are built, and which of them where not all: those that search in several threads."""
+
 HASTY = {"digit-scenes": ("--set", "dataset.train_images=1000")}
 """Seconds instead of a minute; the numbers do not matter here."""
 
@@ -198,21 +205,24 @@ def examples(session: nox.Session, example: str) -> None:
 
 
 @nox.session
-@nox.parametrize("sanitizers", ["address,undefined", "thread", ""], ids=["memory", "threads", "release"])
-def cpp(session: nox.Session, sanitizers: str) -> None:
-    """Run the C++ tests under sanitizers, and as released."""
+def cpp(session: nox.Session) -> None:
+    """Run the C++ tests under sanitizers, and as released; ``nox -s cpp -- threads`` runs one way of building them."""
     session.install("cmake", "ninja")
-    build = str(Path(session.create_tmp()) / (sanitizers or "release"))
-    # Without any optimization the threads' sanitizer takes minutes; with some, lines and names are still told.
-    kind = (
-        ("-DCMAKE_BUILD_TYPE=Debug", "-DCMAKE_CXX_FLAGS_DEBUG=-O1 -g")
-        if sanitizers
-        else ("-DCMAKE_BUILD_TYPE=Release",)
-    )
-    options = (*kind, "-DMLB_PYTHON=OFF", "-DMLB_TESTS=ON", f"-DMLB_SANITIZE={sanitizers}")
-    session.run("cmake", "-S", ".", "-B", build, "-G", "Ninja", *options, silent=True)
-    session.run("cmake", "--build", build, silent=True)
-    session.run("ctest", "--test-dir", build, "--output-on-failure")
+    for name in session.posargs or SANITIZED:
+        sanitizers, tests = SANITIZED[name]
+        build = str(Path(session.create_tmp()) / name)
+        # Without any optimization the threads' sanitizer takes minutes; with some, lines and names are still told.
+        kind = (
+            ("-DCMAKE_BUILD_TYPE=Debug", "-DCMAKE_CXX_FLAGS_DEBUG=-O1 -g")
+            if sanitizers
+            else ("-DCMAKE_BUILD_TYPE=Release",)
+        )
+        options = (*kind, "-DMLB_PYTHON=OFF", "-DMLB_TESTS=ON", f"-DMLB_SANITIZE={sanitizers}")
+        session.run("cmake", "-S", ".", "-B", build, "-G", "Ninja", *options, silent=True)
+        targets = ("--target", *(f"test_{test}" for test in tests)) if tests else ()
+        session.run("cmake", "--build", build, *targets, silent=True)
+        chosen = ("-R", f"^({'|'.join(tests)})$") if tests else ()
+        session.run("ctest", "--test-dir", build, "--output-on-failure", *chosen)
 
 
 @nox.session(venv_backend="none")
