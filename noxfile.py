@@ -186,16 +186,15 @@ def ray(session: nox.Session) -> None:
 @nox.session(reuse_venv=False)
 @nox.parametrize("example", list(EXAMPLES), ids=list(EXAMPLES))
 def examples(session: nox.Session, example: str) -> None:
-    """Install an example into a fresh environment, as a third party would: its checks, its tests, a run and its table.
+    """Install an example into a fresh environment, as a third party would: its checks, a run and its table.
 
-    The environment has the packages of the active one behind its own, so that torch is not installed once more.
+    The environment has the packages of the active one behind its own, so that torch is not installed once more. Its
+    tests are run by tests/test_example_plugin.py.
     """
     see_active(session)
-    tests = Path("examples", example, "tests").absolute()
-    session.install(f"./examples/{example}[test]")
+    session.install(f"./examples/{example}")
     elsewhere(session)
     session.run("python", "-m", "bench", "plugin", "check", example)
-    session.run("python", "-m", "pytest", "-q", "-c", os.devnull, "--import-mode=importlib", str(tests))
     arguments, shown = EXAMPLES[example]
     command = arguments.split()
     session.run("python", "-m", "bench", *command, "--set", "epochs=2", *HASTY.get(command[-1], ()))
