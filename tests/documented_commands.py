@@ -33,6 +33,7 @@ ELSEWHERE = {
         ),
         "an address; tests/remote",
     ),
+    **dict.fromkeys(("bench figures", "bench report"), "seconds for each run; tests/cli/test_choose.py"),
     "bench gc": "the tester's own cache; tests/store/test_leftovers.py",
     "bench compare --dataset digit-scenes --models cnn-rnn,bce --seeds 3 --cluster": "an extra; tests/test_cluster.py",
     "bench --plugin ./mine.py": "a file of one's own; tests/test_plugin_files.py",

@@ -1,11 +1,6 @@
 """The whole way, from the command line, on a data set and a backbone small enough for a test."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from types import SimpleNamespace
 
 import numpy as np
@@ -15,7 +10,7 @@ from example_models import make
 
 from bench import Metric, pipeline
 from bench.evaluation import metric_table
-from bench.model import networks, train
+from bench.model import checkpoint, networks, train
 from bench.store.runs import find
 from bench.system.journal import PROGRESS
 
@@ -215,28 +210,26 @@ def test_a_full_disk_is_one_clear_line(place, tmp_path, capsys, monkeypatch):
     assert len(error.strip().splitlines()) == 1
 
 
-@pytest.mark.slow  # tests/model/test_train.py breaks the training off in one process
-def test_a_killed_run_continues_and_ends_as_if_it_had_not_been(place, tmp_path):
-    options = [*place["data"], "--backbone", "digits-cnn", *place["cache"]]
-    options += ["--set", "epochs=12", "--set", "patience=12", "--set", "hidden=16"]
-    program = [sys.executable, "-P", "-c", "from bench.model import checkpoint; checkpoint.SECONDS = 0"]
-    program[-1] += "; from bench.cli import main; main()"
-    command = [*program, "run", "--model", "cnn-rnn", *map(str, options), "--out"]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    killed = subprocess.Popen([*command, str(tmp_path / "killed")], env=environment, stdout=subprocess.DEVNULL)
-    deadline = time.monotonic() + 600  # hang guard: it takes seconds
-    while not list((tmp_path / "killed").rglob("checkpoint.pt")) and killed.poll() is None:
-        assert time.monotonic() < deadline, "no checkpoint was written"  # hang guard
-        time.sleep(0.01)
-    assert killed.poll() is None, "it ended before it was killed"
-    killed.send_signal(signal.SIGKILL)
-    killed.wait()
-    both = [
-        subprocess.Popen([*command, str(tmp_path / name)], env=environment, stdout=subprocess.DEVNULL)
-        for name in ("killed", "whole")
-    ]
-    assert [process.wait() for process in both] == [0, 0]
-    continued, whole = (find(tmp_path / name)[0] for name in ("killed", "whole"))
+def test_a_run_that_dies_in_training_goes_on_from_its_checkpoint_and_ends_as_if_it_had_not(
+    place, tmp_path, monkeypatch
+):
+    """tests/faults/test_campaign.py kills the process."""
+
+    def save(file, state):
+        saved.append(state.epoch)
+        if len(saved) == 4:
+            raise MemoryError
+        kept(file, state)
+
+    saved, kept = [], checkpoint.CheckpointFile.save
+    monkeypatch.setattr(checkpoint, "SECONDS", 0.0)
+    monkeypatch.setattr(checkpoint.CheckpointFile, "save", save)
+    more = ("--set", "epochs=6", "--set", "hidden=16", "--set", "learning_rates=1e-2")
+    assert run(place, "cnn-rnn", *more, out=tmp_path / "died") == 2
+    assert run(place, "cnn-rnn", *more, out=tmp_path / "died") == 0
+    assert saved[:5] == [1, 2, 3, 4, 4]
+    assert run(place, "cnn-rnn", *more, out=tmp_path / "whole") == 0
+    continued, whole = (find(tmp_path / name)[0] for name in ("died", "whole"))
     assert continued.done
     assert continued.read_weights() == whole.read_weights()
     assert continued.read_measures() == whole.read_measures()

@@ -12,12 +12,16 @@ namespace {
 
 using namespace mlb_test;
 
-constexpr std::size_t kImages = 300;
+constexpr std::size_t kImages = 144;
+// So many scores keep two threads busy: csrc/beam.cpp begins one for each 5,000.
+static_assert(kImages * kLabels >= 10'000);
 
 void check_equal(const mlb::Answers& a, const mlb::Answers& b) {
   CHECK(a.sequences == b.sequences);
   CHECK(a.log_probabilities == b.log_probabilities);
   CHECK(a.complete == b.complete);
+  CHECK(a.limited == b.limited);
+  CHECK(a.beam_missed == b.beam_missed);
   CHECK(a.class_scores == b.class_scores);
 }
 
@@ -99,11 +103,12 @@ void check_range() {
 
 int main() {
   for (const auto search : {mlb::Search::beam, mlb::Search::exact}) {
-    for (const auto activation : {mlb::Activation::identity, mlb::Activation::relu, mlb::Activation::tanh}) {
+    for (const auto activation : {mlb::Activation::identity, mlb::Activation::tanh}) {
       for (const bool sees_image : {false, true}) {
         for (const bool strict : {false, true}) {
           mlb::SearchOptions options = short_search();
           options.search = search;
+          options.node_limit = 30;  // most exact searches reach it, some do not
           options.min_length = strict ? 2 : 0;
           options.mask_repeats = strict;
           options.end_consumes_slot = !strict;

@@ -16,11 +16,13 @@ using namespace mlb_test;
 
 constexpr std::int32_t kMany = 520;
 static_assert(kMany + 1 >= mlb::kFewestScreened);
+constexpr std::size_t kImages = 20;
+static_assert(kImages * kMany >= 10'000);  // two threads, as in test_beam.cpp
 
 void check_model(const std::vector<float>& output, const std::vector<float>& bias, std::int32_t beam_width,
                  std::int32_t min_length) {
   const bool widest = beam_width > kMany;
-  const std::vector<float> terms = normals((widest ? 2 : 12) * kDepth, 3), starts = normals(kState, 4);
+  const std::vector<float> terms = normals((widest ? 2 : kImages) * kDepth, 3), starts = normals(kState, 4);
   mlb::ModelTree tree(mlb::Scorer(output, bias, mlb::Activation::identity), kState);
   mlb::SearchOptions options = short_search();
   options.beam_width = beam_width;

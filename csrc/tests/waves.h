@@ -12,7 +12,7 @@
 
 namespace mlb_test {
 
-inline constexpr std::int32_t kLabels = 17;
+inline constexpr std::int32_t kLabels = 71;
 inline constexpr std::size_t kDepth = 6, kState = 3;
 
 inline std::vector<float> normals(std::size_t count, unsigned seed) {

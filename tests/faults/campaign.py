@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import gc
 import importlib
 import os
 import random
@@ -42,18 +41,6 @@ from faults.stages import (  # noqa: E402
     start,
 )
 
-from bench.plugins import installed  # noqa: E402
-
-WARM = (
-    *("bench.cli.commands.run", "bench.cli.commands.export", "bench.cli.commands.report", "bench.exported.publish"),
-    *("bench.exported.preprocess_onnx", "bench.model.features", "bench.model.inspection", "bench.show.report"),
-    *("matplotlib.pyplot", "scipy.stats", "jinja2", "networkx", "pydantic.type_adapter", "rich.progress"),
-    *("torch", "torch._dynamo", "torch.onnx._internal.exporter._compat", "safetensors.torch"),
-    *("onnx.reference", "onnxruntime", "onnxscript.function_libs.torch_lib.ops", "onnxscript.optimizer"),
-    *("PIL.BmpImagePlugin", "PIL.GifImagePlugin", "PIL.JpegImagePlugin", "PIL.PngImagePlugin", "PIL.PpmImagePlugin"),
-)
-"""What is imported before anything is forked: nine tenths of what a run of these pictures takes."""
-
 SHARES = ("run", "run", "run", "export", "report")
 """Of which stages kills are: half of each at a random moment, half at one of its renames."""
 
@@ -66,10 +53,7 @@ class Campaign:
         self.data = make_data(folder / "data")
         self.counts: dict[str, list[int]] = {}
         self.faults: list[str] = []
-        for name in WARM:
-            importlib.import_module(name)
-        installed()
-        gc.freeze()  # or each process that is forked would copy all that its collector looks at
+        importlib.import_module("warm")
         whole = Place(folder / "whole", self.data)
         whole.folder.mkdir()
         self.seconds, self.renames, self.expected, self.whole = {}, {}, {}, whole
