@@ -8,19 +8,12 @@ from bench_datasets.cells import canonical, looks_like_a_list, parse_list, truth
 from bench_datasets.label_names import NO_LABEL, ODD_NAMES
 from bench_datasets.label_values import LABELS_ARE, SEPARATOR, named
 from bench_datasets.own_images import Part
+from open_sets import opened
 from PIL import Image
 
-from bench import plugins
-from bench.contracts import DatasetRequest
 from bench.data.images import ArrayImages
-from bench.data.open import open_dataset
 from bench.errors import DataError, UsageError
 from bench.options import resolve
-
-
-def opened(name, root, **options):
-    spec = plugins.installed().dataset(name).spec
-    return open_dataset(spec, DatasetRequest(resolve(spec.options, options, name), root))
 
 
 def part(values, name="train"):

@@ -1,20 +1,15 @@
+from functools import partial
+
 import numpy as np
+import open_sets
 import pytest
 from PIL import Image
 
-from bench import plugins
 from bench.cli import run_command_line
-from bench.contracts import DatasetRequest
-from bench.data.open import open_dataset
 from bench.errors import DataError, UsageError
-from bench.options import resolve
 from bench.show.csv_text import csv_text
 
-
-def opened(root, train=None, test=None, **options):
-    spec = plugins.installed().dataset("csv").spec
-    given = {name: str(value) for name, value in options.items()}
-    return open_dataset(spec, DatasetRequest(resolve(spec.options, given, "dataset 'csv'"), root, train, test))
+opened = partial(open_sets.opened, "csv")
 
 
 @pytest.fixture

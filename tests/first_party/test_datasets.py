@@ -6,21 +6,13 @@ import tarfile
 
 import numpy as np
 import pytest
+from open_sets import opened
 from PIL import Image
 
-from bench import plugins
-from bench.contracts import DatasetRequest
 from bench.data.fingerprint import fingerprint
-from bench.data.open import open_dataset
 from bench.data.statistics import statistics
 from bench.data.unpack import extract
 from bench.errors import BenchError, DataError, UsageError
-from bench.options import resolve
-
-
-def opened(name, root, train=None, test=None, **options):
-    spec = plugins.installed().dataset(name).spec
-    return open_dataset(spec, DatasetRequest(resolve(spec.options, options, name), root, train, test))
 
 
 @pytest.fixture(scope="session")

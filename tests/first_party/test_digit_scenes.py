@@ -1,17 +1,13 @@
+from functools import partial
+
 import numpy as np
+import open_sets
 import pytest
 from bench_datasets.digit_scenes import cumulated, draw_apart
 
-from bench import plugins
-from bench.contracts import DatasetRequest
 from bench.data.fingerprint import fingerprint
-from bench.data.open import open_dataset
-from bench.options import resolve
 
-
-def opened(**options):
-    spec = plugins.installed().dataset("digit-scenes").spec
-    return open_dataset(spec, DatasetRequest(resolve(spec.options, options, "digit-scenes")))
+opened = partial(open_sets.opened, "digit-scenes")
 
 
 @pytest.fixture(scope="module")

@@ -9,17 +9,15 @@ import sys
 import threading
 import zipfile
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
+import open_sets
 import pytest
 from PIL import Image
 
-from bench import plugins
-from bench.contracts import DatasetRequest
 from bench.data.fingerprint import fingerprint
-from bench.data.open import open_dataset
 from bench.errors import DataError, NotRun, UsageError
-from bench.options import resolve
 from bench.testing import check_dataset
 
 datasets = pytest.importorskip("datasets", reason="needs datasets: pip install 'multilabel-bench[hf]'")
@@ -30,9 +28,7 @@ def own_cache(tmp_path_factory, monkeypatch):
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path_factory.mktemp("cache"))
 
 
-def opened(root, train=None, test=None, **options):
-    spec = plugins.installed().dataset("huggingface").spec
-    return open_dataset(spec, DatasetRequest(resolve(spec.options, options, "huggingface"), root, train, test))
+opened = partial(open_sets.opened, "huggingface")
 
 
 def picture(shade=0):

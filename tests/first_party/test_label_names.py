@@ -6,22 +6,19 @@ import shlex
 import subprocess
 import unicodedata
 
+import open_sets
 import pytest
 from bench_datasets.label_names import NO_LABEL, ODD_NAMES, check
 from PIL import Image
 
-from bench import plugins
-from bench.contracts import DatasetRequest
-from bench.data.open import open_dataset
 from bench.errors import BenchError, DataError, UsageError
 from bench.options import parse_assignments, resolve
 
 
 def opened(root, *typed, name="csv", train=None, **options):
     """Open a data set; ``typed`` are texts as after ``--set``."""
-    spec = plugins.installed().dataset(name).spec
     given = {key.removeprefix("dataset."): value for key, value in parse_assignments(typed).items()}
-    return open_dataset(spec, DatasetRequest(resolve(spec.options, given | options, name), root, train))
+    return open_sets.opened(name, root, train, **given | options)
 
 
 def pictures(root, part, count):

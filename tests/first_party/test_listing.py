@@ -8,20 +8,15 @@ import unicodedata
 
 import pytest
 from bench_datasets.listing import find_file, list_images, printable, starts_as_image
+from open_sets import opened
 from PIL import Image
 
 from bench import plugins
 from bench.cli import run_command_line
 from bench.contracts import DatasetRequest
 from bench.data.fingerprint import fingerprint
-from bench.data.open import open_dataset
 from bench.errors import DataError
 from bench.options import resolve
-
-
-def opened(name, root, train=None, test=None, **options):
-    spec = plugins.installed().dataset(name).spec
-    return open_dataset(spec, DatasetRequest(resolve(spec.options, options, name), root, train, test))
 
 
 def photo(shade=0, kind="PNG"):

@@ -4,25 +4,16 @@ import numpy as np
 import pytest
 from bench_datasets import nuswide
 from example_lists import write_nuswide_1000
+from open_sets import opened
 from PIL import Image
 
-from bench import plugins
 from bench.cli import run_command_line
-from bench.contracts import DatasetRequest
-from bench.data.open import open_dataset
 from bench.data.statistics import statistics
 from bench.errors import DataError
-from bench.options import resolve
 
 TRAIN = ["actor\\0001_1.jpg", "sky\\0002_2.jpg", "sky\\0003_3.jpg"]
 TEST = ["actor\\0004_4.jpg", "sky\\0005_5.jpg"]
 TRUTH = {"Train": [[1, 0], [0, 0], [1, 1]], "Test": [[0, 1], [1, 0]]}
-
-
-def opened(name, root, **options):
-    spec = plugins.installed().dataset(name).spec
-    given = {key: str(value) for key, value in options.items()}
-    return open_dataset(spec, DatasetRequest(resolve(spec.options, given, name), root))
 
 
 @pytest.fixture

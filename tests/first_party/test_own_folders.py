@@ -5,20 +5,12 @@ import re
 
 import numpy as np
 import pytest
+from open_sets import opened
 from PIL import Image
 
 from bench import plugins
 from bench.cli import run_command_line
-from bench.contracts import DatasetRequest
-from bench.data.open import open_dataset
 from bench.errors import DataError, UsageError
-from bench.options import resolve
-
-
-def opened(name, root, train=None, test=None, **options):
-    spec = plugins.installed().dataset(name).spec
-    given = {option: str(value) for option, value in options.items()}
-    return open_dataset(spec, DatasetRequest(resolve(spec.options, given, name), root, train, test))
 
 
 def picture(path, shade=0):

@@ -3,18 +3,16 @@
 import io
 import json
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
+import open_sets
 import pytest
 from bench_datasets import parquet_check
 from bench_datasets.arrow_columns import find_columns
 from PIL import Image
 
-from bench import plugins
-from bench.contracts import DatasetRequest
-from bench.data.open import open_dataset
 from bench.errors import DataError
-from bench.options import resolve
 
 pa = pytest.importorskip("pyarrow", reason="needs pyarrow: pip install 'multilabel-bench[parquet]'")
 pq = pytest.importorskip("pyarrow.parquet")
@@ -28,9 +26,7 @@ def whole_files_are_read_here(request, monkeypatch):
         monkeypatch.setattr(parquet_check, "_in_another_process", here)
 
 
-def opened(root, **options):
-    spec = plugins.installed().dataset("shards").spec
-    return open_dataset(spec, DatasetRequest(resolve(spec.options, options, "shards"), root))
+opened = partial(open_sets.opened, "shards")
 
 
 def photo(shade):

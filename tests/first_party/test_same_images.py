@@ -7,25 +7,22 @@ import tarfile
 from pathlib import Path
 
 import numpy as np
+import open_sets
 import pytest
 import torch
 from PIL import Image
 
-from bench import plugins
-from bench.contracts import Backbone, DatasetRequest
+from bench.contracts import Backbone
 from bench.data.fingerprint import fingerprint
 from bench.data.images import FolderImages
-from bench.data.open import open_dataset
 from bench.data.pictures import read_rgb
 from bench.errors import DataError
 from bench.model.features import extract
-from bench.options import resolve
 from bench.records import Preprocessing
 
 
 def opened(name, root, **options):
-    spec = plugins.installed().dataset(name).spec
-    return open_dataset(spec, DatasetRequest(resolve(spec.options, {"absent_labels": "drop", **options}, name), root))
+    return open_sets.opened(name, root, **{"absent_labels": "drop", **options})
 
 
 def as_csv(root, parts):

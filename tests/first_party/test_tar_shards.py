@@ -4,26 +4,21 @@ import io
 import json
 import os
 import tarfile
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+import open_sets
 import pytest
 from damage import DAMAGE
 from PIL import Image
 
-from bench import plugins
 from bench.cli import run_command_line
-from bench.contracts import DatasetRequest
 from bench.data.fingerprint import fingerprint
-from bench.data.open import open_dataset
 from bench.errors import DataError, UsageError
-from bench.options import resolve
 from bench.system.sealed_files import read_sealed
 
-
-def opened(root, cache=None, train=None, test=None, **options):
-    spec = plugins.installed().dataset("shards").spec
-    return open_dataset(spec, DatasetRequest(resolve(spec.options, options, "shards"), root, train, test, cache))
+opened = partial(open_sets.opened, "shards")
 
 
 def photo(shade=0):
@@ -96,28 +91,28 @@ def test_labels_are_names_or_numbers_in_json_cls_or_txt(tmp_path, suffix, conten
 
 def test_an_index_is_kept_and_made_again_when_the_shard_changes(root, tmp_path, monkeypatch):
     cache = tmp_path / "cache"
-    first = fingerprint(opened(root, cache).train)
+    first = fingerprint(opened(root, cache=cache).train)
     assert len(list((cache / "shards").iterdir())) == 3
     with monkeypatch.context() as patch:
         patch.setattr("bench_datasets.tar_shards.read_index", lambda *_: pytest.fail("a shard was read again"))
-        assert fingerprint(opened(root, cache).train) == first
+        assert fingerprint(opened(root, cache=cache).train) == first
     write(root / "train-001.tar", sample("a/2", ["dog"], 35))
-    assert fingerprint(opened(root, cache).train) != first
+    assert fingerprint(opened(root, cache=cache).train) != first
     for kept in (cache / "shards").iterdir():
         kept.write_text("[")
-    assert opened(root, cache).train.truth[2].tolist() == [False, True]
+    assert opened(root, cache=cache).train.truth[2].tolist() == [False, True]
 
 
 @pytest.mark.parametrize("kind", DAMAGE)
 def test_a_damaged_index_changes_no_label_and_is_told(root, tmp_path, kind, capsys):
     cache = tmp_path / "cache"
-    first = fingerprint(opened(root, cache).train)
+    first = fingerprint(opened(root, cache=cache).train)
     indices = sorted((cache / "shards").iterdir())
     for index, other in zip(indices, [*indices[1:], indices[0]], strict=True):
         content = index.read_bytes()
         DAMAGE[kind](index, other)
         assert capsys.readouterr().err == ""
-        again = opened(root, cache)
+        again = opened(root, cache=cache)
         assert (again.labels, again.train.truth.tolist()) == (("cat", "dog"), [[1, 1], [0, 1], [1, 1]])
         assert fingerprint(again.train) == first
         (word,) = capsys.readouterr().err.splitlines()
@@ -127,7 +122,7 @@ def test_a_damaged_index_changes_no_label_and_is_told(root, tmp_path, kind, caps
 
 def test_no_flipped_byte_of_an_index_changes_a_label(root, tmp_path):
     cache = tmp_path / "cache"
-    opened(root, cache)
+    opened(root, cache=cache)
     for index in (cache / "shards").iterdir():
         content = index.read_bytes()
         for place in range(len(content)):
@@ -141,11 +136,11 @@ def test_an_index_is_made_again_for_a_shard_that_keeps_its_length_and_time(root,
     cache = tmp_path / "cache"
     shard = root / "train-001.tar"
     status = shard.stat()
-    assert opened(root, cache).train.truth[2].tolist() == [True, True]
+    assert opened(root, cache=cache).train.truth[2].tolist() == [True, True]
     shard.write_bytes(shard.read_bytes().replace(b"dog; cat", b"dog; dog"))
     os.utime(shard, ns=(status.st_atime_ns, status.st_mtime_ns))
     assert shard.stat().st_mtime_ns == status.st_mtime_ns
-    assert opened(root, cache).train.truth[2].tolist() == [False, True]
+    assert opened(root, cache=cache).train.truth[2].tolist() == [False, True]
 
 
 def test_a_fingerprint_follows_every_image_and_no_path(root, tmp_path):

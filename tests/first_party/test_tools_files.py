@@ -1,18 +1,10 @@
 """Files as annotation tools write them, which a data set's own readers take or name what to do with."""
 
 import pytest
+from open_sets import opened
 from PIL import Image
 
-from bench import plugins
-from bench.contracts import DatasetRequest
-from bench.data.open import open_dataset
 from bench.errors import DataError
-from bench.options import resolve
-
-
-def opened(name, root, **options):
-    spec = plugins.installed().dataset(name).spec
-    return open_dataset(spec, DatasetRequest(resolve(spec.options, options, name), root, None, None))
 
 
 @pytest.fixture

@@ -1,0 +1,13 @@
+"""Opens first-party data sets, as commands do."""
+
+from bench import plugins
+from bench.contracts import DatasetRequest
+from bench.data.open import open_dataset
+from bench.options import resolve
+
+
+def opened(name, root=None, train=None, test=None, cache=None, **options):
+    """Open the data set ``name`` with ``options``, whose values are texts as after ``--set`` or become them."""
+    spec = plugins.installed().dataset(name).spec
+    given = {option: str(value) for option, value in options.items()}
+    return open_dataset(spec, DatasetRequest(resolve(spec.options, given, name), root, train, test, cache))
