@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -72,7 +73,7 @@ class RunReader:
         """Return whether the run is done, failed or unfinished, without checking its other files."""
         if not self._files.lists("status.json"):
             return Status("unfinished")
-        status = Status(**self._files.read_json("status.json"))
+        status = Status(**_known(Status, self._files.read_json("status.json")))
         if status.state not in get_args(State) or not _is_a_number(status.finished):
             raise ValueError(f"state {status.state!r}, finished {status.finished!r}")
         return replace(status, stage=str(status.stage), reason=str(status.reason))
@@ -116,7 +117,7 @@ class RunReader:
         if not self.lists("provenance"):
             return None
         content = self._files.read_json("provenance.json")
-        found: Provenance = self._files.parse("provenance.json", lambda: Provenance(**content))
+        found: Provenance = self._files.parse("provenance.json", lambda: Provenance(**_known(Provenance, content)))
         return found
 
     @reads("config.json")
@@ -142,11 +143,7 @@ class RunReader:
     def read_about(self) -> About:
         """Return what readers call the run's parts, and where the values of its config came from."""
         content = self._files.read_json("about.json")
-        about: About = self._files.parse(
-            "about.json",
-            lambda: About(**content | {name: tuple(content.get(name, ())) for name in ("notes", "remarks")}),
-        )
-        return about
+        return About(**_known(About, content | {name: tuple(content.get(name, ())) for name in ("notes", "remarks")}))
 
     @reads("environment.json")
     def read_environment(self) -> dict[str, Any]:
@@ -372,6 +369,11 @@ class RunReader:
 
     def _predicted(self, labels: int) -> BitMatrix:
         return BitMatrix(self._files.read_arrays("predicted.npz")["predicted"], labels)
+
+
+def _known(record: type, content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what ``record`` has; what a newer bench of the same layout tells besides is passed over."""
+    return {entry.name: content[entry.name] for entry in fields(record) if entry.name in content}
 
 
 def _number(value: float | None) -> float:
