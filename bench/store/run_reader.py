@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, get_args
@@ -127,6 +127,14 @@ class RunReader:
         absent = found.left_out if found else {}
         names = [name for record in needed(self.config, absent) for name in RECORDS[record]]
         return [name for name in dict.fromkeys(names) if not self._files.lists(name)]
+
+    def plainly_wrong(self) -> str:
+        """Return what is wrong with the folder as far as the names of its files tell; empty: nothing."""
+        if self.path.resolve().name != self.key:
+            return f"{self.path} holds run {self.key}: it was moved or renamed. {REPAIR}"
+        absent = self.lacking() if self.status.state == "done" else []
+        absent += [name for name in sorted(self._files.manifest()["files"]) if not (self.path / name).exists()]
+        return _told(absent, "absent")
 
     def verify(self) -> list[str]:
         """Return the names of the files that are absent or not what was written; none in a sound folder."""
@@ -313,17 +321,9 @@ class RunReader:
         """
         try:
             key, config, status = self.key, self.config, self.status
-            if self.path.resolve().name != key:
-                reason = f"{self.path} holds run {key}: it was moved or renamed. {REPAIR}"
-                return RunSummary(self.path, key, config, "damaged", reason)
-            absent = self.lacking() if status.state == "done" else []
-            for wrong, names in (
-                ("absent", absent),
-                ("absent or damaged", self.verify()),
-                ("of another run", self.foreign()),
-            ):
-                if names:
-                    return RunSummary(self.path, key, config, "damaged", f"{', '.join(names)} {wrong}. {REPAIR}")
+            wrong = self.plainly_wrong() or _told(self.verify(), "damaged") or _told(self.foreign(), "of another run")
+            if wrong:
+                return RunSummary(self.path, key, config, "damaged", wrong)
             if status.state == "done":
                 return RunSummary(
                     self.path,
@@ -369,6 +369,10 @@ class RunReader:
 
     def _predicted(self, labels: int) -> BitMatrix:
         return BitMatrix(self._files.read_arrays("predicted.npz")["predicted"], labels)
+
+
+def _told(names: Sequence[str], wrong: str) -> str:
+    return f"{', '.join(names)} {wrong}. {REPAIR}" if names else ""
 
 
 def _known(record: type, content: Mapping[str, Any]) -> dict[str, Any]:

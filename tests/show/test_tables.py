@@ -166,7 +166,7 @@ def test_a_damaged_run_is_a_row_that_names_the_file(stored_run: Make) -> None:
     (damaged.path / "measures.json").write_text("{}")
     table = build([sound.summary(), damaged.summary()])
     assert "O-F1" in table.rows[0].cells
-    assert "measures.json absent or damaged" in table.rows[1].failures[0]
+    assert "measures.json damaged" in table.rows[1].failures[0]
 
 
 def test_no_runs_is_an_error_that_says_what_to_type() -> None:
