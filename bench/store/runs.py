@@ -179,6 +179,14 @@ def by_other_code(folder: RunFolder) -> list[RunFolder]:
     return found
 
 
+def store_of(run: Path) -> Path:
+    """Return the store that the run folder ``run`` lies in: as its path says it, unless that leads through a link."""
+    whole = run.resolve()
+    store = whole.parents[min(3, len(whole.parents)) - 1]
+    said = run.parents[2] if len(run.parents) > 2 else store
+    return said if said.resolve() == store else store
+
+
 def is_run(path: Path) -> bool:
     """Return whether ``path`` is a run's folder: it has a manifest, a record, or a key as its name."""
     keyed = _KEY.fullmatch(path.name) is not None

@@ -188,6 +188,20 @@ def test_what_this_user_may_not_look_into_is_told_and_keeps_nobody_from_the_rest
     assert capsys.readouterr().err.count(f"this user may not look into {hidden.path.parent}") == 1
 
 
+def test_the_store_of_a_run_is_found_through_links_and_from_within(root, tmp_path, monkeypatch):
+    run = runs.find(root)[0].path
+    link = tmp_path / "a" / "b" / "c"
+    link.parent.mkdir(parents=True)
+    link.symlink_to(run)
+    (tmp_path / "linked").symlink_to(root)
+    assert runs.store_of(link) == runs.store_of(run) == root
+    assert runs.store_of(tmp_path / "linked" / run.relative_to(root)) == tmp_path / "linked"
+    monkeypatch.chdir(run)
+    assert runs.store_of(Path()) == runs.store_of(Path("..", run.name)) == root
+    monkeypatch.chdir(root)
+    assert runs.store_of(run.relative_to(root)) == Path()
+
+
 def test_a_run_whose_protocol_damage_hides_is_not_left_out(tmp_path):
     root = tmp_path / "runs"
     make_run(root, "bce")
