@@ -9,6 +9,7 @@ continues where it stopped, and everything after the predictions can be computed
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -105,6 +106,8 @@ def _run(
         # All but what the policy decides is there: nothing is trained or predicted again.
         made = derive(stored, request.policy or assembly.policy.name, registry, assembly.ledger)
         return _named(made, request.name)
+    if not os.access(folder.path, os.W_OK) and folder.done:
+        return _named(folder, request.name)  # what its key does not hold stays as it was
     with folder.lock():
         if folder.done:
             forget_progress(folder.path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -127,11 +126,8 @@ def about(assembly: Assembly) -> About:
 def bring_up_to_date(folder: RunFolder, assembly: Assembly) -> None:
     """Write what a finished run's key does not hold as it is now: objects' sizes, trials, what readers are told.
 
-    Files may have been edited since, and a trial that failed for want of memory been made again. A run in a store that
-    nothing can be written to stays as it is.
+    Files may have been edited since, and a trial that failed for want of memory been made again.
     """
-    if not os.access(folder.path, os.W_OK):
-        return
     folder.keep_sizes(assembly.parts.test.sizes)
     ledger = assembly.ledger
     if ledger is not None and apart_from_times(folder.read_trials()) != apart_from_times(ledger):

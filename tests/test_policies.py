@@ -70,6 +70,8 @@ def test_a_derived_run_is_the_run_that_training_would_have_made(root, tmp_path, 
     assert trained.key == derived.key
     assert content(trained) == content(derived)
     assert trained.read_weights() == derived.read_weights()
+    (tmp_path / "link").symlink_to(runs_of(root, "bce")["exactly-k"].path)
+    assert derive(RunFolder(tmp_path / "link"), name).path == derived.path
     assert [one.faults for one in validate([trained, derived])] == [(), ()]
 
 

@@ -5,11 +5,13 @@ from types import SimpleNamespace
 
 import hostile_runs
 import numpy as np
+import pytest
 
 from bench.assembly import _cached_parts
 from bench.pipeline import run_one
 from bench.records import Ledger, RunRequest, Trial
 from bench.run_config import bring_up_to_date
+from bench.store.run_folder import RunFolder
 
 NOW = {"size": 0.0, "note": ""}
 
@@ -45,6 +47,7 @@ def test_a_finished_run_has_sizes_notes_and_row_of_the_published_tables_as_they_
 def test_a_finished_run_in_a_store_that_cannot_be_written_to_stays_as_it_is(tmp_path, monkeypatch):
     first = asked_for(tmp_path, 0.25, "", "CNN-RNN")
     monkeypatch.setattr("os.access", lambda path, _: path != first.path)
+    monkeypatch.setattr(RunFolder, "held", lambda _: pytest.fail("it cannot be locked"))
     assert asked_for(tmp_path, 0.5, "", "WARP").read_about().row == "CNN-RNN"
 
 

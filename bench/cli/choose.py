@@ -69,14 +69,11 @@ def run_summaries(
 
     summaries = [folder.summary() for folder in _found(names, store, dataset, models)]
     summaries = summaries if every_copy else each_once(summaries)
-    if dataset:
-        summaries = [run for run in summaries if dataset in {run.config["dataset"]["name"], run.dataset}]
-    if protocol:
-        summaries = [run for run in summaries if run.config.get("protocol") == protocol]
+    if protocol:  # of a damaged run it may not be known
+        summaries = [run for run in summaries if run.config.get("protocol", protocol) == protocol]
     if models:
         ranks = {name: rank for rank, name in enumerate(models)}
-        summaries = [run for run in summaries if run.config["model"]["name"] in ranks]
-        summaries.sort(key=lambda run: ranks[run.config["model"]["name"]])
+        summaries.sort(key=lambda run: ranks.get(run.config["model"]["name"], len(ranks)))
     if not summaries and not may_be_none:
         raise StoreError(none_found(store, dataset, models=models, protocol=protocol))
     return summaries
@@ -112,6 +109,7 @@ def _found(names: Sequence[str] | None, store: Path, dataset: str, models: tuple
 
     store = up_to_date(store)
     if not names:
-        return stored_runs.of_dataset(store, dataset, models)
+        return stored_runs.find(store, dataset, models)
     found = [folder for name in names for folder in stored_runs.all_named(name, store)]
-    return list({folder.path.resolve(): folder for folder in found}.values())
+    once = {folder.path.resolve(): folder for folder in found}.values()
+    return [folder for folder in once if stored_runs.is_of(folder, dataset, models)]

@@ -35,12 +35,12 @@ def run_request(options: Mapping[str, Any], sets: Sequence[str], **changes: Any)
 def _refuse_given_name(request: RunRequest) -> None:
     from bench.errors import UsageError
     from bench.plugins import installed
-    from bench.store.runs import of_dataset
+    from bench.store.runs import find
 
     try:
         installed().dataset(request.dataset)
     except UsageError:
-        if held := of_dataset(request.out, request.dataset):
+        if held := find(request.out, request.dataset):
             own = held[0].config["dataset"]["name"]
             raise UsageError(
                 f"--dataset: '{request.dataset}' is what runs in {request.out} call a data set '{own}'."

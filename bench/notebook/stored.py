@@ -272,7 +272,7 @@ def runs(
     if not root.is_dir():
         raise StoreError(f"no folder {root}. Try: bench.run('bce', 'digit-scenes', out={str(root)!r})")
     is_run = (root / "config.json").is_file()
-    found = [StoredRun(one) for one in ([RunFolder(root)] if is_run else stored_runs.of_dataset(root, dataset, order))]
+    found = [StoredRun(one) for one in ([RunFolder(root)] if is_run else stored_runs.find(root, dataset, order))]
     kept = [run for run in found if is_of(run, dataset, protocol) and (not order or run.model in order)]
     return Runs(sorted(kept, key=lambda run: order.index(run.model)) if order else kept)
 

@@ -6,6 +6,7 @@ import shlex
 from pathlib import Path
 
 from bench.remote.copies import shown
+from bench.store.runs import store_of
 
 
 def of_store(run: Path) -> str:
@@ -14,7 +15,7 @@ def of_store(run: Path) -> str:
     >>> of_store(Path("runs/digit-scenes/bce/9b2f")), of_store(Path("my runs/digit-scenes/bce/9b2f"))
     ('', " --runs 'my runs'")
     """
-    return runs_of(run.parents[2])
+    return runs_of(store_of(run))
 
 
 def runs_of(store: Path) -> str:

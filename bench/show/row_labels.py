@@ -21,6 +21,9 @@ DERIVED = (
 )
 """Parts of a config that follow from others; a row's name leaves them out where those others tell it apart."""
 
+UNKNOWN = "options unknown"
+"""What tells a row whose config is lost from those of its model: figures and differences name rows by their labels."""
+
 
 def row_labels(flat: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return each config's model name, with the options in which it differs from others of that model.
@@ -29,8 +32,8 @@ def row_labels(flat: Sequence[Mapping[str, Any]]) -> list[str]:
     """
     labels = []
     for own in flat:
-        # A run that failed before its config was complete has too little of one to differ in. Somebody's own scores
-        # have another config than a model's run of that name, and are told from it by a word.
+        # A run that failed before its config was complete, or lost it, has too little of one to differ in. It and
+        # somebody's own scores have another config than a model's run of that name, and are told from it by a word.
         alike = (own["model.name"], f"{EXTERNAL}.kind" in own)
         peers = [one for one in flat if (one["model.name"], f"{EXTERNAL}.kind" in one) == alike and "protocol" in one]
         differing = [name for name in own if name != "seed" and len({str(peer.get(name)) for peer in peers}) > 1]
@@ -40,6 +43,8 @@ def row_labels(flat: Sequence[Mapping[str, Any]]) -> list[str]:
         if all(other is own or any(other.get(name) != own[name] for name in few) for other in peers):
             differing = few
         options = " ".join(f"{_short(name)}={_brief(name, own[name])}" for name in differing)
+        if peers and "protocol" not in own:
+            options = UNKNOWN
         if f"{EXTERNAL}.kind" in own:
             options = f"{EXTERNAL} {options}".strip()
         labels.append(f"{own['model.name']} ({options})" if options else str(own["model.name"]))

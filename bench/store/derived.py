@@ -32,7 +32,7 @@ from bench.store.measured import measured
 from bench.store.mirror import publish
 from bench.store.protocol import protocol_of
 from bench.store.run_folder import RunFolder
-from bench.store.runs import open_run
+from bench.store.runs import open_run, store_of
 from bench.store.sealed import MANIFEST, SealedFolder
 from bench.store.stored import ValidationPart
 from bench.system.files import matching
@@ -70,7 +70,7 @@ def derive(folder: RunFolder, name: str, registry: Registry | None = None, ledge
     if policy.goals is not None:
         # What is asked of a label that there is not, or of scores that it cannot be asked of, makes no run.
         _fitted(policy, config, folder.read_validation())
-    target = open_run(folder.path.parents[2], _config(config, policy))
+    target = open_run(store_of(folder.path), _config(config, policy))
     if target.path.resolve() == folder.path.resolve() or target.done:
         publish(target.path)
         return target

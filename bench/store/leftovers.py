@@ -17,10 +17,11 @@ from pathlib import Path
 
 from bench.errors import StoreError
 from bench.store.live import held_by_a_process
-from bench.store.run_folder import CHECKPOINT, TUNING_CHECKPOINT, RunFolder
+from bench.store.run_folder import CHECKPOINT, TUNING_CHECKPOINT, HeldError, RunFolder
 from bench.store.runs import find
-from bench.store.sealed import MANIFEST
+from bench.store.sealed import MANIFEST, parsed_manifest
 from bench.system.files import LEFTOVER, SETTLED, matching
+from bench.system.notes import note
 
 CACHED = {
     "features": ("features", r"[0-9a-f]{16}\.(npy|speed|json)"),
@@ -74,17 +75,33 @@ def found(
 
 
 def of_runs(folders: Sequence[RunFolder]) -> list[Leftover]:
-    """Return these runs, finished or not, as what can go: a user named them. Raises ``StoreError`` for a link."""
+    """Return these runs, finished or not, as what can go: a user named them.
+
+    Raises ``StoreError`` for a link, and for a folder that by its name and manifest is no run's.
+    """
     for folder in folders:
+        if not _is_surely_one(folder.path):
+            raise StoreError(
+                f"{folder.path} is not removed: neither its name nor its {MANIFEST} is a run's. Try: a key, or: rm"
+            )
         if folder.path.is_symlink():
             raise StoreError(f"{folder.path} is a link to {folder.path.resolve()}. Try: that folder, or: rm the link")
     return [_run(folder, _state(folder)) for folder in folders]
 
 
+def _is_surely_one(path: Path) -> bool:
+    """Return whether a folder is a run's: exported models and data sets, too, hold files that are called as a run's."""
+    if re.fullmatch("[0-9a-f]{16}", path.absolute().name):
+        return True
+    with contextlib.suppress(Exception):  # a damaged or foreign manifest raises whatever its parsing runs into
+        return bool(parsed_manifest((path / MANIFEST).read_bytes())[1])
+    return False
+
+
 def remove(one: Leftover) -> bool:
     """Remove it, and return whether it is gone: not where a process took hold of it meanwhile.
 
-    Raises ``OSError`` where the system does not let go of a file.
+    Raises ``OSError``, or ``StoreError``, where the system does not let go of a file.
     """
     if one.kind == RUNS:
         return _remove_run(RunFolder(one.path))
@@ -98,28 +115,32 @@ def remove(one: Leftover) -> bool:
 
 
 def _remove_run(folder: RunFolder) -> bool:
+    path = folder.path.absolute()
     try:
         with folder.held():
             # The manifest last: a process killed in between leaves a run that is unfinished, and none that is whole.
-            for path in sorted(folder.path.iterdir(), key=lambda path: path.name in {MANIFEST, ".lock"}):
-                if path.is_dir() and not path.is_symlink():
-                    shutil.rmtree(path)
+            for file in sorted(path.iterdir(), key=lambda file: file.name in {MANIFEST, ".lock"}):
+                if file.is_dir() and not file.is_symlink():
+                    shutil.rmtree(file)
                 else:
-                    path.unlink(missing_ok=True)
-            folder.path.rmdir()
-    except StoreError:
+                    file.unlink(missing_ok=True)
+            path.rmdir()
+    except HeldError:
         return False
-    for parent in folder.path.parents[:2]:
+    for parent in path.parents[:2]:
         with contextlib.suppress(OSError):
             parent.rmdir()  # where it was the last of its model, of its data set
     return True
 
 
 def _cached(cache: Path, kinds: Collection[str]) -> Iterator[Leftover]:
-    for kind, (place, name) in CACHED.items():
-        if kind in kinds:
+    chosen = [(kind, cache / place, name) for kind, (place, name) in CACHED.items() if kind in kinds]
+    for link in sorted({link for _, place, _ in chosen if (link := _link(place, cache))}):
+        note(f"{link} is a link, which is not followed. Try: --cache with the folder that its target lies in")
+    for kind, place, name in chosen:
+        if not _link(place, cache):
             groups: dict[str, list[Path]] = {}
-            for path in _files(cache / place, name):
+            for path in _files(place, name):
                 groups.setdefault(path.name.partition(".")[0] if kind == "features" else path.name, []).append(path)
             for files in groups.values():
                 main = max(files, key=_size)
@@ -128,15 +149,13 @@ def _cached(cache: Path, kinds: Collection[str]) -> Iterator[Leftover]:
 
 def _trials(store: Path, kinds: Collection[str]) -> Iterator[Leftover]:
     if TRIALS in kinds:
-        for folder in matching(store, f"*/*/{TRIALS}"):
+        for folder in _trial_folders(store):
             for path in _files(folder, r"[0-9a-f]{16}\.json"):
                 yield Leftover(TRIALS, path, "finished", _size(path), _used(path), (path,))
 
 
 def _runs(store: Path, kinds: Collection[str]) -> Iterator[Leftover]:
-    for folder in find(store):
-        if folder.path.is_symlink():
-            continue
+    for folder in _own_runs(store):
         state = _state(folder)
         if RUNS in kinds and state in {"failed", "unfinished"}:
             yield _run(folder, state)
@@ -147,8 +166,8 @@ def _runs(store: Path, kinds: Collection[str]) -> Iterator[Leftover]:
 
 def _left(store: Path, cache: Path, kinds: Collection[str]) -> Iterator[Leftover]:
     if PARTS in kinds:
-        places = [cache / place for place, _ in CACHED.values()]
-        places += [folder.path for folder in find(store)] + sorted(matching(store, f"*/*/{TRIALS}"))
+        places = [cache / place for place, _ in CACHED.values() if not _link(cache / place, cache)]
+        places += [folder.path for folder in _own_runs(store)] + _trial_folders(store)
         for place in places:
             for path in _files(place, LEFT):
                 yield Leftover(PARTS, path, "its writer is gone", _size(path), _used(path), (path,))
@@ -159,10 +178,25 @@ def _left(store: Path, cache: Path, kinds: Collection[str]) -> Iterator[Leftover
                 yield Leftover(PARTS, folder, "its merge is gone", sum(map(_size, files)), used, tuple(files))
 
 
+def _own_runs(store: Path) -> list[RunFolder]:
+    return [folder for folder in find(store) if not _link(folder.path, store)]
+
+
+def _trial_folders(store: Path) -> list[Path]:
+    return sorted(folder for folder in matching(store, f"*/*/{TRIALS}") if not _link(folder, store))
+
+
+def _link(path: Path, root: Path) -> Path | None:
+    """Return the link through which ``path`` is below ``root``, if one: what it leads to may be another's."""
+    places = [place for place in (path, *path.parents) if place != root and place.is_relative_to(root)]
+    return next((place for place in places if place.is_symlink()), None)
+
+
 def _run(folder: RunFolder, state: str) -> Leftover:
     files = _below(folder.path)
     used = max([path.stat().st_mtime for path in files], default=folder.path.stat().st_mtime)
-    what = f"{folder.path.parent.name} on {folder.path.parent.parent.name}, {state}"
+    model, dataset = (parent.name for parent in folder.path.absolute().parents[:2])
+    what = f"{model} on {dataset}, {state}"
     return Leftover(RUNS, folder.path, what, sum(map(_size, files)), used)
 
 

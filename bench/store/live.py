@@ -72,6 +72,8 @@ def look(folder: RunFolder) -> Live:
         config, status = folder.config, folder.status
         state = status.state if status.state in STATES else STOPPED
         error = f"{status.stage}: {status.reason}" if status.state == "failed" else ""
+        if wrong := folder.plainly_wrong():
+            state, error = "damaged", one_line(wrong)
     except StoreError as damage:
         config, state, error = {}, "damaged", one_line(str(damage))
     if held:

@@ -61,7 +61,7 @@ def merge(archives: Sequence[Path], root: Path) -> list[Merged]:
     Raises ``StoreError`` for an archive that is none, damaged, or holds a run that is not what it claims, that differs
     from one of the same key, or whose truth is not that of stored runs on the same data; nothing is added then.
     """
-    with _staging(root) as staging:
+    with _staging(root, archives) as staging:
         staged = [_staged(archive, staging / str(number) / "runs") for number, archive in enumerate(archives)]
         stored = _stored(root)
         truths = _truths(stored.values())
@@ -97,21 +97,27 @@ def _stored(root: Path) -> dict[str, RunFolder]:
 
 
 @contextlib.contextmanager
-def _staging(root: Path) -> Iterator[Path]:
+def _staging(root: Path, archives: Sequence[Path]) -> Iterator[Path]:
     """Give a folder in ``root`` that is gone afterwards, and ``root`` with it where it was not there and stays empty.
 
-    A lock in it says that it is in use; one of a killed process is for ``bench gc``.
+    A lock in it says that it is in use; one of a killed process is for ``bench gc``. Raises ``StoreError`` where the
+    disk is full, or ``root`` cannot be written.
     """
     made = [place for place in (root, *root.parents) if not place.exists()]
-    root.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(dir=root, prefix=MERGING))
-    try:
-        with exclusive(staging / STAGING_LOCK, f"{staging}"):
-            yield staging
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-        for place in made:
-            _remove_empty(place)
+    with contextlib.ExitStack() as undo:
+        try:
+            for place in reversed(made):
+                undo.callback(_remove_empty, place)
+            root.mkdir(parents=True, exist_ok=True)
+            staging = Path(tempfile.mkdtemp(dir=root, prefix=MERGING))
+            undo.callback(shutil.rmtree, staging, ignore_errors=True)
+            with exclusive(staging / STAGING_LOCK, f"{staging}"):
+                yield staging
+        except OSError as error:
+            if error.filename in map(str, archives):
+                raise
+            reason = error.strerror or error
+            raise StoreError(f"cannot write {root}: {reason}. Nothing was merged. Try: another --out") from error
 
 
 def _remove_empty(folder: Path) -> None:

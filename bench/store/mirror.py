@@ -18,7 +18,7 @@ import shlex
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from bench.errors import StorageError, StoreError
 from bench.remote import objects
 from bench.remote.copies import address_of, copy_of
 from bench.store.required import RECORDS
-from bench.store.run_folder import CHECKPOINT, TUNING_CHECKPOINT, RunFolder
+from bench.store.run_folder import CHECKPOINT, TUNING_CHECKPOINT, HeldError, RunFolder
 from bench.store.sealed import MANIFEST, parsed_manifest
 from bench.system.files import canonical_json, matching, sha256_of, write_atomic
 from bench.system.locks import exclusive
@@ -46,10 +46,6 @@ _FILES = frozenset(name for names in RECORDS.values() for name in names)
 
 class _NotWholeError(StoreError):
     """A run elsewhere one of whose files is absent or another than its manifest says."""
-
-
-class _HeldError(StoreError):
-    """A run that a process of this machine is at work on, so that nothing is put into its folder."""
 
 
 def synchronised(place: Path) -> Path:
@@ -92,7 +88,7 @@ def fetch(path: Path) -> None:
             return
         if _own(path) == _sha256(content) and RunFolder(path).verify():
             note(f"{path} is damaged, and fetched anew")
-            with contextlib.suppress(_HeldError):
+            with contextlib.suppress(HeldError):
                 _fill(path, f"{address}/{here}", content)
         if _take(path, f"{address}/{here}", content):
             _write_note(path, _sha256(content))
@@ -158,7 +154,7 @@ def _take(path: Path, here: str, content: bytes, *, told: bool = False) -> bool:
         except _NotWholeError as error:
             note(f"{error}; left out: it is being published, or whoever did was stopped")
             return False
-        except _HeldError:
+        except HeldError:
             return False
         if told:
             note(f"run {path.name} was published by another machine meanwhile, and is taken from {here}")
@@ -169,7 +165,7 @@ def _take(path: Path, here: str, content: bytes, *, told: bool = False) -> bool:
 def _fill(path: Path, here: str, content: bytes) -> None:
     """Fetch what the folder lacks of the manifest's files, check all, and only then put them into their places.
 
-    Raises ``_HeldError`` where a process of this machine is at work on the run.
+    Raises ``HeldError`` where a process of this machine is at work on the run.
     """
     key, files = _checked_manifest(here, content)
     if key != path.name:
@@ -192,7 +188,7 @@ def _fill(path: Path, here: str, content: bytes) -> None:
     try:
         for _ in in_threads(get, sorted(files), objects.WORKERS):
             pass
-        with _held(path):
+        with RunFolder(path).held():
             for file in sorted(taking.iterdir()):
                 file.replace(path / file.name)
             write_atomic(path / MANIFEST, content)
@@ -222,16 +218,6 @@ def _is_done(here: str, content: bytes) -> bool:
         status = objects.read(_place(here, "status.json", files["status.json"])) if "status.json" in files else None
         return status is not None and json.loads(status).get("state") == "done"
     return False
-
-
-@contextlib.contextmanager
-def _held(path: Path) -> Iterator[None]:
-    with contextlib.ExitStack() as stack:
-        try:
-            stack.enter_context(RunFolder(path).held())
-        except StoreError as error:
-            raise _HeldError(str(error)) from error
-        yield
 
 
 def _place(here: str, name: str, sha256: str) -> str:

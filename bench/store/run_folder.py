@@ -62,6 +62,10 @@ CHECKPOINT, TUNING_CHECKPOINT = "checkpoint.pt", "checkpoint-finetune.pt"
 TRACEBACK = "traceback.txt"
 
 
+class HeldError(StoreError):
+    """Another process holds the run."""
+
+
 @dataclass(frozen=True, slots=True)
 class RunFolder(RunReader):
     """One run's folder. Reads raise ``StoreError`` naming the file that is absent or damaged."""
@@ -83,14 +87,17 @@ class RunFolder(RunReader):
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
-        """Hold the folder, made if absent, against other processes. Raises ``StoreError`` where another holds it."""
+        """Hold the folder, made if absent, against other processes.
+
+        Raises ``HeldError`` where another holds it, ``StoreError`` where it cannot be written.
+        """
         with contextlib.ExitStack() as stack:
             try:
                 self.path.mkdir(parents=True, exist_ok=True)
                 handle = stack.enter_context((self.path / ".lock").open("w"))
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise StoreError(f"another process is working on {self.path}. Wait for it, or choose --out") from None
+                raise HeldError(f"another process is working on {self.path}. Wait for it, or choose --out") from None
             except OSError as error:
                 # Some network file systems have no locks; a single user on one is better served without.
                 if error.errno not in NO_LOCKS:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -72,7 +73,7 @@ class RunReader:
         """Return whether the run is done, failed or unfinished, without checking its other files."""
         if not self._files.lists("status.json"):
             return Status("unfinished")
-        status = Status(**self._files.read_json("status.json"))
+        status = Status(**_known(Status, self._files.read_json("status.json")))
         if status.state not in get_args(State) or not _is_a_number(status.finished):
             raise ValueError(f"state {status.state!r}, finished {status.finished!r}")
         return replace(status, stage=str(status.stage), reason=str(status.reason))
@@ -116,7 +117,7 @@ class RunReader:
         if not self.lists("provenance"):
             return None
         content = self._files.read_json("provenance.json")
-        found: Provenance = self._files.parse("provenance.json", lambda: Provenance(**content))
+        found: Provenance = self._files.parse("provenance.json", lambda: Provenance(**_known(Provenance, content)))
         return found
 
     @reads("config.json")
@@ -126,6 +127,14 @@ class RunReader:
         absent = found.left_out if found else {}
         names = [name for record in needed(self.config, absent) for name in RECORDS[record]]
         return [name for name in dict.fromkeys(names) if not self._files.lists(name)]
+
+    def plainly_wrong(self) -> str:
+        """Return what is wrong with the folder as far as the names of its files tell; empty: nothing."""
+        if self.path.resolve().name != self.key:
+            return f"{self.path} holds run {self.key}: it was moved or renamed. {REPAIR}"
+        absent = self.lacking() if self.status.state == "done" else []
+        absent += [name for name in sorted(self._files.manifest()["files"]) if not (self.path / name).exists()]
+        return _told(absent, "absent")
 
     def verify(self) -> list[str]:
         """Return the names of the files that are absent or not what was written; none in a sound folder."""
@@ -142,11 +151,7 @@ class RunReader:
     def read_about(self) -> About:
         """Return what readers call the run's parts, and where the values of its config came from."""
         content = self._files.read_json("about.json")
-        about: About = self._files.parse(
-            "about.json",
-            lambda: About(**content | {name: tuple(content.get(name, ())) for name in ("notes", "remarks")}),
-        )
-        return about
+        return About(**_known(About, content | {name: tuple(content.get(name, ())) for name in ("notes", "remarks")}))
 
     @reads("environment.json")
     def read_environment(self) -> dict[str, Any]:
@@ -316,17 +321,9 @@ class RunReader:
         """
         try:
             key, config, status = self.key, self.config, self.status
-            if self.path.resolve().name != key:
-                reason = f"{self.path} holds run {key}: it was moved or renamed. {REPAIR}"
-                return RunSummary(self.path, key, config, "damaged", reason)
-            absent = self.lacking() if status.state == "done" else []
-            for wrong, names in (
-                ("absent", absent),
-                ("absent or damaged", self.verify()),
-                ("of another run", self.foreign()),
-            ):
-                if names:
-                    return RunSummary(self.path, key, config, "damaged", f"{', '.join(names)} {wrong}. {REPAIR}")
+            wrong = self.plainly_wrong() or _told(self.verify(), "damaged") or _told(self.foreign(), "of another run")
+            if wrong:
+                return RunSummary(self.path, key, config, "damaged", wrong)
             if status.state == "done":
                 return RunSummary(
                     self.path,
@@ -372,6 +369,15 @@ class RunReader:
 
     def _predicted(self, labels: int) -> BitMatrix:
         return BitMatrix(self._files.read_arrays("predicted.npz")["predicted"], labels)
+
+
+def _told(names: Sequence[str], wrong: str) -> str:
+    return f"{', '.join(names)} {wrong}. {REPAIR}" if names else ""
+
+
+def _known(record: type, content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what ``record`` has; what a newer bench of the same layout tells besides is passed over."""
+    return {entry.name: content[entry.name] for entry in fields(record) if entry.name in content}
 
 
 def _number(value: float | None) -> float:

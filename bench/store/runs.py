@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -73,20 +75,39 @@ def find(root: Path, dataset: str = "", models: tuple[str, ...] = ()) -> list[Ru
 
     A run that lost its manifest is among them: it is damaged, not gone.
     """
-    wanted = {folder_name(model) for model in models}
-    folders = filter(is_run, matching(root, f"{folder_name(dataset) or '*'}/*/*"))
-    return [RunFolder(path) for path in sorted(folders) if not wanted or path.parent.name in wanted]
+    return [folder for folder in _held(root, "*/*/*") if is_of(folder, dataset, models)]
 
 
-def of_dataset(root: Path, name: str, models: tuple[str, ...] = ()) -> list[RunFolder]:
-    """Return the run folders under ``root`` of the data set called ``name``, by its plugin's or by a given name."""
-    if held := find(root, name, models):
-        return held
-    named = []
-    for folder in find(root, "", models):
-        with contextlib.suppress(StoreError):  # a damaged run has lost the name
-            named += [folder] if folder.read_about().dataset == name else []
-    return named
+def is_of(folder: RunFolder, dataset: str = "", models: tuple[str, ...] = ()) -> bool:
+    """Return whether a run is of this data set, by its plugin's or by a given name, and of one of these models.
+
+    Its config tells, wherever it was moved to; of a damaged run the place. Empty: any.
+    """
+    if not dataset and not models:
+        return True
+    try:
+        config = folder.config
+        model, called = config["model"]["name"], {config["dataset"]["name"]}
+        with contextlib.suppress(StoreError):  # an unfinished run may have no name yet
+            called.add(folder.read_about().dataset)
+    except (StoreError, KeyError, TypeError):
+        model, called = folder.path.parent.name, {folder.path.parent.parent.name}
+        dataset, models = dataset and folder_name(dataset), tuple(map(folder_name, models))
+    return (not dataset or dataset in called) and (not models or model in models)
+
+
+def _held(folder: Path, levels: str) -> list[RunFolder]:
+    """Return the runs so many ``levels`` below ``folder``, in order of path; a note tells where none can look."""
+    above = [folder, *(place for end in range(1, len(levels), 2) for place in matching(folder, levels[:end]))]
+    for place in above:
+        if place.is_dir() and not os.access(place, os.R_OK | os.X_OK):
+            _tell_closed(place.resolve())
+    return [RunFolder(path) for path in sorted(filter(is_run, matching(folder, levels)))]
+
+
+@cache
+def _tell_closed(folder: Path) -> None:
+    note(f"this user may not look into {folder}: what runs it holds is not known")
 
 
 def given_name(root: Path, dataset: str, fingerprints: Mapping[str, str]) -> str:
@@ -158,11 +179,23 @@ def by_other_code(folder: RunFolder) -> list[RunFolder]:
     return found
 
 
+def store_of(run: Path) -> Path:
+    """Return the store that the run folder ``run`` lies in: as its path says it, unless that leads through a link."""
+    whole = run.resolve()
+    store = whole.parents[min(3, len(whole.parents)) - 1]
+    said = run.parents[2] if len(run.parents) > 2 else store
+    return said if said.resolve() == store else store
+
+
 def is_run(path: Path) -> bool:
     """Return whether ``path`` is a run's folder: it has a manifest, a record, or a key as its name."""
-    if (path / MANIFEST).exists():
-        return True
-    return path.is_dir() and (_KEY.fullmatch(path.name) is not None or any((path / name).exists() for name in _FILES))
+    keyed = _KEY.fullmatch(path.name) is not None
+    try:
+        return (path / MANIFEST).exists() or (
+            path.is_dir() and (keyed or any((path / name).exists() for name in _FILES))
+        )
+    except PermissionError:
+        return keyed  # its row says why nothing can be read
 
 
 def named(text: str, root: Path) -> RunFolder:
@@ -222,7 +255,7 @@ def all_named(text: str, root: Path) -> list[RunFolder]:
         if is_run(folder):
             break
         for levels in ("*/*/*", "*/*", "*"):
-            if held := [RunFolder(path) for path in sorted(filter(is_run, matching(folder, levels)))]:
+            if held := _held(folder, levels):
                 return held
     return [named(text, root)]
 

@@ -225,10 +225,16 @@ def reads(name: str) -> Callable[[Callable[[Any], T]], Callable[[Any], T]]:
 def parsed_manifest(content: bytes) -> tuple[int, str, dict[str, str]]:
     """Return layout, key and files of a manifest's content; raises whatever it is that makes it none."""
     manifest = json.loads(content)
-    files = {str(name): str(checksum) for name, checksum in dict(manifest["files"]).items()}
-    if any(name in {"", ".", ".."} or "/" in name or "\0" in name for name in files):
-        raise ValueError("a name that is no file's in the folder")
-    return int(manifest["schema"]), str(manifest["key"]), files
+    schema = int(manifest["schema"])
+    try:
+        files = {str(name): str(checksum) for name, checksum in dict(manifest["files"]).items()}
+        if any(name in {"", ".", ".."} or "/" in name or "\0" in name for name in files):
+            raise ValueError("a name that is no file's in the folder")
+        return schema, str(manifest["key"]), files
+    except (KeyError, TypeError, ValueError):
+        if schema == SCHEMA:
+            raise
+        return schema, "", {}  # another layout, which is refused and never written over, may hold anything else
 
 
 def to_json(value: Any) -> str:

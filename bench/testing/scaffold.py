@@ -10,6 +10,7 @@ from pathlib import Path
 from string import Template
 
 from bench.errors import UsageError
+from bench.system.files import write_atomic
 
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
@@ -90,9 +91,7 @@ def write_plugin(name: str, kind: str, parent: Path) -> Path:
         templates[f"{module}/{chosen.second}.py"] = f"{chosen.template}.{chosen.second}"
     for path, template in templates.items():
         text = (resources.files("bench.testing") / "templates" / f"{template}.txt").read_text("utf-8")
-        place = folder / path
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_text(Template(text).substitute(values), encoding="utf-8")
+        write_atomic(folder / path, Template(text).substitute(values))
     return folder
 
 

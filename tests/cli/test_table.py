@@ -91,7 +91,7 @@ def test_runs_lists_every_state_with_its_reason(stored_run: Make, tmp_path: Path
         "bce": ("done", ""),
         "knn": ("unfinished", "not finished"),
         "softmax": ("failed", "train: NaN loss"),
-        "warp": ("damaged", f"scores.npy absent or damaged. {REPAIR}"),
+        "warp": ("damaged", f"scores.npy damaged. {REPAIR}"),
     }
     assert run_command_line(["runs", "--runs", str(root), "--state", "failed"]) == 0
     shown = capsys.readouterr().out

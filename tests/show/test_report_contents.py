@@ -160,6 +160,9 @@ def test_many_pictures_lie_beside_the_page_and_leave_with_it(three, tmp_path, mo
     group = group_of(three)
     found = with_pictures(contents.of_group(group, 10), group, splits, tmp_path / "cache", None)
     folder = side_folder.beside(tmp_path / "my report.html")
+    assert (
+        side_folder.Pictures("r\udcff_files", side_folder.EMBEDDED).source(b"") == "r%FF_files/e3b0c44298fc1c149afb.jpg"
+    )
     pictures = side_folder.Pictures(folder.name)
     html = page.render([group], page.drawings([group]), [], "Report", [found], pictures=pictures)
     assert html.count("data:image/jpeg") == 1

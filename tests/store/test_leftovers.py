@@ -8,9 +8,11 @@ import os
 import pytest
 from example_runs import run_config
 
+from bench import StoreError
 from bench.cli import run_command_line
 from bench.store import leftovers
 from bench.store.leftovers import KINDS, found
+from bench.store.run_folder import RunFolder
 from bench.store.runs import open_run
 
 KEY, OTHER, THIRD = "0123456789abcdef", "fedcba9876543210", "00000000deadbeef"
@@ -131,6 +133,60 @@ def test_a_link_to_a_run_is_neither_followed_nor_removed(stored_run, tmp_path, c
     assert run.done
     assert unfinished.config
     assert all(link.is_symlink() for link in links)
+
+
+def test_nothing_goes_that_a_link_leads_to(tmp_path, capsys):
+    store, cache, other = tmp_path / "runs", tmp_path / "cache", tmp_path / "other"
+    kept = [
+        old_run(other, "warp", "failed").path,
+        put(other / "toy/bce/trials" / f"{KEY}.json"),
+        put(other / "features" / f"{KEY}.npy"),
+        put(other / "features" / f"{THIRD}.part"),
+    ]
+    for place in (store, cache):
+        place.mkdir()
+    (store / "linked").symlink_to(other / "toy")
+    (cache / "features").symlink_to(other / "features")
+    assert run_command_line(["gc", "--runs", str(store), "--cache", str(cache), "--yes"]) == 0
+    said = capsys.readouterr()
+    assert "nothing to remove" in said.out
+    assert said.err.count(f"{cache}/features is a link, which is not followed") == 1
+    assert all(path.exists() for path in kept)
+
+
+def test_a_folder_that_is_no_run_is_not_removed_as_a_damaged_one(tmp_path, capsys):
+    for name, file, content in (
+        ("exported", "manifest.json", '{"export": 4, "files": {}}'),
+        ("hub", "config.json", "{}"),
+        ("data", "labels.json", "[]"),
+    ):
+        made = tmp_path / "models" / name / file
+        made.parent.mkdir(parents=True)
+        made.write_text(content)
+        for named in (made.parent, tmp_path / "models"):
+            assert run_command_line(["gc", str(named), "--runs", str(tmp_path), "--yes"]) == 2
+            assert "is not removed: neither its name nor its manifest.json is a run's" in capsys.readouterr().err
+        assert made.exists()
+
+
+def test_what_cannot_be_removed_is_told_with_its_reason_and_the_rest_goes(tmp_path, monkeypatch, capsys):
+    store = tmp_path / "runs"
+    owned, free = old_run(store, "warp", "failed"), old_run(store, "svm", "failed")
+    held = RunFolder.held
+
+    def unless_owned(folder):
+        if folder.path == owned.path:
+            raise StoreError("cannot write it: Permission denied")
+        return held(folder)
+
+    monkeypatch.setattr(RunFolder, "held", unless_owned)
+    assert run_command_line(["gc", "--runs", str(store), "--cache", str(tmp_path / "cache"), "--yes"]) == 1
+    said = capsys.readouterr()
+    assert f"{owned.path} is not removed: cannot write it: Permission denied" in said.err
+    assert "1 could not be removed" in " ".join(said.out.split())
+    assert "a process is at work" not in said.out
+    assert owned.path.exists()
+    assert not free.path.exists()
 
 
 def test_what_a_process_holds_stays(tmp_path, capsys):

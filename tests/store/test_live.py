@@ -14,6 +14,7 @@ from bench.cli import run_command_line
 from bench.show.status import print_one
 from bench.store import live
 from bench.store.live import look
+from bench.store.run_folder import RunFolder
 from bench.store.runs import open_run
 from bench.system import journal as journals
 from bench.system import progress
@@ -136,6 +137,17 @@ def test_files_that_are_no_state_are_as_good_as_absent(content, tmp_path):
         (folder.path / name).write_bytes(content)
     found = look(folder)
     assert (found.state, found.done, found.total, found.stage, found.process) == ("stopped", None, None, "", None)
+
+
+def test_a_run_that_was_copied_in_part_or_renamed_is_not_done(stored_run):
+    whole, part, renamed = stored_run("bce"), stored_run("warp"), stored_run("svm")
+    (part.path / "scores.npy").unlink()
+    copy = RunFolder(renamed.path.rename(renamed.path.with_name(f"{renamed.path.name} (copy)")))
+    assert look(whole).state == "done"
+    for folder, why in ((part, "scores.npy absent. "), (copy, "was moved or renamed. ")):
+        assert look(folder).state == folder.summary().state == "damaged"
+        assert why in look(folder).error
+        assert why in folder.summary().reason
 
 
 def test_where_no_lock_tells_a_process_lives_as_long_as_it_is_heard(tmp_path, monkeypatch):

@@ -12,6 +12,7 @@ from example_runs import make_run, run_config
 import bench
 from bench import StoreError
 from bench.cli import run_command_line
+from bench.cli.choose import run_summaries
 from bench.show import tables
 from bench.show.report import order
 from bench.store import runs
@@ -146,6 +147,67 @@ def test_a_given_name_is_shown_and_found_and_compares_by_fingerprint_alone(tmp_p
     assert run_command_line(["table", "--runs", str(root)]) == 0
     assert run_command_line(["table", "--runs", str(root), "--dataset", "flyers"]) == 2
     assert "no runs under" in capsys.readouterr().err
+
+
+def test_a_run_is_of_what_its_config_says_wherever_it_was_moved(tmp_path):
+    root = tmp_path / "runs"
+    kept, moved, other = make_run(root, "bce"), make_run(root, "bce", 1), make_run(root, "warp")
+    keys, last = {kept.key, moved.key}, other.key
+    moved.path.rename(other.path.with_name(moved.key))
+    (root / "toy" / "bce").rename(root / "toy-old")
+    (root / "mine").mkdir()
+    (root / "toy-old").rename(root / "mine" / "bce")
+    assert {folder.key for folder in runs.find(root, "toy", ("bce",))} == keys
+    assert {run.key for run in run_summaries(["."], root, "toy", ("bce",))} == keys
+    assert [folder.key for folder in runs.find(root, "", ("warp",))] == [last]
+    assert not runs.find(root, "mine")
+    damaged = next((root / "mine").glob("*/*"))
+    (damaged / "manifest.json").unlink()
+    assert [folder.path for folder in runs.find(root, "mine")] == [damaged]
+
+
+def test_what_this_user_may_not_look_into_is_told_and_keeps_nobody_from_the_rest(tmp_path, monkeypatch, capsys):
+    root = tmp_path / "runs"
+    open_to_all, closed, hidden = make_run(root, "bce"), make_run(root, "bce", 1), make_run(root, "warp")
+
+    def unless_closed(call):
+        def checked(path, *arguments):
+            if closed.path in {path, *path.parents}:
+                raise PermissionError(13, "Permission denied", str(path))
+            return call(path, *arguments)
+
+        return checked
+
+    monkeypatch.setattr(Path, "read_bytes", unless_closed(Path.read_bytes))
+    monkeypatch.setattr(Path, "exists", unless_closed(Path.exists))
+    monkeypatch.setattr("os.access", lambda path, _: path != hidden.path.parent)
+    states = {run.path: (run.state, run.reason) for run in run_summaries(None, root)}
+    assert states[open_to_all.path] == ("done", "")
+    assert states[closed.path] == ("damaged", f"cannot read {closed.path}/manifest.json: Permission denied")
+    runs.find(root)
+    assert capsys.readouterr().err.count(f"this user may not look into {hidden.path.parent}") == 1
+
+
+def test_the_store_of_a_run_is_found_through_links_and_from_within(root, tmp_path, monkeypatch):
+    run = runs.find(root)[0].path
+    link = tmp_path / "a" / "b" / "c"
+    link.parent.mkdir(parents=True)
+    link.symlink_to(run)
+    (tmp_path / "linked").symlink_to(root)
+    assert runs.store_of(link) == runs.store_of(run) == root
+    assert runs.store_of(tmp_path / "linked" / run.relative_to(root)) == tmp_path / "linked"
+    monkeypatch.chdir(run)
+    assert runs.store_of(Path()) == runs.store_of(Path("..", run.name)) == root
+    monkeypatch.chdir(root)
+    assert runs.store_of(run.relative_to(root)) == Path()
+
+
+def test_a_run_whose_protocol_damage_hides_is_not_left_out(tmp_path):
+    root = tmp_path / "runs"
+    make_run(root, "bce")
+    (make_run(root, "warp").path / "manifest.json").unlink()
+    assert [run.state for run in run_summaries(None, root, protocol="top2@1")] == ["done", "damaged"]
+    assert [run.state for run in run_summaries(None, root, protocol="top3@1")] == ["damaged"]
 
 
 def test_a_row_of_a_deterministic_model_says_so(tmp_path):

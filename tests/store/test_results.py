@@ -263,7 +263,7 @@ def test_where_one_run_of_several_cannot_be_put_down_none_is(stored_run, tmp_pat
         return rename(self, target)
 
     monkeypatch.setattr(Path, "rename", failing)
-    with pytest.raises(OSError, match="Permission denied"):
+    with pytest.raises(StoreError, match=r"cannot write .*/mine: Permission denied\. Nothing was merged"):
         merge([tmp_path / "two.tar"], tmp_path / "mine")
     assert any(Path(target).parts[-2] == "bce" for target in done)
     assert held(tmp_path / "mine") == []

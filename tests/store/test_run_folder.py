@@ -7,6 +7,7 @@ import sys
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -203,15 +204,30 @@ def test_a_config_edited_together_with_the_manifest_is_found_out(stored_run: Mak
         _ = folder.config
 
 
-def test_a_folder_of_a_newer_layout_is_refused(stored_run: Make) -> None:
+@pytest.mark.parametrize("also", [{}, {"files": ["another", "kind"]}, {"key": None, "files": {"a/b": {}}}])
+def test_a_folder_of_a_newer_layout_is_refused_and_not_written_over(
+    stored_run: Make, tmp_path: Path, also: dict[str, Any]
+) -> None:
     folder = stored_run()
-    manifest = json.loads((folder.path / "manifest.json").read_text())
-    (folder.path / "manifest.json").write_text(json.dumps(manifest | {"schema": 99}))
-    with pytest.raises(StoreError, match="written by a newer bench: layout 99, this one reads 4"):
-        folder.read_measures()
+    config, file = folder.config, folder.path / "manifest.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"schema": 99} | also))
+    written = file.read_bytes()
+    for ask in (folder.read_measures, lambda: open_run(tmp_path / "runs", config)):
+        with pytest.raises(StoreError, match="written by a newer bench: layout 99, this one reads 4"):
+            ask()
+    assert file.read_bytes() == written
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"schema": 1}', '{"schema": "x", "key": "", "files": {}}'])
+@pytest.mark.parametrize("name", ["about.json", "status.json"])
+def test_a_field_that_a_newer_bench_has_besides_is_passed_over(stored_run: Make, name: str) -> None:
+    folder = stored_run()
+    files = SealedFolder(folder.path)
+    files.write_json(name, files.read_json(name) | {"colour": "red"})
+    assert folder.summary().state == "done"
+    assert folder.read_about().row == "bce"
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"schema": 4}', '{"schema": "x", "key": "", "files": {}}'])
 def test_a_damaged_manifest_is_one_clear_error(stored_run: Make, content: str) -> None:
     folder = stored_run()
     (folder.path / "manifest.json").write_text(content)

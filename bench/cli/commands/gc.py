@@ -71,19 +71,34 @@ def gc(  # noqa: PLR0917 - the parser passes options by name
         found = leftovers.of_runs(run_folders(names, store))
     else:
         found = leftovers.found(store, cache or default_cache(), days=older_than, kinds=asked)
-    removed = [yes and leftovers.remove(one) for one in found]
+    removed = [yes and _remove(one) for one in found]
     if as_json:
         put_raw(sealed.to_json([_entry(one, gone) for one, gone in zip(found, removed, strict=True)]))
     else:
         _print(found, removed if yes else None, [store, cache or default_cache()])
+    if None in removed:
+        raise typer.Exit(1)
 
 
-def _entry(one: Leftover, removed: bool) -> dict[str, object]:
-    size = {"bytes": one.size, "used": one.used, "removed": removed}
+def _remove(one: Leftover) -> bool | None:
+    """Return whether it is gone; ``None``: the system did not let go of it, as a note says, and the rest goes on."""
+    from bench.errors import StoreError
+    from bench.store import leftovers
+    from bench.system.notes import note
+
+    try:
+        return leftovers.remove(one)
+    except (OSError, StoreError) as error:
+        note(f"{one.path} is not removed: {getattr(error, 'strerror', None) or error}")
+        return None
+
+
+def _entry(one: Leftover, removed: bool | None) -> dict[str, object]:
+    size = {"bytes": one.size, "used": one.used, "removed": bool(removed)}
     return {"kind": one.kind, "path": str(one.path), "what": one.what, **size}
 
 
-def _print(found: Sequence[Leftover], removed: Sequence[bool] | None, places: Sequence[Path]) -> None:
+def _print(found: Sequence[Leftover], removed: Sequence[bool | None] | None, places: Sequence[Path]) -> None:
     import time
 
     from bench.store.leftovers import DAY
@@ -104,9 +119,9 @@ def _print(found: Sequence[Leftover], removed: Sequence[bool] | None, places: Se
         say(f"nothing was removed. {_things(found)} can be, with --yes")
         return
     gone = [one for one, away in zip(found, removed, strict=True) if away]
-    kept = len(found) - len(gone)
+    kept, failed = list(removed).count(False), list(removed).count(None)
     held = f"; {kept} kept: a process is at work on {'it' if kept == 1 else 'them'}" if kept else ""
-    say(f"removed {_things(gone)}{held}")
+    say(f"removed {_things(gone)}{held}{f'; {failed} could not be removed' if failed else ''}")
 
 
 def _below(path: Path, places: Sequence[Path]) -> str:

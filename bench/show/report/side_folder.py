@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import hashlib
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -37,7 +38,7 @@ class Pictures:
             return "data:image/jpeg;base64," + base64.b64encode(content).decode()
         name = f"{hashlib.sha256(content).hexdigest()[:20]}.jpg"
         self.files[name] = content
-        return f"{quote(self.folder)}/{name}"
+        return f"{quote(os.fsencode(self.folder))}/{name}"
 
 
 def beside(page: Path) -> Path:
