@@ -326,15 +326,8 @@ def test_a_script_asks_for_a_policy_as_the_command_does(root):
     assert run.key == runs_of(root, "bce")["at-most-k"].key
     assert run.by_policy("exactly-k").key == runs_of(root, "bce")["exactly-k"].key
     assert run.validation.truth.truth.shape == (6, 3)
-    compared = face.compare(
-        "bce,cnn-rnn",
-        "corel5k",
-        backbone=NETWORK,
-        options=options,
-        policy="threshold,cnn-rnn=decoded",
-        prior=False,
-        **named,
-    )
+    of_each = {"policy": "threshold,cnn-rnn=decoded", "prior": False}
+    compared = face.compare("bce,cnn-rnn", "corel5k", backbone=NETWORK, options=options, **of_each, **named)
     assert [one.config["policy"]["name"] for one in compared] == ["threshold", "decoded"]
     with pytest.raises(UsageError, match="no model for --policy 'warp'"):
         face.compare("bce", "corel5k", policy="warp=decoded", **named)

@@ -28,6 +28,7 @@ from bench.origins import of_policy
 from bench.plugins import Registry, installed
 from bench.records import Ledger
 from bench.records.trials import BOTH
+from bench.store.binding import misplaced
 from bench.store.measured import measured
 from bench.store.mirror import publish
 from bench.store.protocol import protocol_of
@@ -50,6 +51,8 @@ def derive(folder: RunFolder, name: str, registry: Registry | None = None, ledge
     """
     folder.check_done("another policy needs a finished run")
     config = folder.config
+    if elsewhere := misplaced(folder, config):
+        raise StoreError(f"{folder.path}: {elsewhere[0]}, and so would what follows from it. Try: move it there")
     found = (registry or installed()).policy(name, str(config["model"]["kind"]))
     policy = policies.chosen(name, found, protocol_of(config), str(config["model"]["kind"]), config["search"])
     if policy.name == "own" and config["policy"]["name"] != "own":

@@ -16,6 +16,7 @@ from bench.cli.choose import run_summaries
 from bench.show import tables
 from bench.show.report import order
 from bench.store import runs
+from bench.store.derived import derive
 from bench.store.run_folder import RunFolder
 
 
@@ -215,3 +216,11 @@ def test_a_row_of_a_deterministic_model_says_so(tmp_path):
     knn.write_about(replace(knn.read_about(), deterministic=True))
     table = tables.build([knn.summary(), *(make_run(tmp_path / "runs", "bce", seed).summary() for seed in (0, 1))])
     assert "1 run (deterministic): knn" in table.notes
+
+
+def test_nothing_is_derived_from_a_run_in_a_flat_archive(root, tmp_path):
+    run = next(root.glob("toy/bce/*"))
+    shutil.copytree(run, tmp_path / "kept" / run.name)
+    with pytest.raises(StoreError, match=rf"config belongs in toy/bce/{run.name}, and so would .*Try: move it there"):
+        derive(RunFolder(tmp_path / "kept" / run.name), "threshold")
+    assert [path.name for path in tmp_path.iterdir()] == ["kept"]
