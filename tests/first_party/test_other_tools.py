@@ -1,0 +1,81 @@
+"""The lines of docs/your-data.md that make tables of other tools' files give the labels that those hold."""
+
+import re
+from pathlib import Path
+
+import pytest
+from open_sets import opened
+from PIL import Image
+
+PAGE = Path(__file__).parents[2] / "docs" / "your-data.md"
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run_lines_of(name):
+    """Run the block of Python that follows the paragraph which begins with ``name``."""
+    section = PAGE.read_text(encoding="utf-8").partition("## Files of other tools")[2]
+    exec(re.search(rf"^{name}.*?^```python\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)[1], {})
+
+
+def picture(path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (9, 9), (sum(map(ord, path.name)) % 256, 0, 0)).save(path)
+
+
+def held(split):
+    return [[split.labels[column] for column in row.nonzero()[0]] for row in split.truth]
+
+
+def test_celeba(place):
+    names = [f"{number:06}.jpg" for number in range(1, 7)]
+    for name in names:
+        picture(place / "img_align_celeba" / name)
+    signs = [" 1 -1", "-1  1", " 1  1", "-1 -1", " 1 -1", "-1  1"]
+    rows = [f"{name} {sign}" for name, sign in zip(names, signs, strict=True)]
+    (place / "list_attr_celeba.txt").write_text("\n".join(["6", "Eyeglasses Smiling ", *rows, ""]))
+    parts = [f"{name} {part}" for name, part in zip(names, (0, 0, 1, 1, 2, 2), strict=True)]
+    (place / "list_eval_partition.txt").write_text("\n".join([*parts, ""]))
+    run_lines_of("CelebA")
+    dataset = opened("csv", place)
+    assert held(dataset.train) == [["Eyeglasses"], ["Smiling"]]
+    assert held(dataset.validation) == [["Eyeglasses", "Smiling"], []]
+    assert held(dataset.test) == [["Eyeglasses"], ["Smiling"]]
+
+
+def test_open_images(place):
+    (place / "class-descriptions.csv").write_text("/m/01,Dog\n/m/02,Toy\n/m/03,Cat\n")
+    for part in ("train", "validation", "test"):
+        lines = [f"{part}0,verification,/m/01,1", f"{part}0,verification,/m/02,0", f"{part}1,verification,/m/02,1"]
+        lines += [f"{part}1,verification,/m/03,1", f"{part}2,crowdsource,/m/03,0"]
+        text = "\n".join(["ImageID,Source,LabelName,Confidence", *lines, ""])
+        (place / f"{part}-annotations-human-imagelabels.csv").write_text(text)
+        for number in range(3):
+            picture(place / part / f"{part}{number}.jpg")
+    run_lines_of("Open Images")
+    dataset = opened("csv", place, labels_column="", values="-1:ignore")
+    assert held(dataset.test) == [["Dog"], ["Toy", "Cat"], []]
+    assert dataset.test.ignore.tolist() == [[False, False, True], [True, False, False], [True, True, False]]
+
+
+@pytest.mark.parametrize("names", ["[dog, toy, cat]", "{0: dog, 1: toy, 2: cat}"])
+def test_yolo(place, names):
+    (place / "data.yaml").write_text(f"train: images/train\nval: images/val\nnc: 3\nnames: {names}\n")
+    for part in ("train", "val", "test"):
+        for number, boxes in enumerate(
+            ("2 .5 .5 .1 .1\n0 .5 .5 .2 .2\n2 .1 .1 .1 .1\n", "", "1 0.1 0.1 0.3 0.3 0.2 0.2\n")
+        ):
+            picture(place / "images" / part / f"{part}{number}.png")
+            text = place / "labels" / part / f"{part}{number}.txt"
+            text.parent.mkdir(parents=True, exist_ok=True)
+            text.write_text(boxes)
+    (place / "labels" / "train" / "train1.txt").unlink()  # an image without boxes may have no file
+    run_lines_of("YOLO")
+    dataset = opened("csv", place)
+    assert sorted(dataset.test.labels) == ["cat", "dog", "toy"]
+    assert [sorted(labels) for labels in held(dataset.train)] == [["cat", "dog"], [], ["toy"]]
+    assert [sorted(labels) for labels in held(dataset.test)] == [["cat", "dog"], [], ["toy"]]
