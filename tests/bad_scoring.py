@@ -36,7 +36,7 @@ def after(action):
 BAD_METRICS = {
     "gives-a-number": (lambda evaluation: "good", "it gives a str, must be a number"),
     "is-a-fraction": (lambda evaluation: 100 * hit_rate(evaluation), "which is shown as "),
-    "says-the-same-again": (lambda evaluation: hit_rate(evaluation) + next(COUNT), "it says "),
+    "says-the-same-again": (lambda evaluation: hit_rate(evaluation) / (2 + next(COUNT)), "it says "),
     "order-changes-nothing": (place, "it says "),
     "right-is-better": (lambda evaluation: 1 - hit_rate(evaluation), "better: higher"),
     "packed-masks-are-taken": (
@@ -48,7 +48,7 @@ BAD_METRICS = {
         "with ignored labels true",
     ),
     "empty-and-single": (
-        lambda evaluation: 1 / (len(evaluation.labels) - 1) + hit_rate(evaluation),
+        lambda evaluation: 0 / (len(evaluation.labels) - 1) + hit_rate(evaluation),
         "ZeroDivisionError",
     ),
     "leaves-global-state": (after(be_loud), "it changed environment, warnings"),
