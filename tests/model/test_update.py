@@ -77,6 +77,28 @@ def test_memory_that_a_model_puts_in_a_parameters_place_is_what_is_updated():
         assert weight.tolist() == [0.5] * 6
 
 
+def test_arrays_that_do_not_lie_row_by_row_are_updated_where_they_lie():
+    """As a column of a matrix, and gradients as a model of its own puts them there."""
+    matrix = torch.ones(4, 2)
+    weight = torch.nn.Parameter(matrix[:, 0])
+    own = Update([weight], 0.5, **settings(optimizer="sgd", momentum=0.0, weight_decay=0.0))
+    for gradient in (torch.ones(8)[::2], torch.ones(1).expand(4), torch._neg_view(-torch.ones(4))):
+        matrix.fill_(1.0)
+        weight.grad = gradient
+        own.step()
+        assert weight.tolist() == [0.5] * 4
+        assert matrix.tolist() == [[0.5, 1.0]] * 4
+
+
+def test_a_loss_of_before_an_update_is_not_followed_back_through_the_weights_of_after():
+    weight = torch.nn.Parameter(torch.ones(3, 3))
+    loss = torch.ones(2, 3, requires_grad=True).matmul(weight).square().sum()
+    loss.backward(retain_graph=True)
+    Update([weight], 0.5, **settings()).step()
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        loss.backward()
+
+
 def test_a_state_that_was_stored_goes_on_where_the_weights_lie():
     # A checkpoint is read to the CPU; the device "meta" stands for a GPU, and refuses arithmetic with another device.
     stored = {"moments": [torch.zeros(2, 6), None], "steps": [1, 0]}
