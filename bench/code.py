@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import importlib.metadata
 import inspect
+import os
 import sys
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ from bench.contracts import DatasetSpec
 from bench.plugin_files import VERSION, within_folder
 from bench.plugins import Found
 from bench.system.files import digest
-from bench.system.source import INSTALLED, UNKNOWN, code_hash, places_of
+from bench.system.source import UNKNOWN, code_hash, is_installed, places_of
 
 HOST: dict[str, tuple[str, ...]] = {
     "features": ("bench.model.features", "bench.data.images", "bench.data.preprocess", "bench.data.loading"),
@@ -126,7 +127,7 @@ def _of(packages: Collection[str]) -> Callable[[str], bool]:
 def _is_uninstalled(package: str) -> bool:
     """Return whether a top-level module or package, with or without ``__init__``, lies where nothing is installed."""
     found = places_of(package)
-    return bool(found) and not any(INSTALLED & {*place.parts} for place in found)
+    return bool(found) and not any(map(is_installed, found))
 
 
 def resampling_code() -> str:
@@ -273,8 +274,22 @@ def _located(value: str | PurePath) -> str:
     path = PurePath(value)
     if not path.is_absolute():
         return str(value)
-    below = [path.relative_to(place) for place in filter(None, sys.path) if path.is_relative_to(place)]
+    places = _forms(tuple(place or os.getcwd() for place in sys.path))  # noqa: PTH109 - a text as the others
+    # Of an editable install the folder may stand in no list of folders.
+    places |= {folder.parent for folder in path.parents if _is_package(folder)}
+    below = [path.relative_to(place) for place in places if path.is_relative_to(place)]
     return min((one.as_posix() for one in below), key=len, default=str(value))
+
+
+@cache
+def _forms(places: tuple[str, ...]) -> frozenset[PurePath]:
+    """Return folders as they are called and as they lie, without links."""
+    return frozenset(PurePath(form(place)) for place in places for form in (os.path.abspath, os.path.realpath))
+
+
+def _is_package(folder: PurePath) -> bool:
+    loaded = getattr(sys.modules.get(folder.name), "__path__", ())
+    return any(os.path.realpath(one) == os.path.realpath(folder) for one in loaded)
 
 
 def _shown(value: Any) -> str:
