@@ -1,11 +1,14 @@
 """Updates of weights: those of ``torch.optim``."""
 
+import platform
+
 import numpy as np
 import pytest
 import torch
 
 from bench.model import _update
 from bench.model.update import Update
+from bench.model.update_rules import RULES, Pace
 
 SHAPES = ((37, 50), (5,), (61, 3), (0, 4))
 
@@ -65,6 +68,22 @@ def test_updates_are_those_of_torch_and_go_on_from_a_state(optimizer, chosen, dt
         own.set_rate(rate)
         for group in peer.param_groups:
             group["lr"] = rate
+
+
+@pytest.mark.skipif(platform.machine() not in {"x86_64", "AMD64"}, reason="products and sums are rounded apart there")
+@pytest.mark.parametrize("rate", [0.1, 7e-4])
+@pytest.mark.parametrize("optimizer", RULES)
+def test_compiled_rules_are_torchs_operations_but_for_the_root_which_is_the_nearest(optimizer, rate, monkeypatch):
+    exact = torch.Tensor.sqrt
+    monkeypatch.setattr(torch.Tensor, "sqrt", lambda self: exact(self.double()).float())
+    rule, pace, generator = RULES[optimizer], Pace(rate, 0.9, 0.0), torch.Generator().manual_seed(0)
+    others = (ones := torch.randn(101, generator=generator)).clone()
+    moments, kept = torch.zeros(rule.remembers(0.9), 101), torch.zeros(rule.remembers(0.9), 101)
+    for step in range(1, 30):
+        gradient = torch.randn(101, generator=generator)
+        rule.change(ones, gradient, moments, step, pace)
+        rule.compiled(others.numpy(), gradient.numpy(), kept.numpy(), step, rate, 0.9, 0.0)
+        assert torch.equal(ones, others)
 
 
 def test_memory_that_a_model_puts_in_a_parameters_place_is_what_is_updated():
