@@ -14,6 +14,7 @@ import importlib.metadata
 import inspect
 import os
 import sys
+from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
@@ -246,8 +247,8 @@ def _told(value: Any, code: list[Any], above: tuple[int, ...]) -> Any:
         told = "..."
     elif isinstance(value, Mapping):
         told = {name if isinstance(name, str) else repr(of(name)): of(one) for name, one in value.items()}
-    elif isinstance(value, (list, tuple)):
-        told = [of(one) for one in value] if isinstance(value, list) else tuple(map(of, value))
+    elif isinstance(value, (list, tuple, deque)):
+        told = [of(one) for one in value] if not isinstance(value, tuple) else tuple(map(of, value))
     elif isinstance(value, (set, frozenset)):
         told = sorted(repr(of(one)) for one in value)
     elif not told:
@@ -308,7 +309,7 @@ def _name_of(one: Any) -> str:
 
 def _attributes(one: Any) -> dict[str, Any]:
     """Return the attributes of an object; none of one of the standard library, as a lock or a logger is."""
-    if type(one).__module__.partition(".")[0] in sys.stdlib_module_names - {"__main__", "types"}:
+    if type(one).__module__.partition(".")[0] in sys.stdlib_module_names - {"__main__", "types", "argparse"}:
         return {}
     slots = (getattr(kind, "__slots__", ()) for kind in type(one).__mro__)
     names = [name for some in slots for name in ([some] if isinstance(some, str) else some)]

@@ -2,6 +2,7 @@
 
 import functools
 import sys
+from argparse import Namespace
 from collections import deque
 from pathlib import Path
 from types import SimpleNamespace
@@ -182,6 +183,13 @@ def test_where_a_checkout_lies_is_no_part_of_what_a_build_is_made_with(tmp_path,
             monkeypatch.delitem(sys.modules, "mine")
         hashes |= {plugin_code(found(closed_over(made(package / "prior.csv")))) for made in (str, Path)}
     assert len(hashes) == 1
+
+
+@pytest.mark.parametrize("hold", [deque, lambda values: Namespace(a=values[0])])
+def test_a_set_in_any_container_counts_in_one_order(hold):
+    """Its own order is another one in each process, and here after other insertions."""
+    assert [*(one := {0, 8})] != [*(other := {8, 0})]
+    assert plugin_code(found(closed_over(hold([one])))) == plugin_code(found(closed_over(hold([other]))))
 
 
 @pytest.mark.parametrize("way", MADE_WITH)
