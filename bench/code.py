@@ -12,7 +12,9 @@ from __future__ import annotations
 import contextlib
 import importlib.metadata
 import inspect
+import os
 import sys
+from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
@@ -25,7 +27,7 @@ from bench.contracts import DatasetSpec
 from bench.plugin_files import VERSION, within_folder
 from bench.plugins import Found
 from bench.system.files import digest
-from bench.system.source import INSTALLED, UNKNOWN, code_hash, places_of
+from bench.system.source import UNKNOWN, code_hash, is_installed, places_of
 
 HOST: dict[str, tuple[str, ...]] = {
     "features": ("bench.model.features", "bench.data.images", "bench.data.preprocess", "bench.data.loading"),
@@ -126,7 +128,7 @@ def _of(packages: Collection[str]) -> Callable[[str], bool]:
 def _is_uninstalled(package: str) -> bool:
     """Return whether a top-level module or package, with or without ``__init__``, lies where nothing is installed."""
     found = places_of(package)
-    return bool(found) and not any(INSTALLED & {*place.parts} for place in found)
+    return bool(found) and not any(map(is_installed, found))
 
 
 def resampling_code() -> str:
@@ -245,8 +247,8 @@ def _told(value: Any, code: list[Any], above: tuple[int, ...]) -> Any:
         told = "..."
     elif isinstance(value, Mapping):
         told = {name if isinstance(name, str) else repr(of(name)): of(one) for name, one in value.items()}
-    elif isinstance(value, (list, tuple)):
-        told = [of(one) for one in value] if isinstance(value, list) else tuple(map(of, value))
+    elif isinstance(value, (list, tuple, deque)):
+        told = [of(one) for one in value] if not isinstance(value, tuple) else tuple(map(of, value))
     elif isinstance(value, (set, frozenset)):
         told = sorted(repr(of(one)) for one in value)
     elif not told:
@@ -273,8 +275,22 @@ def _located(value: str | PurePath) -> str:
     path = PurePath(value)
     if not path.is_absolute():
         return str(value)
-    below = [path.relative_to(place) for place in filter(None, sys.path) if path.is_relative_to(place)]
+    places = _forms(tuple(place or os.getcwd() for place in sys.path))  # noqa: PTH109 - a text as the others
+    # Of an editable install the folder may stand in no list of folders.
+    places |= {folder.parent for folder in path.parents if _is_package(folder)}
+    below = [path.relative_to(place) for place in places if path.is_relative_to(place)]
     return min((one.as_posix() for one in below), key=len, default=str(value))
+
+
+@cache
+def _forms(places: tuple[str, ...]) -> frozenset[PurePath]:
+    """Return folders as they are called and as they lie, without links."""
+    return frozenset(PurePath(form(place)) for place in places for form in (os.path.abspath, os.path.realpath))
+
+
+def _is_package(folder: PurePath) -> bool:
+    loaded = getattr(sys.modules.get(folder.name), "__path__", ())
+    return any(os.path.realpath(one) == os.path.realpath(folder) for one in loaded)
 
 
 def _shown(value: Any) -> str:
@@ -293,7 +309,7 @@ def _name_of(one: Any) -> str:
 
 def _attributes(one: Any) -> dict[str, Any]:
     """Return the attributes of an object; none of one of the standard library, as a lock or a logger is."""
-    if type(one).__module__.partition(".")[0] in sys.stdlib_module_names - {"__main__", "types"}:
+    if type(one).__module__.partition(".")[0] in sys.stdlib_module_names - {"__main__", "types", "argparse"}:
         return {}
     slots = (getattr(kind, "__slots__", ()) for kind in type(one).__mro__)
     names = [name for some in slots for name in ([some] if isinstance(some, str) else some)]

@@ -26,7 +26,7 @@ MLB_INLINE float multiply_add(float a, float b, float c) {
 template <bool kFused, bool kVelocity>
 MLB_INLINE void rmsprop_(float* __restrict values, const float* __restrict gradients, float* __restrict squares,
                          float* __restrict velocities, std::size_t count, const Pace& pace) {
-  const float rate = pace.rate, momentum = pace.momentum, decay = pace.weight_decay;
+  const float rate = static_cast<float>(pace.rate), momentum = pace.momentum, decay = pace.weight_decay;
   for (std::size_t i = 0; i < count; ++i) {
     const float gradient = multiply_add<kFused>(decay, values[i], gradients[i]);
     squares[i] = multiply_add<kFused>(0.05F * gradient, gradient, 0.95F * squares[i]);
@@ -59,7 +59,7 @@ MLB_INLINE void adam_(float* __restrict values, const float* __restrict gradient
 template <bool kFused, bool kVelocity>
 MLB_INLINE void sgd_(float* __restrict values, const float* __restrict gradients, float* __restrict velocities,
                      std::size_t count, const Pace& pace) {
-  const float rate = pace.rate, momentum = pace.momentum, decay = pace.weight_decay;
+  const float rate = static_cast<float>(pace.rate), momentum = pace.momentum, decay = pace.weight_decay;
   for (std::size_t i = 0; i < count; ++i) {
     float step = multiply_add<kFused>(decay, values[i], gradients[i]);
     if constexpr (kVelocity) step = velocities[i] = momentum * velocities[i] + step;

@@ -8,7 +8,8 @@
 namespace mlb {
 
 struct Pace {
-  float rate, momentum, weight_decay;
+  double rate;  // not rounded yet, as torch divides it so
+  float momentum, weight_decay;
   std::int64_t steps;  // updates so far, this one among them
 };
 

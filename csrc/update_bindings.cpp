@@ -32,7 +32,7 @@ py::array floats(const py::object& object, const char* name, py::ssize_t count, 
 
 template <mlb::Rule mlb::Rules::* kRule, int kMoments, int kWithMomentum>
 void update(const py::object& values, const py::object& gradient, const py::object& moments, std::int64_t steps,
-            float rate, float momentum, float weight_decay) {
+            double rate, float momentum, float weight_decay) {
   if (!py::isinstance<py::array>(values)) throw py::value_error("values must be a NumPy array");
   const mlb::Rule rule = mlb::update_rules().*kRule;
   const py::ssize_t remembered = kMoments + (momentum > 0.0F ? kWithMomentum : 0);

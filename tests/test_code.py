@@ -2,6 +2,7 @@
 
 import functools
 import sys
+from argparse import Namespace
 from collections import deque
 from pathlib import Path
 from types import SimpleNamespace
@@ -168,12 +169,27 @@ def test_a_class_in_a_container_or_an_object_counts(plugin, hold):
     assert plugin_code(found(closed_over(hold(Network)))) != before
 
 
-def test_where_a_checkout_lies_is_no_part_of_what_a_build_is_made_with(tmp_path, monkeypatch):
+@pytest.mark.parametrize("way", ["by its folder", "by a link", "from its folder", "by an editable install"])
+def test_where_a_checkout_lies_is_no_part_of_what_a_build_is_made_with(tmp_path, monkeypatch, way):
     hashes = set()
     for place in (tmp_path / "one", tmp_path / "two"):
-        monkeypatch.setattr(sys, "path", [*sys.path, str(place)])
-        hashes |= {plugin_code(found(closed_over(made(place / "mine" / "prior.csv")))) for made in (str, Path)}
+        (package := place / "mine").mkdir(parents=True)
+        (link := tmp_path / f"to-{place.name}").symlink_to(place)
+        listed = {"by its folder": [str(place)], "by a link": [str(link)], "from its folder": [""]}.get(way, [])
+        monkeypatch.setattr(sys, "path", [*filter(None, sys.path), *listed])
+        monkeypatch.chdir(place if way == "from its folder" else tmp_path)
+        monkeypatch.setitem(sys.modules, "mine", SimpleNamespace(__path__=[str(package)], __spec__=None))
+        if way != "by an editable install":
+            monkeypatch.delitem(sys.modules, "mine")
+        hashes |= {plugin_code(found(closed_over(made(package / "prior.csv")))) for made in (str, Path)}
     assert len(hashes) == 1
+
+
+@pytest.mark.parametrize("hold", [deque, lambda values: Namespace(a=values[0])])
+def test_a_set_in_any_container_counts_in_one_order(hold):
+    """Its own order is another one in each process, and here after other insertions."""
+    assert [*(one := {0, 8})] != [*(other := {8, 0})]
+    assert plugin_code(found(closed_over(hold([one])))) == plugin_code(found(closed_over(hold([other]))))
 
 
 @pytest.mark.parametrize("way", MADE_WITH)
@@ -183,10 +199,12 @@ def test_a_number_that_a_build_is_made_with_counts_wherever_it_is_written(way):
     assert plugin_code(found(make(0.5))) != plugin_code(found(make(0.9)))
 
 
-@pytest.mark.parametrize("installed", [False, True])
+@pytest.mark.parametrize("installed", ["", "site-packages", "by --target"])
 def test_what_is_imported_from_where_nothing_is_installed_counts(tmp_path, monkeypatch, installed):
     """Code under work, in the plugin's own checkout or another's, as of a laboratory's library; not what it needs."""
-    checkout, other = tmp_path / "checkout", tmp_path / ("site-packages" if installed else "other")
+    checkout, other = tmp_path / "checkout", tmp_path / (installed or "other")
+    if installed == "by --target":
+        (other / "another_checkout-1.0.dist-info").mkdir(parents=True)
     for folder, name, content in (
         (checkout, "editable_models", "def build(request):\n    import another_checkout.nets, without_init.part\n"),
         (other, "another_checkout", ""),
@@ -204,7 +222,7 @@ def test_what_is_imported_from_where_nothing_is_installed_counts(tmp_path, monke
     for file in (nets, part):
         before = plugin_code(one)
         file.write_text("x = 22\n")
-        assert (plugin_code(one) == before) is installed
+        assert (plugin_code(one) == before) is bool(installed)
     del sys.modules["editable_models"]
 
 

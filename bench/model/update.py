@@ -96,11 +96,14 @@ class Update:
         if moments is None:
             remembered = self._rule.remembers(pace.momentum)
             self._moments[number] = moments = parameter.new_zeros((remembered, parameter.numel()))
-        # A view where the parameter lies row by row in memory.
-        values, gradient, steps = parameter.reshape(-1), gradient.reshape(-1), self._steps[number]
+        # Views where they lie row by row in memory; a gradient may repeat one number, or be a view's negative.
+        values, gradient = parameter.contiguous().view(-1), gradient.contiguous().resolve_neg().view(-1)
+        steps = self._steps[number]
         if values.device.type == "cpu" and {values.dtype, gradient.dtype, moments.dtype} == {torch.float32}:
             arrays = (values.numpy(), gradient.numpy(), moments.numpy())
             self._rule.compiled(*arrays, steps, pace.rate, pace.momentum, pace.weight_decay)
+            # As torch's operations do: a loss whose graph is of before must not be followed back through new weights.
+            torch.autograd.graph.increment_version(parameter)
         else:
             if pace.weight_decay != 0:
                 gradient = torch.add(gradient, values, alpha=pace.weight_decay)

@@ -43,9 +43,6 @@ MANY = 2000
 IMPORTERS = frozenset({"import_module", "__import__"})
 """What is called to import a module by its name."""
 
-INSTALLED = frozenset({"site-packages", "dist-packages"})
-"""Folders that distributions are installed to."""
-
 _as_loaded: dict[Path, int] = {}
 """When the files of loaded modules were written, as far as they were ``remember``ed; what they held is cached."""
 
@@ -126,8 +123,9 @@ def closure(roots: Iterable[str], within: Callable[[str], bool]) -> dict[str, Pa
 def remember(modules: Iterable[str]) -> None:
     """Keep what the files of loaded ``modules`` hold now; those that are installed are kept when they first count."""
     for name in modules:
-        file = None if name.partition(".")[0] in {"bench", *sys.stdlib_module_names} else file_of(name)
-        if file is not None and file.suffix == ".py" and not INSTALLED & {*file.parts}:
+        top = name.partition(".")[0]
+        file = None if top in {"bench", *sys.stdlib_module_names} else file_of(name)
+        if file is not None and file.suffix == ".py" and not any(map(is_installed, places_of(top))):
             _refuse_stale(name, file)
             version = _version(name, file)
             _refuse_reloaded(name, file, version)
@@ -247,6 +245,13 @@ def places_of(package: str) -> list[Path]:
     """Return where a top-level module or package lies: its file, or the folders of one without ``__init__``."""
     found = file_of(package)
     return [found] if found is not None else _folders(package)
+
+
+@cache
+def is_installed(place: Path) -> bool:
+    """Return whether a file or folder of a package lies where distributions are installed to, by pip's --target too."""
+    folder = place.parent.parent if place.name == "__init__.py" else place.parent
+    return not {"site-packages", "dist-packages"}.isdisjoint(place.parts) or any(folder.glob("*.dist-info"))
 
 
 def _found(top: str) -> ModuleSpec | None:

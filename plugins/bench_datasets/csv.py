@@ -177,7 +177,9 @@ def _by_column(
     for row in rows:
         split = _split(row.split)
         if split not in part_of and split not in SPLIT_NAMES:
-            raise DataError(f"{row.place}: split '{row.split}', allowed: {', '.join(dict.fromkeys(called.values()))}")
+            allowed = ", ".join(dict.fromkeys(called.values()))
+            hint = "" if row.split else ". Try: fill it in, or take the line out"
+            raise DataError(f"{row.place}: split '{row.split}', allowed: {allowed}{hint}")
         (parts[part_of[split]] if split in part_of else others).append(row)
     for part in ("train", "test"):
         if not parts[part]:

@@ -106,6 +106,8 @@ def test_a_split_column_may_be_empty_in_some_rows(root):
     (root / "labels.csv").write_text("\n".join(["path,labels,ml_use", *rows]))
     with pytest.raises(DataError, match=r"column 'ml_use' names splits alone, and was not asked for"):
         opened("csv", root)
+    with pytest.raises(DataError, match=r"line 3: split '', allowed: .*\. Try: fill it in, or take the line out"):
+        opened("csv", root, split_column="ml_use")
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,14 @@
 """Updates of weights: those of ``torch.optim``."""
 
+import platform
+
 import numpy as np
 import pytest
 import torch
 
 from bench.model import _update
 from bench.model.update import Update
+from bench.model.update_rules import RULES, Pace
 
 SHAPES = ((37, 50), (5,), (61, 3), (0, 4))
 
@@ -67,6 +70,22 @@ def test_updates_are_those_of_torch_and_go_on_from_a_state(optimizer, chosen, dt
             group["lr"] = rate
 
 
+@pytest.mark.skipif(platform.machine() not in {"x86_64", "AMD64"}, reason="products and sums are rounded apart there")
+@pytest.mark.parametrize("rate", [0.1, 7e-4])
+@pytest.mark.parametrize("optimizer", RULES)
+def test_compiled_rules_are_torchs_operations_but_for_the_root_which_is_the_nearest(optimizer, rate, monkeypatch):
+    exact = torch.Tensor.sqrt
+    monkeypatch.setattr(torch.Tensor, "sqrt", lambda self: exact(self.double()).float())
+    rule, pace, generator = RULES[optimizer], Pace(rate, 0.9, 0.0), torch.Generator().manual_seed(0)
+    others = (ones := torch.randn(101, generator=generator)).clone()
+    moments, kept = torch.zeros(rule.remembers(0.9), 101), torch.zeros(rule.remembers(0.9), 101)
+    for step in range(1, 30):
+        gradient = torch.randn(101, generator=generator)
+        rule.change(ones, gradient, moments, step, pace)
+        rule.compiled(others.numpy(), gradient.numpy(), kept.numpy(), step, rate, 0.9, 0.0)
+        assert torch.equal(ones, others)
+
+
 def test_memory_that_a_model_puts_in_a_parameters_place_is_what_is_updated():
     (weight,) = parameters = [torch.nn.Parameter(torch.ones(6))]
     own = Update(parameters, 0.5, **settings(optimizer="sgd", momentum=0.0, weight_decay=0.0))
@@ -75,6 +94,28 @@ def test_memory_that_a_model_puts_in_a_parameters_place_is_what_is_updated():
         weight.grad = torch.ones(6)
         own.step()
         assert weight.tolist() == [0.5] * 6
+
+
+def test_arrays_that_do_not_lie_row_by_row_are_updated_where_they_lie():
+    """As a column of a matrix, and gradients as a model of its own puts them there."""
+    matrix = torch.ones(4, 2)
+    weight = torch.nn.Parameter(matrix[:, 0])
+    own = Update([weight], 0.5, **settings(optimizer="sgd", momentum=0.0, weight_decay=0.0))
+    for gradient in (torch.ones(8)[::2], torch.ones(1).expand(4), torch._neg_view(-torch.ones(4))):
+        matrix.fill_(1.0)
+        weight.grad = gradient
+        own.step()
+        assert weight.tolist() == [0.5] * 4
+        assert matrix.tolist() == [[0.5, 1.0]] * 4
+
+
+def test_a_loss_of_before_an_update_is_not_followed_back_through_the_weights_of_after():
+    weight = torch.nn.Parameter(torch.ones(3, 3))
+    loss = torch.ones(2, 3, requires_grad=True).matmul(weight).square().sum()
+    loss.backward(retain_graph=True)
+    Update([weight], 0.5, **settings()).step()
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        loss.backward()
 
 
 def test_a_state_that_was_stored_goes_on_where_the_weights_lie():

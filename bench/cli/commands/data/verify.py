@@ -26,7 +26,7 @@ def verify_images(  # noqa: PLR0917 - the parser passes options by name
 ) -> None:
     """Read every image; name unreadable ones, copies of test's in another part or with other labels, the known variant.
 
-    The exit code is 2 where anything is wrong.
+    The exit code is 2 where anything is wrong but labels, which are for you to judge.
     """
     from dataclasses import asdict
 
