@@ -65,6 +65,12 @@ NOT_COMPUTING = frozenset(
 COMPUTING_SYSTEM = frozenset({"bench.system.deterministic"})
 """All that counts of ``bench.system``, whose other modules are files, locks, words and clocks."""
 
+LIBRARIES = frozenset({"numpy", "torch", "torchvision", "timm", "sklearn", "scipy", "onnx", "onnxruntime", "PIL"})
+"""What a run's environment has the versions of: of a function or class of these that a ``build`` holds the name counts.
+
+Their sources would be half a minute's work.
+"""
+
 DEEPEST = 8
 """Containers and objects in one another that are looked into, of what a ``build`` was made with."""
 
@@ -332,7 +338,8 @@ def _module_of(one: Any) -> str:
     name = one.__name__ if isinstance(one, ModuleType) else str(getattr(one, "__module__", "") or "")
     top = name.partition(".")[0]
     # A plugin typed at a prompt lives in __main__, which counts as the standard library's.
-    return "" if top == "bench" or (top in sys.stdlib_module_names and top != "__main__") else name
+    named = top == "bench" or top in LIBRARIES or (top in sys.stdlib_module_names and top != "__main__")
+    return "" if named else name
 
 
 @cache

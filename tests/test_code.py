@@ -13,7 +13,7 @@ import pytest
 import torch
 from example_runs import make_run
 
-from bench import BackboneSpec, DatasetSpec, ModelSpec
+from bench import BackboneSpec, DatasetSpec, ModelSpec, code
 from bench.code import HOST, host_code, plugin_code
 from bench.plugins import Found, Origin, installed
 from bench.show import tables
@@ -197,6 +197,11 @@ def test_a_number_that_a_build_is_made_with_counts_wherever_it_is_written(way):
     make = MADE_WITH[way]
     assert plugin_code(found(make(0.5))) == plugin_code(found(make(0.5)))
     assert plugin_code(found(make(0.5))) != plugin_code(found(make(0.9)))
+
+
+def test_of_a_library_that_a_build_is_made_with_no_source_is_read():
+    made = code._made_of(functools.partial(closed_over, {"layer": torch.nn.GELU, "squash": torch.relu}), anew=True)
+    assert not [module for module in made.modules if module.partition(".")[0] == "torch"]
 
 
 @pytest.mark.parametrize("installed", ["", "site-packages", "by --target"])
