@@ -4,7 +4,6 @@ import re
 import shlex
 
 import open_sets
-from PIL import Image
 
 from bench.options import parse_assignments
 
@@ -17,9 +16,7 @@ def opened(root, *typed, name="csv", train=None, **options):
 
 def pictures(root, part, count):
     for number in range(count):
-        path = root / f"{part}{number}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", (9, 9), (number, 0, 0)).save(path)
+        open_sets.picture(root / f"{part}{number}.png", number)
 
 
 def write(root, *lines, encoding="utf-8", ending="csv"):

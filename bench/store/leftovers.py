@@ -19,7 +19,7 @@ from bench.errors import StoreError
 from bench.store.live import held_by_a_process
 from bench.store.run_folder import CHECKPOINT, TUNING_CHECKPOINT, HeldError, RunFolder
 from bench.store.runs import find
-from bench.store.sealed import MANIFEST, parsed_manifest
+from bench.store.sealed import KEY, MANIFEST, parsed_manifest
 from bench.system.files import LEFTOVER, SETTLED, matching
 from bench.system.notes import note
 
@@ -91,7 +91,7 @@ def of_runs(folders: Sequence[RunFolder]) -> list[Leftover]:
 
 def _is_surely_one(path: Path) -> bool:
     """Return whether a folder is a run's: exported models and data sets, too, hold files that are called as a run's."""
-    if re.fullmatch("[0-9a-f]{16}", path.absolute().name):
+    if KEY.fullmatch(path.absolute().name):
         return True
     with contextlib.suppress(Exception):  # a damaged or foreign manifest raises whatever its parsing runs into
         return bool(parsed_manifest((path / MANIFEST).read_bytes())[1])

@@ -21,11 +21,10 @@ from typing import Any, BinaryIO
 
 from bench.errors import StoreError
 from bench.store.required import MAY_BE_LEFT_OUT, RECORDS
-from bench.store.sealed import SCHEMA
+from bench.store.sealed import KEY, SCHEMA
 
 INDEX, FORMAT = "index.json", "multilabel-bench results 1"
 BLOCK = tarfile.BLOCKSIZE
-KEY = re.compile("[0-9a-f]{16}")
 SHA256 = re.compile("[0-9a-f]{64}")
 
 PICTURES = {name for record in ("gallery", "attention") for name in RECORDS[record]}

@@ -16,7 +16,7 @@ from bench.remote.address import is_remote, normal
 from bench.remote.copies import address_of
 from bench.store.required import RECORDS
 from bench.store.run_folder import RunFolder
-from bench.store.sealed import MANIFEST, SealedFolder
+from bench.store.sealed import KEY, MANIFEST, SealedFolder
 from bench.store.stored import RunSummary
 from bench.system.files import canonical_json, digest, matching
 from bench.system.notes import note
@@ -30,7 +30,6 @@ LEAST_SHOWN = 6
 MOST_TOLD = 6
 """Runs that an error names."""
 
-_KEY = re.compile("[0-9a-f]{16}")
 _FILES = sorted({name for names in RECORDS.values() for name in names})
 
 
@@ -189,7 +188,7 @@ def store_of(run: Path) -> Path:
 
 def is_run(path: Path) -> bool:
     """Return whether ``path`` is a run's folder: it has a manifest, a record, or a key as its name."""
-    keyed = _KEY.fullmatch(path.name) is not None
+    keyed = KEY.fullmatch(path.name) is not None
     try:
         return (path / MANIFEST).exists() or (
             path.is_dir() and (keyed or any((path / name).exists() for name in _FILES))

@@ -12,6 +12,7 @@ import contextlib
 import functools
 import json
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,9 @@ else:
 T = TypeVar("T")
 
 MANIFEST = "manifest.json"
+
+KEY = re.compile("[0-9a-f]{16}")
+"""What a run's key looks like, which is the name of its folder."""
 
 SCHEMA = 4
 """Version of the folder's layout. A folder of another one is refused, never guessed at."""

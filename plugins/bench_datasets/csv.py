@@ -124,14 +124,8 @@ def _read_parts(
     if not path.is_file():
         tabs = any((root / f"{name}.tsv").is_file() for name in (*names.values(), "labels"))
         hint = ". There are .tsv files. Try: --set dataset.delimiter=tab" if tabs else ""
-        tables = (
-            []
-            if tabs
-            else sorted(
-                other.name for other in root.iterdir() if other.suffix.lower() in TABLES and not is_hidden(other.name)
-            )
-        )
-        if tables:
+        tables = sorted(one.name for one in root.iterdir() if one.suffix.lower() in TABLES and not is_hidden(one.name))
+        if tables and not tabs:
             hint = f". There is {printable(tables[0])}. Try: save it as {path.name}"
         raise DataError(f"no file {files['train']} and no {path}. '--data-root' should hold {EXPECTS}{hint}")
     table = read_table(path, layout, REMEDY)

@@ -75,7 +75,8 @@ def assemble(
     found = {label for part in parts.values() for labels in part.labels for label in labels}
     from_file = listed is not None and listed.is_file()
     order = read_names(listed) if listed is not None and from_file else tuple(names) or _in_order(found)
-    order = tuple(name for name in order if name not in meaning_none(options))
+    none = meaning_none(options)
+    order = tuple(name for name in order if name not in none)
     if not found or not order:
         raise DataError(f"{title}: no image has a label. {remedy}")
     column = {label: number for number, label in enumerate(order)}

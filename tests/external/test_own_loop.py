@@ -7,21 +7,11 @@ import numpy as np
 import pandas
 import pytest
 import torch
-from example_commands import bench, write_corel
 from PIL import Image
 
 import bench as face
 
 LABELS = ("red", "green", "blue")
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory):
-    """A folder with a small data set, ``corel``, and what it exports, ``data``."""
-    root = tmp_path_factory.mktemp("score")
-    write_corel(root / "corel")
-    assert bench("data", "export", "corel5k", "--data-root", root / "corel", "--out", root / "data") == 0
-    return root
 
 
 def loop_of_the_page():

@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pandas
 import pytest
-from example_commands import bench, write_corel
+from example_commands import bench
 
 import bench as face
 from bench.data.images import MissingImages
@@ -16,15 +16,6 @@ from bench.records import Split
 from bench.store.external import scores_hash
 
 LABELS = ("red", "green", "blue")
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory):
-    """A folder with a small data set, ``corel``, and what it exports, ``data``."""
-    root = tmp_path_factory.mktemp("score")
-    write_corel(root / "corel")
-    assert bench("data", "export", "corel5k", "--data-root", root / "corel", "--out", root / "data") == 0
-    return root
 
 
 @pytest.fixture(scope="module")

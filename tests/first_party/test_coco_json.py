@@ -4,15 +4,9 @@ import json
 
 import numpy as np
 import pytest
-from open_sets import opened
-from PIL import Image
+from open_sets import opened, picture
 
 from bench.errors import DataError
-
-
-def picture(path, shade=0):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new("RGB", (10, 10), (shade, 0, 0)).save(path)
 
 
 def coco_file(path, images, annotations, categories=((1, "cat"), (5, "dog"))):

@@ -5,17 +5,11 @@ import re
 
 import numpy as np
 import pytest
-from open_sets import opened
-from PIL import Image
+from open_sets import opened, picture
 
 from bench import plugins
 from bench.cli import run_command_line
 from bench.errors import DataError, UsageError
-
-
-def picture(path, shade=0):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new("RGB", (10, 10), (shade, 0, 0)).save(path)
 
 
 @pytest.fixture
