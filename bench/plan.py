@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -94,7 +94,9 @@ def make_plan(request: RunRequest, registry: Registry) -> Plan:
     for name in given["model"]:
         known = [option.name for table in tables.values() for option in table]
         if name not in known:
-            hint = "See: bench list models --options"
+            others = {"dataset": dataset.spec.options, "backbone": backbone.spec.options}
+            others["finetune"] = FINETUNING_OPTIONS
+            hint = _whose(name, given["model"][name], others) or "See: bench list models --options"
             raise unknown(f"option of model '{model.spec.name}'", name, known, hint)
 
     def of(part: str) -> dict[str, OptionValue]:
@@ -127,6 +129,12 @@ def make_plan(request: RunRequest, registry: Registry) -> Plan:
             )
         check_space(model.spec)
     return plan
+
+
+def _whose(name: str, value: str, others: Mapping[str, Iterable[Option]]) -> str:
+    """Return how an option is set that the model has not and another part of the run has, empty where none has."""
+    owners = [owner for owner, options in others.items() if name in {option.name for option in options}]
+    return "Try: " + " or ".join(f"--set {owner}.{name}={value}" for owner in owners) if owners else ""
 
 
 def check_name(name: str, dataset: Found[DatasetSpec], registry: Registry) -> None:

@@ -121,6 +121,7 @@ BAD = {
     "model": (("--model", "sofmax"), "no model 'sofmax'; did you mean 'softmax'?"),
     "dataset": (("--dataset", "vco2007"), "no dataset 'vco2007'; did you mean 'voc2007'?"),
     "option": (("--set", "cel=gru"), "no option of model 'cnn-rnn' 'cel'; did you mean 'cell'?"),
+    "option of another part": (("--set", "precision=fp32"), "Try: --set finetune.precision=fp32"),
     "value": (("--set", "cell=gruu"), "option cell: found 'gruu', allowed: paper, paper-literal, lstm, gru"),
     "number": (("--set", "beam_width=0"), "option beam_width: found '0', allowed: a whole number >= 1"),
     "protocol": (("--protocol", "coco-top3@9"), "no protocol 'coco-top3@9'"),
