@@ -105,7 +105,10 @@ def sweep(
     *,
     starting: Starting = lambda number, request, left: None,
 ) -> Iterator[RunSummary]:
-    """Yield the summary of each run in turn: finished now or before, or failed with its reason; the others go on."""
+    """Yield the summary of each run in turn: finished now or before, or failed with its reason; the others go on.
+
+    Raises ``BenchError`` where the first fails as all of them would.
+    """
     many = Many([request.model for request in requests], "runs", weights=_weights(requests, registry))
     with many.told():
         for number, request in enumerate(requests, 1):
@@ -113,6 +116,8 @@ def sweep(
             began, wall = time.monotonic(), time.time()
             summary = run_or_record(request, registry)
             many.finished(request.model, _spent(summary, began, wall))
+            if number == 1:
+                _raise_if_shared(summary, request, registry)
             yield summary
 
 
@@ -189,6 +194,8 @@ def sweep_side_by_side(
                 found[number] = summary
                 many.finished(requests[number].model, _spent(summary, *began[number]))
             while told in found:
+                if told == 0:
+                    _raise_if_shared(found[0], requests[0])
                 yield found.pop(told)
                 told += 1
 
@@ -226,6 +233,17 @@ def failure(request: RunRequest, state: str, reason: str) -> RunSummary:
     """Return the summary of a run that has no folder."""
     config = {"model": {"name": request.model}, "dataset": {"name": request.dataset}, "seed": request.seed}
     return RunSummary(request.out, "", config, state, reason)
+
+
+def _raise_if_shared(first: RunSummary, request: RunRequest, registry: Registry | None = None) -> None:
+    """Raise ``BenchError`` where the ``first`` run has no folder for want of data or a backbone that all runs take."""
+    from bench.assembly import build_backbone, open_parts
+
+    if first.measures is None and not first.key:
+        plan = make_plan(request, registry or plugins.installed())
+        open_parts(plan)
+        if request.backbone or not plan.model.spec.backbone:
+            build_backbone(plan)
 
 
 def _policies(text: str, models: Collection[str]) -> dict[str, str]:

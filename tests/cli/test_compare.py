@@ -93,6 +93,14 @@ def test_a_failing_run_is_a_row_and_the_others_go_on(ran: list[RunRequest], tmp_
     assert "failed: warp seed 0: train: the loss became NaN" in captured.err
 
 
+def test_data_that_no_model_could_be_run_on_is_one_line_and_no_table(tmp_path: Path, capsys: Capture) -> None:
+    arguments = ("--data-root", str(tmp_path), "--models", "bce,softmax", "--seeds", "2")
+    assert compare(tmp_path, "--dataset", "csv", *arguments) == 2
+    captured = capsys.readouterr()
+    assert not captured.out
+    assert [line for line in captured.err.splitlines() if str(tmp_path) in line] == captured.err.splitlines()[1:]
+
+
 def test_the_terminal_table_has_the_reason_below_it(ran: list[RunRequest], tmp_path: Path, capsys: Capture) -> None:
     assert compare(tmp_path, "--models", "bce,warp") == 1
     assert "warp: seed 0 failed: train: the loss became NaN" in capsys.readouterr().out
