@@ -11,14 +11,11 @@ manifest.json         the SHA-256 of every other file, the description, and what
 
 from __future__ import annotations
 
-import functools
 import json
-import math
-import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal
 
 from bench.contracts import HOST_DECODER, ModelKind
 from bench.errors import BenchError, ModelError
@@ -26,6 +23,7 @@ from bench.evaluation import calibration
 from bench.exported.policy import ExportedPolicy
 from bench.records import Activation, Preprocessing, ScoreKind, SearchOptions
 from bench.records.checks import require
+from bench.records.field_types import wrong_field
 
 FORMAT = 4
 """Version of the folder's layout and metadata. A folder of another one is refused, never guessed at."""
@@ -198,32 +196,8 @@ def find(folder: Path, name: str = ENCODER) -> Path:
 
 def check_fields(record: Any, where: str) -> None:
     """Raise ``DataError`` for a field of ``record`` whose value is not of the type it was declared with."""
-    for name, kind in _hints(type(record)).items():  # type: ignore[arg-type] # a class is hashable
-        value = getattr(record, name)
-        words = ", ".join(get_args(kind)) if get_origin(kind) is Literal else getattr(kind, "__name__", str(kind))
-        require(_is_a(value, kind), f"{where}{name}: found {_short(repr(value))}, allowed: {words}")
-
-
-_hints = functools.cache(get_type_hints)
-
-
-def _is_a(value: Any, kind: Any) -> bool:
-    """Return whether ``value`` is of the annotated type ``kind``; numbers must be finite, and no truth values."""
-    origin, inner = get_origin(kind), get_args(kind)
-    if origin is Literal:
-        return isinstance(value, str) and value in inner
-    if origin is tuple:
-        each = inner[:1] * len(value) if isinstance(value, tuple) and inner[-1] is ... else inner
-        return isinstance(value, tuple) and len(value) == len(each) and all(map(_is_a, value, each))
-    if origin is Mapping:
-        return isinstance(value, Mapping) and all(_is_a(one, inner[0]) for pair in value.items() for one in pair)
-    if inner:  # a union
-        return any(_is_a(value, one) for one in inner)
-    if kind in {int, float}:
-        number = isinstance(value, int if kind is int else int | float) and not isinstance(value, bool)
-        largest = math.inf if kind is int else sys.float_info.max  # JSON's whole numbers are of any size
-        return number and -largest <= value <= largest
-    return isinstance(value, kind)
+    fault = wrong_field(record)
+    require(not fault, f"{where}{fault}")
 
 
 def _short(text: str) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,11 +18,12 @@ from bench.evaluation import known_tags
 from bench.evaluation.bits import BitMatrix, Mask
 from bench.evaluation.outcome import Outcome
 from bench.records import BoolArray, FloatArray, LabelSets, Ledger, Measures, Prediction, RunRequest, Scores
+from bench.records.field_types import wrong_field
 from bench.store.exhibits import StoredExhibits
 from bench.store.protocol import protocol_of
 from bench.store.required import RECORDS, needed
 from bench.store.sealed import REPAIR, SealedFolder, reads
-from bench.store.stored import About, Masks, Provenance, RunSummary, State, Status, Truth, ValidationPart
+from bench.store.stored import About, Masks, Provenance, RunSummary, Status, Truth, ValidationPart
 from bench.system.files import canonical_json, digest
 
 SEQUENCE_ARRAYS = ("sequences", "log_probabilities", "complete")
@@ -36,6 +37,8 @@ TUNED_BY = "fine_tuning"
 
 SCORED_BY = ("scores.npy", "weights.safetensors", "backbone.safetensors")
 """Files whose SHA-256 scores.json holds: the scores, and what they were computed with."""
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +76,7 @@ class RunReader:
         """Return whether the run is done, failed or unfinished, without checking its other files."""
         if not self._files.lists("status.json"):
             return Status("unfinished")
-        status = Status(**_known(Status, self._files.read_json("status.json")))
-        if status.state not in get_args(State) or not _is_a_number(status.finished):
-            raise ValueError(f"state {status.state!r}, finished {status.finished!r}")
-        return replace(status, stage=str(status.stage), reason=str(status.reason))
+        return _record(Status, self._files.read_json("status.json"))
 
     @property
     def done(self) -> bool:
@@ -117,7 +117,7 @@ class RunReader:
         if not self.lists("provenance"):
             return None
         content = self._files.read_json("provenance.json")
-        found: Provenance = self._files.parse("provenance.json", lambda: Provenance(**_known(Provenance, content)))
+        found: Provenance = self._files.parse("provenance.json", lambda: _record(Provenance, content))
         return found
 
     @reads("config.json")
@@ -151,7 +151,7 @@ class RunReader:
     def read_about(self) -> About:
         """Return what readers call the run's parts, and where the values of its config came from."""
         content = self._files.read_json("about.json")
-        return About(**_known(About, content | {name: tuple(content.get(name, ())) for name in ("notes", "remarks")}))
+        return _record(About, content | {name: tuple(content.get(name, ())) for name in ("notes", "remarks")})
 
     @reads("environment.json")
     def read_environment(self) -> dict[str, Any]:
@@ -375,16 +375,18 @@ def _told(names: Sequence[str], wrong: str) -> str:
     return f"{', '.join(names)} {wrong}. {REPAIR}" if names else ""
 
 
-def _known(record: type, content: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what ``record`` has; what a newer bench of the same layout tells besides is passed over."""
-    return {entry.name: content[entry.name] for entry in fields(record) if entry.name in content}
+def _record(kind: type[T], content: Mapping[str, Any]) -> T:
+    """Return the record in ``content``; what a newer bench of the same layout tells besides is passed over.
+
+    Raises ``ValueError`` where a field holds what it cannot.
+    """
+    record = kind(**{entry.name: content[entry.name] for entry in fields(kind) if entry.name in content})  # type: ignore[arg-type] # a dataclass
+    if fault := wrong_field(record):
+        raise ValueError(fault)
+    return record
 
 
 def _number(value: float | None) -> float:
-    if value is not None and not _is_a_number(value):
+    if value is not None and (not isinstance(value, (int, float)) or isinstance(value, bool)):
         raise ValueError(f"found {value!r:.60}, allowed: a number or null")
     return math.nan if value is None else float(value)
-
-
-def _is_a_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -56,9 +56,9 @@ def test_images_of_any_sides_are_resized_as_pillow_resizes_them(tmp_path, size, 
         if only_black_and_white:  # where a cubic overshoots most, so that the order of its two passes shows
             image = (image // 128) * np.uint8(255)
         difference = np.abs(session.run(None, {"image": image})[0][0] - preprocess(image, preprocessing)) * LEVELS
-        # A level that the first pass rounds otherwise can cross a border of the second: two levels, in hardly a pixel.
+        # A level that the first pass rounds otherwise can cross a border of the second: two levels, in hardly a value.
         assert difference.max() < (0.01 if interpolation == "nearest" else 2.2)
-        assert (difference > 1.1).mean() < 0.002
+        assert (difference > 1.1).sum() <= max(1, 0.002 * difference.size)
 
     check()
 
