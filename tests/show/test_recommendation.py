@@ -14,6 +14,7 @@ from bench.contracts.goals import parse_goal
 from bench.evaluation import choosing, policies, protocols, significance
 from bench.records import Prediction
 from bench.show import differences, intervals, recommendation, tables
+from bench.show.recommended import print_recommendation
 from bench.show.report import gather
 from bench.store import goal_thresholds, resamples
 from bench.store.derived import derive
@@ -84,11 +85,12 @@ def test_test_images_without_any_label_tell_nothing_apart(tmp_path):
         folder.finish()
     found = recommend(runs)
     assert found.chosen is not None
-    assert found.ties is None
+    assert found.differences is None
     assert [one["distinguishable"] for one in recommendation.to_json(found)["others"]] == [None]
 
 
-def test_the_best_on_validation_is_taken_though_another_is_better_on_test(store):
+def test_the_best_on_validation_is_taken_though_another_is_better_on_test_and_that_is_said(store, tmp_path, capsys):
+    worse = rated_run(tmp_path / "runs", "worse", validation=0.9, test=3.0)
     found = recommend(store)
     assert found.wish.objective == "O-F1"
     assert found.chosen.name == "good"
@@ -96,11 +98,19 @@ def test_the_best_on_validation_is_taken_though_another_is_better_on_test(store)
     test = {run.config["model"]["name"]: run.measures.values["O-F1"] for run in (one.summary() for one in store)}
     assert test["lucky"] > test["good"] + 0.05
     assert found.intervals["O-F1"].value == pytest.approx(test["good"])
+    assert found.better["lucky"].value == pytest.approx(test["lucky"] - test["good"])
+    print_recommendation(found)
+    told = " ".join(capsys.readouterr().out.split())
+    assert "beaten on test by O-F1, though not on validation" in told
+    assert f"lucky {100 * (test['lucky'] - test['good']):+.1f} [" in told
+    print_recommendation(recommend([store[0], worse]))
+    assert "the other is worse on test" in " ".join(capsys.readouterr().out.split())
 
 
 def test_what_the_test_images_cannot_tell_from_it_is_named_and_what_they_can_is_not(store):
     found = recommend(store, "mAP")
     assert set(found.ties) == {"good2"}
+    assert set(found.better) == {"lucky"}
     assert found.ties["good2"].low <= 0 <= found.ties["good2"].high
 
 
@@ -226,6 +236,7 @@ def test_from_python_it_is_what_the_command_says(store, tmp_path, capsys):
     plain = [run for run in bench.runs(held) if run.config["policy"]["name"] == "exactly-k"]
     best = bench.choose("mAP", plain, cache=cache)
     assert (best.model, best.others, set(best.as_good)) == ("good", ("good2", "lucky"), {"good2"})
+    assert set(best.better_on_test) == {"lucky"}
     assert best.test["mAP"][1] < best.test["mAP"][0] < best.test["mAP"][2]
     assert "recommended for mAP, toy (top2@1): good, policy" in repr(best)
     nothing = bench.choose("size<1B", plain, cache=cache)
