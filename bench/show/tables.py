@@ -79,7 +79,8 @@ class Cell:
 class Row:
     """One model with its options. ``cells`` is empty where no seed has finished; ``failures`` says why.
 
-    ``unmeasured`` maps a column's name to the seeds whose runs are older than its metric.
+    ``keys`` are of its runs: first the finished ones, in the order of ``seeds``. ``unmeasured`` maps a column's name to
+    the seeds whose runs are older than its metric.
     """
 
     label: str
@@ -325,10 +326,9 @@ def _row(label: str, runs: Sequence[RunSummary], columns: Sequence[Column]) -> R
         if defined:
             spread = statistics.stdev(defined) if len(defined) > 1 else None
             cells[column.name] = Cell(statistics.fmean(defined), spread, len(defined))
-    failures = tuple(
-        f"seed {run.config.get('seed', '?')} {run.state}: {run.reason}" for run in runs if run.measures is None
-    )
-    keys = tuple(run.key for run in runs)
+    others = [run for run in runs if not run.measures]
+    failures = tuple(f"seed {run.config.get('seed', '?')} {run.state}: {run.reason}" for run in others)
+    keys = tuple(run.key for run in (*done, *others))
     return Row(label, str(runs[0].config["model"]["name"]), seeds, cells, failures, keys, unmeasured)
 
 

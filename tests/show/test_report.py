@@ -84,6 +84,7 @@ def test_the_page_is_whole_and_needs_nothing(page):
     assert not re.search(r"""(src|href)=["'](?!data:|#)""", page)
     assert "Table 3. MS COCO" not in page  # no run stands under its protocol
     assert "the loss became NaN &lt;b&gt;" in page
+    assert gather.OF_FIRST.replace("'", "&#39;") in page  # bce has two seeds
     assert page.count('class="bar"') >= 3 * len(("C-P", "C-R", "C-F1", "O-P", "O-R", "O-F1", "MAP@10", "mAP"))
 
 
@@ -174,7 +175,12 @@ def drawn(tmp_path_factory):
     root = tmp_path_factory.mktemp("figures")
     run = make_run(root / "runs", "cnn-rnn")
     run._files.write_json("labels.json", ["$x^2$", "dog", "\N{CJK UNIFIED IDEOGRAPH-732B}"])
-    assert run_command_line(["figures", "--runs", str(root / "runs"), "--out", str(root / "figures")]) == 0
+    run.write_about(replace(run.read_about(), remarks=("no attention is shown of it",)))
+    with pytest.MonkeyPatch.context() as patch:
+        told = []
+        patch.setattr("bench.system.notes.note", told.append)
+        assert run_command_line(["figures", "--runs", str(root / "runs"), "--out", str(root / "figures")]) == 0
+    assert told == ["toy: cnn-rnn seed 0: no attention is shown of it"]
     return root / "figures"
 
 

@@ -152,6 +152,14 @@ def test_a_failed_seed_is_a_note_beside_the_seeds_that_worked() -> None:
     assert "bce: seed 1 failed: train: the loss became NaN" in table.notes
 
 
+def test_the_runs_of_a_row_stand_in_the_order_of_its_seeds() -> None:
+    runs = [summary(seed=3, value=None), summary(seed=2), summary(seed=0), summary(seed=1)]
+    (row,) = as_json(build(runs))["rows"]
+    by_key = {run.key: run for run in runs}
+    assert row["seeds"] == (0, 1, 2)
+    assert [by_key[key].config["seed"] for key in row["runs"]] == [0, 1, 2, 3]
+
+
 def test_a_run_that_failed_before_its_config_was_known_is_still_a_row() -> None:
     early = RunSummary(Path("runs"), "", {"model": {"name": "bce"}, "dataset": {"name": "toy"}}, "failed", "no data")
     table = build([summary("bce"), early])
