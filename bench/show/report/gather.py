@@ -68,7 +68,7 @@ def with_error_bars(group: Group, resamples: int | None, draw: significance.Draw
         label: {metric: bootstrap.interval(values, 0.0) for metric, values in row.items()}
         for label, row in found.items()
     }
-    table = tables.with_ties(group.table, significance.ties(found))
+    table = tables.with_ties(group.table, found)
     return replace(group, table=table, resamples=resamples, intervals=intervals)
 
 
