@@ -39,12 +39,14 @@ WORTH_SAYING = 0.005
 class Rated:
     """A row of runs that differ by their seed alone: what it is worth on validation and on test, and what it costs.
 
-    ``best`` is the run with the best objective on validation, ``thresholds`` what the goal's are in it.
+    ``best`` is the run with the best objective on validation, of a cost with the best O-F1; ``o_f1`` is its own there,
+    and ``thresholds`` what the goal's are in it.
     """
 
     candidate: Candidate
     folders: tuple[RunFolder, ...]
     best: RunFolder | None = None
+    o_f1: float = math.nan
     cost: Cost | None = None
     thresholds: tuple[float, ...] = ()
     outcomes: tuple[Outcome, ...] = ()
@@ -136,7 +138,7 @@ def _with_threshold(chosen: Rated, wished: Wish, protocol: Protocol) -> float:
         protocol, part.prediction.scores, part.truth.truth, ignore=part.truth.ignore, known=part.known
     )
     value = of_policy.score(predicted)
-    return value if value > chosen.candidate.values["O-F1"] + WORTH_SAYING else math.nan
+    return value if value > chosen.o_f1 + WORTH_SAYING else math.nan
 
 
 def _rated(name: str, runs: Sequence[RunSummary], wished: Wish, protocol: Protocol) -> Rated:
@@ -153,17 +155,21 @@ def _rated(name: str, runs: Sequence[RunSummary], wished: Wish, protocol: Protoc
     values = [values for values, *_ in measured]
     means = {metric: fmean(one[metric] for one in values) for metric in values[0]}
     costs = [cost_of(folder) for folder in folders]
-    latencies = [one.latency for one in costs if one.latency is not None]
-    cost = replace(costs[0], latency=fmean(latencies) if latencies else None)
+    timed = [(one.latency, one.features) for one in costs if one.latency is not None and one.features is not None]
+    latency, of_features = map(fmean, zip(*timed, strict=True)) if timed else (None, None)
+    cost = replace(costs[0], latency=latency, features=of_features)
     means |= {"latency": math.nan if cost.latency is None else cost.latency}
     means |= {"size": math.nan if cost.size is None else float(cost.size)}
-    sign = -1.0 if choosing.lower_is_better(wished.objective) else 1.0
-    best = max(range(len(folders)), key=lambda place: sign * values[place].get(wished.objective, 0.0))
+    # Seeds differ in what they cost by chance alone.
+    deciding = "O-F1" if wished.objective in choosing.COSTS else wished.objective
+    sign = -1.0 if choosing.lower_is_better(deciding) else 1.0
+    best = max(range(len(folders)), key=lambda place: sign * values[place][deciding])
     _, _, thresholds, _ = measured[best]
     return Rated(
         Candidate(name, means, all(kept for _, kept, *_ in measured)),
         folders,
         folders[best],
+        values[best]["O-F1"],
         cost,
         thresholds,
         tuple(outcome for *_, outcome in measured),
@@ -244,8 +250,8 @@ def _told_apart(found: Recommendation, draw: Draw, resamples: int | None) -> Rec
     intervals = {metric: bootstrap.interval(values, 0.0) for metric, values in own.items()}
     objective, apart = found.wish.objective, None
     if objective in own and not math.isnan(own[objective][0]):
-        pairs = ({one.name: distributions[one.name], chosen.name: own} for one in found.others)
-        apart = {one.first: one for pair in pairs for one in significance.differences(pair, [objective])}
+        of_two = ({one.name: distributions[one.name], chosen.name: own} for one in found.others)
+        apart = {one.first: one for pair in of_two for one in significance.differences(pair, [objective])}
     return replace(found, intervals=intervals, differences=apart, resamples=resamples)
 
 

@@ -17,6 +17,7 @@ from bench.show import differences, intervals, recommendation, tables
 from bench.show.recommended import print_recommendation
 from bench.show.report import gather
 from bench.store import goal_thresholds, resamples
+from bench.store.cost import cost_of
 from bench.store.derived import derive
 from bench.store.measured import measured
 from bench.store.stored import Truth
@@ -114,6 +115,16 @@ def test_what_the_test_images_cannot_tell_from_it_is_named_and_what_they_can_is_
     assert found.ties["good2"].low <= 0 <= found.ties["good2"].high
 
 
+def test_a_figure_of_what_models_cost_has_the_times_that_a_choice_has(store):
+    assert cost_of(store[0]).latency == pytest.approx(0.02 + 0.0016 / (2 * IMAGES))  # predicted are both parts
+    (figure, *_) = [figure for _, figure in gather.groups([one.summary() for one in store])[0].figures]
+    assert figure.name == "pareto"
+    for folder in store:
+        (row,) = [row for row in figure.numbers if row["model"] == folder.config["model"]["name"]]
+        assert row["ms"] == pytest.approx(1e3 * cost_of(folder).latency)
+        assert row["ms"] == pytest.approx(row["backbone_ms"] + row["model_ms"])
+
+
 def test_bounds_on_cost_and_metrics_leave_out_what_does_not_keep_them(store):
     found = recommend(store, "mAP", "latency<10ms", "O-F1>=78%")
     assert found.chosen.name == "good2"
@@ -163,11 +174,18 @@ def test_a_threshold_that_would_be_better_than_the_label_sets_as_stored_is_spoke
 
 def test_seeds_are_one_row_and_the_best_of_them_on_validation_is_the_run(tmp_path):
     runs = [
-        rated_run(tmp_path / "runs", "bce", seed, validation=noise, test=0.5) for seed, noise in ((0, 0.6), (1, 0.2))
+        rated_run(tmp_path / "runs", "bce", seed, validation=noise, test=0.5, latency=latency)
+        for seed, noise, latency in ((0, 0.6, 0.03), (1, 0.2, 0.01))
     ]
     found = recommend(runs)
-    assert found.chosen.best == runs[1]
+    assert found.chosen.best == recommend(runs, "latency").chosen.best == runs[1]
     assert len(found.chosen.folders) == 2
+    cost = found.chosen.cost
+    assert (cost.features, cost.latency) == (pytest.approx(0.02), pytest.approx(0.02 + 0.0016 / (2 * IMAGES)))
+    assert found.with_threshold > found.chosen.o_f1
+    by_threshold = recommend([derive(folder, "f1") for folder in runs])
+    assert by_threshold.chosen.o_f1 > by_threshold.chosen.candidate.values["O-F1"] + 0.02
+    assert np.isnan(by_threshold.with_threshold)  # it is what the best seed has, and no better for being above the mean
 
 
 def test_a_run_that_validation_says_nothing_of_is_left_out_and_says_why(store, tmp_path):
