@@ -148,6 +148,8 @@ def _rated(name: str, runs: Sequence[RunSummary], wished: Wish, protocol: Protoc
         return Rated(Candidate(name, missing="it was trained on its validation images too"), folders)
     if not all(folder.lists("validation") for folder in folders):
         return Rated(Candidate(name, missing="no scores of validation images are stored"), folders)
+    if wished.policy is not None and not all(folder.read_scores().rank for folder in folders):
+        return Rated(Candidate(name, missing="it is stored as label sets, without scores for a threshold"), folders)
     try:
         measured = [_measured(folder, wished, protocol) for folder in folders]
     except BenchError as error:

@@ -205,6 +205,14 @@ def test_a_run_that_validation_says_nothing_of_is_left_out_and_says_why(store, t
     }
 
 
+def test_label_sets_without_scores_are_not_recommended_with_a_threshold(store, tmp_path):
+    sets = rated_run(tmp_path / "runs", "sets", validation=0.0, test=0.0)
+    scores = sets.read_scores()
+    sets.write_scores(Scores(scores.ids, (scores.values > 0).astype(np.float32), "label"))
+    found = recommend([*store, sets], "precision>=0.6")
+    assert dict(found.left_out) == {"sets": "it is stored as label sets, without scores for a threshold"}
+
+
 def test_no_finished_run_is_one_line(tmp_path):
     with pytest.raises(StoreError, match="no finished run to choose from"):
         recommend([])
