@@ -102,6 +102,8 @@ def pairs(found: Sequence[Difference]) -> Grid:
         rows.append(tuple(map(Text, texts)))
     resamples = found[0].resamples if found else 0
     title = f"pairwise differences, seeds averaged; 95 % of {resamples:,} paired resamples of the test images"
+    if len(found) > 1:  # of pairs that are alike, one in twenty is told apart
+        title += f", not corrected for comparing {len(found)} pairs"
     return Grid(title, ("metric", "models", "difference", "95 %", ""), tuple(rows))
 
 

@@ -332,5 +332,6 @@ def test_machines_and_papers_get_the_pairs_too(store, capsys):
         interval = f"[{one['low']:+.1f}, {one['high']:+.1f}]"
         assert one["distinguishable"] == (one["low"] > 0 or one["high"] < 0)
         assert interval in shown["terminal"]
+        assert f"not corrected for comparing {len(found)} pairs" in " ".join(shown["terminal"].split())
         assert interval in shown["latex"]
         assert interval.replace("[", "\\[").replace("]", "\\]") in shown["markdown"]
