@@ -90,10 +90,10 @@ def _print_chosen(found: Recommendation, chosen: Rated) -> None:
         return
     of = f"95 % of {found.resamples:,} paired resamples"
     if found.better:
-        say(f"  beaten    on test by {objective}, though not on validation; {of}:", indent=12)
+        say(f"  beaten    on test by {objective}, though not on validation; 0 is beyond the middle {of}:", indent=12)
         _print_others(found, found.better)
     if found.ties:
-        say(f"  as good   on test by {objective}, {of} hold 0:", indent=12)
+        say(f"  as good   on test by {objective}, 0 is within the middle {of}:", indent=12)
         _print_others(found, found.ties)
     if not found.better and not found.ties:
         several = {1: "the other is", 2: "both others are"}

@@ -163,7 +163,7 @@ def with_ties(table: Table, found: Distributions) -> Table:
     """Return ``table`` with the marks of what cannot be told apart, and notes that say what they mean and lack."""
     marks, notes = ties(found), [*table.notes]
     if marks:
-        of = "95 % of paired resamples of the test images hold 0"
+        of = "0 is within the middle 95 % of paired resamples of the test images"
         notes.append(f"{TIE} not distinguishable from the column's best: {of}")
     resampled = {metric for values in found.values() for metric in values}
     told = {name for row in table.rows for name in row.cells}
