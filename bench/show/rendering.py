@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench import plugins
-from bench.errors import PluginError, unknown
+from bench.errors import PluginError, UsageError, unknown
 from bench.evaluation.metric_table import by_name
 from bench.evaluation.significance import Difference
 from bench.guard import calling
@@ -43,8 +43,10 @@ FORMATS = ("terminal", "markdown", "latex", "csv", "json")
 """The host's own; plugins add to them."""
 
 
-def check_format(style: str) -> None:
-    """Raise ``UsageError`` for a format that neither the host nor a plugin has."""
+def check_format(style: str, significance: bool = False) -> None:
+    """Raise ``UsageError`` for a format that neither the host nor a plugin has, or that has no room for differences."""
+    if significance and style == "csv":
+        raise UsageError("--format csv: has no place for what --significance tells apart. Try: --format json")
     added = plugins.installed().all(plugins.TABLE_FORMATS)
     if style not in {*FORMATS, *added}:
         raise unknown("format of tables", style, [*FORMATS, *added], "Try: --format markdown")
