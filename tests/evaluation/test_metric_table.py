@@ -168,7 +168,7 @@ def test_a_metric_added_to_the_table_is_measured_shown_explained_and_tracked(
     page = tmp_path / "report.html"
     assert (
         run_command_line(
-            ["report", "--runs", root, "--out", str(page), "--resamples", "20", "--cache", str(tmp_path / "cache")]
+            ["report", "--runs", root, "--out", str(page), "--resamples", "40", "--cache", str(tmp_path / "cache")]
         )
         == 0
     )

@@ -156,6 +156,8 @@ def test_without_a_true_label_there_are_no_bars_and_no_failure(tmp_path):
 def test_without_runs_there_is_one_line(tmp_path, capsys):
     assert run_command_line(["report", "--runs", str(tmp_path)]) == 2
     assert capsys.readouterr().err.startswith(f"error: no runs under {tmp_path}")
+    assert run_command_line([*command_of(tmp_path)[:-1], "39"]) == 2
+    assert "--resamples: found 39, allowed: 0, none, or from 40" in capsys.readouterr().err
     assert run_command_line(["report", "nonsense", "--runs", str(tmp_path)]) == 2
     assert "nonsense" in capsys.readouterr().err
 
