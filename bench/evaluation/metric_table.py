@@ -94,12 +94,7 @@ METRICS: tuple[Metric, ...] = (
         "Harmonic mean of I-P and I-R",
         resampled=lambda resample: resample.image_means.f1,
     ),
-    Metric(
-        "MAP@10",
-        map_at_10,
-        "MAP@10_image or MAP@10_class, whichever the protocol defines MAP@10 as",
-        resampled=lambda resample: resample.map_at_10_image if resample.run.protocol.map_at_10 == "image" else None,
-    ),
+    Metric("MAP@10", map_at_10, "MAP@10_image or MAP@10_class, whichever the protocol defines MAP@10 as"),
     Metric(
         "MAP@10_image",
         lambda evaluation: evaluation.map_at_10_image,
