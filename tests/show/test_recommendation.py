@@ -250,6 +250,13 @@ def test_the_command_prints_it_and_its_json_says_that_it_was_chosen_on_validatio
     assert "nothing fits" in capsys.readouterr().out
 
 
+def test_of_two_that_are_as_good_the_one_whose_time_is_known_comes_first():
+    times = {"untimed": np.nan, "slow": 0.2, "fast": 0.1}
+    candidates = [choosing.Candidate(name, {"O-F1": 0.5, "latency": time}) for name, time in times.items()]
+    ordered = choosing.order(candidates, choosing.wish([], PROTOCOL.name))
+    assert [one.name for one in ordered] == ["fast", "slow", "untimed"]
+
+
 def test_from_python_it_is_what_the_command_says(store, tmp_path, capsys):
     cache = tmp_path / "cache"
     held = store[0].path.parents[2]
