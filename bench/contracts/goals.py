@@ -68,8 +68,8 @@ class Goal:
 def parse_goal(text: str) -> Goal:
     """Return the goal that ``text`` says, as ``precision>=0.9``, ``mAP`` or ``latency<20ms``. Raises ``UsageError``.
 
-    >>> parse_goal("dog: P > 90%")
-    Goal(name='precision', relation='>=', value=0.9, label='dog', unit='')
+    >>> parse_goal("dog: P > 70%")
+    Goal(name='precision', relation='>=', value=0.7, label='dog', unit='')
     >>> parse_goal("latency<20ms").value
     0.02
     """
@@ -84,7 +84,8 @@ def parse_goal(text: str) -> Goal:
     if not relation:
         return Goal(name, label=label)
     try:
-        value = float(number) * UNITS[unit.lower()] if unit else float(number)
+        # 70 * 0.01 is more than 0.7, which seven of ten would not keep.
+        value = float(number) / 100 if unit == "%" else float(number) * UNITS[unit.lower()] if unit else float(number)
     except (ValueError, KeyError):
         allowed = ", ".join(UNITS)
         raise UsageError(f"--for: found '{text}', allowed: a number, with a unit of {allowed} or none") from None

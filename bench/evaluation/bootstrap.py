@@ -84,18 +84,40 @@ def measured(resample: Resample) -> dict[str, Values]:
 class Drawn:
     """Each metric's values on the images as they are and then in each resample, (1 + resamples,), as they came out.
 
-    ``unseen`` is the variance of class means that resampling leaves out, by metric (``rare_classes``).
+    ``unseen`` is the variance of class means that resampling leaves out, by metric (``rare_classes``). ``images`` is
+    how many there are.
     """
 
     values: dict[str, Values]
     unseen: dict[str, float]
+    images: int
 
     def distribution(self, resamples: int) -> dict[str, Values]:
-        """Return the first ``resamples`` of each metric, behind its value, spread out by what they cannot show."""
+        """Return the first ``resamples`` of each metric, behind its value, spread out by what they cannot show.
+
+        Those of a single image, which says nothing of others, are undefined.
+        """
+        few = of_few(self.images)
         return {
-            metric: widen(values[: 1 + resamples], self.unseen.get(metric, 0.0))
+            metric: widen(values[: 1 + resamples], self.unseen.get(metric, 0.0), few)
             for metric, values in self.values.items()
         }
+
+
+def of_few(images: int) -> float:
+    """Return by how much more the resamples of so many images must spread; NaN of one image.
+
+    Resamples show (n - 1) / n of a mean's variance, and their percentiles are a normal distribution's where Student's
+    are needed. Source: T. Hesterberg, What teachers should know about the bootstrap, 2015, section 3.2.
+
+    >>> [round(of_few(images), 3) for images in (5, 20, 499)]
+    [1.584, 1.096, 1.003]
+    """
+    from scipy.special import ndtri, stdtrit
+
+    if images < 2:
+        return float("nan")
+    return float(stdtrit(images - 1, 0.975) / ndtri(0.975) * (images / (images - 1)) ** 0.5)
 
 
 def drawn(
@@ -121,7 +143,7 @@ def drawn(
         metric: np.concatenate([chunk[metric] for chunk in chunks])[: 1 + resamples].astype(np.float64)
         for metric in chunks[0]
     }
-    return Drawn(values, unseen_variance(truth, predicted, scores, ignore, protocol.no_predictions))
+    return Drawn(values, unseen_variance(truth, predicted, scores, ignore, protocol.no_predictions), images)
 
 
 def _in_parts(
@@ -152,7 +174,7 @@ def distribution(
 ) -> dict[str, Values]:
     """Return each metric's ``resamples`` values, the first of them on the images as they are (weights of one).
 
-    Those of class means are spread out by what the bootstrap cannot see of rare classes (``rare_classes``).
+    They are spread out by what the bootstrap cannot see of rare classes (``rare_classes``), and of few images.
     """
     found = drawn(truth, predicted, scores, ignore, protocol, resamples=resamples, seed=seed)
     return found.distribution(resamples)
@@ -165,12 +187,11 @@ def interval(values: Values, least: float = -1.0) -> Interval:
     by what is no chance of the images: on Corel-5k, 260 words of 499 images, by 2 points of C-P and 4 of mAP.
     Moved ones may lie where no metric can, beyond 0 or 1, and where nearly all are alike beside the value: the interval
     ends at what there is, and holds the value. Resamples in which the metric is undefined, as mAP where no image has a
-    label, are left out.
+    label, are left out; where it is in all, as those of a single image, the value could be any.
     """
-    defined = values[1:][~np.isnan(values[1:])]
+    value, defined = float(values[0]), values[1:][~np.isnan(values[1:])]
     if not len(defined):
-        return Interval(float(values[0]), np.nan, np.nan)
-    moved = defined - defined.mean() + values[0]
-    value = float(values[0])
+        return Interval(value, np.nan, np.nan) if np.isnan(value) else Interval(value, least, 1.0)
+    moved = defined - defined.mean() + value
     low, high = np.clip(np.percentile(moved, [2.5, 97.5]), least, 1.0)
     return Interval(value, min(float(low), value), max(float(high), value))

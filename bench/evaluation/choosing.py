@@ -106,8 +106,9 @@ def order(candidates: Iterable[Candidate], wished: Wish) -> list[Candidate]:
     sign = 1.0 if lower_is_better(wished.objective) else -1.0
 
     def rank(one: Candidate) -> tuple[float, float, float]:
-        latency, o_f1 = one.values.get("latency", math.inf), one.values.get("O-F1", 0.0)
-        return sign * one.values[wished.objective], -o_f1, latency
+        latency, o_f1 = one.values.get("latency", math.nan), one.values.get("O-F1", 0.0)
+        # What is not known is no less than anything.
+        return sign * one.values[wished.objective], -o_f1, math.inf if math.isnan(latency) else latency
 
     return sorted((one for one in candidates if not faults(one, wished)), key=rank)
 

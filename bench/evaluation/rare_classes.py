@@ -48,17 +48,17 @@ def unseen_variance(
     return found
 
 
-def widen(values: Numbers, unseen: float) -> Numbers:
+def widen(values: Numbers, unseen: float, factor: float = 1.0) -> Numbers:
     """Return resamples (1 + n,) of which the last n spread about their mean as much as their variance plus ``unseen``.
 
-    The first, the value itself, stays. Resamples that are all equal have no spread to widen, and stay too.
+    And ``factor`` times that; NaN: they are undefined. The first, the value itself, stays. Resamples that are all equal
+    have no spread to widen, and stay too.
     """
     defined = values[1:][~np.isnan(values[1:])]
-    spread = float(np.var(defined)) if len(defined) else 0.0
-    if not spread > 0 or not unseen > 0:
-        return values
-    centre = defined.mean()
-    wider: Numbers = np.concatenate([values[:1], centre + (values[1:] - centre) * np.sqrt(1 + unseen / spread)])
+    centre, spread = (float(defined.mean()), float(np.var(defined))) if len(defined) else (0.0, 0.0)
+    if spread > 0 and unseen > 0:
+        factor *= float(np.sqrt(1 + unseen / spread))
+    wider: Numbers = np.concatenate([values[:1], centre + (values[1:] - centre) * factor])
     return wider
 
 

@@ -62,7 +62,12 @@ class Recommended:
     @property
     def as_good(self) -> dict[str, tuple[float, float, float]]:
         """Return by name the rows that test images cannot tell from it: (difference on test, low, high)."""
-        return {name: (one.value, one.low, one.high) for name, one in (self._found.ties or {}).items()}
+        return {name: (one.value, one.low, one.high) for name, one in self._found.ties.items()}
+
+    @property
+    def better_on_test(self) -> dict[str, tuple[float, float, float]]:
+        """Return by name the rows that test images tell to be better, which validation did not: as ``as_good``."""
+        return {name: (one.value, one.low, one.high) for name, one in self._found.better.items()}
 
     @property
     def left_out(self) -> dict[str, str]:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from bench.evaluation.significance import Difference, Distributions, Draw, differences, distributions, ties
+from bench.evaluation.significance import Difference, Distributions, Draw, differences, distributions
 from bench.show.console import print_table, put
 from bench.show.rendering import pairs
 from bench.show.result_tables import print_tables
@@ -31,7 +31,7 @@ def print_with_differences(
     """Print each table, of each group of runs, with marks of what cannot be told apart, and the pairs."""
     found = [of_rows(table, runs, draw) for table, runs in zip(built, groups, strict=True)]
     marked = [
-        replace(with_ties(table, ties(one)), differences=tuple(differences(one)))
+        replace(with_ties(table, one), differences=tuple(differences(one)))
         for table, one in zip(built, found, strict=True)
     ]
     if style != "terminal":

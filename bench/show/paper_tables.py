@@ -10,6 +10,7 @@ from bench.contracts import ModelSpec
 from bench.show.csv_text import csv_text
 from bench.show.published import PublishedRow, PublishedTable, source
 from bench.show.rendering import Grid, Text, latex, markdown, shown
+from bench.show.table_notes import SPREAD
 from bench.show.tables import Cell, Column, Row, known, rows_of
 from bench.store.sealed import to_json
 from bench.store.stored import RunSummary
@@ -100,13 +101,14 @@ def build(
 
 
 def _measured(
-    published: PublishedTable, row: PublishedRow, measured: Iterable[Row], of_row: Iterable[RunSummary]
+    published: PublishedTable, row: PublishedRow, measured: Iterable[Row], of_row: Sequence[RunSummary]
 ) -> list[LedgerRow]:
     """Return a row for each of our measurements of a printed one."""
     rows, by_key = [], {run.key: run for run in of_row}
     for ours in measured:
-        # Seeds of one row share data and backbone; a failed one knows no number of images.
-        most = max((by_key[key] for key in ours.keys), key=_images)
+        # Seeds of one row share data and backbone. Where one came from elsewhere, so did the mean.
+        done = [run for key in ours.keys if (run := by_key[key]).measures is not None]
+        most = max(done or of_row, key=lambda run: (run.provenance is not None, run.images))
         status, obstacle = _standing(published, row, ours, most)
         cells = _cells(published, row, ours, status, obstacle)
         rows.append(LedgerRow(row, ours, status, cells, most.about.deviations))
@@ -132,10 +134,6 @@ def _control(
 
 def _of_control(status: str) -> str:
     return f"control, not published: {status}" if status else ""
-
-
-def _images(run: RunSummary) -> int:
-    return run.images
 
 
 def _with_class_ap(run: RunSummary) -> RunSummary:
@@ -245,6 +243,10 @@ def grid(ledger: Ledger, cited: bool = True) -> Grid:
     )
     if any(row.ours and UNDEFINED_IN_PAPER in row.ours.cells for row in ledger.rows):
         remarks.append("MAP@10: ours is per image; the paper does not define it")
+    measured = [row.ours for row in ledger.rows if row.ours and row.ours.cells]
+    if any(cell.spread is not None for row in measured for cell in row.cells.values()):
+        remarks.append(SPREAD)
+    remarks += [f"{row.label}: {failure}" for row in measured for failure in row.failures]
     title = f"Table {ledger.published.number}. {ledger.published.title}"
     return Grid(title, ("", *names, "status"), tuple(rows), tuple(remarks))
 

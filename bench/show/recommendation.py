@@ -39,12 +39,14 @@ WORTH_SAYING = 0.005
 class Rated:
     """A row of runs that differ by their seed alone: what it is worth on validation and on test, and what it costs.
 
-    ``best`` is the run with the best objective on validation, ``thresholds`` what the goal's are in it.
+    ``best`` is the run with the best objective on validation, of a cost with the best O-F1; ``o_f1`` is its own there,
+    and ``thresholds`` what the goal's are in it.
     """
 
     candidate: Candidate
     folders: tuple[RunFolder, ...]
     best: RunFolder | None = None
+    o_f1: float = math.nan
     cost: Cost | None = None
     thresholds: tuple[float, ...] = ()
     outcomes: tuple[Outcome, ...] = ()
@@ -60,7 +62,7 @@ class Recommendation:
     """What to take of the runs of one data set and protocol, for a wish. ``chosen`` is ``None`` where nothing fits.
 
     ``validation`` and ``test`` are how many images of each part there are. ``intervals`` are on test by metric, and
-    ``ties`` the differences from the chosen one that other test images could turn, by the row's name.
+    ``differences`` how much more of the objective each other row has there, by its name; ``None``: it is undefined.
     ``with_threshold`` is the O-F1 on validation of the chosen run by one threshold for it, NaN where that is no more.
     """
 
@@ -72,9 +74,21 @@ class Recommendation:
     validation: int = 0
     test: int = 0
     intervals: dict[str, Interval] | None = None
-    ties: dict[str, Difference] | None = None
+    differences: dict[str, Difference] | None = None
     resamples: int = 0
     with_threshold: float = math.nan
+
+    @property
+    def ties(self) -> dict[str, Difference]:
+        """Return the differences that other test images could turn."""
+        return {name: one for name, one in (self.differences or {}).items() if not one.distinguishable}
+
+    @property
+    def better(self) -> dict[str, Difference]:
+        """Return the differences of rows that are better on test, by more than other test images could turn."""
+        sign = -1.0 if choosing.lower_is_better(self.wish.objective) else 1.0
+        apart = {name: one for name, one in (self.differences or {}).items() if one.distinguishable}
+        return {name: one for name, one in apart.items() if sign * one.value > 0}
 
 
 def recommend(
@@ -124,7 +138,7 @@ def _with_threshold(chosen: Rated, wished: Wish, protocol: Protocol) -> float:
         protocol, part.prediction.scores, part.truth.truth, ignore=part.truth.ignore, known=part.known
     )
     value = of_policy.score(predicted)
-    return value if value > chosen.candidate.values["O-F1"] + WORTH_SAYING else math.nan
+    return value if value > chosen.o_f1 + WORTH_SAYING else math.nan
 
 
 def _rated(name: str, runs: Sequence[RunSummary], wished: Wish, protocol: Protocol) -> Rated:
@@ -134,6 +148,8 @@ def _rated(name: str, runs: Sequence[RunSummary], wished: Wish, protocol: Protoc
         return Rated(Candidate(name, missing="it was trained on its validation images too"), folders)
     if not all(folder.lists("validation") for folder in folders):
         return Rated(Candidate(name, missing="no scores of validation images are stored"), folders)
+    if wished.policy is not None and not all(folder.read_scores().rank for folder in folders):
+        return Rated(Candidate(name, missing="it is stored as label sets, without scores for a threshold"), folders)
     try:
         measured = [_measured(folder, wished, protocol) for folder in folders]
     except BenchError as error:
@@ -141,17 +157,21 @@ def _rated(name: str, runs: Sequence[RunSummary], wished: Wish, protocol: Protoc
     values = [values for values, *_ in measured]
     means = {metric: fmean(one[metric] for one in values) for metric in values[0]}
     costs = [cost_of(folder) for folder in folders]
-    latencies = [one.latency for one in costs if one.latency is not None]
-    cost = replace(costs[0], latency=fmean(latencies) if latencies else None)
+    timed = [(one.latency, one.features) for one in costs if one.latency is not None and one.features is not None]
+    latency, of_features = map(fmean, zip(*timed, strict=True)) if timed else (None, None)
+    cost = replace(costs[0], latency=latency, features=of_features)
     means |= {"latency": math.nan if cost.latency is None else cost.latency}
     means |= {"size": math.nan if cost.size is None else float(cost.size)}
-    sign = -1.0 if choosing.lower_is_better(wished.objective) else 1.0
-    best = max(range(len(folders)), key=lambda place: sign * values[place].get(wished.objective, 0.0))
+    # Seeds differ in what they cost by chance alone.
+    deciding = "O-F1" if wished.objective in choosing.COSTS else wished.objective
+    sign = -1.0 if choosing.lower_is_better(deciding) else 1.0
+    best = max(range(len(folders)), key=lambda place: sign * values[place][deciding])
     _, _, thresholds, _ = measured[best]
     return Rated(
         Candidate(name, means, all(kept for _, kept, *_ in measured)),
         folders,
         folders[best],
+        values[best]["O-F1"],
         cost,
         thresholds,
         tuple(outcome for *_, outcome in measured),
@@ -220,7 +240,7 @@ def _best_policies(rated: Sequence[Rated]) -> list[Rated]:
 
 
 def _told_apart(found: Recommendation, draw: Draw, resamples: int | None) -> Recommendation:
-    """Return ``found`` with its intervals on test, and with what cannot be told from the chosen one."""
+    """Return ``found`` with its intervals on test, and with how the others differ from the chosen one there."""
     chosen = found.chosen
     assert chosen is not None, "something was chosen"
     if resamples is None:
@@ -230,15 +250,11 @@ def _told_apart(found: Recommendation, draw: Draw, resamples: int | None) -> Rec
     distributions = significance.distributions(groups, resamples, draw)
     own = distributions[chosen.name]
     intervals = {metric: bootstrap.interval(values, 0.0) for metric, values in own.items()}
-    ties: dict[str, significance.Difference] | None = None
-    if found.wish.objective in own and not math.isnan(own[found.wish.objective][0]):
-        ties = {}
-        for one in found.others:
-            pair = {one.name: distributions[one.name], chosen.name: own}
-            for difference in significance.differences(pair, [found.wish.objective]):
-                if not difference.distinguishable:
-                    ties[one.name] = difference
-    return replace(found, intervals=intervals, ties=ties, resamples=resamples)
+    objective, apart = found.wish.objective, None
+    if objective in own and not math.isnan(own[objective][0]):
+        of_two = ({one.name: distributions[one.name], chosen.name: own} for one in found.others)
+        apart = {one.first: one for pair in of_two for one in significance.differences(pair, [objective])}
+    return replace(found, intervals=intervals, differences=apart, resamples=resamples)
 
 
 def _validation_images(folder: RunFolder) -> int:
@@ -261,7 +277,7 @@ def to_json(found: Recommendation) -> dict[str, Any]:
 
 
 def _row_json(one: Rated, found: Recommendation) -> dict[str, Any]:
-    objective, tie = found.wish.objective, (found.ties or {}).get(one.name)
+    objective, apart = found.wish.objective, (found.differences or {}).get(one.name)
     interval = (found.intervals or {}).get(objective) if one is found.chosen else None
     values = {name: None if math.isnan(value) else value for name, value in one.candidate.values.items()}
     assert one.best is not None, "what is ranked was measured"
@@ -274,8 +290,8 @@ def _row_json(one: Rated, found: Recommendation) -> dict[str, Any]:
         "validation": values,
         "test": None if interval is None else {"value": interval.value, "low": interval.low, "high": interval.high},
         "cost": None if one.cost is None else one.cost.to_json(),
-        "distinguishable": None if one is found.chosen or found.ties is None else tie is None,
-        "difference": None if tie is None else {"value": tie.value, "low": tie.low, "high": tie.high},
+        "distinguishable": None if apart is None else apart.distinguishable,
+        "difference": None if apart is None else {"value": apart.value, "low": apart.low, "high": apart.high},
     }
 
 

@@ -8,12 +8,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from bench.evaluation.choosing import COSTS, shown
+from bench.evaluation.significance import Difference
 from bench.show.console import put, say
 from bench.show.following import of_store
 from bench.show.recommendation import Rated, Recommendation, policy_of
 from bench.store.external import of_config
 
-MOST_TIES = 8
+MOST_TOLD = 8
 
 
 def print_recommendation(found: Recommendation) -> None:
@@ -70,6 +71,8 @@ def _print_chosen(found: Recommendation, chosen: Rated) -> None:
         if interval is not None:
             ends = ", ".join(shown(name, end) for end in (interval.low, interval.high))
             told += f"; {shown(name, interval.value)} [{ends}] on {found.test:,} test images"
+        else:
+            told += "; on test not resampled. See: bench table"
         say(f"  worth     {told}", indent=12)
     policy = policy_of(chosen, wished)
     thresholds = [f"{value:.4g}" for value in chosen.thresholds]
@@ -82,22 +85,32 @@ def _print_chosen(found: Recommendation, chosen: Rated) -> None:
     say(f"  run       {chosen.best.key[:8]}{of_seeds}", indent=12)
     if not found.others:
         return
-    ties = [(one, (found.ties or {})[one.name]) for one in found.others if one.name in (found.ties or {})]
-    if found.ties is None or objective not in (found.intervals or {}):
+    if not found.differences:
         say(f"  others    {', '.join(one.name for one in found.others)}", indent=12)
         return
-    if not ties:
-        several = {1: "the other differs", 2: "both others differ"}
-        differ = several.get(len(found.others), f"all {len(found.others)} others differ")
-        say(f"  others    {differ} from it on test, by 95 % of {found.resamples:,} paired resamples", indent=12)
-        return
-    say(f"  as good   on test by {objective}, 95 % of {found.resamples:,} paired resamples hold 0:", indent=12)
-    for one, tie in ties[:MOST_TIES]:
-        value, low, high = (f"{100 * part:+.1f}" for part in (tie.value, tie.low, tie.high))
+    of = f"95 % of {found.resamples:,} paired resamples"
+    if found.better:
+        say(f"  beaten    on test by {objective}, though not on validation; 0 is beyond the middle {of}:", indent=12)
+        _print_others(found, found.better)
+    if found.ties:
+        say(f"  as good   on test by {objective}, 0 is within the middle {of}:", indent=12)
+        _print_others(found, found.ties)
+    if not found.better and not found.ties:
+        several = {1: "the other is", 2: "both others are"}
+        worse = several.get(len(found.others), f"all {len(found.others)} others are")
+        say(f"  others    {worse} worse on test, by {of}", indent=12)
+
+
+def _print_others(found: Recommendation, differences: Mapping[str, Difference]) -> None:
+    """Print how much more of the objective rows have on test than the chosen one."""
+    told = [one for one in found.others if one.name in differences]
+    for one in told[:MOST_TOLD]:
+        apart = differences[one.name]
+        value, low, high = (f"{100 * part:+.1f}" for part in (apart.value, apart.low, apart.high))
         costs = "" if one.cost is None or one.cost.latency is None else f", {shown('latency', one.cost.latency)}"
         put(f"            {one.name} {value} [{low}, {high}]{costs}")
-    if len(ties) > MOST_TIES:
-        put(f"            and {len(ties) - MOST_TIES} more")
+    if len(told) > MOST_TOLD:
+        put(f"            and {len(told) - MOST_TOLD} more")
 
 
 def _cost(one: Rated) -> str:

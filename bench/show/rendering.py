@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench import plugins
-from bench.errors import PluginError, unknown
+from bench.errors import PluginError, UsageError, unknown
 from bench.evaluation.metric_table import by_name
 from bench.evaluation.significance import Difference
 from bench.guard import calling
@@ -43,8 +43,10 @@ FORMATS = ("terminal", "markdown", "latex", "csv", "json")
 """The host's own; plugins add to them."""
 
 
-def check_format(style: str) -> None:
-    """Raise ``UsageError`` for a format that neither the host nor a plugin has."""
+def check_format(style: str, significance: bool = False) -> None:
+    """Raise ``UsageError`` for a format that neither the host nor a plugin has, or that has no room for differences."""
+    if significance and style == "csv":
+        raise UsageError("--format csv: has no place for what --significance tells apart. Try: --format json")
     added = plugins.installed().all(plugins.TABLE_FORMATS)
     if style not in {*FORMATS, *added}:
         raise unknown("format of tables", style, [*FORMATS, *added], "Try: --format markdown")
@@ -102,6 +104,8 @@ def pairs(found: Sequence[Difference]) -> Grid:
         rows.append(tuple(map(Text, texts)))
     resamples = found[0].resamples if found else 0
     title = f"pairwise differences, seeds averaged; 95 % of {resamples:,} paired resamples of the test images"
+    if len(found) > 1:  # of pairs that are alike, one in twenty is told apart
+        title += f", not corrected for comparing {len(found)} pairs"
     return Grid(title, ("metric", "models", "difference", "95 %", ""), tuple(rows))
 
 

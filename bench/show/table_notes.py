@@ -12,6 +12,8 @@ from bench.system.source import UNKNOWN
 if TYPE_CHECKING:
     from bench.show.tables import Row
 
+SPREAD = "± is the sample standard deviation over seeds"
+
 PLUGIN_PARTS = ("model", "dataset", "backbone", "policy", "decoder")
 """Parts of a config that a plugin gives; each has its hash in ``code``."""
 
@@ -25,7 +27,7 @@ def of(runs: Sequence[RunSummary], rows: Sequence[Row]) -> list[str]:
     """Return the notes of a table with ``rows`` of ``runs``."""
     notes = []
     if any(cell.spread is not None for row in rows for cell in row.cells.values()):
-        notes.append("± is the sample standard deviation over seeds")
+        notes.append(SPREAD)
     notes += dict.fromkeys(note for run in runs if run.measures for note in run.measures.notes)
     notes += _deterministic(runs, rows)
     notes += _policies(runs, rows)

@@ -16,7 +16,7 @@ from typing import Any
 from bench.contracts import KNOWN_SHARE, Direction, Metric
 from bench.errors import StoreError, unknown
 from bench.evaluation import metric_table
-from bench.evaluation.significance import Difference
+from bench.evaluation.significance import Difference, Distributions, ties
 from bench.show import plugin_metrics, table_notes, trials
 from bench.show.row_labels import row_labels
 from bench.store import external
@@ -79,7 +79,8 @@ class Cell:
 class Row:
     """One model with its options. ``cells`` is empty where no seed has finished; ``failures`` says why.
 
-    ``unmeasured`` maps a column's name to the seeds whose runs are older than its metric.
+    ``keys`` are of its runs: first the finished ones, in the order of ``seeds``. ``unmeasured`` maps a column's name to
+    the seeds whose runs are older than its metric.
     """
 
     label: str
@@ -158,10 +159,18 @@ def build(runs: Sequence[RunSummary], columns: Sequence[Column] | None = None, m
     return Table(_title(runs), columns, rows, (*notes, *tried, *table_notes.of(runs, rows)))
 
 
-def with_ties(table: Table, ties: frozenset[tuple[str, str]]) -> Table:
-    """Return ``table`` with the marks that ``significance.ties`` found, and a note that explains them."""
-    note = f"{TIE} not distinguishable from the column's best: 95 % of paired resamples of the test images hold 0"
-    return replace(table, ties=ties, notes=(*table.notes, note) if ties else table.notes)
+def with_ties(table: Table, found: Distributions) -> Table:
+    """Return ``table`` with the marks of what cannot be told apart, and notes that say what they mean and lack."""
+    marks, notes = ties(found), [*table.notes]
+    if marks:
+        of = "0 is within the middle 95 % of paired resamples of the test images"
+        notes.append(f"{TIE} not distinguishable from the column's best: {of}")
+    resampled = {metric for values in found.values() for metric in values}
+    told = {name for row in table.rows for name in row.cells}
+    compared = [column for column in table.columns if column.direction != "none" and column.name in told]
+    if absent := [column.name for column in compared if column.key not in resampled]:
+        notes.append(f"not resampled, so nothing is told apart in it: {', '.join(absent)}")
+    return replace(table, ties=marks, notes=tuple(notes))
 
 
 def rows_of(runs: Iterable[RunSummary], columns: Sequence[Column]) -> tuple[Row, ...]:
@@ -325,10 +334,9 @@ def _row(label: str, runs: Sequence[RunSummary], columns: Sequence[Column]) -> R
         if defined:
             spread = statistics.stdev(defined) if len(defined) > 1 else None
             cells[column.name] = Cell(statistics.fmean(defined), spread, len(defined))
-    failures = tuple(
-        f"seed {run.config.get('seed', '?')} {run.state}: {run.reason}" for run in runs if run.measures is None
-    )
-    keys = tuple(run.key for run in runs)
+    others = [run for run in runs if not run.measures]
+    failures = tuple(f"seed {run.config.get('seed', '?')} {run.state}: {run.reason}" for run in others)
+    keys = tuple(run.key for run in (*done, *others))
     return Row(label, str(runs[0].config["model"]["name"]), seeds, cells, failures, keys, unmeasured)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from bench.contracts import Goal
-from bench.evaluation.thresholds import Point
+from bench.evaluation.thresholds import SLACK, Point
 from bench.show.console import print_table, put
 from bench.store.goal_thresholds import LabelThreshold, Thresholds, value_of, wilson
 
@@ -66,8 +66,11 @@ def lines(found: Thresholds) -> list[str]:
         told.append(f"on test, over {found.name}: {reached}, {asked}")
     own = [one for one in found.labels if one.alone and one.goal.relation and one.validation.reached]
     if own:
-        kept = [one for one in own if value_of(one.goal, one.test) >= one.goal.value]
-        told.append(f"labels whose goal was reached on validation: {len(own)}, of which on test too: {len(kept)}")
+        values = [(one, value_of(one.goal, one.test)) for one in own]
+        kept = sum(value >= one.goal.value - SLACK for one, value in values)
+        line = f"labels whose goal was reached on validation: {len(own)}, of which on test too: {kept}"
+        lost = [one for one, value in values if math.isnan(value)]
+        told.append(line + (f"; undefined there: {_named(lost)}" if lost else ""))
     told += _unreached(found)
     if found.few:
         told.append(f"fewer than 10 true validation images, so other images would move it far: {_named(found.few)}")

@@ -25,7 +25,7 @@ from bench.system.npz import save_npz
 from bench.system.sealed_files import keep, read_sealed
 from bench.system.source import UNKNOWN
 
-UNSEEN = "unseen"
+UNSEEN, IMAGES = "unseen", "images"
 
 PAIR_BUDGET = 1.2e10
 """Image-label pairs times resamples spent on error bars: about 12 seconds of two cores, once."""
@@ -64,8 +64,8 @@ def _code() -> str:
 
 def _packed(drawn: Drawn) -> bytes:
     buffer = io.BytesIO()
-    unseen = np.array(json.dumps(drawn.unseen))
-    save_npz(buffer, {UNSEEN: unseen, **{f"/{name}": v for name, v in drawn.values.items()}})
+    beside = {UNSEEN: np.array(json.dumps(drawn.unseen)), IMAGES: np.array(drawn.images)}
+    save_npz(buffer, {**beside, **{f"/{name}": v for name, v in drawn.values.items()}})
     return buffer.getvalue()
 
 
@@ -76,6 +76,7 @@ def _parsed(content: bytes | None) -> Drawn | None:
     try:
         arrays = dict(np.load(io.BytesIO(content), allow_pickle=False))
         unseen = {name: float(value) for name, value in json.loads(str(arrays.pop(UNSEEN))).items()}
-        return Drawn({name.removeprefix("/"): values for name, values in arrays.items()}, unseen)
+        images = int(arrays.pop(IMAGES))
+        return Drawn({name.removeprefix("/"): values for name, values in arrays.items()}, unseen, images)
     except (ValueError, KeyError, TypeError, EOFError, OSError):
         return None  # sealed by another version of this file

@@ -15,7 +15,8 @@ def store(tmp_path):
 
 @pytest.mark.parametrize("file", ["weights.safetensors", "status.json", "manifest.json"])
 @pytest.mark.parametrize(
-    "arguments", ["policy --policy threshold", "thresholds --for precision>=0.1", "results pack --out results.tar"]
+    "arguments",
+    ["policy --policy threshold", "thresholds --for precision>=0.1", "results pack --out results.tar", "choose"],
 )
 def test_a_damaged_run_is_left_out_with_its_reason_and_the_others_are_not(store, arguments, file, capsys):
     first, runs = store

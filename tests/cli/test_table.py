@@ -76,6 +76,12 @@ def test_different_images_of_one_data_set_are_refused_unless_told(
 def test_rows_that_do_not_compare_have_no_differences(root: Path, capsys: Capture) -> None:
     assert run_command_line(["table", "--runs", str(root), "--mix", "--significance"]) == 2
     assert "--significance with --mix" in capsys.readouterr().err
+    for command in ("table", "compare --dataset digit-scenes --models bce --out"):
+        assert run_command_line([*command.split(), str(root), "--significance", "--format", "csv"]) == 2
+        assert "has no place for what --significance tells apart" in capsys.readouterr().err
+    for option in (["--significance"], ["--models", "bce"], ["--dataset", "toy"]):
+        assert run_command_line(["table", "3", "--runs", str(root), *option]) == 2
+        assert f"{option[0]}: not for the paper's tables" in capsys.readouterr().err
 
 
 def test_runs_lists_every_state_with_its_reason(stored_run: Make, tmp_path: Path, capsys: Capture) -> None:

@@ -9,7 +9,7 @@ from functools import lru_cache
 import numpy as np
 import pytest
 
-from bench.evaluation import bootstrap, metrics
+from bench.evaluation import bootstrap, metrics, significance
 
 NAMES = ("C-P", "C-R", "C-F1", "mAP", "O-F1")
 POPULATION = 20_000
@@ -82,7 +82,25 @@ def test_the_bootstrap_alone_is_too_narrow_on_a_long_tail():
         assert unseen[name] > 0.2 * np.var(found[name][1:]), name
 
 
-def test_only_class_means_are_widened_and_the_value_stays():
+def test_bars_of_few_images_are_students_and_one_image_tells_nothing():
+    truth, models = population(80, 2.9, 0.8)
+    for images, quantile in ((5, 2.776), (8, 2.365)):
+        of_each = metrics.map_at_k_image(truth[:images], models[0][:images])
+        student = quantile * of_each.std(ddof=1) / np.sqrt(images)
+        found = bootstrap.distribution(truth[:images], truth[:images], models[0][:images])["MAP@10_image"]
+        bar = bootstrap.interval(found, -1.0)
+        assert bar.value == pytest.approx(of_each.mean())
+        assert min(bar.value - bar.low, bar.high - bar.value) / student > 0.85
+        assert (bar.high - bar.low) / (2 * student) < 1.1
+    row = truth.any(axis=1).argmax()
+    one = slice(row, row + 1)
+    right, wrong = (bootstrap.distribution(truth[one], sets[one], None) for sets in (truth, ~truth))
+    assert bootstrap.interval(right["O-F1"], 0.0) == bootstrap.Interval(1.0, 0.0, 1.0)
+    (apart,) = significance.differences({"right": right, "wrong": wrong}, ["O-F1"])
+    assert (apart.value, apart.distinguishable) == (1.0, False)
+
+
+def test_class_means_are_widened_more_and_the_value_stays():
     truth, (scores, _) = population(260, 3.5, 1.0)
     rows = slice(0, 499)
     predicted = metrics.top_k(scores[rows], 5)
@@ -92,6 +110,7 @@ def test_only_class_means_are_widened_and_the_value_stays():
     from bench.evaluation import resample
 
     plain = bootstrap.measured(resample.prepare(truth[rows], predicted, scores[rows])(weights[1:51]))
-    np.testing.assert_array_equal(found["O-F1"][1:], plain["O-F1"])
-    assert found["C-R"][1:].std() > plain["C-R"].std()
+    assert found["O-F1"][1:].std() == pytest.approx(bootstrap.of_few(499) * plain["O-F1"].std())
+    assert found["O-F1"][1:].mean() == pytest.approx(plain["O-F1"].mean())
+    assert found["C-R"][1:].std() > 1.1 * plain["C-R"].std()
     assert found["C-R"][1:].mean() == pytest.approx(plain["C-R"].mean())

@@ -137,6 +137,7 @@ def test_known_labels_are_in_no_label_set_and_choose_nothing():
 def test_a_goal_is_read_however_it_is_typed_and_a_policys_name_is_read_back(label, typed):
     goal = parse_goal(typed if label is None else f"{label}: {typed}")
     assert (goal.name, goal.relation, goal.value, goal.label) == ("precision", ">=", 0.9, label or "")
+    assert parse_goal("mAP>=70%").value == 0.7 < 70 * 0.01
     whole = threshold_goals([goal], per_label=True, calibration="isotonic", best=True)
     assert is_goals(whole.text)
     assert "," not in whole.text.replace("isotonic", "")

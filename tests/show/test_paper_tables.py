@@ -15,7 +15,7 @@ from bench import Measures, plugins
 from bench.cli import run_command_line
 from bench.show import published
 from bench.show.paper_tables import Ledger, LedgerRow, build, grid, render
-from bench.store.stored import About, RunSummary
+from bench.store.stored import About, Provenance, RunSummary
 
 COCO = next(table for table in published.tables() if table.number == 3)
 VOC = next(table for table in published.tables() if table.number == 4)
@@ -168,6 +168,18 @@ def test_seeds_of_a_row_are_averaged_and_other_options_are_a_second_row() -> Non
     assert [row.ours.seeds for row in rows if row.ours] == [(0, 1), (0,)]
     assert rows[0].cells[0].ours == pytest.approx(66.0)
     assert [cell[0].text for cell in grid(build(COCO, runs)).rows].count("CNN-RNN") == 1
+
+
+def test_seeds_that_failed_or_came_from_elsewhere_are_told_beside_their_row() -> None:
+    failed = replace(run(seed=2), state="failed", reason="train: the loss became NaN", measures=None, images=0)
+    ledger = build(COCO, [run(seed=0), run(seed=1), failed])
+    assert row_of(ledger, "CNN-RNN").cells[0].status.startswith("reproduced")
+    remarks = grid(ledger).remarks
+    assert "cnn-rnn: seed 2 failed: train: the loss became NaN" in remarks
+    assert "± is the sample standard deviation over seeds" in remarks
+    theirs = replace(run(seed=1), provenance=Provenance("theirs.tar", "0" * 64))
+    merged = row_of(build(COCO, [run(seed=0), theirs]), "CNN-RNN")
+    assert merged.cells[0].status == merged.status == "measured elsewhere, merged from theirs.tar"
 
 
 def test_a_failed_run_is_a_row_with_its_reason() -> None:

@@ -14,8 +14,10 @@ from bench.contracts.goals import parse_goal
 from bench.evaluation import choosing, policies, protocols, significance
 from bench.records import Prediction
 from bench.show import differences, intervals, recommendation, tables
+from bench.show.recommended import print_recommendation
 from bench.show.report import gather
 from bench.store import goal_thresholds, resamples
+from bench.store.cost import cost_of
 from bench.store.derived import derive
 from bench.store.measured import measured
 from bench.store.stored import Truth
@@ -84,11 +86,12 @@ def test_test_images_without_any_label_tell_nothing_apart(tmp_path):
         folder.finish()
     found = recommend(runs)
     assert found.chosen is not None
-    assert found.ties is None
+    assert found.differences is None
     assert [one["distinguishable"] for one in recommendation.to_json(found)["others"]] == [None]
 
 
-def test_the_best_on_validation_is_taken_though_another_is_better_on_test(store):
+def test_the_best_on_validation_is_taken_though_another_is_better_on_test_and_that_is_said(store, tmp_path, capsys):
+    worse = rated_run(tmp_path / "runs", "worse", validation=0.9, test=3.0)
     found = recommend(store)
     assert found.wish.objective == "O-F1"
     assert found.chosen.name == "good"
@@ -96,12 +99,30 @@ def test_the_best_on_validation_is_taken_though_another_is_better_on_test(store)
     test = {run.config["model"]["name"]: run.measures.values["O-F1"] for run in (one.summary() for one in store)}
     assert test["lucky"] > test["good"] + 0.05
     assert found.intervals["O-F1"].value == pytest.approx(test["good"])
+    assert found.better["lucky"].value == pytest.approx(test["lucky"] - test["good"])
+    print_recommendation(found)
+    told = " ".join(capsys.readouterr().out.split())
+    assert "beaten on test by O-F1, though not on validation" in told
+    assert f"lucky {100 * (test['lucky'] - test['good']):+.1f} [" in told
+    print_recommendation(recommend([store[0], worse]))
+    assert "the other is worse on test" in " ".join(capsys.readouterr().out.split())
 
 
 def test_what_the_test_images_cannot_tell_from_it_is_named_and_what_they_can_is_not(store):
     found = recommend(store, "mAP")
     assert set(found.ties) == {"good2"}
+    assert set(found.better) == {"lucky"}
     assert found.ties["good2"].low <= 0 <= found.ties["good2"].high
+
+
+def test_a_figure_of_what_models_cost_has_the_times_that_a_choice_has(store):
+    assert cost_of(store[0]).latency == pytest.approx(0.02 + 0.0016 / (2 * IMAGES))  # predicted are both parts
+    (figure, *_) = [figure for _, figure in gather.groups([one.summary() for one in store])[0].figures]
+    assert figure.name == "pareto"
+    for folder in store:
+        (row,) = [row for row in figure.numbers if row["model"] == folder.config["model"]["name"]]
+        assert row["ms"] == pytest.approx(1e3 * cost_of(folder).latency)
+        assert row["ms"] == pytest.approx(row["backbone_ms"] + row["model_ms"])
 
 
 def test_bounds_on_cost_and_metrics_leave_out_what_does_not_keep_them(store):
@@ -153,11 +174,18 @@ def test_a_threshold_that_would_be_better_than_the_label_sets_as_stored_is_spoke
 
 def test_seeds_are_one_row_and_the_best_of_them_on_validation_is_the_run(tmp_path):
     runs = [
-        rated_run(tmp_path / "runs", "bce", seed, validation=noise, test=0.5) for seed, noise in ((0, 0.6), (1, 0.2))
+        rated_run(tmp_path / "runs", "bce", seed, validation=noise, test=0.5, latency=latency)
+        for seed, noise, latency in ((0, 0.6, 0.03), (1, 0.2, 0.01))
     ]
     found = recommend(runs)
-    assert found.chosen.best == runs[1]
+    assert found.chosen.best == recommend(runs, "latency").chosen.best == runs[1]
     assert len(found.chosen.folders) == 2
+    cost = found.chosen.cost
+    assert (cost.features, cost.latency) == (pytest.approx(0.02), pytest.approx(0.02 + 0.0016 / (2 * IMAGES)))
+    assert found.with_threshold > found.chosen.o_f1
+    by_threshold = recommend([derive(folder, "f1") for folder in runs])
+    assert by_threshold.chosen.o_f1 > by_threshold.chosen.candidate.values["O-F1"] + 0.02
+    assert np.isnan(by_threshold.with_threshold)  # it is what the best seed has, and no better for being above the mean
 
 
 def test_a_run_that_validation_says_nothing_of_is_left_out_and_says_why(store, tmp_path):
@@ -175,6 +203,14 @@ def test_a_run_that_validation_says_nothing_of_is_left_out_and_says_why(store, t
         "refit": "it was trained on its validation images too",
         "bare": "no scores of validation images are stored",
     }
+
+
+def test_label_sets_without_scores_are_not_recommended_with_a_threshold(store, tmp_path):
+    sets = rated_run(tmp_path / "runs", "sets", validation=0.0, test=0.0)
+    scores = sets.read_scores()
+    sets.write_scores(Scores(scores.ids, (scores.values > 0).astype(np.float32), "label"))
+    found = recommend([*store, sets], "precision>=0.6")
+    assert dict(found.left_out) == {"sets": "it is stored as label sets, without scores for a threshold"}
 
 
 def test_no_finished_run_is_one_line(tmp_path):
@@ -214,6 +250,13 @@ def test_the_command_prints_it_and_its_json_says_that_it_was_chosen_on_validatio
     assert "nothing fits" in capsys.readouterr().out
 
 
+def test_of_two_that_are_as_good_the_one_whose_time_is_known_comes_first():
+    times = {"untimed": np.nan, "slow": 0.2, "fast": 0.1}
+    candidates = [choosing.Candidate(name, {"O-F1": 0.5, "latency": time}) for name, time in times.items()]
+    ordered = choosing.order(candidates, choosing.wish([], PROTOCOL.name))
+    assert [one.name for one in ordered] == ["fast", "slow", "untimed"]
+
+
 def test_from_python_it_is_what_the_command_says(store, tmp_path, capsys):
     cache = tmp_path / "cache"
     held = store[0].path.parents[2]
@@ -226,6 +269,7 @@ def test_from_python_it_is_what_the_command_says(store, tmp_path, capsys):
     plain = [run for run in bench.runs(held) if run.config["policy"]["name"] == "exactly-k"]
     best = bench.choose("mAP", plain, cache=cache)
     assert (best.model, best.others, set(best.as_good)) == ("good", ("good2", "lucky"), {"good2"})
+    assert set(best.better_on_test) == {"lucky"}
     assert best.test["mAP"][1] < best.test["mAP"][0] < best.test["mAP"][2]
     assert "recommended for mAP, toy (top2@1): good, policy" in repr(best)
     nothing = bench.choose("size<1B", plain, cache=cache)
@@ -295,5 +339,6 @@ def test_machines_and_papers_get_the_pairs_too(store, capsys):
         interval = f"[{one['low']:+.1f}, {one['high']:+.1f}]"
         assert one["distinguishable"] == (one["low"] > 0 or one["high"] < 0)
         assert interval in shown["terminal"]
+        assert f"not corrected for comparing {len(found)} pairs" in " ".join(shown["terminal"].split())
         assert interval in shown["latex"]
         assert interval.replace("[", "\\[").replace("]", "\\]") in shown["markdown"]

@@ -84,6 +84,7 @@ def test_the_page_is_whole_and_needs_nothing(page):
     assert not re.search(r"""(src|href)=["'](?!data:|#)""", page)
     assert "Table 3. MS COCO" not in page  # no run stands under its protocol
     assert "the loss became NaN &lt;b&gt;" in page
+    assert gather.OF_FIRST.replace("'", "&#39;") in page  # bce has two seeds
     assert page.count('class="bar"') >= 3 * len(("C-P", "C-R", "C-F1", "O-P", "O-R", "O-F1", "MAP@10", "mAP"))
 
 
@@ -155,6 +156,8 @@ def test_without_a_true_label_there_are_no_bars_and_no_failure(tmp_path):
 def test_without_runs_there_is_one_line(tmp_path, capsys):
     assert run_command_line(["report", "--runs", str(tmp_path)]) == 2
     assert capsys.readouterr().err.startswith(f"error: no runs under {tmp_path}")
+    assert run_command_line([*command_of(tmp_path)[:-1], "39"]) == 2
+    assert "--resamples: found 39, allowed: 0, none, or from 40" in capsys.readouterr().err
     assert run_command_line(["report", "nonsense", "--runs", str(tmp_path)]) == 2
     assert "nonsense" in capsys.readouterr().err
 
@@ -174,7 +177,12 @@ def drawn(tmp_path_factory):
     root = tmp_path_factory.mktemp("figures")
     run = make_run(root / "runs", "cnn-rnn")
     run._files.write_json("labels.json", ["$x^2$", "dog", "\N{CJK UNIFIED IDEOGRAPH-732B}"])
-    assert run_command_line(["figures", "--runs", str(root / "runs"), "--out", str(root / "figures")]) == 0
+    run.write_about(replace(run.read_about(), remarks=("no attention is shown of it",)))
+    with pytest.MonkeyPatch.context() as patch:
+        told = []
+        patch.setattr("bench.system.notes.note", told.append)
+        assert run_command_line(["figures", "--runs", str(root / "runs"), "--out", str(root / "figures")]) == 0
+    assert told == ["toy: cnn-rnn seed 0: no attention is shown of it"]
     return root / "figures"
 
 

@@ -9,13 +9,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from example_runs import run_config
 
 from bench import Measures, StoreError, UsageError
 from bench.show.rendering import as_json, grid, render, shown
 from bench.show.row_labels import row_labels
-from bench.show.tables import Cell, build, by_dataset, columns_named, usual_columns
+from bench.show.tables import Cell, build, by_dataset, columns_named, usual_columns, with_ties
 from bench.store.run_folder import RunFolder
 from bench.store.stored import RunSummary
 
@@ -150,6 +151,25 @@ def test_a_failed_seed_is_a_note_beside_the_seeds_that_worked() -> None:
     table = build([summary(seed=0), summary(seed=1, value=None)])
     assert table.rows[0].cells["O-F1"].n == 1
     assert "bce: seed 1 failed: train: the loss became NaN" in table.notes
+
+
+def test_a_column_without_resamples_says_that_it_has_no_marks() -> None:
+    table = build([summary(value=0.5), summary("softmax", value=0.52)])
+    one, other = np.array([0.5, *np.linspace(0.4, 0.6, 8)]), np.array([0.52, *np.linspace(0.6, 0.4, 8)])
+    every = {name: {"O-F1": values, "mAP": values} for name, values in (("bce", one), ("softmax", other))}
+    marked = with_ties(table, every)
+    assert marked.ties == {("bce", "O-F1"), ("bce", "mAP")}
+    assert marked.notes[-1] == "not resampled, so nothing is told apart in it: C-F1"
+    every = {name: values | {"C-F1": values["O-F1"]} for name, values in every.items()}
+    assert not any("not resampled" in note for note in with_ties(table, every).notes)
+
+
+def test_the_runs_of_a_row_stand_in_the_order_of_its_seeds() -> None:
+    runs = [summary(seed=3, value=None), summary(seed=2), summary(seed=0), summary(seed=1)]
+    (row,) = as_json(build(runs))["rows"]
+    by_key = {run.key: run for run in runs}
+    assert row["seeds"] == (0, 1, 2)
+    assert [by_key[key].config["seed"] for key in row["runs"]] == [0, 1, 2, 3]
 
 
 def test_a_run_that_failed_before_its_config_was_known_is_still_a_row() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from bench.cli.choose import run_summaries
+from bench.cli.choose import finished_summaries, run_summaries
 from bench.cli.options import STORE, AsJson, Cache, Goals, OneDataset, RunNames, RunsFolder
 from bench.show.console import put, put_raw
 
@@ -42,7 +42,7 @@ def choose(  # noqa: PLR0917 - the parser passes options by name
     from bench.system.notes import note
 
     asked = [parse_goal(text) for text in goals or ()]
-    groups, found = by_key(run_summaries(names, store, dataset)), []
+    groups, found = by_key(finished_summaries(run_summaries(names, store, dataset))), []
     for group in groups or [[]]:
         try:
             found.append(recommend(group, asked, kept_in(cache or default_cache())))

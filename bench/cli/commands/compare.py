@@ -131,7 +131,7 @@ def compare(  # noqa: PLR0917 - the parser passes options by name
     _check_where(jobs, cluster, engine, device)
 
     own_sets, tracker_sets = split_sets(sets or ())
-    check_format(style)
+    check_format(style, significance)
     asked = [parse_goal(text) for text in goals or ()]
     if asked:
         choosing.wish(asked, protocol or "top3@1")  # a goal that is none is said before anything is run

@@ -28,6 +28,7 @@ def figures(
     """Write every figure of the stored runs as PNG, SVG and CSV, in a folder for each data set and model."""
     from bench.show.figures import Figure, save
     from bench.show.report import gather
+    from bench.system.notes import note
 
     owners: dict[Path, tuple[str, str]] = {}
     for group in gather.groups(run_summaries(runs, store, dataset)):
@@ -38,6 +39,8 @@ def figures(
             folder = _own(out / _folder(group.heading) / _folder(owner), (group.heading, owner), owners)
             picture = save(Figure(name, figure.title, figure.caption, figure.numbers, figure.drawing), folder)[0]
             put(f"{picture}: {figure.title}")
+        for told in (*group.notes[len(group.table.notes) :], *group.remarks):
+            note(f"{group.heading}: {told}")
 
 
 def _own(folder: Path, owner: tuple[str, str], owners: dict[Path, tuple[str, str]]) -> Path:

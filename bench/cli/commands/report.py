@@ -10,6 +10,7 @@ import typer
 
 from bench.cli.choose import run_summaries
 from bench.cli.options import STORE, Cache, OneDataset, RunNames, RunsFolder
+from bench.errors import UsageError
 from bench.show.console import put, say
 
 EXAMPLES = """Examples:
@@ -22,6 +23,9 @@ Resamples = Annotated[
     int | None,
     typer.Option("--resamples", min=0, help="Of the test images, for error bars; 0: none. As many as time allows."),
 ]
+FEWEST = 40
+"""Of fewer resamples none lies beyond the middle 95 %, and one has no width, so that all rows were told apart."""
+
 Shown = Annotated[
     int,
     typer.Option(
@@ -63,6 +67,10 @@ def report(  # noqa: PLR0917 - the parser passes options by name
     from bench.system.files import default_cache, write_atomic
     from bench.system.progress import progress_shown
 
+    if resamples is not None and 0 < resamples < FEWEST:
+        raise UsageError(
+            f"--resamples: found {resamples}, allowed: 0, none, or from {FEWEST}, of which 95 % are not all. Try: 1000"
+        )
     summaries, kept = run_summaries(runs, store, dataset), cache or default_cache()
     groups = gather.groups(summaries)
     found = [contents.of_group(group, images) for group in groups]

@@ -70,12 +70,15 @@ def table(  # noqa: PLR0917 - the parser passes options by name
     from bench.show import tables
     from bench.show.rendering import FORMATS, check_format
 
-    check_format(style)
+    check_format(style, significance)
     if significance and mix:
         raise UsageError("--significance with --mix: rows that do not compare have no differences. Try: one of the two")
     if runs and set(runs) <= PAPER_TABLES:
         if style not in FORMATS:
             raise UsageError(f"--format {style}: not for the paper's tables, allowed: {', '.join(FORMATS)}")
+        of_rows = {"significance": significance, "mix": mix, "columns": columns, "models": models}
+        if given := [name for name, value in (of_rows | {"dataset": dataset, "protocol": protocol}).items() if value]:
+            raise UsageError(f"--{given[0]}: not for the paper's tables, which hold all of --runs. Try: without it")
         _print_paper_tables(runs, store, style)
         return
     summaries = run_summaries(runs, store, dataset, comma_separated(models), protocol)

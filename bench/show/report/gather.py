@@ -17,6 +17,9 @@ from bench.store.resamples import affordable
 from bench.store.run_folder import RunFolder
 from bench.store.stored import RunSummary
 
+OF_FIRST = "Figures, errors, chosen thresholds, and precision and recall of labels are of each row's first seed."
+"""What a reader is told where rows have several."""
+
 
 @dataclass(frozen=True, slots=True)
 class Group:
@@ -34,6 +37,12 @@ class Group:
     intervals: dict[str, dict[str, bootstrap.Interval]] = field(default_factory=dict)
     figures: tuple[tuple[str, figures.Figure], ...] = ()
     remarks: tuple[str, ...] = ()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Return what a reader must know beside the table and the figures."""
+        several = any(len(row.seeds) > 1 for row in self.table.rows)
+        return (*self.table.notes, OF_FIRST) if several else self.table.notes
 
 
 def groups(summaries: Sequence[RunSummary]) -> list[Group]:
@@ -59,7 +68,7 @@ def with_error_bars(group: Group, resamples: int | None, draw: significance.Draw
         label: {metric: bootstrap.interval(values, 0.0) for metric, values in row.items()}
         for label, row in found.items()
     }
-    table = tables.with_ties(group.table, significance.ties(found))
+    table = tables.with_ties(group.table, found)
     return replace(group, table=table, resamples=resamples, intervals=intervals)
 
 

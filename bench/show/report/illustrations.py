@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
 
 import numpy as np
 
@@ -16,6 +15,7 @@ from bench.show.figures import attention, embedding, results, search_tree
 from bench.show.report import chosen_thresholds
 from bench.show.report.evidence import Part
 from bench.show.tables import Row
+from bench.store.cost import cost_of
 from bench.store.run_folder import RunFolder
 
 ALL = "all models"
@@ -43,12 +43,13 @@ def drawn(
     return shown, remarks
 
 
-def milliseconds(timings: Mapping[str, Any], images: int) -> dict[str, float] | None:
-    """Return what an image takes, in milliseconds: in the backbone and in the model; ``None``: not timed."""
-    seconds, rate = timings.get("seconds", {}).get("predict"), timings.get("feature_extraction", {})
-    if not seconds or not rate.get("images_per_second"):
+def milliseconds(folder: RunFolder) -> dict[str, float] | None:
+    """Return what an image takes, in milliseconds: in all, in the backbone and in the model; ``None``: not timed."""
+    cost = cost_of(folder)
+    if cost.latency is None or cost.features is None:
         return None
-    return {"backbone_ms": 1e3 / float(rate["images_per_second"]), "model_ms": 1e3 * float(seconds) / images}
+    whole, backbone = 1e3 * cost.latency, 1e3 * cost.features
+    return {"ms": whole, "backbone_ms": backbone, "model_ms": whole - backbone}
 
 
 def _of_all(
@@ -68,9 +69,8 @@ def _of_all(
             folder = folders.get(row.label)
             if folder is None or measure not in row.cells or not folder.has("timings"):
                 continue
-            if parts := milliseconds(folder.read_timings(), len(truth.ids)):
-                total = sum(parts.values())
-                points.append({"model": row.label, "ms": total, **parts, "value": row.cells[measure].mean})
+            if parts := milliseconds(folder):
+                points.append({"model": row.label, **parts, "value": row.cells[measure].mean})
         return [results.pareto(points, measure)] if len(points) > 1 else []
 
     costs = [(ALL, f"{measure} and its cost", partial(cost, measure)) for measure in ("O-F1", "mAP")]

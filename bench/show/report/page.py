@@ -104,7 +104,7 @@ def _group(
         "name": group.heading or group.name,
         "main": group.main,
         "table": result_table(group.table, group.intervals, group.main),
-        "notes": group.table.notes,
+        "notes": group.notes,
         "resamples": group.resamples,
         "shared_figures": figures.get(ALL, ()),
         "own_figures": own,

@@ -11,8 +11,7 @@ from bench.errors import BenchError, PluginError
 from bench.guard import calling, reason
 from bench.show import trials
 from bench.show.report import chosen_thresholds
-from bench.show.report.gather import Group
-from bench.store.run_folder import RunFolder
+from bench.show.report.gather import Group, finished
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +44,13 @@ def of_group(group: Group) -> list[Section]:
 
 def _thresholds(group: Group) -> list[Section]:
     """Return the thresholds that were chosen for goals, of each row's first run; one that cannot be read says so."""
-    firsts: dict[str, RunFolder] = {}
-    for row in group.table.rows:
-        done = [run for run in group.runs if run.key in row.keys and run.measures is not None]
-        if done and chosen_thresholds.has_goals(RunFolder(done[0].path)):
-            firsts[row.label] = RunFolder(done[0].path)
+    firsts = {label: folders[0] for label, folders in finished(group.table, group.runs).items()}
     try:
-        found = tuple(chosen_thresholds.table(name, folder) for name, folder in firsts.items())
+        found = tuple(
+            chosen_thresholds.table(name, folder)
+            for name, folder in firsts.items()
+            if chosen_thresholds.has_goals(folder)
+        )
     except BenchError as error:
         return [Section("Thresholds for goals", failure=reason(error))]
     return [Section("Thresholds for goals", found)] if found else []
