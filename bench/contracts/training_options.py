@@ -41,7 +41,10 @@ TRAINING_OPTIONS: tuple[Option, ...] = (
     Option("halve_after", 3, "epochs without a better validation score before the learning rate is halved", minimum=1),
     Option("select_by", "O-F1", "validation score: the metric that is maximised", choices=SELECTING),
 )
-"""Options of gradient training that every gradient-trained model takes; paper.md section 2 marks each as free."""
+"""Options of gradient training that every gradient-trained model takes; paper.md section 2 marks each as free.
+
+An epoch counts as 30 updates at least where it is waited: ``bench.model.settings``.
+"""
 
 
 FINETUNING_OPTIONS: tuple[Option, ...] = (

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bench.contracts import Validation
-from bench.errors import ModelError, UsageError
+from bench.errors import ModelError
 from bench.model.batches import Batches
 from bench.model.checkpoint import CheckpointFile, TrainingState
 from bench.model.networks import by_chunks, device_of, threads_of
+from bench.model.settings import Settings, passes
 from bench.model.update import Update
 from bench.options import OptionValue
 from bench.records import BoolArray, Features, FloatArray
@@ -33,9 +34,6 @@ if TYPE_CHECKING:
 
 Validate = Callable[[Any], float]
 """The trained model so far -> its score on images held out of training; higher is better."""
-
-LARGEST_RATE = 1e36
-"""Optimisers divide rates by as little as 0.1: larger ones are no float32."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +55,7 @@ class TrainingRecord:
     ``score`` is the validation score there; ``diverged`` lists the learning rates whose loss became
     infinite. A model without gradient training has no history and NaN for learning rate and score; one that was trained
     by a schedule has NaN for every score. ``chosen`` are options that the model's ``fit`` chose by the validation part.
+    ``updates`` are those of a pass over the training part, 0 where there were none.
     """
 
     history: tuple[EpochRecord, ...]
@@ -65,6 +64,7 @@ class TrainingRecord:
     score: float
     parameters: int
     diverged: tuple[float, ...] = ()
+    updates: int = 0
     chosen: Mapping[str, OptionValue] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
@@ -77,37 +77,6 @@ class TrainingRecord:
         for entry in record["history"]:
             entry["score"] = None if math.isnan(entry["score"]) else entry["score"]
         return record
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """The ``TRAINING_OPTIONS`` of the optimisation with their values; see there for what each means."""
-
-    epochs: int
-    batch_size: int
-    learning_rates: tuple[float, ...]
-    optimizer: str
-    momentum: float
-    weight_decay: float
-    clip_norm: float
-    patience: int
-    halve_after: int
-
-    @classmethod
-    def from_options(cls, options: Mapping[str, OptionValue]) -> Settings:
-        """Return the settings; raises ``UsageError`` for learning rates that are not positive numbers."""
-        values: dict[str, Any] = {entry.name: options[entry.name] for entry in dataclasses.fields(cls)}
-        text = str(values["learning_rates"])
-        try:
-            rates = tuple(float(part) for part in text.split(","))
-        except ValueError:
-            rates = ()
-        if not rates or not all(0 < rate <= LARGEST_RATE for rate in rates):
-            raise UsageError(
-                f"option learning_rates: found '{text}', allowed: positive numbers up to {LARGEST_RATE:g},"
-                " comma-separated. Try: --set learning_rates=1e-3,3e-4"
-            )
-        return cls(**(values | {"learning_rates": rates}))
 
 
 class _Diverged(Exception):  # noqa: N818 - an outcome of one attempt, not a mistake
@@ -190,6 +159,7 @@ class Training:
         self.device = device_of(model)
         self.threads = threads_of(model)
         self.batches = Batches(values, truth, self.ignore, self.device)
+        self.updates = math.ceil(len(self.batches) / settings.batch_size)
 
     def run(self, checkpoint: CheckpointFile[TrainingState], parameters: int) -> TrainingRecord:
         """Try every learning rate from the same initial weights, load the best weights, return the record."""
@@ -226,6 +196,7 @@ class Training:
             score=math.nan if self.schedule else state.best_score,
             parameters=parameters,
             diverged=tuple(rates[attempt] for attempt in state.diverged),
+            updates=self.updates,
         )
 
     def _turn(self) -> contextlib.AbstractContextManager[None]:
@@ -250,7 +221,7 @@ class Training:
         for epoch in progress_bar(
             range(state.epoch, len(self.schedule) or settings.epochs), description, unit="epochs"
         ):
-            if state.since_best >= settings.patience and not self.schedule:
+            if state.since_best >= passes(settings.patience, self.updates) and not self.schedule:
                 break
             started = time.perf_counter()
             state.rate = self.schedule[epoch] if self.schedule else state.rate
@@ -270,7 +241,7 @@ class Training:
             if score > state.attempt_score:
                 state.attempt_score, state.attempt_epoch, state.attempt_weights = score, epoch + 1, state.model
                 state.since_best = state.since_halved = 0
-            elif state.since_halved >= settings.halve_after:
+            elif state.since_halved >= passes(settings.halve_after, self.updates):
                 state.rate, state.since_halved = state.rate / 2, 0
             checkpoint.save(state)
 

@@ -10,6 +10,8 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+from bench.model.settings import FEWEST_UPDATES, passes
+
 
 class _Attempt(NamedTuple):
     """What came of one learning rate: its best epoch, and whether its loss diverged."""
@@ -44,11 +46,13 @@ def _history(training: Mapping[str, Any], options: Mapping[str, Any]) -> list[st
     history = training["history"]
     if "schedule" in options:
         return _scheduled(training, options["schedule"])
-    if not all(_plausible(entry) for entry in history):
+    updates = training.get("updates", FEWEST_UPDATES)  # before they were told, no more was waited than the options say
+    if not all(_plausible(entry) for entry in history) or not isinstance(updates, int) or updates < 1:
         return ["its training curves hold numbers that no training gives"]
     rates = [float(part) for part in str(options["learning_rates"]).split(",")]
     entries = list(history)
-    attempts = [_replay(rate, entries, options) for rate in rates]
+    waited = {name: passes(options[name], updates) for name in ("patience", "halve_after")}
+    attempts = [_replay(rate, entries, {**options, **waited}) for rate in rates]
     if entries:
         place = f"epoch {entries[0]['epoch']} at learning rate {entries[0]['learning_rate']:g}"
         return [f"its training curves hold {place}, which its training options do not lead to"]

@@ -200,8 +200,14 @@ class Hostile:
 
 def test_the_best_epoch_is_kept_and_patience_ends_the_training():
     scores = iter([0.1, 0.9, 0.5, 0.4, 0.3, 0.2, 0.1])
-    record = fit(make("bce"), validate=lambda model: next(scores), epochs=50, patience=3)
+    record = fit(make("bce"), validate=lambda model: next(scores), epochs=50, patience=3, batch_size=2)
     assert (record.best_epoch, record.score, len(record.history)) == (2, 0.9, 5)
+
+
+def test_epochs_of_few_updates_are_waited_until_they_are_as_many_updates():
+    record = fit(make("bce"), validate=lambda model: 0.5, epochs=90, patience=2, halve_after=1, batch_size=32)
+    assert (record.updates, len(record.history)) == (2, 1 + 2 * 15)
+    assert [entry.rate for entry in record.history][15:17] == [1e-3, 5e-4]
 
 
 def test_every_learning_rate_is_tried_from_the_same_start_and_the_best_is_kept():
