@@ -28,7 +28,7 @@ from bench_datasets.tables import (
     images_of,
     read_table,
 )
-from bench_datasets.typed import as_typed, entries_of
+from bench_datasets.typed import as_typed, entries_of, typed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -110,8 +110,12 @@ def _read_parts(
         read = {part: read_table(path, layout, REMEDY) for part, path in files.items()}
         columns = read["train"].columns
         for part, found in read.items():
-            if found.columns != columns:
-                raise DataError(f"{files[part]} line 1: other label columns than {files['train']}")
+            if odd := min({*found.columns} ^ {*columns}, default=""):
+                both = [name for name in columns if name in found.columns]
+                raise DataError(
+                    f"{files[part]} line 1: other label columns than {files['train']}, as '{odd}'"
+                    + (f". Try: {typed('label_columns', *both)}" if both else "")
+                )
         check_label_columns(list(read.values()), layout, files["train"])
         for part, found in read.items():
             _refuse_rows_of_others(part, names[part], found.rows)
@@ -137,7 +141,7 @@ def _read_parts(
         return parts, columns, f"split by column '{layout.split}'", notes
     if table.splits and layout.split:
         raise DataError(
-            f"{path}: column '{table.splits[0]}' names splits alone, and was not asked for, so one would be"
+            f"{path}: column '{table.splits[0]}' tells parts apart, and was not asked for, so a split would be"
             f" drawn. Try: {as_typed('split_column', table.splits[0])},"
             f" or {as_typed('split_column', '')} where it is none"
         )
@@ -168,11 +172,14 @@ def _by_column(
     part_of = {_split(called[part]): part for part in ("validation", "test", "train")}
     parts: dict[str, list[Row]] = {part: [] for part in called}
     others: list[Row] = []
+    known = {*part_of, *SPLIT_NAMES}
     for row in rows:
         split = _split(row.split)
-        if split not in part_of and split not in SPLIT_NAMES:
+        # Where both are asked for, as of folds, all other words are of no part.
+        if split not in known and not (split and request.train_split and request.test_split):
             allowed = ", ".join(dict.fromkeys(called.values()))
-            hint = "" if row.split else ". Try: fill it in, or take the line out"
+            other = "--train-split NAME --test-split NAME, or one of these words in each row"
+            hint = f". Try: {other if row.split else 'fill it in, or take the line out'}"
             raise DataError(f"{row.place}: split '{row.split}', allowed: {allowed}{hint}")
         (parts[part_of[split]] if split in part_of else others).append(row)
     for part in ("train", "test"):

@@ -35,6 +35,17 @@ def part_names(request: DatasetRequest, is_there: Callable[[str], bool]) -> dict
     return chosen
 
 
+def other_parts(part: str, used: Collection[str], there: Collection[str]) -> str:
+    """Return what to type where ``part`` is not there: names of ``there`` that are not ``used``; empty without one.
+
+    >>> other_parts("test", ["train", "test"], ["train", "val"])
+    '. There is val. Try: --test-split val'
+    """
+    free = sorted({*there} - {*used})
+    name = free[0] if len(free) == 1 else "NAME"
+    return f". There is {', '.join(free[:5])}. Try: --{part}-split {name}" if free else ""
+
+
 @dataclass(frozen=True, slots=True)
 class Part:
     """One split as read: the labels of each image, and by ``place(row)`` where they stand, for errors.
