@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import posixpath
-import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -17,7 +16,7 @@ from bench_datasets.label_lists import ABSENT, DROP_ABSENT, ENCODING, read_names
 from bench_datasets.label_names import NO_LABEL, ODD_NAMES
 from bench_datasets.label_values import LABELS_ARE, SEPARATOR, named
 from bench_datasets.listing import counted, elsewhere, is_file, is_hidden, list_images, printable
-from bench_datasets.own_images import K, Part, assemble, part_names
+from bench_datasets.own_images import K, Part, assemble, names_part, other_parts, part_names
 from bench_datasets.tables import (
     DELIMITERS,
     SPLIT_COLUMN,
@@ -107,6 +106,11 @@ def _read_parts(
     names = part_names(request, lambda name: file(name).is_file())
     files = {part: file(name) for part, name in names.items()}
     if files["train"].is_file() or files["test"].is_file():
+        for part in ("train", "test"):
+            if not files[part].is_file():
+                there = {path.stem for path in root.glob("*.[ct]sv") if names_part(path.stem)}
+                other = other_parts(part, (names["train"], names["test"]), there)
+                raise DataError(f"no file {files[part]}. Expected: {EXPECTS}{other}")
         read = {part: read_table(path, layout, REMEDY) for part, path in files.items()}
         columns = read["train"].columns
         for part, found in read.items():
@@ -156,9 +160,7 @@ def _read_parts(
     }
     if not parts["train"]:
         raise DataError(f"{path}: {len(rows_read)} images are too few to split. Try: --set dataset.test_fraction=0.2")
-    lists = sorted(
-        path.name for path in root.iterdir() if path.suffix.lower() in LISTS and _words(path.stem) & SPLIT_NAMES.keys()
-    )
+    lists = sorted(path.name for path in root.iterdir() if path.suffix.lower() in LISTS and names_part(path.stem))
     notes += counted("data root", {"files are not read, as the split is drawn": lists})
     return parts, columns, f"{fraction:.0%} drawn for test with seed {seed}", notes
 
@@ -187,11 +189,6 @@ def _by_column(
             place = rows[0].place.rpartition(" line ")[0]
             raise DataError(f"{place}: no row has '{called[part]}' in column '{column}'")
     return {part: found for part, found in parts.items() if found}, tuple(others)
-
-
-def _words(name: str) -> set[str]:
-    """Return the words of a file's name, as those of train_val_list."""
-    return set(re.split(r"[^a-z]+", name.lower()))
 
 
 def _split(name: str) -> str:

@@ -19,7 +19,7 @@ from bench_datasets.cells import (
     with_meaning,
 )
 from bench_datasets.label_lists import separator
-from bench_datasets.label_names import NO_LABEL, ODD_NAMES, meaning_none
+from bench_datasets.label_names import NO_LABEL, ODD_NAMES, meaning_none, split_at
 from bench_datasets.own_images import Part
 from bench_datasets.typed import as_typed
 
@@ -148,8 +148,7 @@ def _as_list(value: object, between: str, place: Place, row: int, as_list: bool)
             )
         return entries
     if isinstance(value, str):
-        parts = value.split() if between == " " else value.split(between)
-        return [name.strip() for name in parts if name.strip()]
+        return list(split_at(value, between))
     if isinstance(value, bool | int):
         return [value]
     if isinstance(value, list | tuple):

@@ -286,11 +286,30 @@ def test_folders_whose_names_look_the_same_are_refused(tmp_path):
         opened(tmp_path, name="imagefolder")
 
 
-def test_folder_names_are_not_split_nor_taken_for_lists(tmp_path):
+def test_folder_names_may_be_several_labels(tmp_path):
+    """As dog_cat beside dog and cat, which was a label of its own; a separator that was asked for was passed over."""
     for part in ("train", "test"):
-        for label in ("a, b", "b", "['x']", "c;d"):
-            pictures(tmp_path, f"{part}/{label}/{label[0]}", 1)
-    assert opened(tmp_path, name="imagefolder").labels == ("['x']", "a, b", "b", "c;d")
+        for label in ("dog_cat", "dog", "cat"):
+            pictures(tmp_path, f"{part}/{label}/{label[-3:]}{len(label)}", 1)
+    with pytest.raises(DataError, match=r"label 'dog_cat' looks like 2 labels. Try: --set 'dataset.separator=_'"):
+        opened(tmp_path, name="imagefolder")
+    assert opened(tmp_path, name="imagefolder", odd_names="keep").labels == ("cat", "dog", "dog_cat")
+    (tmp_path / "test" / "dog_cat").rename(tmp_path / "test" / "cat_owl")
+    dataset = opened(tmp_path, name="imagefolder", separator="_", absent_labels="drop")
+    assert (dataset.labels, dataset.train.truth.tolist()) == (
+        ("cat", "dog"),
+        [[True, False], [False, True], [True] * 2],
+    )
+
+
+def test_folder_names_whose_parts_return_say_how_they_are_separated(tmp_path):
+    for part in ("train", "test"):
+        for label in ("blue_dress", "blue_jeans"):
+            pictures(tmp_path, f"{part}/{label}/{label[5:]}", 1)
+    told = "no image has more than one label, and names hold '_', as 'blue_dress'. If it separates labels: --set"
+    assert any(note.startswith(told) for note in opened(tmp_path, name="imagefolder").notes)
+    dataset = opened(tmp_path, name="imagefolder", separator="_")
+    assert (dataset.labels, dataset.test.truth.sum()) == (("blue", "dress", "jeans"), 4)
 
 
 def test_folder_names_that_are_no_utf_8_are_labels_that_can_be_printed(tmp_path):

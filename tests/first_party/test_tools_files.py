@@ -43,8 +43,11 @@ def test_one_folder_of_all_images_is_no_label(tmp_path):
         (tmp_path / part / "labels").mkdir()
         Image.new("RGB", (9, 9), (number, 0, 0)).save(tmp_path / part / "images" / "1.png")
         (tmp_path / part / "labels" / "1.txt").write_text("0 .5 .5 .1 .1\n")
-    with pytest.raises(DataError, match=r"all images lie in folders 'images'. Is it a label\? Expected: folders train"):
+    with pytest.raises(
+        DataError, match=r"all images lie in folders 'images'. Is it a label\? .* dataset.odd_names=keep"
+    ):
         opened("imagefolder", tmp_path)
+    assert opened("imagefolder", tmp_path, odd_names="keep").labels == ("images",)
 
 
 def test_several_choices_of_label_studio_are_names(root):
