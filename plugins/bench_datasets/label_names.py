@@ -32,7 +32,8 @@ NOTHING = frozenset(
 MEANS_NONE = re.compile(
     r"\(?(no|none|nothing|normal|negative|background|unlabell?ed|unknown|empty|blank)\b.*", re.IGNORECASE
 )
-PIECE_OF_LIST = re.compile(r"""[\[({]\s*['"].*|.*['"]\s*[\])}]|(['"]).*\1""", re.DOTALL)
+PIECE_OF_LIST = re.compile(r"""[\[({]\s*['"].*|.*['"]\s*[\])}]|(['"]).*\1|\w+\(\s*[\[({].*\)""", re.DOTALL)
+"""Also a whole one as Python prints others than lists: frozenset({'a'}), array(['a'], dtype=object)."""
 ZEROS_AND_ONES = re.compile(r"[01]([ ,|/_-][01])+|[01]{3,}")
 PAIRS = (("[", "]"), ("(", ")"), ("{", "}"), ('"', '"'), ("'", "'"))
 """What a list, or a quoted text, begins and ends with."""

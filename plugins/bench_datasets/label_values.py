@@ -35,6 +35,9 @@ LABEL_OPTIONS = (LABELS_ARE, SEPARATOR, VALUES, NO_LABEL, ODD_NAMES)
 
 ASK = "Try: --set dataset.labels_are=multi-hot where they are 0 and 1 for each label, =numbers where each is a label"
 
+LONGEST_NUMBER = 20
+"""Letters of a text that may be a label's number."""
+
 Place = Callable[[int], str]
 
 
@@ -235,7 +238,11 @@ def _multi_hot(
 
 
 def _as_number(entry: object) -> object:
-    return int(entry) if isinstance(entry, str) and entry.isascii() and entry.strip().isdecimal() else entry
+    """Return the whole number that ``entry`` is, also as 1.0: so pandas writes numbers of a column with empty cells."""
+    if isinstance(entry, float) or (isinstance(entry, str) and entry.isascii() and len(entry) < LONGEST_NUMBER):
+        text = canonical(entry)
+        return int(text) if NUMBER.fullmatch(text) else entry
+    return entry
 
 
 def _as_text(entry: object) -> object:

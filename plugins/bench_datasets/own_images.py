@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import DataError, Dataset, DatasetRequest, Images, Option, OptionValue, Split, narrow
+from bench_datasets.cells import canonical
 from bench_datasets.label_lists import labels_kept, matrix, read_names
 from bench_datasets.label_names import cleaned, composed, meaning_none
 from bench_datasets.tables import SPLIT_NAMES
@@ -103,7 +104,8 @@ def assemble(
         for row, labels in enumerate(part.labels):
             if strange := next((label for label in labels if label not in column), None):
                 where = listed if from_file else "the names of the labels"
-                hint = "labels_are" in options and strange.isdecimal() and int(strange) < len(order)
+                number = canonical(strange)
+                hint = "labels_are" in options and number.isdecimal() and len(number) < 9 and int(number) < len(order)
                 raise DataError(
                     f"{part.place(row)}: unknown label '{strange}', not in {where}"
                     + (". Try: --set dataset.labels_are=numbers where it is a label's number" if hint else "")

@@ -110,7 +110,9 @@ def test_a_label_that_means_nothing_is_refused_until_it_is_said_what_it_is(tmp_p
     assert name in opened(tmp_path, kept).labels
 
 
-@pytest.mark.parametrize("cell", ["['dog'", "'dog'", '""dog""', "{'a'"])
+@pytest.mark.parametrize(
+    "cell", ["['dog'", "'dog'", '""dog""', "{'a'", "frozenset({'a'})", "array(['a'], dtype=object)"]
+)
 def test_a_piece_of_a_list_or_quotes_are_no_name(tmp_path, cell):
     with pytest.raises(DataError, match=r"row 0: label .* looks like a piece of a list or quoted text"):
         odd([[cell.replace('""', '"')], ["cat"]])

@@ -66,6 +66,14 @@ def test_numbers_beside_names_are_no_labels_of_their_own(values):
     assert {label for labels in sets(values, labels_are="names") for label in labels} == {"dog", "1"}
 
 
+def test_numbers_that_pandas_wrote_with_a_point_are_labels_numbers():
+    """As it does in a column with empty cells."""
+    assert sets(["1.0", "", "2.0;0.0"], NAMES, labels_are="numbers") == [("dog",), (), ("owl", "cat")]
+    assert sets([[1.0], [2.0, 0]], NAMES, labels_are="numbers") == [("dog",), ("owl", "cat")]
+    with pytest.raises(DataError, match=r"train row 0: label 0.5, expected a name or a whole number"):
+        sets([[0.5]], NAMES, labels_are="numbers")
+
+
 def test_lists_of_numbers_may_be_filled_up_with_one_below_zero():
     with pytest.raises(
         DataError, match=r"label number -1, .* Try: --set 'dataset.no_label=-1' where it stands for no l"
