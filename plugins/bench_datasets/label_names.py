@@ -38,7 +38,8 @@ ZEROS_AND_ONES = re.compile(r"[01]([ ,|/_-][01])+|[01]{3,}")
 PAIRS = (("[", "]"), ("(", ")"), ("{", "}"), ('"', '"'), ("'", "'"))
 """What a list, or a quoted text, begins and ends with."""
 
-SCORED = re.compile(r".*[:=(]\s*\d*\.\d+\)?", re.DOTALL)
+SCORED = re.compile(r".*(?:[:=(]\s*|\s)\d*\.\d+\)?", re.DOTALL)
+"""Names that end in a decimal number: scores, or boxes as YOLO's text files hold them."""
 BRACKETED = re.compile(r"\[.*\]|\{.*\}|\(.*\)", re.DOTALL)
 SEPARATORS = {
     **{mark: mark for mark in "|,;/&+\uff0c\uff1b\u3001"},  # the last are a comma, a semicolon and a comma of Chinese
@@ -234,7 +235,9 @@ def _values(places: Places) -> list[str]:
     several = any(re.search(r"[,\s]", other) for other in places)
     bracketed = several and all(BRACKETED.fullmatch(other) for other in places)
     if places and all(SCORED.fullmatch(other) for other in places):
-        return [f"{place}: label '{name:.60}' looks like a name and its score. Try: write names alone, as dog;sofa,"]
+        return [
+            f"{place}: label '{name:.60}' looks like a name and its score or box. Try: write names alone, as dog;sofa,"
+        ]
     if not places or not (zeros or bracketed):
         return []
     what = "0 and 1 for each label" if zeros else "a list"

@@ -80,7 +80,17 @@ def named(
     if not (asked or names):
         _refuse_mixed(rows)
         _refuse_numbers_of_one_part(parts, lists)
+    first = next(iter(found))
+    if names and any(type(convert(entry)) is int for _, _, entries in rows for entry in entries):
+        found[first] = replace(found[first], notes=(*found[first].notes, *_from_one(found, names[0])))
     return found
+
+
+def _from_one(parts: Mapping[str, Part], name: str) -> tuple[str, ...]:
+    """Return a note where no image has the label of number 0, ``name``, as where a tool numbers them from 1."""
+    if any(name in labels for part in parts.values() for labels in part.labels):
+        return ()
+    return (f"no image has label number 0, '{name}': the lines of labels.txt are numbered from 0, not from 1",)
 
 
 def _refuse_mixed(rows: Sequence[tuple[Place, int, list[object]]]) -> None:

@@ -53,7 +53,8 @@ def test_names_that_are_several_names_say_which_separator(labels, typed):
         ([['"a', 'b"'], ['"b', 'a"']], "a piece of a list"),
         ([["1"], ["1.0"]], "the same"),
         ([["dog"], ["dog."]], "the same"),
-        ([["dog:0.93", "cat:.8"], ["cat (1.0)"]], "a name and its score"),
+        ([["dog:0.93", "cat:.8"], ["cat (1.0)"], ["owl 0.7"]], "a name and its score"),
+        ([["0 0.5 0.5 0.1 0.1", "1 0.5 0.5 0.2 0.25"], ["0 0.1 0.1 0.1 0.1"]], "a name and its score or box"),
     ],
 )
 def test_names_that_are_values_or_lists_are_refused(labels, what):
