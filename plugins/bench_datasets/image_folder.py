@@ -49,7 +49,7 @@ def build(request: DatasetRequest) -> Dataset:
     listed = root / "labels.txt"
     every = [labels for part in parts.values() for labels in part.labels]
     numbered = options["labels_are"] in {"numbers", "multi-hot"} or any(
-        not isinstance(label, str) for labels in every for label in labels
+        not isinstance(label, str) for labels in every if not isinstance(labels, str) for label in labels
     )
     if not written and len({*every}) == 1 and options["odd_names"] == "error":
         raise DataError(
