@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from bench.data.pictures import shown
 from bench.errors import BenchError, DataError, ModelError
 from bench.exported.model_folder import FORMAT, Description, check_fields, check_format, from_values, parse_json
 from bench.system.files import canonical_json, sha256_of, write_atomic
@@ -116,13 +117,27 @@ def read_manifest(folder: Path) -> Manifest:
         raise ModelError(f"{path} is damaged: {error}. Try: bench export RUN --out DIR") from error
 
 
+NO_UTF8 = "its path is not UTF-8, and ONNX Runtime opens no other"
+
+
+def can_be_opened(folder: Path) -> bool:
+    """Return whether ONNX Runtime takes the paths of files in ``folder``."""
+    try:
+        return bool(str(folder).encode())
+    except UnicodeEncodeError:
+        return False
+
+
 def open_whole(folder: Path) -> Manifest:
     """Return the manifest of the model in ``folder`` once every file in it is the one that was exported.
 
     Names that begin with a dot are passed over: file managers leave them, and nothing reads them; so is what Python
     leaves where someone imports the folder's ``predict.py``.
-    Raises ``ModelError`` naming the first file that is absent, changed or of another export.
+    Raises ``ModelError`` naming the first file that is absent, changed or of another export, and for a path that
+    ONNX Runtime cannot open.
     """
+    if not can_be_opened(folder):
+        raise ModelError(f"{shown(folder)}: {NO_UTF8}. Try: a folder of another name")
     manifest = read_manifest(folder)
     again = "Try: bench export RUN --out DIR"
     present = {path.name for path in folder.iterdir() if not path.name.startswith(".")} - {MANIFEST, COMPILED}

@@ -12,8 +12,9 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from bench.data.pictures import shown
 from bench.errors import ModelError, StoreError
-from bench.exported.manifest import COMPILED, MANIFEST
+from bench.exported.manifest import COMPILED, MANIFEST, NO_UTF8, can_be_opened
 from bench.exported.model_folder import parse_json
 from bench.system.files import sync_folder
 from bench.system.interrupts import held_back
@@ -59,9 +60,12 @@ def placed(out: Path) -> Iterator[Path]:
 def replaceable(out: Path) -> Path:
     """Return the folder that ``out`` is, links followed, if an export may be put there.
 
-    Raises ``StoreError`` unless it is absent, empty, or holds what an export wrote and nothing else.
+    Raises ``StoreError`` unless it is absent, empty, or holds what an export wrote and nothing else, and for a path
+    that ONNX Runtime cannot open.
     """
     target = Path(os.path.realpath(out))
+    if not can_be_opened(target):
+        raise StoreError(f"cannot export to {shown(out)}: {NO_UTF8}. Try: another --out")
     other = "Try: another --out, or delete it first"
     if not os.path.lexists(target):
         return target

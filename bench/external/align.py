@@ -163,7 +163,8 @@ def _of_dense(given: Dense, split: Split, reading: Reading, others: Mapping[str,
 def _of_pairs(given: Pairs, split: Split, reading: Reading, others: Mapping[str, Collection[str]]) -> Ordered:
     if given.scores is None and reading.kind != "labels":
         raise DataError(
-            f"{given.place}: holds label sets and no scores, --kind says '{reading.kind}'. Try: --kind labels"
+            f"{given.place}: holds label sets and no score of each label, --kind says '{reading.kind}'."
+            " Try: --kind labels"
         )
     names = sorted(given.named)
     row_of = dict(zip(names, _rows(names, given.place, split, reading, others), strict=True))

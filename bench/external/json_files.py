@@ -9,12 +9,25 @@ from typing import Any
 
 from bench.errors import DataError
 from bench.external.arrays import MEMBERS, of_matrix
-from bench.external.given import Dense, Given, Names, Pairs, content_of, decoded, floats, numbers, read_lines, twice
-from bench.external.tables import IMAGE, of_sets
+from bench.external.given import (
+    Dense,
+    Given,
+    Names,
+    Pairs,
+    content_of,
+    decoded,
+    floats,
+    numbers,
+    read_lines,
+    texts,
+    twice,
+)
+from bench.external.tables import IMAGE, PREDICTED, of_predicted, of_sets
 
 ALLOWED = (
     "a list of {image_id, category_id, score} as of COCO's API, a list of {image, label, score}, a mapping of image id"
-    " to {label: score}, to scores in the order of --labels or to a list of labels, or {ids, labels, scores}"
+    " to {label: score}, to scores in the order of --labels or to a list of labels, {ids, labels, scores}, or what"
+    " bench predict writes"
 )
 
 
@@ -29,6 +42,11 @@ def read_json(content: bytes, place: str, names: Names) -> Given:
     if isinstance(found, list) and found and all(isinstance(entry, Mapping) for entry in found):
         return _of_results(found, place, names)
     raise DataError(f"{place}: allowed: {ALLOWED}")
+
+
+def read_json_lines(content: bytes, place: str, names: Names) -> Given:
+    """Return what a file of an object on each line holds, as ``read_json`` does of a list of them."""
+    return read_json(b"[" + b",".join(line for line in content.splitlines() if line.strip()) + b"]", place, names)
 
 
 def parsed(content: bytes, place: str) -> Any:
@@ -68,6 +86,9 @@ def of_mapping(found: Mapping[str, Any], place: str, names: Names) -> Given:
 
 def _of_results(found: Sequence[Mapping[str, Any]], place: str, names: Names) -> Given:
     fields = {name for entry in found for name in entry}
+    if all(entry.keys() == PREDICTED for entry in found):
+        images, errors = ([entry[name] for entry in found] for name in ("image", "error"))
+        return of_predicted(texts(images, f"{place}: images"), [entry["labels"] for entry in found], errors, place)
     lacking = next((name for entry in found for name in fields & {"score"} if name not in entry), "")
     image = [name for name in IMAGE if name in fields]
     label = [name for name in ("category_id", "category", "label") if name in fields]

@@ -18,6 +18,7 @@ READERS: dict[str, Callable[[bytes, str, Names], Given] | None] = {
     ".tsv": lambda content, place, names: tables.read_text(content, place, names, "\t"),
     ".txt": lambda content, place, names: tables.read_text(content, place, names, "\t"),
     ".json": json_files.read_json,
+    ".jsonl": json_files.read_json_lines,
     ".parquet": tables.read_parquet,
 }
 """What a file's name ends in -> what reads its bytes; ``None``: it is memory-mapped and not read whole."""

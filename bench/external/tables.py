@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Sequence, Set
 from typing import Any
 
@@ -20,9 +21,15 @@ IMAGE = ("image", "image_id", "id", "path", "file", "file_name", "filename")
 SEPARATOR = ";"
 """Between the labels in a cell of several."""
 
+PREDICTED = frozenset({"image", "labels", "scores", "probabilities", "log_probability", "error"})
+"""The fields that ``bench predict`` and an exported folder's ``predict.py`` write: scores are of the labels chosen."""
+
+FORMULA = re.compile(r"'(?=[=+@\t\r-])")
+"""The apostrophe by which both keep a spreadsheet from taking a cell for a formula."""
+
 SHAPES = (
     "a column for each label and one of image ids; or image,label,score; or image,label or image,labels (a;b) for"
-    " label sets"
+    " label sets; or what bench predict writes"
 )
 
 
@@ -87,6 +94,11 @@ def of_columns(header: Sequence[str], columns: Sequence[Sequence[Any]], place: s
     if (again := twice(header)) >= 0:
         raise DataError(f"{place}: column '{header[again]}' stands twice")
     by_name = dict(zip(header, columns, strict=True))
+    if by_name.keys() == PREDICTED:
+        written = {
+            name: [FORMULA.sub("", str(cell), count=1) for cell in by_name[name]] for name in ("image", "labels")
+        }
+        return of_predicted(written["image"], written["labels"], by_name["error"], place)
     if not columns or not len(columns[0]):
         raise DataError(f"{place}: the table has no rows")
     rest = {name for name in header if name not in IMAGE}
@@ -119,6 +131,15 @@ def of_columns(header: Sequence[str], columns: Sequence[Sequence[Any]], place: s
         return of_sets(place, dict(zip(once(ids, place), by_name["labels"], strict=True)))
     scores = floats(by_name["score"], place) if "score" in rest else None
     return Pairs(place, ids, texts(list(by_name["label"]), f"{place}: labels"), scores, frozenset(ids))
+
+
+def of_predicted(images: Sequence[str], labels: Sequence[Any], errors: Sequence[Any], place: str) -> Pairs:
+    """Return the label sets that ``bench predict`` wrote. Raises ``DataError`` where it could not read an image."""
+    if unread := [pair for pair in zip(images, errors, strict=True) if pair[1]]:
+        raise DataError(
+            f"{place}: image '{unread[0][0]}' was not read: {unread[0][1]}. Every image must have its labels"
+        )
+    return of_sets(place, dict(zip(once(images, place), labels, strict=True)))
 
 
 def of_sets(place: str, sets: dict[str, Any]) -> Pairs:

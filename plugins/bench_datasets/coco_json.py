@@ -25,8 +25,8 @@ from bench import (
 from bench_datasets.cells import unique
 from bench_datasets.label_lists import ABSENT, DROP_ABSENT, labels_kept, matrix, read_names, read_text
 from bench_datasets.label_names import ODD_NAMES, check, composed
-from bench_datasets.listing import counted, find_file, printable
-from bench_datasets.own_images import K, part_names
+from bench_datasets.listing import counted, find_file, is_file, printable, why_absent
+from bench_datasets.own_images import K, other_parts, part_names
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,7 +41,7 @@ EXPECTS = (
 )
 READ = frozenset(
     {"images", "annotations", "categories", "id", "name", "file_name", "width", "height"}
-    | {"image_id", "category_id", "area", "bbox"}
+    | {"image_id", "category_id", "area", "bbox", "ignore"}
 )
 """The names that are read of an instances file."""
 
@@ -57,19 +57,25 @@ def build(request: DatasetRequest) -> Dataset:
     order = read_names(listed) if listed.is_file() else ()
     names = part_names(request, lambda name: _annotations(root, name).is_file())
     folder = str(options["images"])
-    read = {
-        part: read_split(
+    read: dict[str, tuple[Split, tuple[str, ...]]] = {}
+    for part, name in names.items():
+        path = _annotations(root, name)
+        if not path.is_file():
+            other = other_parts(part, (names["train"], names["test"]), _splits(root))
+            raise DataError(f"no file {path}. '--data-root' should hold {EXPECTS}{other}")
+        read[part] = read_split(
             "coco-json",
             name,
-            _annotations(root, name),
+            path,
             _folders(root, name, folder),
             keep_unlabelled=keep,
             expects=EXPECTS,
             root=root,
-            order=order,
+            # Files may number the same categories in other ways.
+            order=order or (read["train"][0].labels if read else ()),
         )
-        for part, name in names.items()
-    }
+        if order and (odd := min({*read[part][0].labels} ^ {*order}, default="")):
+            raise DataError(f"{path}: its categories are not those of labels.txt, as '{odd}'. Try: without labels.txt")
     listing = str(_annotations(root, names["train"]))
     notes = [note for name in names.values() for note in _unread(root, name)]
     notes += [note for _, found in read.values() for note in found]
@@ -106,10 +112,17 @@ def _unread(root: Path, split: str) -> tuple[str, ...]:
 def _places(root: Path, split: str) -> tuple[Path, ...]:
     return (
         root / f"{split}.json",
+        root / f"instances_{split}.json",
         root / "annotations" / f"{split}.json",
         root / "annotations" / f"instances_{split}.json",
         root / split / "_annotations.coco.json",
     )
+
+
+def _splits(root: Path) -> set[str]:
+    """Return what the parts of which there are annotation files are called."""
+    files = {path.stem.removeprefix("instances_") for path in (*root.glob("*.json"), *root.glob("annotations/*.json"))}
+    return files | {path.parent.name for path in root.glob("*/_annotations.coco.json")}
 
 
 def _folders(root: Path, split: str, named: str) -> tuple[Path, ...]:
@@ -133,17 +146,19 @@ def read_split(
     And notes on images left out. ``only``: the image ids that the split consists of, of those in the file.
 
     Ids are the file's, or with ``root`` the paths below it: each file of a user's own set may number from 1.
-    Labels are in the given ``order`` of their names, or else of their category ids. ``sizes`` are the instances'
-    areas, or those of their boxes, over the image's. Without any of the folders the labels can still be counted. Raises
-    ``DataError`` naming the file.
+    Labels are in the given ``order`` of their names, others behind in that of their category ids. ``sizes`` are the
+    instances' areas, or those of their boxes, over the image's. Labels of objects that are all marked ``ignore`` count
+    neither way. Without any of the folders the labels can still be counted. Raises ``DataError`` naming the file.
     """
     content = _load(path, expects)
     try:
         categories = [(_id(entry, "id"), composed(_text(entry, "name"))) for entry in _entries(content, "categories")]
-        images = [(_id(entry, "id"), entry) for entry in _entries(content, "images")]
+        images = [(_image_id(entry, "id"), entry) for entry in _entries(content, "images")]
+        if len({type(image) for image, _ in images}) > 1:
+            raise ValueError("some ids of images are whole numbers and others texts, allowed: one of them")
         files = {image: posixpath.normpath(_text(entry, "file_name")) for image, entry in images}
         annotations = _entries(content, "annotations")
-        found = [(_id(entry, "image_id"), _id(entry, "category_id"), entry) for entry in annotations]
+        found = [(_image_id(entry, "image_id"), _id(entry, "category_id"), entry) for entry in annotations]
     except (KeyError, ValueError) as error:
         reason = f"no {error} where one is needed" if isinstance(error, KeyError) else str(error)
         raise DataError(f"{path} is no COCO instances file: {reason}") from None
@@ -159,23 +174,13 @@ def read_split(
     _check_unique(path, "category", list(names.values()))
     if root is not None:
         _check_unique(path, "file_name", list(files.values()))
-    ordered = _ordered(path, names, order)
+    ordered = _ordered(names, order)
     column = {category: place for place, category in enumerate(ordered)}
-    present: dict[int, dict[int, float]] = {image: {} for image in files}
-    for image, category, entry in found:
-        if category not in column:
-            raise DataError(f"{path}: an annotation of image {image} has category {category}, which 'categories' lacks")
-        if image not in present:
-            raise DataError(f"{path}: an annotation names image {image}, which 'images' lacks")
-        share, label = _share(entry, listed[image]), column[category]
-        present[image][label] = max(present[image].get(label, 0.0), share)
+    present, ignored = _labels_of(path, listed, files, found, column)
     chosen = [image for image in sorted(files) if present[image] or keep_unlabelled]
     if not chosen:
         raise DataError(f"{path}: no image with an annotation")
-    for image in chosen:
-        first_part = files[image].replace("\\", "/").split("/")[0]
-        if first_part in {"", ".."} or first_part[1:] == ":":
-            raise DataError(f"{path}: image {image} has file_name '{files[image]}', which leaves the image folder")
+    _check_inside(path, {image: files[image] for image in chosen})
     first = files[chosen[0]]
     places = [folder for folder in folders if folder.is_dir()]
     folder = next((place for place in places if find_file(place, first)), places[0] if places else None)
@@ -186,6 +191,8 @@ def read_split(
     if folder:
         images_there, names_there = _images(folder, names_there, path)
         _check_unique(path, "file_name", names_there)
+    truth = matrix([present[image] for image in chosen], len(names))
+    ignore = matrix([ignored[image] for image in chosen], len(names)) & ~truth
     split = Split(
         dataset=dataset,
         name=name,
@@ -194,19 +201,55 @@ def read_split(
             for image, name in zip(chosen, names_there, strict=True)
         ),
         labels=tuple(names[category] for category in ordered),
-        truth=matrix([present[image] for image in chosen], len(names)),
+        truth=truth,
         images=images_there,
+        ignore=ignore if ignore.any() else None,
         sizes=_sizes([present[image] for image in chosen], len(names)),
     )
     remedy = "without an object are left out, and kept with --set dataset.keep_unlabelled=true"
-    return split, counted(name, {f"images {remedy}": left_out})
+    of_ignored = [files[image] for image, row in zip(chosen, ignore, strict=True) if row.any()]
+    marked = "images have labels of objects marked 'ignore' alone, which count neither way"
+    return split, counted(name, {f"images {remedy}": left_out, marked: of_ignored})
 
 
-def _ordered(path: Path, names: Mapping[int, str], order: tuple[str, ...]) -> list[int]:
-    """Return the category ids in the ``order`` of their names, where there is one, or else in their own."""
-    if order and (odd := min({*names.values()} ^ {*order}, default="")):
-        raise DataError(f"{path}: its categories are not those of labels.txt, as '{odd}'. Try: without labels.txt")
-    return sorted(names, key=lambda category: order.index(names[category]) if order else category)
+def _labels_of(
+    path: Path,
+    listed: Mapping[Any, dict[str, Any]],
+    files: Mapping[Any, str],
+    found: Sequence[tuple[Any, int, dict[str, Any]]],
+    column: Mapping[int, int],
+) -> tuple[dict[Any, dict[int, float]], dict[Any, set[int]]]:
+    """Return each image's labels with the share of their largest object, and those of objects marked ``ignore``.
+
+    ``found`` are the annotations, as image, category and entry.
+    """
+    present: dict[Any, dict[int, float]] = {image: {} for image in files}
+    ignored: dict[Any, set[int]] = {image: set() for image in files}
+    for image, category, entry in found:
+        if category not in column:
+            raise DataError(f"{path}: an annotation of image {image} has category {category}, which 'categories' lacks")
+        if image not in present:
+            raise DataError(f"{path}: an annotation names image {image!r}, which 'images' lacks")
+        share, label = _share(entry, listed[image]), column[category]
+        if entry.get("ignore") == 1:
+            ignored[image].add(label)
+        else:
+            present[image][label] = max(present[image].get(label, 0.0), share)
+    return present, ignored
+
+
+def _check_inside(path: Path, files: Mapping[Any, str]) -> None:
+    """Raise ``DataError`` for a file's name by id that leaves the folder of images."""
+    for image, file in files.items():
+        first_part = file.replace("\\", "/").split("/")[0]
+        if first_part in {"", ".."} or first_part[1:] == ":":
+            raise DataError(f"{path}: image {image} has file_name '{file}', which leaves the image folder")
+
+
+def _ordered(names: Mapping[int, str], order: tuple[str, ...]) -> list[int]:
+    """Return the category ids in the ``order`` of their names, and those that it lacks behind, in their own."""
+    place = {name: number for number, name in enumerate(order)}
+    return sorted(names, key=lambda category: (place.get(names[category], len(order)), category))
 
 
 def _images(folder: Path, names: list[str], listing: Path) -> tuple[FolderImages, list[str]]:
@@ -218,6 +261,9 @@ def _images(folder: Path, names: list[str], listing: Path) -> tuple[FolderImages
         return FolderImages(tuple(folder / name for name in names), str(listing)), names
     except (DataError, OSError, ValueError):
         there = [find_file(folder, name) or name for name in names]
+        absent = next((name for name in there if not is_file(folder / name)), "")
+        if why := why_absent(folder, absent) if absent else "":
+            raise DataError(f"{listing}: no image file {printable(str(folder / absent))}{why}") from None
         return FolderImages(tuple(folder / name for name in there), str(listing)), there
 
 
@@ -234,6 +280,12 @@ def _entries(content: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
 def _in_words(value: object) -> str:
     """Return a value of JSON for people, lists and objects by their kind alone."""
     return {"list": "a list", "dict": "an object"}.get(type(value).__name__) or f"{json.dumps(value):.60}"
+
+
+def _image_id(entry: Mapping[str, object], name: str) -> Any:
+    """Return an image's id, which may be a text, as in files of camera traps; 1 and "1" are two."""
+    value = entry[name]
+    return value if isinstance(value, str) and value.strip() else _id(entry, name)
 
 
 def _id(entry: Mapping[str, object], name: str) -> int:
@@ -318,10 +370,11 @@ def same_labels(
     train = splits["train"]
     for split in splits.values():
         if split.labels != train.labels:
-            odd = min(set(split.labels) ^ set(train.labels), default="")
-            orders = " and ".join(", ".join(each.labels) for each in (train, split))
-            what = f"as '{odd}'" if odd else f"by the order of their ids: {orders:.300}"
-            raise DataError(f"{dataset}: {train.name} and {split.name} have different categories, {what}")
+            odd = min(set(split.labels) ^ set(train.labels), default="their order")
+            raise DataError(
+                f"{dataset}: {train.name} and {split.name} have different categories, as '{odd}'."
+                f" Try: the same 'categories' in both, those that {split.name} has no object of, too"
+            )
     kept = labels_kept(train.truth, absent)
     if kept.all():
         return splits, ""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import posixpath
-import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -17,7 +16,7 @@ from bench_datasets.label_lists import ABSENT, DROP_ABSENT, ENCODING, read_names
 from bench_datasets.label_names import NO_LABEL, ODD_NAMES
 from bench_datasets.label_values import LABELS_ARE, SEPARATOR, named
 from bench_datasets.listing import counted, elsewhere, is_file, is_hidden, list_images, printable
-from bench_datasets.own_images import K, Part, assemble, part_names
+from bench_datasets.own_images import K, Part, assemble, names_part, other_parts, part_names
 from bench_datasets.tables import (
     DELIMITERS,
     SPLIT_COLUMN,
@@ -28,7 +27,7 @@ from bench_datasets.tables import (
     images_of,
     read_table,
 )
-from bench_datasets.typed import as_typed, entries_of
+from bench_datasets.typed import as_typed, entries_of, typed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -107,11 +106,20 @@ def _read_parts(
     names = part_names(request, lambda name: file(name).is_file())
     files = {part: file(name) for part, name in names.items()}
     if files["train"].is_file() or files["test"].is_file():
+        for part in ("train", "test"):
+            if not files[part].is_file():
+                there = {path.stem for path in root.glob("*.[ct]sv") if names_part(path.stem)}
+                other = other_parts(part, (names["train"], names["test"]), there)
+                raise DataError(f"no file {files[part]}. Expected: {EXPECTS}{other}")
         read = {part: read_table(path, layout, REMEDY) for part, path in files.items()}
         columns = read["train"].columns
         for part, found in read.items():
-            if found.columns != columns:
-                raise DataError(f"{files[part]} line 1: other label columns than {files['train']}")
+            if odd := min({*found.columns} ^ {*columns}, default=""):
+                both = [name for name in columns if name in found.columns]
+                raise DataError(
+                    f"{files[part]} line 1: other label columns than {files['train']}, as '{odd}'"
+                    + (f". Try: {typed('label_columns', *both)}" if both else "")
+                )
         check_label_columns(list(read.values()), layout, files["train"])
         for part, found in read.items():
             _refuse_rows_of_others(part, names[part], found.rows)
@@ -137,7 +145,7 @@ def _read_parts(
         return parts, columns, f"split by column '{layout.split}'", notes
     if table.splits and layout.split:
         raise DataError(
-            f"{path}: column '{table.splits[0]}' names splits alone, and was not asked for, so one would be"
+            f"{path}: column '{table.splits[0]}' tells parts apart, and was not asked for, so a split would be"
             f" drawn. Try: {as_typed('split_column', table.splits[0])},"
             f" or {as_typed('split_column', '')} where it is none"
         )
@@ -152,9 +160,7 @@ def _read_parts(
     }
     if not parts["train"]:
         raise DataError(f"{path}: {len(rows_read)} images are too few to split. Try: --set dataset.test_fraction=0.2")
-    lists = sorted(
-        path.name for path in root.iterdir() if path.suffix.lower() in LISTS and _words(path.stem) & SPLIT_NAMES.keys()
-    )
+    lists = sorted(path.name for path in root.iterdir() if path.suffix.lower() in LISTS and names_part(path.stem))
     notes += counted("data root", {"files are not read, as the split is drawn": lists})
     return parts, columns, f"{fraction:.0%} drawn for test with seed {seed}", notes
 
@@ -168,11 +174,14 @@ def _by_column(
     part_of = {_split(called[part]): part for part in ("validation", "test", "train")}
     parts: dict[str, list[Row]] = {part: [] for part in called}
     others: list[Row] = []
+    known = {*part_of, *SPLIT_NAMES}
     for row in rows:
         split = _split(row.split)
-        if split not in part_of and split not in SPLIT_NAMES:
+        # Where both are asked for, as of folds, all other words are of no part.
+        if split not in known and not (split and request.train_split and request.test_split):
             allowed = ", ".join(dict.fromkeys(called.values()))
-            hint = "" if row.split else ". Try: fill it in, or take the line out"
+            other = "--train-split NAME --test-split NAME, or one of these words in each row"
+            hint = f". Try: {other if row.split else 'fill it in, or take the line out'}"
             raise DataError(f"{row.place}: split '{row.split}', allowed: {allowed}{hint}")
         (parts[part_of[split]] if split in part_of else others).append(row)
     for part in ("train", "test"):
@@ -180,11 +189,6 @@ def _by_column(
             place = rows[0].place.rpartition(" line ")[0]
             raise DataError(f"{place}: no row has '{called[part]}' in column '{column}'")
     return {part: found for part, found in parts.items() if found}, tuple(others)
-
-
-def _words(name: str) -> set[str]:
-    """Return the words of a file's name, as those of train_val_list."""
-    return set(re.split(r"[^a-z]+", name.lower()))
 
 
 def _split(name: str) -> str:

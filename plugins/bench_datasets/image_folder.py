@@ -11,10 +11,10 @@ from pathlib import Path
 from bench import DataError, Dataset, DatasetRequest, DatasetSpec, FolderImages, Option, OptionValue
 from bench_datasets.cells import VALUES, meanings, unique
 from bench_datasets.label_lists import ABSENT, DROP_ABSENT, ENCODING, read_lines, read_names, separator
-from bench_datasets.label_names import NO_LABEL, ODD_NAMES
+from bench_datasets.label_names import KEEP_ODD, NO_LABEL, ODD_NAMES, split_at
 from bench_datasets.label_values import LABELS_ARE, SEPARATOR, named
 from bench_datasets.listing import Listing, counted, in_words, is_hidden, list_images, printable, same_content
-from bench_datasets.own_images import K, Part, assemble, part_names
+from bench_datasets.own_images import K, Part, assemble, names_part, other_parts, part_names
 from bench_datasets.tables import DELIMITERS, Layout, Row, images_of, read_table
 
 EXPECTS = (
@@ -33,23 +33,29 @@ def build(request: DatasetRequest) -> Dataset:
     root, options = request.root, request.options
     between = separator(options)
     names = part_names(request, lambda name: (root / name).is_dir())
+    folders = sorted(path.name for path in root.iterdir() if path.is_dir() and not is_hidden(path.name))
+    for part in ("train", "test"):
+        if not (root / names[part]).is_dir():
+            other = other_parts(part, (names["train"], names["test"]), [*filter(names_part, folders)])
+            raise DataError(f"no folder {root / names[part]}. '--data-root' should hold {EXPECTS}{other}")
     read = {part: _read(root, name, options) for part, name in names.items()}
     parts, columns = {part: found for part, (found, _) in read.items()}, read["train"][1]
     if odd := [names[part] for part, (_, others) in read.items() if set(others) != set(columns)]:
         raise DataError(f"{root / odd[0]}: other label columns than {root / names['train']}")
-    others = sorted(path.name for path in root.iterdir() if path.is_dir() and not is_hidden(path.name))
     first = parts["train"]
-    unread = counted(
-        "data root", {"folders that are no part": [other for other in others if other not in names.values()]}
-    )
+    unread = counted("data root", {"folders that are no part": [one for one in folders if one not in names.values()]})
     parts["train"] = replace(first, notes=(*unread, *first.notes))
-    # Names of folders were written by nobody who wanted to separate some.
     written = any((root / name / file).is_file() for name in names.values() for file in LABELS_FILES)
     listed = root / "labels.txt"
-    numbered = options["labels_are"] in {"numbers", "multi-hot"}
-    found = {name for part in parts.values() for labels in part.labels for name in labels}
-    if not written and len(found) == 1:
-        raise DataError(f"{root}: all images lie in folders '{found.pop()}'. Is it a label? Expected: {EXPECTS}")
+    every = [labels for part in parts.values() for labels in part.labels]
+    numbered = options["labels_are"] in {"numbers", "multi-hot"} or any(
+        not isinstance(label, str) for labels in every if not isinstance(labels, str) for label in labels
+    )
+    if not written and len({*every}) == 1 and options["odd_names"] == "error":
+        raise DataError(
+            f"{root}: all images lie in folders '{between.join(every[0])}'. Is it a label? Expected: {EXPECTS}."
+            f" Try, if it is one: {KEEP_ODD}"
+        )
     if not columns and (written or options["labels_are"] != "auto"):
         parts = named(parts, read_names(listed) if numbered and listed.is_file() else (), options)
     return assemble(
@@ -60,15 +66,13 @@ def build(request: DatasetRequest) -> Dataset:
         listed=listed,
         names=columns,
         remedy=f"'--data-root' should hold {EXPECTS}",
-        separator=between if written and not columns else None,
+        separator=None if columns else between,
     )
 
 
 def _read(root: Path, name: str, options: Mapping[str, OptionValue]) -> tuple[Part, tuple[str, ...]]:
     """Return a part of the data set, the folder ``name`` of the root, and its labels where each is a column."""
     folder = root / name
-    if not folder.is_dir():
-        raise DataError(f"no folder {folder}. '--data-root' should hold {EXPECTS}")
     there = list_images(folder, known=(*LABELS_FILES, "labels.txt"))
     notes = in_words(name, there.passed)
     if not there.images:
@@ -76,7 +80,7 @@ def _read(root: Path, name: str, options: Mapping[str, OptionValue]) -> tuple[Pa
     listing = next((folder / file for file in LABELS_FILES if (folder / file).is_file()), None)
     columns: tuple[str, ...] = ()
     if listing is None:
-        rows, images, more = _by_folder(folder, name, there)
+        rows, images, more = _by_folder(folder, name, there, separator(options))
     else:
         rows, images, columns, more = _listed(listing, there, options)
     ids = tuple(f"{name}/{printable(row.path)}" for row in rows)
@@ -122,9 +126,12 @@ def _listed(
     return rows, images, known, notes
 
 
-def _by_folder(folder: Path, part: str, there: Listing) -> tuple[list[Row], FolderImages, tuple[str, ...]]:
+def _by_folder(
+    folder: Path, part: str, there: Listing, between: str
+) -> tuple[list[Row], FolderImages, tuple[str, ...]]:
     """Return labels by the first folder of each path: an image in several of them has several labels.
 
+    The name of a folder may be several labels, separated by ``between``.
     Files of one name in several labels' folders are one image where their bytes are equal, and else as many as differ.
     """
     places: dict[str, list[str]] = {}
@@ -142,7 +149,8 @@ def _by_folder(folder: Path, part: str, there: Listing) -> tuple[list[Row], Fold
     for rest, paths in places.items():
         groups = list(same_content([folder / path for path in paths]))
         for group in groups:
-            names = tuple(printable(path.relative_to(folder).parts[0]) for path in group)
+            above = [printable(path.relative_to(folder).parts[0]) for path in group]
+            names = tuple(label for name in above for label in split_at(name, between))
             # The name alone does not tell images apart that differ: then the path of the first does.
             image = rest if len(groups) == 1 else group[0].relative_to(folder).as_posix()
             rows.append(Row(printable(str(group[0])), image, names))
@@ -186,10 +194,9 @@ def _read_json_lines(path: Path) -> list[Row]:
             raise DataError(f"{place}: found '{line[:60]}', expected {expected}") from None
         if image in rows:
             raise DataError(f"{place}: image {image} stands twice")
-        texts = names if isinstance(names, list) else None
-        if not isinstance(names, str) and (texts is None or not all(isinstance(text, str) for text in texts)):
+        if not isinstance(names, str | list):
             raise DataError(f"{place}: labels are {names!r:.60}, expected a list of names")
-        rows[image] = Row(place, image, names if texts is None else tuple(text for text in texts if text.strip()))
+        rows[image] = Row(place, image, names if isinstance(names, str) else tuple(names))
     return list(rows.values())
 
 

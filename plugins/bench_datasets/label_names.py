@@ -32,12 +32,14 @@ NOTHING = frozenset(
 MEANS_NONE = re.compile(
     r"\(?(no|none|nothing|normal|negative|background|unlabell?ed|unknown|empty|blank)\b.*", re.IGNORECASE
 )
-PIECE_OF_LIST = re.compile(r"""[\[({]\s*['"].*|.*['"]\s*[\])}]|(['"]).*\1""", re.DOTALL)
+PIECE_OF_LIST = re.compile(r"""[\[({]\s*['"].*|.*['"]\s*[\])}]|(['"]).*\1|\w+\(\s*[\[({].*\)""", re.DOTALL)
+"""Also a whole one as Python prints others than lists: frozenset({'a'}), array(['a'], dtype=object)."""
 ZEROS_AND_ONES = re.compile(r"[01]([ ,|/_-][01])+|[01]{3,}")
 PAIRS = (("[", "]"), ("(", ")"), ("{", "}"), ('"', '"'), ("'", "'"))
 """What a list, or a quoted text, begins and ends with."""
 
-SCORED = re.compile(r".*[:=(]\s*\d*\.\d+\)?", re.DOTALL)
+SCORED = re.compile(r".*(?:[:=(]\s*|\s)\d*\.\d+\)?", re.DOTALL)
+"""Names that end in a decimal number: scores, or boxes as YOLO's text files hold them."""
 BRACKETED = re.compile(r"\[.*\]|\{.*\}|\(.*\)", re.DOTALL)
 SEPARATORS = {
     **{mark: mark for mark in "|,;/&+\uff0c\uff1b\u3001"},  # the last are a comma, a semicolon and a comma of Chinese
@@ -233,7 +235,9 @@ def _values(places: Places) -> list[str]:
     several = any(re.search(r"[,\s]", other) for other in places)
     bracketed = several and all(BRACKETED.fullmatch(other) for other in places)
     if places and all(SCORED.fullmatch(other) for other in places):
-        return [f"{place}: label '{name:.60}' looks like a name and its score. Try: write names alone, as dog;sofa,"]
+        return [
+            f"{place}: label '{name:.60}' looks like a name and its score or box. Try: write names alone, as dog;sofa,"
+        ]
     if not places or not (zeros or bracketed):
         return []
     what = "0 and 1 for each label" if zeros else "a list"
@@ -250,7 +254,7 @@ def _unsplit(places: Places, single: bool, separator: str | None) -> list[str]:
         return []
     rare = {mark: mark for mark in RARE_SEPARATORS if single}
     for mark, typed in (SEPARATORS | rare).items():
-        parts = {name: _split(name, mark) for name in places}
+        parts = {name: split_at(name, mark) for name in places}
         joined = {name: split for name, split in parts.items() if len(split) > 1}
         uses = Counter(part for split in parts.values() for part in set(split))
         # All its parts are labels themselves; or no image has two labels, and parts return in other names.
@@ -265,14 +269,22 @@ def _unsplit(places: Places, single: bool, separator: str | None) -> list[str]:
     return []
 
 
-def _split(name: str, mark: str) -> list[str]:
-    return [part.strip() for part in (name.split() if mark == " " else name.split(mark)) if part.strip()]
+def split_at(text: str, mark: str) -> list[str]:
+    """Return the names in a text that are separated by ``mark``; a blank stands for any number of any blanks."""
+    return [part.strip() for part in (text.split() if mark == " " else text.split(mark)) if part.strip()]
 
 
 def _hint(places: Places, separator: str | None) -> str:
-    for mark, typed in SEPARATORS.items():
-        if name := next((name for name in places if separator not in {None, mark} and len(_split(name, mark)) > 1), ""):
-            return (
-                f", and names hold '{mark}', as '{name:.60}'. If it separates labels: --set 'dataset.separator={typed}'"
-            )
+    if separator is None:
+        return ""
+    marks = SEPARATORS | {mark: mark for mark in RARE_SEPARATORS}
+    for mark, typed in marks.items():
+        parts = {name: split_at(name, mark) for name in places if mark != separator}
+        uses = Counter(part for split in parts.values() for part in set(split))
+        # Marks that stand in names as well, where parts return in other names, as in blue_dress beside blue_jeans.
+        several = [name for name, split in parts.items() if len(split) > 1]
+        shared = [name for name in several if mark in SEPARATORS or any(uses[part] > 1 for part in parts[name])]
+        if shared:
+            remedy = f"--set 'dataset.separator={typed}'"
+            return f", and names hold '{mark}', as '{shared[0]:.60}'. If it separates labels: {remedy}"
     return ""

@@ -19,7 +19,7 @@ from bench_datasets.cells import (
     with_meaning,
 )
 from bench_datasets.label_lists import separator
-from bench_datasets.label_names import NO_LABEL, ODD_NAMES, meaning_none
+from bench_datasets.label_names import NO_LABEL, ODD_NAMES, meaning_none, split_at
 from bench_datasets.own_images import Part
 from bench_datasets.typed import as_typed
 
@@ -34,6 +34,9 @@ LABEL_OPTIONS = (LABELS_ARE, SEPARATOR, VALUES, NO_LABEL, ODD_NAMES)
 """How labels are read, wherever they are kept."""
 
 ASK = "Try: --set dataset.labels_are=multi-hot where they are 0 and 1 for each label, =numbers where each is a label"
+
+LONGEST_NUMBER = 20
+"""Letters of a text that may be a label's number."""
 
 Place = Callable[[int], str]
 
@@ -77,7 +80,17 @@ def named(
     if not (asked or names):
         _refuse_mixed(rows)
         _refuse_numbers_of_one_part(parts, lists)
+    first = next(iter(found))
+    if names and any(type(convert(entry)) is int for _, _, entries in rows for entry in entries):
+        found[first] = replace(found[first], notes=(*found[first].notes, *_from_one(found, names[0])))
     return found
+
+
+def _from_one(parts: Mapping[str, Part], name: str) -> tuple[str, ...]:
+    """Return a note where no image has the label of number 0, ``name``, as where a tool numbers them from 1."""
+    if any(name in labels for part in parts.values() for labels in part.labels):
+        return ()
+    return (f"no image has label number 0, '{name}': the lines of labels.txt are numbered from 0, not from 1",)
 
 
 def _refuse_mixed(rows: Sequence[tuple[Place, int, list[object]]]) -> None:
@@ -148,8 +161,7 @@ def _as_list(value: object, between: str, place: Place, row: int, as_list: bool)
             )
         return entries
     if isinstance(value, str):
-        parts = value.split() if between == " " else value.split(between)
-        return [name.strip() for name in parts if name.strip()]
+        return list(split_at(value, between))
     if isinstance(value, bool | int):
         return [value]
     if isinstance(value, list | tuple):
@@ -236,7 +248,11 @@ def _multi_hot(
 
 
 def _as_number(entry: object) -> object:
-    return int(entry) if isinstance(entry, str) and entry.isascii() and entry.strip().isdecimal() else entry
+    """Return the whole number that ``entry`` is, also as 1.0: so pandas writes numbers of a column with empty cells."""
+    if isinstance(entry, float) or (isinstance(entry, str) and entry.isascii() and len(entry) < LONGEST_NUMBER):
+        text = canonical(entry)
+        return int(text) if NUMBER.fullmatch(text) else entry
+    return entry
 
 
 def _as_text(entry: object) -> object:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import posixpath
 import unicodedata
@@ -161,7 +162,7 @@ def why_absent(folder: Path, name: str) -> str:
             return f". {printable(place.name)} is a folder"
     except (OSError, ValueError):  # a name too long to be one
         return ""
-    for other in sorted(name for names in _by_form(place.parent).values() for name in names):
+    for other in sorted(itertools.chain.from_iterable(_by_form(place.parent).values())):
         if other.casefold() == place.name.casefold():
             return f". There is {printable(other)}, in other letters"
         if PurePosixPath(other).stem == place.name and has_image_ending(other):
@@ -178,8 +179,18 @@ def elsewhere(folder: Path, name: str) -> str:
     ends = ["/".join(parts[start:]) for start in range(1, len(parts))]
     folders = [] if is_remote(folder) else sorted(path.name for path in folder.iterdir() if path.is_dir())
     ends += [f"{below}/{parts[-1]}" for below in folders[:MOST_FOLDERS]]
-    found = next((end for end in ends if is_file(folder / end)), "")
+    found = next(filter(None, (_there(folder, end) for end in ends)), "")
     return f". There is {printable(found)} in {folder}. Try: write paths so" if found else ""
+
+
+def _there(folder: Path, path: str) -> str:
+    """Return ``path``, below ``folder``, or that with an image's ending behind it, if it is there; else nothing."""
+    if is_file(folder / path):
+        return path
+    above, name = posixpath.split(path)
+    beside = sorted(itertools.chain.from_iterable(_by_form(folder / above).values()))
+    found = next((one for one in beside if PurePosixPath(one).stem == name and has_image_ending(one)), "")
+    return posixpath.join(above, found) if found else ""
 
 
 def is_file(path: Path) -> bool:

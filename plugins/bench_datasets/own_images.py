@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bench import DataError, Dataset, DatasetRequest, Images, Option, OptionValue, Split, narrow
+from bench_datasets.cells import canonical
 from bench_datasets.label_lists import labels_kept, matrix, read_names
 from bench_datasets.label_names import cleaned, composed, meaning_none
+from bench_datasets.tables import SPLIT_NAMES
 
 FEW = 5
 """Images of a part that may all have the same labels without a word."""
@@ -33,6 +36,22 @@ def part_names(request: DatasetRequest, is_there: Callable[[str], bool]) -> dict
         if name or part != "validation":
             chosen[part] = name or part
     return chosen
+
+
+def names_part(name: str) -> bool:
+    """Return whether a file's or folder's name has a word of a part, as that of train_val_list has."""
+    return not SPLIT_NAMES.keys().isdisjoint(re.split(r"[^a-z]+", name.lower()))
+
+
+def other_parts(part: str, used: Collection[str], there: Collection[str]) -> str:
+    """Return what to type where ``part`` is not there: names of ``there`` that are not ``used``; empty without one.
+
+    >>> other_parts("test", ["train", "test"], ["train", "val"])
+    '. There is val. Try: --test-split val'
+    """
+    free = sorted({*there} - {*used})
+    name = free[0] if len(free) == 1 else "NAME"
+    return f". There is {', '.join(free[:5])}. Try: --{part}-split {name}" if free else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +104,8 @@ def assemble(
         for row, labels in enumerate(part.labels):
             if strange := next((label for label in labels if label not in column), None):
                 where = listed if from_file else "the names of the labels"
-                hint = "labels_are" in options and strange.isdecimal() and int(strange) < len(order)
+                number = canonical(strange)
+                hint = "labels_are" in options and number.isdecimal() and len(number) < 9 and int(number) < len(order)
                 raise DataError(
                     f"{part.place(row)}: unknown label '{strange}', not in {where}"
                     + (". Try: --set dataset.labels_are=numbers where it is a label's number" if hint else "")

@@ -7,7 +7,7 @@ import io
 import posixpath
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -36,8 +36,8 @@ SPLIT_NAMES = {
 }
 """What a cell may hold that says of which part an image is, in small letters."""
 
-OF_PARTS = frozenset({"partition", "subset", "fold", *(f"is_{name}" for name in SPLIT_NAMES)})
-"""Names, in small letters, of columns of 0 and 1 that say of which part an image is."""
+OF_PARTS = frozenset({"partition", "subset", "fold", "kfold", *(f"is {name}" for name in SPLIT_NAMES)})
+"""Names, as ``look`` has them, of columns that say of which part an image is, in whatever words."""
 
 LARGEST_CELL = 1 << 24
 MOST_COLUMNS = 100_000
@@ -81,7 +81,7 @@ class Row:
 class Table:
     """A table as read; ``columns`` are the names of the labels where each is a column.
 
-    ``splits`` are columns that were not read and name a split in every row that they are filled in, and several.
+    ``splits`` are columns that were not read and hold the names of several parts, or are called as one that does.
     """
 
     rows: list[Row]
@@ -124,7 +124,7 @@ def read_table(path: Path, layout: Layout, remedy: str) -> Table:
             if not any(cell.strip() for cell in cells):
                 continue
             if len(cells) != len(columns):
-                raise DataError(f"{place}: {len(cells)} cells, expected {len(columns)}: {', '.join(columns)}")
+                raise DataError(f"{place}: {_other_length(cells, columns)}")
             row = dict(zip(columns, (cell.strip() for cell in cells), strict=True))
             row |= {name: unmarked(row[name]) for name in (layout.path, layout.labels) if name}
             if not row[layout.path]:
@@ -137,11 +137,8 @@ def read_table(path: Path, layout: Layout, remedy: str) -> Table:
                 )
             seen[image] = reader.line_num
             split = row[layout.split] if layout.split in columns and layout.split else ""
-            unread = unread and {
-                name: words | ({SPLIT_NAMES[row[name].lower()]} if row[name] else set())
-                for name, words in unread.items()
-                if not row[name] or row[name].lower() in SPLIT_NAMES
-            }
+            for name, words in unread.items():
+                words.add(SPLIT_NAMES.get(row[name].lower(), ""))
             _refuse_more(more, columns, cells, place)
             if layout.labels:
                 rows.append(Row(place, image, choices(row[layout.labels]), split))
@@ -151,7 +148,7 @@ def read_table(path: Path, layout: Layout, remedy: str) -> Table:
                 not row[name] for name in known if EMPTY not in layout.values
             )
             odd["rows have cells in a column without a name, passed over"] += any(
-                cell.strip() for name, cell in zip(columns, cells, strict=True) if not name
+                cell.strip() for name, cell in zip(columns, cells, strict=True) if not name and layout.path
             )
             chosen = [tuple(name for name in known if values[name] == wanted) for wanted in (YES, IGNORE)]
             rows.append(Row(place, image, chosen[0], split, chosen[1]))
@@ -160,7 +157,17 @@ def read_table(path: Path, layout: Layout, remedy: str) -> Table:
     if not rows:
         raise DataError(f"{path}: no images below the column names")
     notes += tuple(f"{path.name}: {count:,} {what}" for what, count in odd.items() if count)
-    return Table(rows, known, notes, tuple(name for name, words in unread.items() if len(words) > 1))
+    return Table(rows, known, notes, tuple(name for name in unread if _tells_parts(name, unread[name], layout)))
+
+
+def _tells_parts(name: str, words: Set[str], layout: Layout) -> bool:
+    """Return whether a column holds the names of several parts, ``words``, or is called as one that tells of them."""
+    return len(words - {""}) > 1 or (look(name) in OF_PARTS and name not in layout.others)
+
+
+def _other_length(cells: Sequence[str], columns: Sequence[str]) -> str:
+    hint = ". Try: all labels in one cell, as dog;sofa, or in quotes" if len(cells) > len(columns) else ""
+    return f"{len(cells)} cells, expected {len(columns)}: {', '.join(columns)}{hint}"
 
 
 def _is_more(number: int, name: str, layout: Layout) -> bool:
@@ -202,7 +209,7 @@ def check_label_columns(tables: Sequence[Table], layout: Layout, where: Path) ->
     always = [name for name in known if len(tables[0].rows) > 1 and all(name in row.labels for row in rows)]
     for name, why in (
         *((name, "is called as one that numbers rows") for name in known if name.lower() in NUMBERING),
-        *((name, "is called as one that tells parts apart") for name in known if name.lower() in OF_PARTS),
+        *((name, "is called as one that tells parts apart") for name in known if look(name) in OF_PARTS),
         *((name, "is 1 for every image") for name in always),
     ):
         raise DataError(
@@ -222,7 +229,8 @@ def _check_columns(
             alike = next((found for found in columns if look(found) == look(name)), "")
             option = "path_column" if name == layout.path else "labels_column"
             rename = f"Try: call it '{name}'" if layout.fixed else f"Try: {as_typed(option, alike)}"
-            hint = rename if alike else _other_delimiter(columns, layout) or _first_row(columns, layout) or remedy
+            other = _other_delimiter(columns, layout) or _first_row(columns, layout) or _nameless(name, columns, layout)
+            hint = rename if alike else other or remedy
             raise DataError(f"{place}: no column '{name}', found: {', '.join(columns)[:500]}. {hint}")
     if layout.split and layout.split not in columns and not layout.fixed:
         alike = next((found for found in columns if look(found) == look(layout.split)), "")
@@ -261,6 +269,12 @@ def _first_row(columns: Sequence[str], layout: Layout) -> str:
         if image
         else ""
     )
+
+
+def _nameless(lacking: str, columns: Sequence[str], layout: Layout) -> str:
+    """Return what to type where the paths may stand in the first column, without a name, as pandas writes an index."""
+    may = lacking == layout.path and columns[:1] == [""] and not layout.fixed
+    return f"Are the paths in the first column, without a name? Try: {as_typed('path_column', '')}" if may else ""
 
 
 def _other_delimiter(columns: Sequence[str], layout: Layout) -> str:

@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING
 
 import bench
 from bench import DataError, Dataset, DatasetRequest, DatasetSpec, Images, Split, UsageError, is_remote, narrow
-from bench_datasets.label_lists import ABSENT, DROP_ABSENT, labels_kept, read_image_names, read_lines, read_names
+from bench_datasets.label_lists import (
+    ABSENT,
+    DROP_ABSENT,
+    MARKS,
+    labels_kept,
+    read_image_names,
+    read_lines,
+    read_names,
+)
 from bench_datasets.label_names import ODD_NAMES, check, composed
 from bench_datasets.listing import counted, has_image_ending, in_words, is_file, list_images, printable, same_content
 from bench_datasets.own_images import NAMES, K
@@ -258,7 +266,7 @@ def _objects(root: Path, image: str, split: str) -> list[tuple[str, bool, float]
     except OSError:
         raise DataError(f"no file {path}, listed in ImageSets/Main/{split}.txt") from None
     except UnicodeDecodeError as error:
-        raise DataError(f"{path} is no XML: not the encoding that it says, {error.encoding}") from None
+        raise DataError(f"{path} is no XML: not in its encoding, {error.encoding}. Try: write it as UTF-8") from None
     except LookupError as error:
         raise DataError(f"{path} is no XML: {error}. Try: write it as UTF-8") from None
     except (ParseError, ValueError) as error:
@@ -273,6 +281,8 @@ def _objects(root: Path, image: str, split: str) -> list[tuple[str, bool, float]
     if len(entries) < sum(element.tag.lower() == "object" for element in top.iter()):
         raise DataError(f"{path}: an <object> elsewhere, or in other letters, allowed: <object> in <annotation>")
     for entry in entries:
+        if entry.findtext("deleted", "").strip() == "1":  # LabelMe keeps what was taken out
+            continue
         width, height = (_number(entry, f"bndbox/{axis}max") - _number(entry, f"bndbox/{axis}min") for axis in "xy")
         share = min(max(width * height / whole, 0.0), 1.0) if whole > 0 else 0.0
         name = composed(entry.findtext("name", ""))
@@ -295,6 +305,8 @@ def _parse(content: bytes) -> ElementTree.Element:
         # The parser itself knows few encodings; a declaration may not stand before text that is decoded.
         top = ElementTree.fromstring(content[declared.end() :].decode(declared[1].decode()))
     else:
+        if not declared and content[:2] not in MARKS:
+            content.decode()  # where it is not UTF-8, the parser names a character and no encoding
         top = ElementTree.fromstring(content)
     for element in top.iter():
         element.tag = str(element.tag).rpartition("}")[2]

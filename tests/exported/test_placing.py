@@ -1,12 +1,14 @@
 """An exported folder appears whole in its place: nothing that stops an export leaves a half, or mixes two."""
 
+import os
 import subprocess
 import sys
 import textwrap
 
 import pytest
 
-from bench.errors import StoreError
+from bench.errors import ModelError, StoreError
+from bench.exported.manifest import open_whole
 from bench.exported.placing import placed, replaceable
 
 CHILD = textwrap.dedent(
@@ -161,6 +163,16 @@ def test_a_folder_that_is_no_export_is_not_overwritten(tmp_path, monkeypatch):
     monkeypatch.chdir(own)
     with pytest.raises(StoreError, match="is the folder you work in"):
         replaceable(tmp_path)
+
+
+def test_a_path_that_is_no_utf_8_is_refused_with_its_cause(tmp_path):
+    """ONNX Runtime, which cannot open it, told of a constructor's arguments."""
+    other = tmp_path / os.fsdecode(b"caf\xe9") / "model"
+    with pytest.raises(StoreError, match=r"cannot export to .*caf\\xe9/model: its path is not UTF-8"), placed(other):
+        pass
+    assert not other.parent.exists()
+    with pytest.raises(ModelError, match=r"caf\\xe9/model: its path is not UTF-8, .* Try: a folder of another name"):
+        open_whole(other)
 
 
 def test_a_run_folder_is_no_export_although_it_has_a_manifest(stored_run):

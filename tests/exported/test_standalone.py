@@ -5,6 +5,7 @@ import runpy
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -285,6 +286,17 @@ def test_probabilities_are_those_of_bench_predict(kind):
     found, expected = predict.probabilities(scores, kind), of_bench(scores, kind)
     assert (found is None) == (expected is None) == (kind == "margin")
     assert found is None or np.array_equal(found, expected)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
+def test_a_disk_that_is_full_is_one_line_and_status_2(exported, monkeypatch, capsys):
+    """It was a traceback, and status 1, as of images that are not read."""
+    monkeypatch.setattr(predict, "__file__", str(exported / "bce" / "predict.py"))
+    monkeypatch.setattr("sys.argv", ["predict.py", *map(str, images_of(exported)[:1])])
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
+        monkeypatch.setattr("sys.stdout", full)
+        assert predict.main() == 2
+    assert capsys.readouterr().err == "error: cannot write: No space left on device\n"
 
 
 def test_infinite_scores_are_no_broken_json():

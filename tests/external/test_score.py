@@ -9,9 +9,14 @@ import pytest
 from example_commands import bench
 
 import bench as face
+from bench.cli.commands.predict import _texts as written
 from bench.data.images import MissingImages
+from bench.errors import DataError
+from bench.exported.labelling import Unread
+from bench.exported.predict import Labelled
 from bench.external.align import Reading, aligned
-from bench.external.given import Dense
+from bench.external.given import Dense, Names
+from bench.external.read import read
 from bench.records import Split
 from bench.store.external import scores_hash
 
@@ -174,6 +179,20 @@ def test_what_is_missing_double_unknown_or_in_doubt_is_one_line_and_stores_nothi
     assert not stored(tmp_path)
 
 
+@pytest.mark.parametrize("form", ["csv", "json", "jsonl"])
+def test_what_bench_predict_writes_is_label_sets(tmp_path, form):
+    """It was refused, though it is what an exported model says of the test images."""
+    rows = [Labelled("=a.jpg", ("=red", "blue"), (2.0, 1.0), None, (0.9, 0.7)), Labelled("b.jpg", (), (), None, ())]
+    file = tmp_path / f"labels.{form}"
+    file.write_text("".join(written(iter(rows), form)))
+    given = read(file, Names(("=red", "green", "blue"))).given
+    assert [*zip(given.images, given.labels, strict=True)] == [("=a.jpg", "=red"), ("=a.jpg", "blue")]
+    assert (given.named, given.scores) == ({"=a.jpg", "b.jpg"}, None)
+    file.write_text("".join(written(iter([*rows, Unread("c.jpg", "damaged: x")]), form)))
+    with pytest.raises(DataError, match=r"image 'c.jpg' was not read: damaged: x\. Every image must have its labels"):
+        read(file, Names(("=red", "green", "blue")))
+
+
 def test_tables_that_can_be_read_in_two_ways_or_none_are_refused(score, parts, tmp_path, capsys):
     ids = parts["test"][0]
     cases = {
@@ -182,7 +201,7 @@ def test_tables_that_can_be_read_in_two_ways_or_none_are_refused(score, parts, t
         "row 3 has 2 cells, the header 4": "image,red,green,blue\n1,2,3,4\n1,2",
         "found 'high' where a score belongs": table(["image", *LABELS], [(one, "high", 0.5, 0.5) for one in ids]),
         "pairs have no score, as image": table(["image", "label", "score"], [(one, "red", 0.5) for one in ids]),
-        "holds label sets and no scores": table(["image", "labels"], [(one, "red;blue") for one in ids]),
+        "holds label sets and no score of each label": table(["image", "labels"], [(one, "red;blue") for one in ids]),
         "label 'red' stands 2 times for image": table(["id", "label", "score"], [(one, "red", 0.5) for one in ids * 2]),
     }
     for line, text in cases.items():

@@ -1,5 +1,6 @@
 """Values that may be read in two ways are refused, with what to type; exact ones are read, and none is cut."""
 
+import itertools
 import json
 
 import numpy as np
@@ -278,8 +279,15 @@ def test_whole_numbers_written_with_a_point_are_ids(coco):
     assert dataset.labels == ("cat", "dog")
 
 
-@pytest.mark.parametrize("name", ["image", "annotated", "category", "of"])
-@pytest.mark.parametrize("value", [1.5, "1", True, None, [1], float("nan"), float("inf")])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *itertools.product(
+            ("image", "annotated", "category", "of"), (1.5, "", True, None, [1], float("nan"), float("inf"))
+        ),
+        *(("category", "1"), ("of", "1")),
+    ],
+)
 def test_ids_are_not_cut_to_whole_numbers(coco, name, value):
     with pytest.raises(
         DataError, match=r"train.json is no COCO instances file: \w+ is .*, allowed: a whole number, in \{"

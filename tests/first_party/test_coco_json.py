@@ -74,7 +74,8 @@ def test_a_coco_file_whose_images_leave_the_folder_is_refused(exported):
         ([(1, "a.png"), (2, "a.png")], [(1, "cat")], "test.json: file_name 'a.png' stands twice"),
         ([(1, "a.png")], [(1, "cat"), (1, "dog")], "test.json: category id 1 stands twice"),
         ([(1, "a.png")], [(1, "cat"), (5, "cat")], "test.json: category 'cat' stands twice"),
-        ([("x", "a.png")], [(1, "cat")], "test.json is no COCO instances file: id is 'x', allowed: a whole number"),
+        ([("x", "a.png")], [(1, "cat")], "test.json: an annotation names image 1, which 'images' lacks"),
+        ([("1", "a.png"), (2, "b.png")], [(1, "cat")], "some ids of images are whole numbers and others texts"),
     ],
 )
 def test_what_stands_twice_in_a_coco_file_is_named(exported, images, categories, message):
@@ -125,17 +126,60 @@ def test_areas_that_are_none_are_no_size(exported):
         assert opened("coco-json", exported).test.sizes is None
 
 
+def test_coco_files_with_other_categories_are_refused(exported):
+    coco_file(exported / "annotations" / "test.json", [(1, "a.png")], [(1, 1, (1, 1))], [(1, "cow")])
+    with pytest.raises(
+        DataError, match=r"train and test have different categories, as 'cat'. Try: the same 'categories'"
+    ):
+        opened("coco-json", exported)
+
+
+def test_files_may_number_their_categories_and_name_their_images_in_ways_of_their_own(exported):
+    """As two exports of one tool do, and files of camera traps."""
+    path = exported / "annotations" / "test.json"
+    coco_file(path, [("0a-1", "a.png")], [("0a-1", 0, (10, 20))], [(0, "dog"), (9, "cat")])
+    dataset = opened("coco-json", exported)
+    assert dataset.train.labels == dataset.test.labels == ("cat", "dog")
+    assert (dataset.test.ids, dataset.test.truth.tolist()) == (("images/a.png",), [[False, True]])
+
+
+def test_objects_marked_ignore_count_neither_way(exported):
+    """As difficult ones of VOC in COCO's format: they were labels."""
+    path = exported / "train" / "_annotations.coco.json"
+    content = json.loads(path.read_text())
+    for number in (0, 2):  # one of two cats, and the only dog
+        content["annotations"][number]["ignore"] = 1
+    content["images"].append(content["images"][0] | {"id": 2, "file_name": "c.png"})
+    content["annotations"].append({"image_id": 2, "category_id": 5})
+    path.write_text(json.dumps(content))
+    picture(exported / "train" / "c.png", 1)
+    dataset = opened("coco-json", exported)
+    assert dataset.train.truth.tolist() == [[True, False], [False, True]]
+    assert dataset.train.ignore.tolist() == [[False, True], [False, False]]
+    assert "train: 1 images have labels of objects marked 'ignore' alone, which count neither way, as a.png" in (
+        dataset.notes
+    )
+
+
 @pytest.mark.parametrize(
-    ("categories", "what"),
+    ("name", "why"),
     [
-        ([(1, "cow")], "as 'cat'"),
-        ([(1, "dog"), (5, "cat")], "by the order of their ids: cat, dog and dog, cat"),
+        ("a.PNG", "There is a.png, in other letters"),
+        ("https://x.org/7/a.png", "There is a.png in .*images. Try: write paths so"),
     ],
 )
-def test_coco_files_with_other_categories_are_refused(exported, categories, what):
-    coco_file(exported / "annotations" / "test.json", [(1, "a.png")], [(1, 1, (1, 1))], categories)
-    with pytest.raises(DataError, match=f"train and test have different categories, {what}"):
+def test_an_image_file_that_is_called_otherwise_is_named(exported, name, why):
+    """It was asked whether the data set is unpacked whole."""
+    coco_file(exported / "annotations" / "test.json", [(1, name)], [(1, 5, (1, 1))])
+    with pytest.raises(DataError, match=rf"test.json: no image file .*\. {why}$"):
         opened("coco-json", exported)
+
+
+def test_what_parts_are_called_is_told_where_one_is_not_there(exported):
+    (exported / "annotations" / "test.json").rename(exported / "annotations" / "instances_val2017.json")
+    with pytest.raises(DataError, match=r"no file .*test.json.* There is val2017. Try: --test-split val2017$"):
+        opened("coco-json", exported)
+    assert len(opened("coco-json", exported, test="val2017").test) == 1
 
 
 def test_official_coco_knows_its_years_and_sizes(reference_data):

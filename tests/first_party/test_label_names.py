@@ -53,7 +53,8 @@ def test_names_that_are_several_names_say_which_separator(labels, typed):
         ([['"a', 'b"'], ['"b', 'a"']], "a piece of a list"),
         ([["1"], ["1.0"]], "the same"),
         ([["dog"], ["dog."]], "the same"),
-        ([["dog:0.93", "cat:.8"], ["cat (1.0)"]], "a name and its score"),
+        ([["dog:0.93", "cat:.8"], ["cat (1.0)"], ["owl 0.7"]], "a name and its score"),
+        ([["0 0.5 0.5 0.1 0.1", "1 0.5 0.5 0.2 0.25"], ["0 0.1 0.1 0.1 0.1"]], "a name and its score or box"),
     ],
 )
 def test_names_that_are_values_or_lists_are_refused(labels, what):
@@ -110,7 +111,9 @@ def test_a_label_that_means_nothing_is_refused_until_it_is_said_what_it_is(tmp_p
     assert name in opened(tmp_path, kept).labels
 
 
-@pytest.mark.parametrize("cell", ["['dog'", "'dog'", '""dog""', "{'a'"])
+@pytest.mark.parametrize(
+    "cell", ["['dog'", "'dog'", '""dog""', "{'a'", "frozenset({'a'})", "array(['a'], dtype=object)"]
+)
 def test_a_piece_of_a_list_or_quotes_are_no_name(tmp_path, cell):
     with pytest.raises(DataError, match=r"row 0: label .* looks like a piece of a list or quoted text"):
         odd([[cell.replace('""', '"')], ["cat"]])
@@ -286,11 +289,30 @@ def test_folders_whose_names_look_the_same_are_refused(tmp_path):
         opened(tmp_path, name="imagefolder")
 
 
-def test_folder_names_are_not_split_nor_taken_for_lists(tmp_path):
+def test_folder_names_may_be_several_labels(tmp_path):
+    """As dog_cat beside dog and cat, which was a label of its own; a separator that was asked for was passed over."""
     for part in ("train", "test"):
-        for label in ("a, b", "b", "['x']", "c;d"):
-            pictures(tmp_path, f"{part}/{label}/{label[0]}", 1)
-    assert opened(tmp_path, name="imagefolder").labels == ("['x']", "a, b", "b", "c;d")
+        for label in ("dog_cat", "dog", "cat"):
+            pictures(tmp_path, f"{part}/{label}/{label[-3:]}{len(label)}", 1)
+    with pytest.raises(DataError, match=r"label 'dog_cat' looks like 2 labels. Try: --set 'dataset.separator=_'"):
+        opened(tmp_path, name="imagefolder")
+    assert opened(tmp_path, name="imagefolder", odd_names="keep").labels == ("cat", "dog", "dog_cat")
+    (tmp_path / "test" / "dog_cat").rename(tmp_path / "test" / "cat_owl")
+    dataset = opened(tmp_path, name="imagefolder", separator="_", absent_labels="drop")
+    assert (dataset.labels, dataset.train.truth.tolist()) == (
+        ("cat", "dog"),
+        [[True, False], [False, True], [True] * 2],
+    )
+
+
+def test_folder_names_whose_parts_return_say_how_they_are_separated(tmp_path):
+    for part in ("train", "test"):
+        for label in ("blue_dress", "blue_jeans"):
+            pictures(tmp_path, f"{part}/{label}/{label[5:]}", 1)
+    told = "no image has more than one label, and names hold '_', as 'blue_dress'. If it separates labels: --set"
+    assert any(note.startswith(told) for note in opened(tmp_path, name="imagefolder").notes)
+    dataset = opened(tmp_path, name="imagefolder", separator="_")
+    assert (dataset.labels, dataset.test.truth.sum()) == (("blue", "dress", "jeans"), 4)
 
 
 def test_folder_names_that_are_no_utf_8_are_labels_that_can_be_printed(tmp_path):

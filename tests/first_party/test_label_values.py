@@ -66,6 +66,22 @@ def test_numbers_beside_names_are_no_labels_of_their_own(values):
     assert {label for labels in sets(values, labels_are="names") for label in labels} == {"dog", "1"}
 
 
+def test_numbers_that_pandas_wrote_with_a_point_are_labels_numbers():
+    """As it does in a column with empty cells."""
+    assert sets(["1.0", "", "2.0;0.0"], NAMES, labels_are="numbers") == [("dog",), (), ("owl", "cat")]
+    assert sets([[1.0], [2.0, 0]], NAMES, labels_are="numbers") == [("dog",), ("owl", "cat")]
+    with pytest.raises(DataError, match=r"train row 0: label 0.5, expected a name or a whole number"):
+        sets([[0.5]], NAMES, labels_are="numbers")
+
+
+def test_numbers_that_may_be_from_1_on_have_a_word():
+    """Each was read as the name before its own, if the last label of all had no image."""
+    options = resolve((LABELS_ARE, SEPARATOR), {}, "set")
+    told = "no image has label number 0, 'cat': the lines of labels.txt are numbered from 0, not from 1"
+    for values, noted in (([[1, 2], [2]], True), ([[1], [0, 2]], False), ([["dog"], ["owl"]], False)):
+        assert (told in named({"train": part(values)}, NAMES, options)["train"].notes) == noted
+
+
 def test_lists_of_numbers_may_be_filled_up_with_one_below_zero():
     with pytest.raises(
         DataError, match=r"label number -1, .* Try: --set 'dataset.no_label=-1' where it stands for no l"

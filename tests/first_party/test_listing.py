@@ -336,8 +336,20 @@ def test_annotations_are_read_in_any_encoding_and_namespace(voc):
     put(voc / "Annotations" / "a.xml", text.encode("gb2312"))
     assert "猫" in opened("voc-folder", voc).labels
     put(voc / "Annotations" / "a.xml", text.encode("gb2312")[:90] + b"\xff\xff</name></object></annotation>")
-    with pytest.raises(DataError, match=r"a.xml is no XML: not the encoding that it says, gb2312"):
+    with pytest.raises(DataError, match=r"a.xml is no XML: not in its encoding, gb2312"):
         opened("voc-folder", voc)
+    put(voc / "Annotations" / "a.xml", "<annotation><object><name>café</name></object></annotation>".encode("cp1252"))
+    with pytest.raises(DataError, match=r"a.xml is no XML: not in its encoding, utf-8. Try: write it as UTF-8"):
+        opened("voc-folder", voc)
+
+
+def test_objects_that_labelme_keeps_as_deleted_are_none(voc):
+    """They were labels."""
+    entries = (
+        "<object><name>gnu</name><deleted>1</deleted></object><object><name>cat</name><deleted>0</deleted></object>"
+    )
+    put(voc / "Annotations" / "a.xml", f"<annotation>{entries}</annotation>".encode())
+    assert "gnu" not in opened("voc-folder", voc).labels
 
 
 @pytest.mark.parametrize("value", ["yes", "2", "0.5", "True", "1.0"])

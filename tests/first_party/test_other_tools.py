@@ -62,6 +62,15 @@ def test_open_images(place):
     assert dataset.test.ignore.tolist() == [[False, False, True], [True, False, False], [True, True, False]]
 
 
+def test_a_row_for_each_image_and_label(place):
+    for name in ("a", "b", "c"):
+        picture(place / f"{name}.png")
+    rows = ["image,label,x1", "a.png,dog,1", "b.png,,", "a.png,NA,2", "a.png,dog,3", "c.png,NA,4"]
+    (place / "pairs.csv").write_text("\n".join(rows))
+    run_lines_of("A row for each image and label")
+    assert (place / "labels.csv").read_text().split() == ["path,labels", "a.png,NA;dog", "b.png,", "c.png,NA"]
+
+
 @pytest.mark.parametrize("names", ["[dog, toy, cat]", "{0: dog, 1: toy, 2: cat}"])
 def test_yolo(place, names):
     (place / "data.yaml").write_text(f"train: images/train\nval: images/val\nnc: 3\nnames: {names}\n")

@@ -50,6 +50,18 @@ def test_labels_are_ordered_by_labels_txt(listed):
         opened("imagefolder", listed)
 
 
+def test_lines_of_json_may_hold_labels_numbers_as_tables_do(listed):
+    (listed / "train" / "labels.csv").unlink()
+    (listed / "labels.txt").write_text("cat\ndog\nowl\n")
+    for part, sets in {"train": ([0, 2], [1]), "test": ([], [1, 0])}.items():
+        pairs = zip(("a.png", "more/b.png"), sets, strict=True)
+        lines = [json.dumps({"file_name": name, "labels": labels}) for name, labels in pairs]
+        (listed / part / "metadata.jsonl").write_text("\n".join(lines))
+    dataset = opened("imagefolder", listed)
+    assert dataset.train.truth.tolist() == [[True, False, True], [False, True, False]]
+    assert dataset.test.truth.tolist() == [[False] * 3, [True, True, False]]
+
+
 def test_an_unlisted_image_is_refused_or_taken_as_unlabelled(listed):
     picture(listed / "train" / "c.png")
     with pytest.raises(
@@ -64,7 +76,12 @@ def test_an_unlisted_image_is_refused_or_taken_as_unlabelled(listed):
     [
         ("test/metadata.jsonl", '{"file_name": "a.png"}', r"metadata.jsonl line 1: found .* expected .*labels"),
         ("test/metadata.jsonl", "nonsense", r"metadata.jsonl line 1: found 'nonsense'"),
-        ("test/metadata.jsonl", '{"file_name": "a.png", "labels": [1]}', r"line 1: labels are \[1\], expected a list"),
+        ("test/metadata.jsonl", '{"file_name": "a.png", "labels": {}}', r"line 1: labels are \{\}, expected a list"),
+        (
+            "test/metadata.jsonl",
+            '{"file_name": "a.png", "labels": [1]}\n{"file_name": "more/b.png", "labels": []}',
+            "line 1: label number 1, while 'cat'",
+        ),
         (
             "test/metadata.jsonl",
             '{"file_name": "a.png", "labels": []}\n{"file_name": "a.png", "labels": []}',
@@ -156,6 +173,11 @@ def test_folders_without_any_labels_are_one_clear_line(tmp_path):
     with pytest.raises(DataError, match=r"no folder .*train. '--data-root' should hold folders train and test"):
         opened("imagefolder", tmp_path)
     picture(tmp_path / "train" / "a.png")
+    picture(tmp_path / "valid" / "a.png")
+    (tmp_path / "weights").mkdir()
+    with pytest.raises(DataError, match=r"no folder .*test\..* There is valid. Try: --test-split valid$"):
+        opened("imagefolder", tmp_path)
+    (tmp_path / "test").mkdir()
     with pytest.raises(DataError, match=r"image a.png lies in no label's folder, and there is no labels.csv"):
         opened("imagefolder", tmp_path)
     (tmp_path / "train" / "a.png").unlink()

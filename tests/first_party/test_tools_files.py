@@ -43,8 +43,11 @@ def test_one_folder_of_all_images_is_no_label(tmp_path):
         (tmp_path / part / "labels").mkdir()
         Image.new("RGB", (9, 9), (number, 0, 0)).save(tmp_path / part / "images" / "1.png")
         (tmp_path / part / "labels" / "1.txt").write_text("0 .5 .5 .1 .1\n")
-    with pytest.raises(DataError, match=r"all images lie in folders 'images'. Is it a label\? Expected: folders train"):
+    with pytest.raises(
+        DataError, match=r"all images lie in folders 'images'. Is it a label\? .* dataset.odd_names=keep"
+    ):
         opened("imagefolder", tmp_path)
+    assert opened("imagefolder", tmp_path, odd_names="keep").labels == ("images",)
 
 
 def test_several_choices_of_label_studio_are_names(root):
@@ -104,10 +107,72 @@ def test_a_split_column_may_be_empty_in_some_rows(root):
     """It was passed over then, and a split drawn."""
     rows = ["train/a.png,dog,training", "train/b.png,cat,", "test/c.png,dog,test"]
     (root / "labels.csv").write_text("\n".join(["path,labels,ml_use", *rows]))
-    with pytest.raises(DataError, match=r"column 'ml_use' names splits alone, and was not asked for"):
+    with pytest.raises(DataError, match=r"column 'ml_use' tells parts apart, and was not asked for"):
         opened("csv", root)
     with pytest.raises(DataError, match=r"line 3: split '', allowed: .*\. Try: fill it in, or take the line out"):
         opened("csv", root, split_column="ml_use")
+
+
+@pytest.mark.parametrize(
+    ("column", "words"),
+    [("subset", "0012"), ("is_valid", ["False", "False", "", "True"]), ("phase", ["train", "train", "dev", "test"])],
+)
+def test_a_column_of_parts_in_words_of_its_own_is_not_passed_over(root, column, words):
+    """A split was drawn over it; those that are asked for are taken, and the others are of no part."""
+    names = ("train/a.png", "train/b.png", "test/c.png", "test/d.png")
+    rows = [f"{name},dog;cat,{word}" for name, word in zip(names, words, strict=True)]
+    (root / "labels.csv").write_text("\n".join([f"path,labels,{column}", *rows]))
+    with pytest.raises(DataError, match=rf"column '{column}' tells parts apart, and was not asked for"):
+        opened("csv", root)
+    rows[2] = rows[2].rstrip(",") + ",third" if rows[2].endswith(",") else rows[2]
+    (root / "labels.csv").write_text("\n".join([f"path,labels,{column}", *rows]))
+    with pytest.raises(DataError, match=r"split '.+', allowed: .* Try: --train-split NAME --test-split NAME"):
+        opened("csv", root, split_column=column)
+    dataset = opened("csv", root, words[0], words[-1], split_column=column)
+    assert (dataset.train.ids, dataset.test.ids) == (names[:2], names[3:])
+    assert "data root: 1 rows of labels.csv are of no part, as test/c.png" in dataset.notes
+
+
+def test_a_table_of_another_part_is_named_where_there_is_none_of_test(root):
+    for name in ("train", "val", "prices"):
+        (root / f"{name}.csv").write_text("path,labels\ntrain/a.png,dog\n")
+    with pytest.raises(DataError, match=r"no file .*test.csv.* There is val. Try: --test-split val$"):
+        opened("csv", root)
+
+
+def test_label_columns_of_two_tables_may_stand_in_another_order(root):
+    (root / "train.csv").write_text("path,dog,cat\ntrain/a.png,1,0\ntrain/b.png,0,1\n")
+    (root / "test.csv").write_text("path,cat,dog\ntest/c.png,1,0\n")
+    dataset = opened("csv", root, labels_column="")
+    assert (dataset.labels, dataset.test.truth.tolist()) == (("dog", "cat"), [[False, True]])
+    (root / "test.csv").write_text("path,cat,dog,owl\ntest/c.png,1,0,0\n")
+    with pytest.raises(
+        DataError, match=r"other label columns than .*, as 'owl'\. Try: --set 'dataset.label_columns=dog,cat'$"
+    ):
+        opened("csv", root, labels_column="")
+
+
+def test_paths_may_stand_in_a_column_without_a_name(root):
+    """As pandas writes an index; that column was then said to be passed over."""
+    rows = ["train/a.png,1,0", "train/b.png,0,1", "test/c.png,1,1"]
+    (root / "labels.csv").write_text("\n".join([",dog,cat", *rows]))
+    with pytest.raises(DataError, match=r"without a name\? Try: --set 'dataset.path_column='$"):
+        opened("csv", root, labels_column="")
+    assert not any("without a name" in note for note in opened("csv", root, labels_column="", path_column="").notes)
+
+
+@pytest.mark.parametrize(
+    ("row", "hint"),
+    [
+        ("a,dog", r"There is train/a.png in .*\. Try: write paths so$"),
+        ("train/a.png,dog,cat", "3 cells, expected 2: path, labels. Try: all labels in one cell, as dog;sofa"),
+    ],
+)
+def test_rows_as_competitions_write_them_say_what_to_write(root, row, hint):
+    """An image's name without its ending and folder; labels between commas without quotes."""
+    (root / "labels.csv").write_text(f"path,labels\n{row}\ntrain/b.png,dog\n")
+    with pytest.raises(DataError, match=hint):
+        opened("csv", root)
 
 
 @pytest.mark.parametrize(

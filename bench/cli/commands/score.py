@@ -50,8 +50,8 @@ def score(  # noqa: PLR0917 - the parser passes options by name
         Path,
         typer.Argument(
             metavar="FILE",
-            help="Scores or label sets of the test images: .npz, .npy, .csv, .tsv, .txt, .json, .parquet, or a folder"
-            " of VOC's result files.",
+            help="Scores or label sets of the test images: .npz, .npy, .csv, .tsv, .txt, .json, .jsonl, .parquet, or a"
+            " folder of VOC's result files.",
         ),
     ],
     dataset: DatasetName,

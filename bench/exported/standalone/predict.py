@@ -1,7 +1,6 @@
 """Labels of images, by the model in this file's folder and what ``pip install onnxruntime numpy pillow`` installs.
 
 python predict.py photo.jpg folder ...         see also: python predict.py --help
-Pictures are read, scaled, searched and given labels as ``bench predict`` does it.
 Exit status: 0 all images were labelled, 1 some could not be read, 2 nothing was done.
 """
 
@@ -130,8 +129,7 @@ def preprocess(image: Any, how: dict[str, Any]) -> Any:
         target = (how["resize"], max(int(how["resize"] * height / width), 1))
     else:
         target = (max(int(how["resize"] * width / height), 1), how["resize"])
-    if target != (width, height):
-        image = image.resize(target, Image.Resampling[how["interpolation"].upper()])
+    image = image.resize(target, Image.Resampling[how["interpolation"].upper()])
     left, top = (round((side - size) / 2.0) for side in target)
     pixels = np.asarray(image.crop((left, top, left + size, top + size))).transpose(2, 0, 1).astype(np.float32)
     mean, std = (np.array(how[name], dtype=np.float32).reshape(3, 1, 1) for name in ("mean", "std"))
@@ -385,12 +383,14 @@ def main() -> int:
         if not paths:
             raise Refused(f"no image below {asked.images[0]}, by the endings of names")
         sys.stdout.writelines(texts(label(model, paths, asked.top_k, asked.threshold), asked.form, unread))
-    except Refused as reason:
-        print(f"error: {reason}", file=sys.stderr)
+        sys.stdout.flush()
+    except (Refused, OSError, KeyboardInterrupt) as ended:
+        if not isinstance(ended, Refused):  # what waits to be written is not tried again
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(ended, KeyboardInterrupt | BrokenPipeError):
+            return 130 if isinstance(ended, KeyboardInterrupt) else 141
+        print(f"error: {f'cannot write: {ended.strerror}' if isinstance(ended, OSError) else ended}", file=sys.stderr)
         return 2
-    except (KeyboardInterrupt, BrokenPipeError) as ended:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 130 if isinstance(ended, KeyboardInterrupt) else 141
     if unread:
         print(f"{len(paths) - len(unread)} of {len(paths)} images labelled, {len(unread)} not read", file=sys.stderr)
     return 1 if unread else 0
