@@ -98,8 +98,10 @@ def _plugin_file(found: Found[Any]) -> set[str]:
 
 
 def images_code(images: object) -> str:
-    """Return the hash of the code that reads a split's images where it is a plugin's; empty where it is the host's."""
+    """Return the hash of the code that makes a split's images where it is a plugin's; empty where it is the host's."""
     while type(images).__module__.startswith("bench.") and hasattr(images, "images"):
+        if made_by := getattr(images, "made_by", ""):
+            return str(made_by)
         images = images.images  # a plugin's, with their names or a part of them
     module = type(images).__module__
     package = module.partition(".")[0]

@@ -19,9 +19,10 @@ from bench.remote.address import is_remote
 from bench.system.room import LARGE, copied
 
 
-def open_dataset(spec: DatasetSpec, request: DatasetRequest, origin: object = "") -> Dataset:
+def open_dataset(spec: DatasetSpec, request: DatasetRequest, origin: object = "", made_by: str = "") -> Dataset:
     """Return the data set, checked for what every run needs; ``origin`` is its plugin, which failures name.
 
+    ``made_by`` is what features of pictures that the plugin reads itself are found by, beside what it says of them.
     Raises ``PluginError`` where the plugin fails or gives something else, ``UsageError`` where the data root is missing
     or was given in vain, as a split may be, ``DataError`` for a folder that was unpacked in part, classes without a
     positive in train, and images that are in train and in test, or in train and in a validation part.
@@ -54,7 +55,7 @@ def open_dataset(spec: DatasetSpec, request: DatasetRequest, origin: object = ""
     if not foreign:  # whose masks are copied already, large ones into that room
         dataset = _with_room(dataset, request.cache)
     _check_splits(dataset, spec.without_absent_labels)
-    return named_images(dataset, origin) if origin else dataset
+    return named_images(dataset, origin, made_by) if origin else dataset
 
 
 def _with_room(dataset: Dataset, room: Path | None) -> Dataset:
