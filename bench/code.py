@@ -18,6 +18,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
+from importlib.machinery import EXTENSION_SUFFIXES
 from numbers import Number
 from pathlib import PurePath
 from types import ModuleType
@@ -346,10 +347,10 @@ def _module_of(one: Any) -> str:
 
 @cache
 def _packages_of(distribution: str) -> frozenset[str]:
-    """Return the top-level packages and modules that a distribution installs."""
+    """Return the top-level packages and modules, compiled ones too, that a distribution installs."""
     try:
         files = importlib.metadata.files(distribution) or []
     except importlib.metadata.PackageNotFoundError:
         return frozenset()
-    tops = {file.parts[0] for file in files if len(file.parts) > 1 and file.suffix == ".py"}
-    return frozenset(tops | {file.stem for file in files if len(file.parts) == 1 and file.suffix == ".py"})
+    modules = [file for file in files if file.name.endswith((".py", *EXTENSION_SUFFIXES))]
+    return frozenset(file.parts[0].partition(".")[0] for file in modules)  # of a module the name, of a package itself

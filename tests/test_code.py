@@ -4,6 +4,7 @@ import functools
 import sys
 from argparse import Namespace
 from collections import deque
+from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -229,6 +230,21 @@ def test_what_is_imported_from_where_nothing_is_installed_counts(tmp_path, monke
         file.write_text("x = 22\n")
         assert (plugin_code(one) == before) is bool(installed)
     del sys.modules["editable_models"]
+
+
+def test_a_compiled_module_that_a_distribution_installs_beside_its_package_counts(plugin):
+    compiled, about = (plugin.parent / name for name in (f"_fast{EXTENSION_SUFFIXES[0]}", "third_party-1.0.dist-info"))
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: third-party\nVersion: 1.0\n")
+    (about / "RECORD").write_text(f"{compiled.name},,\nthird_party_plugin/run.py,,\n")
+    (plugin / "run.py").write_text("def build(request):\n    import _fast\n")
+    compiled.write_bytes(b"1")
+    from third_party_plugin.run import build
+
+    one = Found(found(build).spec, Origin("third-party", "1.0", "mine"))
+    before = plugin_code(one)
+    compiled.write_bytes(b"2")
+    assert plugin_code(one) != before
 
 
 def test_what_has_no_file_is_unknown_and_no_failure():
