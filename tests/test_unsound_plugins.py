@@ -244,6 +244,11 @@ class MixingStarts(Worded):
         return (features - features.mean(dim=0))[:, :2]
 
 
+class BlindStarts(Worded):
+    def start_states(self, features):
+        return features[:, :2]
+
+
 class NoEnd(Worded):
     def output_embedding(self):
         return self.output[:-1], None
@@ -255,6 +260,7 @@ class NoEnd(Worded):
         (MixingSteps, "the term of a prefix depends on the other prefixes of its batch"),
         (MixingImages, "image terms of an image depend on the other images of its batch"),
         (MixingStarts, "start states of an image depend on the other images of its batch"),
+        (BlindStarts, "Try: sees_image = True"),
         (NoEnd, "output embedding of shape (4, 5), must be (5, 5)"),
     ],
 )
