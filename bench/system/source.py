@@ -219,9 +219,9 @@ def _changed(file: Path) -> int:
         return 0
 
 
-def imported_by(file: Path) -> Collection[str]:
-    """Return the dotted names of what the source ``file``, a module of no package, imports anywhere in it."""
-    return _imports(file, file.stat().st_ctime_ns, file.stem, is_package=False)
+def imported_by(file: Path, module: str) -> Collection[str]:
+    """Return the dotted names of what ``file``, the source of ``module``, imports anywhere in it."""
+    return _imports(file, file.stat().st_ctime_ns, module, is_package=file.name == "__init__.py")
 
 
 def file_of(module: str) -> Path | None:
