@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.code import host_code, plugin_code
+from bench.code import host_code, plugin_code, uncounted
 from bench.contracts import (
     KNOWN_SHARE,
     MAP_OPTION,
@@ -268,6 +268,7 @@ def make_backbone(found: Found[BackboneSpec], request: BackboneRequest) -> Backb
         backbone = found.spec.build(request)
         check_backbone(backbone, maps=maps)
     unread = given(request.options).unread(found.spec.options, f"backbone '{found.spec.name}'")
+    unread += uncounted(found, "backbone", backbone.module.modules())
     return replace(backbone, notes=(*backbone.notes, *unread))
 
 
@@ -367,5 +368,6 @@ def _cached_parts(
         if dataset.validation is not None:
             refuse_test_images(dataset.name, validation, dataset.test)
     unread = given(request.options).unread(found.spec.options, f"data set '{found.spec.name}'")
+    unread += uncounted(found, "data set", [getattr(dataset.test.images, "images", None)])
     dataset = replace(dataset, notes=(*dataset.notes, *unread, *trained_on(dataset.train, dataset.test)))
     return Parts(dataset, fit, validation, fingerprints)

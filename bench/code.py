@@ -25,10 +25,11 @@ from types import ModuleType
 from typing import Any
 
 from bench.contracts import DatasetSpec
+from bench.guard import is_first_party
 from bench.plugin_files import VERSION, within_folder
 from bench.plugins import Found
 from bench.system.files import digest
-from bench.system.source import UNKNOWN, code_hash, is_installed, places_of
+from bench.system.source import UNKNOWN, closure, code_hash, file_of, is_installed, places_of
 
 HOST: dict[str, tuple[str, ...]] = {
     "features": ("bench.model.features", "bench.data.images", "bench.data.preprocess", "bench.data.loading"),
@@ -82,14 +83,36 @@ def plugin_code(found: Found[Any], *, begins: bool = False, anew: bool = False) 
     ``begins``: with a run, for which a file that the code names must be as it was, as ``code_hash`` says. ``anew``:
     with the values that a function was given as they are now, and not as they were when it first counted.
     """
+    roots, within, values = _led_to_by(found, anew=anew)
+    reads = _reads_code if isinstance(found.spec, DatasetSpec) else _reads_all
+    return code_hash(roots, within, values, reads, begins=begins) if roots else UNKNOWN
+
+
+def uncounted(found: Found[Any], what: str, made: Iterable[object]) -> tuple[str, ...]:
+    """Return notes on modules that the classes of ``made``, by the ``build`` of ``found``, are of, and no key holds.
+
+    Such are found in a registry that they entered themselves in, or imported by a name that is made at run time.
+    """
+    if is_first_party(found.origin):
+        return ()
+    roots, within, _ = _led_to_by(found)
+    modules = {type(one).__module__ for one in made}
+    unseen = sorted(name for name in modules - set(closure(roots, within)) if within(name) and file_of(name))
+    return tuple(
+        f"{name}, which {what} '{found.spec.name}' is made of, is in no key, as no import of its build leads there:"
+        f" edited, it gives the stored run. Try: import {name} in the module of the build"
+        for name in unseen
+    )
+
+
+def _led_to_by(found: Found[Any], *, anew: bool = False) -> tuple[list[str], Callable[[str], bool], list[str]]:
+    """Return the modules that a plugin's functions are of, what says of others whether they count, and values."""
     spec = found.spec
     calls = [getattr(spec, name) for name in ("build", "fit", "label_sets", "search") if hasattr(spec, name)]
     made = [_made_of(call, anew=anew) for call in calls]
     roots = sorted({module for one in made for module in one.modules} | _plugin_file(found))
     within = _of(frozenset(root.partition(".")[0] for root in roots) | _packages_of(found.origin.distribution))
-    values = sorted({text for one in made for text in one.values})
-    reads = _reads_code if isinstance(spec, DatasetSpec) else _reads_all
-    return code_hash(roots, within, values, reads, begins=begins) if roots else UNKNOWN
+    return roots, within, sorted({text for one in made for text in one.values})
 
 
 def _plugin_file(found: Found[Any]) -> set[str]:

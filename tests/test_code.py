@@ -1,6 +1,7 @@
 """The hashes of code in a run's config: an edited plugin is another run, and tables say so."""
 
 import functools
+import importlib
 import sys
 from argparse import Namespace
 from collections import deque
@@ -15,7 +16,7 @@ import torch
 from example_runs import make_run
 
 from bench import BackboneSpec, DatasetSpec, ModelSpec, code
-from bench.code import HOST, host_code, plugin_code
+from bench.code import HOST, host_code, plugin_code, uncounted
 from bench.plugins import Found, Origin, installed
 from bench.show import tables
 from bench.system import source
@@ -245,6 +246,26 @@ def test_a_compiled_module_that_a_distribution_installs_beside_its_package_count
     before = plugin_code(one)
     compiled.write_bytes(b"2")
     assert plugin_code(one) != before
+
+
+def test_a_class_of_a_module_that_no_import_of_the_build_leads_to_is_told(plugin):
+    """As of networks that enter themselves in a registry, or are imported by a name that is made at run time."""
+    (plugin / "registry.py").write_text("NETWORKS = {}\n")
+    (plugin / "network.py").write_text(
+        "from third_party_plugin.registry import NETWORKS\nclass Network: ...\nNETWORKS['mine'] = Network\n"
+    )
+    (plugin / "run.py").write_text(
+        "from third_party_plugin.registry import NETWORKS\ndef build(request):\n    return NETWORKS['mine']()\n"
+    )
+    importlib.import_module("third_party_plugin.network")
+    from third_party_plugin.run import build
+
+    made = [build(None), torch.nn.Linear(1, 1)]
+    (told,) = uncounted(found(build), "model", made)
+    assert told.startswith("third_party_plugin.network, which model 'mine' is made of, is in no key")
+    (plugin / "run.py").write_text("import third_party_plugin.network\n")
+    source._as_loaded.clear()  # as the next process sees it
+    assert not uncounted(found(build), "model", made)
 
 
 def test_what_has_no_file_is_unknown_and_no_failure():
