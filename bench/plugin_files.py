@@ -129,7 +129,8 @@ def _hidden(module: str, file: Path, folder: Path, seen: set[Path]) -> str:
         found = file_of(name) or file_of(name.partition(".")[0])
         if found is not None and found.resolve() != beside.resolve():
             return f"{file.name} imports '{name}', and {found} comes before {beside}. Try: another name for that file"
-        if hidden := _hidden(name, beside, folder, seen | {beside}):
+        seen.add(beside)
+        if hidden := _hidden(name, beside, folder, seen):
             return hidden
     return ""
 
