@@ -20,11 +20,12 @@ from dataclasses import dataclass
 from functools import cache, partial
 from importlib.machinery import EXTENSION_SUFFIXES
 from numbers import Number
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from types import ModuleType
 from typing import Any
 
 from bench.contracts import DatasetSpec
+from bench.errors import PluginError
 from bench.guard import is_first_party
 from bench.plugin_files import VERSION, within_folder
 from bench.plugins import Found
@@ -84,8 +85,20 @@ def plugin_code(found: Found[Any], *, begins: bool = False, anew: bool = False) 
     with the values that a function was given as they are now, and not as they were when it first counted.
     """
     roots, within, values = _led_to_by(found, anew=anew)
+    _refuse_hidden(roots, closure(roots, within))
     reads = _reads_code if isinstance(found.spec, DatasetSpec) else _reads_all
     return code_hash(roots, within, values, reads, begins=begins) if roots else UNKNOWN
+
+
+def _refuse_hidden(roots: Iterable[str], modules: Mapping[str, Path | None]) -> None:
+    """Raise ``PluginError`` where one of ``modules`` is another checkout's, of the name of one beside ``roots``."""
+    places = {place for root in roots for place in places_of(root.partition(".")[0]) if not is_installed(place)}
+    for folder in {(one.parent.parent if one.name == "__init__.py" else one.parent).resolve() for one in places}:
+        for name, file in modules.items():
+            beside = (folder / f"{name.replace('.', '/')}{ending}" for ending in (".py", "/__init__.py"))
+            own = next(filter(Path.is_file, beside), None)
+            if own and file and not file.resolve().is_relative_to(folder):
+                raise PluginError(f"it imports '{name}', and {file} comes before {own}. Try: another name for one")
 
 
 def uncounted(found: Found[Any], what: str, made: Iterable[object]) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ import pytest
 import torch
 from example_runs import make_run
 
-from bench import BackboneSpec, DatasetSpec, ModelSpec, code
+from bench import BackboneSpec, DatasetSpec, ModelSpec, PluginError, code
 from bench.code import HOST, host_code, plugin_code, uncounted
 from bench.plugins import Found, Origin, installed
 from bench.show import tables
@@ -266,6 +266,22 @@ def test_a_class_of_a_module_that_no_import_of_the_build_leads_to_is_told(plugin
     (plugin / "run.py").write_text("import third_party_plugin.network\n")
     source._as_loaded.clear()  # as the next process sees it
     assert not uncounted(found(build), "model", made)
+
+
+def test_a_module_of_another_checkout_in_place_of_the_one_beside_is_refused(plugin, monkeypatch):
+    """As of two editable installs with a package ``utils`` each: the model would be the other one's."""
+    (plugin / "run.py").write_text("def build(request):\n    import our_utils.nets\n")
+    checkouts = plugin.parent, plugin.parent / "other"
+    for folder in checkouts:
+        (folder / "our_utils").mkdir(parents=True)
+        (folder / "our_utils" / "__init__.py").write_text("")
+        (folder / "our_utils" / "nets.py").write_text("")
+    from third_party_plugin.run import build
+
+    plugin_code(found(build))
+    monkeypatch.setattr(sys, "path", [str(tmp := checkouts[1].rename(plugin.parent.with_name("other"))), *sys.path])
+    with pytest.raises(PluginError, match=f"it imports 'our_utils.nets', and {tmp}/our_utils/nets.py comes before"):
+        plugin_code(found(build))
 
 
 def test_what_has_no_file_is_unknown_and_no_failure():
