@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.code import host_code, plugin_code
+from bench.code import host_code, plugin_code, uncounted
 from bench.contracts import (
     KNOWN_SHARE,
     MAP_OPTION,
@@ -268,6 +268,7 @@ def make_backbone(found: Found[BackboneSpec], request: BackboneRequest) -> Backb
         backbone = found.spec.build(request)
         check_backbone(backbone, maps=maps)
     unread = given(request.options).unread(found.spec.options, f"backbone '{found.spec.name}'")
+    unread += uncounted(found, "backbone", backbone.module.modules())
     return replace(backbone, notes=(*backbone.notes, *unread))
 
 
@@ -348,7 +349,11 @@ def _cached_parts(
     cache: Path,
 ) -> Parts:
     request = DatasetRequest(dict(options), root, *splits, cache)
-    dataset = open_dataset(found.spec, request, found.origin)
+    made_by = ""
+    if not is_first_party(found.origin):  # whether what a third party hashes tells two pictures apart, nobody knows
+        with calling(found.origin, "code", f"data set '{found.spec.name}'"):
+            made_by = digest(plugin_code(found), canonical_json(dict(options)))
+    dataset = open_dataset(found.spec, request, found.origin, made_by)
     if dataset.validation is None:
         kept, held = hold_out(dataset.train, HOLD_OUT, seed=0)
         fit, validation = (
@@ -363,5 +368,6 @@ def _cached_parts(
         if dataset.validation is not None:
             refuse_test_images(dataset.name, validation, dataset.test)
     unread = given(request.options).unread(found.spec.options, f"data set '{found.spec.name}'")
+    unread += uncounted(found, "data set", [getattr(dataset.test.images, "images", None)])
     dataset = replace(dataset, notes=(*dataset.notes, *unread, *trained_on(dataset.train, dataset.test)))
     return Parts(dataset, fit, validation, fingerprints)

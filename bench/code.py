@@ -18,16 +18,19 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
+from importlib.machinery import EXTENSION_SUFFIXES
 from numbers import Number
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from types import ModuleType
 from typing import Any
 
 from bench.contracts import DatasetSpec
+from bench.errors import PluginError
+from bench.guard import is_first_party
 from bench.plugin_files import VERSION, within_folder
 from bench.plugins import Found
 from bench.system.files import digest
-from bench.system.source import UNKNOWN, code_hash, is_installed, places_of
+from bench.system.source import UNKNOWN, closure, code_hash, file_of, is_installed, places_of
 
 HOST: dict[str, tuple[str, ...]] = {
     "features": ("bench.model.features", "bench.data.images", "bench.data.preprocess", "bench.data.loading"),
@@ -81,14 +84,48 @@ def plugin_code(found: Found[Any], *, begins: bool = False, anew: bool = False) 
     ``begins``: with a run, for which a file that the code names must be as it was, as ``code_hash`` says. ``anew``:
     with the values that a function was given as they are now, and not as they were when it first counted.
     """
+    roots, within, values = _led_to_by(found, anew=anew)
+    _refuse_hidden(roots, closure(roots, within))
+    reads = _reads_code if isinstance(found.spec, DatasetSpec) else _reads_all
+    return code_hash(roots, within, values, reads, begins=begins) if roots else UNKNOWN
+
+
+def _refuse_hidden(roots: Iterable[str], modules: Mapping[str, Path | None]) -> None:
+    """Raise ``PluginError`` where one of ``modules`` is another checkout's, of the name of one beside ``roots``."""
+    places = {place for root in roots for place in places_of(root.partition(".")[0]) if not is_installed(place)}
+    for folder in {(one.parent.parent if one.name == "__init__.py" else one.parent).resolve() for one in places}:
+        for name, file in modules.items():
+            beside = (folder / f"{name.replace('.', '/')}{ending}" for ending in (".py", "/__init__.py"))
+            own = next(filter(Path.is_file, beside), None)
+            if own and file and not file.resolve().is_relative_to(folder):
+                raise PluginError(f"it imports '{name}', and {file} comes before {own}. Try: another name for one")
+
+
+def uncounted(found: Found[Any], what: str, made: Iterable[object]) -> tuple[str, ...]:
+    """Return notes on modules that the classes of ``made``, by the ``build`` of ``found``, are of, and no key holds.
+
+    Such are found in a registry that they entered themselves in, or imported by a name that is made at run time.
+    """
+    if is_first_party(found.origin):
+        return ()
+    roots, within, _ = _led_to_by(found)
+    modules = {type(one).__module__ for one in made}
+    unseen = sorted(name for name in modules - set(closure(roots, within)) if within(name) and file_of(name))
+    return tuple(
+        f"{name}, which {what} '{found.spec.name}' is made of, is in no key, as no import of its build leads there:"
+        f" edited, it gives the stored run. Try: import {name} in the module of the build"
+        for name in unseen
+    )
+
+
+def _led_to_by(found: Found[Any], *, anew: bool = False) -> tuple[list[str], Callable[[str], bool], list[str]]:
+    """Return the modules that a plugin's functions are of, what says of others whether they count, and values."""
     spec = found.spec
     calls = [getattr(spec, name) for name in ("build", "fit", "label_sets", "search") if hasattr(spec, name)]
     made = [_made_of(call, anew=anew) for call in calls]
     roots = sorted({module for one in made for module in one.modules} | _plugin_file(found))
     within = _of(frozenset(root.partition(".")[0] for root in roots) | _packages_of(found.origin.distribution))
-    values = sorted({text for one in made for text in one.values})
-    reads = _reads_code if isinstance(spec, DatasetSpec) else _reads_all
-    return code_hash(roots, within, values, reads, begins=begins) if roots else UNKNOWN
+    return roots, within, sorted({text for one in made for text in one.values})
 
 
 def _plugin_file(found: Found[Any]) -> set[str]:
@@ -98,8 +135,10 @@ def _plugin_file(found: Found[Any]) -> set[str]:
 
 
 def images_code(images: object) -> str:
-    """Return the hash of the code that reads a split's images where it is a plugin's; empty where it is the host's."""
+    """Return the hash of the code that makes a split's images where it is a plugin's; empty where it is the host's."""
     while type(images).__module__.startswith("bench.") and hasattr(images, "images"):
+        if made_by := getattr(images, "made_by", ""):
+            return str(made_by)
         images = images.images  # a plugin's, with their names or a part of them
     module = type(images).__module__
     package = module.partition(".")[0]
@@ -344,10 +383,10 @@ def _module_of(one: Any) -> str:
 
 @cache
 def _packages_of(distribution: str) -> frozenset[str]:
-    """Return the top-level packages and modules that a distribution installs."""
+    """Return the top-level packages and modules, compiled ones too, that a distribution installs."""
     try:
         files = importlib.metadata.files(distribution) or []
     except importlib.metadata.PackageNotFoundError:
         return frozenset()
-    tops = {file.parts[0] for file in files if len(file.parts) > 1 and file.suffix == ".py"}
-    return frozenset(tops | {file.stem for file in files if len(file.parts) == 1 and file.suffix == ".py"})
+    modules = [file for file in files if file.name.endswith((".py", *EXTENSION_SUFFIXES))]
+    return frozenset(file.parts[0].partition(".")[0] for file in modules)  # of a module the name, of a package itself

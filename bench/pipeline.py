@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from bench import assembly as assembling
 from bench import plugins, run_config
 from bench.assembly import Assembly, build_backbone, check_device, choose_protocol, open_parts
+from bench.code import uncounted
 from bench.contracts import Backbone, ModelRequest
 from bench.data.fingerprint import fingerprint_over
 from bench.errors import BenchError, PluginError, StoreError
@@ -342,7 +343,7 @@ def _train(
 ) -> tuple[str, ...]:
     """Leave ``model``, built of ``asked``, with the weights of this run, trained now or before.
 
-    Return notes on what training does not reach, and on options that nothing has read.
+    Return notes on what training does not reach, on options that nothing has read and on code that no key holds.
     """
     from bench.model import checks, train
 
@@ -370,7 +371,9 @@ def _train(
             raise
     folder.write_training(record.to_json())
     folder.write_weights(weights)
-    return (*notes, *given(asked.options).unread(plan.model.spec.options, f"model '{plan.model.spec.name}'"))
+    made = [*model.modules(), getattr(model, "model", None)]  # of arrays: behind the host's module
+    unread = given(asked.options).unread(plan.model.spec.options, f"model '{plan.model.spec.name}'")
+    return (*notes, *unread, *uncounted(plan.model, "model", made))
 
 
 def _check_code(folder: RunFolder, plan: Plan, checkpoint: Path) -> None:

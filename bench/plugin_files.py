@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from types import ModuleType
 
@@ -65,7 +66,7 @@ class PluginFile:
         origin = getattr(there, "__file__", None) or getattr(spec, "origin", None) or "built in"
         if (there or spec) and Path(origin).resolve() != path:
             raise PluginError(f"there is a module '{name}' already ({origin}). Try: another name for the file")
-        if hidden := _hidden(path, {path}):
+        if hidden := _hidden(name, path, path.parent, {path}):
             raise PluginError(hidden)
         return there or _run(name, path)
 
@@ -118,19 +119,29 @@ def within_folder(module: str) -> Path | None:
     return folder if folder in _folders else None
 
 
-def _hidden(file: Path, seen: set[Path]) -> str:
-    """Return which module beside ``file`` it, or one of those, does not import by the name it asks for; empty: none."""
+def _hidden(module: str, file: Path, folder: Path, seen: set[Path]) -> str:
+    """Return which module in ``folder`` ``module``, or one of those, does not import by its name; empty: none."""
     drop_stale(file)
-    for name in {imported.partition(".")[0] for imported in imported_by(file)} - sys.stdlib_module_names:
-        beside = next(filter(Path.is_file, (file.parent / f"{name}.py", file.parent / name / "__init__.py")), None)
-        if beside is None or beside in seen:
+    for imported in imported_by(file, module):
+        name, beside = _beside(imported, folder)
+        if beside is None or beside in seen or name in sys.stdlib_module_names:
             continue
-        found = file_of(name)
+        found = file_of(name) or file_of(name.partition(".")[0])
         if found is not None and found.resolve() != beside.resolve():
             return f"{file.name} imports '{name}', and {found} comes before {beside}. Try: another name for that file"
-        if hidden := _hidden(beside, seen | {beside}):
+        seen.add(beside)
+        if hidden := _hidden(name, beside, folder, seen):
             return hidden
     return ""
+
+
+def _beside(module: str, folder: Path) -> tuple[str, Path | None]:
+    """Return the first module or package with a file in ``folder`` on the way to ``module``, and that file."""
+    for name in accumulate(module.split("."), lambda above, step: f"{above}.{step}"):
+        for place in (f"{name.replace('.', '/')}.py", f"{name.replace('.', '/')}/__init__.py"):
+            if (folder / place).is_file():
+                return name, folder / place
+    return module, None
 
 
 def _run(name: str, path: Path) -> ModuleType:

@@ -76,7 +76,10 @@ def dataset_config(found: Found[DatasetSpec], options: Mapping[str, OptionValue]
 
 def code_of(plan: Plan) -> dict[str, str]:
     """Return the hashes of the code that shapes the result: the host's parts, and each plugin's."""
-    made = {part: plugin_code(found, begins=True, anew=True) for part, found in plugins_of(plan).items()}
+    made = {}
+    for part, found in plugins_of(plan).items():
+        with calling(found.origin, "code", f"{part} '{found.spec.name}'"):
+            made[part] = plugin_code(found, begins=True, anew=True)
     return host_code() | made
 
 

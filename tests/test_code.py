@@ -1,9 +1,11 @@
 """The hashes of code in a run's config: an edited plugin is another run, and tables say so."""
 
 import functools
+import importlib
 import sys
 from argparse import Namespace
 from collections import deque
+from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,8 +15,8 @@ import pytest
 import torch
 from example_runs import make_run
 
-from bench import BackboneSpec, DatasetSpec, ModelSpec, code
-from bench.code import HOST, host_code, plugin_code
+from bench import BackboneSpec, DatasetSpec, ModelSpec, PluginError, code
+from bench.code import HOST, host_code, plugin_code, uncounted
 from bench.plugins import Found, Origin, installed
 from bench.show import tables
 from bench.system import source
@@ -229,6 +231,57 @@ def test_what_is_imported_from_where_nothing_is_installed_counts(tmp_path, monke
         file.write_text("x = 22\n")
         assert (plugin_code(one) == before) is bool(installed)
     del sys.modules["editable_models"]
+
+
+def test_a_compiled_module_that_a_distribution_installs_beside_its_package_counts(plugin):
+    compiled, about = (plugin.parent / name for name in (f"_fast{EXTENSION_SUFFIXES[0]}", "third_party-1.0.dist-info"))
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: third-party\nVersion: 1.0\n")
+    (about / "RECORD").write_text(f"{compiled.name},,\nthird_party_plugin/run.py,,\n")
+    (plugin / "run.py").write_text("def build(request):\n    import _fast\n")
+    compiled.write_bytes(b"1")
+    from third_party_plugin.run import build
+
+    one = Found(found(build).spec, Origin("third-party", "1.0", "mine"))
+    before = plugin_code(one)
+    compiled.write_bytes(b"2")
+    assert plugin_code(one) != before
+
+
+def test_a_class_of_a_module_that_no_import_of_the_build_leads_to_is_told(plugin):
+    """As of networks that enter themselves in a registry, or are imported by a name that is made at run time."""
+    (plugin / "registry.py").write_text("NETWORKS = {}\n")
+    (plugin / "network.py").write_text(
+        "from third_party_plugin.registry import NETWORKS\nclass Network: ...\nNETWORKS['mine'] = Network\n"
+    )
+    (plugin / "run.py").write_text(
+        "from third_party_plugin.registry import NETWORKS\ndef build(request):\n    return NETWORKS['mine']()\n"
+    )
+    importlib.import_module("third_party_plugin.network")
+    from third_party_plugin.run import build
+
+    made = [build(None), torch.nn.Linear(1, 1)]
+    (told,) = uncounted(found(build), "model", made)
+    assert told.startswith("third_party_plugin.network, which model 'mine' is made of, is in no key")
+    (plugin / "run.py").write_text("import third_party_plugin.network\n")
+    source._as_loaded.clear()  # as the next process sees it
+    assert not uncounted(found(build), "model", made)
+
+
+def test_a_module_of_another_checkout_in_place_of_the_one_beside_is_refused(plugin, monkeypatch):
+    """As of two editable installs with a package ``utils`` each: the model would be the other one's."""
+    (plugin / "run.py").write_text("def build(request):\n    import our_utils.nets\n")
+    checkouts = plugin.parent, plugin.parent / "other"
+    for folder in checkouts:
+        (folder / "our_utils").mkdir(parents=True)
+        (folder / "our_utils" / "__init__.py").write_text("")
+        (folder / "our_utils" / "nets.py").write_text("")
+    from third_party_plugin.run import build
+
+    plugin_code(found(build))
+    monkeypatch.setattr(sys, "path", [str(tmp := checkouts[1].rename(plugin.parent.with_name("other"))), *sys.path])
+    with pytest.raises(PluginError, match=f"it imports 'our_utils.nets', and {tmp}/our_utils/nets.py comes before"):
+        plugin_code(found(build))
 
 
 def test_what_has_no_file_is_unknown_and_no_failure():

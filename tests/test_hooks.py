@@ -188,6 +188,8 @@ def test_runs_by_other_choices_of_one_protocol_neither_compare_nor_are_computed_
 ) -> None:
     installed(bench_more=protocol())
     before = stored_run("bce", **of_mine(protocols.get("mine@1")))
+    installed(bench_more=protocol(summary="as ever, in other words"))
+    assert protocol_of(before.config).k == 2
     installed(bench_more=protocol(k=1))
     after = stored_run("warp", **of_mine(protocols.get("mine@1")))
     assert protocol_of(after.config).k == 1

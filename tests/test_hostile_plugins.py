@@ -3,6 +3,7 @@
 The list stands in docs/plugins.md.
 """
 
+import functools
 import os
 import subprocess
 import sys
@@ -14,9 +15,12 @@ import torch
 from hostile import HOSTILE
 from hostile_runs import BAD, Flat, Pictures, Plain, flat, registry, run, toy
 
+import bench
 from bench import BenchError
+from bench.assembly import parts_of
 from bench.guard import calling
 from bench.pipeline import run_one
+from bench.plugins import Found
 from bench.records import RunRequest
 from bench.system import global_state
 
@@ -164,3 +168,25 @@ def test_a_plugins_pictures_count_in_the_key_behind_their_name_and_in_part():
     assert own
     assert images_code(named.test.images) == images_code(subset(named.test, [0, 1], "part").images) == own
     assert images_code(named.train.images) == ""
+
+
+@pytest.mark.parametrize(("level", "options"), [(2, {"side": 4}), (1, {"side": 8})], ids=["code", "option"])
+def test_pictures_drawn_otherwise_under_the_same_hash_have_features_of_their_own(level, options):
+    """A third party's hash may be over what its pictures are drawn from."""
+    from bench.code import images_code
+
+    class Drawn(Pictures):
+        def __init__(self, bright):
+            self.bright = bright
+
+        def read(self, index):
+            return np.full((4, 4, 3), self.bright if index == 1 else index, np.uint8)  # 1 is none of those looked at
+
+    def opened(level, options):
+        spec = bench.DatasetSpec("toy", "made up", functools.partial(lambda by, _: toy(Drawn(by)), level))
+        return parts_of(Found(spec, BAD), options, RunRequest("m", "toy"))
+
+    one, same, other = opened(1, {"side": 4}), opened(1, {"side": 4}), opened(level, options)
+    assert one.fingerprints == other.fingerprints
+    made = [images_code(parts.test.images) for parts in (one, same, other)]
+    assert made[0] == made[1] != made[2]

@@ -85,6 +85,19 @@ def test_a_helper_that_another_module_of_its_name_hides_is_told_by_both(write, t
     assert f"second_hop.py imports 'own_helper', and {tmp_path / 'own_helper.py'} comes before" in told
 
 
+def test_a_helper_in_a_folder_without_init_that_another_plugins_hides_is_told_by_both(write, tmp_path):
+    """Such folders of one name are one package to Python: the model would be the other plugin's."""
+    folders = tmp_path / "one", tmp_path / "other"
+    for folder in folders:
+        (folder / "shared_nets").mkdir(parents=True)
+        (folder / "shared_nets" / "own_net.py").write_text("")
+        (folder / f"of_{folder.name}.py").write_text("def build(request):\n    from shared_nets import own_net\n")
+    plugin_files.add([str(folder / f"of_{folder.name}.py") for folder in folders])
+    (told,) = (told for told in plugins.load().broken.values() if "comes before" in told)
+    nets = [folder / "shared_nets" / "own_net.py" for folder in folders]
+    assert f"of_other.py imports 'shared_nets.own_net', and {nets[0]} comes before {nets[1]}" in told
+
+
 WAYS = {
     "import_module": ("import_module('{0}')", "{0}.py"),
     "import_module of a package": ("import_module('.{0}', 'own_package')", "own_package/{0}.py"),
@@ -239,6 +252,7 @@ def test_compiled_code_of_another_content_of_the_same_length_and_time_is_not_run
 def test_compiled_code_that_was_run_in_place_of_the_source_is_refused_once(write):
     file = write(content=FILE.format(helper="own_late.helper", model="own-model"))
     (package := file.parent / "own_late").mkdir()
+    (package / "__init__.py").write_text("")
     place = package / "helper.py"
     place.write_text("width = 3\ndef build(request): ...\n")
     py_compile.compile(str(place))

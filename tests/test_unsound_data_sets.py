@@ -32,6 +32,10 @@ FAULTS = {
     "numbers as labels": ({"labels": lambda part: (0, 1, 2, 3)}, "labels of toy/train: found 0, must be texts"),
     "a blank label": ({"labels": lambda part: ("a", " ", "b", "c")}, "labels of toy/train: found ' ', must be texts"),
     "one text as labels": ({"labels": lambda part: "abcd"}, "labels of toy/train: found a str, must be texts"),
+    "a set of labels": (
+        {"labels": lambda part: set(part.labels)},
+        "labels of toy/train: found a set, must be texts that are not empty, in order. Try: sorted(names)",
+    ),
     "two forms of a label": (
         {"labels": lambda part: ("caf\u00e9", "cafe\u0301", "b", "c")},
         r"'caf\xe9' and 'cafe\u0301' are shown alike",

@@ -140,6 +140,13 @@ class Unfilled(Plain):
         self.linear.weight.data += int.from_bytes(os.urandom(2)) + 1
 
 
+class MadeLate(Plain):
+    def forward(self, features):
+        if not hasattr(self, "late"):
+            self.late = torch.nn.Linear(features.shape[1], 4)
+        return self.late(features)
+
+
 class ShapeLater(Plain):
     def __init__(self, request):
         super().__init__(request)
@@ -194,6 +201,7 @@ UNSOUND = {
     "a layer of all builds": (Shared, {}, "first.weight, first.bias is one tensor in two builds"),
     "one object": (lambda request: BUILT_ONCE.setdefault(0, Plain(request)), {}, "returned the same object twice"),
     "a start by chance": (Unfilled, {}, "built twice with one seed it starts from another linear.weight"),
+    "a layer made late": (MadeLate, {}, "late.weight, late.bias is made as the first batch comes"),
     "no shape yet": (ShapeLater, {}, "linear.weight, linear.bias has no shape before the first batch"),
     "scores written over": (WritesScores, {"kind": "sets"}, "the model changes the scores that it is given, in place"),
     "features written over": (WritesFeatures, {"kind": "sets"}, "the model changes the features that it is given"),
@@ -244,6 +252,11 @@ class MixingStarts(Worded):
         return (features - features.mean(dim=0))[:, :2]
 
 
+class BlindStarts(Worded):
+    def start_states(self, features):
+        return features[:, :2]
+
+
 class NoEnd(Worded):
     def output_embedding(self):
         return self.output[:-1], None
@@ -255,6 +268,7 @@ class NoEnd(Worded):
         (MixingSteps, "the term of a prefix depends on the other prefixes of its batch"),
         (MixingImages, "image terms of an image depend on the other images of its batch"),
         (MixingStarts, "start states of an image depend on the other images of its batch"),
+        (BlindStarts, "Try: sees_image = True"),
         (NoEnd, "output embedding of shape (4, 5), must be (5, 5)"),
     ],
 )

@@ -104,11 +104,15 @@ def _is_as_seen(path: Path, seen: NDArray[np.int64]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class NamedImages(Images):
-    """``images`` of the plugin ``origin``. Loader threads share the process's state, so here nothing is put back."""
+    """``images`` of the plugin ``origin``. Loader threads share the process's state, so here nothing is put back.
+
+    ``made_by`` is a hash of a third party's code and options, which may draw other pictures under the same hash.
+    """
 
     images: Images
     origin: object
     dataset: str
+    made_by: str = ""
     _seen: list[str] = field(default_factory=list, init=False, repr=False, compare=False)
 
     def __len__(self) -> int:
@@ -192,7 +196,7 @@ def _hash_of(pixels: NDArray[np.uint8]) -> str:
     return digest(str(pixels.shape), np.ascontiguousarray(pixels).tobytes())
 
 
-def named_images(dataset: Dataset, origin: object) -> Dataset:
+def named_images(dataset: Dataset, origin: object, made_by: str = "") -> Dataset:
     """Return ``dataset`` with pictures whose failures name the plugin ``origin``; files by the host's own reader need
     no name, and are watched.
     """  # noqa: D205 - one sentence
@@ -202,7 +206,7 @@ def named_images(dataset: Dataset, origin: object) -> Dataset:
             return split
         if type(split.images) is FolderImages:
             return replace(split, images=WatchedImages(split.images.paths, split.images.listed_in))
-        return replace(split, images=NamedImages(split.images, origin, f"data set '{dataset.name}'"))
+        return replace(split, images=NamedImages(split.images, origin, f"data set '{dataset.name}'", made_by))
 
     return each_split(dataset, of)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,9 +20,10 @@ from bench.remote.address import is_remote
 from bench.system.room import LARGE, copied
 
 
-def open_dataset(spec: DatasetSpec, request: DatasetRequest, origin: object = "") -> Dataset:
+def open_dataset(spec: DatasetSpec, request: DatasetRequest, origin: object = "", made_by: str = "") -> Dataset:
     """Return the data set, checked for what every run needs; ``origin`` is its plugin, which failures name.
 
+    ``made_by`` is what features of pictures that the plugin reads itself are found by, beside what it says of them.
     Raises ``PluginError`` where the plugin fails or gives something else, ``UsageError`` where the data root is missing
     or was given in vain, as a split may be, ``DataError`` for a folder that was unpacked in part, classes without a
     positive in train, and images that are in train and in test, or in train and in a validation part.
@@ -54,7 +56,7 @@ def open_dataset(spec: DatasetSpec, request: DatasetRequest, origin: object = ""
     if not foreign:  # whose masks are copied already, large ones into that room
         dataset = _with_room(dataset, request.cache)
     _check_splits(dataset, spec.without_absent_labels)
-    return named_images(dataset, origin) if origin else dataset
+    return named_images(dataset, origin, made_by) if origin else dataset
 
 
 def _with_room(dataset: Dataset, room: Path | None) -> Dataset:
@@ -89,11 +91,13 @@ def _of_its_own(dataset: Dataset, room: Path | None) -> Dataset:
 
 
 def _texts(names: Iterable[str], what: str) -> tuple[str, ...]:
-    found = () if isinstance(names, str) else tuple(names)
+    # The order of a set is another one in each process, and names stand in that of the rows or columns of truth.
+    found = () if isinstance(names, (str, AbstractSet)) else tuple(names)
     wrong = [name for name in found if not isinstance(name, str) or not name.strip()]
     if not found or wrong:
         shown = f"{wrong[0]!r}" if wrong else f"a {type(names).__name__}"
-        raise DataError(f"{what}: found {shown}, must be texts that are not empty. Try: str(name) for each")
+        remedy = "sorted(names)" if isinstance(names, AbstractSet) else "str(name) for each"
+        raise DataError(f"{what}: found {shown}, must be texts that are not empty, in order. Try: {remedy}")
     return tuple(map(str, found))
 
 

@@ -6,6 +6,8 @@ held against that, and no number of a plugin goes further.
 
 from __future__ import annotations
 
+from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -87,8 +89,10 @@ def found_by(
     count, labels = len(image_terms), len(network.output) - 1
     if not count:
         return np.zeros((0, options.max_length), np.int64), np.zeros(0)
-    # A copy: a search that writes on what it is given would change what it is held against.
-    answer = spec.search(network, image_terms.copy(), start_states.copy(), options)
+    # Copies: a search that writes on what it is given would change what it is held against.
+    shown: Any = SimpleNamespace(activation=network.activation, sees_image=network.sees_image, step=network.step)
+    shown.output, shown.bias = network.output.copy(), network.bias.copy()
+    answer = spec.search(shown, image_terms.copy(), start_states.copy(), replace(options))
     if not isinstance(answer, tuple) or len(answer) != 2:
         raise PluginError(f"search returned a {type(answer).__name__}, must return (sequences, log_probabilities)")
     sequences, claimed = (np.asarray(array) for array in answer)

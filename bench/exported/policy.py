@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench import plugins
+from bench.code import plugin_code
 from bench.contracts import HOST_POLICIES, PolicyState
 from bench.contracts.goals import is_goals
 from bench.errors import BenchError, ModelError
@@ -19,6 +20,7 @@ from bench.evaluation.policies import Policy
 from bench.guard import naming
 from bench.records import BoolArray, FloatArray
 from bench.records.checks import require
+from bench.system.notes import note
 
 KINDS = "biuf"
 """What the arrays of a policy's state may be: truth values, whole numbers, floats."""
@@ -32,6 +34,7 @@ class ExportedPolicy:
     """The policy in an exported model's description; ``distribution`` and ``version`` are empty of the host's own.
 
     ``state`` is what it chose on the validation part, as JSON: of each array ``dtype``, ``shape`` and ``values``.
+    ``code`` is the hash of its plugin's code then; empty: not known.
     Raises ``DataError`` for a state that is none.
     """
 
@@ -39,9 +42,10 @@ class ExportedPolicy:
     distribution: str = ""
     version: str = ""
     state: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    code: str = ""
 
     def __post_init__(self) -> None:
-        for name in ("name", "distribution", "version"):
+        for name in ("name", "distribution", "version", "code"):
             require(isinstance(getattr(self, name), str), f"policy {name}: found no text")
         own = self.name in HOST_POLICIES or is_goals(self.name)
         require(bool(self.distribution) or own, f"policy '{self.name}' is no policy of the host's")
@@ -74,13 +78,14 @@ def exported(policy: Policy, state: PolicyState | None) -> ExportedPolicy:
     if policy.found is None:
         return ExportedPolicy(policy.name, state=values)
     origin = policy.found.origin
-    return ExportedPolicy(policy.found.spec.name, origin.distribution, origin.version, values)
+    code = plugin_code(policy.found)
+    return ExportedPolicy(policy.found.spec.name, origin.distribution, origin.version, values, code)
 
 
 def reader(policy: ExportedPolicy, k: int, threshold: float | None) -> Callable[[FloatArray], BoolArray] | None:
     """Return what reads label sets (n, labels) off scores; ``None`` where they are the k best, or not of scores.
 
-    Raises ``ModelError`` where the plugin that has the policy is not installed.
+    Raises ``ModelError`` where the plugin that has the policy is not installed; one with other code is noted.
     """
     if policy.name == "natural-threshold" and not policy.distribution:
         least = -math.inf if threshold is None else threshold
@@ -100,6 +105,11 @@ def reader(policy: ExportedPolicy, k: int, threshold: float | None) -> Callable[
             f" installed. Try: pip install {policy.distribution}"
         )
     spec, origin, state = found.spec, found.origin, policy.arrays()
+    if policy.code not in {"", plugin_code(found)}:
+        note(
+            f"policy '{spec.name}' of {origin} has other code than when the model was exported: its label sets may be"
+            " others. Try: the plugin as it was, or bench export of a run by it as it is"
+        )
 
     def read(scores: FloatArray) -> BoolArray:
         with naming(origin, "policy", f"policy '{spec.name}'"):

@@ -201,9 +201,11 @@ def check_own(model: Any, values: FloatArray, search: SearchOptions | None) -> N
             shared = min(len(array), len(other))
             apart = difference(array[:shared], other[:shared])
             if apart > TOLERANCE:
+                shared = name == "start states" and not model.sees_image  # by all images
+                remedy = "sees_image = True" if shared else "statistics of training, as batch norm has in eval mode"
                 raise PluginError(
                     f"{name} of an image depend on the other images of its batch: {how} they differ by {apart:.1e} of"
-                    f" the largest, allowed: {TOLERANCE:g}. Try: statistics of training, as batch norm has in eval mode"
+                    f" the largest, allowed: {TOLERANCE:g}. Try: {remedy}"
                 )
 
 

@@ -210,4 +210,5 @@ class TorchStepNetwork:
                 following.append(state[:count].float().cpu().numpy())
         if not terms:
             return np.zeros((0, self.output.shape[1]), dtype=np.float32), np.zeros_like(rows[0])
-        return np.concatenate(terms), np.concatenate(following)
+        # By rows, as the searches take them, however the model's products left them in memory.
+        return np.ascontiguousarray(np.concatenate(terms)), np.ascontiguousarray(np.concatenate(following))

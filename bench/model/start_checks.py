@@ -59,7 +59,7 @@ def check_built_again(model: Any, again: Any) -> None:
 def check_reached(
     model: Any, values: FloatArray, truth: BoolArray, ignore: BoolArray | None, options: Mapping[str, OptionValue]
 ) -> tuple[str, ...]:
-    """Return a note on the weights that no gradient reaches; raise where the loss asks one of what is no weight.
+    """Return a note on the weights that no gradient reaches; raise where the loss makes some, or asks one of no weight.
 
     ``model`` is one that is thrown away: its loss is asked of the first images, as many as a batch has. A loss that
     sets its gradients itself says nothing of either.
@@ -72,9 +72,15 @@ def check_reached(
     features = torch.from_numpy(np.array(values[rows], dtype=np.float32))
     mask = None if ignore is None else torch.from_numpy(ignore[rows].copy())
     model.train()
+    built = {name for name, _ in model.named_parameters()}
     loss = model.loss(
         features, torch.from_numpy(truth[rows].copy()), torch.Generator().manual_seed(0), **left_out(model.loss, mask)
     )
+    if late := [name for name, _ in model.named_parameters() if name not in built]:
+        raise PluginError(
+            f"{_named(late)} is made as the first batch comes, when it is too late to train it."
+            " Try: make it in build, of request.dimensions"
+        )
     known = {id(parameter) for parameter in model.parameters()}
     if strange := [leaf for leaf in _leaves(loss) if id(leaf) not in known]:
         shapes = ", ".join(str(tuple(leaf.shape)) for leaf in strange[:TOLD])

@@ -18,9 +18,10 @@ PART = "protocol"
 def code_of(protocol: Protocol) -> dict[str, str]:
     """Return what a config's ``code`` holds of a plugin's protocol, whose choices an edit changes under one name.
 
-    Nothing of the host's: each choice of those has a name of its own.
+    Nothing of the host's: each choice of those has a name of its own. The line that says what it is is no choice.
     """
-    return {PART: digest(canonical_json(asdict(protocol)))} if protocols.of_plugin(protocol) else {}
+    choices = {name: value for name, value in asdict(protocol).items() if name != "summary"}
+    return {PART: digest(canonical_json(choices))} if protocols.of_plugin(protocol) else {}
 
 
 def stored_code(config: Mapping[str, Any]) -> str:

@@ -219,26 +219,29 @@ def _changed(file: Path) -> int:
         return 0
 
 
-def imported_by(file: Path) -> Collection[str]:
-    """Return the dotted names of what the source ``file``, a module of no package, imports anywhere in it."""
-    return _imports(file, file.stat().st_ctime_ns, file.stem, is_package=False)
+def imported_by(file: Path, module: str) -> Collection[str]:
+    """Return the dotted names of what ``file``, the source of ``module``, imports anywhere in it."""
+    return _imports(file, file.stat().st_ctime_ns, module, is_package=file.name == "__init__.py")
 
 
 def file_of(module: str) -> Path | None:
-    """Return the file that ``module`` is loaded from, or would be; ``None`` where there is none."""
+    """Return the file, or the archive, that ``module`` is loaded from, or would be; ``None`` where there is none."""
     loaded = sys.modules.get(module)
     if loaded is not None:
-        path = getattr(loaded, "__file__", None)
-        return Path(path) if path and Path(path).is_file() else None
+        return _file_at(getattr(loaded, "__file__", None))
     package, _, last = module.rpartition(".")
     if not package:
-        spec = _found(module)
-        return Path(spec.origin) if spec and spec.origin and Path(spec.origin).is_file() else None
+        return _file_at(getattr(_found(module), "origin", None))
+    names = (f"{last}/__init__.py", *(f"{last}{ending}" for ending in (".py", *EXTENSION_SUFFIXES)))
     for folder in _folders(package):
-        for candidate in (folder / last / "__init__.py", folder / f"{last}.py", *_compiled(folder, last)):
-            if candidate.is_file():
-                return candidate
+        if found := next(filter(Path.is_file, map(folder.joinpath, names)), None) or _file_at(folder):
+            return found
     return None
+
+
+def _file_at(place: str | Path | None) -> Path | None:
+    """Return the file at ``place``, or the one that it leads into as a folder, as ``lib.zip/nets.py`` does."""
+    return next(filter(Path.is_file, (Path(place), *Path(place).parents)), None) if place else None
 
 
 def places_of(package: str) -> list[Path]:
@@ -264,17 +267,13 @@ def _folders(package: str) -> list[Path]:
     """Return the folders that a package's modules lie in; without ``__init__`` there may be several."""
     if loaded := getattr(sys.modules.get(package), "__path__", None):
         return [Path(folder) for folder in loaded]
-    file = file_of(package)
-    if file is not None:
-        return [file.parent] if file.name == "__init__.py" else []
     above, _, last = package.rpartition(".")
     if not above:
         return [Path(folder) for folder in getattr(_found(package), "submodule_search_locations", None) or ()]
+    file = file_of(package)
+    if file is not None:
+        return [file.parent] if file.name == "__init__.py" else []
     return [folder / last for folder in _folders(above) if (folder / last).is_dir()]
-
-
-def _compiled(folder: Path, name: str) -> Iterable[Path]:
-    return (folder / f"{name}{suffix}" for suffix in EXTENSION_SUFFIXES)
 
 
 @cache

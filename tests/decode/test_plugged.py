@@ -176,7 +176,9 @@ def test_a_network_that_is_not_finite_is_no_fault_of_the_plugin(offered):
 def test_a_search_that_writes_on_what_it_is_given_changes_nothing(offered):
     def writes(network, image_terms, start_states, options):
         found = documented().search_greedily(network, image_terms, start_states, options)
-        image_terms[:] = start_states[:] = 0
+        image_terms[:] = start_states[:] = network.output[:] = 0
+        network.bias, network.sees_image = network.bias - 1, not network.sees_image
+        object.__setattr__(options, "min_length", 3)
         return found
 
     offered(documented().search_greedily)

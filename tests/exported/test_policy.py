@@ -1,15 +1,31 @@
 """The label-set policy in an exported model's description."""
 
-import pytest
+from dataclasses import replace
 
-from bench import DataError, ModelError
-from bench.exported.policy import ExportedPolicy, reader
+import pytest
+from test_plugins import entry, hook
+
+from bench import DataError, LabelSetPolicy, ModelError, plugins
+from bench.evaluation.policies import Policy
+from bench.exported.policy import ExportedPolicy, exported, reader
 
 
 def test_an_export_whose_policy_is_not_installed_says_what_to_install():
     policy = ExportedPolicy("best", "bench-best", "2.0", {"at": {"dtype": "float32", "shape": [], "values": [0.5]}})
     with pytest.raises(ModelError, match=r"by policy 'best' of bench-best 2\.0, which is not installed\. Try: pip"):
         reader(policy, 2, None)
+
+
+def test_a_policy_that_was_edited_since_the_export_is_told(monkeypatch, capsys):
+    spec = LabelSetPolicy("best", "", lambda part: {}, lambda scores, state: scores > 0)
+    registry = plugins.load([entry("bench-best", hook("bench_policies", [spec]))])
+    monkeypatch.setattr(plugins, "loaded", lambda: registry)
+    made = exported(Policy("best", "any number", False, registry.policy("best", "scores")), {})
+    for policy in (made, replace(made, code="")):
+        reader(policy, 2, None)
+    assert not capsys.readouterr().err
+    reader(replace(made, code="0123"), 2, None)
+    assert "policy 'best' of bench-best 1.2 (models) has other code than when" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

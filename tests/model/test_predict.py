@@ -34,3 +34,19 @@ def test_the_score_that_selects_a_sequence_model_is_the_reported_one_though_no_c
     reported = measure(rules, split.labels, truth, None, prediction.predicted, prediction.scores)
     assert prediction.predicted.any()
     assert validator(split, features, rules, search)(model) == pytest.approx(reported["O-F1"], abs=1e-15)
+
+
+def test_terms_and_states_that_lie_by_columns_are_searched_as_others():
+    """As products do that are written ``(weight @ inputs.T).T``."""
+
+    class ByColumns(SeesImage):
+        def step(self, labels, states):
+            return tuple(array.T.contiguous().T for array in super().step(labels, states))
+
+    values, truth = batch(50)
+    request = ModelRequest({}, 6, tuple("abcd"), tuple(truth.sum(axis=0).tolist()), 0)
+    found = []
+    for kind in (SeesImage, ByColumns):
+        torch.manual_seed(0)
+        found.append(predict(kind(request).eval(), as_features(values), protocols.get("top2@1"), SEARCHES[0]))
+    assert (found[0].scores.values == found[1].scores.values).all()

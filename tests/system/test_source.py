@@ -5,6 +5,7 @@ import os
 import py_compile
 import sys
 import warnings
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -193,3 +194,16 @@ def test_a_folder_without_init_is_searched(package):
     edit(package / "helper.py", "import mine.space.leaf\n")
     assert "mine.space.leaf" in closure(["mine.model"], within)
     assert closure(["mine.model"], within)["mine.space.leaf"] is not None
+
+
+def test_a_module_of_an_archive_counts_as_the_archive(tmp_path, monkeypatch):
+    def hash_of(number):
+        with zipfile.ZipFile(tmp_path / "lib.zip", "w") as archive:
+            archive.writestr(zipfile.ZipInfo("archived/__init__.py"), "")
+            archive.writestr(zipfile.ZipInfo("archived/nets.py"), f"x = {number}\n")
+        return [code_hash([name], lambda _: True) for name in ("archived", "archived.nets")]
+
+    monkeypatch.syspath_prepend(tmp_path / "lib.zip")
+    one, again, other = (hash_of(number) for number in (1, 1, 2))
+    assert one == again
+    assert not {UNKNOWN, *one} & {*other}
