@@ -114,7 +114,7 @@ def _print(found: Sequence[Leftover], removed: Sequence[bool | None] | None, pla
         ["kind", "path", "what", "size", "days"], rows, title=" and ".join(map(str, places)), texts=("path", "what")
     )
     if len(found) > SHOWN:
-        say(f"and {len(found) - SHOWN:,} smaller ones: bench gc --json", "dim")
+        say(f"and {len(found) - SHOWN:,} smaller ones: --json has all", "dim")
     if removed is None:
         say(f"nothing was removed. {_things(found)} can be, with --yes")
         return

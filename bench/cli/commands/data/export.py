@@ -49,4 +49,4 @@ def export_data(  # noqa: PLR0917 - the parser passes options by name
     put()
     for note in (*opened.parts.dataset.notes, *notes):
         say(f"note: {note}")
-    say(f"next: bench score FILE {data_words(request)} --kind probability")
+    put(f"next: bench score FILE {data_words(request)} --kind probability")
