@@ -107,7 +107,7 @@ def _seconds(run: RunSummary) -> float | None:
 def _when(seconds: float) -> str | None:
     """Return a time in this machine's zone, to the second."""
     when = local_time(seconds) if seconds else None
-    return when and when.isoformat(timespec="seconds")
+    return when.isoformat(timespec="seconds") if when else None
 
 
 def _briefly(when: str | None) -> str:

@@ -89,7 +89,8 @@ def _remove(one: Leftover) -> bool | None:
     try:
         return leftovers.remove(one)
     except (OSError, StoreError) as error:
-        note(f"{one.path} is not removed: {getattr(error, 'strerror', None) or error}")
+        reason = getattr(error.__cause__ or error, "strerror", None)  # without what a run that is to be made may try
+        note(f"{one.path} is not removed: {reason or error}")
         return None
 
 

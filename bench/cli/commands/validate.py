@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bench.cli.choose import run_folders
-from bench.cli.options import STORE, AsJson, DataRoot, RunNames, RunsFolder, Weights
+from bench.cli.options import STORE, AsJson, MovedData, MovedWeights, RunNames, RunsFolder
 from bench.show.console import put, put_raw
 
 if TYPE_CHECKING:
@@ -36,8 +36,8 @@ def validate(  # noqa: PLR0917 - the parser passes options by name
     retrain: Annotated[
         bool, typer.Option("--retrain", help="Also train again; equal to the bit on the machine that made the run.")
     ] = False,
-    data_root: DataRoot = None,
-    weights: Weights = None,
+    data_root: MovedData = None,
+    weights: MovedWeights = None,
     as_json: AsJson = False,
 ) -> None:
     """Check that stored runs are what they claim, and say of each by what it was checked.
@@ -64,8 +64,8 @@ def validate(  # noqa: PLR0917 - the parser passes options by name
     if as_json:
         _print_json(found)
     else:
-        again = shlex.join(["bench", "validate", *(runs or []), "--recompute"])
-        _print(found, "" if recompute or retrain else again + runs_of(store))
+        command = shlex.join(["bench", "validate", *(runs or []), "--recompute"])
+        _print(found, "" if recompute or retrain else command + runs_of(store))
     if any(one.faults for one in found):
         raise typer.Exit(1)
     if (recompute or retrain) and any(one.state == "done" and one.level == "folder" for one in found):
