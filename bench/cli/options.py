@@ -164,6 +164,15 @@ Sets = Annotated[
         rich_help_panel=MODEL,
     ),
 ]
+DataSets = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="dataset.NAME=VALUE",
+        help="An option of the data set; repeatable. See: bench list datasets --options",
+        rich_help_panel=DATA,
+    ),
+]
 ProtocolName = Annotated[
     str,
     typer.Option(

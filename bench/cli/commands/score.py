@@ -9,12 +9,12 @@ import typer
 
 from bench.cli import run_record
 from bench.cli.options import (
-    DATA,
     STORE,
     AsJson,
     Cache,
     DataRoot,
     DatasetName,
+    DataSets,
     Out,
     PolicyName,
     ProtocolName,
@@ -120,12 +120,7 @@ def score(  # noqa: PLR0917 - the parser passes options by name
             rich_help_panel=READING,
         ),
     ] = "",
-    sets: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set", metavar="dataset.NAME=VALUE", help="An option of the data set; repeatable.", rich_help_panel=DATA
-        ),
-    ] = None,
+    sets: DataSets = None,
     data_root: DataRoot = None,
     train_split: TrainSplit = None,
     test_split: TestSplit = None,
