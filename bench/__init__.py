@@ -8,6 +8,10 @@ name is used.
 from __future__ import annotations
 
 import importlib
+import os
+
+# From 1.31 on ONNX Runtime, where it is imported, gives this machine a number and sends what it runs on to Microsoft.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 TYPE_CHECKING = False  # typing is two thirds of what a command imports before it can be stopped with a word
 if TYPE_CHECKING:

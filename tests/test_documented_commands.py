@@ -1,5 +1,6 @@
 """Every command of README and docs is one that there is, and does what it says on a small stand-in of its data."""
 
+import re
 import shutil
 import tarfile
 
@@ -9,6 +10,7 @@ from documented_commands import ELSEWHERE, PAGES, arguments_of, commands_of, is_
 from PIL import Image
 
 from bench import cli, plugins
+from bench.contracts import FINETUNING_OPTIONS, SEARCH_OPTIONS, TRAINING_OPTIONS
 
 SHOWN = [(page.name, command) for page in PAGES for command in commands_of(page)]
 RUN = [page for page in PAGES if any(not is_run_elsewhere(command) for command in commands_of(page))]
@@ -41,6 +43,19 @@ def test_a_documented_command_is_one_that_there_is(page, command):
     if "--models" in arguments and "--plugin" not in arguments:
         for name in arguments[arguments.index("--models") + 1].split(","):
             assert plugins.installed().model(name)
+
+
+def test_every_option_that_a_page_sets_is_one_that_there_is():
+    """As `--set dataset.k=5`; of results, which are of then, pages say what they were made with."""
+    known = {option.name for option in (*TRAINING_OPTIONS, *SEARCH_OPTIONS)}
+    known |= {f"finetune.{option.name}" for option in FINETUNING_OPTIONS}
+    owners = {"models": "", "datasets": "dataset.", "backbones": "backbone.", "trackers": "tracker."}
+    for kind in (plugins.MODELS, plugins.DATASETS, plugins.BACKBONES, plugins.TRACKERS):
+        options = [option.name for found in plugins.installed().all(kind).values() for option in found.spec.options]
+        known |= {owners[kind.plural] + name for name in options} | set(options if kind is plugins.TRACKERS else ())
+    for page in PAGES:
+        found = re.findall(r"--set '?([a-z_.]+)=", page.read_text(encoding="utf-8"))
+        assert page.name == "results.md" or not set(found) - known, page
 
 
 def test_a_command_that_is_gone_is_found():

@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import os
 import pkgutil
 import subprocess
 import sys
@@ -71,6 +72,15 @@ def test_nothing_heavy_is_imported_before_it_is_needed(statement):
     code = f"{statement}; import sys; print(*sorted({heavy!r} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
+
+
+def test_onnx_runtime_keeps_no_number_of_this_machine(tmp_path):
+    """Its telemetry, which sends it, begins with its import, and is silent in CI: nothing else of the environment."""
+    environment = {"HOME": str(tmp_path), "PYTHONPATH": os.environ.get("PYTHONPATH", "")}
+    code = "import bench, onnxruntime; print(onnxruntime.get_available_providers()[-1])"
+    done = subprocess.run([sys.executable, "-P", "-c", code], env=environment, capture_output=True, check=True)
+    assert done.stdout == b"CPUExecutionProvider\n"
+    assert not list(tmp_path.iterdir())
 
 
 def test_naming_a_function_imports_no_torch():

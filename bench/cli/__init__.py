@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from bench.cli.groups import in_paragraphs
 from bench.cli.places import refuse_addresses
 from bench.cli.plain_values import take_as_it_is
 from bench.errors import BenchError, NotRun
@@ -186,7 +187,7 @@ def load_command(name: str) -> Any:
         app = typer.Typer(add_completion=False)
         app.command(name, epilog=getattr(module, "EXAMPLES", None))(target)
         target = app
-    return refuse_addresses(take_as_it_is(typer.main.get_command(target)))
+    return refuse_addresses(take_as_it_is(in_paragraphs(typer.main.get_command(target))))
 
 
 SUMMARY = "Benchmark of multi-label image classification: every method on the same data, features and protocol."

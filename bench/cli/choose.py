@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from bench.store.following import runs_of
 
 if TYPE_CHECKING:
     from bench.store.run_folder import RunFolder
@@ -50,7 +53,9 @@ def one_run(name: str, store: Path) -> RunFolder:
 
     found = run_folders([name], store)
     if len(found) > 1:
-        raise StoreError(f"'{name}': found {len(found)} runs, allowed: one. See: bench runs {name}")
+        raise StoreError(
+            f"'{name}': found {len(found)} runs, allowed: one. See: bench runs {shlex.quote(name)}{runs_of(store)}"
+        )
     return found[0]
 
 
@@ -94,7 +99,7 @@ def none_found(
     of = f" of {', '.join(models)}" if models else ""
     by = f" by protocol '{protocol}'" if protocol else ""
     where = f"{shown(store)} on '{dataset}'" if dataset else shown(store)
-    see = "See: bench runs" if models or protocol else "Try: bench run, or another --runs"
+    see = f"See: bench runs{runs_of(store)}" if models or protocol else "Try: bench run, or another --runs"
     return f"no {what}{of}{by} under {where}. {see}"
 
 

@@ -1,4 +1,4 @@
-"""Commands that hold commands, as ``bench data``: each help text ends with the examples of its file."""
+"""Help texts, and commands that hold commands, as ``bench data``, whose help ends with the examples of each file."""
 
 from __future__ import annotations
 
@@ -7,6 +7,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import typer
+
+
+def in_paragraphs(command: Any) -> Any:
+    """Return ``command``, whose help is broken where the window ends, and not where its docstring breaks lines."""
+    command.help = "\n\n".join(" ".join(part.split()) for part in (command.help or "").split("\n\n"))
+    for each in getattr(command, "commands", {}).values():
+        in_paragraphs(each)
+    return command
 
 
 def group(line: str, commands: Mapping[str, Callable[..., Any]]) -> typer.Typer:

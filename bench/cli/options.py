@@ -123,6 +123,25 @@ Weights = Annotated[
         rich_help_panel=DATA,
     ),
 ]
+MovedData = Annotated[
+    Path | None,
+    typer.Option(
+        "--data-root",
+        metavar="DIR",
+        help="Folder or address where the data set's files lie now; that of the run if not given.",
+        callback=anywhere,
+        rich_help_panel=DATA,
+    ),
+]
+MovedWeights = Annotated[
+    Path | None,
+    typer.Option(
+        "--weights",
+        metavar="PATH",
+        help="Where the backbone's weights lie now; those of the run if not given.",
+        rich_help_panel=DATA,
+    ),
+]
 Finetune = Annotated[
     int | None,
     typer.Option(
@@ -145,22 +164,37 @@ Sets = Annotated[
         rich_help_panel=MODEL,
     ),
 ]
+DataSets = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="dataset.NAME=VALUE",
+        help="An option of the data set; repeatable. See: bench list datasets --options",
+        rich_help_panel=DATA,
+    ),
+]
 ProtocolName = Annotated[
     str,
     typer.Option(
         "--protocol", metavar="NAME", help="Evaluation protocol; the data set names its default.", rich_help_panel=MODEL
     ),
 ]
+_POLICY = (
+    "How scores become label sets, chosen on validation: exactly-k, natural-threshold, decoded, own, one of: bench list"
+    " policies, or a goal as precision>=0.9."
+)
 PolicyName = Annotated[
     str,
     typer.Option(
         "--policy",
         metavar="NAME",
-        help="How scores become label sets, chosen on validation: exactly-k, natural-threshold, decoded, own, or"
-        " one of: bench list policies. The protocol's, if not given.",
+        help=f"{_POLICY} The protocol's, if not given.",
         autocompletion=_policy_names,
         rich_help_panel=MODEL,
     ),
+]
+OtherPolicy = Annotated[
+    str, typer.Option("--policy", metavar="NAME", help=_POLICY, autocompletion=_policy_names, rich_help_panel=MODEL)
 ]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of everything random.", rich_help_panel=MODEL)]
 Trials = Annotated[

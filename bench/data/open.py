@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import unicodedata
 from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
@@ -43,7 +44,7 @@ def open_dataset(spec: DatasetSpec, request: DatasetRequest, origin: object = ""
         if part := unfinished({request.root, *(request.root / archive.folder for archive in spec.archives)}):
             raise DataError(
                 f"{request.root}: {part} was not unpacked to its end."
-                f" Try: bench data download {spec.name} --out {request.root}"
+                f" Try: bench data download {spec.name} --out {shlex.quote(str(request.root))}"
             )
     with calling(origin or HOST, "open data set", f"data set '{spec.name}'"):
         dataset = spec.build(request)

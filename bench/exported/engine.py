@@ -144,5 +144,5 @@ def read_arrays(path: Path) -> dict[str, Any]:
     try:
         arrays: dict[str, Any] = load_file(path)
     except (SafetensorError, OSError, ValueError) as error:
-        raise ModelError(f"cannot read {path}: {error}. Try: bench export RUN --out {path.parent}") from error
+        raise ModelError(f"cannot read {path}: {error}. Try: bench export RUN --out DIR") from error
     return arrays

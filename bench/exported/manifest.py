@@ -98,7 +98,7 @@ def read_manifest(folder: Path) -> Manifest:
         content = path.read_bytes()
     except OSError as error:
         reason = f"{MANIFEST} is absent" if isinstance(error, FileNotFoundError | NotADirectoryError) else str(error)
-        raise ModelError(f"no exported model at {folder}: {reason}. Try: bench export RUN --out {folder}") from None
+        raise ModelError(f"no exported model at {folder}: {reason}. Try: bench export RUN --out DIR") from None
     values = parse_json(content, path)
     if "export" not in values:
         raise ModelError(f"no exported model at {folder}: {path} is of something else. Try: bench export RUN --out DIR")

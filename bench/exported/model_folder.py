@@ -190,7 +190,7 @@ def find(folder: Path, name: str = ENCODER) -> Path:
     """Return the path of file ``name`` in ``folder``; raises ``ModelError`` where there is none."""
     path = folder / name
     if not path.is_file():
-        raise ModelError(f"no exported model at {folder}: {name} is absent. Try: bench export RUN --out {folder}")
+        raise ModelError(f"no exported model at {folder}: {name} is absent. Try: bench export RUN --out DIR")
     return path
 
 

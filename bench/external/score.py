@@ -68,7 +68,7 @@ def open_data(request: RunRequest, registry: Registry | None = None) -> Opened:
     for name, value in parse_assignments(request.sets).items():
         owner, _, rest = name.partition(".")
         if owner != "dataset" or not rest:
-            raise UsageError(f"--set: found '{name}', allowed: dataset.NAME; a file of scores has no other options")
+            raise UsageError(f"--set: found '{name}', allowed: dataset.NAME, as nothing is trained here")
         given[rest] = value
     options = resolve(found.spec.options, given, f"dataset '{found.spec.name}'")
     return Opened(request, found, options, parts_of(found, options, request))

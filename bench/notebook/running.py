@@ -44,7 +44,7 @@ def run(
     """Return the run of one model on one data set, made now, continued, or found done under ``out``.
 
     Keywords are those of ``bench run``; ``options`` are what ``--set`` takes, as in ``{"cell": "gru",
-    "dataset.words": "all"}``. With ``export`` the model also lies as ONNX in the run folder's ``onnx``.
+    "dataset.k": 5}``. With ``export`` the model also lies as ONNX in the run folder's ``onnx``.
     Raises ``BenchError`` for what cannot be run, or what a plugin raises; the failure is stored first. One thread of a
     process at a time: a second one gets a ``UsageError``.
     """

@@ -25,6 +25,9 @@ NO_TERMINAL = (80, 24)
 GAP = 2
 """Blanks between two columns."""
 
+HELD = "\0"
+"""A blank at which no line is broken; it is in no text that ``for_stream`` returns."""
+
 READABLE = 20
 """A column of texts is folded to this width before a table is split; to a quarter of a window that is narrow."""
 
@@ -58,14 +61,16 @@ def put_raw(text: str) -> None:
     print(text, end="")
 
 
-def say(text: str, style: str = "", indent: int = 0, file: TextIO | None = None) -> None:
+def say(text: str, style: str = "", indent: int = 0, file: TextIO | None = None, *, command: str = "") -> None:
     """Print a sentence, broken between words, lines after the first with ``indent`` blanks before them.
 
-    A path longer than the line stays whole, so that it can be copied.
+    A path longer than the line stays whole, and so does ``command``, the sentence's end: they can be copied.
     """
     stream, below = file or sys.stdout, " " * indent
-    text = for_stream(text, stream)
-    lines = textwrap.wrap(text, window(), subsequent_indent=below, break_long_words=False, break_on_hyphens=False)
+    held = for_stream(command, stream).replace(" ", HELD)
+    text = f"{for_stream(text, stream)} {held}"
+    wrapped = textwrap.wrap(text, window(), subsequent_indent=below, break_long_words=False, break_on_hyphens=False)
+    lines = [line.replace(HELD, " ") for line in wrapped]
     if _shows_no_style(stream):
         for line in lines:
             print(line, file=stream)

@@ -22,6 +22,7 @@ from bench.records import BoolArray
 from bench.records.trials import BOTH
 from bench.show import tables
 from bench.store.cost import Cost, cost_of
+from bench.store.following import of_store
 from bench.store.protocol import protocol_of
 from bench.store.resamples import affordable
 from bench.store.run_folder import RunFolder
@@ -101,7 +102,7 @@ def recommend(
     """
     done = [run for run in runs if run.measures is not None]
     if not done:
-        raise StoreError("no finished run to choose from. See: bench runs")
+        raise StoreError(f"no finished run to choose from. See: bench runs{of_store(runs[0].path) if runs else ''}")
     protocol = protocol_of(done[0].config)
     wished = choosing.wish(goals, protocol.name)
     if wished.policy is not None:

@@ -10,9 +10,9 @@ from typing import Any
 from bench.evaluation.choosing import COSTS, shown
 from bench.evaluation.significance import Difference
 from bench.show.console import put, say
-from bench.show.following import of_store
 from bench.show.recommendation import Rated, Recommendation, policy_of
 from bench.store.external import of_config
+from bench.store.following import of_store
 
 MOST_TOLD = 8
 
@@ -33,9 +33,9 @@ def print_recommendation(found: Recommendation) -> None:
         goals = " ".join(f"--for {shlex.quote(text)}" for text in wished.typed if _of_thresholds(text))
         if not math.isnan(found.with_threshold):
             more = f"O-F1 {shown('O-F1', found.with_threshold)} on the validation images"
-            say(f"  better    with a threshold {more}: bench thresholds {key} --for f1{place}", indent=12)
+            say(f"  better    with a threshold {more}:", indent=12, command=f"bench thresholds {key} --for f1{place}")
         command = f"bench thresholds {key} {goals}{place}" if first else use(found.chosen.best.config, key, place)
-        say(f"  next      {command}", indent=12)
+        put(f"  next      {command}")
 
 
 def use(config: Mapping[str, Any], key: str, place: str) -> str:

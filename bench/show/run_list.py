@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import datetime
 import math
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from bench.show.console import print_table, put, say
 from bench.store.run_folder import RunFolder
 from bench.store.runs import in_rows, short_keys
 from bench.store.stored import RunSummary
+from bench.system.clock import local_time
 
 COLOURS = {"done": "green", "failed": "red", "damaged": "red", "unfinished": "yellow"}
 """States of a run, and the colour that each is shown in."""
@@ -105,12 +106,13 @@ def _seconds(run: RunSummary) -> float | None:
 
 def _when(seconds: float) -> str | None:
     """Return a time in this machine's zone, to the second."""
-    return datetime.datetime.fromtimestamp(seconds).astimezone().isoformat(timespec="seconds") if seconds else None
+    when = local_time(seconds) if seconds else None
+    return when.isoformat(timespec="seconds") if when else None
 
 
 def _briefly(when: str | None) -> str:
     """Return the hour of a time of today, and the day of another."""
-    today = datetime.datetime.now().astimezone().isoformat()[:10]
+    today = (_when(time.time()) or "")[:10]
     return "" if when is None else when[11:16] if when.startswith(today) else when[5:10]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -11,6 +10,7 @@ from typing import Any
 
 from bench.show.console import print_table, put, say
 from bench.store.live import RUNNING, STATES, STOPPED, Live
+from bench.system.clock import local_time
 from bench.system.journal import LOG
 from bench.system.progress import duration, rate_in_words
 
@@ -74,13 +74,10 @@ def _state(one: Live) -> str:
 
 
 def _ago(words: str, when: float | None) -> str:
-    if when is None:
+    local = None if when is None else local_time(when)
+    if when is None or local is None:
         return ""
-    try:
-        shown = datetime.datetime.fromtimestamp(when).astimezone().strftime("%Y-%m-%d %H:%M:%S")
-    except (OverflowError, OSError, ValueError):
-        return ""
-    return f"{words} {shown} ({duration(max(time.time() - when, 0.0))} ago)"
+    return f"{words} {local:%Y-%m-%d %H:%M:%S} ({duration(max(time.time() - when, 0.0))} ago)"
 
 
 def _since(stage: str, begun: float | None) -> str:

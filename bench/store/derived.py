@@ -29,11 +29,12 @@ from bench.plugins import Registry, installed
 from bench.records import Ledger
 from bench.records.trials import BOTH
 from bench.store.binding import misplaced
+from bench.store.following import store_of
 from bench.store.measured import measured
 from bench.store.mirror import publish
 from bench.store.protocol import protocol_of
 from bench.store.run_folder import RunFolder
-from bench.store.runs import open_run, store_of
+from bench.store.runs import open_run
 from bench.store.sealed import MANIFEST, SealedFolder
 from bench.store.stored import ValidationPart
 from bench.system.files import matching

@@ -19,6 +19,7 @@ from bench.evaluation.outcome import Outcome
 from bench.evaluation.significance import Draw
 from bench.evaluation.thresholds import NEVER, Point
 from bench.records import BoolArray, Scores
+from bench.store.following import of_store
 from bench.store.resamples import affordable
 from bench.store.run_folder import RunFolder
 
@@ -121,7 +122,8 @@ def of_run(folder: RunFolder, draw: Draw = significance.draw) -> Thresholds:
     """Return the thresholds of a finished run whose policy is made of goals. Raises ``StoreError`` for another run."""
     name = str(folder.config["policy"]["name"])
     if not made_of_goals(folder.config["policy"]):
-        raise StoreError(f"{folder.path} has no thresholds for a goal. Try: bench thresholds {folder.key} --for f1")
+        command = f"bench thresholds {folder.key} --for f1{of_store(folder.path)}"
+        raise StoreError(f"{folder.path} has no thresholds for a goal. Try: {command}")
     goals, state = parse_goals(name), folder.read_policy()
     outcome = folder.read_outcome()
     counts = class_counts(outcome.truth, outcome.predicted, outcome.ignore)

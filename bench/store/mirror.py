@@ -25,6 +25,7 @@ from typing import Any
 from bench.errors import StorageError, StoreError
 from bench.remote import objects
 from bench.remote.copies import address_of, copy_of
+from bench.store.following import of_store
 from bench.store.required import RECORDS
 from bench.store.run_folder import CHECKPOINT, TUNING_CHECKPOINT, HeldError, RunFolder
 from bench.store.sealed import MANIFEST, parsed_manifest
@@ -130,7 +131,9 @@ def _upload(path: Path, here: str, manifest: bytes) -> None:
     def put(name: str) -> None:
         target, sha256 = _place(here, name, files[name]), sha256_of(path / name)
         if sha256 != files[name]:
-            raise StoreError(f"{path / name} is damaged, so the run is not published. See: bench validate")
+            raise StoreError(
+                f"{path / name} is damaged, so the run is not published. See: bench validate{of_store(path)}"
+            )
         there = target.removeprefix(f"{here}/") in begun
         if not there or not objects.holds(target, (path / name).stat().st_size, sha256):
             objects.upload(path / name, target)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from bench.errors import StoreError
 from bench.store import packed
+from bench.store.following import of_store
 from bench.store.packed import FILES, PICTURES, PRIVATE, Index, PackedRun
 from bench.store.run_folder import RunFolder
 from bench.store.sealed import SealedFolder
@@ -28,7 +29,7 @@ def pack(folders: Sequence[RunFolder], out: Path, by: str = "", *, pictures: boo
         checked = verdict(folder)
         if checked.state != "done" or checked.faults:
             why = checked.faults[0] if checked.faults else f"it is {checked.state}"
-            raise StoreError(f"{folder.path} cannot be packed: {why}. See: bench validate")
+            raise StoreError(f"{folder.path} cannot be packed: {why}. See: bench validate{of_store(folder.path)}")
         by_key[folder.key] = folder
     index = Index(tuple(_packed(by_key[key], pictures) for key in sorted(by_key)), by)
     with atomic_path(out) as temporary, temporary.open("wb") as file:

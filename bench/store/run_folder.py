@@ -101,9 +101,8 @@ class RunFolder(RunReader):
             except OSError as error:
                 # Some network file systems have no locks; a single user on one is better served without.
                 if error.errno not in NO_LOCKS:
-                    raise StoreError(
-                        f"cannot write {self.path}: {error.strerror}. Try: another folder with --out"
-                    ) from error
+                    remedy = "Try: --out with another folder, or --runs with a copy"
+                    raise StoreError(f"cannot write {self.path}: {error.strerror}. {remedy}") from error
             yield
 
     def write_config(self, config: Mapping[str, Any]) -> None:

@@ -20,6 +20,7 @@ from bench.evaluation.outcome import Outcome
 from bench.records import BoolArray, FloatArray, LabelSets, Ledger, Measures, Prediction, RunRequest, Scores
 from bench.records.field_types import wrong_field
 from bench.store.exhibits import StoredExhibits
+from bench.store.following import of_store
 from bench.store.protocol import protocol_of
 from bench.store.required import RECORDS, needed
 from bench.store.sealed import REPAIR, SealedFolder, reads
@@ -91,7 +92,7 @@ class RunReader:
         if self.done:
             return
         found = self.summary()
-        why = f": {found.reason}" if found.state == "damaged" else f", {what}. See: bench runs"
+        why = f": {found.reason}" if found.state == "damaged" else f", {what}. See: bench runs{of_store(self.path)}"
         raise StoreError(f"{self.path} is {found.state}{why}")
 
     def has(self, record: str) -> bool:

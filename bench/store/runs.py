@@ -14,6 +14,7 @@ from typing import Any
 from bench.errors import StoreError
 from bench.remote.address import is_remote, normal
 from bench.remote.copies import address_of
+from bench.store.following import runs_of
 from bench.store.required import RECORDS
 from bench.store.run_folder import RunFolder
 from bench.store.sealed import KEY, MANIFEST, SealedFolder
@@ -178,14 +179,6 @@ def by_other_code(folder: RunFolder) -> list[RunFolder]:
     return found
 
 
-def store_of(run: Path) -> Path:
-    """Return the store that the run folder ``run`` lies in: as its path says it, unless that leads through a link."""
-    whole = run.resolve()
-    store = whole.parents[min(3, len(whole.parents)) - 1]
-    said = run.parents[2] if len(run.parents) > 2 else store
-    return said if said.resolve() == store else store
-
-
 def is_run(path: Path) -> bool:
     """Return whether ``path`` is a run's folder: it has a manifest, a record, or a key as its name."""
     keyed = KEY.fullmatch(path.name) is not None
@@ -229,7 +222,7 @@ def named(text: str, root: Path) -> RunFolder:
     else:
         found = f"found neither a folder of runs nor a key under {root}"
         found += f", nor a row; there are (row, key, model) {told(held)}" if held else ""
-    raise StoreError(f"no run '{text}': {found}. See: bench runs --runs {root}")
+    raise StoreError(f"no run '{text}': {found}. See: bench runs{runs_of(root)}")
 
 
 def short_keys(folders: Sequence[RunFolder]) -> dict[Path, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +18,18 @@ SECONDS = 1.0
 
 TURNS = 5
 """Turns of each call at least."""
+
+
+def local_time(seconds: float) -> datetime.datetime | None:
+    """Return a time in this machine's zone, in UTC where ``TZ`` names none, or ``None`` of what is no time.
+
+    >>> local_time(0.0).timestamp(), local_time(1e300)
+    (0.0, None)
+    """
+    for zone in (None, datetime.UTC):
+        with contextlib.suppress(OverflowError, OSError, ValueError):
+            return datetime.datetime.fromtimestamp(seconds, datetime.UTC).astimezone(zone)
+    return None
 
 
 class Listener(Protocol):

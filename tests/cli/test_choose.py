@@ -130,6 +130,24 @@ def test_every_command_that_reads_runs_says_when_a_folder_holds_none(
     assert capsys.readouterr().err.startswith(f"error: no run '{empty}': none is in that folder.")
 
 
+@pytest.mark.parametrize(
+    ("asked", "shown"),
+    [
+        (["lens", "toy"], "bench runs toy"),
+        (["table", "--models", "none"], "bench runs"),
+        (["status", "--state", "failed"], "bench status"),
+        (["choose", "zz"], "bench runs"),
+    ],
+)
+def test_a_command_that_is_shown_names_the_store_that_was_read_as_a_shell_reads_it(
+    asked: list[str], shown: str, root: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    store = ["--runs", str(root.rename(tmp_path / "its runs"))]
+    run_command_line([*asked, *store])
+    told = "".join(capsys.readouterr()).splitlines()[-1]
+    assert shlex.split(told[told.rindex(shown) :]) == [*shlex.split(shown), *store]
+
+
 @pytest.mark.parametrize("command", ["table", "runs", "report", "figures", "lens"])
 def test_a_folder_of_runs_is_read_wherever_it_lies(command: str, root: Path, tmp_path: Path) -> None:
     assert run_command_line(commands_that_name_runs(str(root / "toy" / "warp"), tmp_path)[command]) == 0

@@ -43,6 +43,17 @@ def test_every_command_in_the_table_has_its_file_and_its_help(name: str, capsys:
     assert f"bench {name}" in capsys.readouterr().out
 
 
+def test_help_is_broken_where_the_window_ends_alone(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    monkeypatch.setenv("COLUMNS", "1000")
+    for command in (["report"], ["data", "verify"]):
+        found = load_command(command[0])
+        for name in command[1:]:
+            found = found.commands[name]
+        assert run_command_line([*command, "--help"]) == 0
+        shown = capsys.readouterr().out.split("\n")
+        assert {f" {part}" for part in found.help.split("\n\n")} <= {line.rstrip() for line in shown}
+
+
 def test_every_commands_help_ends_with_examples_of_its_own_that_the_parser_takes() -> None:
     seen = []
 

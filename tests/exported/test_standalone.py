@@ -1,6 +1,7 @@
 """predict.py in an exported folder is ``bench predict`` without bench: the same pixels, searches, sets and answers."""
 
 import json
+import os
 import runpy
 import shutil
 import subprocess
@@ -163,11 +164,15 @@ def test_a_program_that_is_damaged_itself_gives_no_other_answer(exported, tmp_pa
         assert status or found == expected
 
 
-def test_running_it_leaves_nothing_in_its_folder(exported, tmp_path):
+def test_running_it_leaves_nothing_in_its_folder_or_at_home(exported, tmp_path, monkeypatch):
+    for name in os.environ.keys() - {"PATH", "LD_LIBRARY_PATH"}:  # ONNX Runtime's telemetry is silent in CI
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
     shutil.copytree(exported / "cnn-rnn", tmp_path / "model")
     before = sorted(path.name for path in (tmp_path / "model").iterdir())
     assert run(tmp_path / "model", images_of(exported)[0], isolated=False)[2] == 0
     assert sorted(path.name for path in (tmp_path / "model").iterdir()) == before
+    assert not (tmp_path / "home").exists()
 
 
 @st.composite

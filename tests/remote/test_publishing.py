@@ -18,8 +18,8 @@ from bench.errors import StorageError, StoreError
 from bench.records import RunRequest
 from bench.remote import objects
 from bench.remote.copies import copy_of
-from bench.show.following import of_store
 from bench.store import mirror
+from bench.store.following import of_store
 from bench.store.mirror import fetch, publish, synchronised
 from bench.store.run_folder import RunFolder
 from bench.store.runs import find

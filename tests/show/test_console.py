@@ -194,7 +194,7 @@ def test_a_label_name_that_looks_like_markup_is_printed_as_it_is(tmp_path: Path,
     assert "most frequent in train: [/b] " in capsys.readouterr().out
 
 
-def test_a_sentence_breaks_between_words_and_a_path_stays_whole(
+def test_a_sentence_breaks_between_words_and_a_path_and_a_command_stay_whole(
     monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
     monkeypatch.setenv("COLUMNS", "40")
@@ -203,6 +203,9 @@ def test_a_sentence_breaks_between_words_and_a_path_stays_whole(
     first, *others = printed(capsys)
     assert first == "cannot read an image of this data set,"
     assert others == ["    which lies in", f"    {path}:", "    truncated"]
+    command = "bench config 9b2f 41aa --runs 'a  store'"
+    say("what differs:", command=command)
+    assert printed(capsys) == ["what differs:", command]
 
 
 @given(st.lists(st.integers(1, 60), min_size=1, max_size=20), st.integers(1, 40), st.integers(20, 120))

@@ -176,13 +176,13 @@ def test_what_cannot_be_removed_is_told_with_its_reason_and_the_rest_goes(tmp_pa
 
     def unless_owned(folder):
         if folder.path == owned.path:
-            raise StoreError("cannot write it: Permission denied")
+            raise StoreError("cannot write it: refused. Try: another") from PermissionError(13, "refused")
         return held(folder)
 
     monkeypatch.setattr(RunFolder, "held", unless_owned)
     assert run_command_line(["gc", "--runs", str(store), "--cache", str(tmp_path / "cache"), "--yes"]) == 1
     said = capsys.readouterr()
-    assert f"{owned.path} is not removed: cannot write it: Permission denied" in said.err
+    assert f"{owned.path} is not removed: refused\n" in said.err
     assert "1 could not be removed" in " ".join(said.out.split())
     assert "a process is at work" not in said.out
     assert owned.path.exists()

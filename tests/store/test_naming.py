@@ -15,7 +15,7 @@ from bench.cli import run_command_line
 from bench.cli.choose import run_summaries
 from bench.show import tables
 from bench.show.report import order
-from bench.store import runs
+from bench.store import following, runs
 from bench.store.derived import derive
 from bench.store.run_folder import RunFolder
 
@@ -195,12 +195,12 @@ def test_the_store_of_a_run_is_found_through_links_and_from_within(root, tmp_pat
     link.parent.mkdir(parents=True)
     link.symlink_to(run)
     (tmp_path / "linked").symlink_to(root)
-    assert runs.store_of(link) == runs.store_of(run) == root
-    assert runs.store_of(tmp_path / "linked" / run.relative_to(root)) == tmp_path / "linked"
+    assert following.store_of(link) == following.store_of(run) == root
+    assert following.store_of(tmp_path / "linked" / run.relative_to(root)) == tmp_path / "linked"
     monkeypatch.chdir(run)
-    assert runs.store_of(Path()) == runs.store_of(Path("..", run.name)) == root
+    assert following.store_of(Path()) == following.store_of(Path("..", run.name)) == root
     monkeypatch.chdir(root)
-    assert runs.store_of(run.relative_to(root)) == Path()
+    assert following.store_of(run.relative_to(root)) == Path()
 
 
 def test_a_run_whose_protocol_damage_hides_is_not_left_out(tmp_path):

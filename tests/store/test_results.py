@@ -124,10 +124,10 @@ def test_runs_on_other_data_never_share_a_table(archive, stored_run, tmp_path, c
     make_honest(stored_run("warp", code={}, dataset=data))
     mine = tmp_path / "mine"
     (folder,) = merge([archive], mine)[0].added
-    other = tmp_path / "other.tar"
+    other = tmp_path / "the other.tar"
     assert bench("results", "pack", "--runs", tmp_path / "runs" / "toy" / "warp", "--out", other) == 2
     assert bench("results", "pack", tmp_path / "runs" / "toy" / "warp", "--out", other) == 0
-    capsys.readouterr()
+    assert capsys.readouterr().out.endswith(f": bench results merge '{other}'\n")
     assert bench("results", "merge", other, "--out", mine) == 0
     assert "note: runs on 'toy' are now of 2 sets of images and labels" in " ".join(capsys.readouterr().out.split())
     assert bench("table", "--runs", mine) == 2

@@ -300,7 +300,7 @@ def test_a_run_is_held_against_a_second_process(tmp_path: Path) -> None:
 
 def test_a_full_or_unwritable_folder_is_a_store_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(StoreError, match=r"cannot write .*Try: another folder with --out"):
+    with pytest.raises(StoreError, match=r"cannot write .*Try: --out with another folder, or --runs"):
         open_run(tmp_path / "file", CONFIG)
     # /dev/full accepts an open and fails every write, as a full disk does.
     folder = open_run(tmp_path, CONFIG)

@@ -3,13 +3,14 @@
 import getpass
 import json
 import platform
+import time
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 
 import pytest
 
-from bench.system.clock import Stopwatch, item_times, seconds, turns
+from bench.system.clock import Stopwatch, item_times, local_time, seconds, turns
 from bench.system.environment import environment, processor
 
 
@@ -42,6 +43,18 @@ def test_the_stage_in_which_an_error_arose_is_the_current_one_and_is_timed(ticki
         raise ValueError("broken")
     assert clock.current == "train"
     assert clock.nanoseconds["train"] == 250_000_000
+
+
+@pytest.mark.parametrize("zone", ["XYZ99:99", "nowhere", "Asia/Tokyo"])
+def test_a_time_is_told_whatever_the_zone_is_and_none_of_what_is_no_time(
+    zone: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as changed:
+        changed.setenv("TZ", zone)
+        time.tzset()
+        told = [local_time(value) for value in (1e9, 1e18, float("nan"))]
+    time.tzset()
+    assert [when and when.timestamp() for when in told] == [1e9, None, None]
 
 
 def test_every_item_is_timed_after_the_warm_up(ticking: None) -> None:

@@ -360,7 +360,7 @@ def test_a_run_without_trials_says_how_to_make_them(root, tmp_path, capsys):
     assert bench("run", "--model", "svm", *place, *INIT) == 0
     capsys.readouterr()
     assert bench("trials", only(tmp_path, "svm").path) == 2
-    assert "Try: bench run --model svm --dataset corel5k --trials 16" in capsys.readouterr().err
+    assert "Try: the same bench run with --trials 16" in capsys.readouterr().err
 
 
 LIES = {

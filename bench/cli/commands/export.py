@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from bench.cli.choose import one_run
-from bench.cli.options import STORE, DataRoot, RunName, RunsFolder, Weights
+from bench.cli.options import STORE, MovedData, MovedWeights, RunName, RunsFolder
 from bench.show.console import put, put_raw
 
 if TYPE_CHECKING:
@@ -35,15 +35,15 @@ def export(  # noqa: PLR0917 - the parser passes options by name
     measure: Annotated[
         bool, typer.Option("--measure", help="Also predict the whole test part with the exported model.")
     ] = False,
-    data_root: DataRoot = None,
-    weights: Weights = None,
+    data_root: MovedData = None,
+    weights: MovedWeights = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print files and checks as JSON.")] = False,
 ) -> None:
     """Write a run's model as ONNX, with labels, preprocessing and thresholds inside, checked before it is put there.
 
     The files are compared with torch, and from image files on with the scores and label sets stored with the run; a
     difference, or a folder DIR that holds anything but an earlier export, ends with status 2 and changes nothing.
-    --data-root and --weights say where these lie now, if they were moved since the run.
+
     The folder then predicts without torch and without the data set: bench predict DIR image.jpg, or where bench is not
     installed either: python DIR/predict.py image.jpg
     """

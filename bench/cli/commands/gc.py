@@ -89,7 +89,8 @@ def _remove(one: Leftover) -> bool | None:
     try:
         return leftovers.remove(one)
     except (OSError, StoreError) as error:
-        note(f"{one.path} is not removed: {getattr(error, 'strerror', None) or error}")
+        reason = getattr(error.__cause__ or error, "strerror", None)  # without what a run that is to be made may try
+        note(f"{one.path} is not removed: {reason or error}")
         return None
 
 
@@ -114,7 +115,7 @@ def _print(found: Sequence[Leftover], removed: Sequence[bool | None] | None, pla
         ["kind", "path", "what", "size", "days"], rows, title=" and ".join(map(str, places)), texts=("path", "what")
     )
     if len(found) > SHOWN:
-        say(f"and {len(found) - SHOWN:,} smaller ones: bench gc --json", "dim")
+        say(f"and {len(found) - SHOWN:,} smaller ones: --json has all", "dim")
     if removed is None:
         say(f"nothing was removed. {_things(found)} can be, with --yes")
         return

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from bench.cli.choose import finished_folders, run_folders
-from bench.cli.options import STORE, PolicyName, RunsFolder, TableFormat
+from bench.cli.options import STORE, OtherPolicy, RunsFolder, TableFormat
 from bench.errors import UsageError
 from bench.show.console import put
 from bench.show.result_tables import print_tables
@@ -24,7 +24,7 @@ def policy(
         list[str],
         typer.Argument(metavar="RUNS", help="Rows of bench runs, first digits of keys, or folders."),
     ],
-    policy: PolicyName = "",
+    policy: OtherPolicy = "",
     store: RunsFolder = STORE,
     style: TableFormat = "terminal",
 ) -> None:

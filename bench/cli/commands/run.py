@@ -122,7 +122,7 @@ def run(  # noqa: PLR0917 - the parser passes options by name
 def _print(folder: RunFolder, seconds: float, following: str) -> None:
     from bench.remote.copies import address_of
     from bench.show import tables
-    from bench.show.following import of_store
+    from bench.store.following import of_store
     from bench.store.runs import by_other_code
 
     print_tables([tables.build([folder.summary()])], "terminal")
@@ -136,16 +136,17 @@ def _print(folder: RunFolder, seconds: float, following: str) -> None:
     if elsewhere := address_of(folder.path.parents[2]):
         put(f"published   {elsewhere}/{'/'.join(folder.path.parts[-3:])}")
     if folder.lists("trials"):
-        from bench.show.trials import told
+        from bench.show import trials
 
-        say(f"trials      {told(folder.read_trials())}. All of them: bench trials {folder.key}{place}", indent=12)
+        told = f"{trials.told(folder.read_trials())}. All of them:"
+        say(f"trials      {told}", indent=12, command=f"bench trials {folder.key}{place}")
     about = folder.summary().about
     for note in (*about.notes, *about.remarks):
         say(f"note        {note}", indent=12)
     made = stages.replace("features", f"features{speed}", 1)
     for older in by_other_code(folder):
-        compare = f"bench config {older.key} {folder.key}{place}"
-        say(f"note        a run that only the code tells from this one is kept. What differs: {compare}", indent=12)
+        told = "a run that only the code tells from this one is kept. What differs:"
+        say(f"note        {told}", indent=12, command=f"bench config {older.key} {folder.key}{place}")
     say(f"time        {seconds:.1f} s now; when it was made: {made}", indent=12)
     if (folder.path / "onnx").exists():
         exported = folder.path / "onnx"

@@ -9,12 +9,12 @@ import typer
 
 from bench.cli import run_record
 from bench.cli.options import (
-    DATA,
     STORE,
     AsJson,
     Cache,
     DataRoot,
     DatasetName,
+    DataSets,
     Out,
     PolicyName,
     ProtocolName,
@@ -120,12 +120,7 @@ def score(  # noqa: PLR0917 - the parser passes options by name
             rich_help_panel=READING,
         ),
     ] = "",
-    sets: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set", metavar="dataset.NAME=VALUE", help="An option of the data set; repeatable.", rich_help_panel=DATA
-        ),
-    ] = None,
+    sets: DataSets = None,
     data_root: DataRoot = None,
     train_split: TrainSplit = None,
     test_split: TestSplit = None,
@@ -184,7 +179,7 @@ def score(  # noqa: PLR0917 - the parser passes options by name
 
 def _print(folder: RunFolder, resamples: int, found: Mapping[str, Interval]) -> None:
     from bench.show import tables
-    from bench.show.following import of_store
+    from bench.store.following import of_store
 
     summary = folder.summary()
     table = tables.build([summary])
@@ -202,7 +197,6 @@ def _print(folder: RunFolder, resamples: int, found: Mapping[str, Interval]) -> 
     for note in (*summary.about.notes, *summary.about.remarks):
         say(f"note        {note}", indent=12)
     place = of_store(folder.path)
-    say(
-        f"next        bench table{place}; bench report{place} --out report.html; bench lens {folder.key}{place}",
-        indent=12,
-    )
+    put(f"next        bench table{place}")
+    put(f"            bench report{place} --out report.html")
+    put(f"            bench lens {folder.key}{place}")

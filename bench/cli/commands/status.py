@@ -35,6 +35,7 @@ def status(
     from bench.errors import StoreError, unknown
     from bench.show.status import print_many, print_one, to_json
     from bench.store import sealed
+    from bench.store.following import runs_of
     from bench.store.live import STATES, look
 
     if state and state not in STATES:
@@ -44,7 +45,7 @@ def status(
     if as_json:
         put_raw(sealed.to_json(to_json(chosen)))
     elif not chosen:
-        raise StoreError(f"no run that is {state} among {len(found)}. See: bench status --runs {store}")
+        raise StoreError(f"no run that is {state} among {len(found)}. See: bench status{runs_of(store)}")
     elif len(chosen) == 1 and names:
         print_one(chosen[0])
     else:

@@ -63,11 +63,11 @@ def thresholds(  # noqa: PLR0917 - the parser passes options by name
     """
     from bench.contracts.goals import parse_goal, threshold_goals
     from bench.errors import StoreError, UsageError
-    from bench.show.following import of_store
     from bench.show.recommended import use
     from bench.show.thresholds import lines, table
     from bench.store.derived import derive
     from bench.store.external import of_config
+    from bench.store.following import of_store
     from bench.store.goal_thresholds import of_run
     from bench.store.resamples import kept_in
     from bench.store.sealed import to_json
@@ -104,6 +104,6 @@ def thresholds(  # noqa: PLR0917 - the parser passes options by name
         for line in lines(one):
             say(line, indent=2)
         put(f"\nrun folder  {path}")
-        say(f"next        {use(config, made[path].key[:8], of_store(path))}", indent=12)
+        put(f"next        {use(config, made[path].key[:8], of_store(path))}")
         if of_config(config) is not None:
             say("            for your own code, the thresholds as JSON: the same with --json", indent=12)

@@ -39,6 +39,7 @@ def track(  # noqa: PLR0917 - the parser passes options by name
     """
     from bench.errors import StoreError, UsageError
     from bench.show.tracking import comparisons
+    from bench.store.following import runs_of
 
     places = destinations(to, sets or [], out)
     if not places:
@@ -49,7 +50,7 @@ def track(  # noqa: PLR0917 - the parser passes options by name
         if run.measures is None:
             put(f"left out: {run.path}: {run.state}: {run.reason}", file=sys.stderr)
     if not done:
-        raise StoreError(f"none of {len(summaries)} runs is finished. See: bench runs")
+        raise StoreError(f"none of {len(summaries)} runs is finished. See: bench runs{runs_of(store)}")
     failed: dict[str, str] = {}
     tell(places, failed, done, comparisons(summaries), sys.stdout)
     print_failures(places, failed, done)

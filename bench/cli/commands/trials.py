@@ -24,10 +24,8 @@ def trials(run: RunName, store: RunsFolder = STORE, as_json: AsJson = False) -> 
     if not folder.lists("trials"):
         if of_config(folder.config) is not None:
             raise StoreError(f"{folder.path}: no trials, its scores came from a file")
-        model, dataset = (folder.config[part]["name"] for part in ("model", "dataset"))
         raise StoreError(
-            f"{folder.path}: no trials, its options are as asked for."
-            f" Try: bench run --model {model} --dataset {dataset} --trials 16"
+            f"{folder.path}: no trials, its options are as asked for. Try: the same bench run with --trials 16"
         )
     ledger = folder.read_trials()
     if as_json:

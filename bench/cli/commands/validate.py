@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bench.cli.choose import run_folders
-from bench.cli.options import STORE, AsJson, DataRoot, RunNames, RunsFolder, Weights
+from bench.cli.options import STORE, AsJson, MovedData, MovedWeights, RunNames, RunsFolder
 from bench.show.console import put, put_raw
 
 if TYPE_CHECKING:
@@ -35,8 +36,8 @@ def validate(  # noqa: PLR0917 - the parser passes options by name
     retrain: Annotated[
         bool, typer.Option("--retrain", help="Also train again; equal to the bit on the machine that made the run.")
     ] = False,
-    data_root: DataRoot = None,
-    weights: Weights = None,
+    data_root: MovedData = None,
+    weights: MovedWeights = None,
     as_json: AsJson = False,
 ) -> None:
     """Check that stored runs are what they claim, and say of each by what it was checked.
@@ -48,6 +49,7 @@ def validate(  # noqa: PLR0917 - the parser passes options by name
     Exit code 1: a run is not what it claims. 2: a mistake in what was asked for, or a run that cannot be recomputed.
     """
     from bench.errors import UsageError
+    from bench.store.following import runs_of
     from bench.store.validate import verdict
 
     if (data_root or weights) and not (recompute or retrain):
@@ -62,7 +64,8 @@ def validate(  # noqa: PLR0917 - the parser passes options by name
     if as_json:
         _print_json(found)
     else:
-        _print(found, predicted=recompute or retrain)
+        command = shlex.join(["bench", "validate", *(runs or []), "--recompute"])
+        _print(found, "" if recompute or retrain else command + runs_of(store))
     if any(one.faults for one in found):
         raise typer.Exit(1)
     if (recompute or retrain) and any(one.state == "done" and one.level == "folder" for one in found):
@@ -86,7 +89,8 @@ def _print_json(found: Sequence[Verdict]) -> None:
     put_raw(to_json({"runs": rows, "sound": not any(one.faults for one in found)}))
 
 
-def _print(found: Sequence[Verdict], *, predicted: bool) -> None:
+def _print(found: Sequence[Verdict], again: str) -> None:
+    """Print a verdict for each run, and ``again``, the command that predicts, where that was not done."""
     for one in found:
         older = f" (not measured then: {', '.join(one.unmeasured)})" if one.unmeasured else ""
         put(f"{one.folder}: {one.state} [{one.level}], {'; '.join(one.faults) or 'as it claims'}{older}")
@@ -96,5 +100,5 @@ def _print(found: Sequence[Verdict], *, predicted: bool) -> None:
     levels = [one.level for one in found]
     counts = ", ".join(f"{levels.count(level)} {level}" for level in dict.fromkeys(levels))
     put(f"{len(found)} run{'s' * (len(found) != 1)}, {lying} not what they claim; checked: {counts}")
-    if levels.count("folder") == len(found) and not lying and not predicted:
-        put("Scores and weights were taken as they are stored. To predict again: bench validate --recompute")
+    if levels.count("folder") == len(found) and not lying and again:
+        put(f"Scores and weights were taken as they are stored. To predict again: {again}")

@@ -111,4 +111,5 @@ def _difficult_in_counts(outcome: Outcome, protocol: Protocol) -> Iterator[View]
         definition = f"the {pairs:,} difficult pairs are {choice}"
         for name, f1 in (("C-F1", metrics.macro), ("O-F1", metrics.micro)):
             value = f1(counts, protocol.no_predictions)[2]
-            yield view(name, definition, users, value, own and name == "O-F1", note=note, others=others)
+            its_own = own and (name == "O-F1" or protocol.f1 == "harmonic_of_means")
+            yield view(name, definition, users, value, its_own, note=note, others=others)

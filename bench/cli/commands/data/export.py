@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from bench.cli.datasets import NamedDataset
-from bench.cli.options import DataRoot, Sets, TestSplit, TrainSplit
+from bench.cli.options import DataRoot, DataSets, TestSplit, TrainSplit
 from bench.cli.requests import data_words, run_request
 from bench.show.console import print_table, put, say
 
@@ -23,7 +23,7 @@ def export_data(  # noqa: PLR0917 - the parser passes options by name
     dataset: NamedDataset,
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="A new folder.")],
     data_root: DataRoot = None,
-    sets: Sets = None,
+    sets: DataSets = None,
     train_split: TrainSplit = None,
     test_split: TestSplit = None,
     pictures: Annotated[
@@ -49,4 +49,4 @@ def export_data(  # noqa: PLR0917 - the parser passes options by name
     put()
     for note in (*opened.parts.dataset.notes, *notes):
         say(f"note: {note}")
-    say(f"next: bench score FILE {data_words(request)} --kind probability")
+    put(f"next: bench score FILE {data_words(request)} --kind probability")

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from bench.cli.datasets import NamedDataset, open_named, splits_of
-from bench.cli.options import DataRoot, GivenName, Sets, TestSplit, TrainSplit
+from bench.cli.options import DataRoot, DataSets, GivenName, TestSplit, TrainSplit
 from bench.show.console import put
 
 EXAMPLES = """Examples:
@@ -25,7 +25,7 @@ def show(  # noqa: PLR0917 - the parser passes options by name
     count: Annotated[int, typer.Option("--count", min=1, max=240, help="Images on the sheet.")] = 24,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Which images.")] = 0,
     data_root: DataRoot = None,
-    sets: Sets = None,
+    sets: DataSets = None,
     train_split: TrainSplit = None,
     test_split: TestSplit = None,
     called: GivenName = "",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bench.cli.datasets import NamedDataset, open_named
-from bench.cli.options import BackboneName, DataRoot, Device, Engine, Sets, TestSplit, TrainSplit, Weights
+from bench.cli.options import DATA, BackboneName, DataRoot, Device, Engine, TestSplit, TrainSplit, Weights
 from bench.show.console import print_table, put, put_raw, say
 
 if TYPE_CHECKING:
@@ -25,7 +25,15 @@ def speed(  # noqa: PLR0917 - the parser passes options by name
     data_root: DataRoot = None,
     backbone: BackboneName = "",
     weights: Weights = None,
-    sets: Sets = None,
+    sets: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="An option of dataset.NAME or backbone.NAME; repeatable. See: bench list --options",
+            rich_help_panel=DATA,
+        ),
+    ] = None,
     train_split: TrainSplit = None,
     test_split: TestSplit = None,
     images: Annotated[

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bench.cli.datasets import NamedDataset, open_named, splits_of
-from bench.cli.options import DataRoot, GivenName, Sets, TestSplit, TrainSplit
+from bench.cli.options import DataRoot, DataSets, GivenName, TestSplit, TrainSplit
 from bench.show.console import print_table, put, put_raw, say
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ ROWS = (
 def stats(  # noqa: PLR0917 - the parser passes options by name
     name: NamedDataset,
     data_root: DataRoot = None,
-    sets: Sets = None,
+    sets: DataSets = None,
     train_split: TrainSplit = None,
     test_split: TestSplit = None,
     called: GivenName = "",

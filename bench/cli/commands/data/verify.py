@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from bench.cli.datasets import NamedDataset, open_named
-from bench.cli.options import AsJson, DataRoot, GivenName, Sets, TestSplit, TrainSplit
+from bench.cli.options import AsJson, DataRoot, DataSets, GivenName, TestSplit, TrainSplit
 from bench.show.console import put, put_raw, say
 
 EXAMPLES = """Examples:
@@ -18,7 +18,7 @@ EXAMPLES = """Examples:
 def verify_images(  # noqa: PLR0917 - the parser passes options by name
     name: NamedDataset,
     data_root: DataRoot = None,
-    sets: Sets = None,
+    sets: DataSets = None,
     train_split: TrainSplit = None,
     test_split: TestSplit = None,
     called: GivenName = "",

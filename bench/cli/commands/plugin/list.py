@@ -23,7 +23,7 @@ def list_installed(
     errors: Annotated[bool, typer.Option("--errors", help="Only plugins that could not be loaded.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """List plugins, whether they could be loaded or not. With ``bench --strict`` one that could not is exit code 2."""
+    """List plugins, whether they could be loaded or not. With bench --strict one that could not is exit code 2."""
     import os
 
     from bench import plugins

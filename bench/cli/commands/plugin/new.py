@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
@@ -59,6 +60,8 @@ def new(
     begun = kind if flavour == "scores" else flavour
     folder = write_plugin(name, begun, out)
     put(f"{folder}: written. Then:")
-    install, check, test = f"pip install -e '{folder}[test]'", f"bench plugin check {folder.name}", f"pytest {folder}"
-    for line in (install, check, test, first_command(folder, begun)):
+    install, test = (
+        shlex.join(words) for words in (["pip", "install", "-e", f"{folder}[test]"], ["pytest", str(folder)])
+    )
+    for line in (install, f"bench plugin check {folder.name}", test, first_command(folder, begun)):
         put(f"  {line}")

@@ -36,8 +36,8 @@ def merge_archives(
     tables of their own. That their scores are a model's is taken on trust: weights are in no archive.
     """
     from bench.show import tables
-    from bench.show.following import runs_of
     from bench.store import runs as stored_runs
+    from bench.store.following import runs_of
     from bench.store.merge import merge
 
     for one in merge(archives, up_to_date(out)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -44,4 +45,4 @@ def pack_runs(  # noqa: PLR0917 - the parser passes options by name
 
     runs = "1 run" if len(index.runs) == 1 else f"{len(index.runs)} runs"
     put(f"{out}: {runs}, {out.stat().st_size:,} bytes, SHA-256 {sha256_of(out)}")
-    put(f"next: bench results merge {out}, wherever its rows are to stand")
+    put(f"next, wherever its rows are to stand: bench results merge {shlex.quote(str(out))}")

@@ -1,4 +1,4 @@
-"""What a command that is printed as the next one needs beside a run's key."""
+"""Which store a run lies in, as a command that is printed as the next one has to say it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,14 @@ import shlex
 from pathlib import Path
 
 from bench.remote.copies import shown
-from bench.store.runs import store_of
+
+
+def store_of(run: Path) -> Path:
+    """Return the store that the run folder ``run`` lies in: as its path says it, unless that leads through a link."""
+    whole = run.resolve()
+    store = whole.parents[min(3, len(whole.parents)) - 1]
+    said = run.parents[2] if len(run.parents) > 2 else store
+    return said if said.resolve() == store else store
 
 
 def of_store(run: Path) -> str:
