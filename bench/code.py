@@ -40,6 +40,7 @@ HOST: dict[str, tuple[str, ...]] = {
         "bench.model.estimators",
         "bench.model.finetune",
         "bench.model.predict",
+        "bench.model.label_steps",
         "bench.data.splits",
     ),
     "decoding": ("bench.decode.decoder", "bench.decode.search", "bench.decode.annotated"),

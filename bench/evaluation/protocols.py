@@ -92,7 +92,7 @@ def get(name: str) -> Protocol:
     registry = plugins.installed()
     added = registry.all(plugins.PROTOCOLS)
     if ":" not in name and name not in {*added, *registry.contested.get(plugins.PROTOCOLS.plural, {})}:
-        raise unknown("protocol", name, [*REGISTERED, *added, "top<K>@1"], "Try: --protocol top3@1")
+        raise unknown("protocol", name, [*REGISTERED, *added, "top<K>@1"], "See: bench protocols")
     return replace(registry.named(plugins.PROTOCOLS, name).spec, name=name)
 
 

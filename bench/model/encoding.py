@@ -141,7 +141,7 @@ def check_rows_alone(compute: Compute, pixels: FloatArray) -> None:
         if apart > ALONE:
             raise PluginError(
                 f"features of an image {why}: by {apart:.1e} of the largest, allowed: {ALONE:g}."
-                " Is something in train mode?"
+                " Is something in train mode, or the input changed in place?"
             )
 
 

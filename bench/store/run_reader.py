@@ -26,6 +26,7 @@ from bench.store.required import RECORDS, needed
 from bench.store.sealed import REPAIR, SealedFolder, reads
 from bench.store.stored import About, Masks, Provenance, RunSummary, Status, Truth, ValidationPart
 from bench.system.files import canonical_json, digest
+from bench.system.npz import map_npy
 
 SEQUENCE_ARRAYS = ("sequences", "log_probabilities", "complete")
 """The arrays of label sequences, as in ``LabelSets``."""
@@ -258,7 +259,7 @@ class RunReader:
         self._files.check("scores.npy")
         kind = self._files.read_json("scores.json")["kind"]
         file = self.path / "scores.npy"
-        values = self._files.parse("scores.npy", lambda: np.load(file, mmap_mode="r", allow_pickle=False))
+        values = self._files.parse("scores.npy", lambda: map_npy(file))
         return Scores(self._ids(), values, kind)
 
     @reads("predicted.npz")

@@ -214,8 +214,7 @@ def label_set(scores: Any, description: dict[str, Any], own: Any) -> Any:
         chosen = np.zeros(len(scores), dtype=bool)
         chosen[ranked(scores)[: max(math.floor(float(state["factor"]) * expected + 0.5), 0)]] = True
         return chosen
-    whose = f"policy '{name}' of {of or 'a newer bench'}"
-    raise Refused(f"its label sets are by {whose}, which is not here. Try: --top-k 3, or bench predict")
+    raise Refused(f"policy '{name}' of {of or 'a newer bench'} is not here. Try: --top-k 3, or bench predict")
 
 
 def state_of(description: dict[str, Any]) -> dict[str, Any]:
