@@ -277,11 +277,11 @@ def test_a_policy_that_it_does_not_carry_is_named_and_scores_are_given_all_the_s
     model = predict.Model(exported / "bce")
     model.description |= {"policy": {"name": "mine", "distribution": "my-plugin", "version": "1", "state": {}}}
     source = (images_of(exported)[0], "")
-    with pytest.raises(predict.Refused, match=r"policy 'mine' of my-plugin, which is not here. Try: --top-k 3"):
+    with pytest.raises(predict.Refused, match=r"policy 'mine' of my-plugin is not here. Try: --top-k 3"):
         list(predict.label(model, [source], None, None))
     assert len(next(predict.label(model, [source], 2, None))["labels"]) == 2
     model.description |= {"policy": {"name": "new", "distribution": "", "version": "", "state": {}}}
-    with pytest.raises(predict.Refused, match=r"policy 'new' of a newer bench, which is not here"):
+    with pytest.raises(predict.Refused, match=r"policy 'new' of a newer bench is not here"):
         list(predict.label(model, [source], None, None))
 
 
