@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import DataError
+from bench.records.checks import freeze
 from bench.system.room import room_for
 
 BLOCK_ENTRIES = 2**20
@@ -33,6 +34,7 @@ class BitMatrix:
                 f"packed bits are {self.bits.dtype} {self.bits.shape}, must be uint8 (images, {width})"
                 f" for {self.labels} labels"
             )
+        freeze(self.bits)
 
     @classmethod
     def pack(cls, blocks: Iterable[NDArray[np.bool_]], labels: int) -> BitMatrix:

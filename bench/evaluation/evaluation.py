@@ -16,6 +16,7 @@ from bench.evaluation.bits import Mask
 from bench.evaluation.metrics import Counts
 from bench.evaluation.protocols import AP_KINDS
 from bench.records import LabelSets, Scores
+from bench.records.checks import freeze
 
 Number = TypeVar("Number")
 
@@ -45,6 +46,13 @@ class Evaluation:
     predicted: Mask
     scores: Scores
     sequences: LabelSets | None = None
+
+    def __post_init__(self) -> None:
+        # Metrics share all that is here: one that wrote on it would change what others say.
+        for name in ("truth", "ignore", "predicted"):
+            if isinstance(given := getattr(self, name), np.ndarray):
+                freeze(own := given.view())
+                object.__setattr__(self, name, own)
 
     @cached_property
     def class_counts(self) -> Counts:
@@ -79,7 +87,10 @@ class Evaluation:
         """
         if not self.scores.rank:
             return {kind: np.full(len(self.labels), np.nan) for kind in AP_KINDS}
-        return metrics.average_precisions(self.truth, self.scores.values, AP_KINDS, self.ignore)
+        found = metrics.average_precisions(self.truth, self.scores.values, AP_KINDS, self.ignore)
+        for values in found.values():
+            freeze(values)
+        return found
 
     @cached_property
     def map_at_10_image(self) -> float:

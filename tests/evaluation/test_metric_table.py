@@ -136,6 +136,29 @@ def test_what_several_metrics_need_is_counted_once(monkeypatch: pytest.MonkeyPat
     assert sorted(calls) == sorted(names)
 
 
+@pytest.mark.parametrize(
+    "shared",
+    [
+        lambda of: of.truth,
+        lambda of: of.predicted,
+        lambda of: of.scores.values,
+        lambda of: of.class_counts.predicted,
+        lambda of: of.image_counts.positives,
+        lambda of: of.ap["non_interpolated"],
+    ],
+)
+def test_a_metric_that_writes_on_what_metrics_share_fails(shared: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def writing(evaluation: Evaluation) -> float:
+        shared(evaluation)[0] = 1
+        return 0.0
+
+    add(monkeypatch, Metric("writing", writing, "Writes", direction="none"))
+    truth = TRUTH.copy()
+    with pytest.raises(Exception, match="read-only"):
+        measure(protocols.get("top2@1"), LABELS, truth, None, PREDICTED, scores())
+    assert truth.flags.writeable
+
+
 def test_a_metric_of_the_order_of_labels_is_given_the_sequences(
     stored_run: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:

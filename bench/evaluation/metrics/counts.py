@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from bench.evaluation.bits import Mask, row_blocks
 from bench.records import BoolArray
+from bench.records.checks import freeze
 
 CountArray = NDArray[np.int64]
 
@@ -27,6 +28,10 @@ class Counts:
     true_positives: CountArray
     predicted: CountArray
     positives: CountArray
+
+    def __post_init__(self) -> None:
+        for array in (self.true_positives, self.predicted, self.positives):
+            freeze(array)
 
 
 def class_counts(truth: Mask, predicted: Mask, ignore: Mask | None = None) -> Counts:
