@@ -98,7 +98,7 @@ def _refuse_hidden(roots: Iterable[str], modules: Mapping[str, Path | None]) -> 
         for name, file in modules.items():
             beside = (folder / f"{name.replace('.', '/')}{ending}" for ending in (".py", "/__init__.py"))
             own = next(filter(Path.is_file, beside), None)
-            if own and file and not file.resolve().is_relative_to(folder):
+            if own and file and own.resolve() != file.resolve() and not file.resolve().is_relative_to(folder):
                 raise PluginError(f"it imports '{name}', and {file} comes before {own}. Try: another name for one")
 
 

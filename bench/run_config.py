@@ -114,13 +114,17 @@ def about(assembly: Assembly) -> About:
         origins |= trial_origins(plan, assembly.ledger)
         notes += assembly.ledger.notes
     spec = plan.model.spec
+    # A plugin may say what is no text, or None for nothing.
+    row, variant, deviations, part_of = (
+        str(said or "") for said in (spec.row, dataset.variant, spec.deviations, dataset.part_of)
+    )
     return About(
-        spec.row,
-        dataset.variant,
+        row,
+        variant,
         origins,
-        notes,
-        deviations=spec.deviations,
-        part_of=dataset.part_of,
+        tuple(map(str, notes)),
+        deviations=deviations,
+        part_of=part_of,
         dataset=plan.request.name,
         deterministic=plan.deterministic,
     )

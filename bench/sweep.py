@@ -117,7 +117,7 @@ def sweep(
             summary = run_or_record(request, registry)
             many.finished(request.model, _spent(summary, began, wall))
             if number == 1:
-                _raise_if_shared(summary, request, registry)
+                _raise_if_shared(summary, requests, registry)
             yield summary
 
 
@@ -195,7 +195,7 @@ def sweep_side_by_side(
                 many.finished(requests[number].model, _spent(summary, *began[number]))
             while told in found:
                 if told == 0:
-                    _raise_if_shared(found[0], requests[0])
+                    _raise_if_shared(found[0], requests)
                 yield found.pop(told)
                 told += 1
 
@@ -235,15 +235,15 @@ def failure(request: RunRequest, state: str, reason: str) -> RunSummary:
     return RunSummary(request.out, "", config, state, reason)
 
 
-def _raise_if_shared(first: RunSummary, request: RunRequest, registry: Registry | None = None) -> None:
-    """Raise ``BenchError`` where the ``first`` run has no folder for want of data or a backbone that all runs take."""
+def _raise_if_shared(first: RunSummary, requests: Sequence[RunRequest], registry: Registry | None = None) -> None:
+    """Raise ``BenchError`` where the ``first`` run has no folder for want of data, or of a backbone, that all take."""
     from bench.assembly import build_backbone, open_parts
 
     if first.measures is None and not first.key:
-        plan = make_plan(request, registry or plugins.installed())
-        open_parts(plan)
-        if request.backbone or not plan.model.spec.backbone:
-            build_backbone(plan)
+        plans = [make_plan(one, registry or plugins.installed()) for one in requests]
+        open_parts(plans[0])
+        if len({(plan.backbone.spec.name, plan.variant) for plan in plans}) == 1:
+            build_backbone(plans[0])
 
 
 def _policies(text: str, models: Collection[str]) -> dict[str, str]:

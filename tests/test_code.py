@@ -284,6 +284,19 @@ def test_a_module_of_another_checkout_in_place_of_the_one_beside_is_refused(plug
         plugin_code(found(build))
 
 
+@pytest.mark.parametrize("linked", ["our_helper.py", "our_linked/__init__.py"])
+def test_a_module_that_is_a_link_is_no_other_checkouts(plugin, linked):
+    top, name = plugin.parent / Path(linked).parts[0], Path(linked).parts[0].removesuffix(".py")
+    (plugin / "run.py").write_text(f"def build(request):\n    import {name}\n")
+    real = plugin.parent / "kept" / Path(linked).parts[0]
+    (plugin.parent / "kept" / linked).parent.mkdir(parents=True)
+    (plugin.parent / "kept" / linked).write_text("")
+    top.symlink_to(real)
+    from third_party_plugin.run import build
+
+    assert plugin_code(found(build)) != UNKNOWN
+
+
 def test_what_has_no_file_is_unknown_and_no_failure():
     namespace = {"__name__": "typed_at_a_prompt"}
     exec("def build(request):\n    return None\n", namespace)

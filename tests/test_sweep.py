@@ -1,5 +1,6 @@
 """Runs side by side: the same results as one after another, and a process that dies loses its run alone."""
 
+import contextlib
 import itertools
 import multiprocessing
 import os
@@ -15,9 +16,10 @@ from example_commands import bench, write_corel
 from example_runs import make_run, run_config
 
 from bench import plugin_files, plugins
+from bench.errors import DataError
 from bench.records import RunRequest
 from bench.store.runs import find
-from bench.sweep import SEQUENCE, _spent, _weights, plan_runs
+from bench.sweep import SEQUENCE, _raise_if_shared, _spent, _weights, failure, plan_runs
 from bench.system.progress import QUIET_VARIABLE
 
 KILLED = """
@@ -183,3 +185,20 @@ def test_features_that_later_runs_share_do_not_count_towards_what_they_take(tmp_
     monkeypatch.setattr("bench.sweep.time", SimpleNamespace(monotonic=lambda: 1500.0))
     assert _spent(folder.summary(), 0.0, 0.0) == (1500.0 if tuned else 500.0)
     assert _spent(folder.summary(), 0.0, float("inf")) is None
+
+
+@pytest.mark.parametrize("others", [["digits-cnn"], ["dense-sift"]])
+def test_a_backbone_that_one_of_several_models_takes_does_not_end_the_others(others, monkeypatch):
+    def absent(plan):
+        raise DataError("no weights file")
+
+    requests = [RunRequest(model="mine", dataset="toy", backbone=name) for name in ("digits-cnn", *others)]
+    monkeypatch.setattr(
+        "bench.sweep.make_plan",
+        lambda one, _: SimpleNamespace(backbone=SimpleNamespace(spec=SimpleNamespace(name=one.backbone)), variant=""),
+    )
+    monkeypatch.setattr("bench.assembly.open_parts", lambda plan: None)
+    monkeypatch.setattr("bench.assembly.build_backbone", absent)
+    first = failure(requests[0], "failed", "no weights file")
+    with pytest.raises(DataError, match="no weights") if others == ["digits-cnn"] else contextlib.nullcontext():
+        _raise_if_shared(first, requests)

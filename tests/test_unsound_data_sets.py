@@ -34,7 +34,7 @@ FAULTS = {
     "one text as labels": ({"labels": lambda part: "abcd"}, "labels of toy/train: found a str, must be texts"),
     "a set of labels": (
         {"labels": lambda part: set(part.labels)},
-        "labels of toy/train: found a set, must be texts that are not empty, in order. Try: sorted(names)",
+        "labels of toy/train: found a set, must be texts that are not empty, in order. Try: a list, in truth's order",
     ),
     "two forms of a label": (
         {"labels": lambda part: ("caf\u00e9", "cafe\u0301", "b", "c")},

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 import unicodedata
 from collections.abc import Iterable
-from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from pathlib import Path
 
@@ -93,11 +92,11 @@ def _of_its_own(dataset: Dataset, room: Path | None) -> Dataset:
 
 def _texts(names: Iterable[str], what: str) -> tuple[str, ...]:
     # The order of a set is another one in each process, and names stand in that of the rows or columns of truth.
-    found = () if isinstance(names, (str, AbstractSet)) else tuple(names)
+    found = () if isinstance(names, (str, set, frozenset)) else tuple(names)
     wrong = [name for name in found if not isinstance(name, str) or not name.strip()]
     if not found or wrong:
         shown = f"{wrong[0]!r}" if wrong else f"a {type(names).__name__}"
-        remedy = "sorted(names)" if isinstance(names, AbstractSet) else "str(name) for each"
+        remedy = "a list, in truth's order" if isinstance(names, (set, frozenset)) else "str(name) for each"
         raise DataError(f"{what}: found {shown}, must be texts that are not empty, in order. Try: {remedy}")
     return tuple(map(str, found))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -46,7 +47,8 @@ def read_json(content: bytes, place: str, names: Names) -> Given:
 
 def read_json_lines(content: bytes, place: str, names: Names) -> Given:
     """Return what a file of an object on each line holds, as ``read_json`` does of a list of them."""
-    return read_json(b"[" + b",".join(line for line in content.splitlines() if line.strip()) + b"]", place, names)
+    lines = content.removeprefix(codecs.BOM_UTF8).splitlines()
+    return read_json(b"[" + b",\n".join(line for line in lines if line.strip()) + b"]", place, names)
 
 
 def parsed(content: bytes, place: str) -> Any:

@@ -24,7 +24,7 @@ SEPARATOR = ";"
 PREDICTED = frozenset({"image", "labels", "scores", "probabilities", "log_probability", "error"})
 """The fields that ``bench predict`` and an exported folder's ``predict.py`` write: scores are of the labels chosen."""
 
-FORMULA = re.compile(r"'(?=[=+@\t\r-])")
+FORMULA = re.compile(r"\A'(?=[=+@\t\r-])")
 """The apostrophe by which both keep a spreadsheet from taking a cell for a formula."""
 
 SHAPES = (
@@ -95,9 +95,7 @@ def of_columns(header: Sequence[str], columns: Sequence[Sequence[Any]], place: s
         raise DataError(f"{place}: column '{header[again]}' stands twice")
     by_name = dict(zip(header, columns, strict=True))
     if by_name.keys() == PREDICTED:
-        written = {
-            name: [FORMULA.sub("", str(cell), count=1) for cell in by_name[name]] for name in ("image", "labels")
-        }
+        written = {name: [FORMULA.sub("", str(cell)) for cell in by_name[name]] for name in ("image", "labels")}
         return of_predicted(written["image"], written["labels"], by_name["error"], place)
     if not columns or not len(columns[0]):
         raise DataError(f"{place}: the table has no rows")

@@ -105,8 +105,9 @@ def compare(
 
     Keywords are those of ``bench compare``; ``prior`` adds the label prior where it is not named. An option goes to the
     models that have it, ``"cnn-rnn.cell"`` to one. Names and options are checked before anything is run, and raise
-    ``UsageError``. A run that fails is a run with its ``state`` and ``reason``; the others go on. One thread of a
-    process at a time, as with ``run``.
+    ``UsageError``. A run that fails is a run with its ``state`` and ``reason``; the others go on, but where data or
+    backbone of all cannot be opened: then what a run would raise is raised. One thread of a process at a time, as with
+    ``run``.
     """
     request = as_request(
         model="",

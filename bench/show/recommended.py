@@ -72,7 +72,7 @@ def _print_chosen(found: Recommendation, chosen: Rated) -> None:
             ends = ", ".join(shown(name, end) for end in (interval.low, interval.high))
             told += f"; {shown(name, interval.value)} [{ends}] on {found.test:,} test images"
         else:
-            told += "; on test not resampled. See: bench table"
+            told += f"; on test not resampled. See: bench table{of_store(chosen.best.path) if chosen.best else ''}"
         say(f"  worth     {told}", indent=12)
     policy = policy_of(chosen, wished)
     thresholds = [f"{value:.4g}" for value in chosen.thresholds]

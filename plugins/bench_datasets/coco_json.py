@@ -206,7 +206,7 @@ def read_split(
         ignore=ignore if ignore.any() else None,
         sizes=_sizes([present[image] for image in chosen], len(names)),
     )
-    remedy = "without an object are left out, and kept with --set dataset.keep_unlabelled=true"
+    remedy = "without an object that counts are left out, and kept with --set dataset.keep_unlabelled=true"
     of_ignored = [files[image] for image, row in zip(chosen, ignore, strict=True) if row.any()]
     marked = "images have labels of objects marked 'ignore' alone, which count neither way"
     return split, counted(name, {f"images {remedy}": left_out, marked: of_ignored})

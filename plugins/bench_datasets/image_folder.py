@@ -196,7 +196,10 @@ def _read_json_lines(path: Path) -> list[Row]:
             raise DataError(f"{place}: image {image} stands twice")
         if not isinstance(names, str | list):
             raise DataError(f"{place}: labels are {names!r:.60}, expected a list of names")
-        rows[image] = Row(place, image, names if isinstance(names, str) else tuple(names))
+        kept = (
+            names if isinstance(names, str) else tuple(one for one in names if not isinstance(one, str) or one.strip())
+        )
+        rows[image] = Row(place, image, kept)
     return list(rows.values())
 
 

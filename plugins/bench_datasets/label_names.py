@@ -51,6 +51,9 @@ RARE_SEPARATORS = ":\\_*~$#\u2022\u00b7\u30fb\u060c"
 """Others, last a bullet, two dots and an Arabic comma, which stand in names as well: asked about where no image
 has two labels, and all parts are labels themselves."""
 
+NAMED_WITH = " ,&"
+"""Separators that stand in names as well: taken for what they are where half the names hold them."""
+
 Places = Mapping[str, str]
 
 
@@ -260,9 +263,10 @@ def _unsplit(places: Places, single: bool, separator: str | None) -> list[str]:
         # All its parts are labels themselves; or no image has two labels, and parts return in other names.
         whole = [name for name, split in joined.items() if all(part in places for part in split)]
         shared = [name for name, split in joined.items() if any(uses[part] > 1 for part in split)]
-        if mark == " ":
-            whole = whole if len(uses) < len(places) else []
-            shared = shared if len(uses) < len(places) and 2 * len(joined) >= len(places) else []
+        if mark in NAMED_WITH and 2 * len(joined) < len(places):
+            shared = []
+        if mark == " " and len(uses) >= len(places):
+            whole, shared = [], []
         if name := next(iter(whole or (shared if single and mark in SEPARATORS else [])), ""):
             remedy = "each as an entry of the list," if mark == separator else f"--set 'dataset.separator={typed}'"
             return [f"{places[name]}: label '{name:.80}' looks like {len(joined[name])} labels. Try: {remedy}"]

@@ -90,7 +90,7 @@ def _from_one(parts: Mapping[str, Part], name: str) -> tuple[str, ...]:
     """Return a note where no image has the label of number 0, ``name``, as where a tool numbers them from 1."""
     if any(name in labels for part in parts.values() for labels in part.labels):
         return ()
-    return (f"no image has label number 0, '{name}': the lines of labels.txt are numbered from 0, not from 1",)
+    return (f"no image has label number 0, '{name}': labels are numbered from 0, not from 1",)
 
 
 def _refuse_mixed(rows: Sequence[tuple[Place, int, list[object]]]) -> None:

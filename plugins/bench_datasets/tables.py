@@ -7,7 +7,7 @@ import io
 import posixpath
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -81,7 +81,7 @@ class Row:
 class Table:
     """A table as read; ``columns`` are the names of the labels where each is a column.
 
-    ``splits`` are columns that were not read and hold the names of several parts, or are called as one that does.
+    ``splits`` are columns that were not read and tell parts apart: of several names, or called so and of several words.
     """
 
     rows: list[Row]
@@ -106,9 +106,8 @@ def read_table(path: Path, layout: Layout, remedy: str) -> Table:
     csv.field_size_limit(LARGEST_CELL)
     # A quoted cell may hold line ends, so lines are counted by the reader.
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    rows: list[Row] = []
+    rows, odd = list[Row](), Counter[str]()
     seen: dict[str, int] = {}
-    odd: Counter[str] = Counter()
     unread: dict[str, set[str]] = {}
     try:
         filled = ([unmarked(cell) for cell in cells] for cells in reader if any(cell.strip() for cell in cells))
@@ -118,6 +117,7 @@ def read_table(path: Path, layout: Layout, remedy: str) -> Table:
         known, notes = _check_columns(columns, layout, place, remedy)
         read = {"", layout.path, layout.labels, layout.split, *known}
         unread = {name: set() for name in columns if name not in read}
+        of_parts = {name for name in unread if look(name) in OF_PARTS and name not in layout.others}
         more = [number for number, name in enumerate(columns) if layout.labels and _is_more(number, name, layout)]
         for cells in reader:
             place = f"{path} line {reader.line_num}"
@@ -138,7 +138,7 @@ def read_table(path: Path, layout: Layout, remedy: str) -> Table:
             seen[image] = reader.line_num
             split = row[layout.split] if layout.split in columns and layout.split else ""
             for name, words in unread.items():
-                words.add(SPLIT_NAMES.get(row[name].lower(), ""))
+                words.add(SPLIT_NAMES.get(row[name].lower(), row[name] if name in of_parts else ""))
             _refuse_more(more, columns, cells, place)
             if layout.labels:
                 rows.append(Row(place, image, choices(row[layout.labels]), split))
@@ -157,12 +157,7 @@ def read_table(path: Path, layout: Layout, remedy: str) -> Table:
     if not rows:
         raise DataError(f"{path}: no images below the column names")
     notes += tuple(f"{path.name}: {count:,} {what}" for what, count in odd.items() if count)
-    return Table(rows, known, notes, tuple(name for name in unread if _tells_parts(name, unread[name], layout)))
-
-
-def _tells_parts(name: str, words: Set[str], layout: Layout) -> bool:
-    """Return whether a column holds the names of several parts, ``words``, or is called as one that tells of them."""
-    return len(words - {""}) > 1 or (look(name) in OF_PARTS and name not in layout.others)
+    return Table(rows, known, notes, tuple(name for name, words in unread.items() if len(words - {""}) > 1))
 
 
 def _other_length(cells: Sequence[str], columns: Sequence[str]) -> str:

@@ -182,15 +182,15 @@ def test_what_is_missing_double_unknown_or_in_doubt_is_one_line_and_stores_nothi
 @pytest.mark.parametrize("form", ["csv", "json", "jsonl"])
 def test_what_bench_predict_writes_is_label_sets(tmp_path, form):
     """It was refused, though it is what an exported model says of the test images."""
-    rows = [Labelled("=a.jpg", ("=red", "blue"), (2.0, 1.0), None, (0.9, 0.7)), Labelled("b.jpg", (), (), None, ())]
+    rows = [Labelled("=a.jpg", ("=red", "b'-lue"), (2.0, 1.0), None, (0.9, 0.7)), Labelled("b.jpg", (), (), None, ())]
     file = tmp_path / f"labels.{form}"
-    file.write_text("".join(written(iter(rows), form)))
-    given = read(file, Names(("=red", "green", "blue"))).given
-    assert [*zip(given.images, given.labels, strict=True)] == [("=a.jpg", "=red"), ("=a.jpg", "blue")]
+    file.write_text("".join(written(iter(rows), form)), encoding="utf-8-sig")
+    given = read(file, Names(("=red", "green", "b'-lue"))).given
+    assert [*zip(given.images, given.labels, strict=True)] == [("=a.jpg", "=red"), ("=a.jpg", "b'-lue")]
     assert (given.named, given.scores) == ({"=a.jpg", "b.jpg"}, None)
     file.write_text("".join(written(iter([*rows, Unread("c.jpg", "damaged: x")]), form)))
     with pytest.raises(DataError, match=r"image 'c.jpg' was not read: damaged: x\. Every image must have its labels"):
-        read(file, Names(("=red", "green", "blue")))
+        read(file, Names(("=red", "green", "b'-lue")))
 
 
 def test_tables_that_can_be_read_in_two_ways_or_none_are_refused(score, parts, tmp_path, capsys):

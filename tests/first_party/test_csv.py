@@ -236,6 +236,12 @@ def test_a_split_column_must_name_splits(folder):
         opened(folder)
 
 
+@pytest.mark.parametrize("word", ["", "coco"])
+def test_a_column_called_as_a_split_is_none_where_all_its_rows_say_the_same(folder, word):
+    write(folder, "labels.csv", ["path,labels,subset", *(f"photos/{number}.png,cat,{word}" for number in range(4))])
+    assert "drawn for test" in opened(folder).variant
+
+
 @pytest.mark.parametrize("words", [("train", "test"), ("Training", "Testing")])
 @pytest.mark.parametrize("column", ["Split", "fold", "sub-set"])
 def test_a_split_that_stands_in_another_column_is_not_drawn_instead(folder, column, words):

@@ -77,7 +77,7 @@ def test_numbers_that_pandas_wrote_with_a_point_are_labels_numbers():
 def test_numbers_that_may_be_from_1_on_have_a_word():
     """Each was read as the name before its own, if the last label of all had no image."""
     options = resolve((LABELS_ARE, SEPARATOR), {}, "set")
-    told = "no image has label number 0, 'cat': the lines of labels.txt are numbered from 0, not from 1"
+    told = "no image has label number 0, 'cat': labels are numbered from 0, not from 1"
     for values, noted in (([[1, 2], [2]], True), ([[1], [0, 2]], False), ([["dog"], ["owl"]], False)):
         assert (told in named({"train": part(values)}, NAMES, options)["train"].notes) == noted
 

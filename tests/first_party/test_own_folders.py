@@ -19,7 +19,7 @@ def listed(tmp_path):
         for name in ("a.png", "more/b.png"):
             picture(tmp_path / part / name)
     (tmp_path / "train" / "labels.csv").write_text("path,labels\na.png,cat;dog\nmore/b.png,dog\n")
-    lines = [{"file_name": "a.png", "labels": ["dog"]}, {"file_name": "more/b.png", "labels": "dog; cat"}]
+    lines = [{"file_name": "a.png", "labels": ["dog", ""]}, {"file_name": "more/b.png", "labels": "dog; cat"}]
     (tmp_path / "test" / "metadata.jsonl").write_text("\n".join(map(json.dumps, lines)))
     return tmp_path
 
@@ -122,7 +122,7 @@ def test_columns_of_a_labels_file_may_be_separated_otherwise(listed):
 def test_names_of_a_list_that_are_several_names_are_refused(listed):
     """A list is not split at the separator, so it can hold it."""
     path = listed / "test" / "metadata.jsonl"
-    path.write_text(path.read_text().replace('["dog"]', '["cat;dog"]'))
+    path.write_text(path.read_text().replace('["dog", ""]', '["cat;dog"]'))
     with pytest.raises(
         DataError, match=r"line 1: label 'cat;dog' looks like 2 labels. Try: each as an entry of the list"
     ):
@@ -151,6 +151,14 @@ def test_numbers_of_labels_may_be_names_of_folders(tmp_path):
     dataset = opened("imagefolder", tmp_path, labels_are="numbers")
     assert dataset.labels == ("dog", "cat")
     assert dataset.train.truth.tolist() == [[True, False], [False, True]]
+
+
+def test_a_comma_in_few_folders_names_is_none_between_labels(tmp_path):
+    labels = ("Pepper,_bell___healthy", "Pepper,_bell___spot", "R&B", "R&D", *(f"Tomato_{name}" for name in "abcdef"))
+    for part in ("train", "test"):
+        for number, name in enumerate(labels):
+            picture(tmp_path / part / name / f"{number}.png")
+    assert opened("imagefolder", tmp_path).labels == labels
 
 
 def test_folders_within_a_labels_folder_have_a_word(tmp_path):

@@ -58,7 +58,9 @@ def test_a_schedule_gives_the_weights_of_the_training_that_it_was_taken_from():
     """Up to its best epoch a judged training does what its rates say, so following them ends in the same weights."""
     values, truth = batch(40)
     scores = iter([0.1, 0.3, 0.2, 0.2, 0.5, 0.4, 0.4])
-    options = resolve(TRAINING_OPTIONS, {"epochs": 7, "halve_after": 2, "learning_rates": "1e-2"}, "test")
+    options = resolve(
+        TRAINING_OPTIONS, {"epochs": 7, "halve_after": 2, "learning_rates": "1e-2", "batch_size": 1}, "test"
+    )
     judged, followed = make("bce"), make("bce")
     record = train.fit(judged, options, as_features(values), truth, lambda _: next(scores), name="bce", seed=3)
     rates = [entry.rate for entry in record.history[: record.best_epoch]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from bench.cli.choose import finished_summaries, run_summaries
+from bench.cli.choose import finished_summaries, none_found, run_summaries
 from bench.cli.options import STORE, AsJson, Cache, Goals, OneDataset, RunNames, RunsFolder
 from bench.show.console import put, put_raw
 
@@ -43,7 +43,9 @@ def choose(  # noqa: PLR0917 - the parser passes options by name
 
     asked = [parse_goal(text) for text in goals or ()]
     groups, found = by_key(finished_summaries(run_summaries(names, store, dataset))), []
-    for group in groups or [[]]:
+    if not groups:
+        raise StoreError(none_found(store, dataset, "finished"))
+    for group in groups:
         try:
             found.append(recommend(group, asked, kept_in(cache or default_cache())))
         except StoreError as error:  # runs by what a plugin was before its edit keep nothing from the others

@@ -117,8 +117,9 @@ def compare(  # noqa: PLR0917 - the parser passes options by name
     """Run what is missing of several models and seeds; print one table with mean and spread, and which model to take.
 
     The recommendation is chosen on validation scores, for --for or the protocol's main metric, and told on test.
-    A run that fails is a row with its reason; the others go on, and the exit code is then 1. Several processes or GPUs
-    share each run's features and fine-tuning: torchrun --nproc-per-node 2 -m bench compare ...
+    A run that fails is a row with its reason; the others go on, and the exit code is then 1, or 2 where the data cannot
+    be opened. Several processes or GPUs share each run's features and fine-tuning: torchrun --nproc-per-node 2 -m bench
+    compare ...
     """
     options = locals()  # what the parser has read, by the names of a request's fields
     from bench.contracts.goals import parse_goal

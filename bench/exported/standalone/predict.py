@@ -211,9 +211,8 @@ def label_set(scores: Any, description: dict[str, Any], own: Any) -> Any:
         inputs = np.clip(-np.sort(-scores)[: len(state["mean"])].astype(np.float64), -1e6, 1e6)
         exponent = ((inputs - state["mean"]) / state["deviation"] * state["weights"][1:]).sum() + state["weights"][0]
         expected = min(np.exp(np.clip(exponent, -30.0, 30.0)), float(state["most"]))
-        chosen = np.zeros(len(scores), dtype=bool)
-        chosen[ranked(scores)[: max(math.floor(float(state["factor"]) * expected + 0.5), 0)]] = True
-        return chosen
+        chosen = ranked(scores)[: max(math.floor(float(state["factor"]) * expected + 0.5), 0)]
+        return np.isin(np.arange(len(scores)), chosen)
     raise Refused(f"policy '{name}' of {of or 'a newer bench'} is not here. Try: --top-k 3, or bench predict")
 
 
@@ -389,7 +388,8 @@ def main() -> int:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if isinstance(ended, KeyboardInterrupt | BrokenPipeError):
             return 130 if isinstance(ended, KeyboardInterrupt) else 141
-        print(f"error: {f'cannot write: {ended.strerror}' if isinstance(ended, OSError) else ended}", file=sys.stderr)
+        where = getattr(ended, "filename", None) or "cannot write"  # of what is printed there is no name
+        print(f"error: {f'{where}: {ended.strerror}' if isinstance(ended, OSError) else ended}", file=sys.stderr)
         return 2
     if unread:
         print(f"{len(paths) - len(unread)} of {len(paths)} images labelled, {len(unread)} not read", file=sys.stderr)
