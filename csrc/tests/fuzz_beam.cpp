@@ -87,7 +87,7 @@ void once(Choices& choices) {
                                   floats(choices, labels + 1), activation),
                       state);
   mlb::SearchOptions chosen = options(choices);
-  // What a beam of any width and an exact search may hold is for their user to bound: labels to the power of the length.
+  // What a wide beam or an exact search may hold is for its user to bound: labels to the power of the length.
   if (labels > 6) {
     chosen.beam_width = std::min(chosen.beam_width, 3);
     chosen.node_limit = std::min<std::int64_t>(chosen.node_limit, 1000);
