@@ -16,13 +16,14 @@ from bench_datasets.label_lists import ABSENT, DROP_ABSENT, ENCODING, read_names
 from bench_datasets.label_names import NO_LABEL, ODD_NAMES
 from bench_datasets.label_values import LABELS_ARE, SEPARATOR, named
 from bench_datasets.listing import counted, elsewhere, is_file, is_hidden, list_images, printable
-from bench_datasets.own_images import K, Part, assemble, names_part, other_parts, part_names
+from bench_datasets.own_images import K, Part, assemble, other_parts, part_names
+from bench_datasets.part_words import SPLIT_NAMES, names_part, tell_parts_apart
 from bench_datasets.tables import (
     DELIMITERS,
     SPLIT_COLUMN,
-    SPLIT_NAMES,
     Layout,
     Row,
+    Table,
     check_label_columns,
     images_of,
     read_table,
@@ -138,31 +139,52 @@ def _read_parts(
         raise DataError(f"no file {files['train']} and no {path}. '--data-root' should hold {EXPECTS}{hint}")
     table = read_table(path, layout, REMEDY)
     check_label_columns([table], layout, path)
-    rows_read, columns, notes = table.rows, table.columns, table.notes
-    if any(row.split for row in rows_read):
-        parts, others = _by_column(rows_read, request, layout.split)
-        notes += counted("data root", {f"rows of {path.name} are of no part": [row.path for row in others]})
-        return parts, columns, f"split by column '{layout.split}'", notes
+    if any(row.split for row in table.rows):
+        parts, others = _by_column(table.rows, request, layout.split)
+        notes = counted("data root", {f"rows of {path.name} are of no part": [row.path for row in others]})
+        return parts, table.columns, f"split by column '{layout.split}'", (*table.notes, *notes)
+    parts, how, notes = _drawn(path, table, layout, request)
+    return parts, table.columns, how, (*table.notes, *notes)
+
+
+def _drawn(
+    path: Path, table: Table, layout: Layout, request: DatasetRequest
+) -> tuple[dict[str, list[Row]], str, tuple[str, ...]]:
+    """Return train and test as drawn, how, and notes. Raises ``DataError`` where the table seems to tell them apart."""
     if table.splits and layout.split:
         raise DataError(
             f"{path}: column '{table.splits[0]}' tells parts apart, and was not asked for, so a split would be"
             f" drawn. Try: {as_typed('split_column', table.splits[0])},"
             f" or {as_typed('split_column', '')} where it is none"
         )
+    if layout.split and (folders := _folders_of_parts(table.rows)):
+        raise DataError(
+            f"{path}: images lie in folders {folders[0]} and {folders[1]}, and a split would be drawn over them."
+            f" Try: a column '{SPLIT_COLUMN}' of train and test, or {as_typed('split_column', '')} to draw one"
+        )
     if asked := {request.train_split or "train", request.test_split or "test"} - {"train", "test"}:
         raise DataError(f"{path}: no split '{min(asked)}': no column '{layout.split}' names one for each row")
     fraction, seed = float(request.options["test_fraction"]), int(request.options["split_seed"])
-    order = np.random.default_rng(seed).permutation(len(rows_read))
-    held = set(order[: max(round(fraction * len(rows_read)), 1)].tolist())
+    order = np.random.default_rng(seed).permutation(len(table.rows))
+    held = set(order[: max(round(fraction * len(order)), 1)].tolist())
     parts = {
-        "train": [row for number, row in enumerate(rows_read) if number not in held],
-        "test": [row for number, row in enumerate(rows_read) if number in held],
+        "train": [row for number, row in enumerate(table.rows) if number not in held],
+        "test": [row for number, row in enumerate(table.rows) if number in held],
     }
     if not parts["train"]:
-        raise DataError(f"{path}: {len(rows_read)} images are too few to split. Try: --set dataset.test_fraction=0.2")
-    lists = sorted(path.name for path in root.iterdir() if path.suffix.lower() in LISTS and names_part(path.stem))
-    notes += counted("data root", {"files are not read, as the split is drawn": lists})
-    return parts, columns, f"{fraction:.0%} drawn for test with seed {seed}", notes
+        raise DataError(f"{path}: {len(order)} images are too few to split. Try: --set dataset.test_fraction=0.2")
+    lists = sorted(one.name for one in path.parent.iterdir() if one.suffix.lower() in LISTS and names_part(one.stem))
+    notes = counted("data root", {"files are not read, as the split is drawn": lists})
+    return parts, f"{fraction:.0%} drawn for test with seed {seed}", notes
+
+
+def _folders_of_parts(rows: Sequence[Row]) -> list[str]:
+    """Return the names of folders, at one depth of the images' paths, that tell parts apart; none where none do."""
+    depths: dict[int, set[str]] = {}
+    for above in {posixpath.dirname(row.path.replace("\\", "/")) for row in rows}:
+        for depth, folder in enumerate(above.split("/")):
+            depths.setdefault(depth, set()).add(folder)
+    return next((sorted(folders) for folders in depths.values() if tell_parts_apart(folders)), [])
 
 
 def _by_column(

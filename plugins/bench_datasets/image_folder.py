@@ -14,7 +14,8 @@ from bench_datasets.label_lists import ABSENT, DROP_ABSENT, ENCODING, read_lines
 from bench_datasets.label_names import KEEP_ODD, NO_LABEL, ODD_NAMES, split_at
 from bench_datasets.label_values import LABELS_ARE, SEPARATOR, named
 from bench_datasets.listing import Listing, counted, in_words, is_hidden, list_images, printable, same_content
-from bench_datasets.own_images import K, Part, assemble, names_part, other_parts, part_names
+from bench_datasets.own_images import K, Part, assemble, other_parts, part_names
+from bench_datasets.part_words import names_part
 from bench_datasets.tables import DELIMITERS, Layout, Row, images_of, read_table
 
 EXPECTS = (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,6 @@ from bench import DataError, Dataset, DatasetRequest, Images, Option, OptionValu
 from bench_datasets.cells import canonical
 from bench_datasets.label_lists import labels_kept, matrix, read_names
 from bench_datasets.label_names import cleaned, composed, meaning_none
-from bench_datasets.tables import SPLIT_NAMES
 
 FEW = 5
 """Images of a part that may all have the same labels without a word."""
@@ -36,11 +34,6 @@ def part_names(request: DatasetRequest, is_there: Callable[[str], bool]) -> dict
         if name or part != "validation":
             chosen[part] = name or part
     return chosen
-
-
-def names_part(name: str) -> bool:
-    """Return whether a file's or folder's name has a word of a part, as that of train_val_list has."""
-    return not SPLIT_NAMES.keys().isdisjoint(re.split(r"[^a-z]+", name.lower()))
 
 
 def other_parts(part: str, used: Collection[str], there: Collection[str]) -> str:

@@ -16,6 +16,7 @@ from bench_datasets.cells import ALLOWED, EMPTY, IGNORE, NUMBER, YES, choices, t
 from bench_datasets.label_lists import read_text
 from bench_datasets.label_names import NOTHING, look
 from bench_datasets.listing import counted, find_file, has_image_ending, printable, why_absent
+from bench_datasets.part_words import is_of_parts, may_be_of_parts, tell_parts_apart
 from bench_datasets.typed import as_typed, typed
 
 DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|"}
@@ -30,14 +31,8 @@ EXCEL = re.compile(r"sep=([^\w\s]|\t)\r?\n")
 """A first line by which Excel is told what separates columns; it is no row."""
 
 SPLIT_COLUMN = "split"
-SPLIT_NAMES = {
-    **{"train": "train", "training": "train", "test": "test", "testing": "test"},
-    **{"validation": "validation", "valid": "validation", "val": "validation"},
-}
-"""What a cell may hold that says of which part an image is, in small letters."""
-
-OF_PARTS = frozenset({"partition", "subset", "fold", "kfold", *(f"is {name}" for name in SPLIT_NAMES)})
-"""Names, as ``look`` has them, of columns that say of which part an image is, in whatever words."""
+MOST_WORDS = 10_000
+"""Different cells of a column that are looked at for words of parts."""
 
 LARGEST_CELL = 1 << 24
 MOST_COLUMNS = 100_000
@@ -81,7 +76,7 @@ class Row:
 class Table:
     """A table as read; ``columns`` are the names of the labels where each is a column.
 
-    ``splits`` are columns that were not read and tell parts apart: of several names, or called so and of several words.
+    ``splits`` are columns that were not read and tell parts apart: by their words, or called so and of several words.
     """
 
     rows: list[Row]
@@ -117,7 +112,6 @@ def read_table(path: Path, layout: Layout, remedy: str) -> Table:
         known, notes = _check_columns(columns, layout, place, remedy)
         read = {"", layout.path, layout.labels, layout.split, *known}
         unread = {name: set() for name in columns if name not in read}
-        of_parts = {name for name in unread if look(name) in OF_PARTS and name not in layout.others}
         more = [number for number, name in enumerate(columns) if layout.labels and _is_more(number, name, layout)]
         for cells in reader:
             place = f"{path} line {reader.line_num}"
@@ -137,8 +131,8 @@ def read_table(path: Path, layout: Layout, remedy: str) -> Table:
                 )
             seen[image] = reader.line_num
             split = row[layout.split] if layout.split in columns and layout.split else ""
-            for name, words in unread.items():
-                words.add(SPLIT_NAMES.get(row[name].lower(), row[name] if name in of_parts else ""))
+            for name in (name for name, words in unread.items() if len(words) < MOST_WORDS):
+                unread[name].add(row[name])
             _refuse_more(more, columns, cells, place)
             if layout.labels:
                 rows.append(Row(place, image, choices(row[layout.labels]), split))
@@ -157,7 +151,15 @@ def read_table(path: Path, layout: Layout, remedy: str) -> Table:
     if not rows:
         raise DataError(f"{path}: no images below the column names")
     notes += tuple(f"{path.name}: {count:,} {what}" for what, count in odd.items() if count)
-    return Table(rows, known, notes, tuple(name for name, words in unread.items() if len(words - {""}) > 1))
+    return Table(rows, known, notes, _splits(unread, layout))
+
+
+def _splits(unread: Mapping[str, set[str]], layout: Layout) -> tuple[str, ...]:
+    """Return the columns that tell parts apart, of those that were not read, each with its cells."""
+    called = {name for name in unread if may_be_of_parts(name) and name not in layout.others}
+    return tuple(
+        name for name, cells in unread.items() if tell_parts_apart(cells) or (name in called and len(cells) > 1)
+    )
 
 
 def _other_length(cells: Sequence[str], columns: Sequence[str]) -> str:
@@ -204,7 +206,7 @@ def check_label_columns(tables: Sequence[Table], layout: Layout, where: Path) ->
     always = [name for name in known if len(tables[0].rows) > 1 and all(name in row.labels for row in rows)]
     for name, why in (
         *((name, "is called as one that numbers rows") for name in known if name.lower() in NUMBERING),
-        *((name, "is called as one that tells parts apart") for name in known if look(name) in OF_PARTS),
+        *((name, "is called as one that tells parts apart") for name in known if is_of_parts(name)),
         *((name, "is 1 for every image") for name in always),
     ):
         raise DataError(

@@ -55,7 +55,7 @@ def test_several_choices_of_label_studio_are_names(root):
     several = '"{""choices"": [""dog"", ""cat; old""]}"'
     rows = [f"train/a.png,{several}", "train/b.png,dog", "test/c.png,", f"test/d.png,{several}"]
     (root / "labels.csv").write_text("\n".join(["path,labels", *rows]))
-    dataset = opened("csv", root, test_fraction="0.5")
+    dataset = opened("csv", root, test_fraction="0.5", split_column="")
     assert dataset.labels == ("cat; old", "dog")
     parts = (dataset.train, dataset.test)
     truth = {name: row for part in parts for name, row in zip(part.ids, part.truth.tolist(), strict=True)}
@@ -158,7 +158,8 @@ def test_paths_may_stand_in_a_column_without_a_name(root):
     (root / "labels.csv").write_text("\n".join([",dog,cat", *rows]))
     with pytest.raises(DataError, match=r"without a name\? Try: --set 'dataset.path_column='$"):
         opened("csv", root, labels_column="")
-    assert not any("without a name" in note for note in opened("csv", root, labels_column="", path_column="").notes)
+    notes = opened("csv", root, labels_column="", path_column="", split_column="").notes
+    assert not any("without a name" in note for note in notes)
 
 
 @pytest.mark.parametrize(

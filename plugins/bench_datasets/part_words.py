@@ -1,0 +1,67 @@
+"""Words that tell train, validation and test apart, in cells and in names of columns, files and folders."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+
+from bench_datasets.label_names import look
+
+SPLIT_NAMES = {
+    **{"train": "train", "training": "train", "test": "test", "testing": "test"},
+    **{"validation": "validation", "valid": "validation", "val": "validation"},
+}
+"""What a cell may hold that says of which part an image is, in small letters."""
+
+OTHER_WORDS = {"trainval": "train", "dev": "validation"}
+"""Others that are seen for parts, and not taken for them."""
+
+WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
+OF_PARTS = re.compile(rf"partition|subset|k?fold|(is|in) ({'|'.join(SPLIT_NAMES)})")
+HAS_PARTS = re.compile(r"(.*[^a-z])?(partition|subset|splits?|k?folds?|usage)([^a-z].*)?|set")
+FEW_WORDS = 20
+"""Different cells of a column that are words for parts; names of files have more."""
+
+
+def is_of_parts(column: str) -> bool:
+    """Return whether a column's name says that it tells parts apart, and nothing that may be in a picture.
+
+    >>> is_of_parts("is_valid"), is_of_parts("test"), is_of_parts("train"), is_of_parts("split rail")
+    (True, True, False, False)
+    """
+    name = look(column)
+    # A train is a label of several data sets.
+    return OF_PARTS.fullmatch(name) is not None or SPLIT_NAMES.get(name, "train") != "train"
+
+
+def may_be_of_parts(column: str) -> bool:
+    """Return whether the name of a column that is none of labels says that it tells parts apart, in whatever words.
+
+    >>> may_be_of_parts("Usage"), may_be_of_parts("cv_fold"), may_be_of_parts("split_1"), may_be_of_parts("unfolded")
+    (True, True, True, False)
+    """
+    return is_of_parts(column) or HAS_PARTS.fullmatch(look(column)) is not None
+
+
+def part_of(text: str) -> str:
+    """Return the part that a text names beside other words; empty where it names none, or several.
+
+    >>> [part_of(text) for text in ("PublicTest", "train2017", "VAL", "trainval", "contest", "train or test")]
+    ['test', 'train', 'validation', 'train', '', '']
+    """
+    words = SPLIT_NAMES | OTHER_WORDS
+    parts = {words[word] for word in map(str.lower, WORDS.findall(text)) if word in words}
+    return parts.pop() if len(parts) == 1 else ""
+
+
+def tell_parts_apart(cells: Collection[str]) -> bool:
+    """Return whether two of the cells are words for two parts, or all cells name one, and together several."""
+    exact = {SPLIT_NAMES[cell.lower()] for cell in cells if cell.lower() in SPLIT_NAMES}
+    # An empty cell is of train, where only the others are marked.
+    named = {part_of(cell or "train") for cell in cells} if len(cells) <= FEW_WORDS else {""}
+    return len(exact) > 1 or ("" not in named and len(named) > 1)
+
+
+def names_part(name: str) -> bool:
+    """Return whether a file's or folder's name has a word of a part, as that of train_val_list has."""
+    return not SPLIT_NAMES.keys().isdisjoint(re.split(r"[^a-z]+", name.lower()))

@@ -1,0 +1,80 @@
+"""Tables that tell train and test apart in a way that is not read: no split is drawn over it without a word."""
+
+import pytest
+from open_sets import opened, picture
+
+from bench.errors import DataError
+
+PARTS = ("Training", "PublicTest", "PrivateTest")
+TELLS = r"tells parts apart, and was not asked for, so a split would be drawn\. Try: --set 'dataset.split_column={}'"
+
+
+def table(root, head, rows):
+    for number, row in enumerate(rows):
+        picture(root / row.partition(",")[0], number)
+    (root / "labels.csv").write_text("\n".join([head, *rows]))
+    return root
+
+
+@pytest.mark.parametrize(
+    ("column", "words"),
+    [
+        ("Usage", PARTS),
+        ("source", ("train2017", "val2017", "val2017")),
+        ("origin", ("trainval", "test", "test")),
+        ("role", ("", "TEST", "")),
+        ("is_test", ("", "x", "")),
+        ("cv_fold", ("A", "B", "C")),
+        ("set", ("1", "2", "2")),
+    ],
+)
+def test_no_split_is_drawn_over_a_column_that_tells_parts_apart(tmp_path, column, words):
+    rows = [f"{number}.png,{'dog' if number % 2 else 'cat'},{words[number % 3]}" for number in range(12)]
+    table(tmp_path, f"path,labels,{column}", rows)
+    with pytest.raises(DataError, match=TELLS.format(column)):
+        opened("csv", tmp_path)
+    assert "drawn for test" in opened("csv", tmp_path, split_column="").variant
+
+
+@pytest.mark.parametrize(
+    ("column", "words"),
+    [("main", ("train", "dog", "bus")), ("tag", ("train", "", "train")), ("caption", ("a train", "a test tube", "a"))],
+)
+def test_a_column_of_other_words_has_a_note(tmp_path, column, words):
+    """A train is something that pictures show."""
+    rows = [f"{number}.png,{'dog' if number % 2 else 'cat'},{words[number % 3]}" for number in range(12)]
+    dataset = opened("csv", table(tmp_path, f"path,labels,{column}", rows))
+    assert any(f"columns are not read, as {column}" in note for note in dataset.notes)
+
+
+def test_a_column_that_was_said_to_be_no_label_may_tell_parts_apart(tmp_path):
+    """As FER+ has it."""
+    rows = [f"{number}.png,{PARTS[number % 3]},{number % 2},{1 - number % 2}" for number in range(12)]
+    table(tmp_path, "path,Usage,happy,sad", rows)
+    with pytest.raises(DataError, match=TELLS.format("Usage")):
+        opened("csv", tmp_path, not_labels="Usage")
+    dataset = opened("csv", tmp_path, "Training", "PublicTest", not_labels="Usage", split_column="Usage")
+    assert dataset.train.ids == ("0.png", "3.png", "6.png", "9.png")
+    assert dataset.test.ids == ("1.png", "4.png", "7.png", "10.png")
+
+
+@pytest.mark.parametrize("folders", [("train", "val", "test"), ("a/train-jpg", "a/test-jpg", "a/test-jpg")])
+def test_no_split_is_drawn_over_folders_of_parts(tmp_path, folders):
+    rows = [f"{folders[number % 3]}/{number}.png,{'dog' if number % 2 else 'cat'}" for number in range(12)]
+    table(tmp_path, "path,labels", rows)
+    with pytest.raises(DataError, match=r"images lie in folders test\S* and train\S*, and a split would be drawn over"):
+        opened("csv", tmp_path)
+    assert "drawn for test" in opened("csv", tmp_path, split_column="").variant
+
+
+@pytest.mark.parametrize("column", ["test", "in_train", "Validation"])
+def test_a_column_of_0_and_1_that_is_called_as_a_part_is_no_label_without_a_word(tmp_path, column):
+    table(tmp_path, f"path,dog,cat,{column}", [f"{n}.png,{n % 2},{1 - n % 2},{int(n > 8)}" for n in range(12)])
+    with pytest.raises(DataError, match=rf"column '{column}' is called as one that tells parts apart\. Is it a label"):
+        opened("csv", tmp_path, labels_column="")
+    assert column in opened("csv", tmp_path, label_columns=f"dog,cat,{column}", test_fraction="0.1").labels
+
+
+def test_a_train_may_be_a_label_of_a_column(tmp_path):
+    table(tmp_path, "path,dog,train", [f"{n}.png,{n % 2},{1 - n % 2}" for n in range(12)])
+    assert opened("csv", tmp_path, labels_column="").labels == ("dog", "train")
