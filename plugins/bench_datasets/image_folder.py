@@ -197,10 +197,7 @@ def _read_json_lines(path: Path) -> list[Row]:
             raise DataError(f"{place}: image {image} stands twice")
         if not isinstance(names, str | list):
             raise DataError(f"{place}: labels are {names!r:.60}, expected a list of names")
-        kept = (
-            names if isinstance(names, str) else tuple(one for one in names if not isinstance(one, str) or one.strip())
-        )
-        rows[image] = Row(place, image, kept)
+        rows[image] = Row(place, image, names if isinstance(names, str) else tuple(names))
     return list(rows.values())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
@@ -19,7 +20,7 @@ from bench_datasets.cells import (
     with_meaning,
 )
 from bench_datasets.label_lists import separator
-from bench_datasets.label_names import NO_LABEL, ODD_NAMES, meaning_none, split_at
+from bench_datasets.label_names import KEEP_ODD, NO_LABEL, ODD_NAMES, meaning_none, split_at
 from bench_datasets.own_images import Part
 from bench_datasets.typed import as_typed
 
@@ -34,6 +35,9 @@ LABEL_OPTIONS = (LABELS_ARE, SEPARATOR, VALUES, NO_LABEL, ODD_NAMES)
 """How labels are read, wherever they are kept."""
 
 ASK = "Try: --set dataset.labels_are=multi-hot where they are 0 and 1 for each label, =numbers where each is a label"
+
+OWN_NUMBER = re.compile(r"0*(\d+)\s*[\s:,;.)=|-]\s*\D.*|.*\D[,:\t]\s*0*(\d+)", re.DOTALL)
+"""A line of a list that numbers its names by itself: 3 dog, 3: dog, or dog,3."""
 
 LONGEST_NUMBER = 20
 """Letters of a text that may be a label's number."""
@@ -52,38 +56,54 @@ def named(
     be labels' numbers. Raises ``DataError`` with the place of a value of another kind and of a number without a name.
     """
     between, kind = separator(options), str(options["labels_are"])
-    lists = {key: _lists(part, between) for key, part in parts.items()}
+    lists = _lists(parts, between)
     parts = {key: _nothing_noted(part) for key, part in parts.items()}
     rows = [(part.place, row, entries) for key, part in parts.items() for row, entries in enumerate(lists[key])]
     asked = kind != "auto"
     if not asked:
         single = not any(isinstance(value, list | tuple | str) for part in parts.values() for value in part.labels)
         kind = "numbers" if sure or single else _kind(rows, len(names))
+    convert: Callable[[object], object] = CONVERT[kind] if asked and kind in CONVERT else lambda entry: entry
+    by_number = kind == "multi-hot" or any(type(convert(entry)) is int for _, _, entries in rows for entry in entries)
+    if (odd := _own_numbers(names)) and by_number and not sure and options.get("odd_names", "error") == "error":
+        raise DataError(f"{odd} or, if it is as you mean it: {KEEP_ODD}")
     if kind == "multi-hot":
         # As many labels as the longest list of any part has: a part of shorter lists would be read from the left.
         called = names or list(map(str, range(max((len(entries) for _, _, entries in rows), default=0))))
         parts = {key: _multi_hot(part, lists[key], called, options, told=asked) for key, part in parts.items()}
         note = "labels have no names but numbers: no labels.txt"
         return parts if names else {key: replace(part, notes=(*part.notes, note)) for key, part in parts.items()}
-    convert: Callable[[object], object] = CONVERT[kind] if asked else lambda entry: entry
     none = meaning_none(options)
+    lists = {key: [list(filter(_is_filled, entries)) for entries in of_part] for key, of_part in lists.items()}
     found = {
         key: replace(
             part,
             labels=[
-                tuple(dict.fromkeys(_name(convert(entry), names, none, part.place, row) for entry in entries))
+                tuple(dict.fromkeys(_name(convert(one), names, none, part.place, row) for one in entries))
                 for row, entries in enumerate(lists[key])
             ],
         )
         for key, part in parts.items()
     }
     if not (asked or names):
-        _refuse_mixed(rows)
+        _refuse_mixed([(place, row, list(filter(_is_filled, entries))) for place, row, entries in rows])
         _refuse_numbers_of_one_part(parts, lists)
     first = next(iter(found))
-    if names and any(type(convert(entry)) is int for _, _, entries in rows for entry in entries):
+    if names and by_number:
         found[first] = replace(found[first], notes=(*found[first].notes, *_from_one(found, names[0])))
     return found
+
+
+def _own_numbers(names: Sequence[str]) -> str:
+    """Return a message where all names come with numbers, and these are not those of the lines; empty elsewhere."""
+    found = [match and int(match[1] or match[2]) for match in map(OWN_NUMBER.fullmatch, names)]
+    if len(names) < 2 or None in found or len({*found}) < len(found) or found == list(range(len(found))):
+        return ""
+    line, number = next((line, number) for line, number in enumerate(found) if line != number)
+    return (
+        f"labels.txt: '{names[line]}' would be label number {line}, not {number}: labels are numbered by lines, from 0."
+        " Try: names alone, each in the line of its number,"
+    )
 
 
 def _from_one(parts: Mapping[str, Part], name: str) -> tuple[str, ...]:
@@ -127,20 +147,30 @@ def _refuse_numbers_of_one_part(parts: Mapping[str, Part], lists: Mapping[str, l
         )
 
 
-def _lists(part: Part, between: str) -> list[list[object]]:
+def _lists(parts: Mapping[str, Part], between: str) -> dict[str, list[list[object]]]:
     """Return each image's labels as a list. Raises ``DataError`` where some texts are lists, and others are not."""
-    texts = [row for row, value in enumerate(part.labels) if isinstance(value, str) and value.strip()]
-    as_lists = [row for row in texts if looks_like_a_list(part.labels[row])]
-    sure = set(as_lists)
+    texts = [
+        (part.place, row, value)
+        for part in parts.values()
+        for row, value in enumerate(part.labels)
+        if isinstance(value, str) and value.strip()
+    ]
+    found = next((text for text in texts if looks_like_a_list(text[2])), None)
     # Beside sure lists, [1] is one as well, and not a name.
-    others = [row for row in texts if as_lists and row not in sure and parse_list(part.labels[row]) is None]
-    if others:
-        other = others[0]
+    others = (text for text in texts if not looks_like_a_list(text[2]) and parse_list(text[2]) is None)
+    if found and (other := next(others, None)):
         raise DataError(
-            f"{part.place(other)}: found '{part.labels[other]:.60}', while other cells are lists as"
-            f" {part.labels[as_lists[0]]:.60} ({part.place(as_lists[0])}). Try: write all of them in one form"
+            f"{other[0](other[1])}: found '{other[2]:.60}', while other cells are lists as {found[2]:.60}"
+            f" ({found[0](found[1])}). Try: write all of them in one form"
         )
-    return [_as_list(value, between, part.place, row, bool(as_lists)) for row, value in enumerate(part.labels)]
+    return {
+        key: [_as_list(value, between, part.place, row, found is not None) for row, value in enumerate(part.labels)]
+        for key, part in parts.items()
+    }
+
+
+def _is_filled(entry: object) -> bool:
+    return not isinstance(entry, str) or bool(entry.strip())
 
 
 def _nothing_noted(part: Part) -> Part:

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from bench_datasets.label_names import NO_LABEL
+from bench_datasets.label_names import NO_LABEL, ODD_NAMES
 from bench_datasets.label_values import LABELS_ARE, SEPARATOR, named
 from bench_datasets.own_images import K, Part, assemble
 
@@ -122,3 +122,43 @@ def test_repeated_numbers_are_labels_where_they_are_sure_to_be():
 def test_values_that_are_no_labels_are_named_with_their_place(values, options, message):
     with pytest.raises(DataError, match=message):
         sets(values, NAMES, **options)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("2 owl", "0 cat", "1 dog"),
+        ("1: cat", "2: dog", "3: owl"),
+        ("001.cat", "002.dog", "004.owl"),
+        ("owl,2", "cat,0"),
+    ],
+)
+def test_a_list_that_numbers_its_names_by_itself_is_not_numbered_by_its_lines(names):
+    """As CUB's attributes.txt from 1, or a list by name: each number was another label."""
+    told = rf"'{names[0]}' would be label number 0, not \d: .* from 0\. Try: names alone.* or, if it is as you mean it"
+    for values in ([1, 0], [[True, False, True][: len(names)], [True, True, True][: len(names)]]):
+        with pytest.raises(DataError, match=told):
+            sets(values, names)
+    assert sets([1, 0], names, sure=True) == [(names[1],), (names[0],)]
+    options = resolve((LABELS_ARE, SEPARATOR, ODD_NAMES), {"odd_names": "keep"}, "set")
+    assert named({"train": part([1])}, names, options)["train"].labels == [(names[1],)]
+    assert sets([[names[1]]], names) == [(names[1],)]
+
+
+@pytest.mark.parametrize("names", [("0 cat", "1 dog"), ("3 wheels", "two wheels"), ("grade 1", "grade 2"), ("1", "2")])
+def test_other_numbers_in_names_are_part_of_them(names):
+    assert sets([1, 0], names) == [(names[1],), (names[0],)]
+
+
+def test_an_empty_text_in_a_list_is_no_label():
+    """As PadChest has it."""
+    assert sets(["['cat', '', ' ']", "['']", "['dog']"]) == [("cat",), (), ("dog",)]
+    assert sets([["", 1]], NAMES) == [("dog",)]
+
+
+def test_lists_of_one_part_make_cells_of_another_lists():
+    options = resolve((LABELS_ARE, SEPARATOR), {}, "set")
+    found = named({"train": part(["[2, 0]", "[1, 2]"]), "test": part(["[1]"], "test")}, NAMES, options)
+    assert found["test"].labels == [("dog",)]
+    with pytest.raises(DataError, match=r"test row 0: found '\[nan\]', while other cells are lists as \['a', 'b'\]"):
+        named({"train": part(["['a', 'b']"]), "test": part(["[nan]"], "test")}, (), options)
