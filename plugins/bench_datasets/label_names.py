@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from bench import DataError, Option, OptionValue
 from bench_datasets.cells import NUMBER, canonical
 from bench_datasets.typed import as_typed
+from bench_datasets.valued_names import not_there, valued
 
 if TYPE_CHECKING:
     from bench_datasets.own_images import Part
@@ -38,8 +39,6 @@ ZEROS_AND_ONES = re.compile(r"[01]([ ,|/_-][01])+|[01]{3,}")
 PAIRS = (("[", "]"), ("(", ")"), ("{", "}"), ('"', '"'), ("'", "'"))
 """What a list, or a quoted text, begins and ends with."""
 
-SCORED = re.compile(r".*(?:[:=(]\s*|\s)\d*\.\d+\)?", re.DOTALL)
-"""Names that end in a decimal number: scores, or boxes as YOLO's text files hold them."""
 BRACKETED = re.compile(r"\[.*\]|\{.*\}|\(.*\)", re.DOTALL)
 SEPARATORS = {
     **{mark: mark for mark in "|,;/&+\uff0c\uff1b\u3001"},  # the last are a comma, a semicolon and a comma of Chinese
@@ -121,18 +120,15 @@ def check(
     """Return notes on the names ``places``; raise ``DataError`` for the first odd one, unless the options keep them."""
     counts = Counter(len(labels) for labels in sets if labels)
     single = set(counts) == {1}
-    odd = [
-        *_nothing(places, options),
-        *_alike(places),
-        *(_pieces(places) if separator is not None else ()),
-        *(_values(places) if separator is not None else ()),
-        *_unsplit(places, single, separator),
-    ]
+    of_texts = [*_pieces(places), *_values(places), *valued(places)] if separator is not None else []
+    odd = [*_nothing(places, options), *_alike(places), *of_texts, *_unsplit(places, single, separator)]
     if odd and str(options.get("odd_names", "error")) == "error":
         raise DataError(f"{odd[0]} or, if it is as you mean it: {KEEP_ODD}")
-    notes = [message.partition(" Try: ")[0] for message in odd]
+    told = odd if separator is not None else [*odd, *valued(places)]
+    notes = [message.partition(" Try: ")[0] for message in told]
     if single and len(places) > 1:
         notes.append("no image has more than one label" + _hint(places, separator))
+    notes += not_there(places)
     notes += [f"label '{name}' holds a character that is not seen: {name!a}" for name in places if _unseen(name)]
     if "no_label" in options:
         notes += [
@@ -232,15 +228,11 @@ def _pieces(places: Places) -> list[str]:
 
 
 def _values(places: Places) -> list[str]:
-    """Return a message where names are zeros and ones only, end in scores, or are all in brackets, as lists are."""
+    """Return a message where names are zeros and ones only, or are all in brackets, as lists are."""
     name, place = next(iter(places.items()), ("", ""))
     zeros = all(ZEROS_AND_ONES.fullmatch(other) for other in places) and len({len(other) for other in places}) == 1
     several = any(re.search(r"[,\s]", other) for other in places)
     bracketed = several and all(BRACKETED.fullmatch(other) for other in places)
-    if places and all(SCORED.fullmatch(other) for other in places):
-        return [
-            f"{place}: label '{name:.60}' looks like a name and its score or box. Try: write names alone, as dog;sofa,"
-        ]
     if not places or not (zeros or bracketed):
         return []
     what = "0 and 1 for each label" if zeros else "a list"
@@ -259,6 +251,8 @@ def _unsplit(places: Places, single: bool, separator: str | None) -> list[str]:
     for mark, typed in (SEPARATORS | rare).items():
         parts = {name: split_at(name, mark) for name in places}
         joined = {name: split for name, split in parts.items() if len(split) > 1}
+        if mark == "/":  # /m/01bjv is a code
+            joined = {name: split for name, split in joined.items() if not name.startswith(mark)}
         uses = Counter(part for split in parts.values() for part in set(split))
         # All its parts are labels themselves; or no image has two labels, and parts return in other names.
         whole = [name for name, split in joined.items() if all(part in places for part in split)]
@@ -267,6 +261,8 @@ def _unsplit(places: Places, single: bool, separator: str | None) -> list[str]:
             shared = []
         if mark == " " and len(uses) >= len(places):
             whole, shared = [], []
+        if mark == " " and all(map(NUMBER.fullmatch, uses)):  # as 16 0: several numbers are no name
+            whole = [*joined]
         if name := next(iter(whole or (shared if single and mark in SEPARATORS else [])), ""):
             remedy = "each as an entry of the list," if mark == separator else f"--set 'dataset.separator={typed}'"
             return [f"{places[name]}: label '{name:.80}' looks like {len(joined[name])} labels. Try: {remedy}"]

@@ -1,0 +1,103 @@
+"""Label names that hold a value besides: how sure it is, how many there are, or that there is none."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from itertools import chain
+
+SCORED = re.compile(r".*(?:[:=(]\s*|\s)\d*\.\d+\)?", re.DOTALL)
+"""Names that end in a decimal number: scores, or boxes as YOLO's text files hold them."""
+
+MARKED = re.compile(r"(.*[^\s:=(])\s*[:=(]\s*([^\s:=()]+)\s*\)?", re.DOTALL)
+APART = re.compile(r"(.*[^\s_-])[\s_-]+([^\s_-]+)", re.DOTALL)
+"""A name and its value, behind a colon, an equals sign or in brackets, and behind a blank, underscore or hyphen."""
+
+SHARE = re.compile(r"[+-]?(?:0?\.\d+|1\.0+)|\d+(?:\.\d+)?%")
+COUNT = re.compile(r"[x*\u00d7]\d+")
+LONGEST = 200
+"""Letters of a name that is looked at: a pattern may take the square of them."""
+
+DENIALS = frozenset({"no", "false", "absent"})
+WORDS = DENIALS | {"yes", "true", "present"}
+MARKED_DENIALS = DENIALS | {"0", "-1", "n", "f", "negative"}
+MARKED_WORDS = WORDS | MARKED_DENIALS | {"1", "y", "t", "positive"}
+
+BEFORE = re.compile(r"[-!~\u00ac]\s*(.+)", re.DOTALL)
+NOT_THERE = re.compile(r"(?:no|not|non|without)[\s_-]+(.+)", re.DOTALL | re.IGNORECASE)
+"""A name behind a mark, and behind a word, that there is none of it."""
+
+
+def valued(places: Mapping[str, str]) -> list[str]:
+    """Return a message for the first name that holds a value; none where each may be a label's own name.
+
+    ``places`` says where each stands. Of one label there are several values then, its name alone being one.
+
+    >>> [bool(valued(dict.fromkeys(names, ""))) for names in (["dog:1", "dog:0"], ["dog", "dog (0.9)"], ["a 1", "a 2"])]
+    [True, True, False]
+    """
+    if places and all(map(SCORED.fullmatch, places)):
+        name = next(iter(places))
+        return [
+            f"{places[name]}: label '{name:.60}' looks like a name and its score or box."
+            " Try: write names alone, as dog;sofa,"
+        ]
+    name = _marked(places) or _apart(places) or _denied(places)
+    told = f"{places[name]}: label '{name:.60}' looks like a name and a value of it" if name else ""
+    return [f"{told}. Try: write the names of what is there alone, as dog;sofa,"] if told else []
+
+
+def not_there(places: Mapping[str, str]) -> list[str]:
+    """Return a note for the first name that says in words that what another name says is not there."""
+    for name in places:
+        found = NOT_THERE.fullmatch(name)
+        if found and found[1] in places:
+            return [f"label '{name}' says that '{found[1]}' is not there, and counts as a label of its own"]
+    return []
+
+
+def _marked(places: Mapping[str, str]) -> str:
+    """Return the first name with a share behind a mark, or with a no where all values of its label are yes or no."""
+    for values in _values(places, MARKED).values():
+        no_or_share = next((name for value, name in values.items() if SHARE.fullmatch(value)), "") or (
+            _denial(values, MARKED_DENIALS) if MARKED_WORDS.issuperset(values) else ""
+        )
+        if no_or_share:
+            return no_or_share
+    return ""
+
+
+def _apart(places: Mapping[str, str]) -> str:
+    """Return the first name with a value behind a blank and its like, which stand in names: of several of one label."""
+    found = _values(places, APART)
+    if len(found) > 1 and sum(map(len, found.values())) == len(places) and {*chain(*found.values())} == {"0", "1"}:
+        return next(values["0"] for values in found.values() if "0" in values)
+    for stem, values in found.items():
+        if stem in places or len(values) > 1:
+            if WORDS.issuperset(values) and (name := _denial(values, DENIALS)):
+                return name
+            if any(all(map(kind.fullmatch, values)) for kind in (SHARE, COUNT)):
+                return next(iter(values.values()))
+    return ""
+
+
+def _denial(values: Mapping[str, str], denials: frozenset[str]) -> str:
+    return next((name for value, name in values.items() if value in denials), "")
+
+
+def _denied(places: Mapping[str, str]) -> str:
+    """Return the first name behind a mark that there is none of it, which stands alone or behind a plus sign, too."""
+    for name in places:
+        found = BEFORE.fullmatch(name)
+        if found and (found[1] in places or f"+{found[1]}" in places):
+            return name
+    return ""
+
+
+def _values(places: Mapping[str, str], form: re.Pattern[str]) -> dict[str, dict[str, str]]:
+    """Return the names that have the form of a name and a value, by these two in small letters."""
+    found: dict[str, dict[str, str]] = {}
+    for name in places:
+        if len(name) <= LONGEST and (match := form.fullmatch(name)):
+            found.setdefault(match[1], {})[match[2].lower()] = name
+    return found

@@ -1,0 +1,81 @@
+"""Label names that hold a value: a no was a label that is there, and each score a label of its own."""
+
+import pytest
+from bench_datasets.label_names import NO_LABEL, ODD_NAMES, check
+from bench_datasets.label_values import SEPARATOR
+
+from bench.errors import DataError
+from bench.options import resolve
+
+
+def notes(names, separator=";", odd_names="error", several=True):
+    options = resolve((ODD_NAMES, NO_LABEL, SEPARATOR), {"odd_names": odd_names}, "set")
+    sets = [names[:1], names] if several else [(name,) for name in names]
+    return check({name: f"row {row}" for row, name in enumerate(names)}, sets, options, separator)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("dog:1", "dog:0"),
+        ("cat=1", "dog=-1"),
+        ("dog(yes)", "dog(No)", "owl"),
+        ("hat: false", "hat: true", "dog"),
+        ("1193:1", "5:0.9", "7:1"),
+        ("dog (0.93)", "dog"),
+        ("dog 0.93", "dog 0.12", "cat"),
+        ("dog 93%", "dog 12%", "cat"),
+        ("dog_no", "dog_yes"),
+        ("dog", "dog absent"),
+        ("dog 0", "dog 1", "cat 1"),
+        ("dog_0", "cat_1"),
+        ("dog x2", "dog"),
+        ("+dog", "-dog"),
+        ("dog", "~dog"),
+    ],
+)
+def test_a_name_with_a_value_of_it_is_no_name(names):
+    with pytest.raises(DataError, match=r"row \d: label '.+' looks like a name and a value of it\. Try: write the nam"):
+        notes(names)
+    for kept in (notes(names, odd_names="keep"), notes(names, separator=None)):
+        assert sum("looks like a name and a value of it" in note for note in kept) == 1
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("grade:1", "grade:2", "grade:3"),
+        ("type 0", "type 1", "dog"),
+        ("python 3.8", "python 3.9", "dog"),
+        ("dog:1", "cat:1"),
+        ("HER2 positive", "HER2 negative"),
+        ("t-shirt", "x-ray", "casino"),
+        ("http://a.org/x", "http://a.org/y"),
+        ("dog (brown)", "dog"),
+        ("size x2", "dog"),
+        ("-dog", "cat"),
+    ],
+)
+def test_other_numbers_and_words_are_part_of_a_name(names):
+    assert not any("value of it" in note for note in notes(names))
+
+
+@pytest.mark.parametrize("name", ["no dog", "Not dog", "without_dog", "non-dog"])
+@pytest.mark.parametrize("separator", [";", None])
+def test_a_name_that_says_that_another_is_not_there_has_a_note(name, separator):
+    told = f"label '{name}' says that 'dog' is not there, and counts as a label of its own"
+    assert told in notes(("dog", name, "cat"), separator)
+    assert told not in notes(("bird", name, "cat"), separator)
+
+
+def test_several_numbers_are_no_name():
+    """Few images have few sets of labels twice, so that names with blanks are names elsewhere."""
+    with pytest.raises(DataError, match=r"label '16 0' looks like 2 labels. Try: --set 'dataset.separator=blank'"):
+        notes(("16 0", "7 1 2", "5", "9"), several=False)
+
+
+def test_codes_with_slashes_are_not_split():
+    """As Open Images has them: m was a label of every image for who typed what the message said."""
+    assert not any("looks like" in note for note in notes(("/m/01", "/m/02", "/m/03"), several=False))
+    with pytest.raises(DataError, match=r"label '/m/01,/m/02' looks like 2 labels"):
+        notes(("/m/01,/m/02", "/m/01", "/m/02"))
