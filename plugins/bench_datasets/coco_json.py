@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-import json
 import posixpath
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,11 +20,12 @@ from bench import (
     Split,
     narrow,
 )
-from bench_datasets.cells import unique
-from bench_datasets.label_lists import ABSENT, DROP_ABSENT, labels_kept, matrix, read_names, read_text
+from bench_datasets.coco_file import check_unique, entries, image_id, is_predicted, load, text, whole_id
+from bench_datasets.label_lists import ABSENT, DROP_ABSENT, labels_kept, matrix, read_names
 from bench_datasets.label_names import ODD_NAMES, check, composed
 from bench_datasets.listing import counted, find_file, is_file, printable, why_absent
 from bench_datasets.own_images import K, other_parts, part_names
+from bench_datasets.typed import as_typed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -39,11 +38,7 @@ EXPECTS = (
     "train.json and test.json in COCO's format (also annotations/train.json or train/_annotations.coco.json),"
     " and the images in folders of these names, or in 'images'"
 )
-READ = frozenset(
-    {"images", "annotations", "categories", "id", "name", "file_name", "width", "height"}
-    | {"image_id", "category_id", "area", "bbox", "ignore"}
-)
-"""The names that are read of an instances file."""
+ONE_FILE = ". Where one file holds all images, lines of docs/your-data.md make a table of it"
 
 KEEP = Option("keep_unlabelled", False, "keep images without an object; the paper's rows imply dropping")
 
@@ -61,7 +56,8 @@ def build(request: DatasetRequest) -> Dataset:
     for part, name in names.items():
         path = _annotations(root, name)
         if not path.is_file():
-            other = other_parts(part, (names["train"], names["test"]), _splits(root))
+            there = _splits(root)
+            other = other_parts(part, (names["train"], names["test"]), there) or (ONE_FILE if there else "")
             raise DataError(f"no file {path}. '--data-root' should hold {EXPECTS}{other}")
         read[part] = read_split(
             "coco-json",
@@ -150,15 +146,16 @@ def read_split(
     instances' areas, or those of their boxes, over the image's. Labels of objects that are all marked ``ignore`` count
     neither way. Without any of the folders the labels can still be counted. Raises ``DataError`` naming the file.
     """
-    content = _load(path, expects)
+    content = load(path, expects)
     try:
-        categories = [(_id(entry, "id"), composed(_text(entry, "name"))) for entry in _entries(content, "categories")]
-        images = [(_image_id(entry, "id"), entry) for entry in _entries(content, "images")]
+        found_names = entries(content, "categories")
+        categories = [(whole_id(entry, "id"), composed(text(entry, "name"))) for entry in found_names]
+        images = [(image_id(entry, "id"), entry) for entry in entries(content, "images")]
         if len({type(image) for image, _ in images}) > 1:
             raise ValueError("some ids of images are whole numbers and others texts, allowed: one of them")
-        files = {image: posixpath.normpath(_text(entry, "file_name")) for image, entry in images}
-        annotations = _entries(content, "annotations")
-        found = [(_image_id(entry, "image_id"), _id(entry, "category_id"), entry) for entry in annotations]
+        files = {image: posixpath.normpath(text(entry, "file_name")) for image, entry in images}
+        annotations = entries(content, "annotations")
+        found = [(image_id(entry, "image_id"), whole_id(entry, "category_id"), entry) for entry in annotations]
     except (KeyError, ValueError) as error:
         reason = f"no {error} where one is needed" if isinstance(error, KeyError) else str(error)
         raise DataError(f"{path} is no COCO instances file: {reason}") from None
@@ -169,11 +166,11 @@ def read_split(
         files = {image: file for image, file in files.items() if image in only}
         found = [each for each in found if each[0] in only]
     listed, names = dict(images), dict(categories)
-    _check_unique(path, "image id", [image for image, _ in images])
-    _check_unique(path, "category id", [category for category, _ in categories])
-    _check_unique(path, "category", list(names.values()))
+    check_unique(path, "image id", [image for image, _ in images])
+    check_unique(path, "category id", [category for category, _ in categories])
+    check_unique(path, "category", list(names.values()))
     if root is not None:
-        _check_unique(path, "file_name", list(files.values()))
+        check_unique(path, "file_name", list(files.values()))
     ordered = _ordered(names, order)
     column = {category: place for place, category in enumerate(ordered)}
     present, ignored = _labels_of(path, listed, files, found, column)
@@ -185,12 +182,11 @@ def read_split(
     places = [folder for folder in folders if folder.is_dir()]
     folder = next((place for place in places if find_file(place, first)), places[0] if places else None)
     own_name = (folder or folders[0]).relative_to(root) if root else None
-    left_out = [files[image] for image in files if image not in set(chosen)] if len(chosen) < len(files) else []
     names_there = [files[image] for image in chosen]
     images_there: Images = MissingImages(tuple(names_there), f"there is no folder {folders[0]}")
     if folder:
         images_there, names_there = _images(folder, names_there, path)
-        _check_unique(path, "file_name", names_there)
+        check_unique(path, "file_name", names_there)
     truth = matrix([present[image] for image in chosen], len(names))
     ignore = matrix([ignored[image] for image in chosen], len(names)) & ~truth
     split = Split(
@@ -206,10 +202,31 @@ def read_split(
         ignore=ignore if ignore.any() else None,
         sizes=_sizes([present[image] for image in chosen], len(names)),
     )
-    remedy = "without an object that counts are left out, and kept with --set dataset.keep_unlabelled=true"
     of_ignored = [files[image] for image, row in zip(chosen, ignore, strict=True) if row.any()]
+    remedy = "without an object that counts are left out, and kept with --set dataset.keep_unlabelled=true"
     marked = "images have labels of objects marked 'ignore' alone, which count neither way"
-    return split, counted(name, {f"images {remedy}": left_out, marked: of_ignored})
+    left_out = [files[image] for image in files.keys() - {*chosen}]
+    notes = counted(name, {f"images {remedy}": left_out, marked: of_ignored})
+    return split, notes + _unread_of(name, {files[image]: listed[image] for image in chosen}, files, found)
+
+
+def _unread_of(
+    name: str,
+    chosen: Mapping[str, Mapping[str, Any]],
+    files: Mapping[Any, str],
+    found: Sequence[tuple[Any, int, dict[str, Any]]],
+) -> tuple[str, ...]:
+    """Return notes on what the entries of images and objects say of labels, and is not read."""
+    predicted = "images have objects with a score other than 1, as of predictions, which are labels like others"
+    # As LVIS has it, in which each label was looked for on some images.
+    federated = "images have neg_category_ids: labels that they lack and that nobody looked for are taken as not there"
+    return counted(
+        name,
+        {
+            predicted: [*{files[image] for image, _, entry in found if is_predicted(entry)}],
+            federated: [file for file, entry in chosen.items() if "neg_category_ids" in entry],
+        },
+    )
 
 
 def _labels_of(
@@ -263,52 +280,10 @@ def _images(folder: Path, names: list[str], listing: Path) -> tuple[FolderImages
         there = [find_file(folder, name) or name for name in names]
         absent = next((name for name in there if not is_file(folder / name)), "")
         if why := why_absent(folder, absent) if absent else "":
+            below, there, _ = why.partition(f"/{printable(absent)} in ")
+            why += f", or {as_typed('images', below.removeprefix('. There is '))}" if there else ""
             raise DataError(f"{listing}: no image file {printable(str(folder / absent))}{why}") from None
         return FolderImages(tuple(folder / name for name in there), str(listing)), there
-
-
-def _entries(content: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
-    """Return the objects that the file lists as ``name``. Raises ``ValueError`` where there is something else."""
-    found = content[name]
-    if not isinstance(found, list):
-        raise ValueError(f"'{name}' is {_in_words(found)}, allowed: a list of objects")
-    if odd := next((number for number, entry in enumerate(found, 1) if not isinstance(entry, dict)), 0):
-        raise ValueError(f"entry {odd:,} of '{name}' is {_in_words(found[odd - 1])}, allowed: an object")
-    return found
-
-
-def _in_words(value: object) -> str:
-    """Return a value of JSON for people, lists and objects by their kind alone."""
-    return {"list": "a list", "dict": "an object"}.get(type(value).__name__) or f"{json.dumps(value):.60}"
-
-
-def _image_id(entry: Mapping[str, object], name: str) -> Any:
-    """Return an image's id, which may be a text, as in files of camera traps; 1 and "1" are two."""
-    value = entry[name]
-    return value if isinstance(value, str) and value.strip() else _id(entry, name)
-
-
-def _id(entry: Mapping[str, object], name: str) -> int:
-    """Return an id, which must be a whole number: one that is cut would be another image's or category's."""
-    value = entry[name]
-    if isinstance(value, bool) or not (isinstance(value, int) or (isinstance(value, float) and value.is_integer())):
-        raise ValueError(f"{name} is {value!r:.60}, allowed: a whole number, in {entry!s:.120}")
-    if not -(2**63) <= value < 2**63:
-        raise ValueError(f"{name} is beyond 64 bits, in {entry!s:.120}")
-    return int(value)
-
-
-def _text(entry: Mapping[str, object], name: str) -> str:
-    value = entry[name]
-    if not isinstance(value, str) or not value.strip() or "\0" in value:
-        raise ValueError(f"{name} is {value!r:.60}, allowed: text, in {entry!s:.120}")
-    return value
-
-
-def _check_unique(path: Path, what: str, values: Sequence[object]) -> None:
-    seen: set[object] = set()
-    if twice := [value for value in values if value in seen or seen.add(value)]:  # type: ignore[func-returns-value]
-        raise DataError(f"{path}: {what} {twice[0]!r} stands twice")
 
 
 def _share(annotation: dict[str, Any], image: dict[str, Any]) -> float:
@@ -328,36 +303,6 @@ def _sizes(present: list[dict[int, float]], labels: int) -> FloatArray | None:
     for row, shares in enumerate(present):
         sizes[row, list(shares)] = list(shares.values())
     return sizes if sizes.any() else None
-
-
-def _slim(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return an object of the file without what is not read: outlines are nine tenths of COCO's own files.
-
-    Raises ``ValueError`` for one that is read and stands twice, of which Python would keep the last alone.
-    """
-    return unique([(name, value) for name, value in pairs if name in READ])
-
-
-def _load(path: Path, expects: str) -> dict[str, Any]:
-    if not path.is_file():
-        raise DataError(f"no file {path}. '--data-root' should hold {expects}")
-    # Millions of objects that all stay: Python would look through them for garbage again and again.
-    collecting = gc.isenabled()
-    gc.disable()
-    try:
-        content = json.loads(read_text(path, "JSON", in_lines=False), object_pairs_hook=_slim)
-    except json.JSONDecodeError as error:
-        raise DataError(f"{path} line {error.lineno} is no JSON: {error.msg}. Is the file whole?") from None
-    except ValueError as error:  # a number of thousands of digits, a name that stands twice
-        raise DataError(f"{path} is no COCO instances file: {error}") from None
-    except RecursionError:
-        raise DataError(f"{path} is no COCO instances file: its lists are too deep") from None
-    finally:
-        if collecting:
-            gc.enable()
-    if not isinstance(content, dict):
-        raise DataError(f"{path} is no COCO instances file: its content is a {type(content).__name__}")
-    return content
 
 
 def same_labels(

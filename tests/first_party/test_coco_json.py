@@ -190,3 +190,35 @@ def test_official_coco_knows_its_years_and_sizes(reference_data):
     assert ((sizes > 0) == dataset.test.truth).all()
     with pytest.raises(DataError, match=r"no file .*instances_train2014.json"):
         opened("coco2014", reference_data / "coco128")
+
+
+def test_scores_and_labels_that_nobody_looked_for_have_a_word(exported):
+    """Objects of predictions, however unsure, were labels, and what LVIS has not verified was not there."""
+    path = exported / "annotations" / "test.json"
+    content = json.loads(path.read_text())
+    assert not any("score" in note or "neg_" in note for note in opened("coco-json", exported).notes)
+    content["annotations"][0]["score"] = 0.03
+    content["images"][0]["neg_category_ids"] = [1]
+    path.write_text(json.dumps(content))
+    notes = opened("coco-json", exported).notes
+    told = (
+        "test: 1 images have objects with a score other than 1, as of predictions, which are labels like others, as a"
+    )
+    assert any(note.startswith(told) for note in notes)
+    assert any(note.startswith("test: 1 images have neg_category_ids: labels that they lack and") for note in notes)
+    content["annotations"][0]["score"] = 1.0
+    path.write_text(json.dumps(content))
+    assert not any("score" in note for note in opened("coco-json", exported).notes)
+
+
+def test_one_file_for_all_images_and_another_folder_say_what_to_do(tmp_path):
+    picture(tmp_path / "data" / "a.png")
+    for name in ("labels", "more"):
+        coco_file(tmp_path / f"{name}.json", [(1, "a.png")], [(1, 1, (1, 1))])
+    with pytest.raises(DataError, match=r"There is data/a.png in .*\. Try: .* or --set 'dataset.images=data'$"):
+        opened("coco-json", tmp_path, "labels", "more")
+    (tmp_path / "more.json").unlink()
+    with pytest.raises(DataError, match=r"There is labels. Try: --train-split labels"):
+        opened("coco-json", tmp_path)
+    with pytest.raises(DataError, match=r"no file .*test.json.* Where one file holds all images, lines of docs/your-d"):
+        opened("coco-json", tmp_path, "labels", images="data")

@@ -1,5 +1,6 @@
 """The lines of docs/your-data.md that make tables of other tools' files give the labels that those hold."""
 
+import json
 import re
 from pathlib import Path
 
@@ -69,6 +70,32 @@ def test_a_row_for_each_image_and_label(place):
     (place / "pairs.csv").write_text("\n".join(rows))
     run_lines_of("A row for each image and label")
     assert (place / "labels.csv").read_text().split() == ["path,labels", "a.png,NA;dog", "b.png,", "c.png,NA"]
+
+
+def test_coco_in_one_file(place):
+    for name in "abc":
+        picture(place / "images" / f"{name}.png")
+    content = {
+        "images": [{"id": number, "file_name": f"{name}.png"} for number, name in enumerate("abc")],
+        "categories": [{"id": 3, "name": "dog"}, {"id": 1, "name": "cat"}],
+        "annotations": [{"image_id": image, "category_id": label} for image, label in ((0, 3), (2, 3), (2, 1), (0, 3))],
+    }
+    (place / "annotations").mkdir()
+    (place / "annotations" / "instances_default.json").write_text(json.dumps(content))
+    run_lines_of("COCO's format with all images in one file")
+    rows = ["path,labels", "images/a.png,dog", "images/b.png,", "images/c.png,cat;dog"]
+    assert (place / "labels.csv").read_text().split() == rows
+
+
+def test_mirflickr(place):
+    for number in (1, 2, 10):
+        picture(place / "mirflickr" / f"im{number}.jpg")
+    (place / "annotations").mkdir()
+    for name, text in {"sky": "1\n10\n", "sea": "10\n", "sky_r1": "2\n", "README": "Each file lists numbers."}.items():
+        (place / "annotations" / f"{name}.txt").write_text(text)
+    run_lines_of("A list of images for each label")
+    rows = ["path,labels", "mirflickr/im1.jpg,sky", "mirflickr/im10.jpg,sea;sky", "mirflickr/im2.jpg,"]
+    assert (place / "labels.csv").read_text().split() == rows
 
 
 @pytest.mark.parametrize("names", ["[dog, toy, cat]", "{0: dog, 1: toy, 2: cat}"])
