@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from bench import DataError, Option
+from bench_datasets.label_names import look
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -16,6 +18,12 @@ IMAGE_COLUMN = Option("image_column", "", "column of the images; empty: the only
 LABELS_COLUMN = Option(
     "labels_column", "", "column of the labels, or field of one as in objects.category; empty: the only one of its type"
 )
+CALLED = re.compile("label|tag|class|categor|object|genre|attribute|concept|finding", re.IGNORECASE)
+CALLED_OTHERWISE = re.compile("neg|absent|uncertain|pred", re.IGNORECASE)
+"""What columns of labels are called, and of labels that are not there or not sure to be."""
+
+SCORES = frozenset({"score", "scores", "confidence", "confidences", "probability", "prob"})
+
 CATEGORY = "category"
 """The field that holds an object's label, in columns of objects."""
 
@@ -66,6 +74,17 @@ def find_columns(schema: pa.Schema, image: str, labels: str, where: str) -> Colu
         )
     names = _names(features.get(column), field)
     return Columns(image, column, field, names, bool(names or field))
+
+
+def notes_on(schema: pa.Schema, columns: Columns, asked: str, where: str) -> tuple[str, ...]:
+    """Return notes on labels from a column that was not asked for, and is called otherwise, and on scores not read."""
+    notes = []
+    if not asked and (not CALLED.search(columns.labels) or CALLED_OTHERWISE.search(columns.labels)):
+        notes.append(f"{where}: labels are read from column '{columns.labels}', the only one of their type")
+    scores = [name for name in _fields(schema.field(columns.labels).type) if look(name) in SCORES]
+    if scores:
+        notes.append(f"{where}: objects have a field '{scores[0]}', and count as labels whatever it says")
+    return tuple(notes)
 
 
 def classes_of(features: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:

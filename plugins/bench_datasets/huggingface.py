@@ -35,6 +35,7 @@ from bench_datasets.arrow_columns import (
     features_of,
     find_columns,
     label_values,
+    notes_on,
     numbers_of,
     texts_of,
 )
@@ -92,12 +93,14 @@ def _part(
     """Return one split, its labels as they stand there, and the columns they were read from."""
     name, start, rows = _select(loaded, asked, where)
     split = f"{where}/{name}"
-    columns = find_columns(rows.features.arrow_schema, options["image_column"], options["labels_column"], split)
+    schema = rows.features.arrow_schema
+    columns = find_columns(schema, options["image_column"], options["labels_column"], split)
+    notes = notes_on(schema, columns, options["labels_column"], split)
     table = rows.with_format("arrow")
     labels = label_values(table.select_columns([columns.labels])[:].column(0), columns.field)
     images = HuggingFaceImages(table.select_columns([columns.image]), split, start)
     ids = tuple(f"{name}/{start + row}" for row in range(len(rows)))
-    return Part(asked, ids, labels, images, lambda row: f"{split} row {start + row}"), columns
+    return Part(asked, ids, labels, images, lambda row: f"{split} row {start + row}", notes=notes), columns
 
 
 def _select(loaded: Mapping[str, datasets.Dataset], asked: str, where: str) -> tuple[str, int, datasets.Dataset]:

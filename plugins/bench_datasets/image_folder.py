@@ -102,7 +102,8 @@ def _listed(
     notes = counted(folder.name, {f"labels files not read, as {listing.name} is": others})
     known: tuple[str, ...] = ()
     if listing.suffix == ".jsonl":
-        rows = _read_json_lines(listing)
+        rows, unread = _read_json_lines(listing)
+        notes += (f"{folder.name}: fields of {listing.name} that are not read: {unread:.300}",) if unread else ()
     else:
         column, labels = COLUMNS[listing.name]
         delimiter, encoding = DELIMITERS[str(options["delimiter"])], str(options["encoding"])
@@ -181,9 +182,13 @@ def _by_folder(
     return rows, FolderImages(tuple(files)), notes
 
 
-def _read_json_lines(path: Path) -> list[Row]:
-    """Return the rows of a file of JSON lines, each with ``file_name`` and ``labels``: a list, or one text."""
+def _read_json_lines(path: Path) -> tuple[list[Row], str]:
+    """Return the rows of a file of JSON lines, each with ``file_name`` and ``labels``: a list, or one text.
+
+    And the names of other fields, as one text.
+    """
     rows: dict[str, Row] = {}
+    unread: dict[str, None] = {}
     expected = '{"file_name": ..., "labels": [...]} on each line'
     for number, line in read_lines(path, expected):
         place = f"{path} line {number}"
@@ -198,7 +203,8 @@ def _read_json_lines(path: Path) -> list[Row]:
         if not isinstance(names, str | list):
             raise DataError(f"{place}: labels are {names!r:.60}, expected a list of names")
         rows[image] = Row(place, image, names if isinstance(names, str) else tuple(names))
-    return list(rows.values())
+        unread |= dict.fromkeys(name for name in entry if name not in {"file_name", "labels"})
+    return list(rows.values()), ", ".join(unread)
 
 
 SPEC = DatasetSpec(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from bench import BenchError, DataError, EncodedImages, NotRun, OptionValue, is_remote
 from bench_datasets import parquet_check
-from bench_datasets.arrow_columns import Columns, content, find_columns, label_values
+from bench_datasets.arrow_columns import Columns, content, find_columns, label_values, notes_on
 from bench_datasets.own_images import Part
 
 if TYPE_CHECKING:
@@ -104,16 +104,18 @@ def read_parquet(
 
 def read_checked(name: str, shards: Sequence[Path], image: str, label: str) -> tuple[Part, Columns]:
     """Return what ``read_parquet`` does, of shards that are known to end no process."""
-    footers, labels, columns = [], [], None
+    footers, labels, columns, notes = [], [], None, ()
     for shard in shards:
         with errors_named(shard), opened(shard, image, label) as (file, found):
             footers.append(file.metadata)
             labels += label_values(file.read(columns=[found.labels]).column(0), found.field)
+            notes = notes_on(file.schema_arrow, found, label, name)
         if found != (columns := columns or found):
             raise DataError(f"{shard}: other columns or classes than {shards[0].name}")
     assert columns is not None
     images = ParquetImages(shards, footers, columns.image)
-    return Part(name, tuple(f"{name}/{row}" for row in range(len(images))), labels, images, images.describe), columns
+    ids = tuple(f"{name}/{row}" for row in range(len(images)))
+    return Part(name, ids, labels, images, images.describe, notes=notes), columns
 
 
 @contextmanager

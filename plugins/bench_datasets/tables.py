@@ -15,7 +15,7 @@ from bench import DataError, FolderImages
 from bench_datasets.cells import ALLOWED, EMPTY, IGNORE, NUMBER, YES, choices, truth, unmarked, with_meaning
 from bench_datasets.label_lists import read_text
 from bench_datasets.label_names import NOTHING, look
-from bench_datasets.listing import counted, find_file, has_image_ending, printable, why_absent
+from bench_datasets.listing import find_file, has_image_ending, printable, why_absent
 from bench_datasets.part_words import is_of_parts, may_be_of_parts, tell_parts_apart
 from bench_datasets.typed import as_typed, typed
 
@@ -25,6 +25,9 @@ INDEX = re.compile(r"Unnamed: (\d+)")
 
 SECOND = re.compile(r"(.*[^\d.])\.\d+")
 """What pandas calls another column of a name that stands before it."""
+
+MORE = frozenset({"primary", "main", "first", "secondary", "second", "other", "additional", "extra", "more", *"abcdef"})
+"""Words that tell columns apart that hold one label, or some, of several."""
 
 NUMBERING = frozenset({"id", "index", "idx", "level_0", "row", "no", "no.", "#"})
 EXCEL = re.compile(r"sep=([^\w\s]|\t)\r?\n")
@@ -168,24 +171,27 @@ def _other_length(cells: Sequence[str], columns: Sequence[str]) -> str:
 
 
 def _is_more(number: int, name: str, layout: Layout) -> bool:
-    """Return whether a column may hold more labels: without a name, or as label2 or labels.1 beside the first.
+    """Return whether a column may hold more labels: without a name, or as label2 or other_labels beside the first.
 
     In the first column without a name stand the rows' numbers.
     """
     by_pandas = INDEX.fullmatch(name)
     if by_pandas or not name:
         return (int(by_pandas[1]) if by_pandas else number) > 0
-    return name not in {layout.labels, layout.path} and name[-1:].isdigit() and _stem(name) == _stem(layout.labels)
+    of_several = name[-1:].isdigit() or not MORE.isdisjoint(look(name).split())
+    return of_several and name not in {layout.labels, layout.path} and _stem(name) == _stem(layout.labels)
 
 
 def _stem(name: str) -> str:
-    return name.rstrip("0123456789").rstrip(" ._-")
+    """Return what columns of several labels share: label of label_2, secondary_labels and Label B."""
+    words = re.split(r"[ .]", look(name.rstrip("0123456789")))
+    return " ".join(word.rstrip("s") for word in words if word not in MORE)
 
 
 def _refuse_more(more: Sequence[int], columns: Sequence[str], cells: Sequence[str], place: str) -> None:
     """Raise ``DataError`` for the first cell of the columns ``more`` that is filled, which may be a label."""
     for number in more:
-        if cell := cells[number].strip():
+        if (cell := cells[number].strip()) and cell.lower() not in NOTHING:
             name = columns[number]
             where = f"column '{name}'" if name and not INDEX.fullmatch(name) else "a column without a name"
             raise DataError(
@@ -240,7 +246,7 @@ def _check_columns(
     if layout.labels:
         read = {"", layout.path, layout.labels, layout.split}
         unread = [name for name in columns if name not in read and not INDEX.fullmatch(name)]
-        return (), counted(place, {"columns are not read": unread})
+        return (), (f"{place}: columns that are not read: {', '.join(unread):.300}",) if unread else ()
     for name in (*layout.columns, *layout.others):
         if name not in columns:
             option = "label_columns" if name in layout.columns else "not_labels"

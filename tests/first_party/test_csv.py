@@ -186,7 +186,7 @@ def test_the_rows_numbers_stand_first_and_other_columns_have_a_word(folder, inde
     write(folder, "test.csv", TEST)
     dataset = opened(folder)
     assert dataset.labels == ("cat", "dog")
-    assert f"{folder}/train.csv line 1: 2 columns are not read, as confidence" in dataset.notes
+    assert f"{folder}/train.csv line 1: columns that are not read: width, confidence" in dataset.notes
 
 
 def test_a_column_that_pandas_calls_the_second_of_its_name_is_refused(folder):

@@ -358,3 +358,10 @@ def test_without_the_hub_a_set_that_is_not_here_is_not_run(hub):
     assert result.stderr == (
         "not run: the Hugging Face hub cannot be reached, and its cache here does not hold 'owner/name'\n"
     )
+
+
+def test_scores_of_objects_have_a_word(tmp_path):
+    kind = datasets.List({"category": CLASSES, "Score": datasets.Value("float32")})
+    root = saved(tmp_path, kind, [[{"category": 0, "Score": 0.1}], [{"category": 1, "Score": 0.9}]])
+    told = "train: objects have a field 'Score', and count as labels whatever it says"
+    assert any(note.endswith(told) for note in opened(root).notes)

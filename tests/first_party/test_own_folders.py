@@ -319,3 +319,11 @@ def test_own_images_train_to_a_table_row(tmp_path, capsys):
     assert "24" in told
     place = f"--dataset imagefolder --data-root {tmp_path} --backbone digits-cnn {' '.join(places)}"
     assert f"next        bench compare {place} {' '.join(chosen)} --models knn,cnn-rnn" in told
+
+
+def test_fields_of_json_lines_that_are_not_read_have_a_word(listed):
+    assert not any("fields of" in note for note in opened("imagefolder", listed).notes)
+    more = {"labels": ["dog"], "negative": ["cat"], "score": 0.1}
+    lines = [{"file_name": name} | more for name in ("a.png", "more/b.png")]
+    (listed / "test" / "metadata.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    assert "test: fields of metadata.jsonl that are not read: negative, score" in opened("imagefolder", listed).notes

@@ -211,3 +211,22 @@ def test_columns_are_found_by_their_types(columns, asked, expected):
 def test_columns_that_cannot_be_told_are_listed(columns, asked, message):
     with pytest.raises(DataError, match=f"here: {message}"):
         find_columns(pa.schema(columns), "", asked, "here")
+
+
+def test_what_a_column_of_labels_is_called_and_scores_of_objects_have_a_word(tmp_path):
+    """A column of captions was that of the labels, and an object of a score of 0.1 a label, without a word."""
+    objects = [[{"category": "dog", "score": 0.1}]] * 2
+    for part in ("train", "test"):
+        write(tmp_path / f"{part}-0.parquet", objects, [0, 1])
+    found = [note for note in opened(tmp_path).notes if "score" in note]
+    assert found == [
+        f"{part}: objects have a field 'score', and count as labels whatever it says" for part in ("train", "test")
+    ]
+    for column, noted in (("captions", True), ("negative_labels", True), ("tags", False), ("Findings", False)):
+        for part in ("train", "test"):
+            write(tmp_path / f"{part}-0.parquet", [["dog"], ["cat", "dog"]], [0, 1])
+            table = pq.read_table(tmp_path / f"{part}-0.parquet").rename_columns(["image", column])
+            pq.write_table(table, tmp_path / f"{part}-0.parquet")
+        told = f"train: labels are read from column '{column}', the only one of their type"
+        assert (told in opened(tmp_path).notes) == noted
+        assert told not in opened(tmp_path, labels_column=column).notes

@@ -92,15 +92,29 @@ def test_paths_of_another_place_say_where_the_image_lies_here(root, path):
         opened("csv", root)
 
 
-@pytest.mark.parametrize(("first", "more"), [("labels", "labels.1"), ("label1", "label2"), ("label_1", "label 02")])
+@pytest.mark.parametrize(
+    ("first", "more"),
+    [
+        ("labels", "labels.1"),
+        ("label1", "label2"),
+        ("label_1", "label 02"),
+        ("primary_label", "secondary_labels"),
+        ("tags", "Other tags"),
+        ("label_a", "label_b"),
+    ],
+)
 def test_numbered_columns_of_labels_are_not_passed_over(root, first, more):
-    """As pandas and spreadsheets write several labels of an image."""
+    """As pandas, spreadsheets and BirdCLEF write several labels of an image."""
     rows = ["train/a.png,dog,", "train/b.png,dog,cat", "test/c.png,cat,"]
     (root / "labels.csv").write_text("\n".join([f"path,{first},{more}", *rows]))
     with pytest.raises(
         DataError, match=rf"line 3: 'cat' stands in column '{more}'. Is it a label\? .* another name to"
     ):
         opened("csv", root, labels_column=first)
+    rows = ["train/a.png,dog,nan,3", "train/b.png,dog,[],3", "test/c.png,dog,,3"]
+    (root / "labels.csv").write_text("\n".join([f"path,{first},{more},{first}_id", *rows]))
+    notes = opened("csv", root, labels_column=first, split_column="").notes
+    assert any(note.endswith(f"columns that are not read: {more}, {first}_id") for note in notes)
 
 
 def test_a_split_column_may_be_empty_in_some_rows(root):
