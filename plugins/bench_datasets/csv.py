@@ -38,6 +38,7 @@ else:
 EXPECTS = (
     "train.csv and test.csv, or labels.csv for all, whose columns are path and labels; paths are relative to the folder"
 )
+OTHER_FORMS = "Of labels in another form, lines of docs/your-data.md make a table"
 NO_COLUMN = "Try: --set dataset.label_columns=NAME, and --set dataset.values=yes:1 where 1 is written otherwise"
 
 LISTS = frozenset({".txt", ".lst", ".csv", ".tsv", ".json"})
@@ -132,7 +133,7 @@ def _read_parts(
     path = file("labels")
     if not path.is_file():
         tabs = any((root / f"{name}.tsv").is_file() for name in (*names.values(), "labels"))
-        hint = ". There are .tsv files. Try: --set dataset.delimiter=tab" if tabs else ""
+        hint = ". There are .tsv files. Try: --set dataset.delimiter=tab" if tabs else f". {OTHER_FORMS}"
         tables = sorted(one.name for one in root.iterdir() if one.suffix.lower() in TABLES and not is_hidden(one.name))
         if tables and not tabs:
             hint = f". There is {printable(tables[0])}. Try: save it as {path.name}"
@@ -175,6 +176,10 @@ def _drawn(
         raise DataError(f"{path}: {len(order)} images are too few to split. Try: --set dataset.test_fraction=0.2")
     lists = sorted(one.name for one in path.parent.iterdir() if one.suffix.lower() in LISTS and names_part(one.stem))
     notes = counted("data root", {"files are not read, as the split is drawn": lists})
+    in_train, in_test = ({row.group for row in rows} - {""} for rows in parts.values())
+    if both := in_train & in_test:
+        told = f"column '{table.group}': images of {len(both):,} are in train and in test, as of {min(both):.60}"
+        notes += (f"{told}. The split is drawn by image; a column '{SPLIT_COLUMN}' keeps them together",)
     return parts, f"{fraction:.0%} drawn for test with seed {seed}", notes
 
 

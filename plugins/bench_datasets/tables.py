@@ -37,6 +37,13 @@ SPLIT_COLUMN = "split"
 MOST_WORDS = 10_000
 """Different cells of a column that are looked at for words of parts."""
 
+BELONG_TOGETHER = re.compile(
+    "(patient|subject|participant|person|individual|animal|study|case|exam|series|lesion|slide|specimen|plot|site"
+    "|location|camera|scene|place|video|clip|movie|sequence|session|burst|group)"
+    " ?(id|name|no|number|key|uid|uuid|code|index)?"
+)
+"""Names of columns, as ``look`` has them, that say which images are of one thing and alike."""
+
 LARGEST_CELL = 1 << 24
 MOST_COLUMNS = 100_000
 
@@ -65,7 +72,7 @@ class Layout:
 class Row:
     """One image as listed: where, its labels as one text of a cell or as names, and the split's name if there is one.
 
-    ``ignored`` are names of labels that count neither way.
+    ``ignored`` are names of labels that count neither way; images of one ``group``, as a patient, are alike.
     """
 
     place: str
@@ -73,6 +80,7 @@ class Row:
     labels: str | tuple[str, ...]
     split: str = ""
     ignored: tuple[str, ...] = ()
+    group: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +94,8 @@ class Table:
     columns: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     splits: tuple[str, ...] = ()
+    group: str = ""
+    """The column that was not read and says which images belong together."""
 
 
 def read_table(path: Path, layout: Layout, remedy: str) -> Table:
@@ -115,6 +125,7 @@ def read_table(path: Path, layout: Layout, remedy: str) -> Table:
         known, notes = _check_columns(columns, layout, place, remedy)
         read = {"", layout.path, layout.labels, layout.split, *known}
         unread = {name: set() for name in columns if name not in read}
+        group = next((name for name in unread if BELONG_TOGETHER.fullmatch(look(name))), "")
         more = [number for number, name in enumerate(columns) if layout.labels and _is_more(number, name, layout)]
         for cells in reader:
             place = f"{path} line {reader.line_num}"
@@ -137,24 +148,20 @@ def read_table(path: Path, layout: Layout, remedy: str) -> Table:
             for name in (name for name, words in unread.items() if len(words) < MOST_WORDS):
                 unread[name].add(row[name])
             _refuse_more(more, columns, cells, place)
-            if layout.labels:
-                rows.append(Row(place, image, choices(row[layout.labels]), split))
-                continue
-            values = _values(row, layout, known, place)
+            labels, ignored = _labels(row, layout, known, place)
+            rows.append(Row(place, image, labels, split, ignored, row.get(group, "")))
             odd["empty cells of label columns read as 0"] += sum(
                 not row[name] for name in known if EMPTY not in layout.values
             )
-            odd["rows have cells in a column without a name, passed over"] += any(
+            odd["rows have cells in a column without a name, passed over"] += not layout.labels and any(
                 cell.strip() for name, cell in zip(columns, cells, strict=True) if not name and layout.path
             )
-            chosen = [tuple(name for name in known if values[name] == wanted) for wanted in (YES, IGNORE)]
-            rows.append(Row(place, image, chosen[0], split, chosen[1]))
     except csv.Error as error:
         raise DataError(f"{path} line {reader.line_num}: {error}") from None
     if not rows:
         raise DataError(f"{path}: no images below the column names")
     notes += tuple(f"{path.name}: {count:,} {what}" for what, count in odd.items() if count)
-    return Table(rows, known, notes, _splits(unread, layout))
+    return Table(rows, known, notes, _splits(unread, layout), group)
 
 
 def _splits(unread: Mapping[str, set[str]], layout: Layout) -> tuple[str, ...]:
@@ -289,6 +296,17 @@ def _other_delimiter(columns: Sequence[str], layout: Layout) -> str:
             if layout.path in found or len(columns) == 1:
                 return f"Try: --set dataset.delimiter={name}"
     return ""
+
+
+def _labels(
+    row: Mapping[str, str], layout: Layout, known: Sequence[str], place: str
+) -> tuple[str | tuple[str, ...], tuple[str, ...]]:
+    """Return a row's labels, as one text of a cell or as names, and the names that count neither way."""
+    if layout.labels:
+        return choices(row[layout.labels]), ()
+    values = _values(row, layout, known, place)
+    true, ignored = (tuple(name for name in known if values[name] == wanted) for wanted in (YES, IGNORE))
+    return true, ignored
 
 
 def _values(row: Mapping[str, str], layout: Layout, known: Sequence[str], place: str) -> dict[str, int]:
