@@ -24,6 +24,9 @@ CALLED_OTHERWISE = re.compile("neg|absent|uncertain|pred", re.IGNORECASE)
 
 SCORES = frozenset({"score", "scores", "confidence", "confidences", "probability", "prob"})
 
+NO_AND_YES = [["0", "1"], ["no", "yes"], ["false", "true"], ["absent", "present"], ["negative", "positive"]]
+"""Classes, in small letters, of which a list says for each label whether it is there."""
+
 CATEGORY = "category"
 """The field that holds an object's label, in columns of objects."""
 
@@ -73,6 +76,9 @@ def find_columns(schema: pa.Schema, image: str, labels: str, where: str) -> Colu
             f" Try: --set dataset.labels_column={column}{'.' + fields[0] if fields else ''}"
         )
     names = _names(features.get(column), field)
+    kind = schema.field(column).type
+    if not field and _inner(kind) != kind and [*map(str.lower, names)] in NO_AND_YES:
+        names = ()  # a value for each label, and no label of each number
     return Columns(image, column, field, names, bool(names or field))
 
 

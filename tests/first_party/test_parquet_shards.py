@@ -230,3 +230,15 @@ def test_what_a_column_of_labels_is_called_and_scores_of_objects_have_a_word(tmp
         told = f"train: labels are read from column '{column}', the only one of their type"
         assert (told in opened(tmp_path).notes) == noted
         assert told not in opened(tmp_path, labels_column=column).notes
+
+
+@pytest.mark.parametrize("classes", [["0", "1"], ["No", "Yes"], ["negative", "positive"]])
+def test_lists_of_no_and_yes_are_a_value_for_each_label(tmp_path, classes):
+    """Every image had the labels no and yes."""
+    features = CLASSES | {"labels": {"_type": "List", "feature": {"_type": "ClassLabel", "names": classes}}}
+    for part in ("train", "test"):
+        write(tmp_path / f"{part}.parquet", [[1, 0, 1], [0, 1, 0]], [0, 1], features=features)
+    (tmp_path / "labels.txt").write_text("cat\ndog\nowl\n")
+    dataset = opened(tmp_path)
+    assert dataset.labels == ("cat", "dog", "owl")
+    assert dataset.test.truth.tolist() == [[True, False, True], [False, True, False]]
