@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import html
 import re
 import unicodedata
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from bench import DataError, Option, OptionValue
 from bench_datasets.cells import NUMBER, canonical
@@ -38,6 +40,15 @@ PIECE_OF_LIST = re.compile(r"""[\[({]\s*['"].*|.*['"]\s*[\])}]|(['"]).*\1|\w+\(\
 ZEROS_AND_ONES = re.compile(r"[01]([ ,|/_-][01])+|[01]{3,}")
 PAIRS = (("[", "]"), ("(", ")"), ("{", "}"), ('"', '"'), ("'", "'"))
 """What a list, or a quoted text, begins and ends with."""
+
+STOPS = ".,:;!?\u201c\u201d\u2018\u2019\u201e\u00ab\u00bb"
+"""Stops and quotes, which may stand around a name."""
+
+LOST = "\ufffd"
+"""What a decoder puts where it knows no letter."""
+
+ENTITY = re.compile(r"&(amp|lt|gt|quot|apos|nbsp|#x?[0-9a-f]+)(;|$)", re.IGNORECASE)
+"""A letter as HTML writes it; its semicolon may have been taken for one between names."""
 
 BRACKETED = re.compile(r"\[.*\]|\{.*\}|\(.*\)", re.DOTALL)
 SEPARATORS = {
@@ -121,7 +132,13 @@ def check(
     counts = Counter(len(labels) for labels in sets if labels)
     single = set(counts) == {1}
     of_texts = [*_pieces(places), *_values(places), *valued(places)] if separator is not None else []
-    odd = [*_nothing(places, options), *_alike(places), *of_texts, *_unsplit(places, single, separator)]
+    odd = [
+        *_nothing(places, options),
+        *_spoilt(places),
+        *_alike(places),
+        *of_texts,
+        *_unsplit(places, single, separator),
+    ]
     if odd and str(options.get("odd_names", "error")) == "error":
         raise DataError(f"{odd[0]} or, if it is as you mean it: {KEEP_ODD}")
     told = odd if separator is not None else [*odd, *valued(places)]
@@ -163,7 +180,7 @@ def _alike(places: Places) -> list[str]:
     found: dict[str, str] = {}
     messages = []
     for name in places:
-        others = [found.setdefault(seen, name) for seen in (look(name), look(name.translate(LATIN)))]
+        others = [found.setdefault(look(form), name) for form in (name, name.translate(LATIN), _decoded(name))]
         other = next((one for one in others if one != name), name)
         if other != name:
             messages.append(
@@ -199,13 +216,36 @@ LATIN = {
 
 
 def look(name: str) -> str:
-    """Return what a reader sees of a name: no case, no kind of blank, no stop behind it, nothing that is not seen."""
+    """Return what a reader sees of a name: no case, no kind of blank, no stop or quote around it, nothing not seen."""
     if NUMBER.fullmatch(name):
         return canonical(name)
     text = unicodedata.normalize("NFKC", name).casefold()
     text = "".join(letter for letter in text if unicodedata.category(letter) != "Cf")
     text = " ".join(re.sub(r"[\s_-]+", " ", text).split())
-    return text.strip(".,:;!?").strip() or text
+    return text.strip(STOPS).strip() or text
+
+
+def _decoded(name: str) -> str:
+    """Return a name without what programs write for others' letters: dog &amp; cat, fire%20truck, caf\u00c3\u00a9.
+
+    >>> _decoded("salt &amp; pepper"), _decoded("fire%20truck"), _decoded("caf\u00c3\u00a9")
+    ('salt & pepper', 'fire truck', 'caf\u00e9')
+    """
+    text = unquote(html.unescape(name))
+    try:
+        return text.encode("cp1252").decode()
+    except UnicodeError:
+        return text
+
+
+def _spoilt(places: Places) -> list[str]:
+    """Return a message for each name of which a letter was lost, or cut at a separator that belongs to it."""
+    return [
+        f"{place}: label '{name}' holds {'a letter that was lost' if LOST in name else 'a letter as HTML writes it'}."
+        " Try: write it as it is read,"
+        for name, place in places.items()
+        if LOST in name or ENTITY.search(name)
+    ]
 
 
 def _unseen(name: str) -> bool:

@@ -295,6 +295,8 @@ def _other_delimiter(columns: Sequence[str], layout: Layout) -> str:
             found = {cell.strip().strip('"') for cell in cells}
             if layout.path in found or len(columns) == 1:
                 return f"Try: --set dataset.delimiter={name}"
+    if len(columns) == 1 and (line.isdigit() or layout.path in line.split()):
+        return "Do blanks separate columns? Lines of docs/your-data.md, as for CelebA, make a table of it"
     return ""
 
 

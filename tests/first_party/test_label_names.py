@@ -88,12 +88,24 @@ def test_names_that_are_names_are_left_alone(labels):
     "twins",
     [("dog", "Dog"), ("dog", "dog\u200b"), ("fire truck", "fire\u00a0truck"), ("a  b", "a b"), ("a_b", "a b"),
      ("straße", "STRASSE"), ("ﬁre", "fire"), ("dog", "dog\u2060"), ("dog", "d\u043eg"), ("\u0421\u041e\u0420", "cop"),
-     ("\u041d\u043e\u0441", "\u043d\u043e\u0441"), ("\u039fx", "ox")],
+     ("\u041d\u043e\u0441", "\u043d\u043e\u0441"), ("\u039fx", "ox"), ("dog", "\u201cdog\u201d"), ("a & b", "a &#38 b"),
+     ("fire truck", "fire%20truck"), ("café", "cafÃ©")],
 )  # fmt: skip
 def test_names_that_look_the_same_are_refused_with_both_places(twins):
     with pytest.raises(DataError, match=r"^labels '.*' \(row 0\) and '.*' \(row 1\) look the same") as told:
         odd([[twins[0]], [twins[1]]])
     assert remedies(told.value) == ["dataset.odd_names=keep"]
+
+
+@pytest.mark.parametrize("name", ["dog &amp", "dog &amp; cat", "&#39", "caf\ufffd"])
+def test_names_of_which_a_letter_was_lost_or_is_of_html_are_refused(tmp_path, name):
+    """Its semicolon was one between labels."""
+    with pytest.raises(DataError, match=r"row 0: label '.*' holds a letter (that was lost|as HTML writes it)"):
+        odd([[name], ["x"]])
+    assert any("holds a letter" in note for note in odd([[name], ["x"]], odd_names="keep"))
+    with pytest.raises(DataError, match=r"train.csv line 2: label 'dog &amp' holds a letter as HTML writes it"):
+        opened(write(tmp_path, "path,labels", "{},dog &amp; cat", "{},dog"))
+    assert not any("letter" in note for note in odd([["R&D", "AT&T", "a & b"], ["100%", "&"]]))
 
 
 @pytest.mark.parametrize("name", ["nan", "NaN", "None", "null", "N/A", "<NA>", "-", "#NAME?", "[]", "0", "False"])

@@ -224,3 +224,10 @@ def test_cells_that_mean_nothing_and_columns_without_a_label_say_what_to_type(ro
         opened("csv", root, labels_column="")
     with pytest.raises(DataError, match=r"no image has a label. Try: --set dataset.label_columns=NAME, and --set data"):
         opened("csv", root, labels_column="", values="NA:0")
+
+
+@pytest.mark.parametrize("head", ["202599\nSmiling Young\n", "path Smiling Young\n"])
+def test_a_table_whose_columns_blanks_separate_says_what_makes_a_table(root, head):
+    (root / "labels.csv").write_text(f"{head}train/a.png 1 -1\ntrain/b.png -1 1\n")
+    with pytest.raises(DataError, match=r"Do blanks separate columns\? Lines of docs/your-data.md, as for CelebA"):
+        opened("csv", root)
