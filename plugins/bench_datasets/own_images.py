@@ -11,6 +11,7 @@ from bench import DataError, Dataset, DatasetRequest, Images, Option, OptionValu
 from bench_datasets.cells import canonical
 from bench_datasets.label_lists import labels_kept, matrix, read_names
 from bench_datasets.label_names import cleaned, composed, meaning_none
+from bench_datasets.listing import counted
 
 FEW = 5
 """Images of a part that may all have the same labels without a word."""
@@ -108,6 +109,12 @@ def assemble(
         if part.ignored is not None:
             ignore = matrix([[column[composed(label)] for label in labels] for labels in part.ignored], len(order))
         splits[key] = Split(dataset, part.name, part.ids, order, truth, part.images, ignore)
+    train = splits["train"]
+    if train.ignore is not None and (train.truth | train.ignore).all():
+        raise DataError(
+            f"{title}: no image of {train.name} is without a label that it could have: all others are ignored."
+            " Try: :0 instead of :ignore in --set dataset.values, if that value says that a label is not there"
+        )
     kept = labels_kept(splits["train"].truth, str(options["absent_labels"]))
     if not kept.all():
         splits = {key: narrow(split, kept) for key, split in splits.items()}
@@ -131,9 +138,14 @@ def assemble(
 
 
 def _on_all_images(train: Split) -> tuple[str, ...]:
-    counts = train.truth.sum(axis=0).tolist()
-    names = [name for name, count in zip(train.labels, counts, strict=True) if count == len(train) > 1]
-    return tuple(f"label '{name}' is on every image of {train.name}" for name in names)
+    always = train.truth.all(axis=0) & (len(train) > 1)
+    names = [name for name, every in zip(train.labels, always.tolist(), strict=True) if every]
+    told = tuple(f"label '{name}' is on every image of {train.name}" for name in names)
+    if train.ignore is None:
+        return told
+    only = (train.truth | train.ignore).all(axis=0) & train.truth.any(axis=0) & ~always
+    seen = [name for name, every in zip(train.labels, only.tolist(), strict=True) if every]
+    return told + counted(train.name, {"labels are on every image on which they count": seen})
 
 
 def _filled_in(split: Split) -> tuple[str, ...]:

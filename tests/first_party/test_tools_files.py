@@ -231,3 +231,16 @@ def test_a_table_whose_columns_blanks_separate_says_what_makes_a_table(root, hea
     (root / "labels.csv").write_text(f"{head}train/a.png 1 -1\ntrain/b.png -1 1\n")
     with pytest.raises(DataError, match=r"Do blanks separate columns\? Lines of docs/your-data.md, as for CelebA"):
         opened("csv", root)
+
+
+def test_a_value_that_says_no_is_not_ignored_everywhere(root):
+    """CelebA's -1, read as CheXpert's: every label was on each image on which it counted, so that all was right."""
+    for part, names in {"train": "ab", "test": "cd"}.items():
+        rows = [f"{part}/{names[0]}.png,1,-1", f"{part}/{names[1]}.png,-1,1"]
+        (root / f"{part}.csv").write_text("\n".join(["path,dog,cat", *rows]))
+    with pytest.raises(DataError, match=r"no image of train is without a label that it could have.* Try: :0 instead"):
+        opened("csv", root, labels_column="", values="-1:ignore")
+    assert opened("csv", root, labels_column="", values="-1:0").train.truth.tolist() == [[True, False], [False, True]]
+    (root / "train.csv").write_text("path,dog,cat\ntrain/a.png,1,-1\ntrain/b.png,0,1\n")
+    notes = opened("csv", root, labels_column="", values="-1:ignore").notes
+    assert "train: 1 labels are on every image on which they count, as cat" in notes
