@@ -17,7 +17,7 @@ from bench_datasets.label_names import NO_LABEL, ODD_NAMES
 from bench_datasets.label_values import LABELS_ARE, SEPARATOR, named
 from bench_datasets.listing import counted, elsewhere, is_file, is_hidden, list_images, printable
 from bench_datasets.own_images import K, Part, assemble, other_parts, part_names
-from bench_datasets.part_words import SPLIT_NAMES, names_part, tell_parts_apart
+from bench_datasets.part_words import SPLIT_NAMES, names_part, part_of, tell_parts_apart
 from bench_datasets.tables import (
     DELIMITERS,
     SPLIT_COLUMN,
@@ -158,9 +158,9 @@ def _drawn(
             f" drawn. Try: {as_typed('split_column', table.splits[0])},"
             f" or {as_typed('split_column', '')} where it is none"
         )
-    if layout.split and (folders := _folders_of_parts(table.rows)):
+    if layout.split and (told := _named_for_parts(table.rows)):
         raise DataError(
-            f"{path}: images lie in folders {folders[0]} and {folders[1]}, and a split would be drawn over them."
+            f"{path}: {told}, and a split would be drawn over them."
             f" Try: a column '{SPLIT_COLUMN}' of train and test, or {as_typed('split_column', '')} to draw one"
         )
     if asked := {request.train_split or "train", request.test_split or "test"} - {"train", "test"}:
@@ -183,13 +183,18 @@ def _drawn(
     return parts, f"{fraction:.0%} drawn for test with seed {seed}", notes
 
 
-def _folders_of_parts(rows: Sequence[Row]) -> list[str]:
-    """Return the names of folders, at one depth of the images' paths, that tell parts apart; none where none do."""
+def _named_for_parts(rows: Sequence[Row]) -> str:
+    """Return in words how the paths of images tell parts apart, by folders at one depth or their own names; or not."""
     depths: dict[int, set[str]] = {}
     for above in {posixpath.dirname(row.path.replace("\\", "/")) for row in rows}:
         for depth, folder in enumerate(above.split("/")):
             depths.setdefault(depth, set()).add(folder)
-    return next((sorted(folders) for folders in depths.values() if tell_parts_apart(folders)), [])
+    folders = next((sorted(folders) for folders in depths.values() if tell_parts_apart(folders)), [])
+    if folders:
+        return f"images lie in folders {folders[0]} and {folders[1]}"
+    first = {part_of(posixpath.basename(row.path)): posixpath.basename(row.path) for row in reversed(rows)}
+    names = sorted(first.values())
+    return f"images are called {names[0]:.80} and {names[1]:.80}" if "" not in first and len(first) > 1 else ""
 
 
 def _by_column(

@@ -18,7 +18,7 @@ OTHER_WORDS = {"trainval": "train", "dev": "validation"}
 
 WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 OF_PARTS = re.compile(rf"partition|subset|k?fold|(is|in) ({'|'.join(SPLIT_NAMES)})")
-HAS_PARTS = re.compile(r"(.*[^a-z])?(partition|subset|splits?|k?folds?|usage)([^a-z].*)?|set")
+HAS_PARTS = re.compile(r"(.*[^a-z])?(partition|subset|splits?|k?folds?|usage|hold ?out|evaluation)([^a-z].*)?|set")
 FEW_WORDS = 20
 """Different cells of a column that are words for parts; names of files have more."""
 
@@ -37,10 +37,12 @@ def is_of_parts(column: str) -> bool:
 def may_be_of_parts(column: str) -> bool:
     """Return whether the name of a column that is none of labels says that it tells parts apart, in whatever words.
 
-    >>> may_be_of_parts("Usage"), may_be_of_parts("cv_fold"), may_be_of_parts("split_1"), may_be_of_parts("unfolded")
-    (True, True, True, False)
+    >>> [may_be_of_parts(name) for name in ("Usage", "cv_fold", "split_1", "train_or_test", "unfolded")]
+    [True, True, True, True, False]
     """
-    return is_of_parts(column) or HAS_PARTS.fullmatch(look(column)) is not None
+    name = look(column)
+    several = len(SPLIT_NAMES.keys() & name.split()) > 1
+    return is_of_parts(column) or several or HAS_PARTS.fullmatch(name) is not None
 
 
 def part_of(text: str) -> str:

@@ -141,7 +141,7 @@ def read_table(path: Path, layout: Layout, remedy: str) -> Table:
             if image in seen:
                 raise DataError(
                     f"{place}: image {image} stands twice, first in line {seen[image]}."
-                    " Expected: one line for each image, with all its labels"
+                    " Expected: one line for each image, with all its labels, as lines of docs/your-data.md make them"
                 )
             seen[image] = reader.line_num
             split = row[layout.split] if layout.split in columns and layout.split else ""

@@ -26,6 +26,7 @@ def table(root, head, rows):
         ("is_test", ("", "x", "")),
         ("cv_fold", ("A", "B", "C")),
         ("set", ("1", "2", "2")),
+        ("train_or_test", ("a", "b", "b")),
     ],
 )
 def test_no_split_is_drawn_over_a_column_that_tells_parts_apart(tmp_path, column, words):
@@ -65,6 +66,18 @@ def test_no_split_is_drawn_over_folders_of_parts(tmp_path, folders):
     with pytest.raises(DataError, match=r"images lie in folders test\S* and train\S*, and a split would be drawn over"):
         opened("csv", tmp_path)
     assert "drawn for test" in opened("csv", tmp_path, split_column="").variant
+
+
+@pytest.mark.parametrize("other", ["COCO_val2014_{}.png", "test_{}.png"])
+def test_no_split_is_drawn_over_names_of_parts(tmp_path, other):
+    names = [(other if n % 3 else "COCO_train2014_{}.png").format(n) for n in range(12)]
+    table(tmp_path, "path,labels", [f"x/{name},{'dog' if n % 2 else 'cat'}" for n, name in enumerate(names)])
+    with pytest.raises(
+        DataError, match=r"images are called COCO_\S+ and \S+, and a split would be drawn over them\. Try"
+    ):
+        opened("csv", tmp_path)
+    table(tmp_path, "path,labels", [f"x/train_{n}.png,{'dog' if n % 2 else 'cat'}" for n in range(12)])
+    assert "drawn for test" in opened("csv", tmp_path).variant
 
 
 @pytest.mark.parametrize("column", ["test", "in_train", "Validation"])
