@@ -57,9 +57,12 @@ SEPARATORS = {
 }
 """What may separate names, and what a user types for it."""
 
-RARE_SEPARATORS = ":\\_*~$#\u2022\u00b7\u30fb\u060c"
-"""Others, last a bullet, two dots and an Arabic comma, which stand in names as well: asked about where no image
-has two labels, and all parts are labels themselves."""
+RARE_SEPARATORS = (*":\\_*~$#\u2022\u00b7\u30fb\u060c", " and ", " - ", " > ", " -> ")
+"""Others, as a bullet, two dots and an Arabic comma, which stand in names as well: asked about where no image has
+two labels, and all parts are labels themselves."""
+
+MANY = 10
+"""Labels that may not all be on one image each."""
 
 NAMED_WITH = " ,&"
 """Separators that stand in names as well: taken for what they are where half the names hold them."""
@@ -138,6 +141,7 @@ def check(
         *_alike(places),
         *of_texts,
         *_unsplit(places, single, separator),
+        *(_of_one_image(places, sets) if single and separator is not None else ()),
     ]
     if odd and str(options.get("odd_names", "error")) == "error":
         raise DataError(f"{odd[0]} or, if it is as you mean it: {KEEP_ODD}")
@@ -301,12 +305,24 @@ def _unsplit(places: Places, single: bool, separator: str | None) -> list[str]:
             shared = []
         if mark == " " and len(uses) >= len(places):
             whole, shared = [], []
-        if mark == " " and all(map(NUMBER.fullmatch, uses)):  # as 16 0: several numbers are no name
+        # No name holds a line's end; 16 0 and #dog #cat are several.
+        if mark in "\t\n" or (mark == " " and all(NUMBER.fullmatch(part) or part.startswith("#") for part in uses)):
             whole = [*joined]
         if name := next(iter(whole or (shared if single and mark in SEPARATORS else [])), ""):
             remedy = "each as an entry of the list," if mark == separator else f"--set 'dataset.separator={typed}'"
             return [f"{places[name]}: label '{name:.80}' looks like {len(joined[name])} labels. Try: {remedy}"]
     return []
+
+
+def _of_one_image(places: Places, sets: Collection[Sequence[str]]) -> list[str]:
+    """Return a message where every label is on one image alone, which has no other, as names and captions are."""
+    name, place = next(iter(places.items()))
+    if len(places) < MANY or len(places) < sum(map(bool, sets)):
+        return []
+    return [
+        f"{place}: label '{name:.60}' is on one image alone, as all labels are{_hint(places, ';')}. Is it a label?"
+        " Try: --set dataset.labels_column=NAME,"
+    ]
 
 
 def split_at(text: str, mark: str) -> list[str]:

@@ -9,6 +9,11 @@ from itertools import chain
 SCORED = re.compile(r".*(?:[:=(]\s*|\s)\d*\.\d+\)?", re.DOTALL)
 """Names that end in a decimal number: scores, or boxes as YOLO's text files hold them."""
 
+DECIMAL = re.compile(r"\d*\.?\d+(?:e-\d{1,3})?", re.IGNORECASE)
+BOX = re.compile(r"(?:[^\s,]+[\s,]+)?\d+(?:[\s,]+\d+){3}(?:[\s,]+[^\s,]+)?")
+NUMBERS = re.compile(r"[\d\s,]+")
+"""Names that are a score alone, and those of whole numbers of pixels with a name before or behind them."""
+
 MARKED = re.compile(r"(.*[^\s:=(])\s*[:=(]\s*([^\s:=()]+)\s*\)?", re.DOTALL)
 APART = re.compile(r"(.*[^\s_-])[\s_-]+([^\s_-]+)", re.DOTALL)
 """A name and its value, behind a colon, an equals sign or in brackets, and behind a blank, underscore or hyphen."""
@@ -36,7 +41,9 @@ def valued(places: Mapping[str, str]) -> list[str]:
     >>> [bool(valued(dict.fromkeys(names, ""))) for names in (["dog:1", "dog:0"], ["dog", "dog (0.9)"], ["a 1", "a 2"])]
     [True, True, False]
     """
-    if places and all(map(SCORED.fullmatch, places)):
+    scores = all(map(DECIMAL.fullmatch, places)) and any(float(name) % 1 for name in places)
+    boxes = all(len(name) <= LONGEST and BOX.fullmatch(name) and not NUMBERS.fullmatch(name) for name in places)
+    if places and (scores or boxes or all(map(SCORED.fullmatch, places))):
         name = next(iter(places))
         return [
             f"{places[name]}: label '{name:.60}' looks like a name and its score or box."
@@ -70,7 +77,8 @@ def _marked(places: Mapping[str, str]) -> str:
 def _apart(places: Mapping[str, str]) -> str:
     """Return the first name with a value behind a blank and its like, which stand in names: of several of one label."""
     found = _values(places, APART)
-    if len(found) > 1 and sum(map(len, found.values())) == len(places) and {*chain(*found.values())} == {"0", "1"}:
+    all_so = sum(map(len, found.values())) == len(places) and {*chain(*found.values())} == {"0", "1"}
+    if len(found) > 1 and all_so and all(any(map(str.isalpha, stem)) for stem in found):
         return next(values["0"] for values in found.values() if "0" in values)
     for stem, values in found.items():
         if stem in places or len(values) > 1:

@@ -54,6 +54,7 @@ def test_a_name_with_a_value_of_it_is_no_name(names):
         ("dog (brown)", "dog"),
         ("size x2", "dog"),
         ("-dog", "cat"),
+        ("2_0", "1_0", "3_1"),
     ],
 )
 def test_other_numbers_and_words_are_part_of_a_name(names):
@@ -66,6 +67,42 @@ def test_a_name_that_says_that_another_is_not_there_has_a_note(name, separator):
     told = f"label '{name}' says that 'dog' is not there, and counts as a label of its own"
     assert told in notes(("dog", name, "cat"), separator)
     assert told not in notes(("bird", name, "cat"), separator)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [("0.46", "0.12"), ("1", "0.5", "1e-3"), ("0 1 3 4 dog", "0 9 1 4 owl"), ("dog,0,1,3,4", "cat,2,2,9,9")],
+)
+def test_scores_alone_and_boxes_of_pixels_are_no_names(names):
+    with pytest.raises(DataError, match=r"looks like a name and its score or box"):
+        notes(names)
+    assert not any("looks" in note for note in notes(("0.0", "1.0", "2.0")))
+
+
+@pytest.mark.parametrize(
+    ("joined", "typed"),
+    [("dog\ncat", "line"), ("dog\tcat", "tab"), ("#dog #cat", "blank")],
+)
+def test_names_hold_no_line_ends_and_hashes_begin_new_ones(joined, typed):
+    with pytest.raises(DataError, match=rf"looks like 2 labels. Try: --set 'dataset.separator={typed}'"):
+        notes((joined, "#owl"), several=False)
+
+
+@pytest.mark.parametrize("between", [" and ", " - ", " > ", " -> "])
+def test_words_between_two_labels_are_asked_about_where_no_image_has_two(between):
+    names = ("dog", "cat", f"dog{between}cat")
+    with pytest.raises(DataError, match=rf"looks like 2 labels. Try: --set 'dataset.separator={between}'"):
+        notes(names, several=False)
+    assert not any("looks" in note for note in notes(names))
+
+
+def test_labels_that_are_all_on_one_image_each_are_asked_about():
+    """As names of images, and captions."""
+    names = tuple(f"A photo {number}" for number in range(10))
+    with pytest.raises(DataError, match=r"label 'A photo 0' is on one image alone, as all labels are, and names"):
+        notes(names, several=False)
+    assert not any("one image alone" in note for note in notes(names))
+    assert not any("one image alone" in note for note in notes(names[:9], several=False))
 
 
 def test_several_numbers_are_no_name():
