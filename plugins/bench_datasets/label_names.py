@@ -293,11 +293,10 @@ def _unsplit(places: Places, single: bool, separator: str | None) -> list[str]:
         return []
     rare = {mark: mark for mark in RARE_SEPARATORS if single}
     for mark, typed in (SEPARATORS | rare).items():
-        parts = {name: split_at(name, mark) for name in places}
+        parts, uses = _parts(places, mark)
         joined = {name: split for name, split in parts.items() if len(split) > 1}
         if mark == "/":  # /m/01bjv is a code
             joined = {name: split for name, split in joined.items() if not name.startswith(mark)}
-        uses = Counter(part for split in parts.values() for part in set(split))
         # All its parts are labels themselves; or no image has two labels, and parts return in other names.
         whole = [name for name, split in joined.items() if all(part in places for part in split)]
         shared = [name for name, split in joined.items() if any(uses[part] > 1 for part in split)]
@@ -325,6 +324,14 @@ def _of_one_image(places: Places, sets: Collection[Sequence[str]]) -> list[str]:
     ]
 
 
+def _parts(places: Places, mark: str) -> tuple[dict[str, list[str]], Counter[str]]:
+    """Return the names that hold ``mark``, split at it, and how many names of all have each part."""
+    parts = {name: split_at(name, mark) for name in places if mark in name or mark == " "}
+    uses = Counter(part for split in parts.values() for part in set(split))
+    uses.update(name for name in places if name not in parts)
+    return parts, uses
+
+
 def split_at(text: str, mark: str) -> list[str]:
     """Return the names in a text that are separated by ``mark``; a blank stands for any number of any blanks."""
     return [part.strip() for part in (text.split() if mark == " " else text.split(mark)) if part.strip()]
@@ -335,8 +342,7 @@ def _hint(places: Places, separator: str | None) -> str:
         return ""
     marks = SEPARATORS | {mark: mark for mark in RARE_SEPARATORS}
     for mark, typed in marks.items():
-        parts = {name: split_at(name, mark) for name in places if mark != separator}
-        uses = Counter(part for split in parts.values() for part in set(split))
+        parts, uses = _parts(places if mark != separator else {}, mark)
         # Marks that stand in names as well, where parts return in other names, as in blue_dress beside blue_jeans.
         several = [name for name, split in parts.items() if len(split) > 1]
         shared = [name for name in several if mark in SEPARATORS or any(uses[part] > 1 for part in parts[name])]

@@ -41,7 +41,7 @@ def valued(places: Mapping[str, str]) -> list[str]:
     >>> [bool(valued(dict.fromkeys(names, ""))) for names in (["dog:1", "dog:0"], ["dog", "dog (0.9)"], ["a 1", "a 2"])]
     [True, True, False]
     """
-    scores = all(map(DECIMAL.fullmatch, places)) and any(float(name) % 1 for name in places)
+    scores = all(map(DECIMAL.fullmatch, places)) and any(float(name) % 1 > 0 for name in places)
     boxes = all(len(name) <= LONGEST and BOX.fullmatch(name) and not NUMBERS.fullmatch(name) for name in places)
     if places and (scores or boxes or all(map(SCORED.fullmatch, places))):
         name = next(iter(places))
