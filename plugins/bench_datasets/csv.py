@@ -17,7 +17,7 @@ from bench_datasets.label_names import NO_LABEL, ODD_NAMES
 from bench_datasets.label_values import LABELS_ARE, SEPARATOR, named
 from bench_datasets.listing import counted, elsewhere, is_file, is_hidden, list_images, printable
 from bench_datasets.own_images import K, Part, assemble, other_parts, part_names
-from bench_datasets.part_words import SPLIT_NAMES, names_part, part_of, tell_parts_apart
+from bench_datasets.part_words import SPLIT_NAMES, names_part, part_of, split_named, tell_parts_apart
 from bench_datasets.tables import (
     DELIMITERS,
     SPLIT_COLUMN,
@@ -27,6 +27,7 @@ from bench_datasets.tables import (
     check_label_columns,
     images_of,
     read_table,
+    refuse_rows_of_others,
 )
 from bench_datasets.typed import as_typed, entries_of, typed
 
@@ -124,7 +125,8 @@ def _read_parts(
                 )
         check_label_columns(list(read.values()), layout, files["train"])
         for part, found in read.items():
-            _refuse_rows_of_others(part, names[part], found.rows)
+            remedy = f"one table labels.csv for all parts, or {as_typed('split_column', '')} to pass that column over"
+            refuse_rows_of_others(part, names[part], found.rows, remedy)
         rows = {part: found.rows for part, found in read.items()}
         notes = tuple(note for found in read.values() for note in found.notes)
         unread = [path.name for path in sorted(root.glob("*.[ct]sv")) if path not in files.values()]
@@ -203,12 +205,12 @@ def _by_column(
     """Return the rows of each part, train and test being called as asked for, and those of no part."""
     called = {"train": request.train_split or "train", "validation": "validation", "test": request.test_split or "test"}
     # Of a split that is test by its name and train as asked for, the rows are train's.
-    part_of = {_split(called[part]): part for part in ("validation", "test", "train")}
+    part_of = {split_named(called[part]): part for part in ("validation", "test", "train")}
     parts: dict[str, list[Row]] = {part: [] for part in called}
     others: list[Row] = []
     known = {*part_of, *SPLIT_NAMES}
     for row in rows:
-        split = _split(row.split)
+        split = split_named(row.split)
         # Where both are asked for, as of folds, all other words are of no part.
         if split not in known and not (split and request.train_split and request.test_split):
             allowed = ", ".join(dict.fromkeys(called.values()))
@@ -221,20 +223,6 @@ def _by_column(
             place = rows[0].place.rpartition(" line ")[0]
             raise DataError(f"{place}: no row has '{called[part]}' in column '{column}'")
     return {part: found for part, found in parts.items() if found}, tuple(others)
-
-
-def _split(name: str) -> str:
-    return SPLIT_NAMES.get(name.lower(), name.lower())
-
-
-def _refuse_rows_of_others(part: str, called: str, rows: Sequence[Row]) -> None:
-    """Raise ``DataError`` for a row of a part's own table whose column of splits names another part."""
-    for row in rows:
-        if row.split and _split(row.split) not in {_split(called), part}:
-            raise DataError(
-                f"{row.place}: split '{row.split}' in the table of {called}. Try: one table labels.csv for all parts,"
-                f" or {as_typed('split_column', '')} to pass that column over"
-            )
 
 
 def _part(root: Path, part: str, rows: Sequence[Row], outside: bool) -> Part:

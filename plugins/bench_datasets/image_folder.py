@@ -16,7 +16,7 @@ from bench_datasets.label_values import LABELS_ARE, SEPARATOR, named
 from bench_datasets.listing import Listing, counted, in_words, is_hidden, list_images, printable, same_content
 from bench_datasets.own_images import K, Part, assemble, other_parts, part_names
 from bench_datasets.part_words import names_part
-from bench_datasets.tables import DELIMITERS, Layout, Row, images_of, read_table
+from bench_datasets.tables import DELIMITERS, Layout, Row, images_of, read_table, refuse_rows_of_others
 
 EXPECTS = (
     "folders train and test of images, each with labels.csv (path,labels), metadata.csv or metadata.jsonl"
@@ -39,7 +39,7 @@ def build(request: DatasetRequest) -> Dataset:
         if not (root / names[part]).is_dir():
             other = other_parts(part, (names["train"], names["test"]), [*filter(names_part, folders)])
             raise DataError(f"no folder {root / names[part]}. '--data-root' should hold {EXPECTS}{other}")
-    read = {part: _read(root, name, options) for part, name in names.items()}
+    read = {part: _read(root, part, name, options) for part, name in names.items()}
     parts, columns = {part: found for part, (found, _) in read.items()}, read["train"][1]
     if odd := [names[part] for part, (_, others) in read.items() if set(others) != set(columns)]:
         raise DataError(f"{root / odd[0]}: other label columns than {root / names['train']}")
@@ -71,8 +71,8 @@ def build(request: DatasetRequest) -> Dataset:
     )
 
 
-def _read(root: Path, name: str, options: Mapping[str, OptionValue]) -> tuple[Part, tuple[str, ...]]:
-    """Return a part of the data set, the folder ``name`` of the root, and its labels where each is a column."""
+def _read(root: Path, part: str, name: str, options: Mapping[str, OptionValue]) -> tuple[Part, tuple[str, ...]]:
+    """Return a ``part`` of the data set, the folder ``name`` of the root, and its labels where each is a column."""
     folder = root / name
     there = list_images(folder, known=(*LABELS_FILES, "labels.txt"))
     notes = in_words(name, there.passed)
@@ -83,7 +83,7 @@ def _read(root: Path, name: str, options: Mapping[str, OptionValue]) -> tuple[Pa
     if listing is None:
         rows, images, more = _by_folder(folder, name, there, separator(options))
     else:
-        rows, images, columns, more = _listed(listing, there, options)
+        rows, images, columns, more = _listed(listing, there, part, options)
     ids = tuple(f"{name}/{printable(row.path)}" for row in rows)
     labels = [row.labels for row in rows]
     ignored = [row.ignored for row in rows] if any(row.ignored for row in rows) else None
@@ -91,7 +91,7 @@ def _read(root: Path, name: str, options: Mapping[str, OptionValue]) -> tuple[Pa
 
 
 def _listed(
-    listing: Path, there: Listing, options: Mapping[str, OptionValue]
+    listing: Path, there: Listing, part: str, options: Mapping[str, OptionValue]
 ) -> tuple[list[Row], FolderImages, tuple[str, ...], tuple[str, ...]]:
     """Return the images of a labels file, the labels where each is a column, and notes.
 
@@ -111,6 +111,7 @@ def _listed(
         layout = Layout(column, labels, split, delimiter, values=values, encoding=encoding, fixed=True)
         table = read_table(listing, layout, f"Expected: {column} and {labels or 'a column for each label'}")
         rows, known, notes = table.rows, table.columns, notes + table.notes
+        refuse_rows_of_others(part, folder.name, rows, "take the line, or the column split, out")
     if odd := next((row for row in rows if row.path.replace("\\", "/").startswith(("/", "../"))), None):
         raise DataError(f"{odd.place}: image {odd.path} lies outside {folder}")
     rows, images = images_of(folder, rows)

@@ -47,6 +47,9 @@ STOPS = ".,:;!?\u201c\u201d\u2018\u2019\u201e\u00ab\u00bb"
 LOST = "\ufffd"
 """What a decoder puts where it knows no letter."""
 
+ENTRY = re.compile(r"\A\d{1,3}[.)]\s+(?=\S)")
+"""The number of an entry, as in 2. cat."""
+
 ENTITY = re.compile(r"&(amp|lt|gt|quot|apos|nbsp|#x?[0-9a-f]+)(;|$)", re.IGNORECASE)
 """A letter as HTML writes it; its semicolon may have been taken for one between names."""
 
@@ -230,12 +233,12 @@ def look(name: str) -> str:
 
 
 def _decoded(name: str) -> str:
-    """Return a name without what programs write for others' letters: dog &amp; cat, fire%20truck, caf\u00c3\u00a9.
+    """Return a name without the number of an entry before it, and without what programs write for others' letters.
 
-    >>> _decoded("salt &amp; pepper"), _decoded("fire%20truck"), _decoded("caf\u00c3\u00a9")
-    ('salt & pepper', 'fire truck', 'caf\u00e9')
+    >>> _decoded("salt &amp; pepper"), _decoded("fire%20truck"), _decoded("caf\u00c3\u00a9"), _decoded("2. cat")
+    ('salt & pepper', 'fire truck', 'caf\u00e9', 'cat')
     """
-    text = unquote(html.unescape(name))
+    text = unquote(html.unescape(ENTRY.sub("", name)))
     try:
         return text.encode("cp1252").decode()
     except UnicodeError:
@@ -263,6 +266,10 @@ def _pieces(places: Places) -> list[str]:
         begun = {name for name in places if name.startswith(begin) and end not in name[1:]}
         ended = {name for name in places if name.endswith(end) and begin not in name[:-1]}
         halves |= begun if ended else set()
+    # Dog, Bird (small, brown), split at the comma; :( and :) are names of smileys.
+    opened = {name for name in places if re.search(r"\(\w[^()]*$", name)}
+    closed = {name for name in places if re.search(r"^[^()]*\w\)$", name)}
+    halves |= opened if closed else set()
     return [
         f"{place}: label {name} looks like a piece of a list or quoted text."
         " Try: write dog;sofa, or a whole list as ['dog', 'sofa'],"

@@ -45,6 +45,15 @@ def may_be_of_parts(column: str) -> bool:
     return is_of_parts(column) or several or HAS_PARTS.fullmatch(name) is not None
 
 
+def split_named(text: str) -> str:
+    """Return the part of which a cell says that an image is, or what it says in small letters where it is none.
+
+    >>> split_named("Training"), split_named("Fold 1")
+    ('train', 'fold 1')
+    """
+    return SPLIT_NAMES.get(text.lower(), text.lower())
+
+
 def part_of(text: str) -> str:
     """Return the part that a text names beside other words; empty where it names none, or several.
 

@@ -16,7 +16,7 @@ from bench_datasets.cells import ALLOWED, EMPTY, IGNORE, NUMBER, YES, choices, t
 from bench_datasets.label_lists import read_text
 from bench_datasets.label_names import NOTHING, look
 from bench_datasets.listing import find_file, has_image_ending, printable, why_absent
-from bench_datasets.part_words import is_of_parts, may_be_of_parts, tell_parts_apart
+from bench_datasets.part_words import is_of_parts, may_be_of_parts, split_named, tell_parts_apart
 from bench_datasets.typed import as_typed, typed
 
 DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|"}
@@ -226,6 +226,13 @@ def check_label_columns(tables: Sequence[Table], layout: Layout, where: Path) ->
             f"{where}: column '{name}' {why}. Is it a label?"
             f" Try: {typed('not_labels', *layout.others, name)}, or {typed('label_columns', *known)} where it is one"
         )
+
+
+def refuse_rows_of_others(part: str, called: str, rows: Sequence[Row], remedy: str) -> None:
+    """Raise ``DataError`` for a row of a part's own table whose column of splits names another part."""
+    for row in rows:
+        if row.split and split_named(row.split) not in {split_named(called), part}:
+            raise DataError(f"{row.place}: split '{row.split}' in the table of {called}. Try: {remedy}")
 
 
 def _check_columns(

@@ -51,6 +51,7 @@ def test_names_that_are_several_names_say_which_separator(labels, typed):
         ([["[a", "b]"], ["[a", "c", "b]"]], "a piece of a list"),
         ([["(a", "b)"], ["c"]], "a piece of a list"),
         ([['"a', 'b"'], ['"b', 'a"']], "a piece of a list"),
+        ([["dog", "bird (small", "brown)"], ["dog"]], "a piece of a list"),
         ([["1"], ["1.0"]], "the same"),
         ([["dog"], ["dog."]], "the same"),
         ([["dog:0.93", "cat:.8"], ["cat (1.0)"], ["owl 0.7"]], "a name and its score"),
@@ -72,6 +73,7 @@ def test_names_that_are_values_or_lists_are_refused(labels, what):
         [["don't know", "5'"], ["rock'n'roll"]],
         [["person [occluded]"], ["sign [/b]", "[red]"], ['12"'], ["'90s", "5) a"]],
         [["C", "C++"], ["C#"]],
+        [[":(", ":)", "5) a"], ["dog (brown)", "1. FC"]],
         [["film:drama"], ["film:action"], ["ratio 1:1.85"], ["x_y", "x"], ["."], ["!"]],
         [["school_uniform", "school"], ["uniform"]],
         [["0", "9"], ["A", "0"]],
@@ -89,7 +91,7 @@ def test_names_that_are_names_are_left_alone(labels):
     [("dog", "Dog"), ("dog", "dog\u200b"), ("fire truck", "fire\u00a0truck"), ("a  b", "a b"), ("a_b", "a b"),
      ("straße", "STRASSE"), ("ﬁre", "fire"), ("dog", "dog\u2060"), ("dog", "d\u043eg"), ("\u0421\u041e\u0420", "cop"),
      ("\u041d\u043e\u0441", "\u043d\u043e\u0441"), ("\u039fx", "ox"), ("dog", "\u201cdog\u201d"), ("a & b", "a &#38 b"),
-     ("fire truck", "fire%20truck"), ("café", "cafÃ©")],
+     ("fire truck", "fire%20truck"), ("café", "cafÃ©"), ("1. cat", "2. cat"), ("cat", "10) cat")],
 )  # fmt: skip
 def test_names_that_look_the_same_are_refused_with_both_places(twins):
     with pytest.raises(DataError, match=r"^labels '.*' \(row 0\) and '.*' \(row 1\) look the same") as told:

@@ -327,3 +327,11 @@ def test_fields_of_json_lines_that_are_not_read_have_a_word(listed):
     lines = [{"file_name": name} | more for name in ("a.png", "more/b.png")]
     (listed / "test" / "metadata.jsonl").write_text("\n".join(map(json.dumps, lines)))
     assert "test: fields of metadata.jsonl that are not read: negative, score" in opened("imagefolder", listed).notes
+
+
+def test_a_row_of_another_part_in_a_folders_table_is_refused(listed):
+    (listed / "train" / "labels.csv").write_text("path,labels,split\na.png,cat;dog,train\nmore/b.png,dog,test\n")
+    with pytest.raises(DataError, match=r"line 3: split 'test' in the table of train. Try: take the line"):
+        opened("imagefolder", listed)
+    (listed / "train" / "labels.csv").write_text("path,labels,split\na.png,cat;dog,Training\nmore/b.png,dog,\n")
+    assert len(opened("imagefolder", listed).train) == 2
