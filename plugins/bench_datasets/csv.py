@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -70,12 +70,13 @@ def build(request: DatasetRequest) -> Dataset:
     )
     if (layout.columns or layout.others) and layout.labels:
         layout = replace(layout, labels="")
-    listed, columns, how, notes = _read_parts(request, layout)
+    listed, others, columns, how, notes = _read_parts(request, layout)
     outside = options["outside"] == "allow"
     asked = {"train": request.train_split, "test": request.test_split}
     parts = {part: _part(root, asked.get(part) or part, rows, outside) for part, rows in listed.items()}
     first = next(iter(parts))
-    parts[first] = replace(parts[first], notes=(*notes, *_unlisted(root, listed), *parts[first].notes))
+    notes += _unlisted(root, (*listed.values(), others))
+    parts[first] = replace(parts[first], notes=(*notes, *parts[first].notes))
     if layout.labels:
         names = root / "labels.txt"
         numbered = options["labels_are"] in {"numbers", "multi-hot"} or any(
@@ -97,8 +98,8 @@ def build(request: DatasetRequest) -> Dataset:
 
 def _read_parts(
     request: DatasetRequest, layout: Layout
-) -> tuple[dict[str, list[Row]], tuple[str, ...], str, tuple[str, ...]]:
-    """Return the rows of train, test and perhaps validation, the label columns, how the split came about, and notes."""
+) -> tuple[dict[str, list[Row]], tuple[Row, ...], tuple[str, ...], str, tuple[str, ...]]:
+    """Return the rows of each part and those of none, the label columns, how the split came about, and notes."""
     root = request.root
     assert root is not None
 
@@ -131,7 +132,7 @@ def _read_parts(
         notes = tuple(note for found in read.values() for note in found.notes)
         unread = [path.name for path in sorted(root.glob("*.[ct]sv")) if path not in files.values()]
         notes += counted("data root", {f"tables not read, as {files['train'].name} is there": unread})
-        return rows, columns, f"{files['train'].name} and {files['test'].name}", notes
+        return rows, (), columns, f"{files['train'].name} and {files['test'].name}", notes
     path = file("labels")
     if not path.is_file():
         tabs = any((root / f"{name}.tsv").is_file() for name in (*names.values(), "labels"))
@@ -145,9 +146,9 @@ def _read_parts(
     if any(row.split for row in table.rows):
         parts, others = _by_column(table.rows, request, layout.split)
         notes = counted("data root", {f"rows of {path.name} are of no part": [row.path for row in others]})
-        return parts, table.columns, f"split by column '{layout.split}'", (*table.notes, *notes)
+        return parts, others, table.columns, f"split by column '{layout.split}'", (*table.notes, *notes)
     parts, how, notes = _drawn(path, table, layout, request)
-    return parts, table.columns, how, (*table.notes, *notes)
+    return parts, (), table.columns, how, (*table.notes, *notes)
 
 
 def _drawn(
@@ -276,9 +277,9 @@ def _refuse_links(root: Path, rows: Sequence[Row]) -> None:
             )
 
 
-def _unlisted(root: Path, listed: Mapping[str, Sequence[Row]]) -> tuple[str, ...]:
+def _unlisted(root: Path, listed: Sequence[Sequence[Row]]) -> tuple[str, ...]:
     """Return notes on the images that lie beside listed ones and are in no table."""
-    paths = {posixpath.normpath(row.path.replace("\\", "/")) for rows in listed.values() for row in rows}
+    paths = {posixpath.normpath(row.path.replace("\\", "/")) for rows in listed for row in rows}
     known = {unicodedata.normalize("NFC", path) for path in paths}
     missing: list[str] = []
     for folder in sorted({posixpath.dirname(path) for path in paths}):

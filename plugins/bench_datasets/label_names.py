@@ -348,6 +348,7 @@ def _hint(places: Places, separator: str | None) -> str:
     if separator is None:
         return ""
     marks = SEPARATORS | {mark: mark for mark in RARE_SEPARATORS}
+    marks[" "] = marks.pop(" ")  # it stands in names most often
     for mark, typed in marks.items():
         parts, uses = _parts(places if mark != separator else {}, mark)
         # Marks that stand in names as well, where parts return in other names, as in blue_dress beside blue_jeans.

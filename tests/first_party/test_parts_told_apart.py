@@ -57,6 +57,8 @@ def test_a_column_that_was_said_to_be_no_label_may_tell_parts_apart(tmp_path):
     dataset = opened("csv", tmp_path, "Training", "PublicTest", not_labels="Usage", split_column="Usage")
     assert dataset.train.ids == ("0.png", "3.png", "6.png", "9.png")
     assert dataset.test.ids == ("1.png", "4.png", "7.png", "10.png")
+    assert "data root: 4 rows of labels.csv are of no part, as 11.png" in dataset.notes
+    assert not any("in no table" in note for note in dataset.notes)
 
 
 @pytest.mark.parametrize("folders", [("train", "val", "test"), ("a/train-jpg", "a/test-jpg", "a/test-jpg")])
