@@ -280,8 +280,8 @@ def _images(folder: Path, names: list[str], listing: Path) -> tuple[FolderImages
         there = [find_file(folder, name) or name for name in names]
         absent = next((name for name in there if not is_file(folder / name)), "")
         if why := why_absent(folder, absent) if absent else "":
-            below, there, _ = why.partition(f"/{printable(absent)} in ")
-            why += f", or {as_typed('images', below.removeprefix('. There is '))}" if there else ""
+            below, found, _ = why.partition(f"/{printable(absent)} in ")
+            why += f", or {as_typed('images', below.removeprefix('. There is '))}" if found else ""
             raise DataError(f"{listing}: no image file {printable(str(folder / absent))}{why}") from None
         return FolderImages(tuple(folder / name for name in there), str(listing)), there
 

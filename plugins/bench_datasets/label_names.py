@@ -152,6 +152,8 @@ def check(
     notes = [message.partition(" Try: ")[0] for message in told]
     if single and len(places) > 1:
         notes.append("no image has more than one label" + _hint(places, separator))
+    if single and {*places} == {"0", "1"} and separator is not None:
+        notes.append("if 0 and 1 say whether one label is there: --set dataset.label_columns=NAME, its column")
     notes += not_there(places)
     notes += [f"label '{name}' holds a character that is not seen: {name!a}" for name in places if _unseen(name)]
     if "no_label" in options:

@@ -10,8 +10,9 @@ from typing import Any
 from bench import DataError, Dataset, DatasetRequest, Images, Option, OptionValue, Split, narrow
 from bench_datasets.cells import canonical
 from bench_datasets.label_lists import labels_kept, matrix, read_names
-from bench_datasets.label_names import cleaned, composed, meaning_none
+from bench_datasets.label_names import KEEP_ODD, cleaned, composed, meaning_none
 from bench_datasets.listing import counted
+from bench_datasets.part_words import SPLIT_NAMES
 
 FEW = 5
 """Images of a part that may all have the same labels without a word."""
@@ -86,6 +87,12 @@ def assemble(
     parts = cleaned(parts, options, separator)
     names = tuple(map(composed, names))
     found = {label for part in parts.values() for labels in part.labels for label in labels}
+    words = {SPLIT_NAMES[label.lower()]: label for label in sorted(found) if label.lower() in SPLIT_NAMES}
+    if len(words) > 1 and str(options.get("odd_names", "error")) == "error":
+        raise DataError(
+            f"{title}: labels {' and '.join(map(repr, words.values()))} are words for parts. Is it the column of the"
+            f" split? Try: take them out of the labels, or if they are labels: {KEEP_ODD}"
+        )
     from_file = listed is not None and listed.is_file()
     order = read_names(listed) if listed is not None and from_file else tuple(names) or _in_order(found)
     none = meaning_none(options)
@@ -138,13 +145,14 @@ def assemble(
 
 
 def _on_all_images(train: Split) -> tuple[str, ...]:
-    always = train.truth.all(axis=0) & (len(train) > 1)
-    names = [name for name, every in zip(train.labels, always.tolist(), strict=True) if every]
-    told = tuple(f"label '{name}' is on every image of {train.name}" for name in names)
+    if len(train) < 2:
+        return ()
+    always = train.truth.all(axis=0)
+    told = tuple(f"label '{train.labels[column]}' is on every image of {train.name}" for column in always.nonzero()[0])
     if train.ignore is None:
         return told
     only = (train.truth | train.ignore).all(axis=0) & train.truth.any(axis=0) & ~always
-    seen = [name for name, every in zip(train.labels, only.tolist(), strict=True) if every]
+    seen = [train.labels[column] for column in only.nonzero()[0]]
     return told + counted(train.name, {"labels are on every image on which they count": seen})
 
 

@@ -105,3 +105,24 @@ def test_images_of_one_thing_on_both_sides_of_a_drawn_split_have_a_word(tmp_path
     assert any(note.startswith(told) for note in dataset.notes)
     table(tmp_path, f"path,labels,{column}", [row.rpartition(",")[0] for row in rows[::4]])
     assert not any("drawn by image" in note for note in opened("csv", tmp_path, absent_labels="drop").notes)
+
+
+@pytest.mark.parametrize("words", [("train", "test"), ("Training", "valid"), ("dog;train", "cat;TEST")])
+def test_words_for_parts_are_no_labels_without_a_word(tmp_path, words):
+    """As the column of the split was given for that of the labels, or tags hold both."""
+    table(tmp_path, "path,labels", [f"{n}.png,{words[n % 2]}" for n in range(12)])
+    with pytest.raises(DataError, match=r"labels '.+' and '.+' are words for parts\. Is it the column of the split\?"):
+        opened("csv", tmp_path)
+    assert len(opened("csv", tmp_path, odd_names="keep").labels) >= 2
+    table(tmp_path, "path,labels", [f"{n}.png,{('train', 'bus')[n % 2]}" for n in range(12)])
+    assert opened("csv", tmp_path).labels == ("bus", "train")
+
+
+def test_a_column_of_0_and_1_that_is_read_as_names_has_a_word(tmp_path):
+    """Which was two labels, of which one says that the other is not there."""
+    table(tmp_path, "path,Target", [f"{n}.png,{n % 2}" for n in range(12)])
+    told = "if 0 and 1 say whether one label is there: --set dataset.label_columns=NAME, its column"
+    assert told in opened("csv", tmp_path, labels_column="Target").notes
+    assert opened("csv", tmp_path, label_columns="Target").labels == ("Target",)
+    table(tmp_path, "path,Target", [f"{n}.png,{n % 3}" for n in range(12)])
+    assert told not in opened("csv", tmp_path, labels_column="Target").notes
