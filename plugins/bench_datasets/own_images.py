@@ -145,14 +145,13 @@ def assemble(
 
 
 def _on_all_images(train: Split) -> tuple[str, ...]:
-    if len(train) < 2:
-        return ()
-    always = train.truth.all(axis=0)
-    told = tuple(f"label '{train.labels[column]}' is on every image of {train.name}" for column in always.nonzero()[0])
+    images, counts = len(train), train.truth.sum(axis=0).tolist()
+    names = [name for name, count in zip(train.labels, counts, strict=True) if count == images > 1]
+    told = tuple(f"label '{name}' is on every image of {train.name}" for name in names)
     if train.ignore is None:
         return told
-    only = (train.truth | train.ignore).all(axis=0) & train.truth.any(axis=0) & ~always
-    seen = [train.labels[column] for column in only.nonzero()[0]]
+    either = (train.truth | train.ignore).sum(axis=0).tolist()
+    seen = [name for name, count, of in zip(train.labels, counts, either, strict=True) if 0 < count < of == images]
     return told + counted(train.name, {"labels are on every image on which they count": seen})
 
 

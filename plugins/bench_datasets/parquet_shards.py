@@ -104,7 +104,8 @@ def read_parquet(
 
 def read_checked(name: str, shards: Sequence[Path], image: str, label: str) -> tuple[Part, Columns]:
     """Return what ``read_parquet`` does, of shards that are known to end no process."""
-    footers, labels, columns, notes = [], [], None, ()
+    footers, labels, columns = [], [], None
+    notes: tuple[str, ...] = ()
     for shard in shards:
         with errors_named(shard), opened(shard, image, label) as (file, found):
             footers.append(file.metadata)
