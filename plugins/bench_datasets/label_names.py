@@ -240,10 +240,11 @@ def _decoded(name: str) -> str:
     >>> _decoded("salt &amp; pepper"), _decoded("fire%20truck"), _decoded("caf\u00c3\u00a9"), _decoded("2. cat")
     ('salt & pepper', 'fire truck', 'caf\u00e9', 'cat')
     """
-    text = unquote(html.unescape(ENTRY.sub("", name)))
+    text = name
     try:
+        text = unquote(html.unescape(ENTRY.sub("", name)))
         return text.encode("cp1252").decode()
-    except UnicodeError:
+    except ValueError:  # no letters of that encoding, or a number of thousands of digits
         return text
 
 

@@ -36,7 +36,7 @@ LABEL_OPTIONS = (LABELS_ARE, SEPARATOR, VALUES, NO_LABEL, ODD_NAMES)
 
 ASK = "Try: --set dataset.labels_are=multi-hot where they are 0 and 1 for each label, =numbers where each is a label"
 
-OWN_NUMBER = re.compile(r"0*(\d+)\s*[\s:,;.)=|-]\s*\D.*|.*\D[,:\t]\s*0*(\d+)", re.DOTALL)
+OWN_NUMBER = re.compile(r"0*(\d{1,18})\s*[\s:,;.)=|-]\s*\D.*|.*\D[,:\t]\s*0*(\d{1,18})", re.DOTALL)
 """A line of a list that numbers its names by itself: 3 dog, 3: dog, or dog,3."""
 
 LONGEST_NUMBER = 20

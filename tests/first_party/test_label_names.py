@@ -74,6 +74,7 @@ def test_names_that_are_values_or_lists_are_refused(labels, what):
         [["person [occluded]"], ["sign [/b]", "[red]"], ['12"'], ["'90s", "5) a"]],
         [["C", "C++"], ["C#"]],
         [[":(", ":)", "5) a"], ["dog (brown)", "1. FC"]],
+        [["9" * 5000, f"{'9' * 5000}. dog"], ["8" * 5000 + ".5"]],
         [["film:drama"], ["film:action"], ["ratio 1:1.85"], ["x_y", "x"], ["."], ["!"]],
         [["school_uniform", "school"], ["uniform"]],
         [["0", "9"], ["A", "0"]],

@@ -145,7 +145,10 @@ def test_a_list_that_numbers_its_names_by_itself_is_not_numbered_by_its_lines(na
     assert sets([[names[1]]], names) == [(names[1],)]
 
 
-@pytest.mark.parametrize("names", [("0 cat", "1 dog"), ("3 wheels", "two wheels"), ("grade 1", "grade 2"), ("1", "2")])
+@pytest.mark.parametrize(
+    "names",
+    [("0 cat", "1 dog"), ("3 wheels", "two wheels"), ("grade 1", "grade 2"), ("1", "2"), ("9" * 5000 + " a", "b,1")],
+)
 def test_other_numbers_in_names_are_part_of_them(names):
     assert sets([1, 0], names) == [(names[1],), (names[0],)]
 
