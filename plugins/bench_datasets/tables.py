@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bench import DataError, FolderImages
-from bench_datasets.cells import ALLOWED, EMPTY, IGNORE, NUMBER, YES, choices, truth, unmarked, with_meaning
+from bench_datasets.cells import ALLOWED, EMPTY, IGNORE, NUMBER, YES, canonical, choices, truth, unmarked, with_meaning
 from bench_datasets.label_lists import read_text
 from bench_datasets.label_names import NOTHING, look
 from bench_datasets.listing import find_file, has_image_ending, printable, why_absent
@@ -43,6 +43,11 @@ BELONG_TOGETHER = re.compile(
     " ?(id|name|no|number|key|uid|uuid|code|index)?"
 )
 """Names of columns, as ``look`` has them, that say which images are of one thing and alike."""
+
+SAYS_WHETHER = frozenset(
+    {"confidence", "score", "present", "presence", "is present", "value", "positive", "is positive"}
+)
+"""Names of columns, as ``look`` has them, of which 0 says that a label is not there, as Open Images has it."""
 
 LARGEST_CELL = 1 << 24
 MOST_COLUMNS = 100_000
@@ -160,6 +165,7 @@ def read_table(path: Path, layout: Layout, remedy: str) -> Table:
         raise DataError(f"{path} line {reader.line_num}: {error}") from None
     if not rows:
         raise DataError(f"{path}: no images below the column names")
+    _refuse_denied(path, unread, layout)
     notes += tuple(f"{path.name}: {count:,} {what}" for what, count in odd.items() if count)
     return Table(rows, known, notes, _splits(unread, layout), group)
 
@@ -170,6 +176,16 @@ def _splits(unread: Mapping[str, set[str]], layout: Layout) -> tuple[str, ...]:
     return tuple(
         name for name, cells in unread.items() if tell_parts_apart(cells) or (name in called and len(cells) > 1)
     )
+
+
+def _refuse_denied(path: Path, unread: Mapping[str, set[str]], layout: Layout) -> None:
+    """Raise ``DataError`` for a column that says of the label beside it whether it is there, and is not read."""
+    for name, cells in unread.items() if layout.labels else ():
+        if look(name) in SAYS_WHETHER and "0" in (values := {*map(canonical, cells)}) and values <= {"0", "1", EMPTY}:
+            raise DataError(
+                f"{path}: column '{name}' is 0 in some rows. Is the label there that stands in '{layout.labels}'?"
+                " Try: take these rows' labels out, or give the column another name to pass it over"
+            )
 
 
 def _other_length(cells: Sequence[str], columns: Sequence[str]) -> str:

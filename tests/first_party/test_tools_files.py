@@ -244,3 +244,16 @@ def test_a_value_that_says_no_is_not_ignored_everywhere(root):
     (root / "train.csv").write_text("path,dog,cat\ntrain/a.png,1,-1\ntrain/b.png,0,1\n")
     notes = opened("csv", root, labels_column="", values="-1:ignore").notes
     assert "train: 1 labels are on every image on which they count, as cat" in notes
+
+
+@pytest.mark.parametrize("column", ["Confidence", "is_present"])
+def test_a_column_of_0_and_1_beside_the_label_says_whether_it_is_there(root, column):
+    """As Open Images has it: labels that people had looked for in vain were there."""
+    rows = ["train/a.png,dog,1", "train/b.png,cat,0", "test/c.png,dog,1"]
+    (root / "labels.csv").write_text("\n".join([f"path,labels,{column}", *rows]))
+    with pytest.raises(DataError, match=rf"column '{column}' is 0 in some rows. Is the label there that "):
+        opened("csv", root)
+    for others in ("0.9", ""):
+        rows[1] = f"train/b.png,cat,{others}"
+        (root / "labels.csv").write_text("\n".join([f"path,labels,{column}", *rows]))
+        assert opened("csv", root, split_column="").labels == ("cat", "dog")
