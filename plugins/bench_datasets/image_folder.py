@@ -109,7 +109,9 @@ def _listed(
         delimiter, encoding = DELIMITERS[str(options["delimiter"])], str(options["encoding"])
         split, values = "split" if labels else "", meanings(options)
         layout = Layout(column, labels, split, delimiter, values=values, encoding=encoding, fixed=True)
-        table = read_table(listing, layout, f"Expected: {column} and {labels or 'a column for each label'}")
+        expected = f"Expected: {column} and {labels or 'a column for each label'}"
+        expected += ". Where each label is a column: _classes.csv, with a column filename" if labels else ""
+        table = read_table(listing, layout, expected)
         rows, known, notes = table.rows, table.columns, notes + table.notes
         refuse_rows_of_others(part, folder.name, rows, "take the line, or the column split, out")
     if odd := next((row for row in rows if row.path.replace("\\", "/").startswith(("/", "../"))), None):

@@ -335,3 +335,10 @@ def test_a_row_of_another_part_in_a_folders_table_is_refused(listed):
         opened("imagefolder", listed)
     (listed / "train" / "labels.csv").write_text("path,labels,split\na.png,cat;dog,Training\nmore/b.png,dog,\n")
     assert len(opened("imagefolder", listed).train) == 2
+
+
+def test_a_column_for_each_label_is_read_of_another_file(listed):
+    (listed / "train" / "labels.csv").rename(listed / "train" / "metadata.csv")
+    (listed / "train" / "metadata.csv").write_text("file_name,cat,dog\na.png,1,1\nmore/b.png,0,1\n")
+    with pytest.raises(DataError, match=r"no column 'labels', found: .* Where each label is a column: _classes.csv"):
+        opened("imagefolder", listed)
