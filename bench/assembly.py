@@ -21,7 +21,7 @@ from bench.contracts import (
     Protocol,
     Validation,
 )
-from bench.contracts.training_options import OF_LABEL_SETS
+from bench.contracts.training_options import MAIN_METRIC, OF_LABEL_SETS
 from bench.data.copies import refuse_test_images, trained_on
 from bench.data.fingerprint import fingerprint, refuse_choosing_on_test
 from bench.data.open import open_dataset
@@ -33,7 +33,7 @@ from bench.evaluation.policies import Policy
 from bench.guard import calling, is_first_party
 from bench.model.checks import check_backbone, check_is_trained, check_model
 from bench.options import OptionValue, given
-from bench.plan import Plan, replan
+from bench.plan import Plan, replan, training_options
 from bench.plugins import Found
 from bench.records import BoolArray, Features, Ledger, Measures, Parts, Prediction, RunRequest, SearchOptions, Split
 from bench.system.files import canonical_json, digest
@@ -95,12 +95,18 @@ class Assembly:
     @property
     def select_by(self) -> str:
         """Return the metric that chooses learning rate and stopping; of no use to a model without gradient training."""
-        return str(self.plan.training.get("select_by", "O-F1"))
+        return str(self.plan.training.get("select_by", MAIN_METRIC))
+
+    @property
+    def judged_by(self) -> str:
+        """Return the metric that trials are judged by: the same for all models, unless another was asked for."""
+        own = {option.name: option.default for option in training_options(self.plan.model.spec)}.get("select_by")
+        return MAIN_METRIC if self.select_by == own else self.select_by
 
     @property
     def judged_by_policy(self) -> bool:
         """Return whether trials are judged by the label sets of a policy that is fitted, not by the protocol's."""
-        return self.policy.fitted and self.select_by in OF_LABEL_SETS
+        return self.policy.fitted and self.judged_by in OF_LABEL_SETS
 
     @property
     def known(self) -> BoolArray | None:

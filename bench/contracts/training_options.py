@@ -7,6 +7,9 @@ from bench.options import Option
 SELECTING = ("O-F1", "C-F1", "mAP", "MAP@10")
 """Metrics, as the protocol defines them, that learning rate and stopping can be chosen by."""
 
+MAIN_METRIC = "O-F1"
+"""What decides where nothing else was said, and between trials."""
+
 OF_LABEL_SETS = frozenset({"O-F1", "C-F1"})
 """Those of them that label sets decide, and not the order of scores."""
 
@@ -39,7 +42,7 @@ TRAINING_OPTIONS: tuple[Option, ...] = (
     Option("clip_norm", 5.0, "largest gradient norm; 0 turns clipping off", minimum=0.0),
     Option("patience", 6, "epochs without a better validation score before training stops", minimum=1),
     Option("halve_after", 3, "epochs without a better validation score before the learning rate is halved", minimum=1),
-    Option("select_by", "O-F1", "validation score: the metric that is maximised", choices=SELECTING),
+    Option("select_by", MAIN_METRIC, "validation score: the metric that is maximised", choices=SELECTING),
 )
 """Options of gradient training that every gradient-trained model takes; paper.md section 2 marks each as free.
 

@@ -26,14 +26,14 @@ from bench.system.sealed_files import read_sealed, write_sealed
 FOLDER = "trials"
 
 
-def trial_key(config: Mapping[str, Any], *, by_policy: bool = False) -> str:
+def trial_key(config: Mapping[str, Any], metric: str, *, by_policy: bool = False) -> str:
     """Return the hash of what shapes a trial of a run with ``config``: nothing of its test part is in it.
 
-    ``by_policy``: the run's policy is fitted, and trials are judged by it.
+    It is judged by ``metric``; ``by_policy``: the run's policy is fitted, and trials are judged by it.
 
     >>> config = {"dataset": {"test": "a", "truth": "b", "fingerprints": {"train": "c", "test": "d"}}, "seed": 0}
     >>> other = {"dataset": {"test": "e", "truth": "f", "fingerprints": {"train": "c", "test": "g"}}, "seed": 0}
-    >>> trial_key(config) == trial_key(other)
+    >>> trial_key(config, "O-F1") == trial_key(other, "O-F1")
     True
     """
     dataset = {name: value for name, value in config["dataset"].items() if name not in {"test", "truth"}}
@@ -41,14 +41,15 @@ def trial_key(config: Mapping[str, Any], *, by_policy: bool = False) -> str:
     # A policy comes after training; others than it are judged alike, by the protocol's.
     rest = {name: value for name, value in config.items() if by_policy or name != "policy"}
     code = {part: value for part, value in config.get("code", {}).items() if by_policy or part != "policy"}
-    return digest(canonical_json({**rest, "code": code, "dataset": {**dataset, "fingerprints": fingerprints}}))
+    dataset = {**dataset, "fingerprints": fingerprints}
+    return digest(canonical_json({**rest, "code": code, "dataset": dataset, "judged_by": metric}))
 
 
 class TrialFile:
-    """The file of one trial of a run with ``config``, below the folder of runs ``out``; ``by_policy`` as above."""
+    """The file of one trial of a run with ``config``, below the folder of runs ``out``; the rest as above."""
 
-    def __init__(self, out: Path, config: Mapping[str, Any], *, by_policy: bool = False) -> None:
-        self.key = trial_key(config, by_policy=by_policy)
+    def __init__(self, out: Path, config: Mapping[str, Any], metric: str, *, by_policy: bool = False) -> None:
+        self.key = trial_key(config, metric, by_policy=by_policy)
         names = (folder_name(str(config[part]["name"])) for part in ("dataset", "model"))
         self.path = out.joinpath(*names, FOLDER, f"{self.key}.json")
 

@@ -1,9 +1,9 @@
 """Options of a run chosen within a budget: points of the model's space, each trained and judged on validation.
 
-Every trial is trained on the run's ``fit`` part with seed ``SEED``, whatever the run's own, and judged by what training
-is chosen by (option ``select_by``, O-F1 unless said), of the protocol's label sets; where the run's policy is fitted,
-of that one's, each fifth of the validation part by what it chooses on the others. So a comparison's seeds share one
-choice. Nothing of the test part is read but its pictures' features, which the run needs anyway.
+Every trial is trained on the run's ``fit`` part with seed ``SEED``, whatever the run's own, and judged by O-F1, unless
+option ``select_by`` was given, of the protocol's label sets; where the run's policy is fitted, of that one's, each
+fifth of the validation part by what it chooses on the others. So a comparison's seeds share one choice. Nothing of the
+test part is read but its pictures' features, which the run needs anyway.
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ def search(assembly: Assembly) -> Ledger:
     one_seed = replace(assembly, plan=replace(plan, request=replace(plan.request, seed=SEED)))
     of_points = [replace(one_seed, plan=replan(one_seed.plan, point)) for point in drawn]
     policy = assembly.policy.name if assembly.judged_by_policy else ""
-    metric = f"{assembly.select_by} by {policy}" if policy else assembly.select_by
-    files = [TrialFile(plan.request.out, make_config(one), by_policy=bool(policy)) for one in of_points]
+    metric = f"{assembly.judged_by} by {policy}" if policy else assembly.judged_by
+    files = [TrialFile(plan.request.out, make_config(one), metric, by_policy=bool(policy)) for one in of_points]
     found, code = [file.read() for file in files], code_of(plan)
     name, extracted = plan.model.spec.name, None
     many = Many([name] * len(drawn), "trials")
@@ -180,21 +180,20 @@ def _judged(one: Assembly, extracted: PartFeatures) -> tuple[float, tuple[float,
             validation=held_out,
             device=plan.request.device,
         )
-        trained = train.gradient_trained(plan.training)
-        if one.judged_by_policy:
-            score = _by_policy(one, model, extracted.validation)
-        else:
-            score = record.score if trained else float(held_out.score(model))
+        score = _score(one, model, extracted.validation)
     kept = [entry for entry in record.history if entry.learning_rate == record.learning_rate]
     return score, tuple(entry.rate for entry in kept[: record.best_epoch])
 
 
-def _by_policy(one: Assembly, model: Any, of_validation: Features) -> float:
+def _score(one: Assembly, model: Any, of_validation: Features) -> float:
+    """Return what a trained model is worth on the validation part."""
     split, known = one.parts.validation, one.known_of(one.parts.validation)
     prediction = predict(model, of_validation, one.protocol, one.search, known)
-    masks = {"ignore": split.ignore, "known": known}
-    sets = policies.held_out(one.policy, one.protocol, prediction, split.truth, labels=split.labels, **masks)
-    return judged(replace(prediction, predicted=sets), split, one.protocol, one.select_by, known)
+    if one.judged_by_policy:
+        masks = {"ignore": split.ignore, "known": known}
+        sets = policies.held_out(one.policy, one.protocol, prediction, split.truth, labels=split.labels, **masks)
+        prediction = replace(prediction, predicted=sets)
+    return judged(prediction, split, one.protocol, one.judged_by, known)
 
 
 def _tell(plan: Plan, number: int, total: int, trial: Trial, *, metric: str, left: str) -> None:

@@ -118,7 +118,7 @@ def test_a_damaged_sealed_file_is_made_anew(tmp_path, way):
 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_damaged_trial_is_made_anew(tmp_path, pair, way):
-    one, other = (TrialFile(tmp_path, run.config) for run in pair)
+    one, other = (TrialFile(tmp_path, run.config, "O-F1") for run in pair)
     for file in (one, other):
         write_sealed(file.path, file.key, b'{"options": {}}' * 3000)
     WAYS[way](one.path, other.path)

@@ -23,6 +23,7 @@ from bench.store.run_folder import RunFolder
 from bench.store.runs import find
 from bench.store.validate import verdict
 from bench.trials import search
+from bench.trials.files import TrialFile
 
 
 @pytest.fixture(autouse=True)
@@ -199,6 +200,16 @@ def test_trials_of_a_fitted_policy_are_judged_by_it_on_images_that_it_was_not_fi
     made = set(files_of(out))
     assert run(tmp_path, "bce", 2, *EPOCHS, out=out) == 0
     assert len({*files_of(out)} - made) == 2
+
+
+@pytest.mark.parametrize(("asked", "metric"), [((), "O-F1"), (("--set", "select_by=mAP"), "mAP")])
+def test_trials_are_judged_alike_whatever_chooses_the_rate_unless_something_was_asked_for(tmp_path, asked, metric):
+    write_corel(tmp_path / "corel", images=60)
+    assert run(tmp_path, "bce", 2, *EPOCHS, *asked, out=tmp_path / "out") == 0
+    folder = only(tmp_path / "out", "bce")
+    assert folder.config["training"]["select_by"] == (metric if asked else "MAP@10")
+    assert folder.read_trials().metric == metric
+    assert len({TrialFile(tmp_path, folder.config, name).key for name in ("O-F1", "mAP", "O-F1 by threshold")}) == 3
 
 
 def test_a_run_made_from_one_of_another_policy_keeps_the_ledger_of_its_own_trials(root, tmp_path, monkeypatch):

@@ -189,7 +189,7 @@ def _(root: Path) -> Opened:
     from bench.system import sealed_files
     from bench.trials.files import TrialFile
 
-    file = TrialFile(root, run_config())
+    file = TrialFile(root, run_config(), "O-F1")
     file.path.parent.mkdir(parents=True)
 
     def read(content: bytes, deep: bool) -> object:
