@@ -99,7 +99,10 @@ def check_code(plan: Plan, code: Mapping[str, str], *, begins: bool = False) -> 
     for part, found in plugins_of(plan).items():
         with calling(found.origin, "code", f"{part} '{found.spec.name}'"):
             if plugin_code(found, begins=begins) != code[part]:
-                raise PluginError("its code was edited after the run had begun. Try: the same command again")
+                raise PluginError(
+                    "its code was edited after the run had begun. Try: the same command again, or, where it adds a folder"
+                    " to sys.path in a function, to do so where its module begins"
+                )
 
 
 def about(assembly: Assembly) -> About:
