@@ -100,8 +100,8 @@ def check_code(plan: Plan, code: Mapping[str, str], *, begins: bool = False) -> 
         with calling(found.origin, "code", f"{part} '{found.spec.name}'"):
             if plugin_code(found, begins=begins) != code[part]:
                 raise PluginError(
-                    "its code was edited after the run had begun. Try: the same command again, or, where it adds a folder"
-                    " to sys.path in a function, to do so where its module begins"
+                    "its code was edited after the run had begun. Try: the same command again, or, where a function"
+                    " of it adds a folder to sys.path, to do that where its module begins"
                 )
 
 
