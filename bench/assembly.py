@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -303,14 +304,13 @@ def after_trials(assembly: Assembly, ledger: Ledger) -> Assembly:
 
 
 def check_device(device: str) -> None:
-    """Raise ``UsageError`` for a device torch does not know, ``NotRun`` for one this machine lacks."""
+    """Raise ``UsageError`` for what is neither the CPU nor a GPU, ``NotRun`` for one this machine lacks."""
     import torch
 
-    try:
-        kind = torch.device(device).type
-    except RuntimeError:
-        raise UsageError(f"--device: found '{device}', allowed: cpu, cuda or cuda:N. Try: --device cpu") from None
-    if kind == "cuda" and not torch.cuda.is_available():
+    # torch knows more, as cpu:0, which is the same device under another key, and meta, which computes nothing.
+    if device != "cpu" and not re.fullmatch("cuda(:(0|[1-9][0-9]*))?", device):
+        raise UsageError(f"--device: found '{device}', allowed: cpu, cuda or cuda:N. Try: --device cpu")
+    if device != "cpu" and not torch.cuda.is_available():
         raise NotRun("--device cuda was asked for, and torch sees no CUDA device. Try: --device cpu")
 
 
