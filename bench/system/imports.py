@@ -26,8 +26,11 @@ HOLE = re.compile(r"\{[^{}]*\}|%s")
 MODULE_NAME = re.compile(r"(\.*[^\W\d]\w*(?:\.[^\W\d]\w*)*)(?::[\w.]*)?")
 """A text that may be a module's name, with what is taken of it, as in ``heads.mlp:Head``; dots before: from here."""
 
-LISTS, LONGEST_LIST, WORD = {".json", ".yaml", ".yml", ".toml", ".ini", ".cfg"}, 1 << 20, r"[^\s\"'=:,()\[\]{}]+"
-"""Endings of files that may name others, the most bytes of one that is looked into, and what may be a name there."""
+LISTS, WORD = frozenset({".json", ".yaml", ".yml", ".toml", ".ini", ".cfg"}), re.compile(r"[^\s\"'=:,()\[\]{}]+")
+"""Endings of files that may name others, and what may be a name there."""
+
+LONGEST_LIST, MOST_LISTED = 1 << 18, 100
+"""Bytes of the longest list that is looked into, and the most files that it may name: more are pictures."""
 
 DEEPEST = 5
 """Folders below a source's own that are looked into, each named by a text."""
@@ -95,8 +98,8 @@ def _run(statements: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
         if not isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             for block in ("body", "orelse", "finalbody"):
                 yield from _run(getattr(statement, block, ()))
-            for handler in getattr(statement, "handlers", ()):
-                yield from _run(handler.body)
+            for branch in (*getattr(statement, "handlers", ()), *getattr(statement, "cases", ())):
+                yield from _run(branch.body)
 
 
 def _acts(statement: ast.stmt, harmless: Collection[str]) -> bool:
@@ -217,7 +220,8 @@ def named_files(file: Path, changed: int, module: str) -> list[tuple[str, Path]]
     for level, place in enumerate([file.parent, *file.parents[1:above]]):
         names = _named_below(place, wanted)
         if words := _words(place / name for name in names):
-            names |= _named_below(place, wanted | words)
+            listed = _named_below(place, wanted | words)
+            names |= listed if len(listed) <= len(names) + MOST_LISTED else set()
         found |= {"../" * level + name: place / name for name in names if place / name != file}
     return sorted(found.items())
 
@@ -237,7 +241,7 @@ def _words(files: Iterable[Path]) -> set[str]:
         if file.suffix in LISTS:
             with contextlib.suppress(OSError, ValueError):
                 if file.stat().st_size <= LONGEST_LIST:
-                    found |= set(re.findall(WORD, file.read_text(encoding="utf-8")))
+                    found |= set(WORD.findall(file.read_text(encoding="utf-8")))
     return {match[1] for word in found if (match := FILE_NAME.fullmatch(word.lstrip(".")))}
 
 

@@ -101,7 +101,7 @@ def test_a_file_counts_however_its_path_is_put_together_from_texts(package, stat
     assert hashed() != before
 
 
-def test_a_file_counts_that_a_list_beside_a_source_names(package):
+def test_a_file_counts_that_a_list_beside_a_source_names(package, monkeypatch):
     edit(package / "model.py", FILES["model.py"] + "json.load(open(HERE / 'weights.json'))\n")
     (package / "weights.json").write_text('{"layers": ["layers/first.bin"]}')
     (weights := package / "layers" / "first.bin").parent.mkdir()
@@ -109,6 +109,10 @@ def test_a_file_counts_that_a_list_beside_a_source_names(package):
     before = hashed()
     edit(weights, "2")
     assert hashed() != before
+    monkeypatch.setattr(imports, "MOST_LISTED", 0)  # as of a list of pictures
+    without = hashed()
+    edit(weights, "3")
+    assert hashed() == without
 
 
 @pytest.mark.parametrize(
