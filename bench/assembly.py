@@ -344,7 +344,7 @@ def _libraries_of(backbone: Backbone) -> list[str]:
 
 def _contents(weights: Path | None) -> list[str]:
     """Return hashes of the files in ``weights``: a network may keep what torch knows no parameter of."""
-    paths = () if weights is None else (weights,) if weights.is_file() else sorted(weights.iterdir())
+    paths = [] if weights is None else sorted(weights.iterdir()) if weights.is_dir() else [weights]
     return [sha256_of(path) for path in paths if path.is_file()]
 
 
