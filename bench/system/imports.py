@@ -164,7 +164,7 @@ def _named_modules(file: Path, module: str, told: Said, *, is_package: bool) -> 
     scripts = [text.removesuffix(".py").replace("/", ".") for text in told.texts if text.endswith(".py")]
     relative = [*(text for text in told.modules if text.startswith(".")), *(f".{name}" for name in scripts)]
     names |= {_absolute(text, package): package for text in relative}
-    above = file.parents[module.count(".") + is_package]
+    above = [file.parent, *file.parents[: module.count(".") + is_package + 1]][-1]
     first = {name: name.partition(".")[0] for name in names if name}
     there = _entries(above, {f"{top}{ending}" for top in first.values() for ending in ("", ".py", *EXTENSION_SUFFIXES)})
     tops = {entry.partition(".")[0] for entry in there}
