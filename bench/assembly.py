@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -36,7 +38,7 @@ from bench.options import OptionValue, given
 from bench.plan import Plan, replan, training_options
 from bench.plugins import Found
 from bench.records import BoolArray, Features, Ledger, Measures, Parts, Prediction, RunRequest, SearchOptions, Split
-from bench.system.files import canonical_json, digest
+from bench.system.files import canonical_json, digest, sha256_of
 
 if TYPE_CHECKING:
     from bench.model.checkpoint import CheckpointFile, TuningState
@@ -308,14 +310,13 @@ def after_trials(assembly: Assembly, ledger: Ledger) -> Assembly:
 
 
 def check_device(device: str) -> None:
-    """Raise ``UsageError`` for a device torch does not know, ``NotRun`` for one this machine lacks."""
+    """Raise ``UsageError`` for what is neither the CPU nor a GPU, ``NotRun`` for one this machine lacks."""
     import torch
 
-    try:
-        kind = torch.device(device).type
-    except RuntimeError:
-        raise UsageError(f"--device: found '{device}', allowed: cpu, cuda or cuda:N. Try: --device cpu") from None
-    if kind == "cuda" and not torch.cuda.is_available():
+    # torch knows more, as cpu:0, which is the same device under another key, and meta, which computes nothing.
+    if device != "cpu" and not re.fullmatch("cuda(:(0|[1-9][0-9]*))?", device):
+        raise UsageError(f"--device: found '{device}', allowed: cpu, cuda or cuda:N. Try: --device cpu")
+    if device != "cpu" and not torch.cuda.is_available():
         raise NotRun("--device cuda was asked for, and torch sees no CUDA device. Try: --device cpu")
 
 
@@ -329,12 +330,28 @@ def _cached_backbone(
     _: tuple[tuple[str, int, int, int], ...],
 ) -> Backbone:
     built = make_backbone(found, BackboneRequest(dict(options), weights, cache, variant))
-    code = f"{host_code()['features']} {plugin_code(found)}"
+    code = " ".join([host_code()["features"], plugin_code(found), *_libraries_of(built)])
     if is_first_party(found.origin):
         return replace(built, code=code)
     # Cached features are found by these: whether what a third party says of its network tells two apart, nobody knows.
-    hashed = digest(built.weights_hash, *_weights_of(built))
+    hashed = digest(built.weights_hash, *_weights_of(built), *_contents(weights))
     return replace(built, code=f"{code} {canonical_json([variant, dict(options)])}", weights_hash=hashed)
+
+
+def _libraries_of(backbone: Backbone) -> list[str]:
+    """Return the versions of libraries whose classes the network is of, as timm's: another one may compute otherwise.
+
+    Not torch's: what it is said to compute stays, to rounding.
+    """
+    tops = {type(module).__module__.partition(".")[0] for module in backbone.module.modules()} - {"torch"}
+    versions = {top: getattr(sys.modules.get(top), "__version__", "") for top in tops}
+    return sorted(f"{top} {version}" for top, version in versions.items() if version)
+
+
+def _contents(weights: Path | None) -> list[str]:
+    """Return hashes of the files in ``weights``: a network may keep what torch knows no parameter of."""
+    paths = [] if weights is None else sorted(weights.iterdir()) if weights.is_dir() else [weights]
+    return [sha256_of(path) for path in paths if path.is_file()]
 
 
 def _weights_of(backbone: Backbone) -> list[str]:

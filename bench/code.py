@@ -9,18 +9,14 @@ checked by computing them again.
 
 from __future__ import annotations
 
-import contextlib
 import importlib.metadata
 import inspect
-import os
 import sys
-from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
 from importlib.machinery import EXTENSION_SUFFIXES
-from numbers import Number
-from pathlib import Path, PurePath
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -29,8 +25,9 @@ from bench.errors import PluginError
 from bench.guard import is_first_party
 from bench.plugin_files import VERSION, within_folder
 from bench.plugins import Found
-from bench.system.files import digest
-from bench.system.source import UNKNOWN, closure, code_hash, file_of, is_installed, places_of
+from bench.system.modules import file_of, is_installed, places_of
+from bench.system.source import UNKNOWN, closure, code_hash
+from bench.system.told import STANDARD, attributes, is_code, name_of, reduced, told
 
 HOST: dict[str, tuple[str, ...]] = {
     "features": ("bench.model.features", "bench.data.images", "bench.data.preprocess", "bench.data.loading"),
@@ -74,9 +71,6 @@ LIBRARIES = frozenset({"numpy", "torch", "torchvision", "timm", "sklearn", "scip
 
 Their sources would be half a minute's work.
 """
-
-DEEPEST = 8
-"""Containers and objects in one another that are looked into, of what a ``build`` was made with."""
 
 
 def plugin_code(found: Found[Any], *, begins: bool = False, anew: bool = False) -> str:
@@ -228,7 +222,9 @@ def _made_of(build: Any, *, anew: bool) -> _Made:
     if known is not None and not (anew and known.given != _given(build)):
         return known
     found: dict[int, Any] = {}
-    values, waiting = [], [build]
+    values: list[str] = []
+    whose: list[str] = []
+    waiting = [build]
     while waiting:
         one = waiting.pop()
         if id(one) in found:
@@ -236,10 +232,12 @@ def _made_of(build: Any, *, anew: bool) -> _Made:
         found[id(one)] = one
         waiting += _called_by(one)
         for held in _held_by(one):
-            told = _told(held, waiting, ())
-            values += [] if _is_code(held) else [repr(told)]
+            text = repr(told(held, waiting))
+            values += [] if is_code(held) else [text]
+            whose.append(f"{name_of(one)} {text}")
     modules = frozenset(module for one in found.values() if (module := _module_of(one)))
-    names = {_name_of(one) for one in found.values()}
+    names = {name_of(one) for one in found.values()}
+    values += ["\n".join(whose)] if len(whose) > 1 else []  # of several, which is where
     _made[id(build)] = made = _Made(build, _given(build), modules, (*names, *values))
     return made
 
@@ -249,8 +247,8 @@ def _given(build: Any) -> tuple[str, ...]:
     found: list[str] = []
     for held in _held_by(build) if isinstance(build, partial) or inspect.isfunction(build) else ():
         code: list[Any] = []
-        told = _told(held, code, ())
-        found += [] if code else [repr(told)]
+        text = repr(told(held, code))
+        found += [] if code else [text]
     return tuple(found)
 
 
@@ -272,94 +270,7 @@ def _held_by(one: Any) -> Iterable[Any]:
         cells = [cell.cell_contents for cell in one.__closure__ or () if _filled(cell)]
         return (*cells, *(one.__defaults__ or ()), *(one.__kwdefaults__ or {}).items())
     of = getattr(one, "__self__", one)
-    return () if isinstance(of, (type, ModuleType)) else _attributes(of).items()
-
-
-def _told(value: Any, code: list[Any], above: tuple[int, ...]) -> Any:
-    """Return ``value`` as what is printed alike in every process; functions and classes that it holds join ``code``."""
-    if value is None or isinstance(value, (Number, bytes)):
-        return value
-    if isinstance(value, (str, PurePath)):
-        return _located(value)
-    if _is_code(value):
-        code.append(value)
-        return _name_of(value)
-
-    def of(one: Any) -> Any:
-        return _told(one, code, (*above, id(value)))
-
-    told: Any = _array_told(value)
-    if id(value) in above or len(above) == DEEPEST:
-        told = "..."
-    elif isinstance(value, Mapping):
-        told = {name if isinstance(name, str) else repr(of(name)): of(one) for name, one in value.items()}
-    elif isinstance(value, (list, tuple, deque)):
-        told = [of(one) for one in value] if not isinstance(value, tuple) else tuple(map(of, value))
-    elif isinstance(value, (set, frozenset)):
-        told = sorted(repr(of(one)) for one in value)
-    elif not told:
-        code.append(type(value))
-        attributes = _attributes(value)
-        told = _name_of(type(value)), of(attributes) if attributes else _shown(value)
-    return told
-
-
-def _array_told(value: Any) -> tuple[Any, ...]:
-    """Return type, shape and a hash of the numbers of an array or a tensor; empty of anything else."""
-    with contextlib.suppress(Exception):  # whatever looks like one
-        array = (value.detach().cpu().double() if hasattr(value, "detach") else value).__array__()
-        if not array.dtype.hasobject:
-            return str(getattr(value, "dtype", array.dtype)), array.shape, digest(array.tobytes())
-    return ()
-
-
-def _located(value: str | PurePath) -> str:
-    """Return a text or a path; of one below a folder that modules are imported from, what is below it.
-
-    Where a checkout lies is no part of its code.
-    """
-    path = PurePath(value)
-    if not path.is_absolute():
-        return str(value)
-    places = _forms(tuple(place or os.getcwd() for place in sys.path))  # noqa: PTH109 - a text as the others
-    # Of an editable install the folder may stand in no list of folders.
-    places |= {folder.parent for folder in path.parents if _is_package(folder)}
-    below = [path.relative_to(place) for place in places if path.is_relative_to(place)]
-    return min((one.as_posix() for one in below), key=len, default=str(value))
-
-
-@cache
-def _forms(places: tuple[str, ...]) -> frozenset[PurePath]:
-    """Return folders as they are called and as they lie, without links."""
-    return frozenset(PurePath(form(place)) for place in places for form in (os.path.abspath, os.path.realpath))
-
-
-def _is_package(folder: PurePath) -> bool:
-    loaded = getattr(sys.modules.get(folder.name), "__path__", ())
-    return any(os.path.realpath(one) == os.path.realpath(folder) for one in loaded)
-
-
-def _shown(value: Any) -> str:
-    """Return how an object prints that has no attributes, as a range or a date; empty where that says no value."""
-    with contextlib.suppress(Exception):  # whatever a third party's does
-        text = repr(value)
-        return "" if text.startswith("<") or " at 0x" in text else text
-    return ""
-
-
-def _name_of(one: Any) -> str:
-    """Return the full name of a function, a class or a module; of anything else that of its class."""
-    named = one if hasattr(one, "__qualname__") or isinstance(one, ModuleType) else type(one)
-    return f"{getattr(named, '__module__', '')}.{getattr(named, '__qualname__', named.__name__)}"
-
-
-def _attributes(one: Any) -> dict[str, Any]:
-    """Return the attributes of an object; none of one of the standard library, as a lock or a logger is."""
-    if type(one).__module__.partition(".")[0] in sys.stdlib_module_names - {"__main__", "types", "argparse"}:
-        return {}
-    slots = (getattr(kind, "__slots__", ()) for kind in type(one).__mro__)
-    names = [name for some in slots for name in ([some] if isinstance(some, str) else some)]
-    return {name: getattr(one, name) for name in names if hasattr(one, name)} | getattr(one, "__dict__", {})
+    return () if isinstance(of, (type, ModuleType)) else attributes(of).items() or reduced(of)
 
 
 def _filled(cell: Any) -> bool:
@@ -370,15 +281,11 @@ def _filled(cell: Any) -> bool:
     return True
 
 
-def _is_code(value: Any) -> bool:
-    return callable(value) or isinstance(value, ModuleType)
-
-
 def _module_of(one: Any) -> str:
     name = one.__name__ if isinstance(one, ModuleType) else str(getattr(one, "__module__", "") or "")
     top = name.partition(".")[0]
     # A plugin typed at a prompt lives in __main__, which counts as the standard library's.
-    named = top == "bench" or top in LIBRARIES or (top in sys.stdlib_module_names and top != "__main__")
+    named = top == "bench" or top in LIBRARIES or top in STANDARD
     return "" if named else name
 
 

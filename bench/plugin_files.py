@@ -16,7 +16,8 @@ from pathlib import Path
 from types import ModuleType
 
 from bench.errors import PluginError, UsageError
-from bench.system.source import drop_stale, file_of, imported_by
+from bench.system.modules import file_of
+from bench.system.source import drop_stale, imported_by
 
 VARIABLE = "BENCH_PLUGINS"
 """Environment variable: plugin files, separated as in ``PATH``; ``--plugin`` adds to it."""

@@ -23,6 +23,9 @@ from bench.store.protocol import code_of as protocol_code
 from bench.store.run_folder import RunFolder
 from bench.store.stored import About
 
+TOLD = ("row", "variant", "notes", "deviations", "part_of", "deterministic")
+"""What readers are told of a run's parts as these say it now."""
+
 
 def make_config(assembly: Assembly) -> dict[str, Any]:
     """Return everything that shapes the result, as JSON; its hash is the run's key.
@@ -99,7 +102,10 @@ def check_code(plan: Plan, code: Mapping[str, str], *, begins: bool = False) -> 
     for part, found in plugins_of(plan).items():
         with calling(found.origin, "code", f"{part} '{found.spec.name}'"):
             if plugin_code(found, begins=begins) != code[part]:
-                raise PluginError("its code was edited after the run had begun. Try: the same command again")
+                raise PluginError(
+                    "its code was edited after the run had begun. Try: the same command again, or, where a function"
+                    " of it adds a folder to sys.path, to do that where its module begins"
+                )
 
 
 def about(assembly: Assembly) -> About:
@@ -140,7 +146,7 @@ def bring_up_to_date(folder: RunFolder, assembly: Assembly) -> None:
     if ledger is not None and apart_from_times(folder.read_trials()) != apart_from_times(ledger):
         folder.write_trials(ledger)
     stored, now = folder.read_about(), about(assembly)
-    told = {name: getattr(now, name) for name in ("row", "variant", "notes", "deviations", "part_of")}
+    told = {name: getattr(now, name) for name in TOLD}
     if (changed := replace(stored, **told)) != stored:
         folder.write_about(changed)
 

@@ -1,5 +1,8 @@
 """Features are never taken for those of another network: its options, variant and weights count, whatever it says."""
 
+import sys
+from types import SimpleNamespace
+
 import hostile_runs
 import numpy as np
 import pytest
@@ -66,6 +69,29 @@ def test_other_weights_are_another_run_whatever_hash_they_are_given(tmp_path):
     one, other = (run(tmp_path, lambda request, scale=scale: Scaled(scale)) for scale in (1.0, -1.0))
     assert one.config["backbone"]["weights_hash"] != other.config["backbone"]["weights_hash"]
     assert one.key != other.key
+
+
+def test_a_file_of_weights_counts_that_torch_knows_no_parameter_of(tmp_path):
+    weights, made = tmp_path / "scale.txt", {}
+    for scale in ("1", "-1"):
+        weights.write_text(scale)
+        made[scale] = run(tmp_path, lambda request: Plainly(float(request.weights.read_text())), weights=weights)
+    assert not np.array_equal(made["1"].read_scores().values, made["-1"].read_scores().values)
+
+
+def test_features_of_another_version_of_the_library_of_a_network_are_not_taken(tmp_path, monkeypatch):
+    """As of timm: the stored run stays, and one that is made now is of the version that its environment names."""
+    library = SimpleNamespace(__version__="1.0", scale=1.0)
+    monkeypatch.setitem(sys.modules, "some_library", library)
+    monkeypatch.setattr(Plainly, "__module__", "some_library.nets")
+
+    def made(place, seed):
+        return run(tmp_path / place, lambda request: Plainly(sys.modules["some_library"].scale), seed=seed)
+
+    first = made("", 0)
+    library.__version__, library.scale = "2.0", -1.0
+    assert made("", 0).path == first.path
+    np.testing.assert_array_equal(made("", 1).read_scores().values, made("alone", 1).read_scores().values)
 
 
 class Stopped(Scaled):

@@ -130,6 +130,8 @@ BAD = {
     "split": (("--test-split", "train"), "images are in both train and train"),
     "weights": (("--weights", "gone.pth"), "no weights file gone.pth"),
     "device": (("--device", "tpu9"), "--device: found 'tpu9', allowed: cpu, cuda or cuda:N"),
+    "another name of the cpu": (("--device", "cpu:0"), "--device: found 'cpu:0', allowed: cpu, cuda or cuda:N"),
+    "no device that computes": (("--device", "meta"), "--device: found 'meta', allowed: cpu, cuda or cuda:N"),
     "seed": (("--seed", "-1"), "Invalid value for '--seed'"),
 }
 

@@ -28,7 +28,7 @@ def asked_for(folder, size, note, row):
     _cached_parts.cache_clear()
     plugins = hostile_runs.registry(dataset=edited_toy)
     models = plugins.offered["models"]
-    models["m"] = replace(models["m"], spec=replace(models["m"].spec, row=row))
+    models["m"] = replace(models["m"], spec=replace(models["m"].spec, row=row, deterministic=row == "WARP"))
     return run_one(RunRequest("m", "toy", out=folder / "runs", cache=folder / "cache"), plugins)
 
 
@@ -39,6 +39,7 @@ def test_a_finished_run_has_sizes_notes_and_row_of_the_published_tables_as_they_
     assert second.path == first.path
     assert second.read_sizes().max() == 0.5
     assert second.read_about().row == "WARP"
+    assert second.read_about().deterministic
     assert "one image has no label" not in second.read_about().notes
     assert second.done
     assert second.read_measures() == measured

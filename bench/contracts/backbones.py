@@ -36,7 +36,7 @@ class Backbone:
     With ``feature_map``, (channels, height, width), it gives maps of that shape instead, a vector for each place;
     ``dimensions`` are then the channels. A backbone that can give both has ``MAP_OPTION`` among its options.
     ``weights_hash`` is over the parameters themselves, so the same file under another name is the same backbone. Of a
-    third party the host hashes them as well, and finds cached features by its options and variant, too.
+    third party the host hashes them, and a file of them, as well, and finds cached features by its options and variant.
     ``code``, a hash of the code that its features depend on, and ``engine``, what computes them (``torch``, ``onnx`` or
     ``onnx-fp16``), are set by the host.
     ``preprocessing_origins`` says in words, by the fields of ``preprocessing``, which file or option each value is

@@ -1,10 +1,11 @@
 """The source code that a module leads to: found by reading import statements, hashed file by file, never executed.
 
-What counts is every module that is imported, at the top or inside a function, as far as ``within`` says, and every file
-beside a module, or in a folder beside it, that a text in its source names: tables and weights are read so, and code by
-``exec``. A package's ``__init__`` counts where something is imported from it, with the modules that a text in it names,
-as in ``__all__``; importing ``a.b`` alone does not lead to everything else that ``a/__init__.py`` lists. Not seen:
-names made at run time, and files elsewhere.
+What counts is every module that is imported, at the top or inside a function, as far as ``within`` says, or that lies
+with one and is named by a text, and every file beside a module, or in a folder beside it, that a text in its source
+names: tables and weights are read so, and code by ``exec``. A package's ``__init__`` counts where something is imported
+from it, with the modules that a text in it names, as in ``__all__``; importing ``a.b`` alone leads to
+``a/__init__.py`` only where that sets or calls something, and not to everything else that it lists. Not seen: names
+made at run time, and files elsewhere.
 
 A module counts as it was when it was first seen loaded: an edit of its file is not what the process runs. Nor is what
 Python keeps compiled of a file that has another content by now, of the same length and second: see ``drop_stale``.
@@ -12,36 +13,22 @@ Python keeps compiled of a file that has another content by now, of the same len
 
 from __future__ import annotations
 
-import ast
 import contextlib
 import hashlib
 import importlib.util
 import marshal
-import os
-import re
 import shlex
 import sys
 import warnings
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import cache
-from importlib.machinery import EXTENSION_SUFFIXES, ModuleSpec
-from itertools import islice
+from itertools import accumulate, islice
 from pathlib import Path
 
 from bench.errors import PluginError
+from bench.system.imports import imports, named_files, said
+from bench.system.modules import file_of, is_installed, places_of
 from bench.system.notes import note
-
-FILE_NAME = re.compile(r"(?:\.{0,2}/)*([^./\\\0\n][^/\\\0\n]{0,99}(?:/[^./\\\0\n][^/\\\0\n]{0,99}){0,4})")
-"""A text that may be a path below the folder of the source that it stands in, or what is put behind that folder's."""
-
-DEEPEST = 5
-"""Folders below a source's own that are looked into, each named by a text."""
-
-MANY = 2000
-"""Entries of a folder that are listed."""
-
-IMPORTERS = frozenset({"import_module", "__import__"})
-"""What is called to import a module by its name."""
 
 _as_loaded: dict[Path, int] = {}
 """When the files of loaded modules were written, as far as they were ``remember``ed; what they held is cached."""
@@ -83,7 +70,7 @@ def code_hash(
             _refuse_reloaded(name, file, version)
             total.update(f"{name}\0{_hash_of(file, version)}\n".encode())
             _tell_edited(file, version)
-            there_now = _named_files(file, name)
+            there_now = named_files(file, version, name)
             counting = _as_named.setdefault((file, version), there_now) if name in sys.modules else there_now
             for named, there in filter(lambda one: reads(one[0]), counting):
                 first = _version(name, there)
@@ -115,9 +102,28 @@ def closure(roots: Iterable[str], within: Callable[[str], bool]) -> dict[str, Pa
             continue
         found[name] = file = file_of(name)
         if file is not None and file.suffix == ".py":
-            is_package = file.name == "__init__.py"
-            waiting += [one for one in _imports(file, _version(name, file), name, is_package) if within(one)]
+            led_to = [*imports(file, _version(name, file), name), *_acting(name, within)]
+            waiting += [one for one in led_to if within(one)]
     return found
+
+
+def _acting(module: str, within: Callable[[str], bool]) -> Iterator[str]:
+    """Yield what sets or calls something as the import of ``module`` runs it: packages above it, and what these import.
+
+    So networks enter themselves in a registry, and constants of a module are set from outside.
+    """
+    seen: set[str] = set()
+    waiting = [*islice(accumulate(module.split("."), "{}.{}".format), module.count("."))]
+    while waiting:
+        name = waiting.pop()
+        file = file_of(name) if name not in seen and within(name) else None
+        seen.add(name)
+        if file is None or file.suffix != ".py":
+            continue
+        if said(file, version := _version(name, file)).acts:
+            yield name
+        else:
+            waiting += imports(file, version, name, at_once=True)
 
 
 def remember(modules: Iterable[str]) -> None:
@@ -130,7 +136,7 @@ def remember(modules: Iterable[str]) -> None:
             version = _version(name, file)
             _refuse_reloaded(name, file, version)
             _hash_of(file, version)
-            _said(file, version)
+            said(file, version)
 
 
 def drop_stale(file: Path) -> bool:
@@ -221,59 +227,7 @@ def _changed(file: Path) -> int:
 
 def imported_by(file: Path, module: str) -> Collection[str]:
     """Return the dotted names of what ``file``, the source of ``module``, imports anywhere in it."""
-    return _imports(file, file.stat().st_ctime_ns, module, is_package=file.name == "__init__.py")
-
-
-def file_of(module: str) -> Path | None:
-    """Return the file, or the archive, that ``module`` is loaded from, or would be; ``None`` where there is none."""
-    loaded = sys.modules.get(module)
-    if loaded is not None:
-        return _file_at(getattr(loaded, "__file__", None))
-    package, _, last = module.rpartition(".")
-    if not package:
-        return _file_at(getattr(_found(module), "origin", None))
-    names = (f"{last}/__init__.py", *(f"{last}{ending}" for ending in (".py", *EXTENSION_SUFFIXES)))
-    for folder in _folders(package):
-        if found := next(filter(Path.is_file, map(folder.joinpath, names)), None) or _file_at(folder):
-            return found
-    return None
-
-
-def _file_at(place: str | Path | None) -> Path | None:
-    """Return the file at ``place``, or the one that it leads into as a folder, as ``lib.zip/nets.py`` does."""
-    return next(filter(Path.is_file, (Path(place), *Path(place).parents)), None) if place else None
-
-
-def places_of(package: str) -> list[Path]:
-    """Return where a top-level module or package lies: its file, or the folders of one without ``__init__``."""
-    found = file_of(package)
-    return [found] if found is not None else _folders(package)
-
-
-@cache
-def is_installed(place: Path) -> bool:
-    """Return whether a file or folder of a package lies where distributions are installed to, by pip's --target too."""
-    folder = place.parent.parent if place.name == "__init__.py" else place.parent
-    return not {"site-packages", "dist-packages"}.isdisjoint(place.parts) or any(folder.glob("*.dist-info"))
-
-
-def _found(top: str) -> ModuleSpec | None:
-    """Return where a top-level module that is not loaded would be loaded from; ``None`` where nowhere."""
-    named = top.isidentifier() and top != "__main__" and top not in sys.modules
-    return importlib.util.find_spec(top) if named else None
-
-
-def _folders(package: str) -> list[Path]:
-    """Return the folders that a package's modules lie in; without ``__init__`` there may be several."""
-    if loaded := getattr(sys.modules.get(package), "__path__", None):
-        return [Path(folder) for folder in loaded]
-    above, _, last = package.rpartition(".")
-    if not above:
-        return [Path(folder) for folder in getattr(_found(package), "submodule_search_locations", None) or ()]
-    file = file_of(package)
-    if file is not None:
-        return [file.parent] if file.name == "__init__.py" else []
-    return [folder / last for folder in _folders(above) if (folder / last).is_dir()]
+    return imports(file, file.stat().st_ctime_ns, module)
 
 
 @cache
@@ -282,118 +236,3 @@ def _hash_of(file: Path, _changed: int) -> str:
     if file.suffix == ".py":
         content = content.replace(b"\r\n", b"\n")
     return hashlib.sha256(content).hexdigest()
-
-
-@cache
-def _imports(file: Path, _changed: int, module: str, is_package: bool) -> Collection[str]:
-    """Return the dotted names of the modules that ``file``, the source of ``module``, imports anywhere in it."""
-    names: dict[str, None] = {}
-    for node in _said(file, _changed)[0]:
-        if isinstance(node, ast.Call):
-            names |= dict.fromkeys(_called(node, module, is_package))
-        elif isinstance(node, ast.Import):
-            names |= dict.fromkeys(alias.name for alias in node.names)
-        else:
-            base = _base(node, module, is_package)
-            members = [f"{base}.{alias.name}" for alias in node.names if alias.name != "*"]
-            submodules = [member for member in members if file_of(member) is not None]
-            # ``from package import name`` runs the package's own code; of a submodule, only the submodule's.
-            names |= dict.fromkeys(submodules)
-            if len(submodules) < len(node.names):
-                names[base] = None
-    if is_package:  # its ``__all__``, or what a ``__getattr__`` of its own looks names up in
-        named = [f"{module}.{text}" for text in _said(file, _changed)[1] if text.isidentifier()]
-        names |= dict.fromkeys(one for one in sorted(named) if file_of(one) is not None)
-    return tuple(names)
-
-
-@cache
-def _said(file: Path, _changed: int) -> tuple[list[ast.Import | ast.ImportFrom | ast.Call], Collection[str]]:
-    """Return the statements and calls of a source that import, and its texts that may be names of files or folders."""
-    importing: list[ast.Import | ast.ImportFrom | ast.Call] = []
-    texts: set[str] = set()
-    try:
-        tree = ast.parse(file.read_bytes())
-    except (SyntaxError, ValueError):
-        return importing, texts
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import | ast.ImportFrom) or (isinstance(node, ast.Call) and _name(node) in IMPORTERS):
-            importing.append(node)
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-            found = FILE_NAME.fullmatch(node.value.lstrip("."))
-            texts |= {found[1]} if found else set()
-    return importing, texts
-
-
-def _name(node: ast.Call) -> str:
-    """Return the last part of the name of what is called; empty where it has none."""
-    return str(getattr(node.func, "attr", getattr(node.func, "id", "")))
-
-
-def _called(node: ast.Call, module: str, is_package: bool) -> list[str]:
-    """Return the module that a call of one of ``IMPORTERS`` names by a text, if it is one."""
-    texts = [one.value for one in node.args[:2] if isinstance(one, ast.Constant) and isinstance(one.value, str)]
-    if not texts:
-        return []
-    name = texts[0].lstrip(".")
-    level = len(texts[0]) - len(name)
-    if not level or _name(node) == "__import__":
-        return [name]
-    package = texts[1] if len(texts) > 1 else module if is_package else module.rpartition(".")[0]
-    above = package.split(".")
-    return [".".join([*above[: len(above) - level + 1], name])]
-
-
-def _named_files(file: Path, module: str) -> list[tuple[str, Path]]:
-    """Return the files that texts in the source ``file`` name: beside it, or in folders beside it that others name.
-
-    Of a module in a package, also beside the packages above it. A package is such a folder, too, by its dotted name.
-    """
-    if file.suffix != ".py" or not (texts := _said(file, _as_loaded.get(file) or file.stat().st_ctime_ns)[1]):
-        return []
-    wanted = {*texts, *(f"{text.rpartition('.')[2]}/" for text in texts)}
-    above = module.count(".") + (file.name == "__init__.py")
-    found: dict[str, Path] = {}
-    for level, place in enumerate([file.parent, *file.parents[1:above]]):
-        found |= {"../" * level + name: place / name for name in _named_below(place, wanted) if place / name != file}
-    return sorted(found.items())
-
-
-def _named_below(place: Path, wanted: Collection[str], depth: int = 0) -> set[str]:
-    """Return the files below ``place`` that ``wanted`` names: each a path, or one step of it, a folder's with a /."""
-    folders = _entries(place, {text.partition("/")[0] for text in wanted})
-    found: set[str] = set()
-    rests: dict[str, set[str]] = {}
-    for text in wanted:
-        first, step, rest = text.partition("/")
-        if folders.get(first):
-            rests.setdefault(first, set()).add(rest)
-        elif first in folders and not step and (place / first).is_file():
-            found.add(first)
-    if depth < DEEPEST:
-        for folder, more in rests.items():
-            within = _named_below(place / folder, {*wanted, *filter(None, more)}, depth + 1)
-            found |= {f"{folder}/{name}" for name in within}
-    return found
-
-
-def _entries(place: Path, names: Collection[str]) -> dict[str, bool]:
-    """Return what is in a folder, and whether it is one; in a large one, as of pictures, ``names`` are looked for."""
-    try:
-        with os.scandir(place) as entries:
-            first = list(islice(entries, MANY + 1))
-    except OSError:
-        return {}
-    if len(first) <= MANY:
-        return {entry.name: entry.is_dir() for entry in first}
-    # Path.exists raises for a name that is too long.
-    return {name: (place / name).is_dir() for name in names if os.path.exists(place / name)}  # noqa: PTH110
-
-
-def _base(node: ast.ImportFrom, module: str, is_package: bool) -> str:
-    """Return the absolute name of what ``from ... import`` names."""
-    if not node.level:
-        return node.module or ""
-    parts = module.split(".")
-    kept = parts[: len(parts) - node.level + is_package]
-    return ".".join([*kept, *(node.module or "").split(".")]).rstrip(".")

@@ -6,11 +6,12 @@ import py_compile
 import sys
 import warnings
 import zipfile
+from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
 import pytest
 
-from bench.system import source
+from bench.system import imports, source
 from bench.system.source import UNKNOWN, closure, code_hash, remember
 
 FILES = {
@@ -84,6 +85,10 @@ def test_an_edit_of_anything_imported_changes_the_hash(package, name):
         ("open(os.path.join(HERE, 'tables', 'v1', 'prior.json'))\n", "tables/v1/prior.json"),
         ("open(os.path.join(HERE, 'tables', 'v1/old/prior.json'))\n", "tables/v1/old/prior.json"),
         ("open(HERE + '/../tables/prior.json')\n", "../tables/prior.json"),
+        ("open('{}/prior.json'.format(HERE))\n", "prior.json"),
+        ("open('%s/tables/prior.json' % HERE)\n", "tables/prior.json"),
+        ("open(os.path.join(os.fsencode(HERE), b'prior.json'))\n", "prior.json"),
+        ("from mine import tables\nfiles(tables) / 'prior.json'\n", "../tables/prior.json"),
     ],
 )
 def test_a_file_counts_however_its_path_is_put_together_from_texts(package, statement, file):
@@ -96,8 +101,87 @@ def test_a_file_counts_however_its_path_is_put_together_from_texts(package, stat
     assert hashed() != before
 
 
+def test_a_file_counts_that_a_list_beside_a_source_names(package, monkeypatch):
+    edit(package / "model.py", FILES["model.py"] + "json.load(open(HERE / 'weights.json'))\n")
+    (package / "weights.json").write_text('{"layers": ["layers/first.bin"]}')
+    (weights := package / "layers" / "first.bin").parent.mkdir()
+    weights.write_text("1")
+    before = hashed()
+    edit(weights, "2")
+    assert hashed() != before
+    monkeypatch.setattr(imports, "MOST_LISTED", 0)  # as of a list of pictures
+    without = hashed()
+    edit(weights, "3")
+    assert hashed() == without
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "from importlib import import_module as of\nof('mine.other')\n",
+        "importlib.import_module(name='mine.other')\n",
+        "importlib.import_module('.other', package='mine')\n",
+        "HEADS = {'other': 'mine.other'}\n",
+        "HEADS = {'other': 'mine.other:Other.build'}\n",
+        "HEADS = {'other': 'mine.other.Other'}\n",
+        "HEADS = {'other': '.other'}\n",
+        "runpy.run_path(HERE / 'other.py')\n",
+    ],
+)
+def test_a_module_that_lies_with_a_source_counts_where_a_text_names_it(package, statement):
+    edit(package / "model.py", FILES["model.py"] + statement)
+    edit(package / "other.py", "import mine.constants\n")
+    before = hashed()
+    edit(package / "constants.py", "A = 2\n")
+    assert hashed() != before
+
+
+def test_no_module_of_elsewhere_counts_where_a_text_is_its_name(package, tmp_path, monkeypatch):
+    """A folder that a command happens to run in is no part of what a plugin is."""
+    (other := tmp_path / "elsewhere" / "mine_too.py").parent.mkdir()
+    other.write_text("")
+    monkeypatch.syspath_prepend(other.parent)
+    before = set(closure(["mine.model"], within))
+    edit(package / "model.py", FILES["model.py"] + "NAMES = ['mine_too', '.jpg', 'mine.', 'os.path']\n")
+    assert set(closure(["mine.model"], lambda name: name.startswith("mine"))) == before
+
+
+@pytest.mark.parametrize(
+    ("begins", "counts"),
+    [
+        ("from mine import other\nother.z = 1\n", "__init__.py"),
+        ("import mine.other\nif True:\n    mine.other.table['z'] = 1\n", "__init__.py"),
+        ("import torch\ntorch.set_default_dtype(torch.float64)\n", "__init__.py"),
+        ("from mine import other\n", "other.py"),
+        ("try:\n    from .other import *\nexcept ImportError:\n    pass\n", "other.py"),
+    ],
+)
+def test_what_sets_or_enters_something_counts_where_a_package_runs_it(package, begins, counts):
+    """As constants of a module, and networks in a registry: the import of ``mine.model`` runs ``mine`` first."""
+    (package / "__init__.py").write_text(begins)
+    edit(package / "other.py", "from mine.helper import HEADS\n@HEADS.register('z')\ndef z(): return 1\n")
+    before = hashed()
+    edit(package / counts, (package / counts).read_text() + "more = 2\n")
+    assert hashed() != before
+
+
+def test_what_only_names_and_decorates_enters_nothing(package):
+    begins = "from mine.other import build\nimport functools, bench\n__all__ = ['build']\nONE: int = 1\n"
+    hook = "@bench.hookimpl\ndef bench_models(): return [build()]\n"
+    (package / "__init__.py").write_text(f"'''Mine.'''\n{begins}{hook}")
+    decorated = "from functools import cache as kept\n@kept\ndef build(): ...\n@property\ndef x(): ...\n"
+    edit(package / "other.py", decorated)
+    assert not {"mine", "mine.other"} & set(closure(["mine.model"], within))
+
+
+def test_of_a_compiled_module_and_its_source_the_one_counts_that_python_takes(package):
+    """As Cython leaves them: an edit of the source alone changes nothing, and nor does whether it is loaded by now."""
+    (compiled := package / f"helper{EXTENSION_SUFFIXES[0]}").write_bytes(b"1")
+    assert closure(["mine.model"], within)["mine.helper"] == compiled
+
+
 def test_a_file_counts_in_a_folder_of_too_many_to_list(package, monkeypatch):
-    monkeypatch.setattr(source, "MANY", 0)
+    monkeypatch.setattr(imports, "MANY", 0)
     table = package / "deep" / "tables" / "prior.json"
     table.parent.mkdir()
     table.write_text("{}")
