@@ -287,12 +287,12 @@ def row(model: Model, image: str, outputs: list[Any], top_k: int | None, thresho
     description, asked = model.description, top_k is not None or threshold is not None
     chosen, scores, _, log_probability = model.answer(outputs, asked)
     likely, fitted = probabilities(scores, description["score_kind"]), calibrated(scores, description)
-    likely = likely if fitted is None else fitted.tolist()
+    likely = likely if fitted is None else fitted
     if asked:
-        values = scores if likely is None else likely
-        chosen = [one for one in ranked(scores, fitted)[:top_k] if threshold is None or values[one] >= threshold]
+        reached = np.asarray(scores if likely is None else likely) >= (-np.inf if threshold is None else threshold)
+        chosen = [one for one in ranked(scores, fitted)[:top_k] if reached[one]]
     labels, numbers = [description["labels"][one] for one in chosen], [float(scores[one]) for one in chosen]
-    own = None if likely is None else [likely[one] for one in chosen]
+    own = None if likely is None else [float(likely[one]) for one in chosen]
     return dict(zip(FIELDS, (image, labels, numbers, own, log_probability, None), strict=True))
 
 
