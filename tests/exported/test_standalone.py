@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench import plugins
-from bench.data.sources import Source
+from bench.data.sources import Source, sources
 from bench.decode.decoder import decode
 from bench.evaluation import protocols
 from bench.evaluation.policies import Policy, fit
@@ -109,6 +109,25 @@ def test_a_mistake_is_one_line_and_status_2(exported, arguments, message):
     assert (found, status) == ("", 2)
     assert message in told
     assert len(told.splitlines()) == 1
+
+
+def test_a_folder_without_images_or_that_cannot_be_listed_is_a_row_as_of_bench_predict(tmp_path, monkeypatch):
+    """They were passed over beside others: every image was labelled, it said by its status."""
+    for name in ("a.png", "empty/notes.txt", "full/b.png", "full/locked/c.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    scandir = os.scandir
+
+    def refused(path):
+        if str(path).endswith("locked"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr("os.scandir", refused)
+    arguments = [str(tmp_path / name) for name in ("empty", "a.png", "full", "absent")]
+    expected = [(source.path or Path(source.name), source.reason) for source in sources(arguments, None)]
+    assert list(predict.find(arguments)) == expected
+    assert [bool(reason) for _, reason in expected] == [True, False, False, True, True]
 
 
 @pytest.mark.parametrize("threads", ["9" * 23, "-1"])

@@ -247,16 +247,18 @@ def probabilities(scores: Any, kind: str) -> list[float] | None:
 
 def find(arguments: list[str]) -> Iterator[tuple[Path, str]]:
     """Yield each image file, and those below a folder by the endings of their names, with what is wrong with it."""
-    known = {ending for ending, name in Image.registered_extensions().items() if name in Image.OPEN}
+    known = {end for end, name in Image.registered_extensions().items() if name in Image.OPEN} | {".heic", ".heif", ".hif"}
     for argument in map(Path, arguments):
         if not argument.is_dir():
             yield argument, "" if argument.is_file() else "no such file"
-        for folder, below, names in os.walk(argument):  # of a file there are none
+            continue
+        found, failures = list[Path](), list[OSError]()
+        for here, below, names in os.walk(argument, onerror=failures.append):
             below[:] = sorted(name for name in below if not name.startswith("."))
-            for name in sorted(names):
-                path = Path(folder, name)
-                if not name.startswith(".") and path.suffix.lower() in known | {".heic", ".heif", ".hif"}:
-                    yield path, "" if path.is_file() else "no file"
+            found += [Path(here, one) for one in sorted(names) if one[0] != "." and Path(one).suffix.lower() in known]
+        rows = [(path, "" if path.is_file() else "no file") for path in found]
+        rows += [(Path(failure.filename), str(failure.strerror)) for failure in failures]
+        yield from rows or [(argument, "no image file in this folder or below it, by the endings of their names")]
 
 
 def label(model: Model, paths: list[tuple[Path, str]], top_k: int | None, threshold: float | None) -> Iterator[Any]:
@@ -379,8 +381,6 @@ def main() -> int:
     warnings.filterwarnings("ignore", module=r"PIL\.")
     try:
         model, paths = Model(Path(__file__).resolve().parent, asked.threads), list(find(asked.images))
-        if not paths:
-            raise Refused(f"no image below {asked.images[0]}, by the endings of names")
         sys.stdout.writelines(texts(label(model, paths, asked.top_k, asked.threshold), asked.form, unread))
         sys.stdout.flush()
     except (Refused, OSError, KeyboardInterrupt) as ended:
