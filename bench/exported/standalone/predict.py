@@ -247,7 +247,7 @@ def probabilities(scores: Any, kind: str) -> list[float] | None:
 
 def find(arguments: list[str]) -> Iterator[tuple[Path, str]]:
     """Yield each image file, and those below a folder by the endings of their names, with what is wrong with it."""
-    known = {end for end, name in Image.registered_extensions().items() if name in Image.OPEN} | {".heic", ".heif", ".hif"}
+    known = {end for end, by in Image.registered_extensions().items() if by in Image.OPEN} | {".heic", ".heif", ".hif"}
     for argument in map(Path, arguments):
         if not argument.is_dir():
             yield argument, "" if argument.is_file() else "no such file"
