@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import oracle
+import PIL
 import pytest
 from example_commands import bench
 from example_exports import images_of
@@ -337,6 +338,10 @@ def test_the_folder_says_how_it_is_used(exported):
         "search.py",
         "the shorter side to 33",
         "(height, width, 3) of red",
+        "trained on data set\ncorel5k (images and labels ",
+        "two_layers",
+        f"The model was checked with Pillow {PIL.__version__}.",
+        "Apache-2.0",
     ):
         assert words in text
     assert "{" not in text

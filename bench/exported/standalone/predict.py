@@ -156,7 +156,7 @@ class Model:
         try:
             return onnxruntime.InferenceSession(str(path), self.options, providers=["CPUExecutionProvider"])
         except Exception as error:  # it raises a dozen unrelated classes
-            reason = str(error).splitlines()[0]
+            reason = f"{str(error).splitlines()[0]}. Try: a newer onnxruntime"
             raise Refused(f"onnxruntime {onnxruntime.__version__} cannot open {path}: {reason}") from None
 
     def encode(self, pixels: Any, rows: int) -> list[Any]:
