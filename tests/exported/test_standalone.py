@@ -135,6 +135,7 @@ def test_a_folder_without_images_or_that_cannot_be_listed_is_a_row_as_of_bench_p
 def test_any_number_of_threads_gives_labels(exported, threads):
     model = predict.Model(exported / "bce", int(threads))
     assert 0 <= model.options.intra_op_num_threads <= 1024
+    assert model.options.log_severity_level == 3  # ONNX Runtime warned at length of constants in half precision
 
 
 @pytest.mark.parametrize("module", ["onnxruntime", "numpy", "PIL"])

@@ -143,7 +143,7 @@ class Model:
     def __init__(self, folder: Path, threads: int = 0) -> None:
         self.description = read_manifest(folder)["description"]
         self.options = onnxruntime.SessionOptions()
-        self.options.intra_op_num_threads = min(max(threads, 0), 1024)
+        self.options.log_severity_level, self.options.intra_op_num_threads = 3, min(max(threads, 0), 1024)
         self.options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self.encoder = self.session(folder / "encoder.onnx")
         self.search: Any = None
