@@ -36,7 +36,7 @@ TOLERANCE_OF_PIXELS = 1e-2
 """The least that is allowed of pixels.onnx: from its filters in single precision a pixel may differ by a level."""
 
 TOLERANCE_OF_PIXELS_IN_MAPS = 5e-2
-"""The same of feature maps. Of SIFT's, scores of digits enlarged by 2.5 differ by 3e-2, and their label sets by none."""
+"""The same of feature maps. Of SIFT's, scores of digits enlarged by 2.5 differ by 3e-2, and no label set."""
 
 OTHER_SETS = {"fp32": 0.01, "fp16": 0.15}
 """Largest share of images with another label set; one image is always allowed.
