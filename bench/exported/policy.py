@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench import plugins
+from bench import plugin_files, plugins
 from bench.code import plugin_code
 from bench.contracts import HOST_POLICIES, PolicyState
 from bench.contracts.goals import is_goals
@@ -100,9 +100,12 @@ def reader(policy: ExportedPolicy, k: int, threshold: float | None) -> Callable[
     except BenchError:
         found = None
     if found is None:
+        if policy.version == plugin_files.VERSION:  # pip would install whatever has that name
+            lacks, remedy = "the plugin file, which is not loaded", f"bench --plugin {policy.distribution}.py predict"
+        else:
+            lacks, remedy = f"{policy.version}, which is not installed", f"pip install {policy.distribution}"
         raise ModelError(
-            f"its label sets are by policy '{policy.name}' of {policy.distribution} {policy.version}, which is not"
-            f" installed. Try: pip install {policy.distribution}"
+            f"its label sets are by policy '{policy.name}' of {policy.distribution} {lacks}. Try: {remedy}"
         )
     spec, origin, state = found.spec, found.origin, policy.arrays()
     if policy.code not in {"", plugin_code(found)}:

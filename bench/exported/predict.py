@@ -18,7 +18,7 @@ from bench.decode.decoder import Decoder, PrefixTree
 from bench.errors import ModelError
 from bench.evaluation.calibration import sigmoid
 from bench.exported.engine import Encoder, OnnxStepNetwork
-from bench.exported.manifest import open_whole, read_manifest
+from bench.exported.manifest import Manifest, open_whole, read_manifest
 from bench.exported.policy import calibrated_by, reader
 from bench.onnx.sessions import choose_device
 from bench.records import FloatArray, Images, IntArray, ScoreKind
@@ -108,7 +108,7 @@ class Predictor:
                 self.decoder = Decoder(network, network.start_states, options, threads=threads, tree=tree)
             except (ValueError, TypeError, OverflowError) as error:
                 raise ModelError(f"{folder}: its decoder does not fit: {error}. Try: export again") from error
-        self._require_the_same()
+        self._require_the_same(read_manifest(folder))
 
     def predict(self, paths: Sequence[Path]) -> Iterator[Labelled]:
         """Yield the labels of each image file, in order. Raises ``DataError`` with the path of an unreadable one."""
@@ -165,13 +165,15 @@ class Predictor:
         """Return the encoder in a session that several threads call at once, opened when it is first asked for."""
         with self._opening:
             if self._alone is None:
-                self._alone = Encoder(self._folder, "cpu", 1, self.encoder.rows)
-                self._require_the_same()
+                alone = Encoder(self._folder, "cpu", 1, self.encoder.rows)
+                # It may be long since the first session was opened.
+                self._require_the_same(open_whole(self._folder))
+                self._alone = alone
             return self._alone
 
-    def _require_the_same(self) -> None:
-        """Raise ``ModelError`` where the folder holds another export than the one that was opened."""
-        if read_manifest(self._folder).seal != self._seal:
+    def _require_the_same(self, manifest: Manifest) -> None:
+        """Raise ``ModelError`` where the folder, which has ``manifest`` now, holds another export than was opened."""
+        if manifest.seal != self._seal:
             raise ModelError(f"{self._folder} was exported anew while it was opened. Try: the same again")
 
     def answer(self, encoded: Sequence[FloatArray]) -> Answers:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import runpy
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,15 +33,15 @@ SEQUENCE = (
 )
 
 
-def write_programs(folder: Path, description: Description) -> None:
-    """Write the programs and the README to ``folder``, which has the model's other files."""
+def write_programs(folder: Path, description: Description, config: Mapping[str, Any]) -> None:
+    """Write the programs and the README to ``folder``, which has the other files of a model of a run of ``config``."""
     for name in (PROGRAM, SEARCH) if description.kind == "sequence" else (PROGRAM,):
         write_atomic(folder / name, (SOURCES / name).read_bytes())
-    write_atomic(folder / README, readme(description))
+    write_atomic(folder / README, readme(description, config))
 
 
-def readme(description: Description) -> str:
-    """Return what the folder's README says, of this model alone."""
+def readme(description: Description, config: Mapping[str, Any]) -> str:
+    """Return what the folder's README says, of this model alone, and of where it comes from by its run's ``config``."""
     scaling = description.preprocessing
     probabilities = {
         "logit": ", probabilities are 1 / (1 + exp(-score))",
@@ -71,8 +72,24 @@ def readme(description: Description) -> str:
             probabilities=shown,
             maps=" Feature maps are rounded to half precision inside the network." if description.feature_map else "",
             sequence=SEQUENCE if description.kind == "sequence" else "",
+            pillow=description.versions["pillow"],
+            **_provenance(config),
         )
     )
+
+
+def _provenance(config: Mapping[str, Any]) -> dict[str, str]:
+    """Return what was trained on what, in words for the README."""
+    backbone, data = config["backbone"], config["dataset"]
+    tuned = f", tuned for {backbone['finetune']} epochs" if backbone["finetune"] else ""
+    return {
+        "version": one_line(config["bench"]),
+        "backbone": one_line(backbone["architecture"] or backbone["name"]),
+        "weights": f"{one_line(backbone['weights_hash'])}{tuned}",
+        "dataset": one_line(data["name"]),
+        "train": one_line(data["fingerprints"]["train"]),
+        "seed": str(config["seed"]),
+    }
 
 
 def reason_not_carried(description: Description) -> str:

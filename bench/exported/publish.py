@@ -82,7 +82,7 @@ def export_run(
                 images=_real_images(parts.test, description.preprocessing),
                 sequences=None if order is None else export.label_sequences(parts.fit.truth, order),
             )
-        write_programs(place, description)
+        write_programs(place, description, folder.config)
         write_manifest(place, description, checks)
         checks += against_stored(place, folder, parts.test)
         export.require_equal(checks, description)

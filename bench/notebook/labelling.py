@@ -18,6 +18,7 @@ from bench.errors import DataError, UsageError
 from bench.exported.predict import Labelled, Predictor
 from bench.notebook.arrays import as_array
 from bench.records import Images
+from bench.system.threads import MOST_THREADS
 
 
 def predict(
@@ -38,6 +39,8 @@ def predict(
     """
     if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
         raise UsageError(f"batch: found {batch!r}, allowed: whole numbers from 1")
+    if isinstance(threads, bool) or not isinstance(threads, int) or not 0 <= threads <= MOST_THREADS:
+        raise UsageError(f"threads: found {threads!r}, allowed: 0, for every core, to {MOST_THREADS}")
     if not isinstance(model, str | Path):
         raise UsageError(f"model: found {model!r}, allowed: the path of a folder that bench export wrote")
     pictures = MixedImages(tuple(_each(images)))

@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
+from bench.contracts import HOST_DECODER, KNOWN_SHARE
 from bench.evaluation.choosing import COSTS, shown
 from bench.evaluation.significance import Difference
 from bench.show.console import put, say
@@ -39,13 +40,15 @@ def print_recommendation(found: Recommendation) -> None:
 
 
 def use(config: Mapping[str, Any], key: str, place: str) -> str:
-    """Return what to type next of a chosen run ``key``: of scores from a file there is no model to export.
+    """Return what to type next of a chosen run ``key``: to export it, or else to look at it.
 
+    There is no export of scores from a file, of a model that is told tags of an image, and of a plugin's decoder.
     ``place`` is what ``of_store`` says.
     """
-    if of_config(config) is None:
-        return f"bench export {key}{place} --out model"
-    return f"bench report{place} --out report.html"
+    told, decoder = KNOWN_SHARE.name in config["training"], config["search"].get("decoder", HOST_DECODER)
+    if of_config(config) is not None or told or decoder != HOST_DECODER:
+        return f"bench report{place} --out report.html"
+    return f"bench export {key}{place} --out model"
 
 
 def _of_thresholds(text: str) -> bool:

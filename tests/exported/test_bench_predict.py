@@ -121,7 +121,7 @@ def test_the_best_labels_are_those_of_the_best_calibrated_probabilities_in_both_
     predictor, source = Predictor(exported / "bce"), images_of(exported)[0]
     count = len(predictor.description.labels)
     ends = np.arange(count + 1) * 2  # each label has two points, of its own constant probability
-    constant = np.repeat(np.arange(1, count + 1) / 10, 2)
+    constant = np.repeat(np.arange(1, count + 1) / 10 + 0.05, 2)
     state = {"starts": ends, "x": np.tile([-1.0, 1.0], count), "y": constant}
     state = {"thresholds": np.full(count, -99.0), **{f"calibration_{name}": array for name, array in state.items()}}
     values = {
@@ -139,6 +139,10 @@ def test_the_best_labels_are_those_of_the_best_calibrated_probabilities_in_both_
         (other,) = predict.label(model, [(source, "")], top_k, None)
         assert one.labels == tuple(other["labels"]) == best[:top_k]
         assert one.probabilities == tuple(other["probabilities"])
+    for rank, least in enumerate(constant[::-2]):  # some are less in single precision
+        (one,) = label(predictor, [Source(str(source), source)], Choice(threshold=least.item()))
+        (other,) = predict.label(model, [(source, "")], None, least.item())
+        assert one.labels == tuple(other["labels"]) == best[: rank + 1]
 
 
 def test_a_table_has_a_row_for_each_image_and_no_formula(exported, tmp_path, capsys, monkeypatch):

@@ -14,6 +14,9 @@ def test_an_export_whose_policy_is_not_installed_says_what_to_install():
     policy = ExportedPolicy("best", "bench-best", "2.0", {"at": {"dtype": "float32", "shape": [], "values": [0.5]}})
     with pytest.raises(ModelError, match=r"by policy 'best' of bench-best 2\.0, which is not installed\. Try: pip"):
         reader(policy, 2, None)
+    # It said to install from the index what has the name of her own file.
+    with pytest.raises(ModelError, match=r"mine the plugin file, which is not loaded\. Try: bench --plugin mine\.py"):
+        reader(replace(policy, distribution="mine", version="file"), 2, None)
 
 
 def test_a_policy_that_was_edited_since_the_export_is_told(monkeypatch, capsys):

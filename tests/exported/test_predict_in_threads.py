@@ -1,11 +1,12 @@
 """Many images: each thread takes whole batches, and nothing of the answers shows it."""
 
+import shutil
+
 import numpy as np
 import pytest
 from example_exports import images_of
 
 from bench.errors import DataError, ModelError
-from bench.exported import predict
 from bench.exported.predict import Predictor
 
 
@@ -44,9 +45,17 @@ def test_the_first_unreadable_image_of_many_is_named(exported, tmp_path):
         list(results)
 
 
-def test_a_folder_exported_anew_before_the_second_session_is_refused(exported, monkeypatch):
-    predictor = Predictor(exported / "bce", threads=2, batch=1)
-    other = predict.read_manifest(exported / "cnn-rnn")
-    monkeypatch.setattr(predict, "read_manifest", lambda folder: other)
-    with pytest.raises(ModelError, match="exported anew"):
-        list(predictor.predict(images_of(exported)))
+@pytest.mark.parametrize("half", [True, False])
+def test_a_folder_exported_anew_before_the_second_session_is_refused_each_time(exported, tmp_path, half):
+    """Asked again, the new network was taken; with files copied over it one by one, without a word."""
+    folder = tmp_path / "model"
+    shutil.copytree(exported / "bce", folder)
+    predictor = Predictor(folder, threads=2, batch=1)
+    if half:
+        shutil.copy(exported / "knn" / "encoder.onnx", folder)
+    else:
+        shutil.rmtree(folder)
+        shutil.copytree(exported / "knn", folder)
+    for _ in range(2):
+        with pytest.raises(ModelError, match="not the file that was exported" if half else "exported anew"):
+            list(predictor.predict(images_of(exported)))

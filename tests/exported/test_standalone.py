@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import oracle
+import PIL
 import pytest
 from example_commands import bench
 from example_exports import images_of
@@ -18,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench import plugins
-from bench.data.sources import Source
+from bench.data.sources import Source, sources
 from bench.decode.decoder import decode
 from bench.evaluation import protocols
 from bench.evaluation.policies import Policy, fit
@@ -111,10 +112,30 @@ def test_a_mistake_is_one_line_and_status_2(exported, arguments, message):
     assert len(told.splitlines()) == 1
 
 
+def test_a_folder_without_images_or_that_cannot_be_listed_is_a_row_as_of_bench_predict(tmp_path, monkeypatch):
+    """They were passed over beside others: every image was labelled, it said by its status."""
+    for name in ("a.png", "empty/notes.txt", "full/b.png", "full/locked/c.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    scandir = os.scandir
+
+    def refused(path):
+        if str(path).endswith("locked"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr("os.scandir", refused)
+    arguments = [str(tmp_path / name) for name in ("empty", "a.png", "full", "absent")]
+    expected = [(source.path or Path(source.name), source.reason) for source in sources(arguments, None)]
+    assert list(predict.find(arguments)) == expected
+    assert [bool(reason) for _, reason in expected] == [True, False, False, True, True]
+
+
 @pytest.mark.parametrize("threads", ["9" * 23, "-1"])
 def test_any_number_of_threads_gives_labels(exported, threads):
     model = predict.Model(exported / "bce", int(threads))
     assert 0 <= model.options.intra_op_num_threads <= 1024
+    assert model.options.log_severity_level == 3  # ONNX Runtime warned at length of constants in half precision
 
 
 @pytest.mark.parametrize("module", ["onnxruntime", "numpy", "PIL"])
@@ -318,6 +339,10 @@ def test_the_folder_says_how_it_is_used(exported):
         "search.py",
         "the shorter side to 33",
         "(height, width, 3) of red",
+        "trained on data set\ncorel5k (images and labels ",
+        "two_layers",
+        f"The model was checked with Pillow {PIL.__version__}.",
+        "Apache-2.0",
     ):
         assert words in text
     assert "{" not in text

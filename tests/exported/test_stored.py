@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -261,3 +262,6 @@ def test_the_tolerances_are_those_that_the_documents_state():
     assert export.TOLERANCE == {"fp32": 1e-4, "fp16": 2e-2}
     assert stored.TOLERANCE == {"fp32": 1e-4, "fp16": 5e-2}
     assert stored.OTHER_SETS == {"fp32": 0.01, "fp16": 0.15}
+    for shape, limits in ((None, (1e-4, 1e-2)), ((4, 2, 2), (1e-3, 5e-2))):  # inria's maps left it without an export
+        of_maps = SimpleNamespace(precision="fp32", feature_map=shape)
+        assert tuple(stored._limits(of_maps, False, raw)[0] for raw in (False, True)) == limits

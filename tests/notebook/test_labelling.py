@@ -137,6 +137,8 @@ REFUSED = {
         "cannot read image 0: floating-point pixels",
     ),
     "batch": (lambda folder: bench.predict(folder, [], batch=0), "batch: found 0, allowed: whole numbers from 1"),
+    "threads": (lambda folder: bench.predict(folder, [], threads="2"), "threads: found '2', allowed: 0, for every"),
+    "too many": (lambda folder: bench.predict(folder, [], threads=1025), "found 1025, allowed: 0, for every core, to"),
     "device": (
         lambda folder: bench.predict(folder, [], device="tpu"),
         "--device: found 'tpu', allowed: auto, cpu, cuda",

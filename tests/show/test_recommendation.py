@@ -14,7 +14,7 @@ from bench.contracts.goals import parse_goal
 from bench.evaluation import choosing, policies, protocols, significance
 from bench.records import Prediction
 from bench.show import differences, intervals, recommendation, tables
-from bench.show.recommended import print_recommendation
+from bench.show.recommended import print_recommendation, use
 from bench.show.report import gather
 from bench.store import goal_thresholds, resamples
 from bench.store.cost import cost_of
@@ -342,3 +342,11 @@ def test_machines_and_papers_get_the_pairs_too(store, capsys):
         assert f"not corrected for comparing {len(found)} pairs" in " ".join(shown["terminal"].split())
         assert interval in shown["latex"]
         assert interval.replace("[", "\\[").replace("]", "\\]") in shown["markdown"]
+
+
+def test_a_run_that_cannot_be_exported_is_not_said_to_be():
+    """A model that is told tags of an image was recommended with `next: bench export`, which refuses it."""
+    config = run_config("bce")
+    assert use(config, "1a2b", " --runs a") == "bench export 1a2b --runs a --out model"
+    for changed in ({"training": {"known_share": 0.5}}, {"search": {"decoder": "near-best"}}, {"external": {}}):
+        assert use(config | changed, "1a2b", " --runs a") == "bench report --runs a --out report.html"

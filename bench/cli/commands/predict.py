@@ -10,6 +10,7 @@ import typer
 
 from bench.errors import UsageError
 from bench.show.console import put, put_raw
+from bench.system.threads import MOST_THREADS
 
 if TYPE_CHECKING:
     from bench.exported.labelling import Unread
@@ -31,8 +32,8 @@ FIELDS = ("image", "labels", "scores", "probabilities", "log_probability", "erro
 """What a record holds; of an image that could not be read, only ``image`` and ``error``."""
 
 
-MOST_THREADS, MOST_AT_ONCE = 1024, 65_536
-"""Beyond what any machine gains from: the system refuses more threads, or ends the process, when it is too late."""
+MOST_AT_ONCE = 65_536
+"""Beyond what any machine gains from: the system ends the process when it is too late."""
 
 
 def predict(  # noqa: PLR0917 - the parser passes options by name

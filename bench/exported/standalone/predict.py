@@ -143,7 +143,7 @@ class Model:
     def __init__(self, folder: Path, threads: int = 0) -> None:
         self.description = read_manifest(folder)["description"]
         self.options = onnxruntime.SessionOptions()
-        self.options.intra_op_num_threads = min(max(threads, 0), 1024)
+        self.options.log_severity_level, self.options.intra_op_num_threads = 3, min(max(threads, 0), 1024)
         self.options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self.encoder = self.session(folder / "encoder.onnx")
         self.search: Any = None
@@ -156,7 +156,7 @@ class Model:
         try:
             return onnxruntime.InferenceSession(str(path), self.options, providers=["CPUExecutionProvider"])
         except Exception as error:  # it raises a dozen unrelated classes
-            reason = str(error).splitlines()[0]
+            reason = f"{str(error).splitlines()[0]}. Try: a newer onnxruntime"
             raise Refused(f"onnxruntime {onnxruntime.__version__} cannot open {path}: {reason}") from None
 
     def encode(self, pixels: Any, rows: int) -> list[Any]:
@@ -247,16 +247,18 @@ def probabilities(scores: Any, kind: str) -> list[float] | None:
 
 def find(arguments: list[str]) -> Iterator[tuple[Path, str]]:
     """Yield each image file, and those below a folder by the endings of their names, with what is wrong with it."""
-    known = {ending for ending, name in Image.registered_extensions().items() if name in Image.OPEN}
+    known = {end for end, by in Image.registered_extensions().items() if by in Image.OPEN} | {".heic", ".heif", ".hif"}
     for argument in map(Path, arguments):
         if not argument.is_dir():
             yield argument, "" if argument.is_file() else "no such file"
-        for folder, below, names in os.walk(argument):  # of a file there are none
+            continue
+        found, failures = list[Path](), list[OSError]()
+        for here, below, names in os.walk(argument, onerror=failures.append):
             below[:] = sorted(name for name in below if not name.startswith("."))
-            for name in sorted(names):
-                path = Path(folder, name)
-                if not name.startswith(".") and path.suffix.lower() in known | {".heic", ".heif", ".hif"}:
-                    yield path, "" if path.is_file() else "no file"
+            found += [Path(here, one) for one in sorted(names) if one[0] != "." and Path(one).suffix.lower() in known]
+        rows = [(path, "" if path.is_file() else "no file") for path in found]
+        rows += [(Path(failure.filename), str(failure.strerror)) for failure in failures]
+        yield from rows or [(argument, "no image file in this folder or below it, by the endings of their names")]
 
 
 def label(model: Model, paths: list[tuple[Path, str]], top_k: int | None, threshold: float | None) -> Iterator[Any]:
@@ -287,12 +289,12 @@ def row(model: Model, image: str, outputs: list[Any], top_k: int | None, thresho
     description, asked = model.description, top_k is not None or threshold is not None
     chosen, scores, _, log_probability = model.answer(outputs, asked)
     likely, fitted = probabilities(scores, description["score_kind"]), calibrated(scores, description)
-    likely = likely if fitted is None else fitted.tolist()
+    likely = likely if fitted is None else fitted
     if asked:
-        values = scores if likely is None else likely
-        chosen = [one for one in ranked(scores, fitted)[:top_k] if threshold is None or values[one] >= threshold]
+        reached = np.asarray(scores if likely is None else likely) >= (-np.inf if threshold is None else threshold)
+        chosen = [one for one in ranked(scores, fitted)[:top_k] if reached[one]]
     labels, numbers = [description["labels"][one] for one in chosen], [float(scores[one]) for one in chosen]
-    own = None if likely is None else [likely[one] for one in chosen]
+    own = None if likely is None else [float(likely[one]) for one in chosen]
     return dict(zip(FIELDS, (image, labels, numbers, own, log_probability, None), strict=True))
 
 
@@ -379,8 +381,6 @@ def main() -> int:
     warnings.filterwarnings("ignore", module=r"PIL\.")
     try:
         model, paths = Model(Path(__file__).resolve().parent, asked.threads), list(find(asked.images))
-        if not paths:
-            raise Refused(f"no image below {asked.images[0]}, by the endings of names")
         sys.stdout.writelines(texts(label(model, paths, asked.top_k, asked.threshold), asked.form, unread))
         sys.stdout.flush()
     except (Refused, OSError, KeyboardInterrupt) as ended:
