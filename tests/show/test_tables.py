@@ -103,6 +103,22 @@ def test_somebodys_own_scores_of_a_models_name_are_told_from_it_by_a_word() -> N
     assert [row.label for row in build(runs).rows] == ["bce", "bce (external)"]
 
 
+def test_no_two_rows_share_a_label_where_a_third_file_is_what_tells_it_from_both() -> None:
+    def scored(sha256: str, validation: str = "", seed: int = 0) -> RunSummary:
+        file = {"kind": "logit", "sha256": sha256 * 32, "validation_sha256": validation, "scores": sha256}
+        return summary(seed=seed, external=file)
+
+    by_validation = [scored("ab"), scored("ab", "v" * 64), scored("cd")]
+    by_seed = [scored("ab"), scored("ab", seed=1), scored("cd")]
+    assert [row.label for row in build(by_validation).rows] == [
+        "bce (external file=abababab external.validation_sha256=)",
+        "bce (external file=abababab external.validation_sha256=vvvvvvvv)",
+        "bce (external file=cdcdcdcd)",
+    ]
+    labels = [row.label for row in build(by_seed).rows]
+    assert labels == [f"bce (external file={which})" for which in ("abababab seed=0", "abababab seed=1", "cdcdcdcd")]
+
+
 def test_seeds_of_the_same_scores_are_told() -> None:
     def notes(*scores: str) -> list[str]:
         files = ({"kind": "logit", "sha256": f"{seed}" * 64, "scores": one} for seed, one in enumerate(scores))
