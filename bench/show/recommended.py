@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import shlex
 from collections.abc import Mapping
-from typing import Any
 
 from bench.evaluation.choosing import COSTS, shown
 from bench.evaluation.significance import Difference
@@ -13,6 +12,7 @@ from bench.show.console import put, say
 from bench.show.recommendation import Rated, Recommendation, policy_of
 from bench.store.external import of_config
 from bench.store.following import of_store
+from bench.store.run_folder import RunFolder
 
 MOST_TOLD = 8
 
@@ -34,17 +34,15 @@ def print_recommendation(found: Recommendation) -> None:
         if not math.isnan(found.with_threshold):
             more = f"O-F1 {shown('O-F1', found.with_threshold)} on the validation images"
             say(f"  better    with a threshold {more}:", indent=12, command=f"bench thresholds {key} --for f1{place}")
-        command = f"bench thresholds {key} {goals}{place}" if first else use(found.chosen.best.config, key, place)
+        command = f"bench thresholds {key} {goals}{place}" if first else use(found.chosen.best)
         put(f"  next      {command}")
 
 
-def use(config: Mapping[str, Any], key: str, place: str) -> str:
-    """Return what to type next of a chosen run ``key``: of scores from a file there is no model to export.
-
-    ``place`` is what ``of_store`` says.
-    """
-    if of_config(config) is None:
-        return f"bench export {key}{place} --out model"
+def use(chosen: RunFolder) -> str:
+    """Return what to type next of a chosen run: of scores from a file or an archive there is no model to export."""
+    place = of_store(chosen.path)
+    if of_config(chosen.config) is None and chosen.lists("request"):
+        return f"bench export {chosen.key[:8]}{place} --out model"
     return f"bench report{place} --out report.html"
 
 

@@ -14,7 +14,7 @@ from bench.contracts.goals import parse_goal
 from bench.evaluation import choosing, policies, protocols, significance
 from bench.records import Prediction
 from bench.show import differences, intervals, recommendation, tables
-from bench.show.recommended import print_recommendation
+from bench.show.recommended import print_recommendation, use
 from bench.show.report import gather
 from bench.store import goal_thresholds, resamples
 from bench.store.cost import cost_of
@@ -203,6 +203,13 @@ def test_a_run_that_validation_says_nothing_of_is_left_out_and_says_why(store, t
         "refit": "it was trained on its validation images too",
         "bare": "no scores of validation images are stored",
     }
+
+
+def test_what_follows_a_recommended_run_is_its_export_only_where_its_weights_can_be(tmp_path):
+    made = rated_run(tmp_path / "runs", "made", validation=0.1, test=0.1)
+    assert use(made) == f"bench export {made.key[:8]} --runs {tmp_path / 'runs'} --out model"
+    made._files.forget("request.json")  # as of a run that was merged from an archive
+    assert use(made) == f"bench report --runs {tmp_path / 'runs'} --out report.html"
 
 
 def test_label_sets_without_scores_are_not_recommended_with_a_threshold(store, tmp_path):
