@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from bench.show.rendering import as_json, grid, render, shown
 from bench.show.row_labels import row_labels
 from bench.show.tables import Cell, build, by_dataset, columns_named, usual_columns, with_ties
 from bench.store.run_folder import RunFolder
-from bench.store.stored import RunSummary
+from bench.store.stored import About, RunSummary
 
 Make = Callable[..., RunFolder]
 COLUMNS = {column.name: column for column in usual_columns()}
@@ -152,6 +153,13 @@ def test_a_mixed_table_is_made_when_asked_for_and_says_so() -> None:
     table = build([summary("bce"), summary("warp", protocol="top3@1")], mix=True)
     assert table.notes[0] == "MIXED, rows do not compare: protocols top2@1 and top3@1"
     assert "MIXED" in render([table], "markdown")
+
+
+def test_the_title_of_a_mixed_table_is_not_that_of_one_data_set() -> None:
+    other = run_config()["dataset"] | {"name": "own", "fingerprints": {"test": "eeee"}}
+    one, two = (replace(run, about=About(variant=run.dataset)) for run in (summary(), summary(dataset=other)))
+    assert build([one]).title == "toy; toy; 4 test images (top2@1)"
+    assert build([one, replace(two, images=1200)], mix=True).title == "own, toy; 4 and 1,200 test images (top2@1)"
 
 
 def test_a_failed_run_is_a_row_with_its_reason_in_every_format() -> None:
