@@ -17,6 +17,7 @@ from bench.data.sources import image_endings
 from bench.errors import DataError, UsageError
 from bench.exported.predict import Labelled, Predictor
 from bench.notebook.arrays import as_array
+from bench.notebook.running import whole
 from bench.records import Images
 
 
@@ -36,8 +37,7 @@ def predict(
     loaded at each call, so give it all images at once. Raises ``DataError`` naming an image that cannot be used,
     ``ModelError`` for a folder that holds no whole model.
     """
-    if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
-        raise UsageError(f"batch: found {batch!r}, allowed: whole numbers from 1")
+    batch, threads = whole("batch", batch, 1), whole("threads", threads, 0)
     if not isinstance(model, str | Path):
         raise UsageError(f"model: found {model!r}, allowed: the path of a folder that bench export wrote")
     pictures = MixedImages(tuple(_each(images)))

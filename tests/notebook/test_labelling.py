@@ -137,6 +137,9 @@ REFUSED = {
         "cannot read image 0: floating-point pixels",
     ),
     "batch": (lambda folder: bench.predict(folder, [], batch=0), "batch: found 0, allowed: whole numbers from 1"),
+    "threads": (lambda folder: bench.predict(folder, [], threads="2"), "threads: found '2', allowed: whole numbers"),
+    "half a thread": (lambda folder: bench.predict(folder, [], threads=2.5), "threads: found 2.5, allowed: whole"),
+    "threads below none": (lambda folder: bench.predict(folder, [], threads=-1), "threads: found -1, allowed: whole"),
     "device": (
         lambda folder: bench.predict(folder, [], device="tpu"),
         "--device: found 'tpu', allowed: auto, cpu, cuda",
