@@ -252,6 +252,8 @@ def test_latex_uses_booktabs_and_escapes_special_characters() -> None:
     rows = [line for line in text.splitlines() if line.endswith("\\\\")]
     assert len({line.replace("\\&", "").count("&") for line in rows}) == 1
     assert "55.0 $\\pm$7.1" in render([build(two_models())], "latex")
+    goal = run_config()["policy"] | {"name": "precision>=0.9", "by_protocol": False}
+    assert "precision\\textgreater{}=0.9" in render([build([summary(policy=goal)])], "latex")
 
 
 def test_csv_and_json_hold_the_unrounded_values() -> None:
