@@ -87,6 +87,8 @@ def _predicted(given: Any, scores: Scores, protocol: Protocol) -> BoolArray | No
     images, labels = scores.values.shape
     if len(given.ids) != images:
         raise DataError(f"predicted: label sequences of {len(given.ids)} images, scores of {images}")
+    if given.ids != scores.ids and {*given.ids} == {*scores.ids}:
+        raise DataError("predicted: label sequences of the images of scores, in another order")
     highest = int(given.sequences.max(initial=-1))
     if highest >= labels:
         raise DataError(f"predicted: found label {highest} in a sequence, allowed: 0 to {labels - 1}")

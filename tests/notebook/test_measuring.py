@@ -154,6 +154,18 @@ def test_what_would_have_to_be_guessed_is_refused_in_one_line(case):
     assert "\n" not in str(raised.value)
 
 
+def test_sequences_of_the_same_images_in_another_order_are_refused():
+    scores = bench.Scores(("x", "y", "z"), np.array(SCORES, dtype=np.float32), "probability")
+    sequences = np.array([[0], [1], [2]], dtype=np.int32)
+
+    def of(*ids):
+        return bench.LabelSets(ids, sequences, np.zeros(3), np.ones(3, dtype=np.bool_))
+
+    assert same(measured(TRUTH, scores, predicted=of("x", "y", "z")), measured(TRUTH, scores, predicted=of(*"012")))
+    with pytest.raises(bench.DataError, match="label sequences of the images of scores, in another order"):
+        measured(TRUTH, scores, predicted=of("y", "x", "z"))
+
+
 def test_frames_in_another_order_are_refused_and_their_columns_are_the_labels():
     truth = pd.DataFrame(TRUTH, columns=["cat", "dog", "cow"], index=["x", "y", "z"])
     scores = pd.DataFrame(SCORES, columns=["cat", "dog", "cow"], index=["x", "y", "z"])
