@@ -54,9 +54,12 @@ class Subset(Images):
 def subset(split: Split, indices: Sequence[int] | NDArray[np.int64], name: str, room: Path | None = None) -> Split:
     """Return the images of ``split`` at ``indices``, in that order, as a split called ``name``.
 
-    Large masks lie in the folder ``room``.
+    Large masks lie in the folder ``room``. Raises ``DataError`` for what is no place of an image: -1, a mask.
     """
-    rows = np.asarray(indices, dtype=np.int64)
+    rows = np.asarray(indices)
+    if len(rows) and (rows.dtype.kind not in "iu" or rows.min() < 0 or rows.max() >= len(split)):
+        raise DataError(f"{split.dataset}/{name}: indices are no whole numbers from 0 to {len(split) - 1}")
+    rows = rows.astype(np.int64)
     return Split(
         dataset=split.dataset,
         name=name,
@@ -121,6 +124,9 @@ def with_validation(parts: Parts) -> Parts:
 
 def narrow(split: Split, kept: BoolArray, *, drop_unlabelled: bool = False) -> Split:
     """Return ``split`` with only the labels ``kept``, (labels,) bool; on request without images that have no other."""
+    kept = np.asarray(kept)
+    if kept.shape != (len(split.labels),) or kept.dtype != np.bool_:
+        raise DataError(f"{split.dataset}/{split.name}: kept is {kept.dtype} {kept.shape}, must be bool, one a label")
 
     def of(array: Any) -> Any:
         return None if array is None else np.ascontiguousarray(array[:, kept])

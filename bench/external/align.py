@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import numbers
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -53,15 +54,17 @@ class Reading:
     largest: bool = False
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS:
+        if str(self.kind) not in KINDS:
             raise unknown(
-                "kind of scores", self.kind, KINDS, "What the scores are is not guessed. Try: --kind probability"
+                "kind of scores", str(self.kind), KINDS, "What the scores are is not guessed. Try: --kind probability"
             )
+        if isinstance(self.absent, bool) or not isinstance(self.absent, numbers.Real | None):
+            raise UsageError(f"--absent: found {self.absent!r}, allowed: numbers")
         if self.absent is not None and (math.isnan(self.absent) or (self.kind == "labels" and self.absent)):
             allowed = "0, as labels that a set leaves out are not in it" if self.kind == "labels" else "numbers"
             raise UsageError(f"--absent: found {self.absent:g}, allowed: {allowed}")
-        if self.match not in MATCHES:
-            raise unknown("way to match ids", self.match, MATCHES)
+        if str(self.match) not in MATCHES:
+            raise unknown("way to match ids", str(self.match), MATCHES)
 
     def in_words(self) -> str:
         """Return what is not as usual, as options; empty where nothing is."""

@@ -33,11 +33,17 @@ def _given(value: Any, names: Names) -> Given:
     if isinstance(value, np.ma.MaskedArray):
         raise DataError(f"{PLACE}: a masked array, whose mask would be lost. Try: its .data, or .filled(score)")
     if isinstance(value, Mapping):
-        return of_mapping({str(image): _plain(one) for image, one in value.items()}, PLACE, names)
+        return of_mapping({str(image): _row(one) for image, one in value.items()}, PLACE, names)
     pandas = sys.modules.get("pandas")  # who has a frame has imported it
     if pandas is not None and isinstance(value, pandas.DataFrame):
         return of_matrix(value.to_numpy(), value.index.tolist(), value.columns.tolist(), PLACE, names)
     return of_matrix(_plain(value), None, None, PLACE, names)
+
+
+def _row(value: Any) -> Any:
+    """Return what one image has as the reader of mappings takes it: scores in an array or a tensor as a list."""
+    plain = _plain(value)
+    return plain.tolist() if isinstance(plain, np.ndarray) and plain.ndim == 1 else plain
 
 
 def _plain(value: Any) -> Any:

@@ -83,7 +83,10 @@ def of_mapping(found: Mapping[str, Any], place: str, names: Names) -> Given:
             return of_sets(place, dict(found))
         if len(set(map(len, values))) == 1:
             return Dense(place, tuple(found), names.labels, numbers([list(value) for value in values], place))
-    raise DataError(f"{place}: its images have values of several shapes. Allowed: {ALLOWED}")
+    kinds = ", ".join(sorted({type(value).__name__ for value in values}))
+    raise DataError(
+        f"{place}: its images have values of several shapes, or of none that counts: {kinds}. Allowed: {ALLOWED}"
+    )
 
 
 def _of_results(found: Sequence[Mapping[str, Any]], place: str, names: Names) -> Given:

@@ -18,6 +18,10 @@ SLACK = 1e-6
 """How far float32 arithmetic may have carried a score beyond its range."""
 
 
+WAYS = {"toarray": "{}.toarray()", "astype": "{}.astype(float)", "__next__": "list({})"}
+"""How numbers are made, by what a value has: of a sparse matrix, a frame that may hold NA, a generator."""
+
+
 def as_array(value: Any, name: str) -> NDArray[Any]:
     """Return ``value`` as a NumPy array that shares its memory where it can.
 
@@ -38,13 +42,13 @@ def as_array(value: Any, name: str) -> NDArray[Any]:
         raise DataError(f"{name} is a masked array, whose mask would be lost. Try: {name}.data, and ignore= for pairs")
     try:
         return np.asarray(value)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RuntimeError) as error:  # RuntimeError: a list of tensors that require gradients
         raise DataError(f"{name} is no array: {' '.join(str(error).split())}") from None
 
 
 def as_mask(value: Any, name: str) -> BoolArray:
     """Return ``value``, (images, labels) of bool or exactly 0 and 1, as bool. Raises ``DataError`` with the place."""
-    array = _matrix(as_array(value, name), name)
+    array = _matrix(value, name)
     if array.dtype == np.bool_:
         return array.view()
     if array.dtype.kind not in "iuf":
@@ -60,7 +64,7 @@ def as_scores(value: Any, kind: ScoreKind) -> FloatArray:
     """
     if kind == "label":
         return as_mask(value, "scores").astype(np.float32)
-    array = _matrix(as_array(value, "scores"), "scores")
+    array = _matrix(value, "scores")
     if array.dtype.kind not in "iuf":
         hint = ". Is it the truth?" if array.dtype == np.bool_ else ""
         raise DataError(f"scores are {array.dtype}, must be numbers{hint}")
@@ -92,9 +96,11 @@ def refuse_where(wrong: BoolArray, array: NDArray[Any], name: str, allowed: str)
         raise DataError(f"{name}: found {array[image, label]} at image {image}, label {label}, allowed: {allowed}")
 
 
-def _matrix(array: NDArray[Any], name: str) -> NDArray[Any]:
+def _matrix(value: Any, name: str) -> NDArray[Any]:
+    array = as_array(value, name)
     if array.dtype == np.object_:
-        raise DataError(f"{name} holds Python objects, must be numbers; of a sparse matrix take .toarray()")
+        hint = next((f". Try: {way.format(name)}" for has, way in WAYS.items() if hasattr(value, has)), "")
+        raise DataError(f"{name} is a {type(value).__name__} of Python objects, must be numbers{hint}")
     if array.ndim != 2:
         raise DataError(f"{name} has shape {array.shape}, must be (images, labels)")
     return array

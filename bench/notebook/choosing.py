@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from bench.contracts.goals import parse_goal
 from bench.errors import UsageError
 from bench.evaluation.choosing import shown
-from bench.notebook.stored import StoredRun, as_names, is_of
+from bench.notebook.stored import StoredRun, as_names, as_place, is_of
 from bench.notebook.stored import runs as stored
 from bench.show import recommendation, tables
 from bench.store.resamples import kept_in
@@ -103,10 +103,12 @@ def choose(
     of several data sets or protocols, ``StoreError`` where none is finished.
     """
     asked = [parse_goal(text) for text in ([goals] if isinstance(goals, str) else as_names("goals", goals))]
-    held = stored(runs) if isinstance(runs, str | Path) else runs
+    held = stored(runs) if isinstance(runs, str | Path) else tuple(runs) if isinstance(runs, Iterable) else (runs,)
+    if not all(isinstance(run, StoredRun) for run in held):
+        raise UsageError(f"runs: found {runs!r}, allowed: a folder, or runs as bench.runs gives them")
     groups = tables.by_key(each_once(run.summary for run in held if is_of(run, dataset, protocol))) or [[]]
     if len(groups) > 1:
         named = ", ".join(f"{group[0].dataset} ({group[0].config['protocol']})" for group in groups)
         raise UsageError(f"runs: found {named}, allowed: one data set and protocol. Try: dataset=..., protocol=...")
-    resamples = kept_in(Path(cache) if cache else default_cache())
+    resamples = kept_in(as_place("cache", cache) if cache else default_cache())
     return Recommended(recommendation.recommend(groups[0], asked, resamples))

@@ -17,6 +17,7 @@ from bench.data.sources import image_endings
 from bench.errors import DataError, UsageError
 from bench.exported.predict import Labelled, Predictor
 from bench.notebook.arrays import as_array
+from bench.notebook.running import whole
 from bench.records import Images
 from bench.system.threads import MOST_THREADS
 
@@ -37,10 +38,9 @@ def predict(
     loaded at each call, so give it all images at once. Raises ``DataError`` naming an image that cannot be used,
     ``ModelError`` for a folder that holds no whole model.
     """
-    if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
-        raise UsageError(f"batch: found {batch!r}, allowed: whole numbers from 1")
-    if isinstance(threads, bool) or not isinstance(threads, int) or not 0 <= threads <= MOST_THREADS:
-        raise UsageError(f"threads: found {threads!r}, allowed: 0, for every core, to {MOST_THREADS}")
+    batch, threads = whole("batch", batch, 1), whole("threads", threads, 0)
+    if threads > MOST_THREADS:
+        raise UsageError(f"threads: found {threads}, allowed: 0, for every core, to {MOST_THREADS}")
     if not isinstance(model, str | Path):
         raise UsageError(f"model: found {model!r}, allowed: the path of a folder that bench export wrote")
     pictures = MixedImages(tuple(_each(images)))

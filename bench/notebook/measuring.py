@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, get_args
 
 import numpy as np
 
 from bench.contracts import Protocol
-from bench.errors import DataError, unknown
+from bench.errors import DataError, UsageError, unknown
 from bench.evaluation import protocols
 from bench.evaluation.measure import measure as measured
 from bench.external.align import TIED, new_ties_of_images
@@ -39,6 +39,8 @@ def measure(
     Numbers are taken as float32, as the store keeps them; where that makes ties, a note says so. Raises ``DataError``
     with the place of what is wrong, ``UsageError`` for an unknown protocol or kind.
     """
+    if not isinstance(protocol, str):
+        raise UsageError(f"protocol: found {protocol!r}, allowed: a name, as in 'top3@1'. See: bench protocols")
     arrays = {"truth": truth, "scores": scores, "predicted": predicted, "ignore": ignore}
     names = _names(labels, _columns(arrays))
     taken = scores if isinstance(scores, Scores) else None
@@ -51,6 +53,8 @@ def measure(
     elif kind not in {None, taken.kind}:
         raise DataError(f"scores are of kind '{taken.kind}', and kind='{kind}' was given")
     truths, shape = as_mask(truth, "truth"), taken.values.shape
+    if 0 in shape:
+        raise DataError(f"nothing to measure: {shape[0]} images, {shape[1]} labels; allowed: at least 1 of each")
     names = names or tuple(map(str, range(shape[1])))
     known = protocols.get(protocol)
     ignored = None if ignore is None else as_mask(ignore, "ignore")
@@ -83,6 +87,8 @@ def _predicted(given: Any, scores: Scores, protocol: Protocol) -> BoolArray | No
     images, labels = scores.values.shape
     if len(given.ids) != images:
         raise DataError(f"predicted: label sequences of {len(given.ids)} images, scores of {images}")
+    if given.ids != scores.ids and {*given.ids} == {*scores.ids}:
+        raise DataError("predicted: label sequences of the images of scores, in another order")
     highest = int(given.sequences.max(initial=-1))
     if highest >= labels:
         raise DataError(f"predicted: found label {highest} in a sequence, allowed: 0 to {labels - 1}")
@@ -93,8 +99,8 @@ def _names(labels: Sequence[str] | None, columns: tuple[str, ...] | None) -> tup
     """Return the label names given, or else those of the frames' columns."""
     if labels is None:
         return columns
-    names = tuple(labels)
-    ordered = not isinstance(labels, str | set | frozenset | Mapping)
+    ordered = isinstance(labels, Iterable) and not isinstance(labels, str | set | frozenset | Mapping)
+    names = tuple(labels) if ordered else ()
     if not ordered or not all(isinstance(name, str) for name in names):
         raise DataError("labels: must be a sequence of names, one for each column")
     if len(set(names)) != len(names):

@@ -129,7 +129,7 @@ def compare(
         device=device,
         engine=engine,
     )
-    names, count = as_names("models", models), _whole("seeds", seeds, 1)
+    names, count = as_names("models", models), whole("seeds", seeds, 1)
     with _alone():
         from bench.sweep import plan_runs, sweep
 
@@ -170,16 +170,17 @@ def as_request(**given: Any) -> RunRequest:
             raise UsageError(f"{name}: found {values[name]!r}, allowed: a path")
         values[name] = None if values[name] is None else Path(values[name])
     values["cache"] = values["cache"] or default_cache()
-    values["seed"] = _whole("seed", values["seed"], 0)
+    values["seed"] = whole("seed", values["seed"], 0)
     values |= {
-        name: _whole(name, values[name], least)
+        name: whole(name, values[name], least)
         for name, least in (("finetune", 0), ("trials", 1))
         if values.get(name) is not None
     }
     return RunRequest(**values)
 
 
-def _whole(name: str, value: Any, least: int) -> int:
+def whole(name: str, value: Any, least: int) -> int:
+    """Return a whole number, NumPy's too. Raises ``UsageError`` naming the keyword for what is none, or too small."""
     if isinstance(value, bool) or not hasattr(value, "__index__") or value.__index__() < least:
         raise UsageError(f"{name}: found {value!r}, allowed: whole numbers from {least}")
     return int(value.__index__())

@@ -54,6 +54,8 @@ def score(
     """
     if several not in {"", "max"}:
         raise UsageError(f"several: found {several!r}, allowed: 'max'")
+    if not isinstance(name, str):
+        raise UsageError(f"name: found {name!r}, allowed: text")
     reading = Reading(kind, match, absent, largest=several == "max")
     request = as_request(
         model=name,

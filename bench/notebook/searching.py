@@ -13,6 +13,7 @@ from bench.contracts import HOST_DECODER, StepNetwork
 from bench.decode.decoder import TREE_BYTES, Decoded, PrefixTree, decode, decode_each
 from bench.decode.search import Array, renormalised
 from bench.errors import DataError, ModelError, UsageError, unknown
+from bench.external.arrays_at_hand import as_texts
 from bench.notebook.arrays import as_array
 from bench.records import FloatArray, SearchOptions
 
@@ -137,10 +138,12 @@ class PrefixLogits:
         if array.ndim != 1 or len(array) < 2 or self.end not in {-1, len(array) - 1}:
             allowed = "(labels + 1,)" if self.end == -1 else f"({self.end + 1},), as before"
             raise DataError(f"{where}: found shape {array.shape}, allowed: {allowed}")
-        if np.isnan(array).any() or np.isposinf(array).any():
+        with np.errstate(over="ignore"):
+            # A copy, as the user may give one array again and again, filled anew.
+            logits = np.array(array, dtype=np.float64)
+        if np.isnan(logits).any() or np.isposinf(logits).any():
             raise DataError(f"{where} hold NaN or +infinity; -infinity forbids a label")
-        # A copy, as the user may give one array again and again, filled anew.
-        return np.array(array, dtype=np.float64)
+        return logits
 
 
 def _by_kernel(  # noqa: PLR0917
@@ -179,7 +182,7 @@ def _float32(value: Any, name: str) -> FloatArray:
 
 
 def _names(ids: Sequence[str] | None, images: int) -> tuple[str, ...]:
-    names = tuple(map(str, range(images))) if ids is None else tuple(ids)
+    names = tuple(map(str, range(images))) if ids is None else as_texts(ids, "ids")
     if len(names) != images:
         raise DataError(f"ids: found {len(names)} names for {images} images")
     return names

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from html import escape
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from bench.errors import StoreError, UsageError
 from bench.records import BoolArray, LabelSets, Ledger, Measures, Scores
+from bench.records.checks import freeze
 from bench.remote.address import is_remote
 from bench.store import runs as stored_runs
 from bench.store.mirror import synchronised
@@ -147,7 +148,9 @@ class StoredRun:
     @cached_property
     def predicted(self) -> BoolArray:
         """Return the label sets as the run's policy, or else the protocol, read them."""
-        return self._stored.read_predicted()
+        predicted = self._stored.read_predicted()
+        freeze(predicted)
+        return predicted
 
     @cached_property
     def label_sets(self) -> LabelSets | None:
@@ -160,7 +163,10 @@ class StoredRun:
     @cached_property
     def validation(self) -> ValidationPart:
         """Return truth and predictions of the validation part, by which label-set policies are chosen."""
-        return self._stored.read_validation()
+        part = self._stored.read_validation()
+        _freeze_truth(part.truth)
+        freeze(part.prediction.predicted)
+        return part
 
     def intervals(self) -> dict[str, tuple[float, float]]:
         """Return by metric where 95 % of resamples of the test images lie, (low, high), as ``bench score`` prints it.
@@ -181,6 +187,8 @@ class StoredRun:
         """
         from bench.store.derived import derive
 
+        if not isinstance(name, str):
+            raise UsageError(f"name: found {name!r}, allowed: a policy, as in 'threshold'. See: bench list policies")
         return StoredRun(derive(self._stored, name))
 
     @cached_property
@@ -200,7 +208,9 @@ class StoredRun:
 
     @cached_property
     def _truth(self) -> Truth:
-        return self._stored.read_truth()
+        truth = self._stored.read_truth()
+        _freeze_truth(truth)
+        return truth
 
     @property
     def _stored(self) -> RunFolder:
@@ -215,6 +225,12 @@ class StoredRun:
     def __repr__(self) -> str:
         reason = "" if self.done else f": {self.reason}"
         return f"<run {self.key or '-'}: {self.model} on {self.dataset}, seed {self.seed}, {self.state}{reason}>"
+
+
+def _freeze_truth(truth: Truth) -> None:
+    for array in (truth.truth, truth.ignore):
+        if array is not None:
+            freeze(array)
 
 
 class Runs(Sequence[StoredRun]):
@@ -264,15 +280,17 @@ def runs(
 ) -> Runs:
     """Return the runs stored under ``folder``: all, or those of a data set, of models in this order, of a protocol.
 
-    ``folder`` may be a run's own, or an address as s3://bucket/runs, of which the copy here is brought up to date
-    first. Failed and damaged runs are among them, with their ``state`` and ``reason``; where
-    damage hides the protocol, a run counts as of any. Raises ``StoreError`` where there is no such folder.
+    ``folder`` may be a store, its part for a data set or a model, a run's own, or an address as s3://bucket/runs, of
+    which the copy here is brought up to date first. Failed and damaged runs are among them, with their ``state`` and
+    ``reason``; where damage hides the protocol, a run counts as of any. Raises ``StoreError`` where there is no such
+    folder.
     """
-    root, order = synchronised(Path(folder)) if is_remote(folder) else Path(folder), as_names("models", models)
+    root, order = as_place("folder", folder), as_names("models", models)
+    root = synchronised(root) if is_remote(folder) else root
     if not root.is_dir():
         raise StoreError(f"no folder {root}. Try: bench.run('bce', 'digit-scenes', out={str(root)!r})")
-    is_run = (root / "config.json").is_file()
-    found = [StoredRun(one) for one in ([RunFolder(root)] if is_run else stored_runs.find(root, dataset, order))]
+    held = [RunFolder(root)] if stored_runs.is_run(root) else stored_runs.below(root)
+    found = [StoredRun(one) for one in held if stored_runs.is_of(one, dataset, order)]
     kept = [run for run in found if is_of(run, dataset, protocol) and (not order or run.model in order)]
     return Runs(sorted(kept, key=lambda run: order.index(run.model)) if order else kept)
 
@@ -283,9 +301,16 @@ def is_of(run: StoredRun, dataset: str, protocol: str) -> bool:
     return named and (not protocol or run.protocol in {protocol, ""})
 
 
+def as_place(keyword: str, given: str | Path) -> Path:
+    """Return a folder's path. Raises ``UsageError`` for what is none."""
+    if not isinstance(given, str | Path):
+        raise UsageError(f"{keyword}: found {given!r}, allowed: a path")
+    return Path(given)
+
+
 def as_names(keyword: str, given: str | Sequence[str]) -> tuple[str, ...]:
     """Return names given one by one, or as the command line takes them: "cnn-rnn,bce"."""
-    names = given.split(",") if isinstance(given, str) else list(given)
+    names = given.split(",") if isinstance(given, str) else list(given) if isinstance(given, Iterable) else [given]
     if not all(isinstance(name, str) for name in names):
         raise UsageError(f"{keyword}: found {given!r}, allowed: names")
     return tuple(filter(None, (name.strip() for name in names)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from math import isnan
 from typing import TYPE_CHECKING, Literal, get_args
@@ -140,7 +141,8 @@ class Prediction:
 class Measures:
     """What a protocol measured: fractions in [0, 1] by metric name, overall and per class (NaN: undefined).
 
-    ``measures["O-F1"]`` is a value by its name; shown in a terminal or a notebook, fractions are in percent.
+    ``measures["O-F1"]`` is a value by its name, and iteration gives the names; shown in a terminal or a notebook,
+    fractions are in percent.
     """
 
     protocol: str
@@ -152,6 +154,9 @@ class Measures:
         if name not in self.values:
             raise unknown("measure", name, self.values)
         return self.values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.values)
 
     def __repr__(self) -> str:
         wide = max(map(len, self.values), default=0)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import shlex
 from collections.abc import Mapping
-from typing import Any
 
 from bench.contracts import HOST_DECODER, KNOWN_SHARE
 from bench.evaluation.choosing import COSTS, shown
@@ -14,6 +13,7 @@ from bench.show.console import put, say
 from bench.show.recommendation import Rated, Recommendation, policy_of
 from bench.store.external import of_config
 from bench.store.following import of_store
+from bench.store.run_folder import RunFolder
 
 MOST_TOLD = 8
 
@@ -35,20 +35,21 @@ def print_recommendation(found: Recommendation) -> None:
         if not math.isnan(found.with_threshold):
             more = f"O-F1 {shown('O-F1', found.with_threshold)} on the validation images"
             say(f"  better    with a threshold {more}:", indent=12, command=f"bench thresholds {key} --for f1{place}")
-        command = f"bench thresholds {key} {goals}{place}" if first else use(found.chosen.best.config, key, place)
+        command = f"bench thresholds {key} {goals}{place}" if first else use(found.chosen.best)
         put(f"  next      {command}")
 
 
-def use(config: Mapping[str, Any], key: str, place: str) -> str:
-    """Return what to type next of a chosen run ``key``: to export it, or else to look at it.
+def use(chosen: RunFolder) -> str:
+    """Return what to type next of a chosen run: to export it, or else to look at it.
 
-    There is no export of scores from a file, of a model that is told tags of an image, and of a plugin's decoder.
-    ``place`` is what ``of_store`` says.
+    There is no export of scores from a file or an archive, of a model that is told tags of an image, and of a
+    plugin's decoder.
     """
+    config, place = chosen.config, of_store(chosen.path)
     told, decoder = KNOWN_SHARE.name in config["training"], config["search"].get("decoder", HOST_DECODER)
-    if of_config(config) is not None or told or decoder != HOST_DECODER:
+    if of_config(config) is not None or not chosen.lists("request") or told or decoder != HOST_DECODER:
         return f"bench report{place} --out report.html"
-    return f"bench export {key}{place} --out model"
+    return f"bench export {chosen.key[:8]}{place} --out model"
 
 
 def _of_thresholds(text: str) -> bool:

@@ -214,6 +214,10 @@ TEX_SPECIAL = {
     "\\": "\\textbackslash{}",
     "~": "\\textasciitilde{}",
     "^": "\\textasciicircum{}",
+    # LaTeX's usual encoding of fonts has other signs at these places: precision>=0.9 would be read as another goal.
+    "<": "\\textless{}",
+    ">": "\\textgreater{}",
+    "|": "\\textbar{}",
     "±": "$\\pm$",
     "≈": "$\\approx$",
     "†": "$\\dagger$",

@@ -21,6 +21,9 @@ DERIVED = (
 )
 """Parts of a config that follow from others; a row's name leaves them out where those others tell it apart."""
 
+HASHES = ("code.", *(f"{EXTERNAL}.{name}" for name in ("sha256", "scores", "validation_")))
+"""Parts of a config that are hashes."""
+
 UNKNOWN = "options unknown"
 """What tells a row whose config is lost from those of its model: figures and differences name rows by their labels."""
 
@@ -28,27 +31,43 @@ UNKNOWN = "options unknown"
 def row_labels(flat: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return each config's model name, with the options in which it differs from others of that model.
 
-    ``flat`` holds a config a row, its leaves by dotted name.
+    ``flat`` holds a config a row, its leaves by dotted name. Tables, marks and differences name rows by their labels,
+    so no two rows whose configs are known share one.
     """
+    names = [_telling(own, flat) for own in flat]
+    first = [_label(own, told) for own, told in zip(flat, names, strict=True)]
     labels = []
-    for own in flat:
-        # A run that failed before its config was complete, or lost it, has too little of one to differ in. It and
-        # somebody's own scores have another config than a model's run of that name, and are told from it by a word.
-        alike = (own["model.name"], f"{EXTERNAL}.kind" in own)
-        peers = [one for one in flat if (one["model.name"], f"{EXTERNAL}.kind" in one) == alike and "protocol" in one]
-        differing = [name for name in own if name != "seed" and len({str(peer.get(name)) for peer in peers}) > 1]
-        chosen = [name for name in differing if not name.startswith(DERIVED)]
-        differing = chosen or differing  # where only what was derived differs, it is all there is to tell them apart
-        few = [name for name in differing if not _follows(name, peers)]
-        if all(other is own or any(other.get(name) != own[name] for name in few) for other in peers):
-            differing = few
-        options = " ".join(f"{_short(name)}={_brief(name, own[name])}" for name in differing)
-        if peers and "protocol" not in own:
-            options = UNKNOWN
-        if f"{EXTERNAL}.kind" in own:
-            options = f"{EXTERNAL} {options}".strip()
-        labels.append(f"{own['model.name']} ({options})" if options else str(own["model.name"]))
+    for own, told, label in zip(flat, names, first, strict=True):
+        # Of somebody's own scores only what was derived, or the seed, may tell two, where their file tells a third.
+        twins = [other for other, same in zip(flat, first, strict=True) if same == label]
+        values = {name: len({str(twin.get(name)) for twin in twins}) for name in own}
+        apart = [name for name, count in values.items() if count > 1]
+        enough = [name for name in apart if values[name] == len(twins)][:1] or apart
+        labels.append(label if told is None else _label(own, [*told, *enough]))
     return labels
+
+
+def _telling(own: Mapping[str, Any], flat: Sequence[Mapping[str, Any]]) -> list[str] | None:
+    """Return the names in a config that tell its row from others of that model; ``None`` where options are unknown."""
+    # A run that failed before its config was complete, or lost it, has too little of one to differ in. It and
+    # somebody's own scores have another config than a model's run of that name, and are told from it by a word.
+    alike = (own["model.name"], f"{EXTERNAL}.kind" in own)
+    peers = [one for one in flat if (one["model.name"], f"{EXTERNAL}.kind" in one) == alike and "protocol" in one]
+    if peers and "protocol" not in own:
+        return None
+    differing = [name for name in own if name != "seed" and len({str(peer.get(name)) for peer in peers}) > 1]
+    chosen = [name for name in differing if not name.startswith(DERIVED)]
+    differing = chosen or differing  # where only what was derived differs, it is all there is to tell them apart
+    few = [name for name in differing if not _follows(name, peers)]
+    told = all(other is own or any(other.get(name) != own[name] for name in few) for other in peers)
+    return few if told else differing
+
+
+def _label(own: Mapping[str, Any], names: Sequence[str] | None) -> str:
+    options = UNKNOWN if names is None else " ".join(f"{_short(name)}={_brief(name, own[name])}" for name in names)
+    if f"{EXTERNAL}.kind" in own:
+        options = f"{EXTERNAL} {options}".strip()
+    return f"{own['model.name']} ({options})" if options else str(own["model.name"])
 
 
 def _follows(name: str, peers: Sequence[Mapping[str, Any]]) -> bool:
@@ -58,7 +77,7 @@ def _follows(name: str, peers: Sequence[Mapping[str, Any]]) -> bool:
 
 def _brief(name: str, value: Any) -> str:
     """Return a value as a label shows it: the first digits of a hash are enough to tell two apart."""
-    return str(value)[:8] if name.startswith(("code.", f"{EXTERNAL}.sha256")) else str(value)
+    return str(value)[:8] if name.startswith(HASHES) else str(value)
 
 
 def _short(name: str) -> str:

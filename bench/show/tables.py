@@ -354,7 +354,10 @@ def _title(runs: Sequence[RunSummary]) -> str:
     protocols = sorted({_protocol(run) for run in runs} - {""})
     variants = sorted({run.about.variant for run in runs} - {""})
     images = sorted({run.images for run in runs if run.measures})
-    parts = [", ".join(names), *variants[:1]] + [f"{count:,} test images" for count in images[:1]]
+    # Of a mixed table one data set's description would be read as that of all rows.
+    described = variants[:1] if len({_fingerprints(run) for run in runs} - {""}) < 2 else []
+    parts = [", ".join(names), *described]
+    parts += [f"{' and '.join(f'{count:,}' for count in images)} test images"] if images else []
     parts += sorted({known(run) for run in runs} - {""})
     parts += [AMOUNTS[amount] for amount in [_amount(runs)] if amount]
     return f"{'; '.join(parts)} ({', '.join(protocols)})" if protocols else "; ".join(parts)

@@ -249,14 +249,14 @@ def _check_same(archive: Path, folder: RunFolder, stored: RunFolder) -> None:
     if not stored.done:
         raise StoreError(
             f"{archive}: run {folder.key} is stored as {stored.path}, which is not whole. Nothing was merged."
-            " Try: delete that folder, or another --runs"
+            " Try: delete that folder, or another --out"
         )
     ours, theirs = SealedFolder(stored.path), SealedFolder(folder.path)
     other = [name for name in RESULTS if ours.seal(name) != theirs.seal(name) and not _alike(ours, theirs, name)]
     if other:
         raise StoreError(
             f"{archive}: run {folder.key} is stored as {stored.path} with other {', '.join(other)}. Nothing was merged."
-            " Try: another --runs, and bench validate --recompute on both"
+            " Try: another --out, and bench validate --recompute on both"
         )
 
 

@@ -10,6 +10,7 @@ from bench.store import packed
 from bench.store.following import of_store
 from bench.store.packed import FILES, PICTURES, PRIVATE, Index, PackedRun
 from bench.store.run_folder import RunFolder
+from bench.store.runs import each_once
 from bench.store.sealed import SealedFolder
 from bench.store.validate import verdict
 from bench.system.files import atomic_path
@@ -20,12 +21,12 @@ def pack(folders: Sequence[RunFolder], out: Path, by: str = "", *, pictures: boo
 
     It holds configs, measures, truth, predictions, scores, curves, machine and times; neither paths of this machine nor
     weights, and the small pictures of test images only with ``pictures``. Raises ``StoreError`` for a run that is not
-    finished or not what it claims.
+    finished or not what it claims, and for copies of one that measured differently.
     """
     if not by.isprintable() or len(by) > 100:
         raise StoreError("--by: allowed: up to 100 printable characters. Try: --by 'Ada Lovelace'")
     by_key: dict[str, RunFolder] = {}
-    for folder in folders:
+    for folder in (RunFolder(run.path) for run in each_once(folder.summary() for folder in folders)):
         checked = verdict(folder)
         if checked.state != "done" or checked.faults:
             why = checked.faults[0] if checked.faults else f"it is {checked.state}"

@@ -97,12 +97,17 @@ def is_of(folder: RunFolder, dataset: str = "", models: tuple[str, ...] = ()) ->
 
 
 def _held(folder: Path, levels: str) -> list[RunFolder]:
-    """Return the runs so many ``levels`` below ``folder``, in order of path; a note tells where none can look."""
+    """Return the runs so many ``levels`` below ``folder``, in order of path; a note tells where none can look.
+
+    A folder in a run's own is none, as the model that was exported there, whose manifest is another.
+    """
     above = [folder, *(place for end in range(1, len(levels), 2) for place in matching(folder, levels[:end]))]
     for place in above:
         if place.is_dir() and not os.access(place, os.R_OK | os.X_OK):
             _tell_closed(place.resolve())
-    return [RunFolder(path) for path in sorted(filter(is_run, matching(folder, levels)))]
+    found = sorted(filter(is_run, matching(folder, levels)))
+    around = set(filter(is_run, {path.parent for path in found}))
+    return [RunFolder(path) for path in found if path.parent not in around]
 
 
 @cache
@@ -237,19 +242,20 @@ def short_keys(folders: Sequence[RunFolder]) -> dict[Path, str]:
 
 
 def all_named(text: str, root: Path) -> list[RunFolder]:
-    """Return the runs that ``text`` names: as ``named`` does, or all in a folder that holds runs, in order of path.
-
-    Such a folder is a whole store, or its part for one data set or one model.
-    """
+    """Return the runs that ``text`` names: as ``named`` does, or all in a folder that holds runs (``below``)."""
     if is_remote(text):
         raise StoreError(f"{normal(text)}: a run elsewhere is named by its store and its key. Try: --runs ADDRESS KEY")
     for folder in (Path(text), root / text):
         if is_run(folder):
             break
-        for levels in ("*/*/*", "*/*", "*"):
-            if held := _held(folder, levels):
-                return held
+        if held := below(folder):
+            return held
     return [named(text, root)]
+
+
+def below(folder: Path) -> list[RunFolder]:
+    """Return the runs in ``folder``, a whole store or its part for one data set or one model, in order of path."""
+    return next(filter(None, (_held(folder, levels) for levels in ("*/*/*", "*/*", "*"))), [])
 
 
 def folder_name(name: str) -> str:

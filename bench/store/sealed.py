@@ -80,6 +80,10 @@ class SealedFolder:
         try:
             schema, key, files = parsed_manifest(file.read_bytes())
         except FileNotFoundError:
+            if not self.path.exists():
+                raise StoreError(
+                    f"{self.path} is not there from here. Was it moved, or the current folder changed?"
+                ) from None
             raise StoreError(
                 f"{self.path} has no {MANIFEST}, so none of its files counts. Run the same 'bench run' again to make it"
                 " anew, or delete the folder"

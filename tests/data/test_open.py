@@ -11,7 +11,7 @@ from bench.contracts import DatasetRequest, DatasetSpec
 from bench.data.fingerprint import fingerprint, fingerprint_over
 from bench.data.images import FolderImages
 from bench.data.open import open_dataset
-from bench.data.splits import hold_out, subset
+from bench.data.splits import hold_out, narrow, subset
 from bench.data.statistics import cooccurrence, statistics
 from bench.errors import DataError, UsageError
 from bench.guard import HOST
@@ -54,6 +54,18 @@ def test_the_same_seed_holds_out_the_same_images():
 def test_too_few_images_to_hold_out_are_one_clear_error():
     with pytest.raises(DataError, match="toy/train: 2 images are too few"):
         hold_out(make_split(np.eye(2)), 0.1, 0)
+
+
+@pytest.mark.parametrize("indices", [[-1], [99], [0.5], [True, False], ["0"]])
+def test_a_subset_is_of_places_that_there_are(indices):
+    with pytest.raises(DataError, match="indices are no whole numbers from 0 to "):
+        subset(make_split(np.eye(2)), indices, "part")
+
+
+@pytest.mark.parametrize("kept", [[1, 1, 1], [True], [0, 2]])
+def test_labels_are_narrowed_by_a_mask_of_them(kept):
+    with pytest.raises(DataError, match="must be bool, one a label"):
+        narrow(make_split(np.eye(3)), kept)
 
 
 def test_a_subset_keeps_ids_truth_and_pictures_together():

@@ -53,6 +53,33 @@ def test_underscores_make_no_other_number_of_a_text(kind):
         READERS[".csv"](b"image,cat,dog\na,0.5,0_5\nb,1,0\n", "scores.csv", NAMES)
 
 
+@pytest.mark.parametrize("row", [np.array, torch.tensor, list])
+def test_a_mapping_gives_each_images_scores_in_an_array_a_tensor_or_a_list(row):
+    given = arrays_at_hand.source(
+        {"a": row([0.25, 0.5]), "b": row([0.75, 1.0])}, Names(("cat", "dog"), labels=("cat", "dog"))
+    ).given
+    assert given.values.tolist() == [[0.25, 0.5], [0.75, 1.0]]
+
+
+def test_values_of_a_mapping_that_count_not_are_named_by_their_type():
+    with pytest.raises(DataError, match="or of none that counts: str"):
+        arrays_at_hand.source({"a": "cat", "b": "dog"}, NAMES)
+
+
+@pytest.mark.parametrize(
+    ("asked", "reason"),
+    [
+        ({"kind": None}, "no kind of scores 'None'"),
+        ({"kind": "logit", "match": []}, r"no way to match ids '\[\]'"),
+        ({"kind": "logit", "absent": "0"}, "--absent: found '0', allowed: numbers"),
+        ({"kind": "logit", "absent": True}, "--absent: found True, allowed: numbers"),
+    ],
+)
+def test_a_reading_of_other_types_is_one_line(asked, reason):
+    with pytest.raises(UsageError, match=reason):
+        Reading(**asked)
+
+
 @pytest.mark.parametrize("names", [{"a", "b"}, frozenset("ab"), "ab", 7])
 def test_names_without_an_order_say_no_rows_or_columns(names):
     """A set of names would give each column the label that its hash comes to."""

@@ -137,7 +137,9 @@ REFUSED = {
         "cannot read image 0: floating-point pixels",
     ),
     "batch": (lambda folder: bench.predict(folder, [], batch=0), "batch: found 0, allowed: whole numbers from 1"),
-    "threads": (lambda folder: bench.predict(folder, [], threads="2"), "threads: found '2', allowed: 0, for every"),
+    "threads": (lambda folder: bench.predict(folder, [], threads="2"), "threads: found '2', allowed: whole numbers"),
+    "half a thread": (lambda folder: bench.predict(folder, [], threads=2.5), "threads: found 2.5, allowed: whole"),
+    "threads below none": (lambda folder: bench.predict(folder, [], threads=-1), "threads: found -1, allowed: whole"),
     "too many": (lambda folder: bench.predict(folder, [], threads=1025), "found 1025, allowed: 0, for every core, to"),
     "device": (
         lambda folder: bench.predict(folder, [], device="tpu"),

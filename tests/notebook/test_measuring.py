@@ -130,7 +130,19 @@ REFUSED = {
     ),
     "bfloat16": (lambda: measured(TRUTH, torch.tensor(SCORES).bfloat16()), "tensor of torch.bfloat16"),
     "meta": (lambda: measured(TRUTH, torch.tensor(SCORES, device="meta")), "is a tensor on meta, allowed: on the CPU"),
-    "object": (lambda: measured(TRUTH, np.array(SCORES, dtype=object)), "scores holds Python objects"),
+    "object": (
+        lambda: measured(TRUTH, np.array(SCORES, dtype=object)),
+        r"scores is a ndarray of Python objects, must be numbers. Try: scores.astype\(float\)",
+    ),
+    "may hold NA": (lambda: measured(pd.DataFrame(TRUTH).convert_dtypes(), SCORES), r"Try: truth.astype\(float\)"),
+    "generator": (lambda: measured((row for row in TRUTH), SCORES), r"truth is a generator .*Try: list\(truth\)"),
+    "gradients": (
+        lambda: measured(TRUTH, [torch.tensor(row, requires_grad=True) for row in SCORES]),
+        "scores is no array: Can't call numpy.* on Tensor that requires grad",
+    ),
+    "no labels": (lambda: measured([[]], [[]]), "nothing to measure: 1 images, 0 labels"),
+    "number of labels": (lambda: measured(TRUTH, SCORES, labels=3), "must be a sequence of names"),
+    "protocols": (lambda: bench.measure(TRUTH, SCORES, protocol=["top2@1"]), r"protocol: found \['top2@1'\], allowed"),
 }
 
 
@@ -140,6 +152,18 @@ def test_what_would_have_to_be_guessed_is_refused_in_one_line(case):
     with pytest.raises(bench.BenchError, match=message) as raised:
         call()
     assert "\n" not in str(raised.value)
+
+
+def test_sequences_of_the_same_images_in_another_order_are_refused():
+    scores = bench.Scores(("x", "y", "z"), np.array(SCORES, dtype=np.float32), "probability")
+    sequences = np.array([[0], [1], [2]], dtype=np.int32)
+
+    def of(*ids):
+        return bench.LabelSets(ids, sequences, np.zeros(3), np.ones(3, dtype=np.bool_))
+
+    assert same(measured(TRUTH, scores, predicted=of("x", "y", "z")), measured(TRUTH, scores, predicted=of(*"012")))
+    with pytest.raises(bench.DataError, match="label sequences of the images of scores, in another order"):
+        measured(TRUTH, scores, predicted=of("y", "x", "z"))
 
 
 def test_frames_in_another_order_are_refused_and_their_columns_are_the_labels():
@@ -170,5 +194,7 @@ def test_measures_show_themselves_in_percent_with_their_notes():
     html = measures._repr_html_()
     assert "&lt;b&gt;cow&lt;/b&gt;" in html
     assert "<b>cow" not in html
+    assert "O-F1" in measures
+    assert {name: measures[name] for name in measures} == measures.values
     with pytest.raises(bench.UsageError, match="no measure 'o-f1'; did you mean 'O-F1'"):
         _ = measures["o-f1"]

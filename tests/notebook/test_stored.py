@@ -40,8 +40,54 @@ def test_a_stored_run_is_read_as_it_was_written(tmp_path):
     assert run.label_sets.sequences.tolist() == [[0, -1], [1, 2], [0, 1], [2, -1]]
     assert run.timings == {"seconds": {"train": 1.5}}
     assert run.scores is run.scores
-    for array in (run.scores.values, run.label_sets.sequences):
+    part = run.validation
+    for array in (
+        *(run.scores.values, run.label_sets.sequences, run.truth, run.ignore, run.predicted),
+        *(part.truth.truth, part.prediction.predicted, part.prediction.scores.values),
+    ):
         assert not array.flags.writeable
+
+
+def test_a_part_of_a_store_holds_its_runs_and_no_model_that_was_exported_in_one(store):
+    for name in ("onnx", "other"):
+        exported = next((store / "toy" / "bce").iterdir()) / name
+        exported.mkdir()
+        (exported / "manifest.json").write_text('{"labels": []}')
+    assert len(bench.runs(store / "toy")) == len(bench.runs(store)) == 7
+    assert [run.model for run in bench.runs(store / "toy" / "bce")] == ["bce", "bce"]
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: bench.runs(None), "folder: found None, allowed: a path"),
+        (lambda: bench.runs(b"runs"), "folder: found b'runs', allowed: a path"),
+        (lambda: bench.runs(".", models=None), "models: found None, allowed: names"),
+        (lambda: bench.choose(3), "goals: found 3, allowed: names"),
+        (lambda: bench.choose("mAP", 3), "runs: found 3, allowed: a folder, or runs as bench.runs gives them"),
+        (lambda: bench.choose("mAP", ".", cache=3), "cache: found 3, allowed: a path"),
+    ],
+)
+def test_what_names_no_runs_is_refused_in_a_line(call, message):
+    with pytest.raises(bench.UsageError, match=message):
+        call()
+
+
+def test_a_run_is_chosen_from_itself_and_its_policy_is_a_name(store):
+    run = bench.runs(store, models="bce")[0]
+    assert bench.choose("O-F1", run).run.key == run.key
+    with pytest.raises(bench.UsageError, match="name: found None, allowed: a policy"):
+        run.by_policy(None)
+    with pytest.raises(bench.UsageError, match="columns: found None, allowed: names"):
+        bench.runs(store).table(None)
+
+
+def test_a_folder_that_is_gone_is_not_called_damaged_to_be_deleted(store, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run = bench.runs("runs", models="bce")[0]
+    monkeypatch.chdir(store)
+    with pytest.raises(bench.StoreError, match="is not there from here"):
+        _ = run.truth
 
 
 def test_nothing_is_read_before_it_is_asked_for(tmp_path, monkeypatch):

@@ -205,6 +205,13 @@ def test_a_run_that_validation_says_nothing_of_is_left_out_and_says_why(store, t
     }
 
 
+def test_what_follows_a_recommended_run_is_its_export_only_where_its_weights_can_be(tmp_path):
+    made = rated_run(tmp_path / "runs", "made", validation=0.1, test=0.1)
+    assert use(made) == f"bench export {made.key[:8]} --runs {tmp_path / 'runs'} --out model"
+    made._files.forget("request.json")  # as of a run that was merged from an archive
+    assert use(made) == f"bench report --runs {tmp_path / 'runs'} --out report.html"
+
+
 def test_label_sets_without_scores_are_not_recommended_with_a_threshold(store, tmp_path):
     sets = rated_run(tmp_path / "runs", "sets", validation=0.0, test=0.0)
     scores = sets.read_scores()

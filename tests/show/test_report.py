@@ -338,6 +338,16 @@ def test_a_phone_shows_it_without_sideways_scrolling(view, scheme):
     assert (bright[0] < bright[1]) == (scheme == "light")
 
 
+def test_a_long_name_leaves_a_phone_room_for_numbers(view):
+    """Names stay in sight while numbers are scrolled past them."""
+    view.set_viewport_size({"width": 360, "height": 740})
+    name = view.locator("table.sortable tbody th").first
+    name.evaluate("(one, long) => { one.textContent = long }", "bce (backbone.name=torchvision/resnet50 epochs=40)")
+    assert name.evaluate("one => one.getBoundingClientRect().width") < 180
+    name.evaluate("(one, long) => { one.textContent = long }", "x" * 90)
+    assert name.evaluate("one => one.getBoundingClientRect().width") < 180
+
+
 def test_the_provenance_is_readable_json(view):
     records = view.locator("details.run pre").all_text_contents()
     assert len(records) == 5

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from bench.show.rendering import as_json, grid, render, shown
 from bench.show.row_labels import row_labels
 from bench.show.tables import Cell, build, by_dataset, columns_named, usual_columns, with_ties
 from bench.store.run_folder import RunFolder
-from bench.store.stored import RunSummary
+from bench.store.stored import About, RunSummary
 
 Make = Callable[..., RunFolder]
 COLUMNS = {column.name: column for column in usual_columns()}
@@ -103,6 +104,22 @@ def test_somebodys_own_scores_of_a_models_name_are_told_from_it_by_a_word() -> N
     assert [row.label for row in build(runs).rows] == ["bce", "bce (external)"]
 
 
+def test_no_two_rows_share_a_label_where_a_third_file_is_what_tells_it_from_both() -> None:
+    def scored(sha256: str, validation: str = "", seed: int = 0) -> RunSummary:
+        file = {"kind": "logit", "sha256": sha256 * 32, "validation_sha256": validation, "scores": sha256}
+        return summary(seed=seed, external=file)
+
+    by_validation = [scored("ab"), scored("ab", "v" * 64), scored("cd")]
+    by_seed = [scored("ab"), scored("ab", seed=1), scored("cd")]
+    assert [row.label for row in build(by_validation).rows] == [
+        "bce (external file=abababab external.validation_sha256=)",
+        "bce (external file=abababab external.validation_sha256=vvvvvvvv)",
+        "bce (external file=cdcdcdcd)",
+    ]
+    labels = [row.label for row in build(by_seed).rows]
+    assert labels == [f"bce (external file={which})" for which in ("abababab seed=0", "abababab seed=1", "cdcdcdcd")]
+
+
 def test_seeds_of_the_same_scores_are_told() -> None:
     def notes(*scores: str) -> list[str]:
         files = ({"kind": "logit", "sha256": f"{seed}" * 64, "scores": one} for seed, one in enumerate(scores))
@@ -136,6 +153,13 @@ def test_a_mixed_table_is_made_when_asked_for_and_says_so() -> None:
     table = build([summary("bce"), summary("warp", protocol="top3@1")], mix=True)
     assert table.notes[0] == "MIXED, rows do not compare: protocols top2@1 and top3@1"
     assert "MIXED" in render([table], "markdown")
+
+
+def test_the_title_of_a_mixed_table_is_not_that_of_one_data_set() -> None:
+    other = run_config()["dataset"] | {"name": "own", "fingerprints": {"test": "eeee"}}
+    one, two = (replace(run, about=About(variant=run.dataset)) for run in (summary(), summary(dataset=other)))
+    assert build([one]).title == "toy; toy; 4 test images (top2@1)"
+    assert build([one, replace(two, images=1200)], mix=True).title == "own, toy; 4 and 1,200 test images (top2@1)"
 
 
 def test_a_failed_run_is_a_row_with_its_reason_in_every_format() -> None:
@@ -228,6 +252,8 @@ def test_latex_uses_booktabs_and_escapes_special_characters() -> None:
     rows = [line for line in text.splitlines() if line.endswith("\\\\")]
     assert len({line.replace("\\&", "").count("&") for line in rows}) == 1
     assert "55.0 $\\pm$7.1" in render([build(two_models())], "latex")
+    goal = run_config()["policy"] | {"name": "precision>=0.9", "by_protocol": False}
+    assert "precision\\textgreater{}=0.9" in render([build([summary(policy=goal)])], "latex")
 
 
 def test_csv_and_json_hold_the_unrounded_values() -> None:

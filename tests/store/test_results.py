@@ -283,12 +283,21 @@ def test_a_run_that_differs_from_the_stored_one_of_its_key_is_refused_with_all_b
     theirs = make_honest(Shifted(make_run(tmp_path / "elsewhere", "bce", code={}).path))
     pack([theirs], tmp_path / "other.tar")
     before = held(store)
-    with pytest.raises(StoreError, match=r"is stored as .* with other .*scores\.npy.* Nothing was merged"):
+    with pytest.raises(StoreError, match=r"with other .*scores\.npy.* Nothing was merged\. Try: another --out"):
         merge([tmp_path / "other.tar"], store)
     assert held(store) == before
     with pytest.raises(StoreError, match="is stored as"):
         merge([archive, tmp_path / "other.tar"], tmp_path / "empty")
     assert held(tmp_path / "empty") == []
+
+
+def test_copies_of_a_run_that_measured_differently_are_not_packed(honest, tmp_path):
+    other = make_honest(make_run(tmp_path / "elsewhere", "bce", code={}))
+    measures = other.summary().measures
+    other.write_measures(replace(measures, values=measures.values | {"O-F1": 0.123}))
+    with pytest.raises(StoreError, match=r"are of one key, and measured differently\. Name one of them"):
+        pack([honest, other], tmp_path / "both.tar")
+    assert not (tmp_path / "both.tar").exists()
 
 
 class Shifted(RunFolder):

@@ -67,7 +67,6 @@ def thresholds(  # noqa: PLR0917 - the parser passes options by name
     from bench.show.thresholds import lines, table
     from bench.store.derived import derive
     from bench.store.external import of_config
-    from bench.store.following import of_store
     from bench.store.goal_thresholds import of_run
     from bench.store.resamples import kept_in
     from bench.store.sealed import to_json
@@ -104,6 +103,6 @@ def thresholds(  # noqa: PLR0917 - the parser passes options by name
         for line in lines(one):
             say(line, indent=2)
         put(f"\nrun folder  {path}")
-        put(f"next        {use(config, made[path].key[:8], of_store(path))}")
+        put(f"next        {use(made[path])}")
         if of_config(config) is not None:
             say("            for your own code, the thresholds as JSON: the same with --json", indent=12)
