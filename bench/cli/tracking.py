@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from bench.cli.options import comma_separated
+from bench.cli.requests import typed_before_any
 from bench.show.console import put
 
 if TYPE_CHECKING:
@@ -69,9 +70,7 @@ def print_failures(places: Iterable[Destination], failed: dict[str, str], runs: 
             changed = [o.name for o in options if place.request.options[o.name] != o.default]
             sets = [part for name in changed for part in ("--set", f"{name}={place.request.options[name]}")]
             folder = str(place.request.folder.parent)
-            words = ["bench", "track", *(str(run.path) for run in runs), "--to", place.name, "--out", folder, *sets]
+            words = ["track", *(str(run.path) for run in runs), "--to", place.name, "--out", folder, *sets]
             reason = failed[place.name].rstrip(".")
-            put(
-                f"not tracked: {place.name} ({place.tracker.origin}): {reason}. Then: {shlex.join(words)}",
-                file=sys.stderr,
-            )
+            command = " ".join([*typed_before_any("bench"), shlex.join(words)])
+            put(f"not tracked: {place.name} ({place.tracker.origin}): {reason}. Then: {command}", file=sys.stderr)

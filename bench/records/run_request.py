@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import UsageError
-from bench.remote.address import as_path, filesystem, is_remote, normal
+from bench.remote.address import WEB, as_path, is_remote, normal, opened
 from bench.remote.copies import copy_of
 from bench.system.files import default_cache
 
@@ -50,7 +50,10 @@ class RunRequest:
         if self.weights is not None and is_remote(self.weights):
             raise UsageError(f"--weights: found {normal(self.weights)}, allowed: a path of this machine")
         if is_remote(self.out):
-            filesystem(normal(self.out).partition("://")[0])  # what is not installed is said before anything is made
+            address = normal(self.out)
+            if address.partition("://")[0] in WEB:
+                raise UsageError(f"--out: found {address}, which is only read. Allowed: a path, or s3://bucket/folder")
+            opened(address)  # what is not installed is said before anything is made
         object.__setattr__(self, "out", copy_of(self.out))
         object.__setattr__(self, "cache", copy_of(self.cache, cache=True))
 

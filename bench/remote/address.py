@@ -8,10 +8,12 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import threading
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path, PurePath
 from typing import Any
+from urllib.parse import quote
 
 from bench.errors import BenchError, StorageError, UsageError, unknown
 from bench.system.text import one_line
@@ -23,6 +25,12 @@ _NO_PLACE = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):()")
 OBJECT_STORES = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "oss", "oci", "hf", "memory"})
 """Schemes whose files appear whole or not at all when they are written, and whose folders need not be made."""
 
+HOSTED = frozenset({"sftp", "ssh", "smb"})
+"""Schemes whose addresses begin with a host: their file system is one connection to it."""
+
+WEB = frozenset({"http", "https"})
+"""Schemes whose places are whole addresses, quoted, and whose lists are pages of links that tell names alone."""
+
 PACKAGES = {
     **dict.fromkeys(("s3", "s3a"), "'multilabel-bench[storage]'"),
     **dict.fromkeys(("gs", "gcs"), "gcsfs"),
@@ -32,7 +40,6 @@ PACKAGES = {
     "oss": "ossfs",
     "oci": "ocifs",
     "smb": "smbprotocol",
-    "webdav": "webdav4",
 }
 """What reads a scheme, beside fsspec itself."""
 
@@ -43,6 +50,9 @@ KEYS = (
 
 _NO_KEYS = re.compile("NoCredentials|PartialCredentials|DefaultCredentials|CredentialRetrieval|ProfileNotFound|NoAuth")
 _NO_NETWORK = re.compile("Connect|Timeout|EndpointConnection|ServerDisconnected|ClientOSError|IncompleteRead|gaierror")
+_TURNS = threading.RLock()
+"""Of what a connection is asked for: of two threads that wait at once, each would read the other's answer."""
+
 _SECRET = re.compile("SECRET|TOKEN|PASSWORD|PASSWD|CREDENTIAL|_KEY|SAS")
 
 
@@ -132,14 +142,19 @@ def check_scheme(scheme: str) -> None:
 
 
 @cache
-def filesystem(scheme: str) -> Any:
+def filesystem(scheme: str, host: str = "") -> Any:
     """Return fsspec's file system of a scheme. Raises ``UsageError`` that names the package which is not installed."""
     check_scheme(scheme)
     import fsspec
 
-    with reaching(f"{scheme}://", "open"):
+    address = f"{scheme}://{host}"
+    with reaching(address, "open"):
         try:
-            return fsspec.filesystem(scheme)
+            of_host = fsspec.get_filesystem_class(scheme)._get_kwargs_from_urls(f"{address}/") if host else {}
+            system = fsspec.filesystem(scheme, **of_host)
+            if scheme in {"s3", "s3a"}:
+                system.retries = 2  # loops of five stand in one another: a lost network took ten minutes to be told
+            return system
         except ImportError as error:
             package = PACKAGES.get(scheme)
             if package is None:  # fsspec's words name what it needs
@@ -149,11 +164,21 @@ def filesystem(scheme: str) -> Any:
             raise UsageError(
                 f"{scheme}://: the package that reads it is not installed. Try: pip install {package}"
             ) from None
+        except TypeError:  # it lacks arguments
+            raise UsageError(
+                f"{scheme}://: fsspec needs more than an address for it. Allowed: s3://bucket/folder and its like."
+                " See: docs/storage.md"
+            ) from None
 
 
 def opened(address: str) -> tuple[Any, str]:
     """Return the file system of an address, and what it calls the place there."""
     scheme, _, place = address.partition("://")
+    host, _, path = place.partition("/")
+    if scheme in HOSTED:
+        return filesystem(scheme, host), f"/{path}"
+    if scheme in WEB:
+        return filesystem(scheme), f"{scheme}://{host}/{quote(path)}"
     return filesystem(scheme), ("/" + place if scheme == "memory" else place)
 
 
@@ -163,8 +188,10 @@ def reaching(address: str, doing: str, kept: str = "") -> Iterator[None]:
 
     The project's own errors and ``FileNotFoundError`` of what was looked for pass.
     """
+    hosted = address.partition("://")[0] in HOSTED
     try:
-        yield
+        with _TURNS if hosted else contextlib.nullcontext():
+            yield
     except (BenchError, ImportError):
         raise
     except Exception as error:

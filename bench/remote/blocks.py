@@ -111,6 +111,10 @@ class Version:
         told = str(now.get(name, value)) if name in VERSIONS else value
         if told != value or now.get("size", self.size) != self.size:
             raise StorageError(f"cannot read {self.address}: it was changed meanwhile. Try: the same command again")
+        if len(content) == self.size > length:
+            raise StorageError(
+                f"cannot read {self.address}: its server gives no parts of files. Try: copy it to a disk"
+            )
         if len(content) != length:
             raise StorageError(
                 f"cannot read {self.address}: {len(content):,} of {length:,} bytes came. Try: the same command again"

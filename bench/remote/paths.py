@@ -18,13 +18,24 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path, PosixPath
 from typing import IO, Any
+from urllib.parse import unquote
 
 from bench.errors import DataError, StorageError
-from bench.remote.address import filesystem, is_remote, normal, opened, reaching
+from bench.remote.address import WEB, is_remote, normal, opened, reaching
 from bench.remote.blocks import VERSIONS, BlockFile, Version, limit
 from bench.system.files import digest
 
-TIMES = ("LastModified", "last_modified", "updated", "mtime", "modified", "modify", "created", "last_commit")
+TIMES = (
+    "LastModified",
+    "last_modified",
+    "Last-Modified",
+    "updated",
+    "mtime",
+    "modified",
+    "modify",
+    "created",
+    "last_commit",
+)
 """What they call the time of a file; where there is nothing surer, it stands for its content."""
 
 UNTOLD = f"untold {uuid.uuid4().hex}"
@@ -66,8 +77,7 @@ def data_root(path: str | Path) -> Path:
             # Asked for anew, it is listed anew.
             for folder in [one for one in _LISTED if one == address or one.startswith(f"{address}/")]:
                 del _LISTED[folder]
-            system = filesystem(scheme)
-            system.invalidate_cache()
+            opened(address)[0].invalidate_cache()
     return RemotePath(address)
 
 
@@ -107,7 +117,8 @@ class RemotePath(PosixPath):
                 return Entry(folder=True)
             if above.endswith("/"):  # a bucket
                 return None
-        return (listing(above) if known is None else known).get(name)
+        entry = (listing(above) if known is None else known).get(name)
+        return entry if entry is None or entry.size >= 0 else _asked(address)
 
     def _version(self) -> Version:
         entry = self._entry()
@@ -249,11 +260,24 @@ def listing(address: str) -> Mapping[str, Entry]:
             for info in told:
                 whole = str(info["name"]).rstrip("/")
                 name = whole.rpartition("/")[2]
+                if address.partition("://")[0] in WEB:  # a page's links; those behind "?" sort it
+                    name = unquote(name.partition("?")[0])
                 # Of a file, and of a folder that is an object, it is the place itself.
                 if whole.strip("/") != own and name not in {"", ".", ".."}:
                     found[name] = entry_of(info)
             _LISTED[address] = found
     return found
+
+
+def _asked(address: str) -> Entry:
+    """Return what is told of a file whose folder's list tells names alone, asked for once. Raises ``StorageError``."""
+    system, place = opened(address)
+    with reaching(address, "read"):
+        entry = entry_of(system.info(place))
+    above, _, name = address.rpartition("/")
+    with _LOCK:
+        _LISTED[above] = {**_LISTED.get(above, {}), name: entry}
+    return entry
 
 
 def entry_of(info: Mapping[str, Any]) -> Entry:

@@ -203,6 +203,7 @@ def test_of_a_place_that_tells_no_versions_nothing_is_taken_over_from_another_co
     assert [content for content, _ in found] == [b"first", b"other"]
     assert found[0][1] != found[1][1]
     monkeypatch.setattr(MemoryFileSystem, "ls", lambda *given, **_: [one | {"size": None} for one in ls(*given)])
+    monkeypatch.setattr(MemoryFileSystem, "info", lambda *given, **_: ls(*given)[0] | {"size": None})
     with pytest.raises(StorageError, match=r"1\.png: its place does not tell how long it is"):
         (as_path(memory) / "1.png").read_bytes()
 

@@ -280,10 +280,12 @@ def test_a_run_whose_tracker_fails_is_stored_and_succeeds(
     first: Recorder, ran: list[RunRequest], tmp_path: Path, capsys: Capture
 ) -> None:
     first.fails["bce"] = TimeoutError("server down")
-    assert command(tmp_path, "run", "--model", "bce", "--track", "first") == 0
+    (tmp_path / "own.py").touch()
+    plugin = f"--plugin={tmp_path / 'own.py'}"  # what is printed needs it as what was typed did
+    assert command(tmp_path, "run", "--model", "bce", "--track", "first", plugin) == 0
     captured = capsys.readouterr()
     assert "run folder" in captured.out
-    assert "TimeoutError: server down. Then: bench track " in captured.err
+    assert f"TimeoutError: server down. Then: bench --plugin {tmp_path / 'own.py'} track " in captured.err
     assert len(ran) == 1
 
 
