@@ -32,6 +32,11 @@ LOOK = 5.0
 ANSWER = 5.0
 """Seconds within which a cluster must answer."""
 
+SETTINGS = b"\0\0\0\4\0\0\0\0\0"
+"""What HTTP/2, which Ray speaks, has either side say first (RFC 9113, section 3.4); the fourth byte is its kind."""
+
+GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + SETTINGS
+
 EARLY = ("OMP_", "GOMP_", "KMP_", "MKL_", "OPENBLAS_", "PYTHONPATH")
 """Beginnings of variables that a process needs before its first import."""
 
@@ -191,13 +196,19 @@ def _connected(address: str) -> Any:
 
 
 def _answers(address: str) -> None:
-    """Raise ``UsageError`` where nothing answers at ``HOST:PORT``, for which Ray would wait many minutes."""
+    """Raise ``UsageError`` where no Ray answers at ``HOST:PORT``: Ray itself would wait many minutes."""
     host, _, port = address.rpartition(":")
-    if port.isdigit():
-        try:
-            socket.create_connection((host.strip("[]"), int(port)), ANSWER).close()
-        except (OSError, OverflowError) as error:
-            raise UsageError(f"--cluster: nothing answers at '{address}' ({error}). Try: ray start --head") from error
+    if not port.isdigit():
+        return
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), ANSWER) as connection:
+            connection.sendall(GREETING)
+            answer = connection.recv(len(SETTINGS), socket.MSG_WAITALL)
+    except (OSError, OverflowError) as error:
+        raise UsageError(f"--cluster: nothing answers at '{address}' ({error}). Try: ray start --head") from error
+    # Behind TLS, which Ray has where this variable says so, the greeting would be another.
+    if answer[3:4] != SETTINGS[3:4] and os.environ.get("RAY_USE_TLS", "0") in {"", "0"}:
+        raise UsageError(f"--cluster: what answers at '{address}' is not Ray. Try: ray status, which has its address")
 
 
 @contextlib.contextmanager

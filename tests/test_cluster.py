@@ -1,5 +1,6 @@
 """Runs on a Ray cluster: the same results as here, and a process that dies loses nothing. ``nox -s ray`` has Ray."""
 
+import contextlib
 import fcntl
 import importlib.util
 import os
@@ -7,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -72,6 +74,33 @@ def test_without_ray_a_line_says_what_to_install(capsys, monkeypatch, tmp_path):
 )
 def test_what_no_cluster_can_be_asked_for_is_refused_in_a_line(arguments, expected, capsys):
     assert expected in refusal(capsys, *arguments)
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "is not Ray"),
+        (b"", "is not Ray"),
+        (None, "nothing answers at"),
+        (b"\0\0\6\4\0\0\0\0\0\0\4\0\1\0\0", ""),
+    ],
+)
+def test_what_answers_and_is_not_ray_is_refused_and_what_stays_silent(answer, expected, monkeypatch):
+    """Ray would wait for it for many minutes, and not end at a SIGTERM."""
+    monkeypatch.setattr(cluster, "ANSWER", 0.2 if answer is None else 5.0)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve():
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(len(cluster.GREETING))
+                connection.sendall(answer)
+
+        if answer is not None:
+            threading.Thread(target=serve, daemon=True).start()
+        refused = contextlib.nullcontext() if not expected else pytest.raises(cluster.UsageError, match=expected)
+        with refused:
+            cluster._answers(f"127.0.0.1:{server.getsockname()[1]}")
 
 
 def test_what_is_of_this_machine_stays_and_all_else_goes_along(tmp_path, monkeypatch):
