@@ -99,10 +99,10 @@ def options_config_and_key_rewritten(runs):
 
 
 def validation_scores_raised_together(runs):
-    training = runs["bce"].read_training()
+    training = runs["cnn-rnn"].read_training()
     history = [entry | {"score": 0.5 + entry["score"] / 2.001} for entry in training["history"]]
     best = max(history, key=lambda entry: entry["score"])
-    edit(runs["bce"], "training.json", history=history, best_epoch=best["epoch"], score=best["score"])
+    edit(runs["cnn-rnn"], "training.json", history=history, best_epoch=best["epoch"], score=best["score"])
 
 
 def another_label_space(runs):

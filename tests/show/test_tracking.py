@@ -13,7 +13,7 @@ import pytest
 from example_runs import run_config
 
 import bench
-from bench import Measures, ModelError, StoreError, TrackerError, plugins
+from bench import Measures, ModelError, StoreError, TrackerError, plugin_files, plugins
 from bench.cli import run_command_line
 from bench.cli.options import _tracker_names
 from bench.cli.tracking import split_sets
@@ -277,9 +277,10 @@ def test_run_tells_its_trackers_and_its_options_are_no_part_of_the_run(
 
 
 def test_a_run_whose_tracker_fails_is_stored_and_succeeds(
-    first: Recorder, ran: list[RunRequest], tmp_path: Path, capsys: Capture
+    first: Recorder, ran: list[RunRequest], tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first.fails["bce"] = TimeoutError("server down")
+    monkeypatch.setenv(plugin_files.VARIABLE, "")  # which the option sets for the whole process
     (tmp_path / "own.py").touch()
     plugin = f"--plugin={tmp_path / 'own.py'}"  # what is printed needs it as what was typed did
     assert command(tmp_path, "run", "--model", "bce", "--track", "first", plugin) == 0
