@@ -52,7 +52,7 @@ CLASSIFIER_TRAINING: dict[str, bool | int | float | str] = {
 """How linear classifiers are trained from the label prior. Of the two rates validation chooses the large one where few
 features must say much, so that weights are large, the small one where many features each say little; without dropout,
 which costs the first kind 1 to 4 points and gives the second nothing: stopping early does what it would. The order of
-each image's labels chooses: of few validation images, or of more labels than images have, O-F1 is mostly chance."""
+each image's labels chooses: of few validation images, or where more labels are given than there are, O-F1 is chance."""
 
 CLASSIFIER_SPACE = (
     Dimension("learning_rates", low=1e-4, high=5e-2, log=True),
