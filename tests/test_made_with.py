@@ -119,6 +119,7 @@ MADE_WITH = {
     "object of objects": lambda width: Builder(Builder(width)),
     "default": by_default,
     "array": lambda width: functools.partial(closed_over, np.array([[width]])),
+    "objects of a long array": lambda width: closed_over(np.array([*range(600), width, *range(600)], dtype=object)),
     "table": lambda width: closed_over(pandas.DataFrame({"width": [width]})),
     "tensor": lambda width: closed_over([torch.tensor([width, width], requires_grad=True)]),
 }

@@ -22,7 +22,7 @@ import sys
 import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import cache
-from itertools import accumulate, islice
+from itertools import accumulate
 from pathlib import Path
 
 from bench.errors import PluginError
@@ -95,35 +95,42 @@ def _edited_data(file: Path) -> PluginError:
 def closure(roots: Iterable[str], within: Callable[[str], bool]) -> dict[str, Path | None]:
     """Return every module that ``roots`` lead to, themselves included, with its file; ``None`` where it has none."""
     found: dict[str, Path | None] = {}
-    waiting = list(roots)
+    waiting, run = list(roots), set[str]()
     while waiting:
         name = waiting.pop()
         if name in found:
             continue
         found[name] = file = file_of(name)
         if file is not None and file.suffix == ".py":
-            led_to = [*imports(file, _version(name, file), name), *_acting(name, within)]
+            led_to = [*imports(file, _version(name, file), name), *_acting(name, within, run)]
             waiting += [one for one in led_to if within(one)]
     return found
 
 
-def _acting(module: str, within: Callable[[str], bool]) -> Iterator[str]:
+def _acting(module: str, within: Callable[[str], bool], seen: set[str]) -> Iterator[str]:
     """Yield what sets or calls something as the import of ``module`` runs it: packages above it, and what these import.
 
-    So networks enter themselves in a registry, and constants of a module are set from outside.
+    So networks enter themselves in a registry, and constants of a module are set from outside. Those ``seen`` are
+    passed over, and grow by what this import runs.
     """
-    seen: set[str] = set()
-    waiting = [*islice(accumulate(module.split("."), "{}.{}".format), module.count("."))]
+    waiting = _with_packages(module)[:-1]
     while waiting:
         name = waiting.pop()
-        file = file_of(name) if name not in seen and within(name) else None
+        if name in seen:
+            continue
         seen.add(name)
+        file = file_of(name) if within(name) else None
         if file is None or file.suffix != ".py":
             continue
         if said(file, version := _version(name, file)).acts:
             yield name
         else:
-            waiting += imports(file, version, name, at_once=True)
+            waiting += [each for one in imports(file, version, name, at_once=True) for each in _with_packages(one)]
+
+
+def _with_packages(module: str) -> list[str]:
+    """Return the names of the packages that a module is in, from the top, and its own: its import runs all of them."""
+    return [*accumulate(module.split("."), "{}.{}".format)]
 
 
 def remember(modules: Iterable[str]) -> None:

@@ -112,10 +112,10 @@ def _is_package(folder: PurePath) -> bool:
 
 
 def _shown(value: Any) -> str:
-    """Return how an object prints that has no attributes, as a range or a date; empty where that says no value."""
+    """Return how an object prints that has no attributes, as a range or a date; empty where that says not all of it."""
     with contextlib.suppress(Exception):  # whatever a third party's does
         text = repr(value)
-        return "" if text.startswith("<") or " at 0x" in text else text
+        return "" if text.startswith("<") or " at 0x" in text or "..." in text else text
     return ""
 
 

@@ -1,9 +1,9 @@
 """Options of a run chosen within a budget: points of the model's space, each trained and judged on validation.
 
-Every trial is trained on the run's ``fit`` part with seed ``SEED``, whatever the run's own, and judged by O-F1, unless
-option ``select_by`` was given, of the protocol's label sets; where the run's policy is fitted, of that one's, each
-fifth of the validation part by what it chooses on the others. So a comparison's seeds share one choice. Nothing of the
-test part is read but its pictures' features, which the run needs anyway.
+Every trial is trained on the run's ``fit`` part with seed ``SEED``, whatever the run's own, and judged by O-F1, or by
+what option ``select_by`` says beside the model's own, of the protocol's label sets; where the run's policy is fitted,
+of that one's, each fifth of the validation part by what it chooses on the others. So a comparison's seeds share one
+choice. Nothing of the test part is read but its pictures' features, which the run needs anyway.
 """
 
 from __future__ import annotations

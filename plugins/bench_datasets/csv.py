@@ -206,10 +206,10 @@ def _by_column(
     """Return the rows of each part, train and test being called as asked for, and those of no part."""
     called = {"train": request.train_split or "train", "validation": "validation", "test": request.test_split or "test"}
     # Of a split that is test by its name and train as asked for, the rows are train's.
-    part_of = {split_named(called[part]): part for part in ("validation", "test", "train")}
+    of_words = {split_named(called[part]): part for part in ("validation", "test", "train")}
     parts: dict[str, list[Row]] = {part: [] for part in called}
     others: list[Row] = []
-    known = {*part_of, *SPLIT_NAMES}
+    known = {*of_words, *SPLIT_NAMES}
     for row in rows:
         split = split_named(row.split)
         # Where both are asked for, as of folds, all other words are of no part.
@@ -218,7 +218,7 @@ def _by_column(
             other = "--train-split NAME --test-split NAME, or one of these words in each row"
             hint = f". Try: {other if row.split else 'fill it in, or take the line out'}"
             raise DataError(f"{row.place}: split '{row.split}', allowed: {allowed}{hint}")
-        (parts[part_of[split]] if split in part_of else others).append(row)
+        (parts[of_words[split]] if split in of_words else others).append(row)
     for part in ("train", "test"):
         if not parts[part]:
             place = rows[0].place.rpartition(" line ")[0]

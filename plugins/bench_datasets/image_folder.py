@@ -113,7 +113,7 @@ def _listed(
         expected += ". Where each label is a column: _classes.csv, with a column filename" if labels else ""
         table = read_table(listing, layout, expected)
         rows, known, notes = table.rows, table.columns, notes + table.notes
-        refuse_rows_of_others(part, folder.name, rows, "take the line, or the column split, out")
+    refuse_rows_of_others(part, folder.name, rows, "take the line, or what it says of the split, out")
     if odd := next((row for row in rows if row.path.replace("\\", "/").startswith(("/", "../"))), None):
         raise DataError(f"{odd.place}: image {odd.path} lies outside {folder}")
     rows, images = images_of(folder, rows)
@@ -188,7 +188,7 @@ def _by_folder(
 def _read_json_lines(path: Path) -> tuple[list[Row], str]:
     """Return the rows of a file of JSON lines, each with ``file_name`` and ``labels``: a list, or one text.
 
-    And the names of other fields, as one text.
+    A ``split`` is its part's. And the names of other fields, as one text.
     """
     rows: dict[str, Row] = {}
     unread: dict[str, None] = {}
@@ -205,8 +205,9 @@ def _read_json_lines(path: Path) -> tuple[list[Row], str]:
             raise DataError(f"{place}: image {image} stands twice")
         if not isinstance(names, str | list):
             raise DataError(f"{place}: labels are {names!r:.60}, expected a list of names")
-        rows[image] = Row(place, image, names if isinstance(names, str) else tuple(names))
-        unread |= dict.fromkeys(name for name in entry if name not in {"file_name", "labels"})
+        labels = names if isinstance(names, str) else tuple(names)
+        rows[image] = Row(place, image, labels, str(entry.get("split") or ""))
+        unread |= dict.fromkeys(name for name in entry if name not in {"file_name", "labels", "split"})
     return list(rows.values()), ", ".join(unread)
 
 

@@ -144,7 +144,7 @@ def check(
         *_alike(places),
         *of_texts,
         *_unsplit(places, single, separator),
-        *(_of_one_image(places, sets) if single and separator is not None else ()),
+        *(_of_one_image(places, sets, options) if single and separator is not None else ()),
     ]
     if odd and str(options.get("odd_names", "error")) == "error":
         raise DataError(f"{odd[0]} or, if it is as you mean it: {KEEP_ODD}")
@@ -152,7 +152,7 @@ def check(
     notes = [message.partition(" Try: ")[0] for message in told]
     if single and len(places) > 1:
         notes.append("no image has more than one label" + _hint(places, separator))
-    if single and {*places} == {"0", "1"} and separator is not None:
+    if single and {*places} == {"0", "1"} and "label_columns" in options:
         notes.append("if 0 and 1 say whether one label is there: --set dataset.label_columns=NAME, its column")
     notes += not_there(places)
     notes += [f"label '{name}' holds a character that is not seen: {name!a}" for name in places if _unseen(name)]
@@ -323,14 +323,15 @@ def _unsplit(places: Places, single: bool, separator: str | None) -> list[str]:
     return []
 
 
-def _of_one_image(places: Places, sets: Collection[Sequence[str]]) -> list[str]:
+def _of_one_image(places: Places, sets: Collection[Sequence[str]], options: Mapping[str, OptionValue]) -> list[str]:
     """Return a message where every label is on one image alone, which has no other, as names and captions are."""
     name, place = next(iter(places.items()))
     if len(places) < MANY or len(places) < sum(map(bool, sets)):
         return []
+    remedy = "--set dataset.labels_column=NAME," if "labels_column" in options else "write names that images share,"
     return [
         f"{place}: label '{name:.60}' is on one image alone, as all labels are{_hint(places, ';')}. Is it a label?"
-        " Try: --set dataset.labels_column=NAME,"
+        f" Try: {remedy}"
     ]
 
 

@@ -60,9 +60,13 @@ def part_of(text: str) -> str:
     >>> [part_of(text) for text in ("PublicTest", "train2017", "VAL", "trainval", "contest", "train or test")]
     ['test', 'train', 'validation', 'train', '', '']
     """
-    words = SPLIT_NAMES | OTHER_WORDS
-    parts = {words[word] for word in map(str.lower, WORDS.findall(text)) if word in words}
+    parts = _parts_in(text)
     return parts.pop() if len(parts) == 1 else ""
+
+
+def _parts_in(text: str) -> set[str]:
+    words = SPLIT_NAMES | OTHER_WORDS
+    return {words[word] for word in map(str.lower, WORDS.findall(text)) if word in words}
 
 
 def tell_parts_apart(cells: Collection[str]) -> bool:
@@ -74,5 +78,9 @@ def tell_parts_apart(cells: Collection[str]) -> bool:
 
 
 def names_part(name: str) -> bool:
-    """Return whether a file's or folder's name has a word of a part, as that of train_val_list has."""
-    return not SPLIT_NAMES.keys().isdisjoint(re.split(r"[^a-z]+", name.lower()))
+    """Return whether a file's or folder's name has a word of a part.
+
+    >>> names_part("train_val_list"), names_part("PublicTest"), names_part("contest")
+    (True, True, False)
+    """
+    return bool(_parts_in(name))

@@ -19,14 +19,16 @@ APART = re.compile(r"(.*[^\s_-])[\s_-]+([^\s_-]+)", re.DOTALL)
 """A name and its value, behind a colon, an equals sign or in brackets, and behind a blank, underscore or hyphen."""
 
 SHARE = re.compile(r"[+-]?(?:0?\.\d+|1\.0+)|\d+(?:\.\d+)?%")
-COUNT = re.compile(r"[x*\u00d7]\d+")
+COUNT = re.compile(r".*[x*\u00d7]\d+", re.DOTALL)
+"""A name that ends in a count; a BMW X5 is none."""
+
 LONGEST = 200
 """Letters of a name that is looked at: a pattern may take the square of them."""
 
 DENIALS = frozenset({"no", "false", "absent"})
 WORDS = DENIALS | {"yes", "true", "present"}
 MARKED_DENIALS = DENIALS | {"0", "-1", "n", "f", "negative"}
-MARKED_WORDS = WORDS | MARKED_DENIALS | {"1", "y", "t", "positive"}
+MARKED_YES = WORDS - DENIALS | {"1", "y", "t", "positive"}
 
 BEFORE = re.compile(r"[-!~\u00ac]\s*(.+)", re.DOTALL)
 NOT_THERE = re.compile(r"(?:no|not|non|without)[\s_-]+(.+)", re.DOTALL | re.IGNORECASE)
@@ -64,12 +66,16 @@ def not_there(places: Mapping[str, str]) -> list[str]:
 
 
 def _marked(places: Mapping[str, str]) -> str:
-    """Return the first name with a share behind a mark, or with a no where all values of its label are yes or no."""
-    for values in _values(places, MARKED).values():
-        no_or_share = next((name for value, name in values.items() if SHARE.fullmatch(value)), "") or (
-            _denial(values, MARKED_DENIALS) if MARKED_WORDS.issuperset(values) else ""
-        )
-        if no_or_share:
+    """Return the first name with a share behind a mark, or with a no where all values of its label are yes or no.
+
+    Where no name is alone or has a yes, a no is something else, as in Woman (f).
+    """
+    found = _values(places, MARKED)
+    any_yes = not MARKED_YES.isdisjoint(chain(*found.values()))
+    for stem, values in found.items():
+        of_words = (any_yes or stem in places) and values.keys() <= MARKED_DENIALS | MARKED_YES
+        share = next((name for value, name in values.items() if SHARE.fullmatch(value)), "")
+        if no_or_share := share or (_denial(values, MARKED_DENIALS) if of_words else ""):
             return no_or_share
     return ""
 
@@ -84,7 +90,7 @@ def _apart(places: Mapping[str, str]) -> str:
         if stem in places or len(values) > 1:
             if WORDS.issuperset(values) and (name := _denial(values, DENIALS)):
                 return name
-            if any(all(map(kind.fullmatch, values)) for kind in (SHARE, COUNT)):
+            if all(map(SHARE.fullmatch, values)) or all(map(COUNT.fullmatch, values.values())):
                 return next(iter(values.values()))
     return ""
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -111,6 +112,21 @@ def test_what_to_type_for_a_labels_file_is_an_option_that_there_is(listed, heade
     with pytest.raises(DataError) as refused:
         opened("imagefolder", listed)
     assert {*re.findall(r"dataset\.(\w+)", str(refused.value))} <= {option.name for option in options}
+
+
+def test_names_of_folders_are_not_said_to_stand_in_columns(tmp_path):
+    for part in ("train", "test"):
+        for label in range(12):
+            picture(tmp_path / part / f"{label % 2}" / f"{part}{label}.png", label)
+    assert not any("label_column" in note for note in opened("imagefolder", tmp_path).notes)
+    for label in range(12):
+        path = tmp_path / "train" / f"{label % 2}" / f"train{label}.png"
+        (above := tmp_path / "train" / f"a{label}").mkdir()
+        path.rename(above / path.name)
+    shutil.rmtree(tmp_path / "test")
+    picture(tmp_path / "test" / "b" / "b.png", 1)
+    with pytest.raises(DataError, match=r"as all labels are\. Is it a label\? Try: write names that images share, or"):
+        opened("imagefolder", tmp_path)
 
 
 def test_columns_of_a_labels_file_may_be_separated_otherwise(listed):
@@ -335,6 +351,10 @@ def test_a_row_of_another_part_in_a_folders_table_is_refused(listed):
         opened("imagefolder", listed)
     (listed / "train" / "labels.csv").write_text("path,labels,split\na.png,cat;dog,Training\nmore/b.png,dog,\n")
     assert len(opened("imagefolder", listed).train) == 2
+    lines = [{"file_name": name, "labels": ["dog"], "split": "train"} for name in ("a.png", "more/b.png")]
+    (listed / "test" / "metadata.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    with pytest.raises(DataError, match=r"line 1: split 'train' in the table of test. Try: take the line, or what"):
+        opened("imagefolder", listed)
 
 
 def test_a_column_for_each_label_is_read_of_another_file(listed):

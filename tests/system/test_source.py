@@ -154,11 +154,15 @@ def test_no_module_of_elsewhere_counts_where_a_text_is_its_name(package, tmp_pat
         ("import torch\ntorch.set_default_dtype(torch.float64)\n", "__init__.py"),
         ("from mine import other\n", "other.py"),
         ("try:\n    from .other import *\nexcept ImportError:\n    pass\n", "other.py"),
+        ("from mine.sub import leaf\n", "sub/__init__.py"),
     ],
 )
 def test_what_sets_or_enters_something_counts_where_a_package_runs_it(package, begins, counts):
     """As constants of a module, and networks in a registry: the import of ``mine.model`` runs ``mine`` first."""
     (package / "__init__.py").write_text(begins)
+    (package / "sub").mkdir()
+    (package / "sub" / "leaf.py").write_text("")
+    (package / "sub" / "__init__.py").write_text("import mine.helper\nmine.helper.z = 1\n")
     edit(package / "other.py", "from mine.helper import HEADS\n@HEADS.register('z')\ndef z(): return 1\n")
     before = hashed()
     edit(package / counts, (package / counts).read_text() + "more = 2\n")
