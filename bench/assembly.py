@@ -35,7 +35,7 @@ from bench.evaluation.policies import Policy
 from bench.guard import calling, is_first_party
 from bench.model.checks import check_backbone, check_is_trained, check_model
 from bench.options import OptionValue, given
-from bench.plan import Plan, replan, training_options
+from bench.plan import Plan, options_of, replan
 from bench.plugins import Found
 from bench.records import BoolArray, Features, Ledger, Measures, Parts, Prediction, RunRequest, SearchOptions, Split
 from bench.system.files import canonical_json, digest, sha256_of
@@ -102,8 +102,8 @@ class Assembly:
     @property
     def judged_by(self) -> str:
         """Return the metric that trials are judged by: the same for all models, unless another was asked for."""
-        own = {option.name: option.default for option in training_options(self.plan.model.spec)}.get("select_by")
-        return MAIN_METRIC if self.select_by == own else self.select_by
+        option = options_of(self.plan.model.spec).get("select_by")
+        return MAIN_METRIC if option and self.select_by == option.default else self.select_by
 
     @property
     def judged_by_policy(self) -> bool:
