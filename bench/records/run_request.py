@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import UsageError
-from bench.remote.address import WEB, as_path, is_remote, normal, opened
+from bench.remote.address import WEB, as_path, is_remote, normal, opened, scheme_of
 from bench.remote.copies import copy_of
 from bench.system.files import default_cache
 
@@ -51,7 +51,7 @@ class RunRequest:
             raise UsageError(f"--weights: found {normal(self.weights)}, allowed: a path of this machine")
         if is_remote(self.out):
             address = normal(self.out)
-            if address.partition("://")[0] in WEB:
+            if scheme_of(address) in WEB:
                 raise UsageError(f"--out: found {address}, which is only read. Allowed: a path, or s3://bucket/folder")
             opened(address)  # what is not installed is said before anything is made
         object.__setattr__(self, "out", copy_of(self.out))

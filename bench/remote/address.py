@@ -141,6 +141,11 @@ def check_scheme(scheme: str) -> None:
         raise unknown("kind of storage", scheme, {*PACKAGES, "file", "memory"}, "See: docs/storage.md")
 
 
+def scheme_of(address: str) -> str:
+    """Return the scheme of an address as ``normal`` gives it."""
+    return address.partition("://")[0]
+
+
 @cache
 def filesystem(scheme: str, host: str = "") -> Any:
     """Return fsspec's file system of a scheme. Raises ``UsageError`` that names the package which is not installed."""
@@ -188,7 +193,7 @@ def reaching(address: str, doing: str, kept: str = "") -> Iterator[None]:
 
     The project's own errors and ``FileNotFoundError`` of what was looked for pass.
     """
-    hosted = address.partition("://")[0] in HOSTED
+    hosted = scheme_of(address) in HOSTED
     try:
         with _TURNS if hosted else contextlib.nullcontext():
             yield

@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from bench.errors import StorageError
-from bench.remote.address import check_scheme, is_remote, normal
+from bench.remote.address import check_scheme, is_remote, normal, scheme_of
 from bench.system.files import default_cache, digest, write_atomic
 
 MARK = ".elsewhere.json"
@@ -27,7 +27,7 @@ def copy_of(place: Path, *, cache: bool = False) -> Path:
     import platformdirs
 
     address = normal(place)
-    check_scheme(address.partition("://")[0])
+    check_scheme(scheme_of(address))
     above = default_cache() if cache else platformdirs.user_data_path("multilabel-bench")
     name = re.sub(r"[^A-Za-z0-9.-]+", "-", address)[:80]
     root = above / "elsewhere" / f"{name}-{digest(address)[:8]}"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import StorageError
-from bench.remote.address import OBJECT_STORES, opened, reaching
+from bench.remote.address import OBJECT_STORES, opened, reaching, scheme_of
 from bench.remote.paths import entry_of
 from bench.system.files import LEFTOVER
 
@@ -112,7 +112,7 @@ def _writing(address: str) -> Any:
     """
     system, place = opened(address)
     with reaching(address, "write"):
-        if address.partition("://")[0] in OBJECT_STORES:
+        if scheme_of(address) in OBJECT_STORES:
             yield system, place
             return
         folder, _, name = place.rpartition("/")

@@ -21,7 +21,7 @@ from typing import IO, Any
 from urllib.parse import unquote
 
 from bench.errors import DataError, StorageError
-from bench.remote.address import WEB, is_remote, normal, opened, reaching
+from bench.remote.address import WEB, is_remote, normal, opened, reaching, scheme_of
 from bench.remote.blocks import VERSIONS, BlockFile, Version, limit
 from bench.system.files import digest
 
@@ -260,7 +260,7 @@ def listing(address: str) -> Mapping[str, Entry]:
             for info in told:
                 whole = str(info["name"]).rstrip("/")
                 name = whole.rpartition("/")[2]
-                if address.partition("://")[0] in WEB:  # a page's links; those behind "?" sort it
+                if scheme_of(address) in WEB:  # a page's links; those behind "?" sort it
                     name = unquote(name.partition("?")[0])
                 # Of a file, and of a folder that is an object, it is the place itself.
                 if whole.strip("/") != own and name not in {"", ".", ".."}:
