@@ -6,6 +6,7 @@ Nothing here imports fsspec before an address is opened: the extra ``storage`` i
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import re
 import threading
@@ -157,6 +158,9 @@ def filesystem(scheme: str, host: str = "") -> Any:
         try:
             of_host = fsspec.get_filesystem_class(scheme)._get_kwargs_from_urls(f"{address}/") if host else {}
             system = fsspec.filesystem(scheme, **of_host)
+            for library in (type(system).__module__.partition(".")[0], PACKAGES.get(scheme, "fsspec")):
+                # What it logs as it tries again, with tracebacks, would stand beside the one line that tells of it.
+                logging.getLogger(library).addHandler(logging.NullHandler())
             if scheme in {"s3", "s3a"}:
                 system.retries = 2  # loops of five stand in one another: a lost network took ten minutes to be told
             return system

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.errors import StorageError, UsageError
-from bench.remote.address import opened, reaching
+from bench.remote.address import opened, reaching, scheme_of
 from bench.system.files import default_cache, digest, make_folder
 from bench.system.notes import note
 from bench.system.sealed_files import HEAD, keep, kept, read_sealed
@@ -100,8 +100,12 @@ class Version:
                             content = bytes(file.read(length))
                     else:
                         content = bytes(system.cat_file(place, start=start, end=start + length))
-                        system.invalidate_cache()  # what was listed before is the file as it was
-                        now = system.info(place)
+                        # What was listed before is the file as it was; the hub's would list the folder for each file.
+                        if scheme_of(self.address) == "hf":
+                            now = system.info(place, refresh=True, expand_info=True)
+                        else:
+                            system.invalidate_cache()
+                            now = system.info(place)
                 break
             except StorageError as error:
                 if pause is None or isinstance(error.__cause__, FileNotFoundError | PermissionError):
