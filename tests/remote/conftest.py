@@ -1,4 +1,4 @@
-"""Places elsewhere: in this process's memory, and an S3 server in a thread of it where moto is installed."""
+"""Places elsewhere: in this process's memory, and servers in threads of it, where their packages are installed."""
 
 import itertools
 import os
@@ -26,6 +26,18 @@ def folders(tmp_path, monkeypatch):
 
 
 @pytest.fixture
+def forget():
+    """Have the next address of a scheme opened anew, as its variables then say."""
+    from bench.remote import address
+
+    def forget(scheme):
+        address.filesystem.cache_clear()
+        fsspec.get_filesystem_class(scheme).clear_instance_cache()
+
+    return forget
+
+
+@pytest.fixture
 def memory():
     """An address of this test's own, in memory."""
     return f"memory://{uuid.uuid4().hex}"
@@ -47,14 +59,39 @@ NUMBERS = itertools.count()
 
 
 @pytest.fixture
-def s3(s3_server, monkeypatch):
+def s3(s3_server, monkeypatch, forget):
     """The address of a new bucket, which this process and those it starts have keys for."""
-    from bench.remote import address
-
     for name, value in {**KEYS, "AWS_ENDPOINT_URL": s3_server}.items():
         monkeypatch.setenv(name, value)
-    address.filesystem.cache_clear()
-    fsspec.filesystem("s3").clear_instance_cache()
+    forget("s3")
     bucket = f"bucket-{os.getpid()}-{next(NUMBERS)}"
     fsspec.filesystem("s3").mkdir(bucket)
     return f"s3://{bucket}"
+
+
+@pytest.fixture(scope="session")
+def gs_server():
+    """The address of a server in a thread of this process, with one bucket."""
+    pytest.importorskip("gcsfs", reason="the package 'gcsfs' is not installed")
+    emulator = pytest.importorskip("gcp_storage_emulator.server", reason="'gcp-storage-emulator' is not installed")
+    running = emulator.create_server("127.0.0.1", 0, in_memory=True, default_bucket="bucket")
+    running.start()
+    running._api._httpd.handle_error = lambda *_: None  # it would tell of clients that hang up
+    host, port = running._api._httpd.server_address[:2]
+    yield f"http://{host}:{port}"
+    running.stop()
+
+
+@pytest.fixture
+def gs(gs_server, monkeypatch, tmp_path, forget):
+    """A folder of this test's own in the bucket."""
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", gs_server)
+    forget("gs")
+    yield f"gs://bucket/{tmp_path.name}"
+    forget("gs")
+
+
+@pytest.fixture(params=["s3", "gs"])
+def bucket(request):
+    """The address of a place on a server of each kind."""
+    return request.getfixturevalue(request.param)

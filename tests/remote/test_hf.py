@@ -15,7 +15,7 @@ from example_roots import ROOTS
 
 from bench.cli import run_command_line
 from bench.errors import StorageError
-from bench.remote import address, blocks
+from bench.remote import blocks
 from bench.remote.address import as_path
 
 
@@ -61,7 +61,7 @@ class Hub(http.server.BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def hub(tmp_path, monkeypatch):
+def hub(tmp_path, monkeypatch, forget):
     """The address of the repository, and its folder."""
     pytest.importorskip("huggingface_hub", reason="the package 'huggingface_hub' is not installed")
     folder = tmp_path / "photos"
@@ -71,16 +71,11 @@ def hub(tmp_path, monkeypatch):
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hub)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     monkeypatch.setitem(fsspec.config.conf, "hf", {"endpoint": f"http://127.0.0.1:{server.server_address[1]}"})
-    _forget()
+    forget("hf")
     yield "hf://datasets/somebody/photos", folder
-    _forget()
+    forget("hf")
     server.shutdown()
     server.server_close()
-
-
-def _forget():
-    address.filesystem.cache_clear()
-    fsspec.get_filesystem_class("hf").clear_instance_cache()
 
 
 def test_a_data_set_of_the_hub_has_the_fingerprints_of_the_same_files_here_and_each_folder_is_listed_once(hub, capsys):

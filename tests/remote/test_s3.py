@@ -1,66 +1,35 @@
-"""Data roots and stores on an S3 server, in a thread of this process."""
+"""Stores on an S3 server, in a thread of this process, and what it refuses."""
 
 import json
 from pathlib import Path
 
 import fsspec
 import pytest
-from example_roots import ROOTS
 from example_runs import make_run
 
 from bench.cli import run_command_line
 from bench.errors import StorageError
-from bench.remote import address, blocks
-from bench.remote.address import as_path, opened
 from bench.remote.copies import copy_of
 from bench.store.mirror import publish
 from bench.store.runs import find, open_run
 from bench.store.sealed import MANIFEST
 
 
-def put(folder, place):
-    opened(place)[0].put(f"{folder}/", f"{opened(place)[1]}/", recursive=True)
-
-
-def test_a_data_set_on_s3_has_the_fingerprints_of_the_same_files_here(tmp_path, s3, capsys):
-    for name in ("csv", "shards"):
-        (tmp_path / name).mkdir()
-        ROOTS[name](tmp_path / name)
-        put(tmp_path / name, f"{s3}/{name}")
-        prints = []
-        for root in (tmp_path / name, f"{s3}/{name}"):
-            assert run_command_line(["data", "verify", name, "--data-root", str(root)]) == 0
-            prints.append(capsys.readouterr().out.replace(str(root), "ROOT"))
-        assert prints[0] == prints[1]
-
-
-def test_a_file_of_s3_that_changes_while_it_is_read_is_an_error(s3, monkeypatch):
-    system, place = opened(s3)
-    system.pipe_file(f"{place}/file", b"a" * 100)
-    monkeypatch.setattr(blocks, "BLOCK", 50)
-    with (as_path(s3) / "file").open("rb", buffering=0) as file:
-        assert file.read(50) == b"a" * 50
-        system.pipe_file(f"{place}/file", b"b" * 100)
-        with pytest.raises(StorageError, match="was changed meanwhile"):
-            file.read(50)
-
-
-def test_an_s3_server_that_refuses_says_why_in_one_line(s3, monkeypatch, capsys):
+def test_an_s3_server_that_refuses_says_why_in_one_line(s3, monkeypatch, capsys, forget):
     stats = ["data", "stats", "csv", "--data-root"]
     assert run_command_line([*stats, "s3://no-such-bucket/x"]) == 2
     assert "no bucket or folder" in capsys.readouterr().err
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    address.filesystem.cache_clear()
-    fsspec.filesystem("s3").clear_instance_cache()
+    forget("s3")
     assert run_command_line([*stats, f"{s3}/x"]) == 2
     told = capsys.readouterr().err
     assert "no credentials" in told
     assert told.count("\n") == 1
 
 
-def test_a_store_on_s3_is_published_read_and_refused_in_one_line(tmp_path, s3, monkeypatch, capsys):
+def test_a_store_on_s3_is_published_read_and_refused_in_one_line(tmp_path, s3, monkeypatch, capsys, forget):
     store = f"{s3}/team/runs"
     folder = make_run(copy_of(Path(store)), "bce")
     publish(folder.path)
@@ -75,8 +44,7 @@ def test_a_store_on_s3_is_published_read_and_refused_in_one_line(tmp_path, s3, m
         open_run(copy_of(Path("s3://no-such-bucket/runs")), folder.config)
     assert not find(copy_of(Path("s3://no-such-bucket/runs")))
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
-    address.filesystem.cache_clear()
-    fsspec.filesystem("s3").clear_instance_cache()
+    forget("s3")
     monkeypatch.setattr(fsspec.get_filesystem_class("s3"), "retries", 1)
     assert run_command_line(["runs", "--runs", store]) == 2
     told = capsys.readouterr().err
