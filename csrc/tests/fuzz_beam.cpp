@@ -49,10 +49,12 @@ float odd(Choices& choices) {
   return kOdd[below(choices, std::size(kOdd))];
 }
 
+// As many as asked for, up to what fills fast: of states without bound fewer come, which is refused.
 std::vector<float> floats(Choices& choices, std::size_t count) {
-  std::vector<float> values(count);
+  constexpr std::size_t kMost = 1 << 18;
+  std::vector<float> values(std::min(count, kMost));
   for (float& value : values) value = static_cast<float>(static_cast<std::int16_t>(choices.any(2))) / 8192.0F;
-  if (count > 0 && below(choices, 8) == 0) values[below(choices, count)] = odd(choices);
+  if (!values.empty() && below(choices, 8) == 0) values[below(choices, values.size())] = odd(choices);
   return values;
 }
 
