@@ -25,10 +25,8 @@ from bench.errors import PluginError
 from bench.guard import is_first_party
 from bench.plugin_files import VERSION, within_folder
 from bench.plugins import Found
-from bench.records import RunRequest
 from bench.system.modules import file_of, is_installed, places_of
-from bench.system.opened import read_by
-from bench.system.source import UNKNOWN, closure, code_hash, files_of
+from bench.system.source import UNKNOWN, closure, code_hash
 from bench.system.told import STANDARD, attributes, is_code, name_of, reduced, told
 
 HOST: dict[str, tuple[str, ...]] = {
@@ -45,9 +43,6 @@ HOST: dict[str, tuple[str, ...]] = {
     "decoding": ("bench.decode.decoder", "bench.decode.search", "bench.decode.annotated"),
 }
 """What computes a run's predictions, by part; a part is its modules and all that they lead to within ``bench``."""
-
-MOST_TOLD = 3
-"""Files that a note names each."""
 
 NOT_COMPUTING = frozenset(
     f"bench.{name}"
@@ -115,31 +110,6 @@ def uncounted(found: Found[Any], what: str, made: Iterable[object]) -> tuple[str
         f"{name}, which {what} '{found.spec.name}' is made of, is in no key, as no import of its build leads there:"
         f" edited, it gives the stored run. Try: import {name} in the module of the build"
         for name in unseen
-    )
-
-
-def uncounted_files(found: Found[Any], what: str, request: RunRequest) -> tuple[str, ...]:
-    """Return notes on files that a plugin's part, ``what``, has read in the run of ``request`` and no key holds.
-
-    Such have a name that is made at run time, or lie elsewhere than the plugin.
-    """
-    read = read_by(f"{found.origin} {what} '{found.spec.name}'")
-    if not read:
-        return ()
-    roots, within, _ = _led_to_by(found)
-    counted = {file.resolve() for file in files_of(roots, within)}
-    # What the host reads meanwhile; the plugin itself may lie in one of these places.
-    places = filter(None, (request.cache, request.out, request.data_root, request.weights))
-    own = {place.resolve() for place in places}
-    own -= {parent for file in counted for parent in file.parents}
-    unseen = [str(file) for file in read if file not in counted and own.isdisjoint((file, *file.parents))]
-    if not unseen:
-        return ()
-    told = ", ".join(unseen) if len(unseen) <= MOST_TOLD else f"{unseen[0]} and {len(unseen) - 1} more files"
-    are = "is" if len(unseen) == 1 else "are"
-    return (
-        f"{told}, read by {what} '{found.spec.name}', {are} in no key: edited, the stored run is given."
-        " Try: name a file beside the module by a text in it, or make an option of what it says",
     )
 
 

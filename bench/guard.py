@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from types import FrameType, TracebackType
 
 from bench.errors import BenchError, DataError, NotRun, PluginError, StoreError
-from bench.system import global_state, opened
+from bench.system import global_state
 from bench.system.notes import say_all
 
 HOST = "multilabel-bench"
@@ -41,8 +41,7 @@ def calling(origin: object, stage: str, method: str, *, seed: int | None = None)
     ``BenchError`` of a third party goes on with the plugin's name before its words.
     """
     caught: BaseException | None = None
-    heard = contextlib.nullcontext() if is_first_party(origin) else opened.heard(f"{origin} {method}")
-    with global_state.Interrupts() as interrupts, global_state.kept(seed), heard:
+    with global_state.Interrupts() as interrupts, global_state.kept(seed):
         try:
             yield
         except BaseException as error:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from bench import assembly as assembling
 from bench import plugins, run_config
 from bench.assembly import Assembly, build_backbone, check_device, choose_protocol, open_parts
-from bench.code import uncounted, uncounted_files
+from bench.code import uncounted
 from bench.contracts import Backbone, ModelRequest
 from bench.data.fingerprint import fingerprint_over
 from bench.errors import BenchError, PluginError, StoreError
@@ -191,7 +191,6 @@ def _fill(folder: RunFolder, assembly: Assembly, clock: Stopwatch) -> None:
     with clock.stage("inspect"):
         remarks = (
             *told,
-            *uncounted_files(plan.model, "model", request),
             *(() if plan.model.spec.every_table else checks.notes(prediction.scores)),
             *_inspect(folder, assembly, backbone, model, extracted, prediction=prediction),
         )

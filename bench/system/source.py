@@ -107,13 +107,6 @@ def closure(roots: Iterable[str], within: Callable[[str], bool]) -> dict[str, Pa
     return found
 
 
-def files_of(roots: Iterable[str], within: Callable[[str], bool]) -> set[Path]:
-    """Return the files that count of ``roots``: of all modules that they lead to, and those that these name."""
-    modules = {name: file for name, file in closure(roots, within).items() if file is not None}
-    named = (there for name, file in modules.items() for _, there in named_files(file, _version(name, file), name))
-    return {*modules.values(), *named}
-
-
 def _acting(module: str, within: Callable[[str], bool], seen: set[str]) -> Iterator[str]:
     """Yield what sets or calls something as the import of ``module`` runs it: packages above it, and what these import.
 
