@@ -10,8 +10,9 @@ from pathlib import Path
 
 from bench import DataError, Dataset, DatasetRequest, DatasetSpec, FolderImages, Option, OptionValue
 from bench_datasets.cells import VALUES, meanings, unique
+from bench_datasets.joined_names import split_at
 from bench_datasets.label_lists import ABSENT, DROP_ABSENT, ENCODING, read_lines, read_names, separator
-from bench_datasets.label_names import KEEP_ODD, NO_LABEL, ODD_NAMES, split_at
+from bench_datasets.label_names import KEEP_ODD, NO_LABEL, ODD_NAMES
 from bench_datasets.label_values import LABELS_ARE, SEPARATOR, named
 from bench_datasets.listing import Listing, counted, in_words, is_hidden, list_images, printable, same_content
 from bench_datasets.own_images import K, Part, assemble, other_parts, part_names

@@ -19,8 +19,9 @@ from bench_datasets.cells import (
     truth,
     with_meaning,
 )
+from bench_datasets.joined_names import split_at
 from bench_datasets.label_lists import separator
-from bench_datasets.label_names import KEEP_ODD, NO_LABEL, ODD_NAMES, meaning_none, split_at
+from bench_datasets.label_names import KEEP_ODD, NO_LABEL, ODD_NAMES, look, meaning_none
 from bench_datasets.own_images import Part
 from bench_datasets.typed import as_typed
 
@@ -38,6 +39,11 @@ ASK = "Try: --set dataset.labels_are=multi-hot where they are 0 and 1 for each l
 
 OWN_NUMBER = re.compile(r"0*(\d{1,18})\s*[\s:,;.)=|-]\s*\D.*|.*\D[,:\t]\s*0*(\d{1,18})", re.DOTALL)
 """A line of a list that numbers its names by itself: 3 dog, 3: dog, or dog,3."""
+
+HEADS = frozenset(
+    ["id", "index", "idx", "number", "name", "names", "label", "labels", "class", "classes", "category", "categories"]
+)
+"""Words of which the names of the columns of a list of labels are, as in class_id,class_name."""
 
 LONGEST_NUMBER = 20
 """Letters of a text that may be a label's number."""
@@ -61,11 +67,13 @@ def named(
     rows = [(part.place, row, entries) for key, part in parts.items() for row, entries in enumerate(lists[key])]
     asked = kind != "auto"
     if not asked:
+        if sure and _looks_multi_hot(rows, len(names)):
+            raise _ask(rows)
         single = not any(isinstance(value, list | tuple | str) for part in parts.values() for value in part.labels)
         kind = "numbers" if sure or single else _kind(rows, len(names))
     convert: Callable[[object], object] = CONVERT[kind] if asked and kind in CONVERT else lambda entry: entry
     by_number = kind == "multi-hot" or any(type(convert(entry)) is int for _, _, entries in rows for entry in entries)
-    if (odd := _own_numbers(names)) and by_number and not sure and options.get("odd_names", "error") == "error":
+    if (odd := _not_numbered(names)) and by_number and not sure and options.get("odd_names", "error") == "error":
         raise DataError(f"{odd} or, if it is as you mean it: {KEEP_ODD}")
     if kind == "multi-hot":
         # As many labels as the longest list of any part has: a part of shorter lists would be read from the left.
@@ -94,8 +102,18 @@ def named(
     return found
 
 
-def _own_numbers(names: Sequence[str]) -> str:
-    """Return a message where all names come with numbers, and these are not those of the lines; empty elsewhere."""
+def _not_numbered(names: Sequence[str]) -> str:
+    """Return a message where the lines of a list do not number its names; empty where they do.
+
+    That is where the first one is a column's name or a comment, and where all names come with numbers of their own.
+    """
+    first, *others = names or [""]
+    comment = first.startswith("#") and not any(name.startswith("#") for name in others)
+    if comment or (names and {*re.split(r"[,;\t| ]", look(first))} <= HEADS):
+        return (
+            f"labels.txt: '{first}' would be label number 0, and is perhaps no label: labels are numbered by lines."
+            " Try: take the line out,"
+        )
     found = [match and int(match[1] or match[2]) for match in map(OWN_NUMBER.fullmatch, names)]
     if len(names) < 2 or None in found or len({*found}) < len(found) or found == list(range(len(found))):
         return ""
@@ -244,6 +262,17 @@ def _kind_of_numbers(
     if fits and (lengths != {1} or names == 1):
         raise _ask(rows)
     return "numbers"
+
+
+def _looks_multi_hot(rows: Sequence[tuple[Place, int, list[object]]], names: int) -> bool:
+    """Return whether lists of labels' numbers are a 0 or 1 for each name, as where they were written as classes."""
+    filled = [entries for _, _, entries in rows if entries]
+    fits = names > 1 and {len(entries) for entries in filled} == {names}
+    return (
+        fits
+        and all(entry in (0, 1) for entries in filled for entry in entries)
+        and any(len({*entries}) < len(entries) for entries in filled)
+    )
 
 
 def _ask(rows: Sequence[tuple[Place, int, list[object]]]) -> DataError:

@@ -92,7 +92,8 @@ def test_names_that_are_names_are_left_alone(labels):
     [("dog", "Dog"), ("dog", "dog\u200b"), ("fire truck", "fire\u00a0truck"), ("a  b", "a b"), ("a_b", "a b"),
      ("straße", "STRASSE"), ("ﬁre", "fire"), ("dog", "dog\u2060"), ("dog", "d\u043eg"), ("\u0421\u041e\u0420", "cop"),
      ("\u041d\u043e\u0441", "\u043d\u043e\u0441"), ("\u039fx", "ox"), ("dog", "\u201cdog\u201d"), ("a & b", "a &#38 b"),
-     ("fire truck", "fire%20truck"), ("café", "cafÃ©"), ("1. cat", "2. cat"), ("cat", "10) cat")],
+     ("fire truck", "fire%20truck"), ("café", "cafÃ©"), ("1. cat", "2. cat"), ("cat", "10) cat"),
+     ("(dog)", "dog"), ("`dog`", "dog")],
 )  # fmt: skip
 def test_names_that_look_the_same_are_refused_with_both_places(twins):
     with pytest.raises(DataError, match=r"^labels '.*' \(row 0\) and '.*' \(row 1\) look the same") as told:
@@ -127,11 +128,41 @@ def test_a_label_that_means_nothing_is_refused_until_it_is_said_what_it_is(tmp_p
 
 
 @pytest.mark.parametrize(
-    "cell", ["['dog'", "'dog'", '""dog""', "{'a'", "frozenset({'a'})", "array(['a'], dtype=object)"]
+    "cell", ["['dog'", "'dog'", '""dog""', "{'a'", "frozenset({'a'})", "array(['a'], dtype=object)", "b'a'"]
 )
 def test_a_piece_of_a_list_or_quotes_are_no_name(tmp_path, cell):
     with pytest.raises(DataError, match=r"row 0: label .* looks like a piece of a list or quoted text"):
         odd([[cell.replace('""', '"')], ["cat"]])
+
+
+@pytest.mark.parametrize("name", ["\u2014", "...", "/", "\u200b", "--"])
+def test_one_name_without_a_letter_looks_like_an_empty_cell(tmp_path, name):
+    write(tmp_path, "path,labels", "{},dog;cat", "{},dog", f"{{}},{name}")
+    with pytest.raises(DataError, match=r"train.csv line 4: label '.*' looks like an empty cell") as told:
+        opened(tmp_path)
+    assert not opened(tmp_path, remedies(told.value)[0]).train.truth[2].any()
+    assert not any("look" in note for note in [*odd([[name, "dog"]]), *odd([[name], [","]])])
+
+
+def test_the_only_label_that_is_never_beside_another_may_mean_that_there_is_none():
+    """In whatever language; by chance it would stand beside one."""
+    several = [["dog", "cat"], ["cat", "owl"], ["dog"]] * 3
+    told = "if label 'keine' means that there is none: --set 'dataset.no_label=keine'"
+    assert told in odd([*several, *[["keine"]] * 5])
+    assert told not in odd([*several, ["keine"]])
+    assert told not in odd([*several, ["elk"], *[["keine"]] * 5])
+    assert told not in odd([*several, ["keine", "dog"], *[["keine"]] * 5])
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "latin-1"])
+def test_letters_that_were_read_as_another_encoding_are_told(tmp_path, encoding):
+    root = write(tmp_path, "path,labels", "{},p\u00e1jaro;dog", "{},dog")
+    told = r"line 2: label 'p.*jaro' is perhaps 'p\u00e1jaro', read as cp1252\. Try: --set dataset.encoding=utf-8"
+    with pytest.raises(DataError, match=told) as error:
+        opened(root, encoding=encoding)
+    assert opened(root, remedies(error.value)[0]).labels == ("dog", "p\u00e1jaro")
+    with pytest.raises(DataError, match=r"Try: write it as it is read, or"):
+        odd([["p\u00c3\u00a1jaro"], ["\u00e9t\u00e9"]])
 
 
 def test_a_name_that_means_no_label_is_left_out_where_it_is_named(tmp_path):

@@ -104,6 +104,15 @@ def test_repeated_numbers_are_labels_where_they_are_sure_to_be():
     assert sets([[0, 0], [1, 0]], NAMES, labels_are="numbers") == [("cat",), ("dog", "cat")]
 
 
+def test_a_0_or_1_for_each_class_is_no_list_of_classes():
+    """As a column of Sequence(ClassLabel) holds them by mistake: every image had the first two labels."""
+    values = [[0, 0, 1], [1, 0, 1]]
+    with pytest.raises(DataError, match=r"row 0: found \[0, 0, 1\], which may be labels' numbers or a value for each"):
+        sets(values, NAMES, sure=True)
+    assert sets(values, NAMES, sure=True, labels_are="multi-hot") == [("owl",), ("cat", "owl")]
+    assert sets(values, NAMES, sure=True, labels_are="numbers") == [("cat", "dog"), ("dog", "cat")]
+
+
 @pytest.mark.parametrize(
     ("values", "options", "message"),
     [
@@ -143,6 +152,17 @@ def test_a_list_that_numbers_its_names_by_itself_is_not_numbered_by_its_lines(na
     options = resolve((LABELS_ARE, SEPARATOR, ODD_NAMES), {"odd_names": "keep"}, "set")
     assert named({"train": part([1])}, names, options)["train"].labels == [(names[1],)]
     assert sets([[names[1]]], names) == [(names[1],)]
+
+
+@pytest.mark.parametrize("head", ["name", "Labels", "id,name", "class_id\tclass_name", "# labels of the set"])
+def test_the_head_of_a_list_is_no_label_number_0(head):
+    """Each number was the label before its own, once the last label was left out, which no image had."""
+    names = (head, *NAMES)
+    for values in ([1, 0], [[2, 1], [0]]):
+        with pytest.raises(DataError, match=r"'.*' would be label number 0, and is perhaps no label: .* take the line"):
+            sets(values, names)
+    assert sets([["cat"], ["owl", "dog"]], names) == [("cat",), ("owl", "dog")]
+    assert sets([1, 0], ("#cat", "#dog")) == [("#dog",), ("#cat",)]
 
 
 @pytest.mark.parametrize(
