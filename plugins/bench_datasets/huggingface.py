@@ -78,7 +78,7 @@ def build(request: DatasetRequest) -> Dataset:
     return assemble(
         "huggingface",
         title or Path(where).absolute().name,
-        named(parts, names, options, sure=found.numbers),
+        named(parts, names, options, sure=found.numbers, objects=bool(found.field)),
         options,
         listed=listed,
         names=found.names,

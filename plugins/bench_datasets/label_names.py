@@ -168,7 +168,8 @@ def _never_beside(places: Places, beside: Set[str], sets: Collection[Sequence[st
         return []
     others = [len(labels) for labels in sets if labels and never[0] not in labels]
     times = sum(never[0] in labels for labels in sets)
-    return never if (others.count(1) / len(others)) ** times * len(places) < BY_CHANCE else []
+    alone = (others.count(1) + 1) / (len(others) + 2)  # a share of few images says little
+    return never if alone**times * len(places) < BY_CHANCE else []
 
 
 def _nothing(places: Places, beside: Set[str], options: Mapping[str, OptionValue]) -> list[str]:

@@ -52,14 +52,20 @@ Place = Callable[[int], str]
 
 
 def named(
-    parts: Mapping[str, Part], names: Sequence[str], options: Mapping[str, OptionValue], *, sure: bool = False
+    parts: Mapping[str, Part],
+    names: Sequence[str],
+    options: Mapping[str, OptionValue],
+    *,
+    sure: bool = False,
+    objects: bool = False,
 ) -> dict[str, Part]:
     """Return ``parts``, whose labels are values as they were read, with the names of each image's labels.
 
     ``names`` are those that numbers stand for; where there are none, a number is its own name. A text is split at
     the separator, or is a list as Python or JSON writes it; ``None`` and an empty list hold no label. Numbers that
     may be labels or 0 and 1 for each label are refused, unless the option ``labels_are`` tells, or they are ``sure`` to
-    be labels' numbers. Raises ``DataError`` with the place of a value of another kind and of a number without a name.
+    be labels' numbers, as those of ``objects`` are whatever they look like. Raises ``DataError`` with the place of a
+    value of another kind and of a number without a name.
     """
     between, kind = separator(options), str(options["labels_are"])
     lists = _lists(parts, between)
@@ -67,7 +73,7 @@ def named(
     rows = [(part.place, row, entries) for key, part in parts.items() for row, entries in enumerate(lists[key])]
     asked = kind != "auto"
     if not asked:
-        if sure and _looks_multi_hot(rows, len(names)):
+        if sure and not objects and _looks_multi_hot(rows, len(names)):
             raise _ask(rows)
         single = not any(isinstance(value, list | tuple | str) for part in parts.values() for value in part.labels)
         kind = "numbers" if sure or single else _kind(rows, len(names))
