@@ -93,6 +93,15 @@ def notes_on(schema: pa.Schema, columns: Columns, asked: str, where: str) -> tup
     return tuple(notes)
 
 
+def says_of_labels(name: str) -> bool:
+    """Return whether a field beside labels is called as one of their scores, or of labels that are not there.
+
+    >>> says_of_labels("Scores"), says_of_labels("negative_labels"), says_of_labels("url")
+    (True, True, False)
+    """
+    return look(name) in SCORES or (CALLED.search(name) and CALLED_OTHERWISE.search(name)) is not None
+
+
 def classes_of(features: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
     """Return the class names that features, as ``features_of`` a schema, give to numbers: by column, and by field."""
     found: dict[str, tuple[str, ...]] = {}

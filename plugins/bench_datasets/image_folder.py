@@ -26,6 +26,9 @@ EXPECTS = (
 COLUMNS = {"labels.csv": ("path", "labels"), "metadata.csv": ("file_name", "labels"), "_classes.csv": ("filename", "")}
 """The columns of paths and labels of each table, the last being Roboflow's, in which each label is a column."""
 
+TABLES = frozenset({".csv", ".tsv", ".json", ".jsonl", ".xml", ".yaml", ".xlsx", ".parquet"})
+"""Endings of files that may hold labels."""
+
 LABELS_FILES = (*COLUMNS, "metadata.jsonl")
 
 
@@ -45,8 +48,10 @@ def build(request: DatasetRequest) -> Dataset:
     if odd := [names[part] for part, (_, others) in read.items() if set(others) != set(columns)]:
         raise DataError(f"{root / odd[0]}: other label columns than {root / names['train']}")
     first = parts["train"]
-    unread = counted("data root", {"folders that are no part": [one for one in folders if one not in names.values()]})
-    parts["train"] = replace(first, notes=(*unread, *first.notes))
+    unread = {"folders that are no part": [one for one in folders if one not in names.values()]}
+    files = sorted(path.name for path in root.iterdir() if path.suffix.lower() in TABLES and not is_hidden(path.name))
+    unread["files beside the folders are not read"] = files
+    parts["train"] = replace(first, notes=(*counted("data root", unread), *first.notes))
     written = any((root / name / file).is_file() for name in names.values() for file in LABELS_FILES)
     listed = root / "labels.txt"
     every = [labels for part in parts.values() for labels in part.labels]

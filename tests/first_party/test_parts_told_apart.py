@@ -111,11 +111,19 @@ def test_images_of_one_thing_on_both_sides_of_a_drawn_split_have_a_word(tmp_path
 def test_words_for_parts_are_no_labels_without_a_word(tmp_path, words):
     """As the column of the split was given for that of the labels, or tags hold both."""
     table(tmp_path, "path,labels", [f"{n}.png,{words[n % 2]}" for n in range(12)])
-    with pytest.raises(DataError, match=r"labels '.+' and '.+' are words for parts\. Is it the column of the split\?"):
+    with pytest.raises(DataError, match=r"labels '.+' and '.+' are words for parts\. Is it the column or folder of t"):
         opened("csv", tmp_path)
     assert len(opened("csv", tmp_path, odd_names="keep").labels) >= 2
     table(tmp_path, "path,labels", [f"{n}.png,{('train', 'bus')[n % 2]}" for n in range(12)])
     assert opened("csv", tmp_path).labels == ("bus", "train")
+
+
+def test_a_folder_of_test_within_trains_is_no_label(tmp_path):
+    for number, path in enumerate(("train/dog", "train/cat", "train/test/dog", "test/dog")):
+        picture(tmp_path / path / f"{number}.png", number)
+    with pytest.raises(DataError, match=r"label 'test' is a word for a part\. Is it the column or folder of the split"):
+        opened("imagefolder", tmp_path)
+    assert "test" in opened("imagefolder", tmp_path, odd_names="keep").labels
 
 
 def test_a_column_of_0_and_1_that_is_read_as_names_has_a_word(tmp_path):
