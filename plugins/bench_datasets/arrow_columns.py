@@ -90,6 +90,8 @@ def notes_on(schema: pa.Schema, columns: Columns, asked: str, where: str) -> tup
     scores = [name for name in _fields(schema.field(columns.labels).type) if look(name) in SCORES]
     if scores:
         notes.append(f"{where}: objects have a field '{scores[0]}', and count as labels whatever it says")
+    beside = [name for name in schema.names if name not in {columns.image, columns.labels} and says_of_labels(name)]
+    notes += [f"{where}: column '{name}' beside the labels is not read" for name in beside]
     return tuple(notes)
 
 

@@ -85,8 +85,9 @@ def named(
         # As many labels as the longest list of any part has: a part of shorter lists would be read from the left.
         called = names or list(map(str, range(max((len(entries) for _, _, entries in rows), default=0))))
         parts = {key: _multi_hot(part, lists[key], called, options, told=asked) for key, part in parts.items()}
-        note = "labels have no names but numbers: no labels.txt"
-        return parts if names else {key: replace(part, notes=(*part.notes, note)) for key, part in parts.items()}
+        first = next(iter(parts))
+        note = () if names else ("labels have no names but numbers: no labels.txt",)
+        return parts | {first: replace(parts[first], notes=(*parts[first].notes, *note))}
     none = meaning_none(options)
     lists = {key: [list(filter(_is_filled, entries)) for entries in of_part] for key, of_part in lists.items()}
     found = {
