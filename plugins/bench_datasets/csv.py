@@ -222,7 +222,9 @@ def _by_column(
     for part in ("train", "test"):
         if not parts[part]:
             place = rows[0].place.rpartition(" line ")[0]
-            raise DataError(f"{place}: no row has '{called[part]}' in column '{column}'")
+            there = sorted({split_named(row.split) for row in rows} - {"", *called.values()})
+            other = other_parts(part, (), there or ["validation"] * bool(parts["validation"]))
+            raise DataError(f"{place}: no row has '{called[part]}' in column '{column}'{other}")
     return {part: found for part, found in parts.items() if found}, tuple(others)
 
 

@@ -132,7 +132,7 @@ def check(
     counts = Counter(len(labels) for labels in sets if labels)
     single = set(counts) == {1}
     beside = {label for labels in sets if len(labels) > 1 for label in labels}
-    of_texts = [*_pieces(places), *_values(places), *valued(places)] if separator is not None else []
+    of_texts = [*_pieces(places), *_values(places, single), *valued(places)] if separator is not None else []
     odd = [
         *_nothing(places, beside, options),
         *_spoilt(places),
@@ -307,10 +307,15 @@ def _pieces(places: Places) -> list[str]:
     ]
 
 
-def _values(places: Places) -> list[str]:
-    """Return a message where names are zeros and ones only, or are all in brackets, as lists are."""
+def _values(places: Places, single: bool) -> list[str]:
+    """Return a message where names are zeros and ones only, or are all in brackets, as lists are.
+
+    Spreadsheets leave out the first zeros: then they are of several lengths, and one an image.
+    """
     name, place = next(iter(places.items()), ("", ""))
     zeros = all(ZEROS_AND_ONES.fullmatch(other) for other in places) and len({len(other) for other in places}) == 1
+    cut = single and all({*other} <= {"0", "1"} for other in places) and max(map(len, places), default=0) > 2
+    zeros = zeros or (cut and len(places) > 2)
     several = any(re.search(r"[,\s]", other) for other in places)
     bracketed = several and all(BRACKETED.fullmatch(other) for other in places)
     if not places or not (zeros or bracketed):

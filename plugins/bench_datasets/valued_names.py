@@ -80,11 +80,13 @@ def with_and_without(places: Mapping[str, str], sets: Collection[Sequence[str]])
     for name in places:
         for cut in range(1, len(name) if len(name) <= LONGEST else 0):
             before, behind = name[:cut], name[cut:]
-            if behind in places and _is_word(before, behind):
+            if behind in places and _is_word(before, behind, 0):
                 pairs.setdefault((before, ""), []).append((behind, name))
-            if before in places and _is_word(behind, before):
+            if before in places and _is_word(behind, before, ENDING):
                 pairs.setdefault(("", behind), []).append((before, name))
     of_several = {affix: found for affix, found in pairs.items() if len(found) > 1}
+    if not of_several:
+        return []
     wanted = {frozenset(pair) for found in of_several.values() for pair in found}
     named = set(chain(*wanted))
     there = {frozenset(pair) for labels in sets for pair in combinations(named.intersection(labels), 2)} & wanted
@@ -96,10 +98,10 @@ def with_and_without(places: Mapping[str, str], sets: Collection[Sequence[str]])
     ]
 
 
-def _is_word(text: str, beside: str) -> bool:
-    """Return whether a text may say something of a name: one apart from it, or of an ending's length, and no number."""
+def _is_word(text: str, beside: str, longest: int) -> bool:
+    """Return whether a text may say something of a name: apart from it or of ``longest`` letters, and no number."""
     apart = not (text[0].isalpha() and text[-1].isalpha())
-    return (apart or len(text) <= ENDING) and not any(map(str.isdigit, text)) and sum(map(str.isalpha, beside)) > 1
+    return (apart or len(text) <= longest) and not any(map(str.isdigit, text)) and sum(map(str.isalpha, beside)) > 1
 
 
 def _marked(places: Mapping[str, str]) -> str:

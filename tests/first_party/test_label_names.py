@@ -47,6 +47,7 @@ def test_names_that_are_several_names_say_which_separator(labels, typed):
     [
         ([["0 1 1"], ["1 0 0"]], "0 and 1 for each label"),
         ([["011"], ["100"]], "0 and 1 for each label"),
+        ([["11"], ["100"], ["0"]], "0 and 1 for each label"),
         ([["{a,b}"], ["{b}"]], "a list"),
         ([["[a", "b]"], ["[a", "c", "b]"]], "a piece of a list"),
         ([["(a", "b)"], ["c"]], "a piece of a list"),
@@ -79,6 +80,8 @@ def test_names_that_are_values_or_lists_are_refused(labels, what):
         [["school_uniform", "school"], ["uniform"]],
         [["0", "9"], ["A", "0"]],
         [["0"], ["1"]],
+        [["0"], ["1"], ["10"], ["11"]],
+        [["1", "11"], ["100"]],
         [["No. 5", "none of these"], ["Nancy"]],
         [["\u03b1", "a"], ["\u03bd", "v"], ["\u043d\u043e\u0441", "hoc"]],
     ],

@@ -99,7 +99,13 @@ def test_what_sets_labels_apart_that_no_image_has_together_has_a_note(form):
 
 
 @pytest.mark.parametrize(
-    "names", [("1", "2", "11", "21"), ("car", "dog", "carpet", "dogpet"), ("E1", "E2", "E1.5", "E2.5")]
+    "names",
+    [
+        ("1", "2", "11", "21"),
+        ("car", "dog", "carpet", "dogpet"),
+        ("E1", "E2", "E1.5", "E2.5"),
+        ("nail", "snail", "pike", "spike"),
+    ],
 )
 def test_numbers_and_other_words_in_names_are_parts_of_them(names):
     assert not any("with and" in note for note in notes(names, odd_names="keep"))
