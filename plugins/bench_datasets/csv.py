@@ -82,7 +82,7 @@ def build(request: DatasetRequest) -> Dataset:
         numbered = options["labels_are"] in {"numbers", "multi-hot"} or any(
             row.labels and str(row.labels)[0] in "[(" for rows in listed.values() for row in rows
         )
-        parts = named(parts, read_names(names) if numbered and names.is_file() else (), options)
+        parts = named(parts, read_names(names, numbered=True) if numbered and names.is_file() else (), options)
     return assemble(
         "csv",
         root.absolute().name,

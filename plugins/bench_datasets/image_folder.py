@@ -64,7 +64,7 @@ def build(request: DatasetRequest) -> Dataset:
             f" Try, if it is one: {KEEP_ODD}"
         )
     if not columns and (written or options["labels_are"] != "auto"):
-        parts = named(parts, read_names(listed) if numbered and listed.is_file() else (), options)
+        parts = named(parts, read_names(listed, numbered=True) if numbered and listed.is_file() else (), options)
     return assemble(
         "imagefolder",
         root.absolute().name,

@@ -83,7 +83,8 @@ def named(
         raise DataError(f"{odd} or, if it is as you mean it: {KEEP_ODD}")
     if kind == "multi-hot":
         # As many labels as the longest list of any part has: a part of shorter lists would be read from the left.
-        called = names or list(map(str, range(max((len(entries) for _, _, entries in rows), default=0))))
+        longest = max((len(entries) for _, _, entries in rows), default=0)
+        called = [*filter(None, names)] if longest < len(names) else names or list(map(str, range(longest)))
         parts = {key: _multi_hot(part, lists[key], called, options, told=asked) for key, part in parts.items()}
         first = next(iter(parts))
         note = () if names else ("labels have no names but numbers: no labels.txt",)
@@ -112,14 +113,15 @@ def named(
 def _not_numbered(names: Sequence[str]) -> str:
     """Return a message where the lines of a list do not number its names; empty where they do.
 
-    That is where the first one is a column's name or a comment, and where all names come with numbers of their own.
+    That is where one is a comment, or the first a column's name, and where all names come with numbers of their own.
     """
-    first, *others = names or [""]
-    comment = first.startswith("#") and not any(name.startswith("#") for name in others)
-    if comment or (names and {*re.split(r"[,;\t| ]", look(first))} <= HEADS):
+    comments = [name for name in names if name.startswith("#")]
+    comments = comments if len(comments) < len(names) else []
+    heads = [name for name in names[:1] if {*re.split(r"[,;\t| ]", look(name))} <= HEADS]
+    if odd := next(iter(comments + heads), ""):
         return (
-            f"labels.txt: '{first}' would be label number 0, and is perhaps no label: labels are numbered by lines."
-            " Try: take the line out,"
+            f"labels.txt: '{odd}' would be label number {names.index(odd)}, and is perhaps no label: labels are"
+            " numbered by lines. Try: take the line out,"
         )
     found = [match and int(match[1] or match[2]) for match in map(OWN_NUMBER.fullmatch, names)]
     if len(names) < 2 or None in found or len({*found}) < len(found) or found == list(range(len(found))):
@@ -335,9 +337,10 @@ def _name(entry: object, names: Sequence[str], none: Collection[str], place: Pla
         # Lists of numbers are filled up to one length with one that is no label's, which ``cleaned`` takes out.
         if (not names and entry >= 0) or (entry < 0 and str(entry) in none):
             return str(entry)
-        if 0 <= entry < len(names):
+        if 0 <= entry < len(names) and names[entry]:
             return names[entry]
         allowed = f"0 to {len(names) - 1}" if names else "0 or more"
         hint = f". Try: {as_typed('no_label', str(entry))} where it stands for no label" if entry < 0 else ""
+        hint = hint or (" without those of blank lines of labels.txt" if 0 <= entry < len(names) else "")
         raise DataError(f"{place(row)}: label number {entry}, allowed: {allowed}{hint}")
     raise DataError(f"{place(row)}: label {entry!r:.60}, expected a name or a whole number")

@@ -59,7 +59,7 @@ def build(request: DatasetRequest) -> Dataset:
         note = f"{names[part]}: its shards name no classes, so numbers in them are read as those of {names[of]}"
         parts[part] = replace(parts[part], notes=(*parts[part].notes, note))
     listed = None if root is None else root / "labels.txt"
-    called = given or (read_names(listed) if listed is not None and listed.is_file() else ())
+    called = given or (read_names(listed, numbered=True) if listed is not None and listed.is_file() else ())
     sure = any(found.numbers for found in columns.values())
     return assemble(
         "shards",

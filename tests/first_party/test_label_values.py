@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from bench_datasets.label_lists import read_names
 from bench_datasets.label_names import NO_LABEL, ODD_NAMES
 from bench_datasets.label_values import LABELS_ARE, SEPARATOR, named
 from bench_datasets.own_images import K, Part, assemble
@@ -163,6 +164,20 @@ def test_the_head_of_a_list_is_no_label_number_0(head):
             sets(values, names)
     assert sets([["cat"], ["owl", "dog"]], names) == [("cat",), ("owl", "dog")]
     assert sets([1, 0], ("#cat", "#dog")) == [("#dog",), ("#cat",)]
+    with pytest.raises(DataError, match="'# big ones' would be label number 1, and is perhaps no label"):
+        sets([1, 0], ("cat", "# big ones", "elk"))
+
+
+def test_a_blank_line_of_a_list_has_its_number(tmp_path):
+    """Each label behind it was read for the one before."""
+    path = tmp_path / "labels.txt"
+    path.write_text("cat\n\ndog\r\nowl\n\n")
+    names = read_names(path, numbered=True)
+    assert (names, read_names(path)) == (("cat", "", "dog", "owl"), NAMES)
+    assert sets([2, [3, 0]], names) == [("dog",), ("owl", "cat")]
+    with pytest.raises(DataError, match=r"label number 1, allowed: 0 to 3 without those of blank lines of labels"):
+        sets([1, 0], names)
+    assert sets([[0, 1, 1]], names) == [("dog", "owl")]
 
 
 @pytest.mark.parametrize(
