@@ -148,6 +148,9 @@ def check(
     notes = [message.partition(" Try: ")[0] for message in told]
     if single and len(places) > 1:
         notes.append("no image has more than one label" + hint(places, separator))
+    if len(counts) == 1 and not single and counts.total() >= MANY:
+        told = "does one of each say that something is not there, or a value of it?"
+        notes.append(f"all images that have labels have {next(iter(counts))}: {told}")
     if single and {*places} == {"0", "1"} and "label_columns" in options:
         notes.append("if 0 and 1 say whether one label is there: --set dataset.label_columns=NAME, its column")
     notes += [*not_there(places), *of_others(places, single, separator), *with_and_without(places, sets)]

@@ -157,6 +157,14 @@ def test_the_only_label_that_is_never_beside_another_may_mean_that_there_is_none
     assert told not in odd([*several, ["keine", "dog"], *[["keine"]] * 5])
 
 
+def test_as_many_labels_of_all_images_have_a_word():
+    """As where each thing has a label that says that it is there or not, in whatever words."""
+    told = "all images that have labels have 2: does one of each say that something is not there, or a value of it?"
+    sets = [["dog=oui", "cat=non"], ["dog=non", "cat=oui"], []] * 5
+    assert told in odd(sets)
+    assert told not in [*odd(sets[:12]), *odd([*sets, ["owl"]])]
+
+
 @pytest.mark.parametrize("encoding", ["cp1252", "latin-1"])
 def test_letters_that_were_read_as_another_encoding_are_told(tmp_path, encoding):
     root = write(tmp_path, "path,labels", "{},p\u00e1jaro;dog", "{},dog")
