@@ -15,7 +15,7 @@ from bench import DataError, Option, OptionValue
 from bench_datasets.cells import NUMBER, canonical
 from bench_datasets.joined_names import hint, of_others, unsplit
 from bench_datasets.typed import as_typed
-from bench_datasets.valued_names import not_there, valued, with_and_without
+from bench_datasets.valued_names import not_there, valued, with_and_without, yes_or_no
 
 if TYPE_CHECKING:
     from bench_datasets.own_images import Part
@@ -151,8 +151,9 @@ def check(
     if len(counts) == 1 and not single and counts.total() >= MANY:
         told = "does one of each say that something is not there, or a value of it?"
         notes.append(f"all images that have labels have {next(iter(counts))}: {told}")
-    if single and {*places} == {"0", "1"} and "label_columns" in options:
-        notes.append("if 0 and 1 say whether one label is there: --set dataset.label_columns=NAME, its column")
+    if single and len(places) == 2 and yes_or_no(places) and "label_columns" in options:
+        both = " and ".join(sorted(places))
+        notes.append(f"if {both} say whether one label is there: --set dataset.label_columns=NAME, its column")
     notes += [*not_there(places), *of_others(places, single, separator), *with_and_without(places, sets)]
     notes += [f"label '{name}' holds a character that is not seen: {name!a}" for name in places if _unseen(name)]
     if "no_label" in options:

@@ -35,7 +35,10 @@ SEPARATOR = Option("separator", ";", "what separates label names in one text: ; 
 LABEL_OPTIONS = (LABELS_ARE, SEPARATOR, VALUES, NO_LABEL, ODD_NAMES)
 """How labels are read, wherever they are kept."""
 
-ASK = "Try: --set dataset.labels_are=multi-hot where they are 0 and 1 for each label, =numbers where each is a label"
+ASK = "Try: --set dataset.labels_are=multi-hot where they are 0 and 1 for each label"
+
+FEW_VALUES = 3
+"""Different texts that may say yes, no and not sure for each label."""
 
 OWN_NUMBER = re.compile(r"0*(\d{1,18})\s*[\s:,;.)=|-]\s*\D.*|.*\D[,:\t]\s*0*(\d{1,18})", re.DOTALL)
 """A line of a list that numbers its names by itself: 3 dog, 3: dog, or dog,3."""
@@ -236,9 +239,9 @@ def _kind(rows: Sequence[tuple[Place, int, list[object]]], names: int) -> str:
     if all(isinstance(entry, str) for entry in everything):
         values = {canonical(entry) for entry in everything}
         several = [entries for entries in filled if len(set(entries)) < len(entries)]
-        # A number that stands twice in a row of one length is no name.
-        numbers = len(lengths) == 1 and several and all(NUMBER.fullmatch(value) for value in values)
-        if lengths - {1} and (numbers or values <= {"0", "1", "true", "false"}):
+        # A number that stands twice in a row of one length is no name, nor are yes and no, in whatever words.
+        few = 1 < len(values) <= FEW_VALUES or all(map(NUMBER.fullmatch, values))
+        if lengths - {1} and ((len(lengths) == 1 and several and few) or values <= {"0", "1", "true", "false"}):
             raise _ask(rows)
         return "names"
     if not all(isinstance(entry, bool | int | float) for entry in everything):
@@ -286,9 +289,10 @@ def _looks_multi_hot(rows: Sequence[tuple[Place, int, list[object]]], names: int
 
 def _ask(rows: Sequence[tuple[Place, int, list[object]]]) -> DataError:
     place, row, entries = next(found for found in rows if found[2])
-    return DataError(
-        f"{place(row)}: found {entries!r:.60}, which may be labels' numbers or a value for each label. {ASK}"
-    )
+    values = {canonical(entry) for entry in entries if isinstance(entry, str)} - {"true", "false"}
+    what = "numbers" if all(map(NUMBER.fullmatch, values)) else "names"
+    told = f"found {entries!r:.60}, which may be labels' {what} or a value for each label"
+    return DataError(f"{place(row)}: {told}. {ASK}, ={what} where each is a label")
 
 
 def _multi_hot(

@@ -62,6 +62,15 @@ def valued(places: Mapping[str, str]) -> list[str]:
     return [f"{told}. Try: write the names of what is there alone, as dog;sofa,"] if told else []
 
 
+def yes_or_no(places: Collection[str]) -> bool:
+    """Return whether all names are words for yes or no.
+
+    >>> yes_or_no({"Yes", "no"}), yes_or_no({"Positive", "dog"})
+    (True, False)
+    """
+    return {name.lower() for name in places} <= MARKED_DENIALS | MARKED_YES
+
+
 def not_there(places: Mapping[str, str]) -> list[str]:
     """Return a note for the first name that says in words that what another name says is not there."""
     for name in places:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from bench_datasets.cells import VALUES
 from bench_datasets.label_lists import read_names
 from bench_datasets.label_names import NO_LABEL, ODD_NAMES
 from bench_datasets.label_values import LABELS_ARE, SEPARATOR, named
@@ -94,6 +95,25 @@ def test_lists_of_numbers_may_be_filled_up_with_one_below_zero():
         "own", "mine", found | {"test": part([["owl"]], "test")}, options | {"absent_labels": "error"}
     ).train
     assert train.truth.tolist() == [[False, False, True], [True, True, False], [False] * 3]
+
+
+WORDS = [("yes", "no"), ("Y", "N"), ("oui", "non"), ("\u2713", "\u2717"), ("absent", "present", "unsure")]
+
+
+@pytest.mark.parametrize("words", WORDS)
+def test_yes_and_no_for_each_label_are_no_names(words):
+    """Every image had the labels yes and no."""
+    rows = [[words[0], words[0], words[1]], [words[1], words[0], words[-1]]]
+    told = r"which may be labels' names or a value for each label\. .*, =names where each is a label"
+    for cells in (rows, [";".join(row) for row in rows], [repr(row) for row in rows]):
+        with pytest.raises(DataError, match=told):
+            sets(cells, NAMES)
+        assert sets(cells, labels_are="names") == [tuple(dict.fromkeys(row)) for row in rows]
+    given = {"labels_are": "multi-hot", "values": f"{words[0]}:0,{words[1]}:1"}
+    options = resolve((LABELS_ARE, SEPARATOR, VALUES), given, "set")
+    assert named({"train": part(rows[:1])}, NAMES, options)["train"].labels == [("owl",)]
+    for names in ([["dog", "dog"], ["dog", "dog"]], [["a", "a", "b", "c"], ["d", "a", "b", "c"]], [["yes", "no"]]):
+        assert sets(names)
 
 
 def test_a_number_written_as_a_text_is_the_same_label():

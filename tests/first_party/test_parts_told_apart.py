@@ -132,5 +132,7 @@ def test_a_column_of_0_and_1_that_is_read_as_names_has_a_word(tmp_path):
     told = "if 0 and 1 say whether one label is there: --set dataset.label_columns=NAME, its column"
     assert told in opened("csv", tmp_path, labels_column="Target").notes
     assert opened("csv", tmp_path, label_columns="Target").labels == ("Target",)
+    table(tmp_path, "path,Target", [f"{n}.png,{('No', 'yes')[n % 2]}" for n in range(12)])
+    assert told.replace("0 and 1", "No and yes") in opened("csv", tmp_path, labels_column="Target").notes
     table(tmp_path, "path,Target", [f"{n}.png,{n % 3}" for n in range(12)])
     assert told not in opened("csv", tmp_path, labels_column="Target").notes
