@@ -149,8 +149,8 @@ def check(
     if single and len(places) > 1:
         notes.append("no image has more than one label" + hint(places, separator))
     if len(counts) == 1 and not single and counts.total() >= MANY:
-        told = "does one of each say that something is not there, or a value of it?"
-        notes.append(f"all images that have labels have {next(iter(counts))}: {told}")
+        asked = "does one of each say that something is not there, or a value of it?"
+        notes.append(f"all images that have labels have {next(iter(counts))}: {asked}")
     if single and len(places) == 2 and yes_or_no(places) and "label_columns" in options:
         both = " and ".join(sorted(places))
         notes.append(f"if {both} say whether one label is there: --set dataset.label_columns=NAME, its column")
