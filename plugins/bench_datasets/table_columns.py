@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from bench import DataError
 from bench_datasets.cells import EMPTY, NUMBER, canonical
 from bench_datasets.label_names import look
 from bench_datasets.part_words import may_be_of_parts, tell_parts_apart
-from bench_datasets.valued_names import MARKED_DENIALS, MARKED_YES
+from bench_datasets.valued_names import MARKED_DENIALS, MARKED_YES, pairs_by_affix
 
 INDEX = re.compile(r"Unnamed: (\d+)")
 """What pandas calls a column without a name, by its place; the first is most often the rows' numbers."""
@@ -59,6 +59,16 @@ def numbers_rows(name: str) -> bool:
     [True, True, True, False, False]
     """
     return NUMBERING.fullmatch(look(name)) is not None
+
+
+def companions(columns: Sequence[str]) -> tuple[str, ...]:
+    """Return the columns that say something of others, as of most labels dog_pred beside dog; empty where none do.
+
+    >>> companions(["dog", "cat", "owl", "dog_pred", "cat_pred", "owl_pred"]), companions(["car", "red car", "bus"])
+    (('dog_pred', 'cat_pred', 'owl_pred'), ())
+    """
+    found = max(pairs_by_affix(dict.fromkeys(columns)).values(), key=len, default=[])
+    return tuple(name for _, name in found) if len(found) > 2 and 3 * len(found) >= len(columns) else ()
 
 
 def is_more(number: int, name: str, labels: str) -> bool:

@@ -21,6 +21,7 @@ from bench_datasets.table_columns import (
     INDEX,
     SECOND,
     beside_labels,
+    companions,
     is_more,
     numbers_rows,
     of_one_thing,
@@ -185,14 +186,16 @@ def check_label_columns(tables: Sequence[Table], layout: Layout, where: Path) ->
         return
     rows = [row for table in tables for row in table.rows]
     always = [name for name in known if len(tables[0].rows) > 1 and all(name in row.labels for row in rows)]
-    for name, why in (
-        *((name, "is called as one that numbers rows") for name in known if numbers_rows(name)),
-        *((name, "is called as one that tells parts apart") for name in known if is_of_parts(name)),
-        *((name, "is 1 for every image") for name in always),
+    beside = companions(known)
+    for names, why in (
+        *(((name,), "is called as one that numbers rows") for name in known if numbers_rows(name)),
+        *(((name,), "is called as one that tells parts apart") for name in known if is_of_parts(name)),
+        *([(beside, "stands beside one of the same name without its end or beginning")] if beside else []),
+        *(((name,), "is 1 for every image") for name in always),
     ):
         raise DataError(
-            f"{where}: column '{name}' {why}. Is it a label?"
-            f" Try: {typed('not_labels', *layout.others, name)}, or {typed('label_columns', *known)} where it is one"
+            f"{where}: column '{names[0]}' {why}. Is it a label?"
+            f" Try: {typed('not_labels', *layout.others, *names)}, or {typed('label_columns', *known)} where it is one"
         )
 
 

@@ -85,15 +85,7 @@ def with_and_without(places: Mapping[str, str], sets: Collection[Sequence[str]])
 
     As a word for no or perhaps in any language, and an s for several.
     """
-    pairs: dict[tuple[str, str], list[tuple[str, str]]] = {}
-    for name in places:
-        for cut in range(1, len(name) if len(name) <= LONGEST else 0):
-            before, behind = name[:cut], name[cut:]
-            if behind in places and _is_word(before, behind, 0):
-                pairs.setdefault((before, ""), []).append((behind, name))
-            if before in places and _is_word(behind, before, ENDING):
-                pairs.setdefault(("", behind), []).append((before, name))
-    of_several = {affix: found for affix, found in pairs.items() if len(found) > 1}
+    of_several = {affix: found for affix, found in pairs_by_affix(places).items() if len(found) > 1}
     if not of_several:
         return []
     wanted = {frozenset(pair) for found in of_several.values() for pair in found}
@@ -105,6 +97,23 @@ def with_and_without(places: Mapping[str, str], sets: Collection[Sequence[str]])
         for (before, behind), found in of_several.items()
         if any(len(labels) > 1 for labels in sets) and there.isdisjoint(map(frozenset, found))
     ]
+
+
+def pairs_by_affix(names: Collection[str]) -> dict[tuple[str, str], list[tuple[str, str]]]:
+    """Return the pairs of a name and one that has more before or behind it, by what that is; ``names`` is a set or so.
+
+    >>> pairs_by_affix({"dog": 0, "no dog": 1})
+    {('no ', ''): [('dog', 'no dog')]}
+    """
+    pairs: dict[tuple[str, str], list[tuple[str, str]]] = {}
+    for name in names:
+        for cut in range(1, len(name) if len(name) <= LONGEST else 0):
+            before, behind = name[:cut], name[cut:]
+            if behind in names and _is_word(before, behind, 0):
+                pairs.setdefault((before, ""), []).append((behind, name))
+            if before in names and _is_word(behind, before, ENDING):
+                pairs.setdefault(("", behind), []).append((before, name))
+    return pairs
 
 
 def _is_word(text: str, beside: str, longest: int) -> bool:

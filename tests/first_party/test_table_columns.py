@@ -89,3 +89,23 @@ def test_a_column_that_is_not_read_and_holds_names_of_labels_has_a_word(tmp_path
 def test_a_column_without_a_name_says_nothing_of_what_belongs_together(tmp_path):
     table(tmp_path, "dog,cat,", lambda n: f"{n % 2},{1 - n % 2},{n % 3}")
     assert not any("belong" in note or "column ''" in note for note in opened("csv", tmp_path, labels_column="").notes)
+
+
+@pytest.mark.parametrize("form", ["{}_pred", "{}_known", "{} difficult?", "pred_{}"])
+def test_a_column_beside_each_label_that_says_something_of_it_is_no_label_without_a_word(tmp_path, form):
+    names = ("dog", "cat", "owl")
+    head = ",".join([*names, *map(form.format, names)])
+    table(tmp_path, head, lambda n: f"{n % 2},{1 - n % 2},1,{int(n > 3)},{int(n < 8)},{n % 2}" if n else "1,1,0,0,1,1")
+    with pytest.raises(DataError, match=r"column '.*' stands beside one of the same name without its end or begin"):
+        opened("csv", tmp_path, labels_column="")
+    beside = ",".join(map(form.format, names))
+    assert opened("csv", tmp_path, labels_column="", not_labels=beside).labels == names
+    assert len(opened("csv", tmp_path, label_columns=head).labels) == 6
+
+
+def test_numbers_as_numpy_writes_them_are_0_and_1(tmp_path):
+    yes, no = "1.000000000000000000e+00", "0.000000000000000000e+00"
+    table(tmp_path, "dog,cat", lambda n: f"{yes},{no}" if n % 2 else f"{no},{yes}")
+    train = opened("csv", tmp_path, labels_column="").train
+    assert train.truth.any(axis=0).all()
+    assert (train.truth.sum(axis=1) == 1).all()
