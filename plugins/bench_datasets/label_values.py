@@ -347,4 +347,5 @@ def _name(entry: object, names: Sequence[str], none: Collection[str], place: Pla
         hint = f". Try: {as_typed('no_label', str(entry))} where it stands for no label" if entry < 0 else ""
         hint = hint or (" without those of blank lines of labels.txt" if 0 <= entry < len(names) else "")
         raise DataError(f"{place(row)}: label number {entry}, allowed: {allowed}{hint}")
-    raise DataError(f"{place(row)}: label {entry!r:.60}, expected a name or a whole number")
+    hint = ". Try: --set dataset.labels_are=numbers" if isinstance(entry, float) and entry.is_integer() else ""
+    raise DataError(f"{place(row)}: label {entry!r:.60}, expected a name or a whole number{hint}")

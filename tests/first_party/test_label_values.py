@@ -72,8 +72,10 @@ def test_numbers_that_pandas_wrote_with_a_point_are_labels_numbers():
     """As it does in a column with empty cells."""
     assert sets(["1.0", "", "2.0;0.0"], NAMES, labels_are="numbers") == [("dog",), (), ("owl", "cat")]
     assert sets([[1.0], [2.0, 0]], NAMES, labels_are="numbers") == [("dog",), ("owl", "cat")]
-    with pytest.raises(DataError, match=r"train row 0: label 0.5, expected a name or a whole number"):
+    with pytest.raises(DataError, match=r"train row 0: label 0.5, expected a name or a whole number$"):
         sets([[0.5]], NAMES, labels_are="numbers")
+    with pytest.raises(DataError, match=r"expected a name or a whole number\. Try: --set dataset.labels_are=numbers$"):
+        sets([[2.0], [1.0, 2.0]], NAMES)
 
 
 def test_numbers_that_may_be_from_1_on_have_a_word():
