@@ -38,6 +38,8 @@ def unsplit(places: Places, single: bool, separator: str | None) -> list[str]:
         joined = {name: split for name, split in parts.items() if len(split) > 1}
         if mark == "/":  # /m/01bjv is a code
             joined = {name: split for name, split in joined.items() if not name.startswith(mark)}
+        if mark not in SEPARATORS and mark not in RARE_SEPARATORS:  # 1.5 is a number, beside 1 and 5
+            joined = {name: split for name, split in joined.items() if any(map(str.isalpha, name))}
         # All its parts are labels themselves; or no image has two labels, and parts return in other names.
         whole = [name for name, split in joined.items() if all(part in places for part in split)]
         shared = [name for name, split in joined.items() if any(uses[part] > 1 for part in split)]
