@@ -45,17 +45,18 @@ PAIRS = (("[", "]"), ("(", ")"), ("{", "}"), ('"', '"'), ("'", "'"))
 STOPS = ".,:;!?\u201c\u201d\u2018\u2019\u201e\u00ab\u00bb"
 """Stops and quotes, which may stand around a name."""
 
-LOST = "\ufffd"
-"""What a decoder puts where it knows no letter."""
-
 ENTRY = re.compile(r"\A\d{1,3}[.)]\s+(?=\S)")
 """The number of an entry, as in 2. cat."""
 
 WRAPPED = re.compile(r"\A[\[({<`](\w.*\w)[\])}>`]\Z", re.DOTALL)
 """A name in brackets, which may say that it is not sure, and stands without them elsewhere."""
 
-ENTITY = re.compile(r"&(amp|lt|gt|quot|apos|nbsp|#x?[0-9a-f]+)(;|$)", re.IGNORECASE)
-"""A letter as HTML writes it; its semicolon may have been taken for one between names."""
+SPOILT = {
+    "holds a letter that was lost": re.compile("\ufffd"),
+    "holds a letter as HTML writes it": re.compile(r"&(amp|lt|gt|quot|apos|nbsp|#x?[0-9a-f]+)(;|$)", re.IGNORECASE),
+    "ends where it was cut": re.compile(r"\w\s*(\u2026|\.\.\.)\Z"),
+}
+"""What a decoder puts where it knows no letter; HTML, whose semicolon may have been one between names; a short cell."""
 
 BRACKETED = re.compile(r"\[.*\]|\{.*\}|\(.*\)", re.DOTALL)
 BY_CHANCE = 0.05
@@ -263,12 +264,12 @@ def _decoded(name: str) -> str:
 
 
 def _spoilt(places: Places) -> list[str]:
-    """Return a message for each name of which a letter was lost, or cut at a separator that belongs to it."""
+    """Return a message for each name of which a letter was lost, or cut at a separator or a length."""
     return [
-        f"{place}: label '{name}' holds {'a letter that was lost' if LOST in name else 'a letter as HTML writes it'}."
-        " Try: write it as it is read,"
+        f"{place}: label '{name}' {what}. Try: write it as it is read,"
         for name, place in places.items()
-        if LOST in name or ENTITY.search(name)
+        for what, form in SPOILT.items()
+        if form.search(name)
     ]
 
 

@@ -112,6 +112,8 @@ def test_names_of_which_a_letter_was_lost_or_is_of_html_are_refused(tmp_path, na
     with pytest.raises(DataError, match=r"row 0: label '.*' holds a letter (that was lost|as HTML writes it)"):
         odd([[name], ["x"]])
     assert any("holds a letter" in note for note in odd([[name], ["x"]], odd_names="keep"))
+    with pytest.raises(DataError, match=r"row 0: label 'fire tru\u2026' ends where it was cut"):
+        odd([["fire tru\u2026", "dog"], ["fire truck"]])
     with pytest.raises(DataError, match=r"train.csv line 2: label 'dog &amp' holds a letter as HTML writes it"):
         opened(write(tmp_path, "path,labels", "{},dog &amp; cat", "{},dog"))
     assert not any("letter" in note for note in odd([["R&D", "AT&T", "a & b"], ["100%", "&"]]))
