@@ -25,6 +25,9 @@ SHARE = re.compile(r"[+-]?(?:0?\.\d+|1\.0+)|\d+(?:\.\d+)?%|\d+/\d+")
 COUNT = re.compile(r".*[x*\u00d7]\d+", re.DOTALL)
 """A name that ends in a count; a BMW X5 is none."""
 
+MOST = 20_000
+"""Names that are looked up in one another, at every letter."""
+
 ENDING = 2
 """Letters of an ending, as of a plural."""
 
@@ -100,13 +103,13 @@ def with_and_without(places: Mapping[str, str], sets: Collection[Sequence[str]])
 
 
 def pairs_by_affix(names: Collection[str]) -> dict[tuple[str, str], list[tuple[str, str]]]:
-    """Return the pairs of a name and one that has more before or behind it, by what that is; ``names`` is a set or so.
+    """Return the pairs of a name and one that has more before or behind it, by what that is; of too many names, none.
 
     >>> pairs_by_affix({"dog": 0, "no dog": 1})
     {('no ', ''): [('dog', 'no dog')]}
     """
     pairs: dict[tuple[str, str], list[tuple[str, str]]] = {}
-    for name in names:
+    for name in names if len(names) <= MOST else ():
         for cut in range(1, len(name) if len(name) <= LONGEST else 0):
             before, behind = name[:cut], name[cut:]
             if behind in names and _is_word(before, behind, 0):
