@@ -67,8 +67,12 @@ def _marks_in(places: Places) -> list[str]:
 
 
 def of_others(places: Places, single: bool, separator: str | None) -> list[str]:
-    """Return a note for the first name that is other labels with what stands in names as well between them."""
-    for mark in () if single or separator is None else RARE_SEPARATORS:
+    """Return a note for the first name that is other labels with what may stand in names as well between them.
+
+    In names that were no texts, as of categories, that is any separator but blanks.
+    """
+    marks = RARE_SEPARATORS if separator is not None else (*filter(str.strip, SEPARATORS), *RARE_SEPARATORS)
+    for mark in () if single and separator is not None else marks:
         for name, split in _parts(places, mark)[0].items():
             if len(split) > 1 and all(part in places for part in split):
                 return [f"label '{name}' is other labels with '{mark}' between them, and counts as a label of its own"]

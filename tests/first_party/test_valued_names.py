@@ -141,6 +141,13 @@ def test_words_between_two_labels_are_asked_about_where_no_image_has_two(between
     assert (told in several) == (" " in between)
 
 
+@pytest.mark.parametrize("joined", ["dog;cat", "dog, cat", "cat|dog", "dog+cat", "dog_cat"])
+def test_a_category_that_is_others_joined_has_a_note(joined):
+    told = "is other labels with '"
+    assert sum(told in note for note in notes(("dog", "cat", joined), separator=None)) == 1
+    assert not any(told in note for note in notes(("dog", "owl", joined, "traffic light"), separator=None))
+
+
 def test_a_word_between_labels_is_no_label_of_its_own():
     """As and was, for who typed the separator that the message gave."""
     names = ("bird", "cat", "dog", "bird and dog", "bird and cat", "cat and dog")
