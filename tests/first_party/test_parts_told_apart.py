@@ -70,6 +70,24 @@ def test_no_split_is_drawn_over_folders_of_parts(tmp_path, folders):
     assert "drawn for test" in opened("csv", tmp_path, split_column="").variant
 
 
+@pytest.mark.parametrize(
+    "folders", [("fold1", "fold2", "fold3"), ("main", "holdout", "main"), ("x/a", "x/eval", "x/b")]
+)
+def test_no_split_is_drawn_over_folders_of_which_one_is_called_as_a_part(tmp_path, folders):
+    """As UrbanSound8K has its folds."""
+    rows = [f"{folders[number % 3]}/{number}.png,{'dog' if number % 2 else 'cat'}" for number in range(12)]
+    table(tmp_path, "path,labels", rows)
+    with pytest.raises(DataError, match=r"images lie in folders \w+ and \w+, and a split would be drawn over them"):
+        opened("csv", tmp_path)
+    assert "drawn for test" in opened("csv", tmp_path, split_column="").variant
+
+
+@pytest.mark.parametrize("folders", [("train", "car", "bus"), ("tea set", "sunset", "split"), ("set1", "set2", "set3")])
+def test_a_split_is_drawn_over_other_folders(tmp_path, folders):
+    rows = [f"{folders[number % 3]}/{number}.png,{'dog' if number % 2 else 'cat'}" for number in range(12)]
+    assert "drawn for test" in opened("csv", table(tmp_path, "path,labels", rows)).variant
+
+
 @pytest.mark.parametrize("other", ["COCO_val2014_{}.png", "test_{}.png"])
 def test_no_split_is_drawn_over_names_of_parts(tmp_path, other):
     names = [(other if n % 3 else "COCO_train2014_{}.png").format(n) for n in range(12)]
