@@ -90,7 +90,18 @@ def notes_on(schema: pa.Schema, columns: Columns, asked: str, where: str) -> tup
     scores = [name for name in _fields(schema.field(columns.labels).type) if look(name) in SCORES]
     if scores:
         notes.append(f"{where}: objects have a field '{scores[0]}', and count as labels whatever it says")
+    beside = [name for name in schema.names if name not in {columns.image, columns.labels} and says_of_labels(name)]
+    notes += [f"{where}: column '{name}' beside the labels is not read" for name in beside]
     return tuple(notes)
+
+
+def says_of_labels(name: str) -> bool:
+    """Return whether a field beside labels is called as one of their scores, or of labels that are not there.
+
+    >>> says_of_labels("Scores"), says_of_labels("negative_labels"), says_of_labels("url")
+    (True, True, False)
+    """
+    return look(name) in SCORES or (CALLED.search(name) and CALLED_OTHERWISE.search(name)) is not None
 
 
 def classes_of(features: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:

@@ -20,7 +20,9 @@ EXACT = {"1": YES, "0": NO, "true": YES, "false": NO}
 ALLOWED = "0, 1 or nothing, also as 1.0 or True"
 EMPTY = "empty"
 
-NUMBER = re.compile(r"([+-]?)0*(\d+)(?:\.0*)?")
+NUMBER = re.compile(r"([+-]?)0*(\d+)(?:\.0*(?:[eE][+-]?0+)?)?")
+"""A whole number, also as 1.0 and as NumPy writes it, 1.000e+00."""
+
 # No two parts of a pattern may take the same characters: what fits in no way would be tried in all of them.
 ITEM = r"""(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d*)?|None|null|True|False|true|false)"""
 LIST = re.compile(rf"[\[({{]\s*(?:{ITEM}\s*(?:,\s*{ITEM}\s*)*(?:,\s*)?)?[\])}}]", re.DOTALL)
@@ -99,8 +101,8 @@ def with_meaning(value: object, known: Mapping[str, int]) -> str:
 def canonical(value: object) -> str:
     """Return a value so that equal ones are equal texts.
 
-    >>> [canonical(value) for value in ("1.0", " -1. ", True, "TRUE", 0.0, "01", None, "yes", 0.5)]
-    ['1', '-1', 'true', 'true', '0', '1', 'empty', 'yes', '0.5']
+    >>> [canonical(value) for value in ("1.0", " -1. ", True, "TRUE", 0.0, "01", "1.00e+00", None, "yes", 0.5)]
+    ['1', '-1', 'true', 'true', '0', '1', '1', 'empty', 'yes', '0.5']
     """
     text = "" if value is None else str(value).strip()
     if match := NUMBER.fullmatch(text):

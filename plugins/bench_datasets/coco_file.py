@@ -66,6 +66,14 @@ def is_predicted(entry: Mapping[str, object]) -> bool:
     return isinstance(score, int | float) and score != 1
 
 
+def is_ignored(entry: Mapping[str, object]) -> bool:
+    """Return whether an object is marked ``ignore``. Raises ``ValueError`` for a mark that says neither."""
+    value = entry.get("ignore") or 0
+    if value not in (0, 1):
+        raise ValueError(f"ignore is {value!r:.60}, allowed: 0 or 1, in {entry!s:.120}")
+    return value == 1
+
+
 def _in_words(value: object) -> str:
     """Return a value of JSON for people, lists and objects by their kind alone."""
     return {"list": "a list", "dict": "an object"}.get(type(value).__name__) or f"{json.dumps(value):.60}"

@@ -20,7 +20,7 @@ from bench import (
     Split,
     narrow,
 )
-from bench_datasets.coco_file import check_unique, entries, image_id, is_predicted, load, text, whole_id
+from bench_datasets.coco_file import check_unique, entries, image_id, is_ignored, is_predicted, load, text, whole_id
 from bench_datasets.label_lists import ABSENT, DROP_ABSENT, labels_kept, matrix, read_names
 from bench_datasets.label_names import ODD_NAMES, check, composed
 from bench_datasets.listing import counted, find_file, is_file, printable, why_absent
@@ -248,7 +248,11 @@ def _labels_of(
         if image not in present:
             raise DataError(f"{path}: an annotation names image {image!r}, which 'images' lacks")
         share, label = _share(entry, listed[image]), column[category]
-        if entry.get("ignore") == 1:
+        try:
+            out = is_ignored(entry)
+        except ValueError as error:
+            raise DataError(f"{path} is no COCO instances file: {error}") from None
+        if out:
             ignored[image].add(label)
         else:
             present[image][label] = max(present[image].get(label, 0.0), share)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import bench
 from bench import DataError, Dataset, DatasetRequest, DatasetSpec, FolderImages, MissingImages, Option, Split
+from bench_datasets.joined_names import unsplit
 from bench_datasets.label_lists import matrix, read_lines
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def build(request: DatasetRequest) -> Dataset:
 def _read(path: Path) -> dict[str, list[str]]:
     """Return file -> words, in the file's order."""
     lines: dict[str, list[str]] = {}
+    places: dict[str, str] = {}
     for number, line in read_lines(path, EXPECTS):
         file, tab, words = line.rstrip("\n").partition("\t")
         if not tab:
@@ -57,8 +59,11 @@ def _read(path: Path) -> dict[str, list[str]]:
         if file in lines:
             raise DataError(f"{path} line {number}: image {file} stands twice")
         lines[file] = [word.strip() for word in words.split(",") if word.strip()]
+        places |= {word: f"{path} line {number}" for word in lines[file] if word not in places}
     if not lines:
         raise DataError(f"{path}: no images")
+    if odd := unsplit(places, all(len(words) < 2 for words in lines.values()), ","):
+        raise DataError(f"{odd[0].partition(' Try: ')[0]} Try: a comma between words")
     return lines
 
 

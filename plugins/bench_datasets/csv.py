@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ from bench_datasets.label_names import NO_LABEL, ODD_NAMES
 from bench_datasets.label_values import LABELS_ARE, SEPARATOR, named
 from bench_datasets.listing import counted, elsewhere, is_file, is_hidden, list_images, printable
 from bench_datasets.own_images import K, Part, assemble, other_parts, part_names
-from bench_datasets.part_words import SPLIT_NAMES, names_part, part_of, split_named, tell_parts_apart
+from bench_datasets.part_words import SPLIT_NAMES, is_of_parts, names_part, part_of, split_named, tell_parts_apart
 from bench_datasets.tables import (
     DELIMITERS,
     SPLIT_COLUMN,
@@ -82,7 +82,7 @@ def build(request: DatasetRequest) -> Dataset:
         numbered = options["labels_are"] in {"numbers", "multi-hot"} or any(
             row.labels and str(row.labels)[0] in "[(" for rows in listed.values() for row in rows
         )
-        parts = named(parts, read_names(names) if numbered and names.is_file() else (), options)
+        parts = named(parts, read_names(names, numbered=True) if numbered and names.is_file() else (), options)
     return assemble(
         "csv",
         root.absolute().name,
@@ -192,12 +192,17 @@ def _named_for_parts(rows: Sequence[Row]) -> str:
     for above in {posixpath.dirname(row.path.replace("\\", "/")) for row in rows}:
         for depth, folder in enumerate(above.split("/")):
             depths.setdefault(depth, set()).add(folder)
-    folders = next((sorted(folders) for folders in depths.values() if tell_parts_apart(folders)), [])
+    folders = next((sorted(folders) for folders in depths.values() if _are_parts(folders)), [])
     if folders:
         return f"images lie in folders {folders[0]} and {folders[1]}"
     first = {part_of(posixpath.basename(row.path)): posixpath.basename(row.path) for row in reversed(rows)}
     names = sorted(first.values())
     return f"images are called {names[0]:.80} and {names[1]:.80}" if "" not in first and len(first) > 1 else ""
+
+
+def _are_parts(folders: Collection[str]) -> bool:
+    """Return whether folders tell parts apart, by two of them or one that is called as nothing but a part, as fold1."""
+    return tell_parts_apart(folders) or (len(folders) > 1 and any(map(is_of_parts, folders)))
 
 
 def _by_column(
@@ -222,7 +227,9 @@ def _by_column(
     for part in ("train", "test"):
         if not parts[part]:
             place = rows[0].place.rpartition(" line ")[0]
-            raise DataError(f"{place}: no row has '{called[part]}' in column '{column}'")
+            there = sorted({split_named(row.split) for row in rows} - {"", *called.values()})
+            other = other_parts(part, (), there or ["validation"] * bool(parts["validation"]))
+            raise DataError(f"{place}: no row has '{called[part]}' in column '{column}'{other}")
     return {part: found for part, found in parts.items() if found}, tuple(others)
 
 

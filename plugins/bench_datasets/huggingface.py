@@ -74,11 +74,11 @@ def build(request: DatasetRequest) -> Dataset:
     if odd := [part for part, others in columns.items() if others.names != found.names]:
         raise DataError(f"{where}: '{parts[odd[0]].name}' has other classes than '{parts['train'].name}'")
     listed = None if request.root is None else request.root / "labels.txt"
-    names = found.names or (read_names(listed) if listed is not None and listed.is_file() else ())
+    names = found.names or (read_names(listed, numbered=True) if listed is not None and listed.is_file() else ())
     return assemble(
         "huggingface",
         title or Path(where).absolute().name,
-        named(parts, names, options, sure=found.numbers),
+        named(parts, names, options, sure=found.numbers, objects=bool(found.field)),
         options,
         listed=listed,
         names=found.names,

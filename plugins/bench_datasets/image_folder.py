@@ -10,8 +10,9 @@ from pathlib import Path
 
 from bench import DataError, Dataset, DatasetRequest, DatasetSpec, FolderImages, Option, OptionValue
 from bench_datasets.cells import VALUES, meanings, unique
+from bench_datasets.joined_names import split_at
 from bench_datasets.label_lists import ABSENT, DROP_ABSENT, ENCODING, read_lines, read_names, separator
-from bench_datasets.label_names import KEEP_ODD, NO_LABEL, ODD_NAMES, split_at
+from bench_datasets.label_names import KEEP_ODD, NO_LABEL, ODD_NAMES
 from bench_datasets.label_values import LABELS_ARE, SEPARATOR, named
 from bench_datasets.listing import Listing, counted, in_words, is_hidden, list_images, printable, same_content
 from bench_datasets.own_images import K, Part, assemble, other_parts, part_names
@@ -24,6 +25,9 @@ EXPECTS = (
 )
 COLUMNS = {"labels.csv": ("path", "labels"), "metadata.csv": ("file_name", "labels"), "_classes.csv": ("filename", "")}
 """The columns of paths and labels of each table, the last being Roboflow's, in which each label is a column."""
+
+TABLES = frozenset({".csv", ".tsv", ".json", ".jsonl", ".xml", ".yaml", ".xlsx", ".parquet"})
+"""Endings of files that may hold labels."""
 
 LABELS_FILES = (*COLUMNS, "metadata.jsonl")
 
@@ -44,8 +48,10 @@ def build(request: DatasetRequest) -> Dataset:
     if odd := [names[part] for part, (_, others) in read.items() if set(others) != set(columns)]:
         raise DataError(f"{root / odd[0]}: other label columns than {root / names['train']}")
     first = parts["train"]
-    unread = counted("data root", {"folders that are no part": [one for one in folders if one not in names.values()]})
-    parts["train"] = replace(first, notes=(*unread, *first.notes))
+    unread = {"folders that are no part": [one for one in folders if one not in names.values()]}
+    files = sorted(path.name for path in root.iterdir() if path.suffix.lower() in TABLES and not is_hidden(path.name))
+    unread["files beside the folders are not read"] = files
+    parts["train"] = replace(first, notes=(*counted("data root", unread), *first.notes))
     written = any((root / name / file).is_file() for name in names.values() for file in LABELS_FILES)
     listed = root / "labels.txt"
     every = [labels for part in parts.values() for labels in part.labels]
@@ -58,7 +64,7 @@ def build(request: DatasetRequest) -> Dataset:
             f" Try, if it is one: {KEEP_ODD}"
         )
     if not columns and (written or options["labels_are"] != "auto"):
-        parts = named(parts, read_names(listed) if numbered and listed.is_file() else (), options)
+        parts = named(parts, read_names(listed, numbered=True) if numbered and listed.is_file() else (), options)
     return assemble(
         "imagefolder",
         root.absolute().name,

@@ -131,8 +131,11 @@ def separator(options: Mapping[str, OptionValue]) -> str:
     return WORDS.get(text, text)
 
 
-def read_names(path: Path) -> tuple[str, ...]:
-    """Return the label names of a file with one on each line; raises ``DataError`` where one stands twice."""
+def read_names(path: Path, *, numbered: bool = False) -> tuple[str, ...]:
+    """Return the label names of a file with one on each line; raises ``DataError`` where one stands twice.
+
+    ``numbered``: a blank line between them is an empty name, so that each has the number of its line, from 0.
+    """
     lines: dict[str, int] = {}
     for number, line in read_lines(path, "a label name on each line"):
         name = unicodedata.normalize("NFC", line).strip()
@@ -141,7 +144,8 @@ def read_names(path: Path) -> tuple[str, ...]:
             raise DataError(f"{path} line {number}: label '{name}' stands twice, first in line {first}")
     if not lines:
         raise DataError(f"{path}: no label. Expected: a label name on each line")
-    return tuple(lines)
+    of_lines = {number: name for name, number in lines.items()}
+    return tuple(of_lines.get(number, "") for number in range(1, max(of_lines) + 1)) if numbered else tuple(lines)
 
 
 def read_image_names(path: Path, name: Callable[[str], str]) -> list[str]:

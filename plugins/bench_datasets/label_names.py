@@ -6,15 +6,16 @@ import html
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from bench import DataError, Option, OptionValue
 from bench_datasets.cells import NUMBER, canonical
+from bench_datasets.joined_names import hint, of_others, unsplit
 from bench_datasets.typed import as_typed
-from bench_datasets.valued_names import not_there, valued
+from bench_datasets.valued_names import not_there, valued, with_and_without, yes_or_no
 
 if TYPE_CHECKING:
     from bench_datasets.own_images import Part
@@ -35,8 +36,8 @@ NOTHING = frozenset(
 MEANS_NONE = re.compile(
     r"\(?(no|none|nothing|normal|negative|background|unlabell?ed|unknown|empty|blank)\b.*", re.IGNORECASE
 )
-PIECE_OF_LIST = re.compile(r"""[\[({]\s*['"].*|.*['"]\s*[\])}]|(['"]).*\1|\w+\(\s*[\[({].*\)""", re.DOTALL)
-"""Also a whole one as Python prints others than lists: frozenset({'a'}), array(['a'], dtype=object)."""
+PIECE_OF_LIST = re.compile(r"""[\[({]\s*['"].*|.*['"]\s*[\])}]|b?(['"]).*\1|\w+\(\s*[\[({].*\)""", re.DOTALL)
+"""Also what Python prints of others than lists: frozenset({'a'}), array(['a'], dtype=object), b'a'."""
 ZEROS_AND_ONES = re.compile(r"[01]([ ,|/_-][01])+|[01]{3,}")
 PAIRS = (("[", "]"), ("(", ")"), ("{", "}"), ('"', '"'), ("'", "'"))
 """What a list, or a quoted text, begins and ends with."""
@@ -44,31 +45,25 @@ PAIRS = (("[", "]"), ("(", ")"), ("{", "}"), ('"', '"'), ("'", "'"))
 STOPS = ".,:;!?\u201c\u201d\u2018\u2019\u201e\u00ab\u00bb"
 """Stops and quotes, which may stand around a name."""
 
-LOST = "\ufffd"
-"""What a decoder puts where it knows no letter."""
-
 ENTRY = re.compile(r"\A\d{1,3}[.)]\s+(?=\S)")
 """The number of an entry, as in 2. cat."""
 
-ENTITY = re.compile(r"&(amp|lt|gt|quot|apos|nbsp|#x?[0-9a-f]+)(;|$)", re.IGNORECASE)
-"""A letter as HTML writes it; its semicolon may have been taken for one between names."""
+WRAPPED = re.compile(r"\A[\[({<`](\w.*\w)[\])}>`]\Z", re.DOTALL)
+"""A name in brackets, which may say that it is not sure, and stands without them elsewhere."""
+
+SPOILT = {
+    "holds a letter that was lost": re.compile("\ufffd"),
+    "holds a letter as HTML writes it": re.compile(r"&(amp|lt|gt|quot|apos|nbsp|#x?[0-9a-f]+)(;|$)", re.IGNORECASE),
+    "ends where it was cut": re.compile(r"\w\s*(\u2026|\.\.\.)\Z"),
+}
+"""What a decoder puts where it knows no letter; HTML, whose semicolon may have been one between names; a short cell."""
 
 BRACKETED = re.compile(r"\[.*\]|\{.*\}|\(.*\)", re.DOTALL)
-SEPARATORS = {
-    **{mark: mark for mark in "|,;/&+\uff0c\uff1b\u3001"},  # the last are a comma, a semicolon and a comma of Chinese
-    **{"\t": "tab", "\n": "line", " ": "blank"},
-}
-"""What may separate names, and what a user types for it."""
-
-RARE_SEPARATORS = (*":\\_*~$#\u2022\u00b7\u30fb\u060c", " and ", " - ", " > ", " -> ")
-"""Others, as a bullet, two dots and an Arabic comma, which stand in names as well: asked about where no image has
-two labels, and all parts are labels themselves."""
+BY_CHANCE = 0.05
+"""How likely it may be that a label never stands beside another, for a note on it."""
 
 MANY = 10
 """Labels that may not all be on one image each."""
-
-NAMED_WITH = " ,&"
-"""Separators that stand in names as well: taken for what they are where half the names hold them."""
 
 Places = Mapping[str, str]
 
@@ -137,13 +132,15 @@ def check(
     """Return notes on the names ``places``; raise ``DataError`` for the first odd one, unless the options keep them."""
     counts = Counter(len(labels) for labels in sets if labels)
     single = set(counts) == {1}
-    of_texts = [*_pieces(places), *_values(places), *valued(places)] if separator is not None else []
+    beside = {label for labels in sets if len(labels) > 1 for label in labels}
+    of_texts = [*_pieces(places), *_values(places, single), *valued(places)] if separator is not None else []
     odd = [
-        *_nothing(places, options),
+        *_nothing(places, beside, options),
         *_spoilt(places),
         *_alike(places),
+        *_of_another_encoding(places, options),
         *of_texts,
-        *_unsplit(places, single, separator),
+        *unsplit(places, single, separator),
         *(_of_one_image(places, sets, options) if single and separator is not None else ()),
     ]
     if odd and str(options.get("odd_names", "error")) == "error":
@@ -151,28 +148,46 @@ def check(
     told = odd if separator is not None else [*odd, *valued(places)]
     notes = [message.partition(" Try: ")[0] for message in told]
     if single and len(places) > 1:
-        notes.append("no image has more than one label" + _hint(places, separator))
-    if single and {*places} == {"0", "1"} and "label_columns" in options:
-        notes.append("if 0 and 1 say whether one label is there: --set dataset.label_columns=NAME, its column")
-    notes += not_there(places)
+        notes.append("no image has more than one label" + hint(places, separator))
+    if len(counts) == 1 and not single and counts.total() >= MANY:
+        asked = "does one of each say that something is not there, or a value of it?"
+        notes.append(f"all images that have labels have {next(iter(counts))}: {asked}")
+    if single and len(places) == 2 and yes_or_no(places) and "label_columns" in options:
+        both = " and ".join(sorted(places))
+        notes.append(f"if {both} say whether one label is there: --set dataset.label_columns=NAME, its column")
+    notes += [*not_there(places), *of_others(places, single, separator), *with_and_without(places, sets)]
     notes += [f"label '{name}' holds a character that is not seen: {name!a}" for name in places if _unseen(name)]
     if "no_label" in options:
         notes += [
             f"if label '{name}' means that there is none: {as_typed('no_label', name)}"
-            for name in places
-            if MEANS_NONE.fullmatch(name) and not any(name in labels for labels in sets if len(labels) > 1)
+            for name in dict.fromkeys((*filter(MEANS_NONE.fullmatch, places), *_never_beside(places, beside, sets)))
+            if name not in beside
         ]
     return tuple(notes)
 
 
-def _nothing(places: Places, options: Mapping[str, OptionValue]) -> list[str]:
+def _never_beside(places: Places, beside: Set[str], sets: Collection[Sequence[str]]) -> list[str]:
+    """Return the only name that never stands beside another, where it has so many images that this is no chance."""
+    never = [name for name in places if name not in beside]
+    if len(never) != 1 or not beside:
+        return []
+    others = [len(labels) for labels in sets if labels and never[0] not in labels]
+    times = sum(never[0] in labels for labels in sets)
+    alone = (others.count(1) + 1) / (len(others) + 2)  # a share of few images says little
+    return never if alone**times * len(places) < BY_CHANCE else []
+
+
+def _nothing(places: Places, beside: Set[str], options: Mapping[str, OptionValue]) -> list[str]:
     before = f"{options['no_label']};" if options.get("no_label") else ""
     # A table's empty cells filled up, where other labels are names; of digits there would be more.
     filled = [name for name in places if canonical(name) in {"0", "false"}]
     filled = filled if not any(NUMBER.fullmatch(name) for name in places if name not in filled) else []
     filled = filled if len(filled) < len(places) else []
+    # A dash or dots, in whatever form, where there is one such name: several are what pictures of writing show.
+    marks = [name for name in places if not any(unicodedata.category(letter)[0] in "LMNS" for letter in name)]
+    filled += marks if len(marks) == 1 and beside.isdisjoint(marks) else []
     return [
-        f"{place}: label '{name}' looks like an empty cell. Try:"
+        f"{place}: label {name!r} looks like an empty cell. Try:"
         + (f" {as_typed('no_label', before + name)} for no label," if "no_label" in options else " take it out,")
         for name, place in places.items()
         if name.lower() in NOTHING or _below_zero(name) or name in filled
@@ -235,27 +250,41 @@ def look(name: str) -> str:
 
 
 def _decoded(name: str) -> str:
-    """Return a name without the number of an entry before it, and without what programs write for others' letters.
+    """Return a name without an entry's number, brackets around it, and what programs write for others' letters.
 
     >>> _decoded("salt &amp; pepper"), _decoded("fire%20truck"), _decoded("caf\u00c3\u00a9"), _decoded("2. cat")
     ('salt & pepper', 'fire truck', 'caf\u00e9', 'cat')
     """
     text = name
     try:
-        text = unquote(html.unescape(ENTRY.sub("", name)))
+        text = unquote(html.unescape(WRAPPED.sub(r"\1", ENTRY.sub("", name))))
         return text.encode("cp1252").decode()
     except ValueError:  # no letters of that encoding, or a number of thousands of digits
         return text
 
 
 def _spoilt(places: Places) -> list[str]:
-    """Return a message for each name of which a letter was lost, or cut at a separator that belongs to it."""
+    """Return a message for each name of which a letter was lost, or cut at a separator or a length."""
     return [
-        f"{place}: label '{name}' holds {'a letter that was lost' if LOST in name else 'a letter as HTML writes it'}."
-        " Try: write it as it is read,"
+        f"{place}: label '{name}' {what}. Try: write it as it is read,"
         for name, place in places.items()
-        if LOST in name or ENTITY.search(name)
+        for what, form in SPOILT.items()
+        if form.search(name)
     ]
+
+
+def _of_another_encoding(places: Places, options: Mapping[str, OptionValue]) -> list[str]:
+    """Return a message for the first name that is UTF-8 which was read, or written, as another encoding."""
+    told = str(options.get("encoding") or "utf-8").lower() not in {"utf-8", "utf8"}
+    remedy = "--set dataset.encoding=utf-8," if told else "write it as it is read,"
+    for name, place in places.items():
+        for encoding in ("cp1252", "latin-1") if not name.isascii() else ():
+            try:
+                text = name.encode(encoding).decode()
+            except ValueError:
+                continue
+            return [f"{place}: label '{name}' is perhaps '{text}', read as {encoding}. Try: {remedy}"]
+    return []
 
 
 def _unseen(name: str) -> bool:
@@ -266,7 +295,9 @@ def _pieces(places: Places) -> list[str]:
     """Return a message for each piece of what was to be one cell: of [dog, sofa], split at the comma, [dog is one."""
     halves: set[str] = set()
     for begin, end in PAIRS:
-        begun = {name for name in places if name.startswith(begin) and end not in name[1:]}
+        begun = {
+            name for name in places if name.startswith((begin, f"b{begin}")) and end not in name.removeprefix("b")[1:]
+        }
         ended = {name for name in places if name.endswith(end) and begin not in name[:-1]}
         halves |= begun if ended else set()
     # Dog, Bird (small, brown), split at the comma; :( and :) are names of smileys.
@@ -281,10 +312,15 @@ def _pieces(places: Places) -> list[str]:
     ]
 
 
-def _values(places: Places) -> list[str]:
-    """Return a message where names are zeros and ones only, or are all in brackets, as lists are."""
+def _values(places: Places, single: bool) -> list[str]:
+    """Return a message where names are zeros and ones only, or are all in brackets, as lists are.
+
+    Spreadsheets leave out the first zeros: then they are of several lengths, and one an image.
+    """
     name, place = next(iter(places.items()), ("", ""))
     zeros = all(ZEROS_AND_ONES.fullmatch(other) for other in places) and len({len(other) for other in places}) == 1
+    cut = single and all({*other} <= {"0", "1"} for other in places) and max(map(len, places), default=0) > 2
+    zeros = zeros or (cut and len(places) > 2)
     several = any(re.search(r"[,\s]", other) for other in places)
     bracketed = several and all(BRACKETED.fullmatch(other) for other in places)
     if not places or not (zeros or bracketed):
@@ -294,35 +330,6 @@ def _values(places: Places) -> list[str]:
     return [f"{place}: label '{name:.60}' looks like {what}. Try: write {form}"]
 
 
-def _unsplit(places: Places, single: bool, separator: str | None) -> list[str]:
-    """Return a message for names that are several names, by a separator that was not asked for.
-
-    Names of lists are not split, so that one may hold the separator that was asked for.
-    """
-    if separator is None:
-        return []
-    rare = {mark: mark for mark in RARE_SEPARATORS if single}
-    for mark, typed in (SEPARATORS | rare).items():
-        parts, uses = _parts(places, mark)
-        joined = {name: split for name, split in parts.items() if len(split) > 1}
-        if mark == "/":  # /m/01bjv is a code
-            joined = {name: split for name, split in joined.items() if not name.startswith(mark)}
-        # All its parts are labels themselves; or no image has two labels, and parts return in other names.
-        whole = [name for name, split in joined.items() if all(part in places for part in split)]
-        shared = [name for name, split in joined.items() if any(uses[part] > 1 for part in split)]
-        if mark in NAMED_WITH and 2 * len(joined) < len(places):
-            shared = []
-        if mark == " " and len(uses) >= len(places):
-            whole, shared = [], []
-        # No name holds a line's end; 16 0 and #dog #cat are several.
-        if mark in "\t\n" or (mark == " " and all(NUMBER.fullmatch(part) or part.startswith("#") for part in uses)):
-            whole = [*joined]
-        if name := next(iter(whole or (shared if single and mark in SEPARATORS else [])), ""):
-            remedy = "each as an entry of the list," if mark == separator else f"--set 'dataset.separator={typed}'"
-            return [f"{places[name]}: label '{name:.80}' looks like {len(joined[name])} labels. Try: {remedy}"]
-    return []
-
-
 def _of_one_image(places: Places, sets: Collection[Sequence[str]], options: Mapping[str, OptionValue]) -> list[str]:
     """Return a message where every label is on one image alone, which has no other, as names and captions are."""
     name, place = next(iter(places.items()))
@@ -330,35 +337,6 @@ def _of_one_image(places: Places, sets: Collection[Sequence[str]], options: Mapp
         return []
     remedy = "--set dataset.labels_column=NAME," if "labels_column" in options else "write names that images share,"
     return [
-        f"{place}: label '{name:.60}' is on one image alone, as all labels are{_hint(places, ';')}. Is it a label?"
+        f"{place}: label '{name:.60}' is on one image alone, as all labels are{hint(places, ';')}. Is it a label?"
         f" Try: {remedy}"
     ]
-
-
-def _parts(places: Places, mark: str) -> tuple[dict[str, list[str]], Counter[str]]:
-    """Return the names that hold ``mark``, split at it, and how many names of all have each part."""
-    parts = {name: split_at(name, mark) for name in places if mark in name or mark == " "}
-    uses = Counter(part for split in parts.values() for part in set(split))
-    uses.update(name for name in places if name not in parts)
-    return parts, uses
-
-
-def split_at(text: str, mark: str) -> list[str]:
-    """Return the names in a text that are separated by ``mark``; a blank stands for any number of any blanks."""
-    return [part.strip() for part in (text.split() if mark == " " else text.split(mark)) if part.strip()]
-
-
-def _hint(places: Places, separator: str | None) -> str:
-    if separator is None:
-        return ""
-    marks = SEPARATORS | {mark: mark for mark in RARE_SEPARATORS}
-    marks[" "] = marks.pop(" ")  # it stands in names most often
-    for mark, typed in marks.items():
-        parts, uses = _parts(places if mark != separator else {}, mark)
-        # Marks that stand in names as well, where parts return in other names, as in blue_dress beside blue_jeans.
-        several = [name for name, split in parts.items() if len(split) > 1]
-        shared = [name for name in several if mark in SEPARATORS or any(uses[part] > 1 for part in parts[name])]
-        if shared:
-            remedy = f"--set 'dataset.separator={typed}'"
-            return f", and names hold '{mark}', as '{shared[0]:.60}'. If it separates labels: {remedy}"
-    return ""

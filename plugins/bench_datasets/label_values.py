@@ -19,8 +19,9 @@ from bench_datasets.cells import (
     truth,
     with_meaning,
 )
+from bench_datasets.joined_names import split_at
 from bench_datasets.label_lists import separator
-from bench_datasets.label_names import KEEP_ODD, NO_LABEL, ODD_NAMES, meaning_none, split_at
+from bench_datasets.label_names import KEEP_ODD, NO_LABEL, ODD_NAMES, look, meaning_none
 from bench_datasets.own_images import Part
 from bench_datasets.typed import as_typed
 
@@ -34,10 +35,18 @@ SEPARATOR = Option("separator", ";", "what separates label names in one text: ; 
 LABEL_OPTIONS = (LABELS_ARE, SEPARATOR, VALUES, NO_LABEL, ODD_NAMES)
 """How labels are read, wherever they are kept."""
 
-ASK = "Try: --set dataset.labels_are=multi-hot where they are 0 and 1 for each label, =numbers where each is a label"
+ASK = "Try: --set dataset.labels_are=multi-hot where they are 0 and 1 for each label"
+
+FEW_VALUES = 3
+"""Different texts that may say yes, no and not sure for each label."""
 
 OWN_NUMBER = re.compile(r"0*(\d{1,18})\s*[\s:,;.)=|-]\s*\D.*|.*\D[,:\t]\s*0*(\d{1,18})", re.DOTALL)
 """A line of a list that numbers its names by itself: 3 dog, 3: dog, or dog,3."""
+
+HEADS = frozenset(
+    ["id", "index", "idx", "number", "name", "names", "label", "labels", "class", "classes", "category", "categories"]
+)
+"""Words of which the names of the columns of a list of labels are, as in class_id,class_name."""
 
 LONGEST_NUMBER = 20
 """Letters of a text that may be a label's number."""
@@ -46,14 +55,20 @@ Place = Callable[[int], str]
 
 
 def named(
-    parts: Mapping[str, Part], names: Sequence[str], options: Mapping[str, OptionValue], *, sure: bool = False
+    parts: Mapping[str, Part],
+    names: Sequence[str],
+    options: Mapping[str, OptionValue],
+    *,
+    sure: bool = False,
+    objects: bool = False,
 ) -> dict[str, Part]:
     """Return ``parts``, whose labels are values as they were read, with the names of each image's labels.
 
     ``names`` are those that numbers stand for; where there are none, a number is its own name. A text is split at
     the separator, or is a list as Python or JSON writes it; ``None`` and an empty list hold no label. Numbers that
     may be labels or 0 and 1 for each label are refused, unless the option ``labels_are`` tells, or they are ``sure`` to
-    be labels' numbers. Raises ``DataError`` with the place of a value of another kind and of a number without a name.
+    be labels' numbers, as those of ``objects`` are whatever they look like. Raises ``DataError`` with the place of a
+    value of another kind and of a number without a name.
     """
     between, kind = separator(options), str(options["labels_are"])
     lists = _lists(parts, between)
@@ -61,18 +76,22 @@ def named(
     rows = [(part.place, row, entries) for key, part in parts.items() for row, entries in enumerate(lists[key])]
     asked = kind != "auto"
     if not asked:
+        if sure and not objects and _looks_multi_hot(rows, len(names)):
+            raise _ask(rows)
         single = not any(isinstance(value, list | tuple | str) for part in parts.values() for value in part.labels)
         kind = "numbers" if sure or single else _kind(rows, len(names))
     convert: Callable[[object], object] = CONVERT[kind] if asked and kind in CONVERT else lambda entry: entry
     by_number = kind == "multi-hot" or any(type(convert(entry)) is int for _, _, entries in rows for entry in entries)
-    if (odd := _own_numbers(names)) and by_number and not sure and options.get("odd_names", "error") == "error":
+    if (odd := _not_numbered(names)) and by_number and not sure and options.get("odd_names", "error") == "error":
         raise DataError(f"{odd} or, if it is as you mean it: {KEEP_ODD}")
     if kind == "multi-hot":
         # As many labels as the longest list of any part has: a part of shorter lists would be read from the left.
-        called = names or list(map(str, range(max((len(entries) for _, _, entries in rows), default=0))))
+        longest = max((len(entries) for _, _, entries in rows), default=0)
+        called = [*filter(None, names)] if longest < len(names) else names or list(map(str, range(longest)))
         parts = {key: _multi_hot(part, lists[key], called, options, told=asked) for key, part in parts.items()}
-        note = "labels have no names but numbers: no labels.txt"
-        return parts if names else {key: replace(part, notes=(*part.notes, note)) for key, part in parts.items()}
+        first = next(iter(parts))
+        note = () if names else ("labels have no names but numbers: no labels.txt",)
+        return parts | {first: replace(parts[first], notes=(*parts[first].notes, *note))}
     none = meaning_none(options)
     lists = {key: [list(filter(_is_filled, entries)) for entries in of_part] for key, of_part in lists.items()}
     found = {
@@ -94,8 +113,19 @@ def named(
     return found
 
 
-def _own_numbers(names: Sequence[str]) -> str:
-    """Return a message where all names come with numbers, and these are not those of the lines; empty elsewhere."""
+def _not_numbered(names: Sequence[str]) -> str:
+    """Return a message where the lines of a list do not number its names; empty where they do.
+
+    That is where one is a comment, or the first a column's name, and where all names come with numbers of their own.
+    """
+    comments = [name for name in names if name.startswith("#")]
+    comments = comments if len(comments) < len(names) else []
+    heads = [name for name in names[:1] if {*re.split(r"[,;\t| ]", look(name))} <= HEADS]
+    if odd := next(iter(comments + heads), ""):
+        return (
+            f"labels.txt: '{odd}' would be label number {names.index(odd)}, and is perhaps no label: labels are"
+            " numbered by lines. Try: take the line out,"
+        )
     found = [match and int(match[1] or match[2]) for match in map(OWN_NUMBER.fullmatch, names)]
     if len(names) < 2 or None in found or len({*found}) < len(found) or found == list(range(len(found))):
         return ""
@@ -209,9 +239,9 @@ def _kind(rows: Sequence[tuple[Place, int, list[object]]], names: int) -> str:
     if all(isinstance(entry, str) for entry in everything):
         values = {canonical(entry) for entry in everything}
         several = [entries for entries in filled if len(set(entries)) < len(entries)]
-        # A number that stands twice in a row of one length is no name.
-        numbers = len(lengths) == 1 and several and all(NUMBER.fullmatch(value) for value in values)
-        if lengths - {1} and (numbers or values <= {"0", "1", "true", "false"}):
+        # A number that stands twice in a row of one length is no name, nor are yes and no, in whatever words.
+        few = 1 < len(values) <= FEW_VALUES or all(map(NUMBER.fullmatch, values))
+        if lengths - {1} and ((len(lengths) == 1 and several and few) or values <= {"0", "1", "true", "false"}):
             raise _ask(rows)
         return "names"
     if not all(isinstance(entry, bool | int | float) for entry in everything):
@@ -246,11 +276,23 @@ def _kind_of_numbers(
     return "numbers"
 
 
+def _looks_multi_hot(rows: Sequence[tuple[Place, int, list[object]]], names: int) -> bool:
+    """Return whether lists of labels' numbers are a 0 or 1 for each name, as where they were written as classes."""
+    filled = [entries for _, _, entries in rows if entries]
+    fits = names > 1 and {len(entries) for entries in filled} == {names}
+    return (
+        fits
+        and all(entry in (0, 1) for entries in filled for entry in entries)
+        and any(len({*entries}) < len(entries) for entries in filled)
+    )
+
+
 def _ask(rows: Sequence[tuple[Place, int, list[object]]]) -> DataError:
     place, row, entries = next(found for found in rows if found[2])
-    return DataError(
-        f"{place(row)}: found {entries!r:.60}, which may be labels' numbers or a value for each label. {ASK}"
-    )
+    values = {canonical(entry) for entry in entries if isinstance(entry, str)} - {"true", "false"}
+    what = "numbers" if all(map(NUMBER.fullmatch, values)) else "names"
+    told = f"found {entries!r:.60}, which may be labels' {what} or a value for each label"
+    return DataError(f"{place(row)}: {told}. {ASK}, ={what} where each is a label")
 
 
 def _multi_hot(
@@ -299,9 +341,11 @@ def _name(entry: object, names: Sequence[str], none: Collection[str], place: Pla
         # Lists of numbers are filled up to one length with one that is no label's, which ``cleaned`` takes out.
         if (not names and entry >= 0) or (entry < 0 and str(entry) in none):
             return str(entry)
-        if 0 <= entry < len(names):
+        if 0 <= entry < len(names) and names[entry]:
             return names[entry]
         allowed = f"0 to {len(names) - 1}" if names else "0 or more"
         hint = f". Try: {as_typed('no_label', str(entry))} where it stands for no label" if entry < 0 else ""
+        hint = hint or (" without those of blank lines of labels.txt" if 0 <= entry < len(names) else "")
         raise DataError(f"{place(row)}: label number {entry}, allowed: {allowed}{hint}")
-    raise DataError(f"{place(row)}: label {entry!r:.60}, expected a name or a whole number")
+    hint = ". Try: --set dataset.labels_are=numbers" if isinstance(entry, float) and entry.is_integer() else ""
+    raise DataError(f"{place(row)}: label {entry!r:.60}, expected a name or a whole number{hint}")

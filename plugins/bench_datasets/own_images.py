@@ -88,10 +88,13 @@ def assemble(
     names = tuple(map(composed, names))
     found = {label for part in parts.values() for labels in part.labels for label in labels}
     words = {SPLIT_NAMES[label.lower()]: label for label in sorted(found) if label.lower() in SPLIT_NAMES}
-    if len(words) > 1 and str(options.get("odd_names", "error")) == "error":
+    # A train is something that pictures show; a test is a folder within train.
+    told = len(words) > 1 or (separator is not None and not words.keys() <= {"train"})
+    if told and str(options.get("odd_names", "error")) == "error":
+        what = "labels {} are words for parts" if len(words) > 1 else "label {} is a word for a part"
         raise DataError(
-            f"{title}: labels {' and '.join(map(repr, words.values()))} are words for parts. Is it the column of the"
-            f" split? Try: take them out of the labels, or if they are labels: {KEEP_ODD}"
+            f"{title}: {what.format(' and '.join(map(repr, words.values())))}. Is it the column or folder of the"
+            f" split? Try: take it out of the labels, or if it is one: {KEEP_ODD}"
         )
     from_file = listed is not None and listed.is_file()
     order = read_names(listed) if listed is not None and from_file else tuple(names) or _in_order(found)

@@ -17,7 +17,17 @@ OTHER_WORDS = {"trainval": "train", "dev": "validation"}
 """Others that are seen for parts, and not taken for them."""
 
 WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
-OF_PARTS = re.compile(rf"partition|subset|k?fold|(is|in) ({'|'.join(SPLIT_NAMES)})")
+OF_PARTS = frozenset({*SPLIT_NAMES, *OTHER_WORDS, "eval", "evaluation", "holdout", "heldout", "partition", "subset"})
+OF_PARTS |= {"fold", "folds", "kfold", "split", "splits", "usage"}
+"""Words of a column that tells parts apart."""
+
+BESIDE = frozenset({"is", "in", "for", "of", "or", "and", "the", "used", "set", "data", "image", "images", "id", "no"})
+BESIDE |= {"k", "cv", "flag"}
+"""Words that may stand beside them, as in used_for_training and TestSet."""
+
+NOT_ALONE = frozenset({"train", "training", "split", "splits", "usage", "set"})
+"""Names that say too little by themselves: a train is a label of several data sets."""
+
 HAS_PARTS = re.compile(r"(.*[^a-z])?(partition|subset|splits?|k?folds?|usage|hold ?out|evaluation)([^a-z].*)?|set")
 FEW_WORDS = 20
 """Different cells of a column that are words for parts; names of files have more."""
@@ -26,12 +36,11 @@ FEW_WORDS = 20
 def is_of_parts(column: str) -> bool:
     """Return whether a column's name says that it tells parts apart, and nothing that may be in a picture.
 
-    >>> is_of_parts("is_valid"), is_of_parts("test"), is_of_parts("train"), is_of_parts("split rail")
-    (True, True, False, False)
+    >>> [is_of_parts(name) for name in ("is_valid", "isTrain", "testset", "Fold_1", "train", "split rail")]
+    [True, True, True, True, False, False]
     """
-    name = look(column)
-    # A train is a label of several data sets.
-    return OF_PARTS.fullmatch(name) is not None or SPLIT_NAMES.get(name, "train") != "train"
+    words = _words(column)
+    return look(column) not in NOT_ALONE and not OF_PARTS.isdisjoint(words) and {*words} <= OF_PARTS | BESIDE
 
 
 def may_be_of_parts(column: str) -> bool:
@@ -40,9 +49,14 @@ def may_be_of_parts(column: str) -> bool:
     >>> [may_be_of_parts(name) for name in ("Usage", "cv_fold", "split_1", "train_or_test", "unfolded")]
     [True, True, True, True, False]
     """
-    name = look(column)
-    several = len(SPLIT_NAMES.keys() & name.split()) > 1
-    return is_of_parts(column) or several or HAS_PARTS.fullmatch(name) is not None
+    several = len(SPLIT_NAMES.keys() & {*_words(column)}) > 1
+    return is_of_parts(column) or several or HAS_PARTS.fullmatch(look(column)) is not None
+
+
+def _words(name: str) -> list[str]:
+    """Return the words of a name in small letters, also where capitals begin them; of testset, test."""
+    words = [word.lower() for word in WORDS.findall(re.sub(r"(?i)(hold|held)[ _-]out", r"\1out", name))]
+    return [stem if (stem := word.removesuffix("set")) in SPLIT_NAMES else word for word in words]
 
 
 def split_named(text: str) -> str:
@@ -66,7 +80,7 @@ def part_of(text: str) -> str:
 
 def _parts_in(text: str) -> set[str]:
     words = SPLIT_NAMES | OTHER_WORDS
-    return {words[word] for word in map(str.lower, WORDS.findall(text)) if word in words}
+    return {words[word] for word in _words(text) if word in words}
 
 
 def tell_parts_apart(cells: Collection[str]) -> bool:

@@ -59,16 +59,17 @@ def build(request: DatasetRequest) -> Dataset:
         note = f"{names[part]}: its shards name no classes, so numbers in them are read as those of {names[of]}"
         parts[part] = replace(parts[part], notes=(*parts[part].notes, note))
     listed = None if root is None else root / "labels.txt"
-    called = given or (read_names(listed) if listed is not None and listed.is_file() else ())
+    called = given or (read_names(listed, numbered=True) if listed is not None and listed.is_file() else ())
+    sure = any(found.numbers for found in columns.values())
     return assemble(
         "shards",
         root.absolute().name if root else "shards",
-        named(parts, called, options, sure=any(found.numbers for found in columns.values())),
+        named(parts, called, options, sure=sure, objects=any(found.field for found in columns.values())),
         options,
         listed=listed,
         names=given,
         remedy="Do the samples hold labels? See docs/your-data.md",
-        separator=None if any(found.numbers for found in columns.values()) else separator(options),
+        separator=None if sure else separator(options),
     )
 
 

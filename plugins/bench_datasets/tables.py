@@ -12,42 +12,30 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bench import DataError, FolderImages
-from bench_datasets.cells import ALLOWED, EMPTY, IGNORE, NUMBER, YES, canonical, choices, truth, unmarked, with_meaning
+from bench_datasets.cells import ALLOWED, EMPTY, IGNORE, NUMBER, YES, choices, truth, unmarked, with_meaning
 from bench_datasets.label_lists import read_text
 from bench_datasets.label_names import NOTHING, look
 from bench_datasets.listing import find_file, has_image_ending, printable, why_absent
-from bench_datasets.part_words import is_of_parts, may_be_of_parts, split_named, tell_parts_apart
+from bench_datasets.part_words import is_of_parts, split_named
+from bench_datasets.table_columns import (
+    INDEX,
+    SECOND,
+    beside_labels,
+    companions,
+    is_more,
+    numbers_rows,
+    of_one_thing,
+    tell_parts,
+)
 from bench_datasets.typed import as_typed, typed
 
 DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|"}
-INDEX = re.compile(r"Unnamed: (\d+)")
-"""What pandas calls a column without a name, by its place; the first is most often the rows' numbers."""
-
-SECOND = re.compile(r"(.*[^\d.])\.\d+")
-"""What pandas calls another column of a name that stands before it."""
-
-MORE = frozenset({"primary", "main", "first", "secondary", "second", "other", "additional", "extra", "more", *"abcdef"})
-"""Words that tell columns apart that hold one label, or some, of several."""
-
-NUMBERING = frozenset({"id", "index", "idx", "level_0", "row", "no", "no.", "#"})
 EXCEL = re.compile(r"sep=([^\w\s]|\t)\r?\n")
 """A first line by which Excel is told what separates columns; it is no row."""
 
 SPLIT_COLUMN = "split"
 MOST_WORDS = 10_000
 """Different cells of a column that are looked at for words of parts."""
-
-BELONG_TOGETHER = re.compile(
-    "(patient|subject|participant|person|individual|animal|study|case|exam|series|lesion|slide|specimen|plot|site"
-    "|location|camera|scene|place|video|clip|movie|sequence|session|burst|group)"
-    " ?(id|name|no|number|key|uid|uuid|code|index)?"
-)
-"""Names of columns, as ``look`` has them, that say which images are of one thing and alike."""
-
-SAYS_WHETHER = frozenset(
-    {"confidence", "score", "present", "presence", "is present", "value", "positive", "is positive"}
-)
-"""Names of columns, as ``look`` has them, of which 0 says that a label is not there, as Open Images has it."""
 
 LARGEST_CELL = 1 << 24
 MOST_COLUMNS = 100_000
@@ -130,8 +118,8 @@ def read_table(path: Path, layout: Layout, remedy: str) -> Table:
         known, notes = _check_columns(columns, layout, place, remedy)
         read = {"", layout.path, layout.labels, layout.split, *known}
         unread = {name: set() for name in columns if name not in read}
-        group = next((name for name in unread if BELONG_TOGETHER.fullmatch(look(name))), "")
-        more = [number for number, name in enumerate(columns) if layout.labels and _is_more(number, name, layout)]
+        group = next(filter(of_one_thing, unread), "")
+        more = [n for n, name in enumerate(columns) if name != layout.path and is_more(n, name, layout.labels)]
         for cells in reader:
             place = f"{path} line {reader.line_num}"
             if not any(cell.strip() for cell in cells):
@@ -154,7 +142,7 @@ def read_table(path: Path, layout: Layout, remedy: str) -> Table:
                 unread[name].add(row[name])
             _refuse_more(more, columns, cells, place)
             labels, ignored = _labels(row, layout, known, place)
-            rows.append(Row(place, image, labels, split, ignored, row.get(group, "")))
+            rows.append(Row(place, image, labels, split, ignored, row[group] if group else ""))
             odd["empty cells of label columns read as 0"] += sum(
                 not row[name] for name in known if EMPTY not in layout.values
             )
@@ -165,50 +153,15 @@ def read_table(path: Path, layout: Layout, remedy: str) -> Table:
         raise DataError(f"{path} line {reader.line_num}: {error}") from None
     if not rows:
         raise DataError(f"{path}: no images below the column names")
-    _refuse_denied(path, unread, layout)
+    if layout.labels:
+        notes += beside_labels(path, unread, layout.labels, {row.labels for row in rows if isinstance(row.labels, str)})
     notes += tuple(f"{path.name}: {count:,} {what}" for what, count in odd.items() if count)
-    return Table(rows, known, notes, _splits(unread, layout), group)
-
-
-def _splits(unread: Mapping[str, set[str]], layout: Layout) -> tuple[str, ...]:
-    """Return the columns that tell parts apart, of those that were not read, each with its cells."""
-    called = {name for name in unread if may_be_of_parts(name) and name not in layout.others}
-    return tuple(
-        name for name, cells in unread.items() if tell_parts_apart(cells) or (name in called and len(cells) > 1)
-    )
-
-
-def _refuse_denied(path: Path, unread: Mapping[str, set[str]], layout: Layout) -> None:
-    """Raise ``DataError`` for a column that says of the label beside it whether it is there, and is not read."""
-    for name, cells in unread.items() if layout.labels else ():
-        if look(name) in SAYS_WHETHER and "0" in (values := {*map(canonical, cells)}) and values <= {"0", "1", EMPTY}:
-            raise DataError(
-                f"{path}: column '{name}' is 0 in some rows. Is the label there that stands in '{layout.labels}'?"
-                " Try: take these rows' labels out, or give the column another name to pass it over"
-            )
+    return Table(rows, known, notes, tell_parts(unread, layout.others), group)
 
 
 def _other_length(cells: Sequence[str], columns: Sequence[str]) -> str:
     hint = ". Try: all labels in one cell, as dog;sofa, or in quotes" if len(cells) > len(columns) else ""
     return f"{len(cells)} cells, expected {len(columns)}: {', '.join(columns)}{hint}"
-
-
-def _is_more(number: int, name: str, layout: Layout) -> bool:
-    """Return whether a column may hold more labels: without a name, or as label2 or other_labels beside the first.
-
-    In the first column without a name stand the rows' numbers.
-    """
-    by_pandas = INDEX.fullmatch(name)
-    if by_pandas or not name:
-        return (int(by_pandas[1]) if by_pandas else number) > 0
-    of_several = name[-1:].isdigit() or not MORE.isdisjoint(look(name).split())
-    return of_several and name not in {layout.labels, layout.path} and _stem(name) == _stem(layout.labels)
-
-
-def _stem(name: str) -> str:
-    """Return what columns of several labels share: label of label_2, secondary_labels and Label B."""
-    words = re.split(r"[ .]", look(name.rstrip("0123456789")))
-    return " ".join(word.rstrip("s") for word in words if word not in MORE)
 
 
 def _refuse_more(more: Sequence[int], columns: Sequence[str], cells: Sequence[str], place: str) -> None:
@@ -233,14 +186,16 @@ def check_label_columns(tables: Sequence[Table], layout: Layout, where: Path) ->
         return
     rows = [row for table in tables for row in table.rows]
     always = [name for name in known if len(tables[0].rows) > 1 and all(name in row.labels for row in rows)]
-    for name, why in (
-        *((name, "is called as one that numbers rows") for name in known if name.lower() in NUMBERING),
-        *((name, "is called as one that tells parts apart") for name in known if is_of_parts(name)),
-        *((name, "is 1 for every image") for name in always),
+    beside = companions(known)
+    for names, why in (
+        *(((name,), "is called as one that numbers rows") for name in known if numbers_rows(name)),
+        *(((name,), "is called as one that tells parts apart") for name in known if is_of_parts(name)),
+        *([(beside, "stands beside one of the same name without its end or beginning")] if beside else []),
+        *(((name,), "is 1 for every image") for name in always),
     ):
         raise DataError(
-            f"{where}: column '{name}' {why}. Is it a label?"
-            f" Try: {typed('not_labels', *layout.others, name)}, or {typed('label_columns', *known)} where it is one"
+            f"{where}: column '{names[0]}' {why}. Is it a label?"
+            f" Try: {typed('not_labels', *layout.others, *names)}, or {typed('label_columns', *known)} where it is one"
         )
 
 

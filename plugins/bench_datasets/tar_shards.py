@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import bench
 from bench import DataError, EncodedImages, Option, canonical_json, digest, is_remote, kept, progress_bar
+from bench_datasets.arrow_columns import says_of_labels
 from bench_datasets.cells import unique
 from bench_datasets.listing import (
     HIDDEN,
@@ -37,7 +38,7 @@ else:
 MEMBERS = ("json", "cls", "txt")
 LABELS_MEMBER = Option("labels_member", "auto", "which member of a sample holds its labels", choices=("auto", *MEMBERS))
 LABELS_FIELD = Option("labels_field", "labels", "field of a sample's JSON that holds its labels")
-INDEX_VERSION = 3
+INDEX_VERSION = 4
 NUMBER = re.compile(r"[+-]?\d+(\.\d*)?", re.ASCII)
 CHUNK = 1 << 20
 ENDS = 4096
@@ -180,7 +181,9 @@ def read_index(shard: Path, member: str = "auto", field: str = "labels") -> Inde
                 passed.setdefault("more images of a sample", []).append(name)
                 continue
             place = f"{shard} member {key}.{kind}"
-            labels = _labels(place, kind, _text(file, place, *others[key][kind]), field)
+            labels, beside = _labels(place, kind, _text(file, place, *others[key][kind]), field)
+            for name in beside:
+                passed.setdefault(f"fields '{name}' beside the labels", []).append(f"{key}.{kind}")
             samples.append((key, suffix, start, length, labels))
     for key, found in others.items():
         if kind in found and key not in images:
@@ -295,8 +298,11 @@ def _text(file: BinaryIO, place: str, start: int, length: int) -> str:
         raise DataError(f"{place}: not UTF-8 text") from None
 
 
-def _labels(place: str, kind: str, text: str, field: str) -> object:
-    """Return a member's labels: a field of JSON, class numbers, or names on lines; on one line, all in one text."""
+def _labels(place: str, kind: str, text: str, field: str) -> tuple[object, list[str]]:
+    """Return a member's labels: a field of JSON, class numbers, or names on lines; on one line, all in one text.
+
+    And what fields beside them are called that may say that a label is not there or not sure.
+    """
     if kind == "json":
         try:
             value = json.loads(text, object_pairs_hook=unique)
@@ -305,10 +311,12 @@ def _labels(place: str, kind: str, text: str, field: str) -> object:
         if isinstance(value, dict) and field not in value:
             found = ", ".join(value) or "none"
             raise DataError(f"{place}: no field '{field}', found: {found}. Try: --set dataset.labels_field=NAME")
-        return value[field] if isinstance(value, dict) else value
+        if not isinstance(value, dict):
+            return value, []
+        return value[field], [name for name in value if name != field and says_of_labels(name)]
     words = text.split()
     if kind == "cls" and all(NUMBER.fullmatch(word) for word in words):
         # A number with a point or a sign is no label's, and is refused where its place is known.
-        return [int(word) if word.isascii() and word.lstrip("-").isdigit() else float(word) for word in words]
+        return [int(word) if word.isascii() and word.lstrip("-").isdigit() else float(word) for word in words], []
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[0] if len(lines) == 1 else lines
+    return (lines[0] if len(lines) == 1 else lines), []

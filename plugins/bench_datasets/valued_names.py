@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from itertools import chain
+from collections.abc import Collection, Mapping, Sequence
+from itertools import chain, combinations
 
 SCORED = re.compile(r".*(?:[:=(]\s*|\s)\d*\.\d+\)?", re.DOTALL)
 """Names that end in a decimal number: scores, or boxes as YOLO's text files hold them."""
@@ -18,16 +18,25 @@ MARKED = re.compile(r"(.*[^\s:=(])\s*[:=(]\s*([^\s:=()]+)\s*\)?", re.DOTALL)
 APART = re.compile(r"(.*[^\s_-])[\s_-]+([^\s_-]+)", re.DOTALL)
 """A name and its value, behind a colon, an equals sign or in brackets, and behind a blank, underscore or hyphen."""
 
-SHARE = re.compile(r"[+-]?(?:0?\.\d+|1\.0+)|\d+(?:\.\d+)?%")
+COUNTED = re.compile(r"(?=\d+\s*(?:[x*\u00d7]\s*|\s)([^\W\d].*))(\d+).*", re.DOTALL)
+"""A name and, before it, how many there are."""
+
+SHARE = re.compile(r"[+-]?(?:0?\.\d+|1\.0+)|\d+(?:\.\d+)?%|\d+/\d+")
 COUNT = re.compile(r".*[x*\u00d7]\d+", re.DOTALL)
 """A name that ends in a count; a BMW X5 is none."""
+
+MOST = 20_000
+"""Names that are looked up in one another, at every letter."""
+
+ENDING = 2
+"""Letters of an ending, as of a plural."""
 
 LONGEST = 200
 """Letters of a name that is looked at: a pattern may take the square of them."""
 
 DENIALS = frozenset({"no", "false", "absent"})
 WORDS = DENIALS | {"yes", "true", "present"}
-MARKED_DENIALS = DENIALS | {"0", "-1", "n", "f", "negative"}
+MARKED_DENIALS = DENIALS | {"0", "-1", "n", "f", "negative", "none"}
 MARKED_YES = WORDS - DENIALS | {"1", "y", "t", "positive"}
 
 BEFORE = re.compile(r"[-!~\u00ac]\s*(.+)", re.DOTALL)
@@ -51,9 +60,18 @@ def valued(places: Mapping[str, str]) -> list[str]:
             f"{places[name]}: label '{name:.60}' looks like a name and its score or box."
             " Try: write names alone, as dog;sofa,"
         ]
-    name = _marked(places) or _apart(places) or _denied(places)
+    name = _marked(places) or _apart(places) or _denied(places) or _numbered(places)
     told = f"{places[name]}: label '{name:.60}' looks like a name and a value of it" if name else ""
     return [f"{told}. Try: write the names of what is there alone, as dog;sofa,"] if told else []
+
+
+def yes_or_no(places: Collection[str]) -> bool:
+    """Return whether all names are words for yes or no.
+
+    >>> yes_or_no({"Yes", "no"}), yes_or_no({"Positive", "dog"})
+    (True, False)
+    """
+    return {name.lower() for name in places} <= MARKED_DENIALS | MARKED_YES
 
 
 def not_there(places: Mapping[str, str]) -> list[str]:
@@ -63,6 +81,48 @@ def not_there(places: Mapping[str, str]) -> list[str]:
         if found and found[1] in places:
             return [f"label '{name}' says that '{found[1]}' is not there, and counts as a label of its own"]
     return []
+
+
+def with_and_without(places: Mapping[str, str], sets: Collection[Sequence[str]]) -> list[str]:
+    """Return notes on what stands before or behind several labels, where no image has one with it and one without.
+
+    As a word for no or perhaps in any language, and an s for several.
+    """
+    of_several = {affix: found for affix, found in pairs_by_affix(places).items() if len(found) > 1}
+    if not of_several:
+        return []
+    wanted = {frozenset(pair) for found in of_several.values() for pair in found}
+    named = set(chain(*wanted))
+    there = {frozenset(pair) for labels in sets for pair in combinations(named.intersection(labels), 2)} & wanted
+    return [
+        f"no image has a label with and one without '{before or behind}', as '{found[0][0]}' and '{found[0][1]}',"
+        f" of {len(found)}: these count as labels of their own"
+        for (before, behind), found in of_several.items()
+        if any(len(labels) > 1 for labels in sets) and there.isdisjoint(map(frozenset, found))
+    ]
+
+
+def pairs_by_affix(names: Collection[str]) -> dict[tuple[str, str], list[tuple[str, str]]]:
+    """Return the pairs of a name and one that has more before or behind it, by what that is; of too many names, none.
+
+    >>> pairs_by_affix({"dog": 0, "no dog": 1})
+    {('no ', ''): [('dog', 'no dog')]}
+    """
+    pairs: dict[tuple[str, str], list[tuple[str, str]]] = {}
+    for name in names if len(names) <= MOST else ():
+        for cut in range(1, len(name) if len(name) <= LONGEST else 0):
+            before, behind = name[:cut], name[cut:]
+            if behind in names and _is_word(before, behind, 0):
+                pairs.setdefault((before, ""), []).append((behind, name))
+            if before in names and _is_word(behind, before, ENDING):
+                pairs.setdefault(("", behind), []).append((before, name))
+    return pairs
+
+
+def _is_word(text: str, beside: str, longest: int) -> bool:
+    """Return whether a text may say something of a name: apart from it or of ``longest`` letters, and no number."""
+    apart = not (text[0].isalpha() and text[-1].isalpha())
+    return (apart or len(text) <= longest) and not any(map(str.isdigit, text)) and sum(map(str.isalpha, beside)) > 1
 
 
 def _marked(places: Mapping[str, str]) -> str:
@@ -92,6 +152,20 @@ def _apart(places: Mapping[str, str]) -> str:
                 return name
             if all(map(SHARE.fullmatch, values)) or all(map(COUNT.fullmatch, values.values())):
                 return next(iter(values.values()))
+    return ""
+
+
+def _numbered(places: Mapping[str, str]) -> str:
+    """Return the first name where all have a number behind a mark or before them, and two labels or more have several.
+
+    Those of one label may be its kinds, as in grade:1 and grade:2.
+    """
+    for form in (MARKED, COUNTED):
+        found = _values(places, form)
+        several = [values for values in found.values() if len(values) > 1]
+        all_so = sum(map(len, found.values())) == len(places) and all(map(str.isdecimal, chain(*found.values())))
+        if len(several) > 1 and all_so:
+            return next(iter(several[0].values()))
     return ""
 
 

@@ -281,7 +281,11 @@ def _objects(root: Path, image: str, split: str) -> list[tuple[str, bool, float]
     if len(entries) < sum(element.tag.lower() == "object" for element in top.iter()):
         raise DataError(f"{path}: an <object> elsewhere, or in other letters, allowed: <object> in <annotation>")
     for entry in entries:
-        if entry.findtext("deleted", "").strip() == "1":  # LabelMe keeps what was taken out
+        deleted, difficult = (entry.findtext(flag, "0").strip() or "0" for flag in ("deleted", "difficult"))
+        for flag, value in (("deleted", deleted), ("difficult", difficult)):
+            if value not in {"0", "1"}:
+                raise DataError(f"{path}: object {len(objects) + 1} has <{flag}>{value:.40}, allowed: 0, 1")
+        if deleted == "1":  # LabelMe keeps what was taken out
             continue
         width, height = (_number(entry, f"bndbox/{axis}max") - _number(entry, f"bndbox/{axis}min") for axis in "xy")
         share = min(max(width * height / whole, 0.0), 1.0) if whole > 0 else 0.0
@@ -289,9 +293,6 @@ def _objects(root: Path, image: str, split: str) -> list[tuple[str, bool, float]
         if not name or len(entry.findall("name")) > 1:
             found = "several names, allowed: one, and an object for each" if name else "no name"
             raise DataError(f"{path}: object {len(objects) + 1} has {found}")
-        difficult = entry.findtext("difficult", "0").strip() or "0"
-        if difficult not in {"0", "1"}:
-            raise DataError(f"{path}: object {len(objects) + 1} has <difficult>{difficult:.40}, allowed: 0, 1")
         objects.append((name, difficult == "1", share))
     return objects
 

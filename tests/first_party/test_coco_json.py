@@ -159,6 +159,12 @@ def test_objects_marked_ignore_count_neither_way(exported):
     assert "train: 1 images have labels of objects marked 'ignore' alone, which count neither way, as a.png" in (
         dataset.notes
     )
+    content["annotations"][1]["ignore"] = None
+    for mark in ("1", 2, [1]):
+        content["annotations"][0]["ignore"] = mark
+        path.write_text(json.dumps(content))
+        with pytest.raises(DataError, match=r"is no COCO instances file: ignore is .*, allowed: 0 or 1, in "):
+            opened("coco-json", exported)
 
 
 @pytest.mark.parametrize(

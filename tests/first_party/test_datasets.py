@@ -220,6 +220,7 @@ def test_byte_order_marks_and_windows_line_ends_change_nothing(tiny_corel):
         (b"", "train.tsv: no images"),
         (b"a.jpg sky\n", "train.tsv line 1: found 'a.jpg sky'"),
         (b"a.jpg\tsky\n\xff\xfe\n", "train.tsv line 2: not UTF-8"),
+        (b"a.jpg\tsky\nb.jpg\tsky;sea\n", "train.tsv line 2: label 'sky;sea' looks like 2 labels. Try: a comma"),
         (b"a.jpg\tsky\na.jpg\tsky\n", "line 2: image a.jpg stands twice"),
         (b"gone.jpg\tsky\n", "no image file .*gone.jpg, listed in .*train.tsv"),
     ],

@@ -47,6 +47,7 @@ def test_names_that_are_several_names_say_which_separator(labels, typed):
     [
         ([["0 1 1"], ["1 0 0"]], "0 and 1 for each label"),
         ([["011"], ["100"]], "0 and 1 for each label"),
+        ([["11"], ["100"], ["0"]], "0 and 1 for each label"),
         ([["{a,b}"], ["{b}"]], "a list"),
         ([["[a", "b]"], ["[a", "c", "b]"]], "a piece of a list"),
         ([["(a", "b)"], ["c"]], "a piece of a list"),
@@ -79,6 +80,10 @@ def test_names_that_are_values_or_lists_are_refused(labels, what):
         [["school_uniform", "school"], ["uniform"]],
         [["0", "9"], ["A", "0"]],
         [["0"], ["1"]],
+        [["0"], ["1"], ["10"], ["11"]],
+        [["0"], ["0.5"], ["5"], ["unrated"]],
+        [["0-2"], ["2"], ["0"]],
+        [["1", "11"], ["100"]],
         [["No. 5", "none of these"], ["Nancy"]],
         [["\u03b1", "a"], ["\u03bd", "v"], ["\u043d\u043e\u0441", "hoc"]],
     ],
@@ -92,7 +97,8 @@ def test_names_that_are_names_are_left_alone(labels):
     [("dog", "Dog"), ("dog", "dog\u200b"), ("fire truck", "fire\u00a0truck"), ("a  b", "a b"), ("a_b", "a b"),
      ("straße", "STRASSE"), ("ﬁre", "fire"), ("dog", "dog\u2060"), ("dog", "d\u043eg"), ("\u0421\u041e\u0420", "cop"),
      ("\u041d\u043e\u0441", "\u043d\u043e\u0441"), ("\u039fx", "ox"), ("dog", "\u201cdog\u201d"), ("a & b", "a &#38 b"),
-     ("fire truck", "fire%20truck"), ("café", "cafÃ©"), ("1. cat", "2. cat"), ("cat", "10) cat")],
+     ("fire truck", "fire%20truck"), ("café", "cafÃ©"), ("1. cat", "2. cat"), ("cat", "10) cat"),
+     ("(dog)", "dog"), ("`dog`", "dog")],
 )  # fmt: skip
 def test_names_that_look_the_same_are_refused_with_both_places(twins):
     with pytest.raises(DataError, match=r"^labels '.*' \(row 0\) and '.*' \(row 1\) look the same") as told:
@@ -106,6 +112,8 @@ def test_names_of_which_a_letter_was_lost_or_is_of_html_are_refused(tmp_path, na
     with pytest.raises(DataError, match=r"row 0: label '.*' holds a letter (that was lost|as HTML writes it)"):
         odd([[name], ["x"]])
     assert any("holds a letter" in note for note in odd([[name], ["x"]], odd_names="keep"))
+    with pytest.raises(DataError, match=r"row 0: label 'fire tru\u2026' ends where it was cut"):
+        odd([["fire tru\u2026", "dog"], ["fire truck"]])
     with pytest.raises(DataError, match=r"train.csv line 2: label 'dog &amp' holds a letter as HTML writes it"):
         opened(write(tmp_path, "path,labels", "{},dog &amp; cat", "{},dog"))
     assert not any("letter" in note for note in odd([["R&D", "AT&T", "a & b"], ["100%", "&"]]))
@@ -127,11 +135,49 @@ def test_a_label_that_means_nothing_is_refused_until_it_is_said_what_it_is(tmp_p
 
 
 @pytest.mark.parametrize(
-    "cell", ["['dog'", "'dog'", '""dog""', "{'a'", "frozenset({'a'})", "array(['a'], dtype=object)"]
+    "cell", ["['dog'", "'dog'", '""dog""', "{'a'", "frozenset({'a'})", "array(['a'], dtype=object)", "b'a'"]
 )
 def test_a_piece_of_a_list_or_quotes_are_no_name(tmp_path, cell):
     with pytest.raises(DataError, match=r"row 0: label .* looks like a piece of a list or quoted text"):
         odd([[cell.replace('""', '"')], ["cat"]])
+
+
+@pytest.mark.parametrize("name", ["\u2014", "...", "/", "\u200b", "--"])
+def test_one_name_without_a_letter_looks_like_an_empty_cell(tmp_path, name):
+    write(tmp_path, "path,labels", "{},dog;cat", "{},dog", f"{{}},{name}")
+    with pytest.raises(DataError, match=r"train.csv line 4: label '.*' looks like an empty cell") as told:
+        opened(tmp_path)
+    assert not opened(tmp_path, remedies(told.value)[0]).train.truth[2].any()
+    assert not any("look" in note for note in [*odd([[name, "dog"]]), *odd([[name], [","]])])
+
+
+def test_the_only_label_that_is_never_beside_another_may_mean_that_there_is_none():
+    """In whatever language; by chance it would stand beside one."""
+    several = [["dog", "cat"], ["cat", "owl"], ["dog"]] * 3
+    told = "if label 'keine' means that there is none: --set 'dataset.no_label=keine'"
+    assert told in odd([*several, *[["keine"]] * 5])
+    assert told not in odd([*several, ["keine"]])
+    assert told not in odd([*several, ["elk"], *[["keine"]] * 5])
+    assert told not in odd([*several, ["keine", "dog"], *[["keine"]] * 5])
+
+
+def test_as_many_labels_of_all_images_have_a_word():
+    """As where each thing has a label that says that it is there or not, in whatever words."""
+    told = "all images that have labels have 2: does one of each say that something is not there, or a value of it?"
+    sets = [["dog=oui", "cat=non"], ["dog=non", "cat=oui"], []] * 5
+    assert told in odd(sets)
+    assert told not in [*odd(sets[:12]), *odd([*sets, ["owl"]])]
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "latin-1"])
+def test_letters_that_were_read_as_another_encoding_are_told(tmp_path, encoding):
+    root = write(tmp_path, "path,labels", "{},p\u00e1jaro;dog", "{},dog")
+    told = r"line 2: label 'p.*jaro' is perhaps 'p\u00e1jaro', read as cp1252\. Try: --set dataset.encoding=utf-8"
+    with pytest.raises(DataError, match=told) as error:
+        opened(root, encoding=encoding)
+    assert opened(root, remedies(error.value)[0]).labels == ("dog", "p\u00e1jaro")
+    with pytest.raises(DataError, match=r"Try: write it as it is read, or"):
+        odd([["p\u00c3\u00a1jaro"], ["\u00e9t\u00e9"]])
 
 
 def test_a_name_that_means_no_label_is_left_out_where_it_is_named(tmp_path):

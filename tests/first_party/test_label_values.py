@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from bench_datasets.cells import VALUES
+from bench_datasets.label_lists import read_names
 from bench_datasets.label_names import NO_LABEL, ODD_NAMES
 from bench_datasets.label_values import LABELS_ARE, SEPARATOR, named
 from bench_datasets.own_images import K, Part, assemble
@@ -70,8 +72,10 @@ def test_numbers_that_pandas_wrote_with_a_point_are_labels_numbers():
     """As it does in a column with empty cells."""
     assert sets(["1.0", "", "2.0;0.0"], NAMES, labels_are="numbers") == [("dog",), (), ("owl", "cat")]
     assert sets([[1.0], [2.0, 0]], NAMES, labels_are="numbers") == [("dog",), ("owl", "cat")]
-    with pytest.raises(DataError, match=r"train row 0: label 0.5, expected a name or a whole number"):
+    with pytest.raises(DataError, match=r"train row 0: label 0.5, expected a name or a whole number$"):
         sets([[0.5]], NAMES, labels_are="numbers")
+    with pytest.raises(DataError, match=r"expected a name or a whole number\. Try: --set dataset.labels_are=numbers$"):
+        sets([[2.0], [1.0, 2.0]], NAMES)
 
 
 def test_numbers_that_may_be_from_1_on_have_a_word():
@@ -95,6 +99,25 @@ def test_lists_of_numbers_may_be_filled_up_with_one_below_zero():
     assert train.truth.tolist() == [[False, False, True], [True, True, False], [False] * 3]
 
 
+WORDS = [("yes", "no"), ("Y", "N"), ("oui", "non"), ("\u2713", "\u2717"), ("absent", "present", "unsure")]
+
+
+@pytest.mark.parametrize("words", WORDS)
+def test_yes_and_no_for_each_label_are_no_names(words):
+    """Every image had the labels yes and no."""
+    rows = [[words[0], words[0], words[1]], [words[1], words[0], words[-1]]]
+    told = r"which may be labels' names or a value for each label\. .*, =names where each is a label"
+    for cells in (rows, [";".join(row) for row in rows], [repr(row) for row in rows]):
+        with pytest.raises(DataError, match=told):
+            sets(cells, NAMES)
+        assert sets(cells, labels_are="names") == [tuple(dict.fromkeys(row)) for row in rows]
+    given = {"labels_are": "multi-hot", "values": f"{words[0]}:0,{words[1]}:1"}
+    options = resolve((LABELS_ARE, SEPARATOR, VALUES), given, "set")
+    assert named({"train": part(rows[:1])}, NAMES, options)["train"].labels == [("owl",)]
+    for names in ([["dog", "dog"], ["dog", "dog"]], [["a", "a", "b", "c"], ["d", "a", "b", "c"]], [["yes", "no"]]):
+        assert sets(names)
+
+
 def test_a_number_written_as_a_text_is_the_same_label():
     assert sets([["3"], [3]]) == [("3",), ("3",)]
 
@@ -102,6 +125,15 @@ def test_a_number_written_as_a_text_is_the_same_label():
 def test_repeated_numbers_are_labels_where_they_are_sure_to_be():
     assert sets([[0, 0], [1, 0]], NAMES, sure=True) == [("cat",), ("dog", "cat")]
     assert sets([[0, 0], [1, 0]], NAMES, labels_are="numbers") == [("cat",), ("dog", "cat")]
+
+
+def test_a_0_or_1_for_each_class_is_no_list_of_classes():
+    """As a column of Sequence(ClassLabel) holds them by mistake: every image had the first two labels."""
+    values = [[0, 0, 1], [1, 0, 1]]
+    with pytest.raises(DataError, match=r"row 0: found \[0, 0, 1\], which may be labels' numbers or a value for each"):
+        sets(values, NAMES, sure=True)
+    assert sets(values, NAMES, sure=True, labels_are="multi-hot") == [("owl",), ("cat", "owl")]
+    assert sets(values, NAMES, sure=True, labels_are="numbers") == [("cat", "dog"), ("dog", "cat")]
 
 
 @pytest.mark.parametrize(
@@ -143,6 +175,31 @@ def test_a_list_that_numbers_its_names_by_itself_is_not_numbered_by_its_lines(na
     options = resolve((LABELS_ARE, SEPARATOR, ODD_NAMES), {"odd_names": "keep"}, "set")
     assert named({"train": part([1])}, names, options)["train"].labels == [(names[1],)]
     assert sets([[names[1]]], names) == [(names[1],)]
+
+
+@pytest.mark.parametrize("head", ["name", "Labels", "id,name", "class_id\tclass_name", "# labels of the set"])
+def test_the_head_of_a_list_is_no_label_number_0(head):
+    """Each number was the label before its own, once the last label was left out, which no image had."""
+    names = (head, *NAMES)
+    for values in ([1, 0], [[2, 1], [0]]):
+        with pytest.raises(DataError, match=r"'.*' would be label number 0, and is perhaps no label: .* take the line"):
+            sets(values, names)
+    assert sets([["cat"], ["owl", "dog"]], names) == [("cat",), ("owl", "dog")]
+    assert sets([1, 0], ("#cat", "#dog")) == [("#dog",), ("#cat",)]
+    with pytest.raises(DataError, match="'# big ones' would be label number 1, and is perhaps no label"):
+        sets([1, 0], ("cat", "# big ones", "elk"))
+
+
+def test_a_blank_line_of_a_list_has_its_number(tmp_path):
+    """Each label behind it was read for the one before."""
+    path = tmp_path / "labels.txt"
+    path.write_text("cat\n\ndog\r\nowl\n\n")
+    names = read_names(path, numbered=True)
+    assert (names, read_names(path)) == (("cat", "", "dog", "owl"), NAMES)
+    assert sets([2, [3, 0]], names) == [("dog",), ("owl", "cat")]
+    with pytest.raises(DataError, match=r"label number 1, allowed: 0 to 3 without those of blank lines of labels"):
+        sets([1, 0], names)
+    assert sets([[0, 1, 1]], names) == [("dog", "owl")]
 
 
 @pytest.mark.parametrize(

@@ -129,7 +129,10 @@ def test_every_ending_of_an_image_is_one(folders, suffix):
 
 def test_folders_tables_and_shards_of_no_part_are_named(folders, tmp_path_factory):
     put(folders / "dev" / "cat" / "1.png")
-    assert "data root: 1 folders that are no part, as dev" in opened("imagefolder", folders).notes
+    (folders / "labels.csv").write_text("path,labels\n")
+    notes = opened("imagefolder", folders).notes
+    assert "data root: 1 folders that are no part, as dev" in notes
+    assert "data root: 1 files beside the folders are not read, as labels.csv" in notes
     root = tmp_path_factory.mktemp("shards")
     tar(root / "extra-000.tar", [])
     assert "data root: 1 shards of no part, as extra-000.tar" in shards(root, "0").notes
@@ -353,10 +356,11 @@ def test_objects_that_labelme_keeps_as_deleted_are_none(voc):
 
 
 @pytest.mark.parametrize("value", ["yes", "2", "0.5", "True", "1.0"])
-def test_difficult_is_0_or_1(voc, value):
-    xml = f"<annotation><object><name>cat</name><difficult>{value}</difficult></object></annotation>"
+@pytest.mark.parametrize("flag", ["difficult", "deleted"])
+def test_difficult_and_deleted_are_0_or_1(voc, flag, value):
+    xml = f"<annotation><object><name>cat</name><{flag}>{value}</{flag}></object></annotation>"
     put(voc / "Annotations" / "a.xml", xml.encode())
-    with pytest.raises(DataError, match=rf"a.xml: object 1 has <difficult>{value}, allowed: 0, 1"):
+    with pytest.raises(DataError, match=rf"a.xml: object 1 has <{flag}>{value}, allowed: 0, 1"):
         opened("voc-folder", voc)
 
 

@@ -232,6 +232,16 @@ def test_what_a_column_of_labels_is_called_and_scores_of_objects_have_a_word(tmp
         assert told not in opened(tmp_path, labels_column=column).notes
 
 
+def test_a_column_of_scores_beside_the_labels_has_a_word(tmp_path):
+    """A tagger's table has all labels that it knows in each row."""
+    for part in ("train", "test"):
+        write(tmp_path / f"{part}-0.parquet", [["dog", "cat"], ["cat", "dog"]], [0, 1])
+        table = pq.read_table(tmp_path / f"{part}-0.parquet").append_column("scores", [[[0.9, 0.1], [0.8, 0.3]]])
+        pq.write_table(table.append_column("url", [["a", "b"]]), tmp_path / f"{part}-0.parquet")
+    told = [note for note in opened(tmp_path).notes if "beside" in note]
+    assert told == [f"{part}: column 'scores' beside the labels is not read" for part in ("train", "test")]
+
+
 @pytest.mark.parametrize("classes", [["0", "1"], ["No", "Yes"], ["negative", "positive"]])
 def test_lists_of_no_and_yes_are_a_value_for_each_label(tmp_path, classes):
     """Every image had the labels no and yes."""

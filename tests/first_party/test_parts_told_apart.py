@@ -70,6 +70,24 @@ def test_no_split_is_drawn_over_folders_of_parts(tmp_path, folders):
     assert "drawn for test" in opened("csv", tmp_path, split_column="").variant
 
 
+@pytest.mark.parametrize(
+    "folders", [("fold1", "fold2", "fold3"), ("main", "holdout", "main"), ("x/a", "x/eval", "x/b")]
+)
+def test_no_split_is_drawn_over_folders_of_which_one_is_called_as_a_part(tmp_path, folders):
+    """As UrbanSound8K has its folds."""
+    rows = [f"{folders[number % 3]}/{number}.png,{'dog' if number % 2 else 'cat'}" for number in range(12)]
+    table(tmp_path, "path,labels", rows)
+    with pytest.raises(DataError, match=r"images lie in folders \w+ and \w+, and a split would be drawn over them"):
+        opened("csv", tmp_path)
+    assert "drawn for test" in opened("csv", tmp_path, split_column="").variant
+
+
+@pytest.mark.parametrize("folders", [("train", "car", "bus"), ("tea set", "sunset", "split"), ("set1", "set2", "set3")])
+def test_a_split_is_drawn_over_other_folders(tmp_path, folders):
+    rows = [f"{folders[number % 3]}/{number}.png,{'dog' if number % 2 else 'cat'}" for number in range(12)]
+    assert "drawn for test" in opened("csv", table(tmp_path, "path,labels", rows)).variant
+
+
 @pytest.mark.parametrize("other", ["COCO_val2014_{}.png", "test_{}.png"])
 def test_no_split_is_drawn_over_names_of_parts(tmp_path, other):
     names = [(other if n % 3 else "COCO_train2014_{}.png").format(n) for n in range(12)]
@@ -111,11 +129,19 @@ def test_images_of_one_thing_on_both_sides_of_a_drawn_split_have_a_word(tmp_path
 def test_words_for_parts_are_no_labels_without_a_word(tmp_path, words):
     """As the column of the split was given for that of the labels, or tags hold both."""
     table(tmp_path, "path,labels", [f"{n}.png,{words[n % 2]}" for n in range(12)])
-    with pytest.raises(DataError, match=r"labels '.+' and '.+' are words for parts\. Is it the column of the split\?"):
+    with pytest.raises(DataError, match=r"labels '.+' and '.+' are words for parts\. Is it the column or folder of t"):
         opened("csv", tmp_path)
     assert len(opened("csv", tmp_path, odd_names="keep").labels) >= 2
     table(tmp_path, "path,labels", [f"{n}.png,{('train', 'bus')[n % 2]}" for n in range(12)])
     assert opened("csv", tmp_path).labels == ("bus", "train")
+
+
+def test_a_folder_of_test_within_trains_is_no_label(tmp_path):
+    for number, path in enumerate(("train/dog", "train/cat", "train/test/dog", "test/dog")):
+        picture(tmp_path / path / f"{number}.png", number)
+    with pytest.raises(DataError, match=r"label 'test' is a word for a part\. Is it the column or folder of the split"):
+        opened("imagefolder", tmp_path)
+    assert "test" in opened("imagefolder", tmp_path, odd_names="keep").labels
 
 
 def test_a_column_of_0_and_1_that_is_read_as_names_has_a_word(tmp_path):
@@ -124,5 +150,7 @@ def test_a_column_of_0_and_1_that_is_read_as_names_has_a_word(tmp_path):
     told = "if 0 and 1 say whether one label is there: --set dataset.label_columns=NAME, its column"
     assert told in opened("csv", tmp_path, labels_column="Target").notes
     assert opened("csv", tmp_path, label_columns="Target").labels == ("Target",)
+    table(tmp_path, "path,Target", [f"{n}.png,{('No', 'yes')[n % 2]}" for n in range(12)])
+    assert told.replace("0 and 1", "No and yes") in opened("csv", tmp_path, labels_column="Target").notes
     table(tmp_path, "path,Target", [f"{n}.png,{n % 3}" for n in range(12)])
     assert told not in opened("csv", tmp_path, labels_column="Target").notes

@@ -292,3 +292,13 @@ def test_numbers_need_names_where_there_are_some(tmp_path):
         opened(tmp_path)
     with pytest.raises(UsageError, match="option labels_member: found 'xml', allowed: auto, json, cls, txt"):
         opened(tmp_path, labels_member="xml")
+
+
+def test_fields_that_say_of_labels_that_they_are_not_sure_or_there_have_a_word(root):
+    """As a tagger writes them: all labels that it knows, each with its score."""
+    fields = {"labels": ["cat", "dog"], "scores": [0.9, 0.1], "neg_labels": ["owl"], "url": "x"}
+    write(root / "train-001.tar", [("a/2.png", photo(30)), ("a/2.json", fields)])
+    told = [note for note in opened(root).notes if "fields" in note]
+    assert told == [
+        f"train: 1 passed over, fields '{name}' beside the labels, as a/2.json" for name in ("scores", "neg_labels")
+    ]

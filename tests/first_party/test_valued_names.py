@@ -33,6 +33,12 @@ def notes(names, separator=";", odd_names="error", several=True):
         ("dog:0", "dog"),
         ("+dog", "-dog"),
         ("dog", "~dog"),
+        ("dog:90", "dog:5", "cat:90", "cat:5"),
+        ("dog (2)", "dog (0)", "cat (0)", "cat (3)"),
+        ("2 dogs", "3 dogs", "2 cats", "1 cats"),
+        ("2x dog", "1x dog", "1x cat", "2x cat"),
+        ("dog 3/3", "dog 0/3", "cat"),
+        ("dog: none", "dog"),
     ],
 )
 def test_a_name_with_a_value_of_it_is_no_name(names):
@@ -58,6 +64,9 @@ def test_a_name_with_a_value_of_it_is_no_name(names):
         ("size x2", "dog"),
         ("-dog", "cat"),
         ("2_0", "1_0", "3_1"),
+        ("doors:2", "doors:4", "cab"),
+        ("Boeing 737", "Boeing 747", "Airbus 320", "Airbus 340"),
+        ("3 door car", "5 door car", "2 wheels"),
     ],
 )
 def test_other_numbers_and_words_are_part_of_a_name(names):
@@ -70,6 +79,36 @@ def test_a_name_that_says_that_another_is_not_there_has_a_note(name, separator):
     told = f"label '{name}' says that 'dog' is not there, and counts as a label of its own"
     assert told in notes(("dog", name, "cat"), separator)
     assert told not in notes(("bird", name, "cat"), separator)
+
+
+@pytest.mark.parametrize("form", ["possible {}", "ohne {}", "{}*", "{}s", "{} (?)"])
+def test_what_sets_labels_apart_that_no_image_has_together_has_a_note(form):
+    one, other = map(form.format, ("dog", "cat"))
+    places = dict.fromkeys(("dog", "cat", one, other, "owl"), "row 1")
+    options = resolve((ODD_NAMES, NO_LABEL, SEPARATOR), {"odd_names": "keep"}, "set")
+
+    def told(*sets):
+        return [note for note in check(places, sets, options, ";") if note.startswith("no image has a label with and")]
+
+    affix = form.replace("{}", "")
+    assert told(("dog", other), (one, "cat"), ("owl",)) == [
+        f"no image has a label with and one without '{affix}', as 'dog' and '{one}', of 2:"
+        " these count as labels of their own"
+    ]
+    assert told(("dog", one), (other, "cat")) == told(("dog",), (one,), (other,), ("cat",)) == []
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("1", "2", "11", "21"),
+        ("car", "dog", "carpet", "dogpet"),
+        ("E1", "E2", "E1.5", "E2.5"),
+        ("nail", "snail", "pike", "spike"),
+    ],
+)
+def test_numbers_and_other_words_in_names_are_parts_of_them(names):
+    assert not any("with and" in note for note in notes(names, odd_names="keep"))
 
 
 @pytest.mark.parametrize(
@@ -91,12 +130,29 @@ def test_names_hold_no_line_ends_and_hashes_begin_new_ones(joined, typed):
         notes((joined, "#owl"), several=False)
 
 
-@pytest.mark.parametrize("between", [" and ", " - ", " > ", " -> "])
+@pytest.mark.parametrize("between", [" and ", " - ", " > ", " -> ", "-", ".", "\u2192", "\uff5c", "@"])
 def test_words_between_two_labels_are_asked_about_where_no_image_has_two(between):
     names = ("dog", "cat", f"dog{between}cat")
     with pytest.raises(DataError, match=rf"looks like 2 labels. Try: --set 'dataset.separator={between}'"):
         notes(names, several=False)
-    assert not any("looks" in note for note in notes(names))
+    several = notes(names)
+    assert not any("looks" in note for note in several)
+    told = f"label 'dog{between}cat' is other labels with '{between}' between them, and counts as a label of its own"
+    assert (told in several) == (" " in between)
+
+
+@pytest.mark.parametrize("joined", ["dog;cat", "dog, cat", "cat|dog", "dog+cat", "dog_cat"])
+def test_a_category_that_is_others_joined_has_a_note(joined):
+    told = "is other labels with '"
+    assert sum(told in note for note in notes(("dog", "cat", joined), separator=None)) == 1
+    assert not any(told in note for note in notes(("dog", "owl", joined, "traffic light"), separator=None))
+
+
+def test_a_word_between_labels_is_no_label_of_its_own():
+    """As and was, for who typed the separator that the message gave."""
+    names = ("bird", "cat", "dog", "bird and dog", "bird and cat", "cat and dog")
+    with pytest.raises(DataError, match=r"'bird and dog' looks like 2 labels. Try: --set 'dataset.separator= and '"):
+        notes(names, several=False)
 
 
 def test_labels_that_are_all_on_one_image_each_are_asked_about():

@@ -1,0 +1,126 @@
+"""What columns of a table say by names and cells: more labels, rows' numbers, parts, which images belong together."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+
+from bench import DataError
+from bench_datasets.cells import EMPTY, NUMBER, canonical
+from bench_datasets.label_names import look
+from bench_datasets.part_words import may_be_of_parts, tell_parts_apart
+from bench_datasets.valued_names import MARKED_DENIALS, MARKED_YES, pairs_by_affix
+
+INDEX = re.compile(r"Unnamed: (\d+)")
+"""What pandas calls a column without a name, by its place; the first is most often the rows' numbers."""
+
+SECOND = re.compile(r"(.*[^\d.])\.\d+")
+"""What pandas calls another column of a name that stands before it."""
+
+MORE = frozenset({"primary", "main", "first", "secondary", "second", "other", "additional", "extra", "more", *"abcdef"})
+MORE |= {"one", "two", "three", "third", "i", "ii", "iii"}
+"""Words that tell columns apart that hold one label, or some, of several."""
+
+NUMBERED = re.compile(r"\d+(?:st|nd|rd|th)?(?![a-z])|(?<=.) [xy]$")
+"""What tells them apart besides: numbers, and what pandas writes behind the names of two tables."""
+
+THINGS = (
+    "patient|subject|participant|person|individual|animal|study|case|exam|series|lesion|slide|specimen|plot|site"
+    "|location|camera|scene|place|video|clip|movie|sequence|session|burst|group"
+)
+KEY = "id|name|no|number|key|uid|uuid|code|index"
+BELONG_TOGETHER = re.compile(rf"({THINGS}) ?({KEY})?")
+"""Names of columns, as ``look`` has them, that say which images are of one thing and alike."""
+
+NUMBERING = re.compile(
+    rf"id|index|idx|level 0|row|no|#|({THINGS}|image|img|photo|picture|file|row|line|sample|record|item) ?({KEY}|idx)"
+)
+"""And those of rows' numbers or of what a row is of."""
+
+SAYS_WHETHER = re.compile(
+    "((is|label) )?(present|presence|positive|correct|true|there|confirmed)|confidence|score|value|exists"
+)
+SAYS_NOT = re.compile("((is|label) )?(absent|absence|negated|negation|negative|rejected|deleted|removed|wrong)")
+"""And those of which a no, or a yes, says that the label beside it is not there, as Open Images has it."""
+
+BETWEEN = re.compile(r"\s*[;,|]\s*")
+
+
+def of_one_thing(name: str) -> bool:
+    """Return whether a column says by its name which images are of one thing, as of a patient."""
+    return BELONG_TOGETHER.fullmatch(look(name)) is not None
+
+
+def numbers_rows(name: str) -> bool:
+    """Return whether a column is called as one of rows' numbers, or of keys of what they are of.
+
+    >>> [numbers_rows(name) for name in ("ID", "image_id", "row number", "patient", "license number")]
+    [True, True, True, False, False]
+    """
+    return NUMBERING.fullmatch(look(name)) is not None
+
+
+def companions(columns: Sequence[str]) -> tuple[str, ...]:
+    """Return the columns that say something of others, as of most labels dog_pred beside dog; empty where none do.
+
+    >>> companions(["dog", "cat", "owl", "dog_pred", "cat_pred", "owl_pred"]), companions(["car", "red car", "bus"])
+    (('dog_pred', 'cat_pred', 'owl_pred'), ())
+    """
+    found = max(pairs_by_affix(dict.fromkeys(columns)).values(), key=len, default=[])
+    return tuple(name for _, name in found) if len(found) > 2 and 3 * len(found) >= len(columns) else ()
+
+
+def is_more(number: int, name: str, labels: str) -> bool:
+    """Return whether a column may hold more labels than ``labels``: without a name, or as label2 or other_labels.
+
+    In the first column without a name stand the rows' numbers. Where each label is a column, ``labels`` is empty.
+
+    >>> [is_more(2, name, "label") for name in ("", "label[1]", "2nd label", "label_y", "Other labels", "label_id")]
+    [True, True, True, True, True, False]
+    """
+    by_pandas = INDEX.fullmatch(name)
+    if by_pandas or not name:
+        return bool(labels) and (int(by_pandas[1]) if by_pandas else number) > 0
+    seen = look(name)
+    of_several = NUMBERED.search(seen) is not None or not MORE.isdisjoint(seen.split())
+    return of_several and labels not in {"", name} and _stem(name) == _stem(labels)
+
+
+def _stem(name: str) -> str:
+    """Return what columns of several labels share: label of label_2, secondary_labels and Label B."""
+    words = re.findall(r"[^\W\d_]+", NUMBERED.sub(" ", look(name)))
+    return " ".join(word.rstrip("s") for word in words if word not in MORE)
+
+
+def tell_parts(unread: Mapping[str, set[str]], others: Collection[str]) -> tuple[str, ...]:
+    """Return the columns that tell parts apart, of those that were not read, each with its cells.
+
+    ``others`` were said to be no labels, and tell parts apart by their cells alone.
+    """
+    called = {name for name in unread if may_be_of_parts(name) and name not in others}
+    return tuple(
+        name for name, cells in unread.items() if tell_parts_apart(cells) or (name in called and len(cells) > 1)
+    )
+
+
+def beside_labels(path: Path, unread: Mapping[str, set[str]], labels: str, cells: Collection[str]) -> tuple[str, ...]:
+    """Return notes on columns whose cells are all of the names that ``cells`` of the column ``labels`` hold.
+
+    Raises ``DataError`` for a column that says of the label beside it whether it is there, and is not read.
+    """
+    for name, found in unread.items():
+        values = {canonical(cell): cell for cell in found}
+        no = MARKED_YES if SAYS_NOT.fullmatch(look(name)) else MARKED_DENIALS
+        called = no is MARKED_YES or SAYS_WHETHER.fullmatch(look(name))
+        told = next((cell for value, cell in values.items() if value in no), "") if called else ""
+        if told and values.keys() <= MARKED_DENIALS | MARKED_YES | {EMPTY}:
+            raise DataError(
+                f"{path}: column '{name}' is {told} in some rows. Is the label there that stands in '{labels}'?"
+                " Try: take these rows' labels out, or give the column another name to pass it over"
+            )
+    pieces = {name: {piece for cell in found for piece in BETWEEN.split(cell)} - {""} for name, found in unread.items()}
+    named = {name: of_it for name, of_it in pieces.items() if not all(map(NUMBER.fullmatch, of_it))}
+    known = {piece for cell in cells for piece in BETWEEN.split(cell)} if named else set()
+    told = "holds names of labels, and is not read"
+    return tuple(f"{path.name}: column '{name}' {told}" for name, of_it in named.items() if of_it <= known)
