@@ -118,26 +118,29 @@ def uncounted(found: Found[Any], what: str, made: Iterable[object]) -> tuple[str
     )
 
 
-def uncounted_files(found: Found[Any], what: str) -> tuple[str, ...]:
+def uncounted_files(found: Found[Any], what: str, handed: Collection[Path] = ()) -> tuple[str, ...]:
     """Return a note on the files that the plugin's part ``what`` has read so far and no key holds, if there are any.
 
-    Their names were made at run time, or they lie elsewhere. A package's ``__init__`` above a module that counts is
-    none of them: where it matters, it counts itself.
+    Their names were made at run time, or they lie elsewhere. None of them are those in ``handed``, folders and files
+    that the host gives to plugins, and a package's ``__init__`` above a module that counts: where it matters, it
+    counts itself.
     """
     if is_first_party(found.origin):
         return ()
     roots, within, _ = _led_to_by(found)
-    own = counted(roots, within)
+    own, given = counted(roots, within), {place.resolve() for place in handed}
     above = {folder / "__init__.py" for file in own for folder in file.parents}
     read = read_by(
         own, *(f"{found.origin}, {part}" for part in (found.origin.entry_point, f"{what} '{found.spec.name}'"))
     )
-    names = sorted({_shown(file) for file in read if file not in own | above})
+    names = sorted(
+        {_shown(file) for file in read if file not in own | above and given.isdisjoint((file, *file.parents))}
+    )
     if not names:
         return ()
     more = f" and {len(names) - TOLD} more" if len(names) > TOLD else ""
     return (
-        f"{', '.join(names[:TOLD])}{more}, read by {what} '{found.spec.name}', is in no key: edited, it gives the"
+        f"{', '.join(names[:TOLD])}{more}, read by {what} '{found.spec.name}', is in no key: edited, it may give the"
         " stored run. Try: beside the code, with its name there as a text, or an option for what it says",
     )
 

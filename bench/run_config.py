@@ -111,7 +111,8 @@ def check_code(plan: Plan, code: Mapping[str, str], *, begins: bool = False) -> 
 def notes_on_files(plan: Plan) -> tuple[str, ...]:
     """Return notes on the files that plugins' parts have read and no key holds; a data set has its fingerprint."""
     parts = [(part, found) for part, found in plugins_of(plan).items() if part != "dataset"]
-    return tuple(note for part, found in parts for note in uncounted_files(found, part))
+    handed = [place for place in (plan.request.cache, plan.request.weights) if place is not None]
+    return tuple(note for part, found in parts for note in uncounted_files(found, part, handed))
 
 
 def about(assembly: Assembly) -> About:

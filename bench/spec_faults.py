@@ -41,8 +41,11 @@ def _of_options(options: Any) -> str:
 
 
 def _of_training(spec: Any) -> str:
-    """Return which option of a model is one of its training, too: what is typed would set both."""
+    """Return what a model's spec says that cannot be so as it is trained by gradients; empty: nothing."""
     if not isinstance(spec, contracts.ModelSpec) or spec.training is None:
         return ""
+    if spec.deterministic:
+        return "deterministic=True, and training draws the order of images from the seed. Try: without it"
     twice = {option.name for option in contracts.TRAINING_OPTIONS} & {option.name for option in spec.options}
+    # What is typed would set both.
     return "".join(f"option '{name}' is one of training. Try: training={{'{name}': ...}}" for name in sorted(twice)[:1])

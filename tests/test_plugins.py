@@ -125,6 +125,10 @@ BROKEN: dict[str, tuple[Callable[[], object], str]] = {
         lambda: hook("bench_models", [spec("asl", options=(bench.Option("epochs", 7, "passes"),))]),
         "bench_models: 'asl': option 'epochs' is one of training. Try: training={'epochs': ...}",
     ),
+    "every seed alike by gradients": (
+        lambda: hook("bench_models", [spec("asl", deterministic=True)]),
+        "bench_models: 'asl': deterministic=True, and training draws the order of images from the seed",
+    ),
     "a text as choices": (
         lambda: hook("bench_models", [spec("asl", options=(bench.Option("size", "big", "units", choices=("big")),))]),  # type: ignore[arg-type]
         "bench_models: 'asl': option 'size': its choices are a str, must be a tuple, as ('big',)",

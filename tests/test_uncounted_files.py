@@ -65,12 +65,18 @@ def test_a_file_that_is_read_by_a_name_made_at_run_time_is_told(reading, way):
     (told,) = notes_of(reading(UNCOUNTED[way]))
     name = "prior.py" if "module" in way else "prior.json"
     assert f"settings/{name}" in told
-    assert "read by model 'reading', is in no key: edited, it gives the stored run" in told
+    assert "read by model 'reading', is in no key: edited, it may give the stored run" in told
 
 
 @pytest.mark.parametrize("way", COUNTED)
 def test_of_what_counts_or_is_no_code_nothing_is_told(reading, way):
     assert notes_of(reading(COUNTED[way])) == ()
+
+
+def test_what_the_host_hands_over_is_no_such_file(reading, tmp_path):
+    found = reading(UNCOUNTED["all of a folder"])
+    assert notes_of(found)
+    assert uncounted_files(found, "model", [tmp_path / "settings"]) == ()
 
 
 def test_the_row_says_it(reading, tmp_path):

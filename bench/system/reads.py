@@ -48,8 +48,9 @@ def read_by(sources: Collection[Path], *called: str) -> list[Path]:
     files = {_source(place) for place, by in read if Path(by).resolve() in sources}
     near = {folder for one in sources for folder in one.parents[:2]}
     home = Path.home()
-    passing = Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache"), Path(tempfile.gettempdir())
-    kept = {one.resolve() for one in (home / ".cache", home / ".config", home / ".local", *passing)}
+    named = [Path(os.environ[name]) for name in _CACHES if os.environ.get(name)]
+    temporary = Path(tempfile.gettempdir())
+    kept = {one.resolve() for one in (home / ".cache", home / ".config", home / ".local", temporary, *named)}
     return sorted(
         one
         for one in files
@@ -57,6 +58,9 @@ def read_by(sources: Collection[Path], *called: str) -> list[Path]:
         if kept.isdisjoint(one.parents) or not near.isdisjoint(one.parents)
     )
 
+
+_CACHES = ("XDG_CACHE_HOME", "HF_HOME", "TORCH_HOME")
+"""Environment variables that say where libraries keep what they fetched."""
 
 _HOST = f"{Path(__file__).parents[1]}{os.sep}"
 
