@@ -64,8 +64,8 @@ def _refusal(dataset: str, what: str) -> DataError:
 def trained_on(train: Split, test: Split) -> tuple[str, ...]:
     """Return a note where every image of ``test`` is a copy of one in ``train``: its numbers then say nothing.
 
-    Looked at are files of this machine, and arrays. A few of test's are looked for first, among those of their lengths, so that it
-    costs next to nothing where they are not there.
+    Looked at are files of this machine, and arrays. A few of test's are looked for first, among those of their lengths,
+    so that it costs next to nothing where they are not there.
     """
     of_train, of_test = file_sizes(train.images), file_sizes(test.images)
     few = list(range(0, len(of_test), max(1, len(of_test) // FEW)))
