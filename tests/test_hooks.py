@@ -92,6 +92,15 @@ def test_an_edited_metric_shows_no_value_of_before(
         assert table_of(capsys, "--columns", "empty")["rows"][0]["cells"]["empty"]["mean"] == 100 * value
 
 
+def test_a_metric_that_breaks_ties_by_chance_has_one_value(
+    stored_run: Stored, installed: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stored_run()
+    installed(bench_more=metric(function=lambda _: np.random.random()))  # noqa: NPY002 - the old generator is what is global
+    values = {table_of(capsys, "--columns", "empty")["rows"][0]["cells"]["empty"]["mean"] for _ in range(2)}
+    assert len(values) == 1
+
+
 @pytest.mark.parametrize(
     ("function", "reason"),
     [

@@ -67,7 +67,7 @@ def _measured(run: RunSummary, wanted: dict[str, Found[Metric]]) -> RunSummary:
     for name, one in wanted.items():
         evaluation = Evaluation(protocol, masks.labels, truth, ignore, masks.predicted, scores, sequences)
         try:
-            with calling(one.origin, "measure", f"metric '{name}'"):
+            with calling(one.origin, "measure", f"metric '{name}'", seed=0):
                 values[name] = one.spec.value(evaluation)
         except BenchError as error:
             note(f"run {run.key}: {error}")
