@@ -20,6 +20,9 @@ from bench.system.modules import is_installed
 _read: dict[str, set[tuple[str, str]]] = {}
 """By who was called: files that were read in this process so far, each with the source that read it."""
 
+MOST = 10_000
+"""Files that are kept of one name: more are pictures."""
+
 _written: set[str] = set()
 _called: list[str] = []
 _hooked: list[bool] = []
@@ -98,8 +101,8 @@ def _keep(path: Any, mode: Any, flags: int) -> None:
     place = os.path.abspath(os.fsdecode(path))  # noqa: PTH100 - the compiled code of a link lies beside the link
     if any(letter in mode for letter in "wax+") if isinstance(mode, str) else flags & (os.O_WRONLY | os.O_RDWR):
         _written.add(place)
-    elif place not in _written and (by := _reader()):
-        _read.setdefault(_called[-1], set()).add((place, by))
+    elif place not in _written and len(read := _read.setdefault(_called[-1], set())) < MOST and (by := _reader()):
+        read.add((place, by))
 
 
 def _reader() -> str:
