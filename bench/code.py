@@ -26,7 +26,8 @@ from bench.guard import is_first_party
 from bench.plugin_files import VERSION, within_folder
 from bench.plugins import Found
 from bench.system.modules import file_of, is_installed, places_of
-from bench.system.source import UNKNOWN, closure, code_hash
+from bench.system.reads import read_by
+from bench.system.source import UNKNOWN, closure, code_hash, counted
 from bench.system.told import STANDARD, attributes, is_code, name_of, reduced, told
 
 HOST: dict[str, tuple[str, ...]] = {
@@ -73,6 +74,10 @@ Their sources would be half a minute's work.
 """
 
 
+TOLD = 3
+"""Most files that a note names."""
+
+
 def plugin_code(found: Found[Any], *, begins: bool = False, anew: bool = False) -> str:
     """Return the hash of the code behind a plugin's part, ``unknown`` where it has no source.
 
@@ -111,6 +116,39 @@ def uncounted(found: Found[Any], what: str, made: Iterable[object]) -> tuple[str
         f" edited, it gives the stored run. Try: import {name} in the module of the build"
         for name in unseen
     )
+
+
+def uncounted_files(found: Found[Any], what: str, handed: Collection[Path] = ()) -> tuple[str, ...]:
+    """Return a note on the files that the plugin's part ``what`` has read so far and no key holds, if there are any.
+
+    Their names were made at run time, or they lie elsewhere. None of them are those in ``handed``, folders and files
+    that the host gives to plugins, and a package's ``__init__`` above a module that counts: where it matters, it
+    counts itself.
+    """
+    if is_first_party(found.origin):
+        return ()
+    roots, within, _ = _led_to_by(found)
+    own, given = counted(roots, within), {place.resolve() for place in handed}
+    above = {folder / "__init__.py" for file in own for folder in file.parents}
+    read = read_by(
+        own, *(f"{found.origin}, {part}" for part in (found.origin.entry_point, f"{what} '{found.spec.name}'"))
+    )
+    names = sorted(
+        {_shown(file) for file in read if file not in own | above and given.isdisjoint((file, *file.parents))}
+    )
+    if not names:
+        return ()
+    more = f" and {len(names) - TOLD} more" if len(names) > TOLD else ""
+    return (
+        f"{', '.join(names[:TOLD])}{more}, read by {what} '{found.spec.name}', is in no key: edited, it may give the"
+        " stored run. Try: beside the code, with its name there as a text, or an option for what it says",
+    )
+
+
+def _shown(file: Path) -> str:
+    """Return a file from where modules are imported on, and of one elsewhere the name: no path of this machine."""
+    found = str(told(file, []))
+    return file.name if Path(found).is_absolute() else found
 
 
 def _led_to_by(found: Found[Any], *, anew: bool = False) -> tuple[list[str], Callable[[str], bool], list[str]]:

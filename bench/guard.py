@@ -17,6 +17,7 @@ from types import FrameType, TracebackType
 from bench.errors import BenchError, DataError, NotRun, PluginError, StoreError
 from bench.system import global_state
 from bench.system.notes import say_all
+from bench.system.reads import heard
 
 HOST = "multilabel-bench"
 """The distribution of the first-party plugins; what they refuse is a user's mistake, in words of its own."""
@@ -41,7 +42,7 @@ def calling(origin: object, stage: str, method: str, *, seed: int | None = None)
     ``BenchError`` of a third party goes on with the plugin's name before its words.
     """
     caught: BaseException | None = None
-    with global_state.Interrupts() as interrupts, global_state.kept(seed):
+    with global_state.Interrupts() as interrupts, global_state.kept(seed), _heard(origin, stage, method):
         try:
             yield
         except BaseException as error:
@@ -50,6 +51,11 @@ def calling(origin: object, stage: str, method: str, *, seed: int | None = None)
         raise KeyboardInterrupt from caught
     if caught is not None:
         raise named(caught, origin, stage, method) from caught.__cause__ if _goes_on(caught) else caught
+
+
+def _heard(origin: object, stage: str, method: str) -> contextlib.AbstractContextManager[None]:
+    """Return what keeps the files that a third party reads in the body; to hash its code the host reads them itself."""
+    return contextlib.nullcontext() if is_first_party(origin) or stage == "code" else heard(f"{origin}, {method}")
 
 
 @contextlib.contextmanager

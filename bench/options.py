@@ -38,11 +38,13 @@ class Option:
             return "allowed are letters, digits and _ + -"
         if not isinstance(self.default, bool | int | float | str):
             return f"its default is a {type(self.default).__name__}, must be a number or text"
+        if not isinstance(self.choices, tuple):  # of a text, each part of it would be one
+            return f"its choices are a {type(self.choices).__name__}, must be a tuple, as ({self.default!r},)"
         try:
-            self.check(self.default)
+            taken = self.check(self.default)
         except UsageError:
             return f"its default is {self.default!r}, allowed: {self.allowed}"
-        return ""
+        return "" if taken == self.default else f"its default is {self.default!r}, which is taken as {taken!r}"
 
     @property
     def allowed(self) -> str:

@@ -193,6 +193,7 @@ def _fill(folder: RunFolder, assembly: Assembly, clock: Stopwatch) -> None:
             *told,
             *(() if plan.model.spec.every_table else checks.notes(prediction.scores)),
             *_inspect(folder, assembly, backbone, model, extracted, prediction=prediction),
+            *run_config.notes_on_files(plan),
         )
     if remarks:
         folder.write_about(replace(about, remarks=remarks))

@@ -8,7 +8,7 @@ from typing import Any
 
 import bench
 from bench.assembly import HOLD_OUT, Assembly
-from bench.code import host_code, plugin_code
+from bench.code import host_code, plugin_code, uncounted_files
 from bench.contracts import DatasetSpec
 from bench.data.fingerprint import truth_hash_of
 from bench.errors import PluginError
@@ -106,6 +106,13 @@ def check_code(plan: Plan, code: Mapping[str, str], *, begins: bool = False) -> 
                     "its code was edited after the run had begun. Try: the same command again, or, where a function"
                     " of it adds a folder to sys.path, to do that where its module begins"
                 )
+
+
+def notes_on_files(plan: Plan) -> tuple[str, ...]:
+    """Return notes on the files that plugins' parts have read and no key holds; a data set has its fingerprint."""
+    parts = [(part, found) for part, found in plugins_of(plan).items() if part != "dataset"]
+    handed = [place for place in (plan.request.cache, plan.request.weights) if place is not None]
+    return tuple(note for part, found in parts for note in uncounted_files(found, part, handed))
 
 
 def about(assembly: Assembly) -> About:

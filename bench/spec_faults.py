@@ -24,7 +24,7 @@ def fault_of(spec: Any) -> str:
         return f"name {spec.name!r}, allowed: letters, digits and _ . + - @, no blanks"
     if not isinstance(getattr(spec, "summary", ""), str):
         return f"'{spec.name}': summary {spec.summary!r}, must be text"
-    if fault := _of_options(getattr(spec, "options", ())):
+    if fault := _of_options(getattr(spec, "options", ())) or _of_training(spec):
         return f"'{spec.name}': {fault}"
     for call in ("build", "open", "tables", "render", "search"):
         if hasattr(spec, call) and not callable(getattr(spec, call)):
@@ -38,3 +38,14 @@ def _of_options(options: Any) -> str:
     names = [option.name for option in options]
     faults = (option.fault or ("stands twice" if names.count(option.name) > 1 else "") for option in options)
     return next((f"option {name!r}: {fault}" for name, fault in zip(names, faults, strict=True) if fault), "")
+
+
+def _of_training(spec: Any) -> str:
+    """Return what a model's spec says that cannot be so as it is trained by gradients; empty: nothing."""
+    if not isinstance(spec, contracts.ModelSpec) or spec.training is None:
+        return ""
+    if spec.deterministic:
+        return "deterministic=True, and training draws the order of images from the seed. Try: without it"
+    twice = {option.name for option in contracts.TRAINING_OPTIONS} & {option.name for option in spec.options}
+    # What is typed would set both.
+    return "".join(f"option '{name}' is one of training. Try: training={{'{name}': ...}}" for name in sorted(twice)[:1])

@@ -22,6 +22,7 @@ from bench.exported.export import exported_form
 from bench.exported.predict import Predictor
 from bench.model import features, train
 from bench.model.arrays import ArrayModule
+from bench.model.checks import check_weights_are_all
 from bench.rebuilt import rebuild
 from bench.recompute.run import recompute
 from bench.store.validate import validate
@@ -247,3 +248,24 @@ def documented_type():
     module = documented()
     module.Unknown = type("Unknown", (), {"__module__": module.__name__})
     return module.Unknown
+
+
+class Learns(documented().Chain):
+    """Is built to give logits, and finds as it is fitted that it gives probabilities."""
+
+    def __init__(self, request):
+        super().__init__(request)
+        self.score_kind = "logit"
+
+    def fit(self, features, truth):
+        super().fit(features, truth)
+        self.score_kind = "probability"
+
+
+def test_a_kind_of_scores_that_fit_chooses_is_no_models():
+    request = ModelRequest({"C": 1.0}, FEATURES.shape[1], tuple("abcd"), tuple(TRUTH.sum(axis=0).tolist()), 0)
+    trained, anew = ArrayModule(Learns(request)), ArrayModule(Learns(request))
+    trained.fit(FEATURES, TRUTH)
+    train.load_weights(anew, train.save_weights(trained))
+    with pytest.raises(PluginError, match="score_kind is 'probability' once it is trained, and 'logit' as it is built"):
+        check_weights_are_all(trained, anew, FEATURES, None)

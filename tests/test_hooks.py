@@ -41,6 +41,9 @@ def empty_share(evaluation: bench.Evaluation) -> float:
     return float((evaluation.image_counts.predicted == 0).mean())
 
 
+CLAIMS = {"one": 0.125, "other": 0.25, "hit": 0.5}
+
+
 def metric(name: str = "empty", function: Callable[[Any], float] = empty_share, **fields: Any) -> object:
     return hook("bench_metrics", [bench.Metric(name, function, "Share of images without a label", **fields)])
 
@@ -89,6 +92,15 @@ def test_an_edited_metric_shows_no_value_of_before(
         assert table_of(capsys, "--columns", "empty")["rows"][0]["cells"]["empty"]["mean"] == 100 * value
 
 
+def test_a_metric_that_breaks_ties_by_chance_has_one_value(
+    stored_run: Stored, installed: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stored_run()
+    installed(bench_more=metric(function=lambda _: np.random.random()))  # noqa: NPY002 - the old generator is what is global
+    values = {table_of(capsys, "--columns", "empty")["rows"][0]["cells"]["empty"]["mean"] for _ in range(2)}
+    assert len(values) == 1
+
+
 @pytest.mark.parametrize(
     ("function", "reason"),
     [
@@ -119,6 +131,18 @@ def test_a_metric_of_the_hosts_name_is_typed_with_its_distribution(
     assert table_of(capsys, "--columns", "mAP")["rows"][0]["cells"]["mAP"]["mean"] == own
     mine = table_of(capsys, "--columns", "bench-more:mAP")
     assert mine["rows"][0]["cells"]["bench-more:mAP"]["mean"] == 12.5
+
+
+def test_a_column_that_two_metrics_claim_is_neithers(
+    stored_run: Stored, installed: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Both stood under it, and the last one's value in both."""
+    stored_run()
+    one, other, named = (metric(name, lambda _, value=value: value, column="hit") for name, value in CLAIMS.items())
+    installed(bench_one=one, bench_other=other, bench_named=named)
+    found = table_of(capsys)
+    cells = found["rows"][0]["cells"]
+    assert {name: cells[name]["mean"] / 100 for name in found["columns"][-3:]} == CLAIMS
 
 
 def protocol(**fields: Any) -> object:

@@ -121,6 +121,22 @@ BROKEN: dict[str, tuple[Callable[[], object], str]] = {
         ),
         "bench_models: 'asl': option 'gamma': stands twice",
     ),
+    "an option of all training": (
+        lambda: hook("bench_models", [spec("asl", options=(bench.Option("epochs", 7, "passes"),))]),
+        "bench_models: 'asl': option 'epochs' is one of training. Try: training={'epochs': ...}",
+    ),
+    "every seed alike by gradients": (
+        lambda: hook("bench_models", [spec("asl", deterministic=True)]),
+        "bench_models: 'asl': deterministic=True, and training draws the order of images from the seed",
+    ),
+    "a text as choices": (
+        lambda: hook("bench_models", [spec("asl", options=(bench.Option("size", "big", "units", choices=("big")),))]),  # type: ignore[arg-type]
+        "bench_models: 'asl': option 'size': its choices are a str, must be a tuple, as ('big',)",
+    ),
+    "a default that is taken as another": (
+        lambda: hook("bench_models", [spec("asl", options=(bench.Option("gap", " ", "between words"),))]),
+        "bench_models: 'asl': option 'gap': its default is ' ', which is taken as ''",
+    ),
     "build that is no function": (
         lambda: hook("bench_models", [bench.ModelSpec("asl", "a loss", "scores", "bench_asl.build")]),  # type: ignore[arg-type]
         "bench_models: 'asl': build is a str, must be a function",

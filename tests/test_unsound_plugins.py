@@ -310,6 +310,8 @@ def test_an_unsound_backbone_is_refused_by_name(made, words, tmp_path):
         (lambda: None, "build returned a NoneType, must return a bench.Dataset"),
         (lambda: hostile_runs.Split("toy", "t", ("a",), ("cat",), np.ones((2, 1), bool), None), "truth is (2, 1)"),
         (lambda: hostile_runs.Split("toy", "t", ("a",), ("cat",), np.ones((1, 1)), None), "must be bool"),
+        (lambda: hostile_runs.Split("toy", "t", ("a",), ("cat",), [[True]], None), "truth is list, must be bool"),
+        (lambda: replace(toy(), protocol=None), "toy: protocol None, must be a name, as top3@1"),
     ],
 )
 def test_an_unsound_data_set_is_refused_by_name(made, words, tmp_path):

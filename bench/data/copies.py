@@ -64,8 +64,8 @@ def _refusal(dataset: str, what: str) -> DataError:
 def trained_on(train: Split, test: Split) -> tuple[str, ...]:
     """Return a note where every image of ``test`` is a copy of one in ``train``: its numbers then say nothing.
 
-    Looked at are files of this machine. A few of test's are looked for first, among those of their lengths, so that it
-    costs next to nothing where they are not there.
+    Looked at are files of this machine, and arrays. A few of test's are looked for first, among those of their lengths,
+    so that it costs next to nothing where they are not there.
     """
     of_train, of_test = file_sizes(train.images), file_sizes(test.images)
     few = list(range(0, len(of_test), max(1, len(of_test) // FEW)))
@@ -79,9 +79,11 @@ def trained_on(train: Split, test: Split) -> tuple[str, ...]:
 
 
 def file_sizes(images: Images) -> list[int]:
-    """Return the length in bytes of each image's file; empty where they are no files of this machine."""
+    """Return the length in bytes of each image's file, or array; empty where they are neither, or not here."""
     if isinstance(images, NamedImages):
         return file_sizes(images.images)
+    if isinstance(images, ArrayImages):
+        return [images.pixels[:1].nbytes] * len(images)
     if not isinstance(images, FolderImages) or versions_of_files(images.paths):
         return []
     if isinstance(images, WatchedImages) and (known := images.lengths()):

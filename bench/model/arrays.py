@@ -11,6 +11,7 @@ from torch import nn
 
 from bench.contracts import ArrayModel
 from bench.errors import PluginError, UsageError
+from bench.records import ScoreKind
 
 
 class ArrayModule(nn.Module):
@@ -19,10 +20,14 @@ class ArrayModule(nn.Module):
     def __init__(self, model: ArrayModel) -> None:
         super().__init__()
         self.model = model
-        self.score_kind = model.score_kind
         self.fit = model.fit
         if hasattr(model, "label_sets"):
             self.label_sets = self._label_sets
+
+    @property
+    def score_kind(self) -> ScoreKind:
+        """Return the kind of the model's scores, as it is now."""
+        return self.model.score_kind
 
     def forward(self, features: torch.Tensor, *known: torch.Tensor) -> torch.Tensor:
         """Return the model's scores, (n, labels); ``known`` tags are given where it takes them."""

@@ -241,6 +241,9 @@ def check_weights_are_all(model: Any, fresh: Any, values: FloatArray, search: Se
         raise PluginError(
             f"built anew with the stored weights it fails: the model keeps state outside its state_dict. {remedy}"
         ) from error
+    trained, anew = (getattr(one, "score_kind", "") for one in (model, fresh))
+    if trained != anew:
+        raise PluginError(f"score_kind is '{trained}' once it is trained, and '{anew}' as it is built. Try: one kind")
     if worst := differing(expected, found):
         raise PluginError(
             f"built anew with the stored weights it gives other {worst}: the model keeps state outside its"

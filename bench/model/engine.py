@@ -163,7 +163,8 @@ def forward(backbone: Backbone, pixels: FloatArray, device: str = "cpu") -> Floa
         # From pinned memory the copy runs beside the last batch's work.
         on_device = given if device == "cpu" else given.pin_memory().to(device, non_blocking=True)
         with on_gpu.whole_floats():
-            values: FloatArray = backbone.module(on_device).to("cpu", torch.float32).numpy()
+            # A copy: a network may give the same memory again, or the pixels' own, for the next batch.
+            values: FloatArray = backbone.module(on_device).to("cpu", torch.float32, copy=True).numpy()
     return _sound(backbone, values, len(pixels))
 
 

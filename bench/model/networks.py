@@ -205,9 +205,12 @@ class TorchStepNetwork:
                 for whole, array in zip(padded, rows, strict=True):
                     whole[:count] = array[start : start + count]
                 inputs = [torch.from_numpy(array).to(self._device) for array in (padded_labels, *padded)]
-                term, state = self._model.step(*inputs)
-                terms.append(term[:count].float().cpu().numpy())
-                following.append(state[:count].float().cpu().numpy())
+                # Copies: a model may give the same memory again for the next rows.
+                term, state = (
+                    found[:count].to("cpu", torch.float32, copy=True).numpy() for found in self._model.step(*inputs)
+                )
+                terms.append(term)
+                following.append(state)
         if not terms:
             return np.zeros((0, self.output.shape[1]), dtype=np.float32), np.zeros_like(rows[0])
         # By rows, as the searches take them, however the model's products left them in memory.

@@ -102,7 +102,7 @@ def of_measures(folder: RunFolder, assembly: Assembly, prediction: Prediction) -
 def of_descriptions(folder: RunFolder, assembly: Assembly) -> list[str]:
     """Return what readers are told of the run's parts, or of its objects' sizes, and plugin and data set do not say."""
     about, now, sizes = folder.read_about(), run_config.about(assembly), assembly.parts.test.sizes
-    names = [name for name in ("row", "variant", "notes") if getattr(about, name) != getattr(now, name)]
+    names = [name for name in run_config.TOLD if getattr(about, name) != getattr(now, name)]
     faults = [f"about.json: {name} is not what plugin and data set say" for name in names]
     same = folder.lists("sizes") == (sizes is not None)
     if not same or (sizes is not None and not np.array_equal(folder.read_sizes(), sizes)):

@@ -82,7 +82,8 @@ class Split:
         require(shape[1] > 0, f"{where}: no labels")
         check_ids(self.ids, where)
         require(len(set(self.labels)) == shape[1], f"{where}: a label name stands twice")
-        require(self.truth.dtype == np.bool_, f"{where}: truth is {self.truth.dtype}, must be bool")
+        kind = getattr(self.truth, "dtype", type(self.truth).__name__)
+        require(kind == np.bool_, f"{where}: truth is {kind}, must be bool")
         require(self.truth.shape == shape, f"{where}: truth is {self.truth.shape}, must be {shape}")
         lacking = [name for name in MEMBERS if not hasattr(self.images, name)]
         require(not lacking, f"{where}: images without {', '.join(lacking)}. Try: class ...(bench.Images)")
@@ -126,6 +127,7 @@ class Dataset:
     part_of: str = ""
 
     def __post_init__(self) -> None:
+        require(isinstance(self.protocol, str), f"{self.name}: protocol {self.protocol!r}, must be a name, as top3@1")
         for split in (self.validation, self.test):
             if split is not None:
                 require(split.labels == self.train.labels, f"{self.name}: {split.name} and train have different labels")

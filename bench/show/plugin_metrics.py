@@ -6,6 +6,7 @@ So they are there for runs made before the plugin, and an edited one shows no va
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
@@ -23,7 +24,10 @@ from bench.system.notes import note
 
 
 def added() -> dict[str, Found[Metric]]:
-    """Return the plugins' metrics by the name that is typed; the host's own names and columns stay the host's."""
+    """Return the plugins' metrics by the name that is typed; the host's own names and columns stay the host's.
+
+    A column that two of them claim is neither's: each stands under its name.
+    """
     found = {}
     taken = metric_table.by_name()
     columns = {metric.heading for metric in taken.values()}
@@ -31,6 +35,10 @@ def added() -> dict[str, Found[Metric]]:
         typed = f"{one.origin.distribution}:{name}" if name in taken or name in columns else name
         column = "" if one.spec.column in {*taken, *columns} else one.spec.column
         found[typed] = Found(replace(one.spec, name=typed, column=column), one.origin)
+    claims = Counter(claimed for name, one in found.items() for claimed in {name, one.spec.heading})
+    for name, one in found.items():
+        if one.spec.column and claims[one.spec.column] > 1:
+            found[name] = replace(one, spec=replace(one.spec, column=name))
     return found
 
 
@@ -59,7 +67,7 @@ def _measured(run: RunSummary, wanted: dict[str, Found[Metric]]) -> RunSummary:
     for name, one in wanted.items():
         evaluation = Evaluation(protocol, masks.labels, truth, ignore, masks.predicted, scores, sequences)
         try:
-            with calling(one.origin, "measure", f"metric '{name}'"):
+            with calling(one.origin, "measure", f"metric '{name}'", seed=0):
                 values[name] = one.spec.value(evaluation)
         except BenchError as error:
             note(f"run {run.key}: {error}")

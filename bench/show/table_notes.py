@@ -38,7 +38,7 @@ def of(runs: Sequence[RunSummary], rows: Sequence[Row]) -> list[str]:
         if row.cells:  # a row without numbers shows its reason in their place
             notes += [f"{row.label}: {failure}" for failure in row.failures]
     of_rows = [note for row in rows for note in (*_unmeasured(row), *_undefined(row))]
-    return [*notes, *_same_scores(runs, rows), *_other_code(runs), *of_rows]
+    return [*notes, *_same_scores(runs, rows), *_same_numbers(runs, rows), *_other_code(runs), *of_rows]
 
 
 def _deterministic(runs: Sequence[RunSummary], rows: Sequence[Row]) -> list[str]:
@@ -59,6 +59,18 @@ def _same_scores(runs: Sequence[RunSummary], rows: Sequence[Row]) -> list[str]:
         if (several := len(found)) > (different := len(set(found))):
             notes.append(f"{row.label}: {several} seeds are {different} different scores, so their ± is too small")
     return notes
+
+
+def _same_numbers(runs: Sequence[RunSummary], rows: Sequence[Row]) -> list[str]:
+    """Return which rows of several seeds have one set of numbers, as of a model that does not take its seed."""
+    own = (run for run in runs if run.measures and not external.of_config(run.config))
+    numbers = {run.key: repr((run.measures.values, run.measures.per_class)) for run in own if run.measures}
+    found = [(row.label, [numbers[key] for key in row.keys if key in numbers]) for row in rows]
+    return [
+        f"{label}: its {len(of_seeds)} seeds gave the same numbers, so ± says nothing of chance"
+        for label, of_seeds in found
+        if len(of_seeds) > 1 == len(set(of_seeds))
+    ]
 
 
 def _made_elsewhere(runs: Sequence[RunSummary], rows: Sequence[Row]) -> list[str]:

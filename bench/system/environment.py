@@ -69,15 +69,26 @@ def memory_gib() -> float:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of the installed ``PACKAGES`` and of every distribution that adds a plugin."""
+    """Return the versions of the installed ``PACKAGES``, of each distribution that adds a plugin, and what it needs."""
     plugins = {e.dist for e in importlib.metadata.entry_points(group="multilabel_bench") if e.dist}
+    needed = {name for one in plugins if _name(one) not in PACKAGES for name in _needs(one)}
     found = {}
-    for package in sorted({*PACKAGES, *filter(None, map(_name, plugins))}):
+    for package in sorted({*PACKAGES, *filter(None, map(_name, plugins)), *needed}):
         try:
             found[package] = importlib.metadata.version(package)
         except (importlib.metadata.PackageNotFoundError, ValueError):
             continue
     return {package: version for package, version in found.items() if version}
+
+
+def _needs(distribution: importlib.metadata.Distribution) -> set[str]:
+    """Return the names of what a distribution requires, without its extras."""
+    try:
+        required = distribution.requires or []
+    except (KeyError, TypeError, OSError, ValueError):
+        return set()
+    names = (re.match(r"[\w.-]+", one) for one in required if "extra ==" not in one)
+    return {name[0].lower().replace("_", "-") for name in names if name}
 
 
 def _name(distribution: importlib.metadata.Distribution) -> str | None:

@@ -20,6 +20,9 @@ from bench.system.modules import file_of
 FILE_NAME = re.compile(r"(?:\.{0,2}/)*([^./\\\0\n][^/\\\0\n]{0,99}(?:/[^./\\\0\n][^/\\\0\n]{0,99}){0,4})")
 """A text that may be a path below the folder of the source that it stands in, or what is put behind that folder's."""
 
+HIDDEN = re.compile(r"\.\w[^/\\\0\n]{0,99}")
+"""A text that may be a file or a folder whose name begins with a dot, as ``.env``."""
+
 HOLE = re.compile(r"\{[^{}]*\}|%s")
 """What ``format`` and ``%`` put a folder in, as in ``{}/prior.json``."""
 
@@ -84,7 +87,7 @@ def said(file: Path, _changed: int) -> Said:
     harmless = HARMLESS | {name for one in run for name, package in _imported(one).items() if package in HARMLESS}
     return Said(
         tuple(importing),
-        frozenset(found[1] for found in names if found),
+        frozenset(found[1] for found in names if found) | set(filter(HIDDEN.fullmatch, texts)),
         frozenset(found[1] for found in modules if found),
         tuple(one for one in run if isinstance(one, ast.Import | ast.ImportFrom)),
         any(_acts(one, harmless) for one in run),

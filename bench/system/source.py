@@ -107,6 +107,13 @@ def closure(roots: Iterable[str], within: Callable[[str], bool]) -> dict[str, Pa
     return found
 
 
+def counted(roots: Iterable[str], within: Callable[[str], bool]) -> set[Path]:
+    """Return every file that ``code_hash`` is over, as far as it is there."""
+    modules = [(name, file) for name, file in closure(roots, within).items() if file is not None]
+    named = [there for name, file in modules for _, there in named_files(file, _version(name, file), name)]
+    return {file.resolve() for file in (*(file for _, file in modules), *named)}
+
+
 def _acting(module: str, within: Callable[[str], bool], seen: set[str]) -> Iterator[str]:
     """Yield what sets or calls something as the import of ``module`` runs it: packages above it, and what these import.
 

@@ -94,12 +94,13 @@ def test_renamed_copies_are_refused_in_any_order_and_a_few_are_not(kept, tmp_pat
     assert len(set(image_hashes(test.images))) == 4
 
 
-def test_a_test_part_of_copies_of_training_images_is_told_of_and_no_part_of_it(tmp_path):
-    train = part("train", files(tmp_path, [0, 1, 2, 3, 4]))
+@pytest.mark.parametrize("kept", [files, in_memory])
+def test_a_test_part_of_copies_of_training_images_is_told_of_and_no_part_of_it(kept, tmp_path):
+    train = part("train", kept(tmp_path, [0, 1, 2, 3, 4]))
     for rows, told in (([0, 1, 2, 3, 4], True), ([3, 1], True), ([0, 1, 2, 3, 5], False), ([5, 0], False)):
-        images = NamedImages(files(tmp_path, rows), "a plugin", "data set 'toy'")
+        images = NamedImages(kept(tmp_path, rows), "a plugin", "data set 'toy'")
         assert bool(trained_on(train, part("test", images))) == told
-    assert trained_on(train, part("test", in_memory(None, [0, 1]))) == ()
+    assert trained_on(train, part("test", encoded(None, [0, 1]))) == ()
 
 
 def test_an_image_that_is_in_both_by_its_id_is_refused_and_pictures_that_are_not_here_are_not_compared():

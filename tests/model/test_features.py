@@ -65,6 +65,29 @@ def test_a_module_that_keeps_something_while_it_works_is_not_shared_by_threads(h
     np.testing.assert_array_equal(found.values, wanted.values)
 
 
+class Reusing(torch.nn.Module):
+    """Gives the same memory for every batch, written anew."""
+
+    def __init__(self, inner):
+        super().__init__()
+        self.inner, self.memory = inner, None
+
+    def forward(self, pixels):
+        found = self.inner(pixels)
+        self.memory = torch.empty_like(found) if self.memory is None else self.memory
+        return self.memory.copy_(found)
+
+
+def test_a_module_that_gives_the_same_memory_again_has_the_features_of_each_batch(tmp_path):
+    split, plain = split_of(40), make_backbone()
+    reusing = dataclasses.replace(plain, module=Reusing(plain.module))
+    found = [
+        extract(split, fingerprint(split), one, tmp_path / name, batch_size=4).values
+        for name, one in (("plain", plain), ("reusing", reusing))
+    ]
+    np.testing.assert_array_equal(*found)
+
+
 def test_the_number_of_torchs_threads_changes_no_feature(tmp_path):
     class Asking(torch.nn.Module):
         def forward(self, pixels):

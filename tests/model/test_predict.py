@@ -36,17 +36,30 @@ def test_the_score_that_selects_a_sequence_model_is_the_reported_one_though_no_c
     assert validator(split, features, rules, search)(model) == pytest.approx(reported["O-F1"], abs=1e-15)
 
 
-def test_terms_and_states_that_lie_by_columns_are_searched_as_others():
-    """As products do that are written ``(weight @ inputs.T).T``."""
+class ByColumns(SeesImage):
+    """Its products are written ``(weight @ inputs.T).T``."""
 
-    class ByColumns(SeesImage):
-        def step(self, labels, states):
-            return tuple(array.T.contiguous().T for array in super().step(labels, states))
+    def step(self, labels, states):
+        return tuple(array.T.contiguous().T for array in super().step(labels, states))
 
+
+class Reusing(SeesImage):
+    """Gives the same memory at each step, written anew."""
+
+    given = None
+
+    def step(self, labels, states):
+        found = super().step(labels, states)
+        self.given = self.given or tuple(map(torch.empty_like, found))
+        return tuple(kept.copy_(array) for kept, array in zip(self.given, found, strict=True))
+
+
+@pytest.mark.parametrize("changed", [ByColumns, Reusing])
+def test_terms_and_states_are_searched_as_others_however_they_lie_in_memory(changed):
     values, truth = batch(50)
     request = ModelRequest({}, 6, tuple("abcd"), tuple(truth.sum(axis=0).tolist()), 0)
     found = []
-    for kind in (SeesImage, ByColumns):
+    for kind in (SeesImage, changed):
         torch.manual_seed(0)
         found.append(predict(kind(request).eval(), as_features(values), protocols.get("top2@1"), SEARCHES[0]))
     assert (found[0].scores.values == found[1].scores.values).all()

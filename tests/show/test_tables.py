@@ -134,6 +134,13 @@ def test_seeds_of_the_same_scores_are_told() -> None:
     assert usual == "± is the sample standard deviation over seeds"
 
 
+def test_seeds_of_the_same_numbers_are_told() -> None:
+    """As of a model that does not take its seed, and does not say so."""
+    told = "bce: its 3 seeds gave the same numbers, so ± says nothing of chance"
+    assert told in build([summary(seed=seed) for seed in range(3)]).notes
+    assert told not in build([summary(seed=seed, value=0.5 + (seed == 2) / 1000) for seed in range(3)]).notes
+
+
 def other_images() -> dict[str, object]:
     return run_config()["dataset"] | {"fingerprints": {"train": "aaaa", "validation": "bbbb", "test": "ffff"}}
 

@@ -119,3 +119,18 @@ def test_the_processor_is_read_from_the_system(tmp_path: Path) -> None:
     cpuinfo.write_text("processor\t: 0\nmodel name\t: Example CPU @ 2.0GHz\n\nprocessor\t: 1\nmodel name\t: Other\n")
     assert processor(cpuinfo) == "Example CPU @ 2.0GHz"
     assert processor(tmp_path / "absent") == (platform.processor() or platform.machine())
+
+
+def test_the_machine_record_has_the_versions_of_what_a_plugins_distribution_requires(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, more in (
+        ("own-plugin", "Requires-Dist: Own_Base>=1\nRequires-Dist: own-docs; extra == 'docs'\n"),
+        ("own-base", ""),
+    ):
+        (about := tmp_path / f"{name.replace('-', '_')}-1.5.dist-info").mkdir()
+        (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.5\n{more}")
+    (tmp_path / "own_plugin-1.5.dist-info" / "entry_points.txt").write_text("[multilabel_bench]\nown = own_plugin\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    packages = environment()["packages"]
+    assert {name: packages.get(name) for name in ("own-plugin", "own-base")} == {"own-plugin": "1.5", "own-base": "1.5"}

@@ -88,6 +88,7 @@ def test_an_edit_of_anything_imported_changes_the_hash(package, name):
         ("open('{}/prior.json'.format(HERE))\n", "prior.json"),
         ("open('%s/tables/prior.json' % HERE)\n", "tables/prior.json"),
         ("open(os.path.join(os.fsencode(HERE), b'prior.json'))\n", "prior.json"),
+        ("open(os.path.join(HERE, '.tables', '.env'))\n", ".tables/.env"),
         ("from mine import tables\nfiles(tables) / 'prior.json'\n", "../tables/prior.json"),
     ],
 )

@@ -30,7 +30,7 @@ def of_group(group: Group) -> list[Section]:
     sections += _thresholds(group)
     for name, found in plugins.installed().all(plugins.REPORT_SECTIONS).items():
         try:
-            with calling(found.origin, "report section", name):
+            with calling(found.origin, "report section", name, seed=0):
                 tables = tuple(found.spec.tables(folders)) if folders else ()
                 for table in tables:
                     check_table(table)
