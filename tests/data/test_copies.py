@@ -98,7 +98,7 @@ def test_a_test_part_that_is_mostly_copies_of_training_images_is_told_of_and_a_f
     """As of COCO's train2017 and val2014, whose images have other names."""
     train = part("train", files(tmp_path, [0, 1, 2, 3, 4]))
     every, most = "every image of ", "4 of the 5 images of "
-    for rows, told in (([0, 1, 2, 3, 4], every), ([3, 1], every), ([0, 1, 2, 3, 5], most), ([5, 0], ""), ([5], "")):
+    for rows, told in (([0, 1, 2, 3, 4], every), ([3, 1], every), ([0, 1, 2, 3, 5], most), ([5, 0], "")):
         images = NamedImages(files(tmp_path, rows), "a plugin", "data set 'toy'")
         assert "".join(trained_on(train, part("test", images))).startswith(told)
         assert bool(trained_on(train, part("test", images))) == bool(told)
