@@ -271,6 +271,7 @@ class Found:
 
     wrong: dict[str, tuple[int, int, float]] = field(default_factory=dict)
     only_sets: bool = True
+    only_signs: bool = True
     smallest: float = math.inf
     largest: float = -math.inf
 
@@ -286,6 +287,7 @@ class Found:
                 row, column = (int(one) for one in np.argwhere(wrong)[0])
                 self.wrong[allowed] = first + row, column, float(values[row, column])
         self.only_sets &= bool(sets.all())
+        self.only_signs = self.only_signs and bool((np.abs(values) == 1).all())
         self.smallest = min(self.smallest, float(values.min(initial=math.inf)))
         self.largest = max(self.largest, float(values.max(initial=-math.inf)))
 
@@ -297,6 +299,8 @@ PROBABILITIES = "0 to 1, as of probabilities"
 
 def _check_values(found: Found, place: str, split: Split, kind: str) -> None:
     """Raise ``DataError`` with image and label for a score that is none of ``kind``."""
+    if found.only_signs and found.smallest < 0:
+        raise DataError(f"{place}: every score is 1 or -1, as of label sets. Try: 0 in place of -1, and --kind labels")
     for allowed in (NUMBER, SETS, PROBABILITIES):
         if allowed in found.wrong:
             row, column, value = found.wrong[allowed]
