@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 from bench import Split
 
-
 OTHER = "labels other than the published ones"
 """What such a copy is a part of, so that no row on it stands for a published one."""
 
