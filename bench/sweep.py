@@ -247,7 +247,7 @@ def _raise_if_shared(first: RunSummary, requests: Sequence[RunRequest], registry
 
 
 def _policies(text: str, models: Collection[str]) -> dict[str, str]:
-    """Return the label-set policy of each of ``models``; empty: its protocol's. Raises ``UsageError`` for two of one."""
+    """Return the label-set policy of each of ``models``; empty: its protocol's. ``UsageError`` for two of one."""
     found: dict[str, str] = {}
     for part in filter(None, (part.strip() for part in text.split(","))):
         model, one, name = part.partition("=")

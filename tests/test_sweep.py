@@ -163,7 +163,7 @@ def test_goals_are_policies_of_all_models_or_of_one():
 def test_two_policies_of_one_model_are_refused(policy):
     """Of several the last one was taken, so that the goal before a comma was lost."""
     with pytest.raises(
-        UsageError, match=r"--policy: found '.*' and '.*' for (knn|all models), allowed: one, whose goals"
+        UsageError, match=r"found '.*' and '.*' for (knn|all models), allowed: one, whose goals"
     ):
         plan_runs(RunRequest("", "digit-scenes", policy=policy), ["knn", "bce"], 1)
 

@@ -158,7 +158,7 @@ def test_a_data_set_that_cannot_be_opened_is_one_kind_of_error_whatever_its_run_
 
 @pytest.mark.parametrize("page", ["", ".", "/"])
 def test_a_page_that_no_file_can_be_called_is_one_line(page):
-    with pytest.raises(StoreError, match="no plain file. Try: another one with --out"):
+    with pytest.raises(StoreError, match=r"no plain file. Try: another one with --out"):
         side_folder.beside(Path(page))
 
 
