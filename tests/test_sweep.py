@@ -162,9 +162,7 @@ def test_goals_are_policies_of_all_models_or_of_one():
 @pytest.mark.parametrize("policy", ["threshold,count", "knn=threshold,knn=count", "precision>=0.9,dog:recall>=0.8"])
 def test_two_policies_of_one_model_are_refused(policy):
     """Of several the last one was taken, so that the goal before a comma was lost."""
-    with pytest.raises(
-        UsageError, match=r"found '.*' and '.*' for (knn|all models), allowed: one, whose goals"
-    ):
+    with pytest.raises(UsageError, match=r"found '.*' and '.*' for (knn|all models), allowed: one, whose goals"):
         plan_runs(RunRequest("", "digit-scenes", policy=policy), ["knn", "bce"], 1)
 
 
