@@ -32,8 +32,8 @@ def _number(text: str) -> str:
 
 MATCHES: Mapping[str, Callable[[str], str]] = {
     "exact": lambda text: text,
-    "name": lambda text: PurePosixPath(text).name,
-    "stem": lambda text: PurePosixPath(text).stem,
+    "name": lambda text: PurePosixPath(text.replace("\\", "/")).name,
+    "stem": lambda text: PurePosixPath(text.replace("\\", "/")).stem,
     "number": _number,
 }
 """By what an id is found: itself; a path's file name; that without its ending; the number at its end."""
@@ -114,6 +114,11 @@ def aligned(
     notes += values.notes
     if reading.kind == "probability" and found.smallest >= 0.5 and found.largest <= SIGMOID_OF_ONE + SLACK:
         notes.append("every probability is from 0.5 to 0.731: was a sigmoid applied twice? 0.5 is no threshold then")
+    if reading.kind == "logit" and found.largest <= 0:
+        notes.append(
+            "every logit is 0 or less, so none says that its label is there: are they logarithms of probabilities?"
+            " Then exp of them, --kind probability"
+        )
     if isinstance(given, Dense) and narrow.shape[0] == narrow.shape[1]:
         notes.append(
             f"as many images as labels, {len(narrow):,}: each row was read as an image, each column as a label"

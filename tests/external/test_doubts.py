@@ -1,7 +1,10 @@
 """Scores that are taken as they are and are more likely a mistake: their row says so, in tables and in Python."""
 
+import json
+
 import numpy as np
 import pytest
+from example_commands import bench as command
 
 import bench
 from bench.errors import DataError
@@ -56,3 +59,15 @@ def test_label_sets_of_1_and_minus_1_are_no_ranking(given, kind):
     score, scores = given
     with pytest.raises(DataError, match=r"every score is 1 or -1, as of label sets. Try: 0 in place of -1, and --kind"):
         score(np.where(scores < 0.3, -1, 1), kind=kind)
+
+
+def test_notes_are_in_the_json_of_a_run(place, tmp_path, capsys):
+    with np.load(place / "data" / "test.npz") as stored:
+        ids, labels, truth = stored["ids"], stored["labels"], stored["truth"]
+    np.savez(tmp_path / "mine.npz", ids=ids, labels=labels, scores=0.4 - 0.3 * truth, kind="probability")
+    at = ("--data-root", place / "corel", "--protocol", "top2@1", "--out", tmp_path / "runs")
+    assert command("score", tmp_path / "mine.npz", "--dataset", "corel5k", *at, "--json") == 0
+    notes = json.loads(capsys.readouterr().out)["notes"]
+    assert len(notes) == 3
+    assert "copy of one in train" in notes[0]
+    assert (ORDER in notes[1], WORSE in notes[2]) == (True, True)
