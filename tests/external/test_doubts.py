@@ -67,7 +67,6 @@ def test_notes_are_in_the_json_of_a_run(place, tmp_path, capsys):
     np.savez(tmp_path / "mine.npz", ids=ids, labels=labels, scores=0.4 - 0.3 * truth, kind="probability")
     at = ("--data-root", place / "corel", "--protocol", "top2@1", "--out", tmp_path / "runs")
     assert command("score", tmp_path / "mine.npz", "--dataset", "corel5k", *at, "--json") == 0
-    notes = json.loads(capsys.readouterr().out)["notes"]
-    assert len(notes) == 3
-    assert "copy of one in train" in notes[0]
-    assert (ORDER in notes[1], WORSE in notes[2]) == (True, True)
+    of_data, of_scores = json.loads(capsys.readouterr().out)["notes"]
+    assert "copy of one in train" in of_data
+    assert ORDER in of_scores
