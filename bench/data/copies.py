@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -30,7 +31,10 @@ LENGTH = 16
 """Bytes of a picture's hash."""
 
 FEW = 8
-"""Test images that are looked for among the training images before all are."""
+"""Test images that are looked for among the training images before all are; images of one picture that are few."""
+
+MANY, ASKED = 0.01, 64
+"""The share of a part's files that one picture is looked for in, and how many of these are looked at."""
 
 
 def refuse_test_images(dataset: str, validation: Split, test: Split) -> None:
@@ -82,6 +86,28 @@ def trained_on(train: Split, test: Split) -> tuple[str, ...]:
         return (f"every image of {test.name} is a copy of one in {train.name}: the numbers are of what was trained on",)
     what = f"{copies:,} of the {len(wanted):,} images of {test.name} are copies of ones in {train.name}"
     return (f"{what}: the numbers are for the most part of what was trained on",)
+
+
+def one_picture(split: Split) -> tuple[str, ...]:
+    """Return a note where one picture stands for many images of other labels, as what a server sends for those gone.
+
+    Looked at are files of this machine, and of these a few of the commonest length in bytes.
+    """
+    sizes = file_sizes(split.images)
+    size, count = Counter(sizes).most_common(1)[0] if sizes else (0, 0)
+    if count < max(FEW, len(sizes) * MANY):
+        return ()
+    same = [row for row, length in enumerate(sizes) if length == size]
+    some = same[:: -(-len(same) // ASKED)]
+    hashes = image_hashes(split.images, some) or []
+    picture, times = Counter(hashes).most_common(1)[0] if hashes else (b"", 0)
+    shown = [row for row, found in zip(some, hashes, strict=True) if found == picture]
+    if 2 * times <= len(some) or (split.truth[shown] == split.truth[shown[0]]).all():
+        return ()
+    about = "" if len(some) == len(same) else "about "
+    what = f"{about}{times * len(same) // len(some):,} of the {len(sizes):,} images of {split.name} are one picture"
+    named = f"as '{split.ids[shown[0]]}' and '{split.ids[shown[1]]}'"
+    return (f"{what} with several label sets, {named}: is it what a server sends for those that are gone?",)
 
 
 def file_sizes(images: Images) -> list[int]:
