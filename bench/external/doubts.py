@@ -5,19 +5,21 @@ from __future__ import annotations
 import numpy as np
 
 from bench.evaluation.bits import row_blocks
-from bench.evaluation.policies import Policy
 from bench.records import Measures, Scores
 
 FEW = 0.01
 """The share of images of which so many ties are no matter: scores in half precision have some."""
 
 
-def doubts(scores: Scores, policy: Policy, k: int, measures: Measures) -> tuple[str, ...]:
-    """Return lines on labels that only their order chooses, and on scores that rank worse than none."""
+def doubts(scores: Scores, k: int, measures: Measures) -> tuple[str, ...]:
+    """Return lines on labels that only their order chooses, and on scores that rank worse than none.
+
+    Each image has its ``k`` best labels; 0: label sets are chosen otherwise.
+    """
     if not scores.rank:
         return ()
     notes = []
-    cut = _cut_at_ties(scores, k) if policy.name == "exactly-k" else 0
+    cut = _cut_at_ties(scores, k)
     if cut > FEW * len(scores.ids):
         notes.append(
             f"in {cut:,} of {len(scores.ids):,} images the {k} best labels are chosen by the labels' order, as others"
@@ -37,7 +39,7 @@ def doubts(scores: Scores, policy: Policy, k: int, measures: Measures) -> tuple[
 def _cut_at_ties(scores: Scores, k: int) -> int:
     """Return in how many images the ``k``-th best score is that of the next one, too."""
     images, labels = scores.values.shape
-    if k >= labels:
+    if not 0 < k < labels:
         return 0
     places, count = (labels - k - 1, labels - k), 0
     for rows in row_blocks(images, labels):

@@ -138,7 +138,7 @@ def store_scores(
             masks = folder.read_masks()
             measures = measured(protocol, masks, masks.predicted, prediction.scores, None)
         told = (*test.notes, *(f"validation: {note}" for note in (judged.notes if judged else ())))
-        told += doubts(prediction.scores, policy, protocol.k, measures)
+        told += doubts(prediction.scores, protocol.k if policy.name == "exactly-k" else 0, measures)
         folder.write_about(_about(opened, policy, reading, predictions, told))
         folder.write_measures(measures)
         folder.write_timings(clock.to_json())
