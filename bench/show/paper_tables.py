@@ -166,11 +166,19 @@ def _standing(published: PublishedTable, row: PublishedRow, ours: Row, run: RunS
     elif published.test_images and run.images not in published.test_images:
         expected = " or ".join(f"{count:,}" for count in published.test_images)
         obstacle = f"on {run.images:,} test images, the paper has {expected}"
+    elif published.positives and (held := _held(run)) not in {None, published.positives}:
+        obstacle = f"on test images with {held:,} labels, the published lists have {published.positives:,}"
     elif row.backbone and (looks := _backbone(run)) != row.backbone:
         obstacle = f"with {looks} features, the paper has {row.backbone}"
     else:
         obstacle = ""
     return (f"measured {obstacle}".strip(), obstacle)
+
+
+def _held(run: RunSummary) -> int | None:
+    """Return how many labels the test images hold; ``None`` where nothing says it."""
+    support = run.measures.per_class.get("support", ()) if run.measures else ()
+    return round(sum(support)) if support else None
 
 
 def _backbone(run: RunSummary) -> str:

@@ -55,8 +55,8 @@ class PublishedTable:
     """One of the paper's tables. ``protocol`` is the family that measures it here, without its version.
 
     ``datasets`` are what it is measured on, as this benchmark calls it, the usual name first; ``train`` is the part
-    trained on, ``labels`` how many there are. ``test_images`` are the sizes that the paper's test part may have had;
-    empty where it is not known.
+    trained on, ``labels`` how many there are. ``test_images`` are the sizes that the paper's test part may have had,
+    ``positives`` the labels that its images hold, counted over images; empty, and 0, where it is not known.
     """
 
     number: int
@@ -66,6 +66,7 @@ class PublishedTable:
     train: str
     labels: int
     test_images: tuple[int, ...]
+    positives: int
     columns: tuple[PublishedColumn, ...]
     rows: tuple[PublishedRow, ...]
 
@@ -101,6 +102,7 @@ def tables() -> tuple[PublishedTable, ...]:
             rows.append(PublishedRow(row["name"], row["reference"], values, suspect, backbone))
         about = {name: table[name] for name in ("number", "title", "protocol", "train", "labels")}
         about |= {name: tuple(table[name]) for name in ("datasets", "test_images")}
+        about["positives"] = table.get("positives", 0)
         built.append(PublishedTable(**about, columns=columns, rows=tuple(rows)))
     return tuple(built)
 

@@ -7,7 +7,6 @@ from functools import partial
 from bench import Archive, Dataset, DatasetRequest, DatasetSpec
 from bench_datasets.coco_json import KEEP, read_split, same_labels
 from bench_datasets.label_lists import ABSENT, DROP_ABSENT
-from bench_datasets.official import OTHER, Official, otherwise
 
 EXPECTS = "annotations/instances_<split>.json and a folder <split> of images, as in train2014 and val2014"
 SOURCE = "Lin et al., Microsoft COCO: Common Objects in Context, ECCV 2014"
@@ -40,14 +39,7 @@ def build(request: DatasetRequest, name: str) -> Dataset:
     train, test = splits["train"], splits["test"]
     variant = f"{train.name} {len(train):,} / {test.name} {len(test):,} images,"
     variant += f" unlabelled {'kept' if keep else 'dropped'}{left_out}"
-    notes = otherwise((train, test), OFFICIAL)
-    return Dataset(
-        name, variant, train, test, "coco-top3@1", source=SOURCE, notes=notes, part_of=OTHER if notes else ""
-    )
-
-
-OFFICIAL = {"train2014": Official((82_081, 82_783), 241_035), "val2014": Official((40_137, 40_504), 116_592)}
-"""Images, with and without those that have no label, and labels."""
+    return Dataset(name, variant, train, test, "coco-top3@1", source=SOURCE)
 
 
 FILES = {
