@@ -245,6 +245,8 @@ def all_named(text: str, root: Path) -> list[RunFolder]:
     """Return the runs that ``text`` names: as ``named`` does, or all in a folder that holds runs (``below``)."""
     if is_remote(text):
         raise StoreError(f"{normal(text)}: a run elsewhere is named by its store and its key. Try: --runs ADDRESS KEY")
+    if not text.strip():  # as of a variable that is not set; as a path it is the folder one works in
+        raise StoreError(f"no run '{text}': it is empty. See: bench runs{runs_of(root)}")
     for folder in (Path(text), root / text):
         if is_run(folder):
             break
