@@ -72,6 +72,8 @@ class Option:
         try:
             if isinstance(self.default, bool):
                 return {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}[text.lower()]
+            if isinstance(self.default, int | float) and "_" in text:
+                raise ValueError  # Python leaves underscores between digits out, and makes 1 of 0_1
             if isinstance(self.default, int):
                 return int(text)
             if isinstance(self.default, float):

@@ -247,17 +247,20 @@ def _raise_if_shared(first: RunSummary, requests: Sequence[RunRequest], registry
 
 
 def _policies(text: str, models: Collection[str]) -> dict[str, str]:
-    """Return the label-set policy of each of ``models``; empty: its protocol's."""
-    of_all, of_one = "", {}
+    """Return the label-set policy of each of ``models``; empty: its protocol's. ``UsageError`` for two of one."""
+    found: dict[str, str] = {}
     for part in filter(None, (part.strip() for part in text.split(","))):
         model, one, name = part.partition("=")
         if not one or (is_goals(part) and model not in models):
-            of_all = part
-        elif model in models:
-            of_one[model] = name
-        else:
+            model, name = "", part
+        elif model not in models:
             raise unknown("model for --policy", model, models)
-    return dict.fromkeys(models, of_all) | of_one
+        if found.setdefault(model, name) != name:
+            raise UsageError(
+                f"--policy: found '{found[model]}' and '{name}' for {model or 'all models'}, allowed: one, whose goals"
+                " have ';' between them. Try: the same command with each"
+            )
+    return dict.fromkeys(models, found.pop("", "")) | found
 
 
 def _option_names(spec: ModelSpec) -> set[str]:

@@ -37,6 +37,8 @@ def test_text_becomes_a_value_of_the_defaults_type(option: Option, text: str, va
         (WIDTH, "101", "a whole number >= 1 and <= 100"),
         (WIDTH, "2.5", "a whole number >= 1 and <= 100"),
         (WIDTH, "", "a whole number >= 1 and <= 100"),
+        (WIDTH, "1_0", "a whole number >= 1 and <= 100"),
+        (RATE, "0_1", "a number >= 0"),
         (RATE, "-0.1", "a number >= 0"),
         (RATE, "nan", "a number >= 0"),
         (RATE, "inf", "a number >= 0"),

@@ -16,7 +16,7 @@ from example_commands import bench, write_corel
 from example_runs import make_run, run_config
 
 from bench import plugin_files, plugins
-from bench.errors import DataError
+from bench.errors import DataError, UsageError
 from bench.records import RunRequest
 from bench.store.runs import find
 from bench.sweep import SEQUENCE, _raise_if_shared, _spent, _weights, failure, plan_runs
@@ -157,6 +157,13 @@ def test_a_deterministic_model_is_planned_once_unless_its_backbone_is_tuned():
 def test_goals_are_policies_of_all_models_or_of_one():
     request = RunRequest("", "digit-scenes", policy="precision>=0.9,knn=recall>=0.5;per-label")
     assert [one.policy for one in plan_runs(request, ["knn", "bce"], 1)] == ["recall>=0.5;per-label", "precision>=0.9"]
+
+
+@pytest.mark.parametrize("policy", ["threshold,count", "knn=threshold,knn=count", "precision>=0.9,dog:recall>=0.8"])
+def test_two_policies_of_one_model_are_refused(policy):
+    """Of several the last one was taken, so that the goal before a comma was lost."""
+    with pytest.raises(UsageError, match=r"found '.*' and '.*' for (knn|all models), allowed: one, whose goals"):
+        plan_runs(RunRequest("", "digit-scenes", policy=policy), ["knn", "bce"], 1)
 
 
 def test_the_prior_joins_every_comparison_once_by_a_policy_that_it_can_have_and_is_never_fine_tuned():

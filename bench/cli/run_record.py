@@ -9,16 +9,18 @@ if TYPE_CHECKING:
 
 
 def as_json(folder: RunFolder, **more: Any) -> str:
-    """Return folder, key, config, measures and timings of a finished run, and whatever ``more`` is to be said."""
+    """Return folder, key, config, measures, notes and timings of a finished run, and ``more`` that is to be said."""
     from dataclasses import asdict
 
     from bench.store.sealed import to_json
 
+    about = folder.read_about()
     record: dict[str, Any] = {
         "folder": str(folder.path),
         "key": folder.key,
         "config": folder.config,
         "measures": asdict(folder.read_measures()),
+        "notes": [*about.notes, *about.remarks],
         "timings": folder.read_timings(),
     }
     return to_json(record | more)

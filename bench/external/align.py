@@ -32,8 +32,8 @@ def _number(text: str) -> str:
 
 MATCHES: Mapping[str, Callable[[str], str]] = {
     "exact": lambda text: text,
-    "name": lambda text: PurePosixPath(text).name,
-    "stem": lambda text: PurePosixPath(text).stem,
+    "name": lambda text: PurePosixPath(text.replace("\\", "/")).name,
+    "stem": lambda text: PurePosixPath(text.replace("\\", "/")).stem,
     "number": _number,
 }
 """By what an id is found: itself; a path's file name; that without its ending; the number at its end."""
@@ -111,11 +111,14 @@ def aligned(
     merged = 0 if same else _new_ties(values, narrow)
     notes = [f"{merged:,} scores equal another one of their label as float32, and did not before; they count as ties"]
     notes = (notes if merged else []) + ([TIED.format(of_images)] if of_images else [])
-    if values.above:
-        what = f"--absent {reading.absent:g}: pairs without a score rank above {values.above:,} scores that are lower"
-        notes.append(f"{what}; is it the lowest?")
+    notes += values.notes
     if reading.kind == "probability" and found.smallest >= 0.5 and found.largest <= SIGMOID_OF_ONE + SLACK:
         notes.append("every probability is from 0.5 to 0.731: was a sigmoid applied twice? 0.5 is no threshold then")
+    if reading.kind == "logit" and found.largest <= 0:
+        notes.append(
+            "every logit is 0 or less, so none says that its label is there: are they logarithms of probabilities?"
+            " Then exp of them, --kind probability"
+        )
     if isinstance(given, Dense) and narrow.shape[0] == narrow.shape[1]:
         notes.append(
             f"as many images as labels, {len(narrow):,}: each row was read as an image, each column as a label"
@@ -127,13 +130,13 @@ def aligned(
 class Ordered:
     """``given`` scores in a split's order: ``rows`` and ``columns`` are where each image's and each label's lie.
 
-    ``above`` counts the scores that are lower than the one that pairs without a score have.
+    ``notes`` are on pairs without a score.
     """
 
     given: NDArray[np.floating]
     rows: NDArray[np.int64]
     columns: NDArray[np.int64]
-    above: int = 0
+    notes: tuple[str, ...] = ()
 
     def of_rows(self, some: slice) -> NDArray[np.floating]:
         """Return the scores of some images, (images, labels)."""
@@ -196,7 +199,7 @@ def _of_pairs(given: Pairs, split: Split, reading: Reading, others: Mapping[str,
             f" '{split.ids[row]}'. Try: --several max, if the largest counts, as of boxes"
         )
     np.maximum.at(values, (rows, columns), scores)
-    lacking, above = count == 0, 0
+    lacking, notes = count == 0, _filled(given, split, reading, {*row_of.values()}, values[count > 0])
     if reading.kind == "labels":
         values[lacking] = 0.0
     elif lacking.any() and reading.absent is None:
@@ -208,10 +211,28 @@ def _of_pairs(given: Pairs, split: Split, reading: Reading, others: Mapping[str,
             f"{given.place}: {int(lacking.sum()):,} of {lacking.size:,} pairs have no score, as image"
             f" '{split.ids[row]}', label '{split.labels[column]}'. Try: --absent {lowest}"
         )
-    elif lacking.any() and reading.absent is not None:
-        above = int((values[~lacking] < reading.absent).sum())
+    elif reading.absent is not None:
         values[lacking] = reading.absent
-    return Ordered(values, np.arange(len(split.ids)), np.arange(len(split.labels)), above)
+    return Ordered(values, np.arange(len(split.ids)), np.arange(len(split.labels)), notes)
+
+
+def _filled(
+    given: Pairs, split: Split, reading: Reading, rows: Collection[int], scored: NDArray[np.float64]
+) -> tuple[str, ...]:
+    """Return notes on what ``--absent`` stands for: lower scores, images that are not there, labels without a score.
+
+    ``rows`` are the images that are there, ``scored`` their scores.
+    """
+    if reading.absent is None:
+        return ()
+    notes, known = [], {*given.labels}
+    if reading.kind != "labels" and (lower := int((scored < reading.absent).sum())):
+        notes.append(f"pairs without a score rank above {lower:,} scores that are lower; is it the lowest?")
+    if gone := [one for row, one in enumerate(split.ids) if row not in rows]:
+        notes.append(f"nothing is there of {_some(gone, len(split.ids), 'images')}. Was each of them predicted?")
+    if reading.kind != "labels" and (never := [label for label in split.labels if label not in known]):
+        notes.append(f"no image has a score of {_some(never, len(split.labels), 'labels')}")
+    return tuple(f"--absent {reading.absent:g}: {note}" for note in notes)
 
 
 def _rows(
@@ -271,6 +292,7 @@ class Found:
 
     wrong: dict[str, tuple[int, int, float]] = field(default_factory=dict)
     only_sets: bool = True
+    only_signs: bool = True
     smallest: float = math.inf
     largest: float = -math.inf
 
@@ -286,6 +308,7 @@ class Found:
                 row, column = (int(one) for one in np.argwhere(wrong)[0])
                 self.wrong[allowed] = first + row, column, float(values[row, column])
         self.only_sets &= bool(sets.all())
+        self.only_signs = self.only_signs and bool((np.abs(values) == 1).all())
         self.smallest = min(self.smallest, float(values.min(initial=math.inf)))
         self.largest = max(self.largest, float(values.max(initial=-math.inf)))
 
@@ -297,6 +320,8 @@ PROBABILITIES = "0 to 1, as of probabilities"
 
 def _check_values(found: Found, place: str, split: Split, kind: str) -> None:
     """Raise ``DataError`` with image and label for a score that is none of ``kind``."""
+    if found.only_signs and found.smallest < 0:
+        raise DataError(f"{place}: every score is 1 or -1, as of label sets. Try: 0 in place of -1, and --kind labels")
     for allowed in (NUMBER, SETS, PROBABILITIES):
         if allowed in found.wrong:
             row, column, value = found.wrong[allowed]

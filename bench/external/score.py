@@ -19,6 +19,7 @@ from bench.errors import BenchError, UsageError
 from bench.evaluation import policies
 from bench.evaluation.policies import Policy
 from bench.external.align import Aligned, Reading, aligned
+from bench.external.doubts import doubts
 from bench.external.given import Source
 from bench.model.inspection import gallery_rows
 from bench.options import OptionValue, parse_assignments, resolve
@@ -121,7 +122,7 @@ def store_scores(
         publish(folder.path)
         return folder
     with folder.lock():
-        folder.write_about(_about(opened, policy, reading, predictions, test.notes))
+        folder.write_about(_about(opened, policy, reading, predictions, ()))
         folder.write_environment(environment() | {"fingerprint_over": fingerprint_over(parts.train)})
         folder.write_request(request)
         folder.write_truth(parts.test)
@@ -136,6 +137,9 @@ def store_scores(
         with clock.stage("measure"):
             masks = folder.read_masks()
             measures = measured(protocol, masks, masks.predicted, prediction.scores, None)
+        told = (*test.notes, *(f"validation: {note}" for note in (judged.notes if judged else ())))
+        told += doubts(prediction.scores, protocol.k if policy.name == "exactly-k" else 0, measures)
+        folder.write_about(_about(opened, policy, reading, predictions, told))
         folder.write_measures(measures)
         folder.write_timings(clock.to_json())
         folder.finish()
@@ -213,7 +217,7 @@ def _config(
     }
 
 
-def _about(opened: Opened, policy: Policy, reading: Reading, predictions: Predictions, notes: tuple[str, ...]) -> About:
+def _about(opened: Opened, policy: Policy, reading: Reading, predictions: Predictions, told: tuple[str, ...]) -> About:
     source, validation, request = predictions.test, predictions.validation, opened.request
     dataset, said = opened.parts.dataset, reading.in_words()
     as_read = f"{one_line(source.name)}{f', read with {said}' if said else ''}"
@@ -235,7 +239,7 @@ def _about(opened: Opened, policy: Policy, reading: Reading, predictions: Predic
         **of_policy(request.policy, policy.found, opened.protocol.name),
     }
     called = given_name(request.out, dataset.name, opened.parts.fingerprints)
-    return About("", dataset.variant, origins, (*dataset.notes, *notes), part_of=dataset.part_of, dataset=called)
+    return About("", dataset.variant, origins, dataset.notes, told, part_of=dataset.part_of, dataset=called)
 
 
 def _pictures(split: Split) -> Exhibits:

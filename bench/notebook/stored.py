@@ -111,6 +111,12 @@ class StoredRun:
         return self.summary.measures
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """Return what was noted of the data set, and of the run or of somebody's own scores."""
+        about = self.summary.about
+        return (*about.notes, *about.remarks)
+
+    @property
     def trials(self) -> Ledger | None:
         """Return the trials that chose the options; ``None`` where none were asked for."""
         return self._stored.read_trials() if self._stored.lists("trials") else None

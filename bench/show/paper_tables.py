@@ -148,7 +148,7 @@ def _standing(published: PublishedTable, row: PublishedRow, ours: Row, run: RunS
     """Return the status of a measured row, and what keeps it from counting as a reproduction, if anything does."""
     if not ours.cells:
         return f"failed: {ours.failures[0]}", "failed"
-    policy = run.config.get("policy", {})
+    policy, data = run.config.get("policy", {}), run.config["dataset"]
     if run.provenance is not None:
         obstacle = f"elsewhere, merged from {run.provenance.archive}"
     elif known(run):
@@ -157,14 +157,28 @@ def _standing(published: PublishedTable, row: PublishedRow, ours: Row, run: RunS
         obstacle = f"on {run.about.part_of}"
     elif not policy.get("by_protocol", True):
         obstacle = f"by policy {policy['name']}, which the paper has not"
+    elif data["name"] not in published.datasets:
+        obstacle = f"on {data['name']}, the paper has {published.dataset}"
+    elif (train := data.get("train", "another part")) != published.train:
+        obstacle = f"trained on {train}, the paper on {published.train}"
+    elif len(run.labels) != published.labels:
+        obstacle = f"over {len(run.labels):,} labels, the paper has {published.labels:,}"
     elif published.test_images and run.images not in published.test_images:
         expected = " or ".join(f"{count:,}" for count in published.test_images)
         obstacle = f"on {run.images:,} test images, the paper has {expected}"
+    elif published.positives and (held := _held(run)) not in {None, published.positives}:
+        obstacle = f"on test images with {held:,} labels, the published lists have {published.positives:,}"
     elif row.backbone and (looks := _backbone(run)) != row.backbone:
         obstacle = f"with {looks} features, the paper has {row.backbone}"
     else:
         obstacle = ""
     return (f"measured {obstacle}".strip(), obstacle)
+
+
+def _held(run: RunSummary) -> int | None:
+    """Return how many labels the test images hold; ``None`` where nothing says it."""
+    support = run.measures.per_class.get("support", ()) if run.measures else ()
+    return round(sum(support)) if support else None
 
 
 def _backbone(run: RunSummary) -> str:

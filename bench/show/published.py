@@ -54,17 +54,26 @@ class PublishedRow:
 class PublishedTable:
     """One of the paper's tables. ``protocol`` is the family that measures it here, without its version.
 
-    ``test_images`` are the sizes that the paper's test part may have had; empty where it is not known. ``dataset`` is
-    what it is measured on, as this benchmark calls it.
+    ``datasets`` are what it is measured on, as this benchmark calls it, the usual name first; ``train`` is the part
+    trained on, ``labels`` how many there are. ``test_images`` are the sizes that the paper's test part may have had,
+    ``positives`` the labels that its images hold, counted over images; empty, and 0, where it is not known.
     """
 
     number: int
     title: str
     protocol: str
+    datasets: tuple[str, ...]
+    train: str
+    labels: int
     test_images: tuple[int, ...]
-    dataset: str
+    positives: int
     columns: tuple[PublishedColumn, ...]
     rows: tuple[PublishedRow, ...]
+
+    @property
+    def dataset(self) -> str:
+        """Return the usual name of the data set."""
+        return self.datasets[0]
 
 
 @cache
@@ -91,9 +100,10 @@ def tables() -> tuple[PublishedTable, ...]:
             suspect = suspicions.get((table["number"], row["name"]), {})
             backbone = row.get("backbone", PAPER_BACKBONE)
             rows.append(PublishedRow(row["name"], row["reference"], values, suspect, backbone))
-        images = tuple(table["test_images"])
-        about = (table["number"], table["title"], table["protocol"], images, table["dataset"])
-        built.append(PublishedTable(*about, columns, tuple(rows)))
+        about = {name: table[name] for name in ("number", "title", "protocol", "train", "labels")}
+        about |= {name: tuple(table[name]) for name in ("datasets", "test_images")}
+        about["positives"] = table.get("positives", 0)
+        built.append(PublishedTable(**about, columns=columns, rows=tuple(rows)))
     return tuple(built)
 
 

@@ -74,7 +74,7 @@ def _same_numbers(runs: Sequence[RunSummary], rows: Sequence[Row]) -> list[str]:
 
 
 def _made_elsewhere(runs: Sequence[RunSummary], rows: Sequence[Row]) -> list[str]:
-    """Return notes on rows whose scores came from a file, and on those that were merged from somebody's archive."""
+    """Return notes on rows whose scores came from a file, with what is odd in these, or from somebody's archive."""
     by_key = {run.key: run for run in runs}
     files, merged = [], dict[str, list[str]]()
     for row in rows:
@@ -86,7 +86,14 @@ def _made_elsewhere(runs: Sequence[RunSummary], rows: Sequence[Row]) -> list[str
     notes = (
         [f"external: scores of files made outside of this benchmark, by SHA-256: {'; '.join(files)}"] if files else []
     )
-    return notes + [f"{archive}: {', '.join(labels)}" for archive, labels in merged.items()]
+    doubts = dict.fromkeys(
+        f"{row.label}: {remark}"
+        for row in rows
+        for key in row.keys
+        if key in by_key and external.of_config(by_key[key].config)
+        for remark in by_key[key].about.remarks
+    )
+    return [*notes, *doubts, *(f"{archive}: {', '.join(labels)}" for archive, labels in merged.items())]
 
 
 def _archive(provenance: Provenance) -> str:

@@ -99,13 +99,17 @@ def is_of(folder: RunFolder, dataset: str = "", models: tuple[str, ...] = ()) ->
 def _held(folder: Path, levels: str) -> list[RunFolder]:
     """Return the runs so many ``levels`` below ``folder``, in order of path; a note tells where none can look.
 
-    A folder in a run's own is none, as the model that was exported there, whose manifest is another.
+    A folder in a run's own is none, as the model that was exported there, whose manifest is another; nor is one in a
+    hidden folder, as .hypothesis/examples, which are called as keys are.
     """
     above = [folder, *(place for end in range(1, len(levels), 2) for place in matching(folder, levels[:end]))]
     for place in above:
         if place.is_dir() and not os.access(place, os.R_OK | os.X_OK):
             _tell_closed(place.resolve())
-    found = sorted(filter(is_run, matching(folder, levels)))
+    seen = [
+        path for path in matching(folder, levels) if not any(part[0] == "." for part in path.relative_to(folder).parts)
+    ]
+    found = sorted(filter(is_run, seen))
     around = set(filter(is_run, {path.parent for path in found}))
     return [RunFolder(path) for path in found if path.parent not in around]
 
@@ -245,6 +249,8 @@ def all_named(text: str, root: Path) -> list[RunFolder]:
     """Return the runs that ``text`` names: as ``named`` does, or all in a folder that holds runs (``below``)."""
     if is_remote(text):
         raise StoreError(f"{normal(text)}: a run elsewhere is named by its store and its key. Try: --runs ADDRESS KEY")
+    if not text.strip():  # as of a variable that is not set; as a path it is the folder one works in
+        raise StoreError(f"no run '{text}': it is empty. See: bench runs{runs_of(root)}")
     for folder in (Path(text), root / text):
         if is_run(folder):
             break

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from bench import Archive, Dataset, DatasetRequest, DatasetSpec, UsageError
+import re
+
+from bench import Archive, DataError, Dataset, DatasetRequest, DatasetSpec, UsageError
+from bench_datasets.official import OTHER, Official, otherwise
 from bench_datasets.voc_folder import find_root, read_split
 
 CLASSES = (
@@ -11,7 +14,18 @@ CLASSES = (
 )
 """In the official order, which is that of Table 4."""
 
-SPLITS = ("trainval", "train", "val", "test")
+OFFICIAL = {
+    "trainval": Official((5011,), 7306, 607),
+    "train": Official((2501,), 3688, 329),
+    "val": Official((2510,), 3618, 278),
+    "test": Official((4952,), 7013, 619),
+}
+"""Images, labels, and pairs of which there are difficult objects alone."""
+
+SPLITS = tuple(OFFICIAL)
+LATER = re.compile("20[0-9]{2}_[0-9]{6}")
+"""Images of later years, whose names begin with it; those of 2007 are six digits."""
+
 EXPECTS = "VOC2007/ImageSets/Main/<class>_<split>.txt and VOC2007/JPEGImages, as in the official VOCdevkit"
 SOURCE = "Everingham et al., The PASCAL Visual Object Classes Challenge 2007"
 
@@ -25,8 +39,13 @@ def build(request: DatasetRequest) -> Dataset:
         if name not in SPLITS:
             raise UsageError(f"voc2007: found split '{name}', allowed: {', '.join(SPLITS)}")
     train, test = (read_split("voc2007", root, name, CLASSES) for name in names)
+    if other := next((image for image in (*train.ids, *test.ids) if LATER.fullmatch(image)), ""):
+        raise DataError(f"{root}: image '{other}' is of VOC {other[:4]}. Try: --dataset voc-folder")
     variant = f"{train.name} {len(train):,} / {test.name} {len(test):,} images, difficult ignored"
-    return Dataset("voc2007", variant, train, test, "voc2007@1", source=SOURCE)
+    notes = otherwise((train, test), OFFICIAL)
+    return Dataset(
+        "voc2007", variant, train, test, "voc2007@1", source=SOURCE, notes=notes, part_of=OTHER if notes else ""
+    )
 
 
 SITE = "http://host.robots.ox.ac.uk/pascal/VOC/voc2007"

@@ -143,6 +143,19 @@ def test_pairs_without_a_score_that_rank_above_others_have_a_word():
     assert noted == [(expected,), ()]
 
 
+@pytest.mark.parametrize("kind", ["probability", "labels"])
+def test_images_and_labels_that_are_absent_as_a_whole_have_a_word(kind):
+    """As of a file of the first thousand images, or of a detector whose categories were counted otherwise."""
+    pixels = ArrayImages(np.zeros((3, 2, 2, 3), dtype=np.uint8), "test")
+    split = Split("csv", "test", ("a", "b", "c"), ("cat", "dog"), np.ones((3, 2), dtype=bool), pixels)
+    scores = np.array([0.75]) if kind == "probability" else None
+    given = Pairs("scores.csv", ["a"], ["cat"], scores, frozenset("ab"))
+    noted = aligned(given, split, Reading(kind, absent=0), {}).notes
+    images = "--absent 0: nothing is there of 1 of 3 images: 'c'. Was each of them predicted?"
+    labels = "--absent 0: no image has a score of 1 of 2 labels: 'dog'"
+    assert noted == ((images,) if kind == "labels" else (images, labels))
+
+
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 def test_an_array_that_stands_twice_is_neither(tmp_path):
     with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:

@@ -256,6 +256,26 @@ def test_probabilities_that_went_through_a_sigmoid_once_more_are_told_of():
         assert sum("a sigmoid applied twice" in note for note in found.notes) == told
 
 
+def test_logits_of_which_none_is_above_0_are_told_of():
+    """As log-probabilities are, of which a threshold of 0 takes none."""
+    scores, ids = np.log(np.array([[0.1, 0.8], [0.3, 0.4], [0.9, 0.5]])), tuple("abc")
+    split = Split("toy", "test", ids, ("cat", "dog"), scores > -0.7, MissingImages(ids, "not here"))
+    for values, told in ((scores, 1), (scores + 1, 0)):
+        found = aligned(Dense("x.npz", ids, split.labels, values), split, Reading("logit"), {})
+        assert sum("logarithms of probabilities" in note for note in found.notes) == told
+
+
+def test_ids_may_be_paths_of_windows():
+    ids = ("a.jpg", "b.jpg")
+    split = Split("toy", "test", ids, ("cat", "dog"), np.eye(2, dtype=bool), MissingImages(ids, "not here"))
+    given = Dense("x.npz", ("D:\\photos\\b.jpg", "D:\\photos\\a.jpg"), split.labels, np.array([[0.1, 0.2], [0.3, 0.4]]))
+    with pytest.raises(DataError, match="Try: --match name"):
+        aligned(given, split, Reading("probability"), {})
+    for match in ("name", "stem"):
+        found = aligned(given, split, Reading("probability", match=match), {})
+        np.testing.assert_array_equal(found.scores.values, np.float32([[0.3, 0.4], [0.1, 0.2]]))
+
+
 def test_labels_of_an_image_that_float32_cannot_tell_apart_are_told_of():
     """The best of them is then the first, though the file says that it is another."""
     split = Split("toy", "test", ("a",), ("cat", "dog"), np.array([[False, True]]), MissingImages(("a",), "not here"))

@@ -1,6 +1,7 @@
 """The data sets that read files, on the real files where they are at hand, and on damaged copies."""
 
 import json
+import re
 import shutil
 import tarfile
 
@@ -44,6 +45,29 @@ def test_voc2007_splits_are_named_and_disjoint(voc_lists):
         opened("voc2007", voc_lists, "dev")
     with pytest.raises(DataError, match="images are in both trainval and val"):
         opened("voc2007", voc_lists, "trainval", "val")
+
+
+def test_voc2007_with_other_labels_than_the_official_ones_says_so(voc_lists, tmp_path):
+    """As of copies whose difficult objects were taken for others, or for none."""
+    assert not opened("voc2007", voc_lists).notes
+    assert not opened("voc2007", voc_lists, "train", "val").notes
+    for flag, labels, ignored in (("1", "7,014", 618), ("-1", "7,013", 618)):
+        shutil.copytree(voc_lists, copy := tmp_path / flag)
+        path = copy / "VOC2007" / "ImageSets" / "Main" / "aeroplane_test.txt"
+        path.write_text(re.sub(" 0$", f" {flag}", path.read_text(), count=1, flags=re.MULTILINE))
+        dataset = opened("voc2007", copy)
+        (note,) = dataset.notes
+        assert dataset.part_of == "labels other than the published ones"
+        assert note.startswith(
+            f"test: {labels} labels and {ignored} ignored ones, the official 4,952 images have 7,013 and"
+        )
+
+
+def test_images_of_later_years_are_not_voc2007(xml_voc):
+    (xml_voc / "VOC2007" / "ImageSets" / "Main" / "test.txt").write_text("2008_000002")
+    write_xml(xml_voc, "2008_000002", [("sofa", 0)])
+    with pytest.raises(DataError, match=r"image '2008_000002' is of VOC 2008. Try: --dataset voc-folder"):
+        opened("voc2007", xml_voc)
 
 
 def test_voc2007_without_pictures_gives_labels_and_says_so_when_read(voc_lists):

@@ -1,6 +1,7 @@
 """What a report shows of a group: the order of rows, names of tables, errors, labels, pairs, and its pictures."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -153,6 +154,12 @@ def test_a_data_set_that_cannot_be_opened_is_one_kind_of_error_whatever_its_run_
         opened(group_of(three).runs)()
     with pytest.raises(StoreError, match="no finished run"):
         opened([])()
+
+
+@pytest.mark.parametrize("page", ["", ".", "/"])
+def test_a_page_that_no_file_can_be_called_is_one_line(page):
+    with pytest.raises(StoreError, match=r"no plain file. Try: another one with --out"):
+        side_folder.beside(Path(page))
 
 
 def test_many_pictures_lie_beside_the_page_and_leave_with_it(three, tmp_path, monkeypatch):

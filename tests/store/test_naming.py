@@ -94,6 +94,24 @@ def test_a_name_of_none_or_of_several_says_in_one_line_what_there_is(monkeypatch
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("text", ["", " "])
+def test_an_empty_name_is_not_the_folder_one_works_in(root, monkeypatch, text):
+    """As of a variable that is not set."""
+    monkeypatch.chdir(root)
+    assert runs.all_named(".", root)
+    with pytest.raises(StoreError, match=r"no run '.?': it is empty"):
+        runs.all_named(text, root)
+
+
+def test_a_folder_called_as_a_key_in_a_hidden_one_is_no_run(root, monkeypatch):
+    """As Hypothesis has them in the folder in which tests were run."""
+    (root / ".hypothesis" / "examples" / "0123456789abcdef").mkdir(parents=True)
+    monkeypatch.chdir(root)
+    for found in (runs.all_named(".", root), runs.find(root)):
+        assert found
+        assert "0123456789abcdef" not in {folder.path.name for folder in found}
+
+
 def test_few_digits_are_a_row_and_more_are_a_key_or_said_to_be_both(monkeypatch):
     held = keyed(monkeypatch, *(f"{number:04}{number:012x}" for number in range(1230, 1236)), *(["f" * 16] * 1300))
     assert runs.named("1", Path("runs")) == held[0]

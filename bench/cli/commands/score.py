@@ -194,7 +194,7 @@ def _print(folder: RunFolder, resamples: int, found: Mapping[str, Interval]) -> 
     title = f"95 % of {resamples:,} resamples of the test images"
     print_table(("", *(column.name for column in columns)), rows, title=title)
     put(f"\nrun folder  {folder.path}")
-    for note in (*summary.about.notes, *summary.about.remarks):
+    for note in summary.about.notes:  # what is odd in the scores stands below the table
         say(f"note        {note}", indent=12)
     place = of_store(folder.path)
     put(f"next        bench table{place}")

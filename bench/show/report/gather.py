@@ -13,6 +13,7 @@ from bench.show import figures, tables
 from bench.show.report import illustrations, order
 from bench.show.report.evidence import part_of
 from bench.show.tables import Table
+from bench.store import external
 from bench.store.resamples import affordable
 from bench.store.run_folder import RunFolder
 from bench.store.stored import RunSummary
@@ -97,10 +98,10 @@ def _group(runs: Sequence[RunSummary], heading: str) -> Group:
 
 
 def _remarks(runs: Sequence[RunSummary]) -> list[str]:
-    """Return what runs say of themselves, once for all seeds that say the same."""
+    """Return what runs say of themselves, once for all seeds that say the same; of somebody's scores the table does."""
     seeds: dict[tuple[str, str], list[str]] = {}
     for run in runs:
-        for remark in run.about.remarks:
+        for remark in () if external.of_config(run.config) else run.about.remarks:
             seeds.setdefault((str(run.config["model"]["name"]), remark), []).append(str(run.config["seed"]))
     return [
         f"{model} seed{'s' * (len(those) > 1)} {', '.join(sorted(those))}: {remark}"

@@ -42,7 +42,9 @@ class Pictures:
 
 
 def beside(page: Path) -> Path:
-    """Return the folder of a page's pictures, as browsers name the one of a page that they save."""
+    """Return the folder of a page's pictures, as browsers name the one of a page that they save. ``StoreError``."""
+    if not page.name:
+        raise StoreError(f"cannot write {page}: what is there is no plain file. Try: another one with --out")
     return page.with_name(f"{page.stem}_files")
 
 
