@@ -16,8 +16,11 @@ if TYPE_CHECKING:
 SETS = ("state_dict", "model")
 """What a checkpoint calls the weights that ``load_file`` reads, the first that is there."""
 
-OTHER_HEADS = ("head_dist.", "heads.")
-"""Classifiers of timm's distilled networks and of torchvision's transformers, which are left aside as all are."""
+AUXILIARY = ("aux1", "aux2", "AuxLogits")
+"""Classifiers halfway through torchvision's GoogLeNet and Inception, of use in training alone."""
+
+OTHER_HEADS = ("head_dist.", "heads.", *(f"{name}." for name in AUXILIARY))
+"""Classifiers of timm's distilled networks and of torchvision's, which are left aside as all are."""
 
 COUNTED = "n_averaged"
 """What torch's ``AveragedModel`` stores besides the network."""

@@ -20,6 +20,8 @@ class TimmMaps(nn.Module):
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         """Return the maps. Raises ``ModelError`` where what comes out lies on no square grid."""
         found: torch.Tensor = self.network.forward_features(pixels)
+        if not isinstance(found, torch.Tensor) or found.ndim not in {3, 4}:
+            raise ModelError("this network has no single last map. Try: --backbone timm/resnet18")
         if found.ndim == 3:
             tokens = found[:, getattr(self.network, "num_prefix_tokens", 0) :]
             side = round(tokens.shape[1] ** 0.5)
@@ -69,13 +71,6 @@ def torchvision_maps(network: Any, variant: str, size: int) -> nn.Module:
     raise ModelError(
         f"torchvision's {variant} has no last feature map that is known. Try: --backbone torchvision/resnet50"
     )
-
-
-def shape_of(module: nn.Module, size: int) -> tuple[int, int, int]:
-    """Return (channels, height, width) of what ``module`` gives of pictures of ``size`` pixels."""
-    with torch.inference_mode():
-        _, channels, height, width = module.eval()(torch.zeros(1, 3, size, size)).shape
-    return int(channels), int(height), int(width)
 
 
 def _entering(network: Any, size: int) -> tuple[int, ...]:

@@ -1,7 +1,9 @@
 import pytest
 import torch
 from bench_backbones.given_weights import load_given
+from bench_backbones.maps import TimmMaps
 from bench_backbones.pooling import AdaptiveMean
+from bench_backbones.torchvision_models import _arguments
 from example_backbones import built, outputs
 from safetensors.torch import save_file
 from torch import nn
@@ -195,3 +197,38 @@ def steps_to(tensor):
 def test_the_networks_that_pool_to_more_than_one_place_do_so_by_it():
     """All others take the mean over the map, whose gradient is the same each time."""
     assert isinstance(built("torchvision/alexnet", init="random").module.avgpool, AdaptiveMean)
+
+
+@pytest.mark.parametrize("auxiliary", [True, False])
+def test_auxiliary_classifiers_are_cut_off_whether_the_file_has_them_or_not(tmp_path, auxiliary):
+    from torchvision import models
+
+    network = models.googlenet(weights=None, aux_logits=auxiliary, init_weights=False)
+    torch.save(network.state_dict(), tmp_path / "own.pth")
+    backbone = built("torchvision/googlenet", tmp_path / "own.pth")
+    torch.testing.assert_close(backbone.module.inception5b.branch1.conv.weight, network.inception5b.branch1.conv.weight)
+    assert not any("aux" in name for name in backbone.module.state_dict())
+    assert backbone.module.train()(torch.rand(2, 3, 64, 64)).shape == (2, 1024)
+
+
+def test_torchvisions_transformers_are_made_for_the_size_of_their_weights():
+    from torchvision import models
+
+    for name in ("vit_b_16", "vit_h_14"):
+        for entry in models.get_model_weights(name):
+            with torch.device("meta"):
+                network = models.get_model(name, weights=None, **_arguments(name, entry))
+            assert [network.image_size] == entry.transforms().crop_size
+
+
+@pytest.mark.parametrize("features", ["vector", "map"])
+def test_a_size_that_a_network_does_not_take_is_told_before_pictures_are_read(features):
+    message = r"^timm/vit_tiny_patch16_224 takes no pictures of 96 pixels: .*\(224\)\. Try: --set backbone.size as"
+    with pytest.raises(ModelError, match=message):
+        built("timm/vit_tiny_patch16_224", init="random", size=96, features=features)
+
+
+def test_a_network_of_several_last_maps_has_none():
+    several = type("Several", (nn.Module,), {"forward_features": lambda self, pixels: [pixels, pixels]})()
+    with pytest.raises(ModelError, match="no single last map"):
+        TimmMaps(several)(torch.zeros(1, 3, 8, 8))
