@@ -67,10 +67,17 @@ def test_weights_are_read_whatever_stands_before_all_names(tmp_path, layers, bef
     [
         (
             lambda weights: {"model": weights, "model_ema": weights},
-            r"'model_ema' and 'model' are both .*\['model_ema'\]",
+            r"\['model_ema'\] and \['model'\] are both .*FILE\)\['model_ema'\]",
+        ),
+        (
+            lambda weights: {"model": weights, "callbacks": {"ema": {"decay": 0.9, "module": weights}}},
+            r"FILE\)\['callbacks'\]\['ema'\]\['module'\], OTHER",
         ),
         (lambda weights: weights | {"2.weight": weights["2.weight"].to(torch.int8)}, "'2.weight' holds torch.int8"),
-        (lambda weights: {f"{one}.{name}": weights[name] for name in weights for one in "ab"}, "lacks '0.weight'"),
+        (
+            lambda weights: {f"{one}.{name}": weights[name] for name in weights for one in "ab"},
+            "'a.' and 'b.' are both",
+        ),
         (
             lambda weights: {f"a.{name}": weights[name] for name in weights} | {"loss.weight": weights["2.bias"]},
             "besides",
