@@ -22,8 +22,8 @@ Names = tuple[str, ...]
 AUXILIARY = ("aux1", "aux2", "AuxLogits")
 """Classifiers halfway through torchvision's GoogLeNet and Inception, of use in training alone."""
 
-OTHER_HEADS = ("head_dist.", "heads.", *(f"{name}." for name in AUXILIARY))
-"""Classifiers of timm's distilled networks and of torchvision's, which are left aside as all are."""
+OTHER_HEADS = ("head_dist.", "aux_head.", "classif.", "heads.", *(f"{name}." for name in AUXILIARY))
+"""Classifiers of some of timm's networks and of torchvision's, which are left aside as all are."""
 
 COUNTED = "n_averaged"
 """What torch's ``AveragedModel`` stores besides the network."""

@@ -55,6 +55,7 @@ def layers():
 def test_weights_are_read_whatever_stands_before_all_names(tmp_path, layers, before):
     network, weights = layers
     heads = {"heads.head.weight": torch.zeros(2, 4), f"{before}head_dist.bias": torch.zeros(2)}
+    heads |= {f"{before}{name}.weight": torch.zeros(2, 4) for name in ("aux_head", "classif")}  # VOLO's, Inception's
     besides = heads | ({"n_averaged": torch.tensor(3)} if before else {})
     torch.save({"state_dict": {before + name: value for name, value in weights.items()} | besides}, tmp_path / "w.pth")
     load_given(network, tmp_path / "w.pth", "layers")
