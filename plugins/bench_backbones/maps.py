@@ -27,7 +27,7 @@ class TimmMaps(nn.Module):
             side = round(tokens.shape[1] ** 0.5)
             if side * side != tokens.shape[1]:
                 raise ModelError("this network's tokens lie on no square grid. Try: --backbone timm/resnet18")
-            return tokens.transpose(1, 2).reshape(len(tokens), -1, side, side)
+            return tokens.transpose(1, 2).reshape(tokens.shape[0], -1, side, side)
         # Some transformers keep channels last.
         return found if found.shape[1] == self.network.num_features else found.permute(0, 3, 1, 2)
 
@@ -59,7 +59,7 @@ class BeforePooling(nn.Module):
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         """Return the maps, (n, channels, height, width)."""
         found: torch.Tensor = self.network(pixels)
-        return found.reshape(len(found), *self.shape)
+        return found.reshape(found.shape[0], *self.shape)
 
 
 def torchvision_maps(network: Any, variant: str, size: int) -> nn.Module:

@@ -1,7 +1,6 @@
 import pytest
 import torch
 from bench_backbones.given_weights import load_given
-from bench_backbones.maps import TimmMaps
 from bench_backbones.pooling import AdaptiveMean
 from bench_backbones.torchvision_models import _arguments
 from example_backbones import built, outputs
@@ -234,9 +233,3 @@ def test_a_size_that_a_network_does_not_take_is_told_before_pictures_are_read(fe
     message = r"^timm/vit_tiny_patch16_224 takes no pictures of 96 pixels: .*\(224\)\. Try: --set backbone.size as"
     with pytest.raises(ModelError, match=message):
         built("timm/vit_tiny_patch16_224", init="random", size=96, features=features)
-
-
-def test_a_network_of_several_last_maps_has_none():
-    several = type("Several", (nn.Module,), {"forward_features": lambda self, pixels: [pixels, pixels]})()
-    with pytest.raises(ModelError, match="no single last map"):
-        TimmMaps(several)(torch.zeros(1, 3, 8, 8))
