@@ -27,9 +27,12 @@ CARRIED = ("threshold", "thresholds", "at-most-k", "count")
 
 INTERPOLATION = {"nearest": "nearest neighbour", "bilinear": "bilinear, antialiased", "bicubic": "bicubic, antialiased"}
 
+STATE = "`description.policy.state` of `manifest.json`"
+"""Where a reader of the README finds what a policy chose."""
+
 SEQUENCE = (
     "`step.onnx` and `decoder.safetensors` are the memory and the words of a model that writes label after label;"
-    " `search.py` searches.\n"
+    " `search.py` searches. To it END is label {labels}, and START, before the first, {start}.\n"
 )
 
 
@@ -42,7 +45,7 @@ def write_programs(folder: Path, description: Description, config: Mapping[str, 
 
 def readme(description: Description, config: Mapping[str, Any]) -> str:
     """Return what the folder's README says, of this model alone, and of where it comes from by its run's ``config``."""
-    scaling = description.preprocessing
+    scaling, labels = description.preprocessing, len(description.labels)
     probabilities = {
         "logit": ", probabilities are 1 / (1 + exp(-score))",
         "log_probability": ", probabilities exp(score)",
@@ -58,20 +61,21 @@ def readme(description: Description, config: Mapping[str, Any]) -> str:
         .read_text(encoding="utf-8")
         .format(
             model=one_line(description.model),
-            labels=len(description.labels),
+            labels=labels,
             run=one_line(description.run),
             precision=description.precision,
             tolerance=f"{TOLERANCE[description.precision]:g}",
             resize=_resizing(scaling),
             interpolation=INTERPOLATION[scaling.interpolation],
             size=scaling.size,
-            mean=", ".join(f"{value:g}" for value in scaling.mean),
-            std=", ".join(f"{value:g}" for value in scaling.std),
+            mean=", ".join(f"{value:.9g}" for value in scaling.mean),
+            std=", ".join(f"{value:.9g}" for value in scaling.std),
+            outputs=" and ".join(f"`{name}`" for name in description.outputs),
             choice=_choice(description),
             score_kind=description.score_kind,
             probabilities=shown,
             maps=" Feature maps are rounded to half precision inside the network." if description.feature_map else "",
-            sequence=SEQUENCE if description.kind == "sequence" else "",
+            sequence=SEQUENCE.format(labels=labels, start=labels + 1) if description.kind == "sequence" else "",
             pillow=description.versions["pillow"],
             **_provenance(config),
         )
@@ -122,13 +126,19 @@ def _choice(description: Description) -> str:
     name = one_line(description.policy.name) if description.policy else "the protocol's"
     if description.policy is not None and description.policy.of_goals:
         return (
-            f"policy {name}: those whose scores reach their thresholds, chosen on validation images, in `manifest.json`"
-            f" (protocol {description.protocol})."
+            f"policy {name}: those that score at least what `thresholds` says of them in {STATE}, chosen on validation"
+            f" images (protocol {description.protocol})."
         )
     words = {
         "exactly-k": f"exactly the {description.k} best",
         "natural-threshold": f"of the {description.k} best those that score {description.threshold} or more",
         "own": "those that the model decides on",
         "decoded": "those of the most probable label sequence that is found",
+        "thresholds": f"those that score at least what `thresholds` says of them in {STATE}",
+        "count": f"the best, as many as `label_set` in `predict.py` computes from {STATE}",
     }
+    state = {} if description.policy is None else description.policy.arrays()
+    if name in {"threshold", "at-most-k"}:
+        best = f"of the {state['k']} best " if name == "at-most-k" else ""
+        words[name] = f"{best}those that score {float(state['threshold'])!r} or more"
     return f"policy {name}: {words.get(name, 'as chosen on validation images')} (protocol {description.protocol})."

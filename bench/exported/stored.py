@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from bench.exported.manifest import Check
 from bench.exported.model_folder import PIXELS, Description
 from bench.exported.predict import Answers, Predictor
 from bench.exported.programs import PROGRAM, program_of, reason_not_carried
+from bench.model.engine import HALF
 from bench.onnx.sessions import open_session
 from bench.records import BoolArray, FloatArray, Images, IntArray, Split
 from bench.store.run_folder import RunFolder
@@ -92,7 +94,6 @@ def against_stored(exported: Path, run: RunFolder, test: Split) -> list[Check]:
     stored = Stored(chosen.images, scores.values[rows], sets, sequences)
     few = stored.first(FEW_IMAGES)
     few_images = subset(chosen, np.arange(len(few.scores)), test.name).images
-    on_cuda = str(run.config["device"]).startswith("cuda")
     try:
         checks = []
         for batch, part, images in (
@@ -101,10 +102,10 @@ def against_stored(exported: Path, run: RunFolder, test: Split) -> list[Check]:
         ):
             predictor = Predictor(exported, batch=batch)
             found = list(predictor.answers(images))
-            checks += compare("image files", found, part, _limits(predictor.description, on_cuda), batch)
+            checks += compare("image files", found, part, _limits(predictor.description, run.config), batch)
         answers = from_raw_pixels(exported, predictor, few_images)
-        checks += compare(PIXELS, answers, few, _limits(predictor.description, on_cuda, raw=True), 1)
-        return checks + of_program(exported, predictor.description, few, few_images, on_cuda)
+        checks += compare(PIXELS, answers, few, _limits(predictor.description, run.config, raw=True), 1)
+        return checks + of_program(exported, predictor.description, few, few_images, run.config)
     except DataError as error:
         return [Check("stored scores", "relative", 0.0, None, reason=f"{error}. It needs the images: --data-root DIR")]
 
@@ -115,8 +116,10 @@ def from_raw_pixels(exported: Path, predictor: Predictor, images: Images) -> lis
     return [predictor.answer(session.run(None, {"image": images.read(row)})) for row in range(len(images))]
 
 
-def of_program(exported: Path, description: Description, few: Stored, images: Images, on_cuda: bool) -> list[Check]:
-    """Return the checks of the folder's own ``predict.py`` against ``few``, which stored of ``images``."""
+def of_program(
+    exported: Path, description: Description, few: Stored, images: Images, config: Mapping[str, Any]
+) -> list[Check]:
+    """Return the checks of the folder's own ``predict.py`` against ``few``, which a run of ``config`` stored."""
     if lacking := reason_not_carried(description):
         return [Check(f"{PROGRAM} = stored label sets", "images", 0.0, None, reason=lacking)]
     exact = description.search is not None and description.search.search == "exact"
@@ -129,7 +132,7 @@ def of_program(exported: Path, description: Description, few: Stored, images: Im
         chosen, scores, sequence, _ = model.answer(outputs)
         sequences = None if sequence is None else np.array([sequence], dtype=np.int32).reshape(1, -1)
         answers.append(Answers(scores[None], (tuple(chosen),), sequences))
-    return compare(PROGRAM, answers, part, _limits(description, on_cuda), 1)
+    return compare(PROGRAM, answers, part, _limits(description, config), 1)
 
 
 def compare(
@@ -172,12 +175,14 @@ def relative(found: FloatArray, expected: FloatArray, largest: float | None = No
     return float(difference) / (_largest(expected) if largest is None else largest)
 
 
-def _limits(description: Description, on_cuda: bool, raw: bool = False) -> tuple[float, float]:
-    scores, sets = TOLERANCE[description.precision], OTHER_SETS[description.precision]
+def _limits(description: Description, config: Mapping[str, Any], raw: bool = False) -> tuple[float, float]:
+    """Return what is allowed of scores and of label sets: by the export's precision, and by what computed the run."""
+    precision = "fp16" if config["backbone"].get("engine") == HALF else description.precision
+    scores, sets = TOLERANCE[precision], OTHER_SETS[precision]
     of_pixels = TOLERANCE_OF_PIXELS
     if description.feature_map is not None:
         scores, of_pixels = max(scores, TOLERANCE_OF_MAPS), TOLERANCE_OF_PIXELS_IN_MAPS
-    if on_cuda:
+    if str(config["device"]).startswith("cuda"):
         scores = max(scores, TOLERANCE_OF_CUDA)
     return (max(scores, of_pixels), max(sets, OTHER_SETS_OF_PIXELS)) if raw else (scores, sets)
 

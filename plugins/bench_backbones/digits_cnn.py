@@ -90,10 +90,10 @@ def build(request: BackboneRequest) -> Backbone:
     hashed, dimensions, feature_map = weights_hash(network), DIMENSIONS, None
     network = network.to(memory_format=torch.channels_last)  # two thirds of the time
     if request.options["features"] == "map":
-        from bench_backbones.maps import shape_of
+        from bench_backbones.trial import shape_of
 
         network = network[:BEFORE_POOLING]
-        feature_map = shape_of(network, SCALE.size)
+        feature_map = shape_of(network, SCALE.size, "digits-cnn")
         dimensions = feature_map[0]
     return Backbone(
         "digits-cnn", network, dimensions, SCALE, hashed, "digits-cnn", notes=notes, feature_map=feature_map

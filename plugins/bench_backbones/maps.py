@@ -20,12 +20,14 @@ class TimmMaps(nn.Module):
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         """Return the maps. Raises ``ModelError`` where what comes out lies on no square grid."""
         found: torch.Tensor = self.network.forward_features(pixels)
+        if not isinstance(found, torch.Tensor) or found.ndim not in {3, 4}:
+            raise ModelError("this network has no single last map. Try: --backbone timm/resnet18")
         if found.ndim == 3:
             tokens = found[:, getattr(self.network, "num_prefix_tokens", 0) :]
             side = round(tokens.shape[1] ** 0.5)
             if side * side != tokens.shape[1]:
                 raise ModelError("this network's tokens lie on no square grid. Try: --backbone timm/resnet18")
-            return tokens.transpose(1, 2).reshape(len(tokens), -1, side, side)
+            return tokens.transpose(1, 2).reshape(tokens.shape[0], -1, side, side)
         # Some transformers keep channels last.
         return found if found.shape[1] == self.network.num_features else found.permute(0, 3, 1, 2)
 
@@ -57,7 +59,7 @@ class BeforePooling(nn.Module):
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         """Return the maps, (n, channels, height, width)."""
         found: torch.Tensor = self.network(pixels)
-        return found.reshape(len(found), *self.shape)
+        return found.reshape(found.shape[0], *self.shape)
 
 
 def torchvision_maps(network: Any, variant: str, size: int) -> nn.Module:
@@ -69,13 +71,6 @@ def torchvision_maps(network: Any, variant: str, size: int) -> nn.Module:
     raise ModelError(
         f"torchvision's {variant} has no last feature map that is known. Try: --backbone torchvision/resnet50"
     )
-
-
-def shape_of(module: nn.Module, size: int) -> tuple[int, int, int]:
-    """Return (channels, height, width) of what ``module`` gives of pictures of ``size`` pixels."""
-    with torch.inference_mode():
-        _, channels, height, width = module.eval()(torch.zeros(1, 3, size, size)).shape
-    return int(channels), int(height), int(width)
 
 
 def _entering(network: Any, size: int) -> tuple[int, ...]:

@@ -22,6 +22,7 @@ from bench_backbones.downloads import discard_damaged, is_damaged, of_timm
 from bench_backbones.given_weights import load_given
 from bench_backbones.scaling import Usual
 from bench_backbones.torchvision_models import INIT
+from bench_backbones.trial import shape_of
 from bench_backbones.weights import weights_hash
 
 OPTIONS = (
@@ -35,7 +36,6 @@ OPTIONS = (
 def build(request: BackboneRequest) -> Backbone:
     """Return the timm model that ``--backbone timm/NAME`` names, without its classifier."""
     import timm
-    import torch
 
     if not request.variant:
         raise UsageError("backbone 'timm' needs a model. Try: --backbone timm/resnet18")
@@ -59,12 +59,11 @@ def build(request: BackboneRequest) -> Backbone:
     side = scaled.preprocessing.size
     hashed, feature_map = weights_hash(module), None
     if request.options["features"] == "map":
-        from bench_backbones.maps import TimmMaps, shape_of
+        from bench_backbones.maps import TimmMaps
 
         module = TimmMaps(module)
-        feature_map = shape_of(module, side)
-    with torch.inference_mode():
-        dimensions = int(module(torch.zeros(1, 3, side, side)).shape[1])
+        feature_map = shape_of(module, side, name)
+    dimensions = (feature_map or shape_of(module, side, name))[0]
     architecture = " ".join(["timm", request.variant, *(f"{key}={_text(value)}" for key, value in extra.items())])
     return Backbone(
         name,

@@ -10,8 +10,9 @@ from bench import MAP_OPTION, Backbone, BackboneRequest, BackboneSpec, ModelErro
 from bench_backbones import scaling
 from bench_backbones.described import check_architecture, describe
 from bench_backbones.downloads import discard_damaged, file_hash, of_url
-from bench_backbones.given_weights import load_given
+from bench_backbones.given_weights import AUXILIARY, load_given
 from bench_backbones.scaling import Usual, choose
+from bench_backbones.trial import shape_of
 from bench_backbones.weights import weights_hash
 
 INIT = Option(
@@ -42,44 +43,43 @@ def _build(request: BackboneRequest, variant: str, name: str) -> Backbone:
     import torch
     from torchvision import models
 
-    known = models.list_models(module=models)
+    variants = models.list_models(module=models)
     if not variant:
         raise UsageError("backbone 'torchvision' needs a model. Try: --backbone torchvision/resnet50")
-    if variant not in known:
-        raise unknown("torchvision model", variant, known, "Try: --backbone torchvision/resnet50")
+    if variant not in variants:
+        raise unknown("torchvision model", variant, variants, "Try: --backbone torchvision/resnet50")
     weights = _weights(variant, str(request.options["weights"]))
     described = None if request.weights is None else describe(request.weights)
+    known, notes = described is None or request.options["weights"] != "DEFAULT", tuple[str, ...]()
     if described is not None:
         check_architecture(described, "torchvision", variant, name)
-    notes: tuple[str, ...] = ()
-    if described is not None or request.options["init"] == "random":
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
-            network = models.get_model(variant, weights=None)
-    else:
-        network, notes = _download(variant, weights)
-    module, dimensions = cut(network, variant)
-    if variant.startswith(("vgg", "alexnet")):  # all others take the mean of the whole map
-        from bench_backbones.pooling import AdaptiveMean
-
-        module.avgpool = AdaptiveMean(module.avgpool)
-    known = described is None or request.options["weights"] != "DEFAULT"
-    if described is not None:
-        load_given(module, described.path, name)
         found = _own_weights(described.path, variant)
         if found is not None and not known:
             weights, known = found, True
         elif found is not None and found is not weights:
             notes = (f"--set backbone.weights={weights.name} is taken, though {described.path.name} is {found}",)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        network = models.get_model(variant, weights=None, **_arguments(variant, weights))
+    if described is None and request.options["init"] == "pretrained":
+        notes = _download(network, variant, weights)
+    module, dimensions = cut(network, variant)
+    if variant.startswith(("vgg", "alexnet")):  # all others take the mean of the whole map
+        from bench_backbones.pooling import AdaptiveMean
+
+        module.avgpool = AdaptiveMean(module.avgpool)
+    if described is not None:
+        load_given(module, described.path, name)
     module.eval().requires_grad_(False)
     scaled = choose(request.options, described, usual(weights, known=known))
     hashed, feature_map = weights_hash(module), None
+    side = scaled.preprocessing.size
+    shape_of(module, side, name)
     if request.options["features"] == "map":
-        from bench_backbones.maps import shape_of, torchvision_maps
+        from bench_backbones.maps import torchvision_maps
 
-        module = torchvision_maps(module, variant, scaled.preprocessing.size)
-        feature_map = shape_of(module, scaled.preprocessing.size)
-        dimensions = feature_map[0]
+        module = torchvision_maps(module, variant, side)
+        dimensions, *_ = feature_map = shape_of(module, side, name)
     return Backbone(
         name,
         module,
@@ -108,7 +108,7 @@ def _own_weights(path: Path, variant: str) -> Any:
     """Return torchvision's weights that ``path`` holds to the byte, or ``None``; the hash is in their address."""
     from torchvision import models
 
-    found = file_hash(path)
+    found = file_hash(path) if path.is_file() else ""  # reading it says what is wrong with it
     for entry in models.get_model_weights(variant):
         promised = re.search(r"-([0-9a-f]{8,})\.", entry.url)
         if promised and found.startswith(promised[1]):
@@ -116,15 +116,20 @@ def _own_weights(path: Path, variant: str) -> Any:
     return None
 
 
-def _download(variant: str, weights: Any) -> tuple[Any, tuple[str, ...]]:
-    """Return the pretrained network, and a line where its file in the cache was damaged.
+def _arguments(variant: str, weights: Any) -> dict[str, Any]:
+    """Return what torchvision's own builder makes the network with, for ``weights`` to fit."""
+    if variant in {"googlenet", "inception_v3"}:
+        return {"init_weights": False}  # it would warn that this takes half a minute
+    return {"image_size": weights.meta["min_size"][0]} if variant.startswith("vit_") else {}
+
+
+def _download(network: Any, variant: str, weights: Any) -> tuple[str, ...]:
+    """Put the pretrained weights into ``network``, and return a line where their file in the cache was damaged.
 
     torchvision checks the hash in the file's name when it downloads it, and not when it reads it again.
     """
-    from torchvision import models
     from torchvision._internally_replaced_utils import load_state_dict_from_url
 
-    network = models.get_model(variant, weights=None)
     notes = discard_damaged([of_url(weights.url)])
     try:
         network.load_state_dict(load_state_dict_from_url(weights.url, progress=True, check_hash=True))
@@ -134,16 +139,21 @@ def _download(variant: str, weights: Any) -> tuple[Any, tuple[str, ...]]:
             f"cannot download the weights of torchvision's {variant}: {'; '.join((*notes, reason))}."
             " Try: --weights FILE with a state dict or safetensors file"
         ) from error
-    return network, notes
+    return notes
 
 
 def cut(network: Any, variant: str) -> tuple[Any, int]:
     """Return ``network`` without its last linear layer, and the number of activations that enter it.
 
-    What precedes it inside the classifier, such as VGG's fc6 and fc7, stays; parameters keep their names.
+    What precedes it inside the classifier, such as VGG's fc6 and fc7, stays; parameters keep their names. Auxiliary
+    classifiers, of which networks give the answers beside their own in training, are cut off, too.
     """
     from torch import nn
 
+    for name in AUXILIARY:
+        if hasattr(network, name):
+            setattr(network, name, None)
+            network.aux_logits = False
     for name in ("fc", "head", "classifier", "heads"):
         head = getattr(network, name, None)
         if isinstance(head, nn.Linear):
@@ -173,13 +183,15 @@ def usual(weights: Any, *, known: bool) -> Usual:
 
     transform = weights.transforms()
     size, resize = int(transform.crop_size[0]), int(transform.resize_size[0])
+    # With these weights, torchvision's networks bring pictures to another mean and deviation themselves.
+    inside = type(weights).__name__ in {"GoogLeNet_Weights", "Inception_V3_Weights"}
     values = {
         "input_size": (3, size, size),
         "crop_pct": Fraction(size, resize),
         "crop_mode": "center",
         "interpolation": transform.interpolation.value,
-        "mean": tuple(transform.mean),
-        "std": tuple(transform.std),
+        "mean": (0.5, 0.5, 0.5) if inside else tuple(transform.mean),
+        "std": (0.5, 0.5, 0.5) if inside else tuple(transform.std),
     }
     return Usual(values, f"torchvision's {weights}", known)
 

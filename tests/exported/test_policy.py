@@ -7,7 +7,10 @@ from test_plugins import entry, hook
 
 from bench import DataError, LabelSetPolicy, ModelError, plugins
 from bench.evaluation.policies import Policy
-from bench.exported.policy import ExportedPolicy, exported, reader
+from bench.exported.policy import ExportedPolicy, reader
+from bench.exported.policy import exported as exported_policy
+from bench.exported.predict import Predictor
+from bench.exported.programs import _choice
 
 
 def test_an_export_whose_policy_is_not_installed_says_what_to_install():
@@ -23,7 +26,7 @@ def test_a_policy_that_was_edited_since_the_export_is_told(monkeypatch, capsys):
     spec = LabelSetPolicy("best", "", lambda part: {}, lambda scores, state: scores > 0)
     registry = plugins.load([entry("bench-best", hook("bench_policies", [spec]))])
     monkeypatch.setattr(plugins, "loaded", lambda: registry)
-    made = exported(Policy("best", "any number", False, registry.policy("best", "scores")), {})
+    made = exported_policy(Policy("best", "any number", False, registry.policy("best", "scores")), {})
     for policy in (made, replace(made, code="")):
         reader(policy, 2, None)
     assert not capsys.readouterr().err
@@ -45,3 +48,20 @@ def test_a_policy_that_was_edited_since_the_export_is_told(monkeypatch, capsys):
 def test_a_damaged_state_in_a_description_is_refused(state):
     with pytest.raises(DataError, match="policy state"):
         ExportedPolicy("threshold", "multilabel-bench", "1", state)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("threshold", "those that score 0.10000000149011612 or more"),
+        ("at-most-k", "of the 2 best those that score 0.10000000149011612 or more"),
+        ("thresholds", "those that score at least what `thresholds` says of them in `description.policy.state`"),
+        ("count", "the best, as many as `label_set` in `predict.py` computes from `description.policy.state`"),
+    ],
+)
+def test_the_readme_of_an_exported_folder_says_how_label_sets_are_read_off_scores(exported, name, words):
+    state = {"threshold": {"dtype": "float32", "shape": [], "values": [0.1]}}
+    state["k"] = {"dtype": "int64", "shape": [], "values": [2]}
+    policy = ExportedPolicy(name, "multilabel-bench", "1", state)
+    description = Predictor(exported / "bce").description
+    assert f"policy {name}: {words}" in _choice(replace(description, policy=policy))

@@ -339,6 +339,8 @@ def test_the_folder_says_how_it_is_used(exported):
         "search.py",
         "the shorter side to 33",
         "(height, width, 3) of red",
+        "Both give `image_terms`.",
+        "END is label 3, and START, before the first, 4.",
         "trained on data set\ncorel5k (images and labels ",
         "two_layers",
         f"The model was checked with Pillow {PIL.__version__}.",

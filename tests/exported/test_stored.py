@@ -262,6 +262,13 @@ def test_the_tolerances_are_those_that_the_documents_state():
     assert export.TOLERANCE == {"fp32": 1e-4, "fp16": 2e-2}
     assert stored.TOLERANCE == {"fp32": 1e-4, "fp16": 5e-2}
     assert stored.OTHER_SETS == {"fp32": 0.01, "fp16": 0.15}
-    for shape, limits in ((None, (1e-4, 1e-2)), ((4, 2, 2), (1e-3, 5e-2))):  # inria's maps left it without an export
-        of_maps = SimpleNamespace(precision="fp32", feature_map=shape)
-        assert tuple(stored._limits(of_maps, False, raw)[0] for raw in (False, True)) == limits
+    maps = (4, 2, 2)
+    for shape, device, engine, limits in (
+        (None, "cpu", "torch", (1e-4, 1e-2)),
+        (maps, "cpu", "onnx", (1e-3, 5e-2)),  # inria's maps left it without an export
+        (None, "cpu", "onnx-fp16", (5e-2, 5e-2)),  # features in half precision left it without one in single
+        (None, "cuda", "torch", (1e-2, 1e-2)),
+    ):
+        description = SimpleNamespace(precision="fp32", feature_map=shape)
+        config = {"device": device, "backbone": {"engine": engine}}
+        assert tuple(stored._limits(description, config, raw)[0] for raw in (False, True)) == limits

@@ -2,6 +2,7 @@ import pytest
 import torch
 from bench_backbones.given_weights import load_given
 from bench_backbones.pooling import AdaptiveMean
+from bench_backbones.torchvision_models import _arguments
 from example_backbones import built, outputs
 from safetensors.torch import save_file
 from torch import nn
@@ -53,6 +54,7 @@ def layers():
 def test_weights_are_read_whatever_stands_before_all_names(tmp_path, layers, before):
     network, weights = layers
     heads = {"heads.head.weight": torch.zeros(2, 4), f"{before}head_dist.bias": torch.zeros(2)}
+    heads |= {f"{before}{name}.weight": torch.zeros(2, 4) for name in ("aux_head", "classif")}  # VOLO's, Inception's
     besides = heads | ({"n_averaged": torch.tensor(3)} if before else {})
     torch.save({"state_dict": {before + name: value for name, value in weights.items()} | besides}, tmp_path / "w.pth")
     load_given(network, tmp_path / "w.pth", "layers")
@@ -65,10 +67,17 @@ def test_weights_are_read_whatever_stands_before_all_names(tmp_path, layers, bef
     [
         (
             lambda weights: {"model": weights, "model_ema": weights},
-            r"'model_ema' and 'model' are both .*\['model_ema'\]",
+            r"\['model_ema'\] and \['model'\] are both .*FILE\)\['model_ema'\]",
+        ),
+        (
+            lambda weights: {"model": weights, "callbacks": {"ema": {"decay": 0.9, "module": weights}}},
+            r"FILE\)\['callbacks'\]\['ema'\]\['module'\], OTHER",
         ),
         (lambda weights: weights | {"2.weight": weights["2.weight"].to(torch.int8)}, "'2.weight' holds torch.int8"),
-        (lambda weights: {f"{one}.{name}": weights[name] for name in weights for one in "ab"}, "lacks '0.weight'"),
+        (
+            lambda weights: {f"{one}.{name}": weights[name] for name in weights for one in "ab"},
+            "'a.' and 'b.' are both",
+        ),
         (
             lambda weights: {f"a.{name}": weights[name] for name in weights} | {"loss.weight": weights["2.bias"]},
             "besides",
@@ -195,3 +204,32 @@ def steps_to(tensor):
 def test_the_networks_that_pool_to_more_than_one_place_do_so_by_it():
     """All others take the mean over the map, whose gradient is the same each time."""
     assert isinstance(built("torchvision/alexnet", init="random").module.avgpool, AdaptiveMean)
+
+
+@pytest.mark.parametrize("auxiliary", [True, False])
+def test_auxiliary_classifiers_are_cut_off_whether_the_file_has_them_or_not(tmp_path, auxiliary):
+    from torchvision import models
+
+    network = models.googlenet(weights=None, aux_logits=auxiliary, init_weights=False)
+    torch.save(network.state_dict(), tmp_path / "own.pth")
+    backbone = built("torchvision/googlenet", tmp_path / "own.pth")
+    torch.testing.assert_close(backbone.module.inception5b.branch1.conv.weight, network.inception5b.branch1.conv.weight)
+    assert not any("aux" in name for name in backbone.module.state_dict())
+    assert backbone.module.train()(torch.rand(2, 3, 64, 64)).shape == (2, 1024)
+
+
+def test_torchvisions_transformers_are_made_for_the_size_of_their_weights():
+    from torchvision import models
+
+    for name in ("vit_b_16", "vit_h_14"):
+        for entry in models.get_model_weights(name):
+            with torch.device("meta"):
+                network = models.get_model(name, weights=None, **_arguments(name, entry))
+            assert [network.image_size] == entry.transforms().crop_size
+
+
+@pytest.mark.parametrize("features", ["vector", "map"])
+def test_a_size_that_a_network_does_not_take_is_told_before_pictures_are_read(features):
+    message = r"^timm/vit_tiny_patch16_224 takes no pictures of 96 pixels: .*\(224\)\. Try: --set backbone.size as"
+    with pytest.raises(ModelError, match=message):
+        built("timm/vit_tiny_patch16_224", init="random", size=96, features=features)

@@ -67,3 +67,16 @@ def test_every_one_of_torchvisions_weights_can_be_scaled_for():
             found = choose(UNTYPED, None, usual(entry, known=True)).preprocessing
             assert [found.size] == transform.crop_size
             assert [found.resize] == transform.resize_size
+
+
+@pytest.mark.parametrize("name", ["googlenet", "inception_v3"])
+def test_networks_that_scale_pictures_once_more_with_torchvisions_weights_get_what_those_saw(name):
+    import torch
+    from torchvision import models
+
+    for entry in models.get_model_weights(name):
+        ours = preprocess(picture((300, 401)), choose(UNTYPED, None, usual(entry, known=True)).preprocessing)
+        with torch.device("meta"):
+            network = models.get_model(name, transform_input=True, init_weights=False)
+        theirs = network._transform_input(entry.transforms()(Image.fromarray(picture((300, 401))))[None])
+        np.testing.assert_allclose(ours[None], theirs.numpy(), rtol=1e-4, atol=1e-4)
