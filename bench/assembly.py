@@ -82,10 +82,7 @@ class Assembly:
 
     @property
     def search(self) -> SearchOptions | None:
-        """Return the search as asked for, with the protocol's lengths and class score where nothing was asked.
-
-        ``None`` for a model that emits no label sequences.
-        """
+        """Return the search as asked for, else with the protocol's lengths and class score; ``None``: no sequences."""
         return SearchOptions(**protocols.searched(self.protocol, self.plan.search)) if self.sequence else None
 
     @property
@@ -97,13 +94,17 @@ class Assembly:
     @property
     def select_by(self) -> str:
         """Return the metric that chooses learning rate and stopping; of no use to a model without gradient training."""
-        return str(self.plan.training.get("select_by", MAIN_METRIC))
+        return self._telling(str(self.plan.training.get("select_by", MAIN_METRIC)))
 
     @property
     def judged_by(self) -> str:
         """Return the metric that trials are judged by: the same for all models, unless another was asked for."""
-        option = options_of(self.plan.model.spec).get("select_by")
-        return MAIN_METRIC if option and self.select_by == option.default else self.select_by
+        option, asked = options_of(self.plan.model.spec).get("select_by"), self.plan.training.get("select_by")
+        metric = MAIN_METRIC if asked is None or (option and asked == option.default) else str(asked)
+        return metric if self.policy.fitted and metric in OF_LABEL_SETS else self._telling(metric)
+
+    def _telling(self, metric: str) -> str:
+        return policies.telling(metric, self.protocol, self.plan.model.spec.kind, len(self.parts.fit.labels))
 
     @property
     def judged_by_policy(self) -> bool:

@@ -33,7 +33,12 @@ KNOWN_SHARE = Option(
 
 TRAINING_OPTIONS: tuple[Option, ...] = (
     *FITTING_OPTIONS,
-    Option("epochs", 60, "largest number of passes over the training part", minimum=1),
+    Option(
+        "epochs",
+        0,
+        "largest number of passes over the training part; 0: 60, or as many more as make 1,800 updates",
+        minimum=0,
+    ),
     Option("batch_size", 128, "images per update", minimum=1),
     Option("learning_rates", "1e-3", "comma-separated; each is tried, the best on the validation part is kept"),
     Option("optimizer", "rmsprop", "update rule", choices=("rmsprop", "adam", "sgd")),

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from bench import plugins
 from bench.contracts import Amount, LabelSetPolicy, PolicyState, Protocol, ScoredPart, ThresholdGoals
 from bench.contracts.goals import is_goals, parse_goals
+from bench.contracts.training_options import OF_LABEL_SETS
 from bench.errors import PluginError, UsageError
 from bench.evaluation import known_tags, protocols, thresholds
 from bench.evaluation.bits import BitMatrix, Mask, row_blocks
@@ -72,6 +73,18 @@ def of_protocol(protocol: Protocol, kind: str) -> str:
     if kind == "sequence":
         return "exactly-k" if protocol.cut_to_k else "decoded"
     return "exactly-k" if protocol.selection == "topk_exact" else "natural-threshold"
+
+
+def telling(metric: str, protocol: Protocol, kind: str, labels: int) -> str:
+    """Return ``metric``, or mAP where it is the same whatever a model of ``kind`` says, so that it chooses nothing.
+
+    O-F1 and C-F1 are so where every image gets all of the ``labels``, MAP@10 of a single label.
+
+    >>> telling("O-F1", protocols.get("top3@1"), "scores", 3), telling("O-F1", protocols.get("top3@1"), "scores", 4)
+    ('mAP', 'O-F1')
+    """
+    every = kind == "scores" and labels <= protocol.k and of_protocol(protocol, kind) == "exactly-k"
+    return "mAP" if (every and metric in OF_LABEL_SETS) or (labels == 1 and metric == "MAP@10") else metric
 
 
 def chosen(

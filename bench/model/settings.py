@@ -18,6 +18,9 @@ FEWEST_UPDATES = 30
 """Updates that an epoch counts for, at least, where epochs are waited: six epochs of 600 images are as many updates,
 after which the paper's model is often worse than it was at first, and has learnt nothing yet."""
 
+MOST_EPOCHS = 60
+"""Epochs after which training ends, where option ``epochs`` is 0; they count for as many updates."""
+
 
 def passes(epochs: int, updates: int) -> int:
     """Return how many passes over the training part, of so many ``updates``, are waited where options say ``epochs``.
@@ -26,6 +29,15 @@ def passes(epochs: int, updates: int) -> int:
     (6, 36)
     """
     return math.ceil(epochs * max(FEWEST_UPDATES, updates) / updates)
+
+
+def most_passes(epochs: int, updates: int) -> int:
+    """Return how many passes over the training part training has at most: as many as were asked for, 0: by updates.
+
+    >>> most_passes(0, updates=40), most_passes(0, updates=5), most_passes(20, updates=5)
+    (60, 360, 20)
+    """
+    return epochs or passes(MOST_EPOCHS, updates)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from bench.errors import ModelError
 from bench.model.batches import Batches
 from bench.model.checkpoint import CheckpointFile, TrainingState
 from bench.model.networks import by_chunks, device_of, threads_of
-from bench.model.settings import Settings, passes
+from bench.model.settings import Settings, most_passes, passes
 from bench.model.update import Update
 from bench.options import OptionValue
 from bench.records import BoolArray, Features, FloatArray
@@ -218,9 +218,8 @@ class Training:
         if state.optimizer:
             update.load(state.optimizer)
         description = f"training {self.name} lr {rate:g}"
-        for epoch in progress_bar(
-            range(state.epoch, len(self.schedule) or settings.epochs), description, unit="epochs"
-        ):
+        most = len(self.schedule) or most_passes(settings.epochs, self.updates)
+        for epoch in progress_bar(range(state.epoch, most), description, unit="epochs"):
             if state.since_best >= passes(settings.patience, self.updates) and not self.schedule:
                 break
             started = time.perf_counter()

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from bench.model.settings import FEWEST_UPDATES, passes
+from bench.model.settings import FEWEST_UPDATES, most_passes, passes
 
 
 class _Attempt(NamedTuple):
@@ -52,6 +52,7 @@ def _history(training: Mapping[str, Any], options: Mapping[str, Any]) -> list[st
     rates = [float(part) for part in str(options["learning_rates"]).split(",")]
     entries = list(history)
     waited = {name: passes(options[name], updates) for name in ("patience", "halve_after")}
+    waited["epochs"] = most_passes(options["epochs"], updates)
     attempts = [_replay(rate, entries, {**options, **waited}) for rate in rates]
     if entries:
         place = f"epoch {entries[0]['epoch']} at learning rate {entries[0]['learning_rate']:g}"

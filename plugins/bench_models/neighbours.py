@@ -9,6 +9,7 @@ from torch import nn
 
 import bench
 from bench import BoolArray, FloatArray, Validation
+from bench_models.pair_precision import pair_precision
 
 COUNTS = (3, 5, 10, 15, 25, 50, 100, 200)
 WITHOUT_VALIDATION = 50
@@ -62,7 +63,7 @@ class Neighbours(nn.Module):
 
     def _judged(self, count: int, validation: Validation) -> float:
         self.use(count)
-        return validation.score(self)
+        return pair_precision(self, validation)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """Return the mean of similarity times truth over the nearest images that vote, (n, labels); 0: none does."""

@@ -12,6 +12,7 @@ import bench
 from bench import BoolArray, FloatArray, Validation, progress_bar
 from bench_models.inputs import seeded
 from bench_models.newton import Problem
+from bench_models.pair_precision import pair_precision
 from bench_models.plane_losses import PlaneLoss
 
 ROUGHLY = 1e-3
@@ -66,7 +67,7 @@ class Solved(nn.Module):
         for cost in progress_bar(self.costs, "penalties", unit="penalties"):
             weights = problem.solve(cost, weights, ROUGHLY)
             self.take(weights)
-            score = validation.score(self)
+            score = pair_precision(self, validation)
             since += 1
             if score > best:
                 chosen, best, kept, since = cost, score, weights, 0

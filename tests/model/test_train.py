@@ -1,3 +1,4 @@
+import itertools
 import math
 import pickle
 from types import SimpleNamespace
@@ -11,7 +12,7 @@ from example_models import as_features, batch, make
 from bench.contracts import TRAINING_OPTIONS
 from bench.errors import ModelError, UsageError
 from bench.model import checkpoint as checkpoints
-from bench.model import train
+from bench.model import settings, train
 from bench.options import resolve
 from bench.system.deterministic import deterministic
 from bench.system.sealed_files import write_sealed
@@ -208,6 +209,15 @@ def test_epochs_of_few_updates_are_waited_until_they_are_as_many_updates():
     record = fit(make("bce"), validate=lambda model: 0.5, epochs=90, patience=2, halve_after=1, batch_size=32)
     assert (record.updates, len(record.history)) == (2, 1 + 2 * 15)
     assert [entry.rate for entry in record.history][15:17] == [1e-3, 5e-4]
+
+
+def test_where_no_epochs_are_asked_for_few_updates_an_epoch_make_more_of_them(monkeypatch):
+    monkeypatch.setattr(settings, "MOST_EPOCHS", 2)
+    rising = itertools.count()
+    for batch_size, updates, passes in ((2, 30, 2), (32, 2, 30)):
+        record = fit(make("bce"), validate=lambda model: next(rising), epochs=0, batch_size=batch_size)
+        assert (record.updates, len(record.history)) == (updates, passes)
+    assert len(fit(make("bce"), validate=lambda model: next(rising), epochs=3, batch_size=32).history) == 3
 
 
 def test_every_learning_rate_is_tried_from_the_same_start_and_the_best_is_kept():
