@@ -275,7 +275,7 @@ def _fine_tune(folder: RunFolder, assembly: Assembly, clock: Stopwatch) -> Backb
             # The run's key says all that shapes it. An epoch takes longer than to write what it led to.
             checkpoint = CheckpointFile(path, f"{folder.key} fine-tune", TuningState, seconds=0.0)
             with all_cores() if request.device == "cpu" else contextlib.nullcontext():
-                tuned = _tuned(assembly, head, checkpoint)
+                tuned = _tuned(folder.config, assembly, head, checkpoint)
         _check_code(folder, assembly.plan, path)
         folder.write_environment(folder.read_environment() | {TUNED_BY: _counted(checkpoint.last.made_by)})
     folder.write_backbone(train.save_weights(tuned.module))
@@ -283,15 +283,17 @@ def _fine_tune(folder: RunFolder, assembly: Assembly, clock: Stopwatch) -> Backb
     return tuned
 
 
-def _tuned(assembly: Assembly, head: Any, checkpoint: CheckpointFile[TuningState]) -> Backbone:
-    """Return the backbone as trained with ``head``, by this process or by all ranks together."""
+def _tuned(
+    config: Mapping[str, Any], assembly: Assembly, head: Any, checkpoint: CheckpointFile[TuningState]
+) -> Backbone:
+    """Return the backbone as trained with ``head``, by this process or by all ranks together, if of one ``config``."""
     from bench.model.group import Group, OtherFailedError
 
     request = assembly.plan.request
     helpers = ranks.helpers(request=request.to_json())
     if helpers is None:
         return assembly.fine_tune(head, request.device, checkpoint)
-    asked = helpers.ask("fine-tune")
+    asked = helpers.ask("fine-tune", config=config)
     asked.wait("ready")
     try:
         with cores_shared(helpers.local):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -11,18 +12,24 @@ from typing import Any
 
 from bench import plugins
 from bench.assembly import Assembly, build_backbone, check_device, choose_protocol, open_parts
-from bench.errors import BenchError
+from bench.errors import BenchError, DataError
 from bench.guard import calling, reason
 from bench.model.group import OtherFailedError
 from bench.plan import Plan, make_plan
 from bench.rebuilt import with_weights
 from bench.records import RunRequest
+from bench.run_config import make_config
+from bench.show.tables import flatten
 from bench.store.run_folder import RunFolder
+from bench.system.files import canonical_json
 from bench.system.progress import QUIET_VARIABLE
 from bench.system.ranks import ANSWER, Team
 from bench.system.threads import cores_shared
 
 Order = Mapping[str, Any]
+
+TOLD = 4
+"""Most differing values that an error names."""
 
 
 def serve(team: Team) -> None:
@@ -96,12 +103,28 @@ def _fine_tune(team: Team, order: Order) -> None:
     check_device(device)
     parts = open_parts(plan)
     assembly = Assembly(plan, parts, build_backbone(plan), choose_protocol(plan, parts))
+    _refuse_another(make_config(assembly), order["config"])
     head = assembly.build_model(assembly.backbone)
     team.answer(order, "ready")
     with calling(plan.model.origin, "fine-tune", f"model '{plan.model.spec.name}'", seed=seed):
         group = Group.joined(team, device)
         assembly.fine_tune(head, device, group=group)
     team.answer(order, "done")
+
+
+def _refuse_another(own: Mapping[str, Any], first: Mapping[str, Any]) -> None:
+    """Raise ``DataError`` where this rank would train another run than rank 0, whose config is ``first``.
+
+    Paths may lead elsewhere on another machine, and a plugin have been edited since rank 0 read it: gradients of both
+    would be added up under one key.
+    """
+    ours, theirs = dict(flatten(json.loads(canonical_json(own)))), dict(flatten(first))
+    differing = sorted(name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name))
+    if differing:
+        told = ", ".join(differing[:TOLD]) + (f" and {len(differing) - TOLD} more" if len(differing) > TOLD else "")
+        raise DataError(
+            f"its run is another one than process 0's, by {told}. Try: the same data, weights and code for all"
+        )
 
 
 _ORDERS: dict[str, Callable[[Team, Order], None]] = {

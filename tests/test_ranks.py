@@ -16,7 +16,9 @@ from example_commands import bench, write_corel
 from example_ranks import ended, start
 from safetensors.torch import load
 
-from bench.errors import BenchError
+from bench import pipeline, worker
+from bench.errors import BenchError, DataError
+from bench.records import RunRequest
 from bench.store.runs import find
 from bench.system import ranks
 from bench.system.launched import Place, launched
@@ -206,6 +208,35 @@ def test_a_signal_is_one_line_and_ends_all_ranks(place, struck):
     line = "stopped by SIGTERM; features, checkpoints and finished stages are kept. To continue: torchrun --nproc-per"
     assert told[-1].startswith(line)
     assert "Traceback" not in "".join(told)
+
+
+def test_a_rank_whose_data_or_code_is_not_that_of_rank_0_tunes_nothing(monkeypatch, tmp_path):
+    """As on a machine where the same path leads to other pictures, or a plugin that was edited meanwhile."""
+    write_corel(tmp_path / "corel")
+    places = {"data_root": tmp_path / "corel", "out": tmp_path, "cache": tmp_path / "cache"}
+    tuned = {"protocol": "top2@1", "finetune": 1, "sets": ("epochs=1",)}
+    request = RunRequest("bce", "corel5k", "digits-cnn", **tuned, **places)
+    orders, answers = [], []
+
+    def asked(what, **fields):
+        orders.append({"number": 1, "do": what, "variables": {}, "request": request.to_json()} | fields)
+        if what == "fine-tune":
+            raise BenchError("it is sent")
+
+    monkeypatch.setattr(ranks, "helpers", lambda **_: SimpleNamespace(ask=asked))
+    with pytest.raises(BenchError, match="it is sent"):
+        pipeline.run_one(request)
+    config = orders[-1]["config"]
+    orders[-1]["config"] = config | {"code": config["code"] | {"model": "another"}, "seed": 1}
+    team = SimpleNamespace(
+        place=Place(1, 2, 1, 2, "127.0.0.1"),
+        orders=lambda: iter(orders[-1:]),
+        answer=lambda order, what, **fields: answers.append((what, fields)),
+    )
+    worker.serve(team)
+    ((what, told),) = answers
+    assert (what, told["error"]) == ("failed", DataError.__name__)
+    assert "its run is another one than process 0's, by code.model, seed. Try:" in told["words"]
 
 
 def torchrun_says(**changes):

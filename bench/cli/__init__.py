@@ -17,7 +17,7 @@ from typer.core import TyperCommand, TyperGroup
 from bench.cli.groups import in_paragraphs
 from bench.cli.places import refuse_addresses
 from bench.cli.plain_values import take_as_it_is
-from bench.errors import BenchError, NotRun
+from bench.errors import BenchError, NotRun, UsageError
 from bench.guard import DEBUG_VARIABLE, trace_if_asked
 from bench.show.console import put, put_raw
 from bench.system import interrupts
@@ -164,7 +164,11 @@ class LazyGroup(TyperGroup):
         return name, command, rest
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command; an interrupt is one line."""
+        """Run the command; an interrupt is one line. Raises ``UsageError`` in a folder that is no more."""
+        try:
+            os.getcwd()  # noqa: PTH109 - torch's libraries end the process without it
+        except OSError as error:
+            raise UsageError("the current folder was removed. Try: cd to one that is there") from error
         try:
             with interrupts.working():
                 result = super().invoke(ctx)

@@ -123,6 +123,8 @@ def _transfer(url: str, part: Path) -> None:
     with response:
         continued = response.status == 206
         if continued and not _goes_on(response.headers, have, known):
+            if not have:
+                raise ConnectionError("the server sent a part of the file, and was asked for all of it")
             part.unlink()
             _transfer(url, part)
             return
@@ -177,7 +179,8 @@ class _Part:
 
 
 def _receive(response: Any, part: _Part) -> None:
-    left = response.headers.get("Content-Length")
+    told = str(response.headers.get("Content-Length", ""))
+    left = told if told.isascii() and told.isdigit() else ""  # some servers send no number
     if left:
         free = shutil.disk_usage(part.path.parent).free
         if int(left) > free:

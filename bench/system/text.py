@@ -80,8 +80,14 @@ def _written(sign: str, encoding: str) -> str:
 def prepare_streams() -> None:
     """Make standard output and error of this process such that no text fails on them.
 
-    What their encoding lacks is escaped; a stream that was closed before the start swallows what is written.
+    What their encoding lacks is escaped; a stream that was closed before the start swallows what is written. Its number
+    would else be that of the next file opened, into which libraries would write their messages.
     """
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # it takes the lowest number that is free
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:

@@ -152,6 +152,17 @@ def test_what_ends_a_command_is_one_line(
     assert capsys.readouterr().err == line
 
 
+def test_a_command_in_a_folder_that_was_removed_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    """torch's libraries would end the process with words of their own."""
+    (gone := tmp_path / "gone").mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert run_command_line(["runs"]) == 2
+    assert capsys.readouterr().err == "error: the current folder was removed. Try: cd to one that is there\n"
+
+
 def test_a_bug_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bench.cli.commands.runs.runs", raising(ZeroDivisionError()))
     with pytest.raises(ZeroDivisionError):

@@ -48,6 +48,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send_header("Content-Length", "0")
             self.end_headers()
             return
+        if self.path == "/unasked.zip":
+            start = 7
         self.send_response(206 if start else 200)
         if start:
             self.send_header("Content-Range", f"bytes {start}-{length - 1}/{length}")
@@ -58,7 +60,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.end_headers()
             self.wfile.write(b"400\r\n" + server.content[:1024] + b"\r\n400\r\n" + server.content[1024:1500])
             return
-        self.send_header("Content-Length", str(length - start))
+        self.send_header("Content-Length", "all" if self.path == "/wordy.zip" else str(length - start))
         self.end_headers()
         body = server.content[start:]
         if server.stop_after:
@@ -160,6 +162,7 @@ def test_a_wrong_checksum_is_told_and_the_file_deleted(server, tmp_path):
         ("error/404/a.zip", r"a.zip: HTTP 404 Not Found. Try: fetch it by hand to .*a.zip$"),
         ("error/503/a.zip", r"HTTP 503 Service Unavailable. Try: the same command later, or fetch it by hand"),
         ("moved/loop.zip", r"HTTP 302 .* infinite loop"),
+        ("unasked.zip", r"stopped: the server sent a part of the file.*The same command continues it"),
         ("chunked.zip", r"stopped: IncompleteRead.*The same command continues it"),
     ],
 )
@@ -168,6 +171,10 @@ def test_what_a_server_refuses_or_breaks_off_is_one_clear_line(server, tmp_path,
         fetch(archive(server, name=name), tmp_path)
     assert len(str(error.value).splitlines()) == 1
     assert not (tmp_path / name.rpartition("/")[2]).exists()
+
+
+def test_a_length_that_is_no_number_is_none(server, tmp_path):
+    assert fetch(archive(server, name="wordy.zip"), tmp_path).read_bytes() == CONTENT
 
 
 def test_an_absent_server_is_one_clear_line_and_a_moved_file_is_followed(server, tmp_path):
