@@ -68,7 +68,8 @@ class FeatureFile:
     def open(self) -> FloatArray | None:
         """Return the features, memory-mapped, or ``None`` where the file is absent or not what was written.
 
-        Every block is hashed once, by a thread for each core.
+        Every block is hashed once, by a thread for each core. Raises ``StoreError`` for another user's that this one
+        may not read: it may be sound, and stays.
         """
         try:
             # Hashed and mapped through one descriptor: a file renamed into its place meanwhile changes nothing.
@@ -81,6 +82,8 @@ class FeatureFile:
                 if not self.rows * self._row:
                     return np.zeros((self.rows, *self.shape), dtype=self.kind)
                 return np.memmap(file, self.kind, "r", self._place(0), (self.rows, *self.shape))
+        except PermissionError as error:
+            raise StoreError(f"cannot read {self.path}: {error.strerror}. Try: --cache with another folder") from error
         except OSError:
             return None
 

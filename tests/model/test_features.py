@@ -215,6 +215,21 @@ def test_damage_to_what_an_interrupted_extraction_left_is_never_used(tmp_path, w
     assert not path.with_suffix(".part").exists()
 
 
+def test_features_that_another_user_keeps_to_himself_are_not_taken_for_damaged(tmp_path, whole, monkeypatch):
+    path, _ = cached(tmp_path)
+    read = Path.open
+
+    def refused(self, *arguments, **named):
+        if self == path:
+            raise PermissionError(13, "Permission denied", str(path))
+        return read(self, *arguments, **named)
+
+    monkeypatch.setattr(Path, "open", refused)
+    with pytest.raises(StoreError, match=r"^cannot read .*npy: Permission denied. Try: --cache with another folder$"):
+        features_of(split_of(40), tmp_path, batch_size=4)
+    assert path.exists()
+
+
 def test_only_the_damaged_block_is_computed_again(tmp_path, whole, capsys):
     path, _ = cached(tmp_path)
     content = bytearray(path.read_bytes())
