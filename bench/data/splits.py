@@ -57,8 +57,9 @@ def subset(split: Split, indices: Sequence[int] | NDArray[np.int64], name: str, 
     Large masks lie in the folder ``room``. Raises ``DataError`` for what is no place of an image: -1, a mask.
     """
     rows = np.asarray(indices)
-    if len(rows) and (rows.dtype.kind not in "iu" or rows.min() < 0 or rows.max() >= len(split)):
-        raise DataError(f"{split.dataset}/{name}: indices are no whole numbers from 0 to {len(split) - 1}")
+    whole = rows.ndim == 1 and (rows.dtype.kind in "iu" or not len(rows))
+    if not whole or (len(rows) and (rows.min() < 0 or rows.max() >= len(split))):
+        raise DataError(f"{split.dataset}/{name}: indices are no list of whole numbers from 0 to {len(split) - 1}")
     rows = rows.astype(np.int64)
     return Split(
         dataset=split.dataset,

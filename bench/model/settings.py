@@ -63,7 +63,7 @@ class Settings:
             rates = tuple(float(part) for part in text.split(","))
         except ValueError:
             rates = ()
-        if not rates or not all(0 < rate <= LARGEST_RATE for rate in rates):
+        if "_" in text or not rates or not all(0 < rate <= LARGEST_RATE for rate in rates):
             raise UsageError(
                 f"option learning_rates: found '{text}', allowed: positive numbers up to {LARGEST_RATE:g},"
                 " comma-separated. Try: --set learning_rates=1e-3,3e-4"

@@ -56,9 +56,9 @@ def test_too_few_images_to_hold_out_are_one_clear_error():
         hold_out(make_split(np.eye(2)), 0.1, 0)
 
 
-@pytest.mark.parametrize("indices", [[-1], [99], [0.5], [True, False], ["0"]])
+@pytest.mark.parametrize("indices", [[-1], [99], [0.5], [True, False], ["0"], {0}, "0", [[0]], slice(1)])
 def test_a_subset_is_of_places_that_there_are(indices):
-    with pytest.raises(DataError, match="indices are no whole numbers from 0 to "):
+    with pytest.raises(DataError, match="indices are no list of whole numbers from 0 to "):
         subset(make_split(np.eye(2)), indices, "part")
 
 

@@ -14,6 +14,9 @@ from bench.errors import ModelError, UsageError
 from bench.model import checkpoint as checkpoints
 from bench.model import settings, train
 from bench.options import resolve
+from bench.plan import make_plan
+from bench.plugins import installed
+from bench.records import RunRequest
 from bench.system.deterministic import deterministic
 from bench.system.sealed_files import write_sealed
 
@@ -278,10 +281,12 @@ def test_a_loss_that_reads_what_nobody_wrote_is_told_in_the_first_epoch():
     assert torch.utils.deterministic.fill_uninitialized_memory == before
 
 
-@pytest.mark.parametrize("text", ["", "a", "0", "-1", "1e-3,,", "nan", "inf"])
+@pytest.mark.parametrize("text", ["", "a", "0", "-1", "1e-3,,", "nan", "inf", "0_1"])
 def test_learning_rates_that_are_no_positive_numbers_are_refused(text):
     with pytest.raises(UsageError, match=r"option learning_rates: found .* --set learning_rates=1e-3,3e-4"):
         fit(make("bce"), learning_rates=text)
+    with pytest.raises(UsageError, match="option learning_rates"):
+        make_plan(RunRequest("bce", "digit-scenes", sets=(f"learning_rates={text}",)), installed())
 
 
 @pytest.mark.parametrize("content", [b"", b"nothing", b"\x00" * 64])
