@@ -24,6 +24,7 @@ from bench.data.fingerprint import fingerprint_over
 from bench.errors import BenchError, PluginError, StoreError
 from bench.evaluation import policies
 from bench.guard import calling, full_traceback, reason
+from bench.model.settings import check_training
 from bench.options import given
 from bench.plan import Plan, make_plan
 from bench.plugins import Found, Registry
@@ -85,6 +86,7 @@ def _run(
     request: RunRequest, registry: Registry | None, opened: Callable[[RunFolder], None], journal: Journal
 ) -> RunFolder:
     plan = make_plan(request, registry or plugins.installed())
+    check_training(plan.training)
     ranks.check_device(request.device)
     check_device(request.device)
     if helpers := ranks.helpers(request=request.to_json()):

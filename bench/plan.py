@@ -22,7 +22,6 @@ from bench.contracts import (
     SequenceSearch,
 )
 from bench.errors import UsageError, unknown
-from bench.model.settings import Settings
 from bench.options import Option, OptionValue, parse_assignments, resolve
 from bench.plugins import DATASETS, Found, Registry
 from bench.records import RunRequest
@@ -122,8 +121,6 @@ def make_plan(request: RunRequest, registry: Registry) -> Plan:
         policy=registry.policy(request.policy, model.spec.kind),
         decoder=registry.decoder(str(chosen_search.get("decoder", HOST_DECODER))),
     )
-    if "learning_rates" in plan.training:
-        Settings.from_options(plan.training)  # what these are is refused before anything is computed
     if request.trials is not None:
         if plan.finetune:
             raise UsageError(

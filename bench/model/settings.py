@@ -69,3 +69,9 @@ class Settings:
                 " comma-separated. Try: --set learning_rates=1e-3,3e-4"
             )
         return cls(**(values | {"learning_rates": rates}))
+
+
+def check_training(options: Mapping[str, OptionValue]) -> None:
+    """Raise ``UsageError`` for options of gradient training that say nothing; those of a ``fit`` have no rates."""
+    if "learning_rates" in options:
+        Settings.from_options(options)

@@ -14,8 +14,7 @@ from bench.errors import ModelError, UsageError
 from bench.model import checkpoint as checkpoints
 from bench.model import settings, train
 from bench.options import resolve
-from bench.plan import make_plan
-from bench.plugins import installed
+from bench.pipeline import run_one
 from bench.records import RunRequest
 from bench.system.deterministic import deterministic
 from bench.system.sealed_files import write_sealed
@@ -286,7 +285,7 @@ def test_learning_rates_that_are_no_positive_numbers_are_refused(text):
     with pytest.raises(UsageError, match=r"option learning_rates: found .* --set learning_rates=1e-3,3e-4"):
         fit(make("bce"), learning_rates=text)
     with pytest.raises(UsageError, match="option learning_rates"):
-        make_plan(RunRequest("bce", "digit-scenes", sets=(f"learning_rates={text}",)), installed())
+        run_one(RunRequest("bce", "voc2007", sets=(f"learning_rates={text}",)))  # which is not there
 
 
 @pytest.mark.parametrize("content", [b"", b"nothing", b"\x00" * 64])
