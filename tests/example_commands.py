@@ -15,7 +15,7 @@ def bench(*arguments):
 def write_corel(root, images=60, copies=True):
     """A folder in corel5k's layout: pictures in one of three colours, or two, whose names are the labels.
 
-    So each picture of test is a copy of one in train; without ``copies`` the first is none.
+    So each picture of test is a copy of one in train; without ``copies`` none is.
     """
     colours = {"red": (200, 0, 0), "green": (0, 200, 0), "blue": (0, 0, 200)}
     rng = np.random.default_rng(0)
@@ -27,8 +27,8 @@ def write_corel(root, images=60, copies=True):
             picture = Image.new("RGB", (16, 16), colours[names[0]])
             if len(names) > 1:
                 picture.paste(colours[names[1]], (0, 0, 8, 16))
-            if split == "test" and number == 0 and not copies:
-                picture.putpixel((0, 0), (1, 1, 1))
+            if split == "test" and not copies:
+                picture.putpixel((0, 0), (1, 1, number))
             picture.save(root / "images" / f"{split}{number}.png")
             lines.append(f"{split}{number}.png\t{','.join(names)}")
         (root / f"{split}.tsv").write_text("\n".join(lines))

@@ -16,4 +16,4 @@ os._exit(os.open(os.devnull, os.O_RDONLY))
 
 def test_no_file_gets_the_number_of_a_standard_stream_that_was_closed_before_the_start():
     """What a library prints to it would lie amid the file's own bytes."""
-    assert subprocess.run([sys.executable, "-c", CODE], check=False).returncode > 2
+    assert subprocess.run([sys.executable, "-P", "-c", CODE], check=False).returncode > 2
