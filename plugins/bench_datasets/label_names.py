@@ -15,7 +15,7 @@ from bench import DataError, Option, OptionValue
 from bench_datasets.cells import NUMBER, canonical
 from bench_datasets.joined_names import hint, of_others, unsplit
 from bench_datasets.typed import as_typed
-from bench_datasets.valued_names import not_there, valued, with_and_without, yes_or_no
+from bench_datasets.valued_names import not_there, numbered, valued, with_and_without, yes_or_no
 
 if TYPE_CHECKING:
     from bench_datasets.own_images import Part
@@ -133,7 +133,8 @@ def check(
     counts = Counter(len(labels) for labels in sets if labels)
     single = set(counts) == {1}
     beside = {label for labels in sets if len(labels) > 1 for label in labels}
-    of_texts = [*_pieces(places), *_values(places, single), *valued(places)] if separator is not None else []
+    values = valued(places) or ([] if single else numbered(places, sets))
+    of_texts = [*_pieces(places), *_values(places, single), *values] if separator is not None else []
     odd = [
         *_nothing(places, beside, options),
         *_spoilt(places),
@@ -145,7 +146,8 @@ def check(
     ]
     if odd and str(options.get("odd_names", "error")) == "error":
         raise DataError(f"{odd[0]} or, if it is as you mean it: {KEEP_ODD}")
-    told = odd if separator is not None else [*odd, *valued(places)]
+    # Where no image has two labels, a number is as often part of a name, as in 2 euro and Corsa (2015).
+    told = [*odd, *(values if separator is None else []), *(numbered(places, sets) if single and not values else [])]
     notes = [message.partition(" Try: ")[0] for message in told]
     if single and len(places) > 1:
         notes.append("no image has more than one label" + hint(places, separator))

@@ -60,9 +60,32 @@ def valued(places: Mapping[str, str]) -> list[str]:
             f"{places[name]}: label '{name:.60}' looks like a name and its score or box."
             " Try: write names alone, as dog;sofa,"
         ]
-    name = _marked(places) or _apart(places) or _denied(places) or _numbered(places)
-    told = f"{places[name]}: label '{name:.60}' looks like a name and a value of it" if name else ""
-    return [f"{told}. Try: write the names of what is there alone, as dog;sofa,"] if told else []
+    name = _marked(places) or _apart(places) or _denied(places)
+    return [_told(places, name)] if name else []
+
+
+def _told(places: Mapping[str, str], name: str) -> str:
+    what = f"{places[name]}: label '{name:.60}' looks like a name and a value of it"
+    return f"{what}. Try: write the names of what is there alone, as dog;sofa,"
+
+
+def numbered(places: Mapping[str, str], sets: Collection[Sequence[str]]) -> list[str]:
+    """Return a message where all names have a number behind a mark or before them, and two labels or more have several.
+
+    Those of one label may be its kinds, as in grade:1 and grade:2; so are those that an image has together, as coins.
+
+    >>> names = dict.fromkeys(["1 cent", "2 cent", "1 euro", "2 euro"], "row 1")
+    >>> len(numbered(names, [["1 cent", "2 euro"]])), len(numbered(names, [["1 cent", "2 cent"]]))
+    (1, 0)
+    """
+    for form in (MARKED, COUNTED):
+        found = _values(places, form)
+        label = {name: stem for stem, values in found.items() for name in values.values()}
+        several = [values for values in found.values() if len(values) > 1]
+        all_so = len(label) == len(places) and all(map(str.isdecimal, chain(*found.values())))
+        if len(several) > 1 and all_so and all(len({label[name] for name in one}) == len({*one}) for one in sets):
+            return [_told(places, next(iter(several[0].values())))]
+    return []
 
 
 def yes_or_no(places: Collection[str]) -> bool:
@@ -152,20 +175,6 @@ def _apart(places: Mapping[str, str]) -> str:
                 return name
             if all(map(SHARE.fullmatch, values)) or all(map(COUNT.fullmatch, values.values())):
                 return next(iter(values.values()))
-    return ""
-
-
-def _numbered(places: Mapping[str, str]) -> str:
-    """Return the first name where all have a number behind a mark or before them, and two labels or more have several.
-
-    Those of one label may be its kinds, as in grade:1 and grade:2.
-    """
-    for form in (MARKED, COUNTED):
-        found = _values(places, form)
-        several = [values for values in found.values() if len(values) > 1]
-        all_so = sum(map(len, found.values())) == len(places) and all(map(str.isdecimal, chain(*found.values())))
-        if len(several) > 1 and all_so:
-            return next(iter(several[0].values()))
     return ""
 
 
