@@ -15,7 +15,7 @@ from bench import DataError, Option, OptionValue
 from bench_datasets.cells import NUMBER, canonical
 from bench_datasets.joined_names import hint, of_others, unsplit
 from bench_datasets.typed import as_typed
-from bench_datasets.valued_names import not_there, numbered, valued, with_and_without, yes_or_no
+from bench_datasets.valued_names import BY_CHANCE, not_there, numbered, valued, with_and_without, yes_or_no
 
 if TYPE_CHECKING:
     from bench_datasets.own_images import Part
@@ -59,9 +59,6 @@ SPOILT = {
 """What a decoder puts where it knows no letter; HTML, whose semicolon may have been one between names; a short cell."""
 
 BRACKETED = re.compile(r"\[.*\]|\{.*\}|\(.*\)", re.DOTALL)
-BY_CHANCE = 0.05
-"""How likely it may be that a label never stands beside another, for a note on it."""
-
 MANY = 10
 """Labels that may not all be on one image each."""
 
