@@ -60,7 +60,7 @@ SPOILT = {
 
 BRACKETED = re.compile(r"\[.*\]|\{.*\}|\(.*\)", re.DOTALL)
 MANY = 10
-"""Labels that may not all be on one image each."""
+"""Labels that may not all be on one image each; images of which all say something of labels."""
 
 Places = Mapping[str, str]
 
@@ -148,9 +148,8 @@ def check(
     notes = [message.partition(" Try: ")[0] for message in told]
     if single and len(places) > 1:
         notes.append("no image has more than one label" + hint(places, separator))
-    if len(counts) == 1 and not single and counts.total() >= MANY:
-        asked = "does one of each say that something is not there, or a value of it?"
-        notes.append(f"all images that have labels have {next(iter(counts))}: {asked}")
+    if set(counts) == {len(places) / 2} and len(places) > 2 and counts.total() >= MANY:
+        notes += _one_of_each_pair(places, [set(labels) for labels in sets if labels])
     if single and len(places) == 2 and yes_or_no(places) and "label_columns" in options:
         both = " and ".join(sorted(places))
         notes.append(f"if {both} say whether one label is there: --set dataset.label_columns=NAME, its column")
@@ -163,6 +162,18 @@ def check(
             if name not in beside
         ]
     return tuple(notes)
+
+
+def _one_of_each_pair(places: Places, sets: Sequence[Set[str]]) -> list[str]:
+    """Return a note where all labels go in pairs of which each image with labels has one, as dog=oui and dog=non."""
+    on = {name: frozenset(row for row, labels in enumerate(sets) if name in labels) for name in places}
+    named = {rows: name for name, rows in on.items()}
+    every = frozenset(range(len(sets)))
+    if not all(every - rows in named for rows in named):
+        return []
+    first, other = next((name, named[every - rows]) for name, rows in on.items())
+    told = f"of '{first}' and '{other}', and of all pairs as these, each image with labels has one"
+    return [f"{told}: does one of them say that something is not there?"]
 
 
 def _never_beside(places: Places, beside: Set[str], sets: Collection[Sequence[str]]) -> list[str]:
