@@ -121,7 +121,7 @@ def with_and_without(places: Mapping[str, str], sets: Collection[Sequence[str]])
         return []
     named = {*chain(*chain(*of_several.values()))}
     there = {frozenset(pair) for labels in sets for pair in combinations(named.intersection(labels), 2)}
-    times = Counter(chain(*sets))
+    times = Counter(chain.from_iterable(sets))
     notes = []
     for (before, behind), found in of_several.items():
         together = sum(times[one] * times[other] for one, other in found) / len(sets)
