@@ -122,6 +122,9 @@ def about(assembly: Assembly) -> About:
     origins = origins_of(plan, assembly.parts, protocol.name, backbone.preprocessing_origins)
     if protocol_code(protocol):
         origins["code.protocol"] = f"computed from the choices of protocol '{protocol.name}', a plugin's"
+    asked = plan.training.get("select_by", assembly.select_by)
+    if asked != assembly.select_by:
+        origins["training.select_by"] += f"; {asked} is the same whatever is predicted, so {assembly.select_by} chose"
     notes = (*dataset.notes, *backbone.notes, *_training_notes(assembly))
     if assembly.ledger is not None:
         origins |= trial_origins(plan, assembly.ledger)

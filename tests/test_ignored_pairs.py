@@ -111,6 +111,9 @@ def test_the_notes_of_a_run_say_that_a_model_takes_ignored_pairs_as_negatives(ro
 def test_the_metric_that_selects_stands_in_the_config_and_no_other_is_taken(root):
     assert make_config(assembled(root, "bce"))["training"]["select_by"] == "MAP@10"
     assert make_config(assembled(root, "bce", sets=("select_by=mAP",)))["training"]["select_by"] == "mAP"
+    every = dataclasses.replace(assembled(root, "bce", sets=("select_by=O-F1",)), protocol=protocols.get("top99@1"))
+    told = "--set select_by=O-F1; O-F1 is the same whatever is predicted, so mAP chose"
+    assert (every.select_by, about(every).origins["training.select_by"]) == ("mAP", told)
     with pytest.raises(UsageError, match="select_by: found 'OF1', allowed: O-F1, C-F1, mAP, MAP@10"):
         assembled(root, "bce", sets=("select_by=OF1",))
     with pytest.raises(UsageError, match="no option of model 'svm' 'select_by'"):

@@ -102,11 +102,12 @@ def one_picture(split: Split) -> tuple[str, ...]:
     hashes = image_hashes(split.images, some) or []
     picture, times = Counter(hashes).most_common(1)[0] if hashes else (b"", 0)
     shown = [row for row, found in zip(some, hashes, strict=True) if found == picture]
-    if 2 * times <= len(some) or (split.truth[shown] == split.truth[shown[0]]).all():
+    other = next((row for row in shown if (split.truth[row] != split.truth[shown[0]]).any()), None)
+    if 2 * times <= len(some) or other is None:
         return ()
     about = "" if len(some) == len(same) else "about "
     what = f"{about}{times * len(same) // len(some):,} of the {len(sizes):,} images of {split.name} are one picture"
-    named = f"as '{split.ids[shown[0]]}' and '{split.ids[shown[1]]}'"
+    named = f"as '{split.ids[shown[0]]}' and '{split.ids[other]}'"
     return (f"{what} with several label sets, {named}: is it what a server sends for those that are gone?",)
 
 

@@ -15,7 +15,7 @@ from bench import DataError, Option, OptionValue
 from bench_datasets.cells import NUMBER, canonical
 from bench_datasets.joined_names import hint, of_others, unsplit
 from bench_datasets.typed import as_typed
-from bench_datasets.valued_names import not_there, valued, with_and_without, yes_or_no
+from bench_datasets.valued_names import BY_CHANCE, not_there, numbered, valued, with_and_without, yes_or_no
 
 if TYPE_CHECKING:
     from bench_datasets.own_images import Part
@@ -59,11 +59,8 @@ SPOILT = {
 """What a decoder puts where it knows no letter; HTML, whose semicolon may have been one between names; a short cell."""
 
 BRACKETED = re.compile(r"\[.*\]|\{.*\}|\(.*\)", re.DOTALL)
-BY_CHANCE = 0.05
-"""How likely it may be that a label never stands beside another, for a note on it."""
-
 MANY = 10
-"""Labels that may not all be on one image each."""
+"""Labels that may not all be on one image each; images of which all say something of labels."""
 
 Places = Mapping[str, str]
 
@@ -133,7 +130,8 @@ def check(
     counts = Counter(len(labels) for labels in sets if labels)
     single = set(counts) == {1}
     beside = {label for labels in sets if len(labels) > 1 for label in labels}
-    of_texts = [*_pieces(places), *_values(places, single), *valued(places)] if separator is not None else []
+    values = valued(places) or ([] if single else numbered(places, sets))
+    of_texts = [*_pieces(places), *_values(places, single), *values] if separator is not None else []
     odd = [
         *_nothing(places, beside, options),
         *_spoilt(places),
@@ -145,13 +143,13 @@ def check(
     ]
     if odd and str(options.get("odd_names", "error")) == "error":
         raise DataError(f"{odd[0]} or, if it is as you mean it: {KEEP_ODD}")
-    told = odd if separator is not None else [*odd, *valued(places)]
+    # Where no image has two labels, a number is as often part of a name, as in 2 euro and Corsa (2015).
+    told = [*odd, *(values if separator is None else []), *(numbered(places, sets) if single and not values else [])]
     notes = [message.partition(" Try: ")[0] for message in told]
     if single and len(places) > 1:
         notes.append("no image has more than one label" + hint(places, separator))
-    if len(counts) == 1 and not single and counts.total() >= MANY:
-        asked = "does one of each say that something is not there, or a value of it?"
-        notes.append(f"all images that have labels have {next(iter(counts))}: {asked}")
+    if set(counts) == {len(places) / 2} and len(places) > 2 and counts.total() >= MANY:
+        notes += _one_of_each_pair(places, [set(labels) for labels in sets if labels])
     if single and len(places) == 2 and yes_or_no(places) and "label_columns" in options:
         both = " and ".join(sorted(places))
         notes.append(f"if {both} say whether one label is there: --set dataset.label_columns=NAME, its column")
@@ -164,6 +162,18 @@ def check(
             if name not in beside
         ]
     return tuple(notes)
+
+
+def _one_of_each_pair(places: Places, sets: Sequence[Set[str]]) -> list[str]:
+    """Return a note where all labels go in pairs of which each image with labels has one, as dog=oui and dog=non."""
+    on = {name: frozenset(row for row, labels in enumerate(sets) if name in labels) for name in places}
+    named = {rows: name for name, rows in on.items()}
+    every = frozenset(range(len(sets)))
+    if not all(every - rows in named for rows in named):
+        return []
+    first, other = next((name, named[every - rows]) for name, rows in on.items())
+    told = f"of '{first}' and '{other}', and of all pairs as these, each image with labels has one"
+    return [f"{told}: does one of them say that something is not there?"]
 
 
 def _never_beside(places: Places, beside: Set[str], sets: Collection[Sequence[str]]) -> list[str]:

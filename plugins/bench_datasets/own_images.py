@@ -88,8 +88,9 @@ def assemble(
     names = tuple(map(composed, names))
     found = {label for part in parts.values() for labels in part.labels for label in labels}
     words = {SPLIT_NAMES[label.lower()]: label for label in sorted(found) if label.lower() in SPLIT_NAMES}
-    # A train is something that pictures show; a test is a folder within train.
-    told = len(words) > 1 or (separator is not None and not words.keys() <= {"train"})
+    # A train is something that pictures show, and what is not invalid is valid; a test is a folder within train.
+    may_be = {"train", "validation"} if "invalid" in map(str.lower, found) else {"train"}
+    told = len(words) > 1 or (separator is not None and not words.keys() <= may_be)
     if told and str(options.get("odd_names", "error")) == "error":
         what = "labels {} are words for parts" if len(words) > 1 else "label {} is a word for a part"
         raise DataError(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from itertools import chain, combinations
 
@@ -24,6 +26,9 @@ COUNTED = re.compile(r"(?=\d+\s*(?:[x*\u00d7]\s*|\s)([^\W\d].*))(\d+).*", re.DOT
 SHARE = re.compile(r"[+-]?(?:0?\.\d+|1\.0+)|\d+(?:\.\d+)?%|\d+/\d+")
 COUNT = re.compile(r".*[x*\u00d7]\d+", re.DOTALL)
 """A name that ends in a count; a BMW X5 is none."""
+
+BY_CHANCE = 0.05
+"""How likely it may be that labels are never together on an image, for a note on it."""
 
 MOST = 20_000
 """Names that are looked up in one another, at every letter."""
@@ -60,9 +65,32 @@ def valued(places: Mapping[str, str]) -> list[str]:
             f"{places[name]}: label '{name:.60}' looks like a name and its score or box."
             " Try: write names alone, as dog;sofa,"
         ]
-    name = _marked(places) or _apart(places) or _denied(places) or _numbered(places)
-    told = f"{places[name]}: label '{name:.60}' looks like a name and a value of it" if name else ""
-    return [f"{told}. Try: write the names of what is there alone, as dog;sofa,"] if told else []
+    name = _marked(places) or _apart(places) or _denied(places)
+    return [_told(places, name)] if name else []
+
+
+def _told(places: Mapping[str, str], name: str) -> str:
+    what = f"{places[name]}: label '{name:.60}' looks like a name and a value of it"
+    return f"{what}. Try: write the names of what is there alone, as dog;sofa,"
+
+
+def numbered(places: Mapping[str, str], sets: Collection[Sequence[str]]) -> list[str]:
+    """Return a message where all names have a number behind a mark or before them, and two labels or more have several.
+
+    Those of one label may be its kinds, as in grade:1 and grade:2; so are those that an image has together, as coins.
+
+    >>> names = dict.fromkeys(["1 cent", "2 cent", "1 euro", "2 euro"], "row 1")
+    >>> len(numbered(names, [["1 cent", "2 euro"]])), len(numbered(names, [["1 cent", "2 cent"]]))
+    (1, 0)
+    """
+    for form in (MARKED, COUNTED):
+        found = _values(places, form)
+        label = {name: stem for stem, values in found.items() for name in values.values()}
+        several = [values for values in found.values() if len(values) > 1]
+        all_so = len(label) == len(places) and all(map(str.isdecimal, chain(*found.values())))
+        if len(several) > 1 and all_so and all(len({label[name] for name in one}) == len({*one}) for one in sets):
+            return [_told(places, next(iter(several[0].values())))]
+    return []
 
 
 def yes_or_no(places: Collection[str]) -> bool:
@@ -86,20 +114,23 @@ def not_there(places: Mapping[str, str]) -> list[str]:
 def with_and_without(places: Mapping[str, str], sets: Collection[Sequence[str]]) -> list[str]:
     """Return notes on what stands before or behind several labels, where no image has one with it and one without.
 
-    As a word for no or perhaps in any language, and an s for several.
+    As a word for no or perhaps in any language, and an s for several; not where they are so rare that it is chance.
     """
     of_several = {affix: found for affix, found in pairs_by_affix(places).items() if len(found) > 1}
-    if not of_several:
+    if not of_several or all(len(labels) < 2 for labels in sets):
         return []
-    wanted = {frozenset(pair) for found in of_several.values() for pair in found}
-    named = set(chain(*wanted))
-    there = {frozenset(pair) for labels in sets for pair in combinations(named.intersection(labels), 2)} & wanted
-    return [
-        f"no image has a label with and one without '{before or behind}', as '{found[0][0]}' and '{found[0][1]}',"
-        f" of {len(found)}: these count as labels of their own"
-        for (before, behind), found in of_several.items()
-        if any(len(labels) > 1 for labels in sets) and there.isdisjoint(map(frozenset, found))
-    ]
+    named = {*chain(*chain(*of_several.values()))}
+    there = {frozenset(pair) for labels in sets for pair in combinations(named.intersection(labels), 2)}
+    times = Counter(chain.from_iterable(sets))
+    notes = []
+    for (before, behind), found in of_several.items():
+        together = sum(times[one] * times[other] for one, other in found) / len(sets)
+        if there.isdisjoint(map(frozenset, found)) and math.exp(-together) * len(of_several) < BY_CHANCE:
+            notes.append(
+                f"no image has a label with and one without '{before or behind}', as '{found[0][0]}' and"
+                f" '{found[0][1]}', of {len(found)}: these count as labels of their own"
+            )
+    return notes
 
 
 def pairs_by_affix(names: Collection[str]) -> dict[tuple[str, str], list[tuple[str, str]]]:
@@ -152,20 +183,6 @@ def _apart(places: Mapping[str, str]) -> str:
                 return name
             if all(map(SHARE.fullmatch, values)) or all(map(COUNT.fullmatch, values.values())):
                 return next(iter(values.values()))
-    return ""
-
-
-def _numbered(places: Mapping[str, str]) -> str:
-    """Return the first name where all have a number behind a mark or before them, and two labels or more have several.
-
-    Those of one label may be its kinds, as in grade:1 and grade:2.
-    """
-    for form in (MARKED, COUNTED):
-        found = _values(places, form)
-        several = [values for values in found.values() if len(values) > 1]
-        all_so = sum(map(len, found.values())) == len(places) and all(map(str.isdecimal, chain(*found.values())))
-        if len(several) > 1 and all_so:
-            return next(iter(several[0].values()))
     return ""
 
 

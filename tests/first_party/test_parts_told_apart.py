@@ -144,6 +144,12 @@ def test_a_folder_of_test_within_trains_is_no_label(tmp_path):
     assert "test" in opened("imagefolder", tmp_path, odd_names="keep").labels
 
 
+def test_what_is_valid_or_invalid_is_a_label(tmp_path):
+    for number, path in enumerate(("train/valid", "train/Invalid", "test/valid")):
+        picture(tmp_path / path / f"{number}.png", number)
+    assert opened("imagefolder", tmp_path).labels == ("Invalid", "valid")
+
+
 def test_a_column_of_0_and_1_that_is_read_as_names_has_a_word(tmp_path):
     """Which was two labels, of which one says that the other is not there."""
     table(tmp_path, "path,Target", [f"{n}.png,{n % 2}" for n in range(12)])

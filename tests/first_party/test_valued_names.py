@@ -33,10 +33,6 @@ def notes(names, separator=";", odd_names="error", several=True):
         ("dog:0", "dog"),
         ("+dog", "-dog"),
         ("dog", "~dog"),
-        ("dog:90", "dog:5", "cat:90", "cat:5"),
-        ("dog (2)", "dog (0)", "cat (0)", "cat (3)"),
-        ("2 dogs", "3 dogs", "2 cats", "1 cats"),
-        ("2x dog", "1x dog", "1x cat", "2x cat"),
         ("dog 3/3", "dog 0/3", "cat"),
         ("dog: none", "dog"),
     ],
@@ -46,6 +42,30 @@ def test_a_name_with_a_value_of_it_is_no_name(names):
         notes(names)
     for kept in (notes(names, odd_names="keep"), notes(names, separator=None)):
         assert sum("looks like a name and a value of it" in note for note in kept) == 1
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("dog:90", "dog:5", "cat:90", "cat:5"),
+        ("dog (2)", "dog (0)", "cat (0)", "cat (3)"),
+        ("2 dogs", "3 dogs", "2 cats", "1 cats"),
+        ("2x dog", "1x dog", "1x cat", "2x cat"),
+    ],
+)
+def test_a_number_is_a_value_where_no_image_has_two_of_one_label(names):
+    """Coins of one and two cents lie on one picture, and cars of two years are labels where each image has one."""
+
+    def told(*sets, **options):
+        values = resolve((ODD_NAMES, NO_LABEL, SEPARATOR), options, "set")
+        found = check(dict.fromkeys(names, "row 1"), sets, values, ";")
+        return sum("looks like a name and a value of it" in note for note in found)
+
+    with pytest.raises(DataError, match=r"row 1: label '.+' looks like a name and a value of it\. Try: write the nam"):
+        told(names[::2], names[1:2], names[3:])
+    assert told(names[::2], names[1:2], names[3:], odd_names="keep") == 1
+    assert told(*((name,) for name in names)) == 1
+    assert told(names[:2], names[2:]) == 0
 
 
 @pytest.mark.parametrize(
@@ -91,11 +111,13 @@ def test_what_sets_labels_apart_that_no_image_has_together_has_a_note(form):
         return [note for note in check(places, sets, options, ";") if note.startswith("no image has a label with and")]
 
     affix = form.replace("{}", "")
-    assert told(("dog", other), (one, "cat"), ("owl",)) == [
+    apart = ("dog", other), (one, "cat"), ("owl",)
+    assert told(*apart * 7) == [
         f"no image has a label with and one without '{affix}', as 'dog' and '{one}', of 2:"
         " these count as labels of their own"
     ]
-    assert told(("dog", one), (other, "cat")) == told(("dog",), (one,), (other,), ("cat",)) == []
+    assert told(*(("dog", one), (other, "cat")) * 7) == told(*(("dog",), (one,), (other,), ("cat",)) * 7) == []
+    assert told(*apart, *[("owl", "bird")] * 20) == []
 
 
 @pytest.mark.parametrize(
