@@ -4,8 +4,8 @@
     recall>=r       the one with the highest precision of those whose recall is r or more
     f1              the one with the highest F1
 
-Every threshold that divides the scores is tried. A threshold lies half-way to the next lower score, so that rounding
-turns no label. Of equal ones the highest.
+Every threshold that divides the scores is tried. A threshold lies half-way to the next lower score, or below the
+lowest, so that rounding turns no label. Of equal ones the highest.
 """
 
 from __future__ import annotations
@@ -29,6 +29,9 @@ BLOCK = 1 << 20
 """Pairs that are looked at together: what is held of all of them is eight bytes each."""
 
 SIGN = np.uint32(1 << 31)
+
+ROUNDING = 1e-4
+"""How far an exported model's scores may be from the stored ones, of the largest: ``bench.exported.stored``."""
 
 SLACK = 1e-12
 """Of a share of two whole numbers against the one that was asked for."""
@@ -148,18 +151,23 @@ def _reaching(scores: FloatArray, thresholds: Any) -> BoolArray:
 
 
 def half_way(ranked: NDArray[np.float32], place: int) -> np.float32:
-    """Return a threshold between the score at ``place`` of descending scores (n,) and the next one, if there is one.
+    """Return a threshold between the score at ``place`` of descending scores (n,) and the next one.
 
-    Rounding turns no label then. Where float32 has nothing between the two it is the score itself.
+    Rounding turns no label then. Below the last it is by ``ROUNDING`` of the largest score, and never below 0 where no
+    score is. Where float32 has nothing between the two it is the score itself.
 
-    >>> float(half_way(np.array([0.75, 0.25, 0.0], dtype=np.float32), 0))
-    0.5
+    >>> ranked = np.array([0.75, 0.25], dtype=np.float32)
+    >>> float(half_way(ranked, 0)), round(float(half_way(ranked, 1)), 6)
+    (0.5, 0.249925)
     """
-    here = np.float32(ranked[place])
-    if place + 1 == len(ranked):
-        return here
-    between = np.float32((float(here) + float(ranked[place + 1])) / 2)
-    return between if between > ranked[place + 1] else here
+    here, lowest = np.float32(ranked[place]), -float(NEVER)
+    if place + 1 < len(ranked):
+        lower = float(ranked[place + 1])
+    else:
+        largest = max((abs(float(score)) for score in (ranked[0], here) if abs(score) < NEVER), default=0.0)
+        lower = max(float(here) - 2 * ROUNDING * largest, 0.0 if here >= 0 else lowest)
+    between = np.float32((float(here) + lower) / 2)
+    return between if between > lower else here
 
 
 def _ranked(scores: FloatArray, truth: BoolArray) -> NDArray[np.uint64]:
@@ -199,4 +207,4 @@ def _curve(keys: NDArray[np.uint64]) -> Iterator[tuple[NDArray[np.int64], NDArra
 
 def _below(keys: NDArray[np.uint64], count: int) -> np.float32:
     """Return a threshold between the score of the ``count``-th of ranked pairs and the next lower one, if any."""
-    return half_way(_scores(keys[count - 1 : count + 1]), 0)
+    return half_way(_scores(np.concatenate((keys[:1], keys[count - 1 : count + 1]))), 1)

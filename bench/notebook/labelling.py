@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,9 @@ from bench.notebook.arrays import as_array
 from bench.notebook.running import whole
 from bench.records import Images
 from bench.system.threads import MOST_THREADS
+
+DECODING = tuple(Lock() for _ in range(64))
+"""Held, one by its identity, while Pillow decodes a picture: two threads cannot do it, and it may be given twice."""
 
 
 def predict(
@@ -64,7 +68,7 @@ class MixedImages(Images):
         if isinstance(source, Path):
             return open_rgb(source)
         if isinstance(source, Image.Image):
-            with _unmapped(source):
+            with DECODING[id(source) // 64 % len(DECODING)], _unmapped(source):
                 return to_rgb(source, self.describe(index))
         return Image.fromarray(source).convert("RGB")
 
@@ -102,15 +106,18 @@ def _each(images: Any) -> Iterator[Path | Image.Image | NDArray[np.uint8]]:
         yield images
     elif hasattr(images, "__array__"):
         yield from _arrays(images)
-    elif isinstance(images, Iterable) and not isinstance(images, bytes | bytearray):
+    elif isinstance(images, Iterable) and not (isinstance(images, bytes | bytearray) or hasattr(images, "read")):
         for image in images:
             if not (isinstance(image, str | Path | Image.Image) or hasattr(image, "__array__")):
-                raise DataError(
-                    f"images: found a {type(image).__name__}, allowed: paths, Pillow images and uint8 arrays"
-                )
+                raise _no_picture(image)
             yield from _each(image)
     else:
-        raise DataError(f"images: found a {type(images).__name__}, allowed: paths, Pillow images and uint8 arrays")
+        raise _no_picture(images)
+
+
+def _no_picture(found: Any) -> DataError:
+    hint = ". Try: PIL.Image.open(...) of it" if hasattr(found, "read") else ""
+    return DataError(f"images: found a {type(found).__name__}, allowed: paths, Pillow images and uint8 arrays{hint}")
 
 
 def _files(path: Path) -> list[Path]:
@@ -134,6 +141,6 @@ def _arrays(value: Any) -> list[NDArray[np.uint8]]:
     if array.dtype != np.uint8 or not (coloured or array.ndim == 2) or 0 in array.shape[several:]:
         raise DataError(
             f"images: found an array of {array.dtype} {array.shape}, allowed: uint8 of (height, width, 3),"
-            " (height, width) or (n, height, width, 3)"
+            f" (height, width) or (n, height, width, 3){'. Of paths, try: list(images)' if array.ndim == 1 else ''}"
         )
     return list(array) if several else [array]

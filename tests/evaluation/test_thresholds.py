@@ -104,6 +104,26 @@ def test_a_precision_that_no_threshold_reaches_is_never_predicted_or_the_nearest
     assert not thresholds.label_sets(np.full((1, 4), np.finfo(np.float32).max), infinite)[0, 2]
 
 
+@pytest.mark.parametrize("shift", [-9.0, -2.0, 0.5, 2.0])
+def test_rounding_loses_no_label_where_every_score_reaches_the_threshold(shift):
+    values = np.tile(np.linspace(0, 4, 5, dtype=np.float32)[:, None] + np.float32(shift), (1, 4))
+    truth = np.zeros(values.shape, dtype=np.bool_)
+    truth[0] = True  # the image of the lowest score
+    for name in ("recall>=1", "recall>=1;per-label"):
+        state, sets = fitted(name, values, truth)
+        assert sets.all()
+        assert thresholds.label_sets(values - np.float32(1e-5) * np.abs(values).max(), state).all()
+        assert not thresholds.label_sets(values - np.float32(1e-3) * np.abs(values).max(), state)[0].any()
+
+
+@pytest.mark.parametrize("ranked", [[0.7, 0.0], [1e-9], [3e38, -3.4028235e38], [3.4028235e38, 1.0], [3.4028235e38]])
+def test_the_lowest_threshold_is_a_number_and_none_of_probabilities_is_below_zero(ranked):
+    scores = np.array(ranked, dtype=np.float32)
+    found = thresholds.half_way(scores, len(scores) - 1)
+    assert -thresholds.NEVER <= found <= scores[-1]
+    assert (found >= 0) == (scores[-1] >= 0)
+
+
 def test_a_label_without_a_true_image_takes_the_threshold_of_all_for_recall():
     values, truth, _ = made_up(np.random.default_rng(3))
     truth[:, 2] = False

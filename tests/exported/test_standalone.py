@@ -315,6 +315,19 @@ def test_probabilities_are_those_of_bench_predict(kind):
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
+def test_a_folder_that_is_exported_anew_while_it_is_opened_is_refused(exported, tmp_path):
+    folder = shutil.copytree(exported / "cnn-rnn", tmp_path / "model")
+
+    class Slow(predict.Model):
+        def session(self, path):
+            found = super().session(path)
+            shutil.copyfile(exported / "bce" / "manifest.json", folder / "manifest.json")
+            return found
+
+    with pytest.raises(predict.Refused, match="was exported anew while it was opened"):
+        Slow(folder)
+
+
 def test_a_disk_that_is_full_is_one_line_and_status_2(exported, monkeypatch, capsys):
     """It was a traceback, and status 1, as of images that are not read."""
     monkeypatch.setattr(predict, "__file__", str(exported / "bce" / "predict.py"))

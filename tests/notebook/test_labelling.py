@@ -2,6 +2,7 @@ import io
 import shutil
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -131,6 +132,8 @@ REFUSED = {
     "number": (lambda folder: bench.predict(folder, 3), "found a int, allowed: paths, Pillow images and uint8 arrays"),
     "numbers": (lambda folder: bench.predict(folder, [3]), "found a int, allowed"),
     "content": (lambda folder: bench.predict(folder, b"GIF89a"), "found a bytes, allowed: paths"),
+    "open file": (lambda folder: bench.predict(folder, io.BytesIO()), r"found a BytesIO, .*Try: PIL\.Image\.open"),
+    "array of paths": (lambda folder: bench.predict(folder, np.array(["a.jpg"])), r"Of paths, try: list\(images\)"),
     "line": (lambda folder: bench.predict(folder, Image.new("RGB", (1, 900))), "cannot read image 0: 1x900 pixels"),
     "real": (
         lambda folder: bench.predict(folder, Image.new("F", (9, 9))),
@@ -165,6 +168,24 @@ def test_a_cut_file_in_a_lazy_pillow_image_is_named(model):
     lazy = Image.open(io.BytesIO(buffer.getvalue()[:900]))
     with pytest.raises(bench.DataError, match="cannot read image 0: damaged: "):
         bench.predict(model[0], lazy)
+
+
+class SlowFile(io.BytesIO):
+    """A file whose reading lets other threads run."""
+
+    def read(self, size=-1):
+        """Return the next bytes, a moment later."""
+        time.sleep(0.001)
+        return super().read(size)
+
+
+def test_a_lazy_pillow_image_may_be_given_several_times():
+    buffer = io.BytesIO()
+    Image.effect_noise((600, 600), 50).save(buffer, format="JPEG", quality=95)
+    expected = np.asarray(Image.open(buffer).convert("RGB"))
+    pictures = MixedImages((Image.open(SlowFile(buffer.getvalue())),) * 4)
+    with ThreadPoolExecutor(4) as pool:
+        assert all(np.array_equal(found, expected) for found in pool.map(pictures.read, range(4)))
 
 
 def test_several_threads_may_predict(model):

@@ -10,7 +10,6 @@ import argparse
 import csv
 import hashlib
 import io
-import itertools
 import json
 import math
 import os
@@ -150,6 +149,8 @@ class Model:
         if self.description["kind"] == "sequence":
             search, arrays = runpy.run_path(str(folder / "search.py")), folder / "decoder.safetensors"
             self.search = search["Searching"](self.session(folder / "step.onnx"), arrays, self.description)
+        if json.loads((folder / "manifest.json").read_bytes())["description"] != self.description:
+            raise Refused(f"{folder} was exported anew while it was opened. Try: the same again")
 
     def session(self, path: Path) -> Any:
         """Return ONNX Runtime's session of a file, on the processor."""
@@ -232,7 +233,7 @@ def calibrated(scores: Any, description: dict[str, Any]) -> Any:
     if "calibration_starts" not in state:
         return None
     starts, x, y = (state[f"calibration_{name}"] for name in ("starts", "x", "y"))
-    parts = [slice(*ends) for ends in itertools.pairwise(starts)]
+    parts = list(map(slice, starts[:-1], starts[1:]))
     parts *= 1 if len(parts) > 1 else len(values)
     return np.array([np.interp(one, x[part], y[part]) for one, part in zip(values, parts, strict=True)], np.float32)
 
@@ -240,9 +241,8 @@ def calibrated(scores: Any, description: dict[str, Any]) -> Any:
 def probabilities(scores: Any, kind: str) -> list[float] | None:
     """Return scores as probabilities; ``None`` where they are none."""
     values = np.asarray(scores, dtype=np.float64)
-    if kind in {"logit", "log_probability"}:
-        values = np.exp(-np.logaddexp(0.0, -values) if kind == "logit" else values)
-    return None if kind == "margin" else [float(value) for value in values]
+    logs = {"logit": -np.logaddexp(0.0, -values), "log_probability": values}
+    return None if kind == "margin" else [float(one) for one in (np.exp(logs[kind]) if kind in logs else values)]
 
 
 def find(arguments: list[str]) -> Iterator[tuple[Path, str]]:
