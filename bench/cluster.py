@@ -10,12 +10,13 @@ import contextlib
 import os
 import signal
 import socket
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.errors import UsageError
+from bench.errors import NotRun, UsageError
 from bench.guard import reason as in_one_line
 from bench.records import RunRequest
 from bench.store.stored import RunSummary
@@ -31,6 +32,9 @@ LOOK = 5.0
 
 ANSWER = 5.0
 """Seconds within which a cluster must answer."""
+
+LOST = 30.0
+"""Seconds after which a head that answers no more is taken for gone. Ray's own end, after 60, says no line of ours."""
 
 SETTINGS = b"\0\0\0\4\0\0\0\0\0"
 """What HTTP/2, which Ray speaks, has either side say first (RFC 9113, section 3.4); the fourth byte is its kind."""
@@ -88,6 +92,7 @@ class Cluster:
         Raises ``UsageError`` where Ray, the cluster, or what ``device`` needs is not there.
         """
         self._ray = ray = _connected(address)
+        self._head = ray.get_runtime_context().gcs_address
         self._under_way: dict[Any, tuple[int, RunRequest]] = {}
         self._place = Place.here()
         threads = os.environ.get("OMP_NUM_THREADS", "")
@@ -112,7 +117,8 @@ class Cluster:
         """Extract features on the cluster."""
         request.out.mkdir(parents=True, exist_ok=True)
         task = self._ray.remote(_prepare).options(**self._options).remote(request, self._place)
-        self._ray.wait([task])
+        while not self._ray.wait([task], timeout=LOOK)[0]:
+            _still_there(self._head)
 
     def room(self) -> int:
         """Return how many runs the nodes hold that there are now."""
@@ -134,7 +140,7 @@ class Cluster:
         except self._ray.exceptions.RayTaskError as error:
             return number, failure(request, "failed", in_one_line(error.cause or error))
         except self._ray.exceptions.RayError as error:
-            reason = f"the process that made it ended {RETRIES + 1} times ({type(error).__name__})"
+            reason = f"its process or node was lost, and it could not be begun anew ({type(error).__name__})"
             return number, failure(request, "failed", f"{reason}. The same command continues it")
         if summary.measures is not None and not summary.path.is_dir():
             return number, failure(request, "failed", f"'{summary.path}' is on another node alone. {SHARED}")
@@ -148,6 +154,7 @@ class Cluster:
         self._ray.shutdown()
 
     def _nodes(self) -> list[dict[str, float]]:
+        _still_there(self._head)
         return [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
 
     def _fitting(self) -> int:
@@ -174,6 +181,8 @@ def _connected(address: str) -> Any:
     # Nothing is reported to Ray's makers; a run for which no node has the memory is not begun for ever.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_task_oom_retries", str(RETRIES))
+    # Ray's own is 15: beside any other work, the runs of a cluster that begins here would hardly get a core.
+    os.environ.setdefault("RAY_worker_niceness", "0")
     # It would tell of processes that died on standard output, amid the table; what became of a run is a line of ours.
     os.environ["RAY_DEDUP_LOGS"], os.environ["RAY_DEDUP_LOGS_SKIP_REGEX"] = "1", "(?s).*"
     try:
@@ -209,6 +218,21 @@ def _answers(address: str) -> None:
     # Behind TLS, which Ray has where this variable says so, the greeting would be another.
     if answer[3:4] != SETTINGS[3:4] and os.environ.get("RAY_USE_TLS", "0") in {"", "0"}:
         raise UsageError(f"--cluster: what answers at '{address}' is not Ray. Try: ray status, which has its address")
+
+
+def _still_there(head: str) -> None:
+    """Raise ``NotRun`` where the head of a cluster that was joined has not answered for ``LOST`` seconds."""
+    since = time.monotonic()
+    while True:
+        try:
+            return _answers(head)
+        except UsageError as error:
+            if time.monotonic() - since > LOST:
+                raise NotRun(
+                    f"the Ray cluster's head at '{head}' is gone. Finished runs and checkpoints are kept; the same"
+                    " command continues, with a cluster that is there"
+                ) from error
+            time.sleep(ANSWER / 5)
 
 
 @contextlib.contextmanager

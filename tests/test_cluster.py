@@ -10,11 +10,15 @@ import subprocess
 import sys
 import threading
 import time
+import types
+from pathlib import Path
 
 import pytest
 from example_commands import bench, write_corel
 
 from bench import cluster
+from bench.errors import NotRun
+from bench.records import RunRequest
 from bench.store.runs import find
 from bench.system.progress import QUIET_VARIABLE
 
@@ -101,6 +105,64 @@ def test_what_answers_and_is_not_ray_is_refused_and_what_stays_silent(answer, ex
         refused = contextlib.nullcontext() if not expected else pytest.raises(cluster.UsageError, match=expected)
         with refused:
             cluster._answers(f"127.0.0.1:{server.getsockname()[1]}")
+
+
+class Ray:
+    """A cluster of one core: ``lost`` in every task."""
+
+    exceptions = types.SimpleNamespace(RayError=OSError, RayTaskError=ZeroDivisionError)
+    lost = OSError("LocalRayletDiedError")
+
+    def __getattr__(self, name):
+        """Whatever else Ray is asked for, as ``remote(...).options(...)``, does nothing."""
+        return lambda *given, **named: self
+
+    def init(self, *given, **named):
+        self.niceness = os.environ["RAY_worker_niceness"]  # noqa: SIM112 - Ray's name
+
+    def nodes(self):
+        return [{"Alive": True, "Resources": {"CPU": 1.0}}]
+
+    def wait(self, tasks, timeout):
+        return [], tasks
+
+    def get(self, task):
+        raise self.lost
+
+
+@pytest.fixture
+def joined(monkeypatch):
+    """A cluster whose head never answered since it was joined."""
+    for name in ("RAY_worker_niceness", "RAY_DEDUP_LOGS", "RAY_DEDUP_LOGS_SKIP_REGEX", "RAY_task_oom_retries"):
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setitem(sys.modules, "ray", Ray())
+    monkeypatch.setattr(cluster, "LOST", -1.0)
+    monkeypatch.setattr(cluster, "_still_there", lambda head: None)
+    joined = cluster.Cluster("local", "cpu")
+    monkeypatch.undo()
+    return joined
+
+
+def test_runs_of_a_cluster_that_begins_here_come_before_no_other_work_and_behind_none(joined):
+    assert joined._ray.niceness == "0"
+
+
+def test_a_run_that_the_cluster_lost_is_not_said_to_have_ended_so_and_so_often(joined, tmp_path):
+    joined.take(3, RunRequest(model="bce", dataset="digit-scenes", out=tmp_path, cache=tmp_path))
+    ((number, summary),) = [joined._answer(joined._ray)]
+    assert (number, summary.state) == (3, "failed")
+    assert summary.reason.startswith("its process or node was lost, and it could not be begun anew (OSError)")
+
+
+def test_a_head_that_is_gone_is_one_line_before_ray_ends_the_process(monkeypatch, joined):
+    monkeypatch.setattr(cluster, "LOST", 0.0)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        joined._head = f"127.0.0.1:{server.getsockname()[1]}"
+    for asked in (joined.room, lambda: joined.prepare(RunRequest(model="bce", dataset="d", out=Path(), cache=Path()))):
+        with pytest.raises(NotRun, match=r"head at '127.0.0.1:\d+' is gone. Finished runs and checkpoints are kept"):
+            asked()
 
 
 def test_what_is_of_this_machine_stays_and_all_else_goes_along(tmp_path, monkeypatch):

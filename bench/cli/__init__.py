@@ -291,8 +291,9 @@ def run_command_line(arguments: Sequence[str] | None = None) -> int:
         line, code = _as_line(error)
         _tell(line)
         return code
-    except ModuleNotFoundError as error:
-        if (lacking := missing(error)) is None:
+    except (ImportError, MemoryError) as error:
+        lacking = missing(error) if isinstance(error, ImportError) else " ".join(f"not enough memory. {error}".split())
+        if lacking is None:
             raise
         trace_if_asked(error)
         _tell(f"error: {lacking}")

@@ -67,7 +67,7 @@ def look(folder: RunFolder) -> Live:
     held, told = held_by_a_process(folder.path), _progress(folder.path)
     written = _number(told, "written")
     if held is None and written is not None:
-        held = time.time() - written < SILENT
+        held = abs(time.time() - written) < SILENT  # a clock that was set back since makes no old word new
     try:
         config, status = folder.config, folder.status
         state = status.state if status.state in STATES else STOPPED

@@ -18,7 +18,8 @@ def note(text: str) -> None:
         tell(one_line(text))
     # A word that nobody can hear any more must not end the work.
     with contextlib.suppress(OSError, ValueError):
-        print(for_stream(f"note: {one_line(text)}", sys.stderr), file=sys.stderr, flush=True)
+        # In one write, break and all, so that words of several threads are lines of their own.
+        print(f"{for_stream(f'note: {one_line(text)}', sys.stderr)}\n", end="", file=sys.stderr, flush=True)
 
 
 def say_all(text: str) -> None:

@@ -1,4 +1,4 @@
-"""Packages that are not installed, told in one line."""
+"""Packages that are not installed or cannot be loaded, told in one line."""
 
 from __future__ import annotations
 
@@ -8,12 +8,21 @@ NAMES = {"PIL": "pillow", "sklearn": "scikit-learn"}
 OWN = ("bench", "bench_models", "bench_datasets", "bench_backbones", "bench_trackers")
 
 
-def missing(error: ModuleNotFoundError) -> str | None:
+def missing(error: ImportError) -> str | None:
     """Return what is not installed and what to type, in a line; ``None`` for a module of the project's own.
+
+    So for a compiled one that the system cannot load, as for want of memory or of a library; ``None`` for a name that a
+    Python module lacks: that is somebody's mistake.
 
     >>> missing(ModuleNotFoundError(name="PIL.Image"))
     'pillow is not installed, which this command needs. Try: pip install pillow'
+    >>> missing(ImportError("libc.so.7: cannot open", path="/lib/_C.so"))
+    "cannot load '/lib/_C.so': libc.so.7: cannot open. Try: ulimit -v, which bounds memory, or to install it anew"
     """
+    if not isinstance(error, ModuleNotFoundError):
+        path = error.path or ""
+        remedy = "Try: ulimit -v, which bounds memory, or to install it anew"
+        return f"cannot load '{path}': {error}. {remedy}" if path.endswith((".so", ".pyd")) else None
     module = (error.name or "").partition(".")[0]
     if not module or module in OWN:
         return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import threading
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -74,7 +75,11 @@ def keep(path: Path, key: str, content: bytes) -> None:
     try:
         write_sealed(path, key, content)
     except StoreError as error:
-        _say_not_kept(path.parent, getattr(error.__cause__, "strerror", None) or str(error))
+        with _SAYING:  # of two threads that call it at once, a cached function runs twice
+            _say_not_kept(path.parent, getattr(error.__cause__, "strerror", None) or str(error))
+
+
+_SAYING = threading.Lock()
 
 
 @cache

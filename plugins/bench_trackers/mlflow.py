@@ -32,7 +32,8 @@ class MLflow:
     def __init__(self, request: bench.TrackerRequest) -> None:
         # Read when mlflow is imported. A user's own setting wins.
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # the default waits minutes for a dead server
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # the default waits minutes for a dead server,
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")  # and at one that is silent two, each time
         from mlflow import MlflowClient
 
         logging.getLogger("mlflow").setLevel(logging.WARNING)

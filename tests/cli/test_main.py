@@ -141,6 +141,14 @@ def raising(error: BaseException) -> Callable[[], None]:
         (NotRun("no GPU"), 2, "not run: no GPU\n"),
         (StoreError("damaged"), 2, "error: damaged\n"),
         (OSError(28, "No space left on device", "/tmp/x"), 2, "error: No space left on device: /tmp/x\n"),
+        (MemoryError("Unable to allocate 7 TiB"), 2, "error: not enough memory. Unable to allocate 7 TiB\n"),
+        (MemoryError(), 2, "error: not enough memory.\n"),
+        (
+            ImportError("libtorch_cpu.so: failed to map segment", path="/x/torch/_C.so"),
+            2,
+            "error: cannot load '/x/torch/_C.so': libtorch_cpu.so: failed to map segment. Try: ulimit -v, which bounds"
+            " memory, or to install it anew\n",
+        ),
         (KeyboardInterrupt(), 130, "stopped; what is finished is kept. To continue: bench runs\n"),
     ],
 )
@@ -163,9 +171,10 @@ def test_a_command_in_a_folder_that_was_removed_says_so(
     assert capsys.readouterr().err == "error: the current folder was removed. Try: cd to one that is there\n"
 
 
-def test_a_bug_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bench.cli.commands.runs.runs", raising(ZeroDivisionError()))
-    with pytest.raises(ZeroDivisionError):
+@pytest.mark.parametrize("bug", [ZeroDivisionError(), ImportError("cannot import name 'x'", path="/x/bench/y.py")])
+def test_a_bug_is_not_hidden(bug: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bench.cli.commands.runs.runs", raising(bug))
+    with pytest.raises(type(bug)):
         run_command_line(["runs"])
 
 

@@ -212,6 +212,20 @@ def test_mlflow_with_a_server_that_is_down_is_one_line(
     assert not (tmp_path / "mlflow").exists()
 
 
+def test_mlflow_does_not_wait_for_minutes_at_a_server_that_is_silent(
+    stored_run: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mlflow = pytest.importorskip("mlflow", reason="not installed: pip install 'multilabel-bench[mlflow]'")
+    monkeypatch.delenv("MLFLOW_HTTP_REQUEST_TIMEOUT", raising=False)
+
+    def silent(uri: str) -> None:
+        raise TimeoutError(f"{os.environ['MLFLOW_HTTP_REQUEST_TIMEOUT']} s")
+
+    monkeypatch.setattr(mlflow, "MlflowClient", silent)
+    with pytest.raises(TrackerError, match="TimeoutError: 30 s"):
+        send(destination("mlflow", tmp_path, uri="http://127.0.0.1:9"), stored_run())
+
+
 def wandb_records(folder: Path) -> Iterator[Any]:
     """The records of an offline run: protocol buffers in a log of 32 KiB blocks, as LevelDB writes it."""
     from wandb.proto import wandb_internal_pb2

@@ -4,6 +4,7 @@ import io
 import json
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -15,6 +16,7 @@ from example_runs import make_run
 from PIL import Image
 
 from bench.cli import run_command_line
+from bench.cli.commands.report import FOLLOWS
 from bench.records import LabelSpace, Preprocessing
 from bench.show import figures
 from bench.show.figures import attention, embedding, results, search_tree
@@ -133,6 +135,15 @@ def test_damage_is_told_and_the_other_runs_are_shown(three_models):
     assert "seed 0 damaged: scores.npy damaged" in page
     assert "manifest.json is damaged" in page
     assert "bce" in page
+
+
+def test_a_page_that_was_stopped_before_its_error_bars_says_so(tmp_path, monkeypatch):
+    make_run(tmp_path / "runs", "bce")
+    with monkeypatch.context() as stopped:
+        stopped.setattr(gather, "with_error_bars", lambda *_: signal.raise_signal(signal.SIGINT))
+        assert run_command_line(command_of(tmp_path / "runs")) == 130
+    assert FOLLOWS in page_of(tmp_path / "runs").read_text(encoding="utf-8")
+    assert FOLLOWS not in made(tmp_path / "runs")
 
 
 def test_a_protocol_of_a_newer_version_costs_the_error_bars_and_no_more(tmp_path):

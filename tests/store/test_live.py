@@ -154,7 +154,8 @@ def test_where_no_lock_tells_a_process_lives_as_long_as_it_is_heard(tmp_path, mo
     folder = open_run(tmp_path, run_config())
     monkeypatch.setattr(live, "held_by_a_process", lambda _: None)
     monkeypatch.setattr(live.time, "time", lambda: 1e9)
-    for age, state in ((1, "running"), (3600, "stopped")):
+    # One whose clock, or that of its machine, was set back since is not heard for as long as that was.
+    for age, state in ((1, "running"), (-1, "running"), (3600, "stopped"), (-3600, "stopped")):
         (folder.path / PROGRESS).write_text(json.dumps({"written": 1e9 - age}))
         assert look(folder).state == state
 

@@ -1,9 +1,13 @@
 """What is kept to save time is read back only if it is what was written."""
 
+import io
 import subprocess
 import sys
 import textwrap
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from damage import DAMAGE
@@ -45,6 +49,28 @@ def test_what_cannot_be_kept_is_made_each_time_with_one_word(
         assert kept(tmp_path / "file" / "folder" / name, name, lambda: b"made", "the index") == b"made"
     (word,) = capsys.readouterr().err.splitlines()
     assert word.startswith(f"note: nothing is kept in {tmp_path / 'file' / 'folder'}: ")
+
+
+def test_threads_that_can_keep_nothing_say_so_once_in_a_line_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Slow(io.StringIO):
+        """Standard error that lets another thread come first, and that knows what it was given at once."""
+
+        given: ClassVar[list[str]] = []
+
+        def write(self, text: str) -> int:
+            self.given += [text] if text else []
+            time.sleep(0.01)
+            return super().write(text)
+
+    monkeypatch.setattr(sys, "stderr", Slow())
+    (tmp_path / "file").write_text("")
+    paths = [tmp_path / "file" / name for name in "abcd"]
+    with ThreadPoolExecutor(len(paths)) as threads:
+        list(threads.map(lambda path: kept(path, path.name, lambda: b"made", "the index"), paths))
+    (word,) = Slow.given
+    assert word.endswith("\n")
 
 
 def test_what_make_raises_is_raised_and_nothing_is_kept(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -25,6 +26,9 @@ Resamples = Annotated[
 ]
 FEWEST = 40
 """Of fewer resamples none lies beyond the middle 95 %, and one has no width, so that all rows were told apart."""
+
+FOLLOWS = "error bars and pictures are not here yet: where this line stays, the command was stopped; the same goes on"
+"""What the first page says, which may lie where a whole one lay."""
 
 Shown = Annotated[
     int,
@@ -78,16 +82,18 @@ def report(  # noqa: PLR0917 - the parser passes options by name
     drawn = page.drawings(groups)
     folder = side_folder.beside(out)
 
-    def write() -> tuple[int, dict[str, bytes]]:
+    def write(*remark: str) -> tuple[int, dict[str, bytes]]:
         """Write what is known, pictures before the page that shows them, and return how large it is."""
         pictures = side_folder.Pictures(folder.name)
-        content = page.render(groups, drawn, ledgers, title, found, pictures=pictures).encode()
+        shown = [replace(group, remarks=(*remark, *group.remarks)) for group in groups]
+        content = page.render(shown, drawn, ledgers, title, found, pictures=pictures).encode()
         side_folder.write(folder, pictures.files)
         write_atomic(out, content)
         return len(content), pictures.files
 
-    size, files = write()
-    if progress_shown():
+    follows = (FOLLOWS,) if images or resamples != 0 else ()
+    size, files = write(*follows)
+    if follows and progress_shown():
         say(f"{out}: tables and figures are there; error bars and pictures follow", file=sys.stderr)
     if resamples != 0:
         draw = kept_in(kept)
@@ -97,7 +103,7 @@ def report(  # noqa: PLR0917 - the parser passes options by name
             with_pictures(one, group, opened(group.runs), kept, duplicates)
             for one, group in zip(found, groups, strict=True)
         ]
-    if images or resamples != 0:
+    if follows:
         size, files = write()
     side_folder.tidy(folder, files)
     counts = f"{len(summaries)} run{'s' * (len(summaries) != 1)}, {sum(len(group.figures) for group in groups)} figures"
