@@ -20,9 +20,12 @@ def missing(error: ImportError) -> str | None:
     "cannot load '/lib/_C.so': libc.so.7: cannot open. Try: ulimit -v, which bounds memory, or to install it anew"
     """
     if not isinstance(error, ModuleNotFoundError):
-        path = error.path or ""
         remedy = "Try: ulimit -v, which bounds memory, or to install it anew"
-        return f"cannot load '{path}': {error}. {remedy}" if path.endswith((".so", ".pyd")) else None
+        while not (error.path or "").endswith((".so", ".pyd")):  # NumPy tells of it in many lines of its own
+            if not isinstance(error.__cause__, ImportError):
+                return None
+            error = error.__cause__
+        return f"cannot load '{error.path}': {error}. {remedy}"
     module = (error.name or "").partition(".")[0]
     if not module or module in OWN:
         return None

@@ -128,6 +128,11 @@ def test_a_mistake_is_one_line_on_standard_error_and_exit_code_2(
     assert expected in captured.err
 
 
+UNLOADABLE = ImportError("libtorch_cpu.so: failed to map segment", path="/x/torch/_C.so")
+WRAPPED = ImportError("\nImporting it failed.\nSee: its pages")
+WRAPPED.__cause__ = UNLOADABLE
+
+
 def raising(error: BaseException) -> Callable[[], None]:
     def command() -> None:
         raise error
@@ -143,11 +148,14 @@ def raising(error: BaseException) -> Callable[[], None]:
         (OSError(28, "No space left on device", "/tmp/x"), 2, "error: No space left on device: /tmp/x\n"),
         (MemoryError("Unable to allocate 7 TiB"), 2, "error: not enough memory. Unable to allocate 7 TiB\n"),
         (MemoryError(), 2, "error: not enough memory.\n"),
-        (
-            ImportError("libtorch_cpu.so: failed to map segment", path="/x/torch/_C.so"),
-            2,
-            "error: cannot load '/x/torch/_C.so': libtorch_cpu.so: failed to map segment. Try: ulimit -v, which bounds"
-            " memory, or to install it anew\n",
+        *(
+            (
+                error,
+                2,
+                "error: cannot load '/x/torch/_C.so': libtorch_cpu.so: failed to map segment. Try: ulimit -v, which"
+                " bounds memory, or to install it anew\n",
+            )
+            for error in (UNLOADABLE, WRAPPED)
         ),
         (KeyboardInterrupt(), 130, "stopped; what is finished is kept. To continue: bench runs\n"),
     ],
