@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 import bench
@@ -13,6 +15,9 @@ from bench_models.pair_precision import pair_precision
 
 COUNTS = (3, 5, 10, 15, 25, 50, 100, 200)
 WITHOUT_VALIDATION = 50
+
+LEAST = 1e-6
+"""Votes that are counted where there is none: less than any share of one among copies."""
 
 
 class Neighbours(nn.Module):
@@ -50,13 +55,17 @@ class Neighbours(nn.Module):
         ignore: BoolArray | None = None,
         validation: Validation | None = None,
     ) -> None:
-        """Keep the training part, and choose how many vote; of equal ones the fewest."""
+        """Keep the training part, and choose how many vote; of equal ones the fewest.
+
+        Images of equal features have the mean of their labels: which of them are nearest is nobody's to say.
+        """
         device = self.features.device
         self.features = nn.functional.normalize(torch.from_numpy(features.copy()), dim=1).to(device)
-        self.truth = torch.from_numpy(truth.copy()).float().to(device)
-        if ignore is not None and ignore.any():
-            self.votes = torch.from_numpy(~ignore).float().to(device)
-            self.truth *= self.votes
+        voting = np.ones_like(truth) if ignore is None else ~ignore
+        copies = copies_of(features)
+        self.truth = torch.from_numpy(shared(truth & voting, copies)).to(device)
+        if not voting.all():
+            self.votes = torch.from_numpy(shared(voting, copies)).to(device)
         if self.chooses and validation is not None:
             self.use(max(COUNTS, key=lambda count: self._judged(count, validation)))
             self.chosen = {"neighbours": self.neighbours}
@@ -71,7 +80,7 @@ class Neighbours(nn.Module):
         count = min(self.neighbours, len(self.features))
         nearest, rows = similarity.topk(count, dim=1)
         total: torch.Tensor = (nearest.unsqueeze(2) * self.truth[rows]).sum(dim=1)
-        return total / (self.votes[rows].sum(dim=1).clamp(min=1) if len(self.votes) else count)
+        return total / (self.votes[rows].sum(dim=1).clamp(min=LEAST) if len(self.votes) else count)
 
     def loss(self, features: torch.Tensor, truth: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         """Return zero: there is nothing to train."""
@@ -87,3 +96,18 @@ class Neighbours(nn.Module):
         state_dict.setdefault(prefix + "count", self.count)  # weights of before the number was stored: as asked
         super()._load_from_state_dict(state_dict, prefix, *rest)
         self.neighbours = int(self.count)
+
+
+def copies_of(features: FloatArray) -> NDArray[np.int64]:
+    """Return a number for each image (images,), the same for images of equal features (images, dimensions)."""
+    rows = np.ascontiguousarray(features + 0.0)  # -0 and 0 are equal, and their bytes are not
+    as_bytes = rows.view(np.dtype((np.void, rows.itemsize * rows.shape[1])))
+    return np.unique(as_bytes, return_inverse=True)[1].ravel()
+
+
+def shared(pairs: BoolArray, copies: NDArray[np.int64]) -> FloatArray:
+    """Return for each image the mean of ``pairs`` (images, labels) over its ``copies``, as float32."""
+    sums = np.zeros((copies.max(initial=-1) + 1, pairs.shape[1]), dtype=np.float32)
+    np.add.at(sums, copies, pairs.astype(np.float32))
+    sums /= np.bincount(copies)[:, None]
+    return sums[copies]

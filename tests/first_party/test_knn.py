@@ -29,6 +29,20 @@ def test_nearest_neighbours_vote_by_cosine():
     torch.testing.assert_close(scores, torch.tensor([[0.5, 0.5]]))
 
 
+def test_copies_of_one_image_share_their_labels_whichever_of_them_is_nearest():
+    """Ties are broken otherwise by torch and ONNX, and by batch size."""
+    rng = np.random.default_rng(0)
+    values, truth = rng.normal(size=(12, 4)).astype(np.float32), rng.random((12, 2)) < 0.5
+    values[:6], truth[:6] = values[0], [[1, 0], [1, 0], [1, 0], [0, 1], [1, 1], [0, 0]]
+    ignore = np.zeros_like(truth)
+    ignore[1:6] = True
+    for ignored, means in ((None, [4 / 6, 2 / 6]), (ignore, [1.0, 0.0])):
+        for rows in (np.arange(12), np.arange(12)[::-1]):
+            model = make("knn", dimensions=4, counts=(1, 1), neighbours="3")
+            model.fit(values[rows], truth[rows], None if ignored is None else ignored[rows])
+            torch.testing.assert_close(model(torch.from_numpy(values[:1])), torch.tensor([means]))
+
+
 @pytest.mark.parametrize("name", ["knn", "metric-learning"])
 def test_as_many_vote_as_is_best_on_the_validation_part(name):
     rng = np.random.default_rng(0)
