@@ -31,7 +31,7 @@ BLOCK = 1 << 20
 SIGN = np.uint32(1 << 31)
 
 ROUNDING = 1e-4
-"""How far an exported model's scores may be from the stored ones, of the largest: ``bench.exported.stored``."""
+"""How far an exported model's scores may be from the stored ones, of the largest."""
 
 SLACK = 1e-12
 """Of a share of two whole numbers against the one that was asked for."""

@@ -12,6 +12,7 @@ import numpy as np
 from bench.data.splits import subset
 from bench.errors import DataError, ModelError
 from bench.evaluation.bits import BitMatrix
+from bench.evaluation.thresholds import ROUNDING
 from bench.exported.manifest import Check
 from bench.exported.model_folder import PIXELS, Description
 from bench.exported.predict import Answers, Predictor
@@ -21,7 +22,7 @@ from bench.onnx.sessions import open_session
 from bench.records import BoolArray, FloatArray, Images, IntArray, Split
 from bench.store.run_folder import RunFolder
 
-TOLERANCE = {"fp32": 1e-4, "fp16": 5e-2}
+TOLERANCE = {"fp32": ROUNDING, "fp16": 5e-2}
 """Largest difference of a score, relative to the largest magnitude of the stored ones.
 
 Seen with MobileNetV2 on photographs: 3e-6 in single precision; in half precision 1.5e-2 of logits, and 2.2e-2 of a

@@ -21,10 +21,10 @@ def pair_precision(model: nn.Module, validation: Validation) -> float:
 
     Ignored pairs count not at all, and pairs of equal scores come in together.
     """
-    scores = _scores(model, validation.features)
     counted = np.ones_like(validation.truth) if validation.ignore is None else ~validation.ignore
-    order = np.argsort(-scores[counted], kind="stable")
-    ranked, hits = scores[counted][order], np.cumsum(validation.truth[counted][order])
+    scores = _scores(model, validation.features)[counted]
+    order = np.argsort(-scores, kind="stable")
+    ranked, hits = scores[order], np.cumsum(validation.truth[counted][order])
     last = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True)) if len(ranked) else order
     found = np.diff(hits[last], prepend=0)
     return float((found * hits[last] / (last + 1)).sum() / max(found.sum(), 1))
