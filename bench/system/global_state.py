@@ -168,8 +168,11 @@ _PROCESS: dict[str, Setting] = {
 }
 
 
+_VALID_SIGNALS = frozenset(map(int, signal.valid_signals()))
+
+
 def _read_handlers() -> dict[int, Any]:
-    return {number: signal.getsignal(number) for number in signal.valid_signals()}
+    return {number: signal.getsignal(number) for number in _VALID_SIGNALS}
 
 
 def _write_handlers(before: dict[int, Any]) -> None:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import threading
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bench.errors import StoreError
 from bench.system.files import atomic_path
 from bench.system.locks import exclusive
 from bench.system.notes import note
+
+if TYPE_CHECKING:
+    import hashlib
 
 MAGIC = b"bench-sealed 1 "
 HEAD = len(MAGIC) + 64 + 1
@@ -89,6 +92,8 @@ def _say_not_kept(folder: Path, reason: str) -> None:
 
 
 def _hasher(key: str) -> hashlib._Hash:
+    import hashlib
+
     content = key.encode()
     return hashlib.sha256(len(content).to_bytes(8, "little") + content)
 

@@ -14,7 +14,6 @@ Python keeps compiled of a file that has another content by now, of the same len
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import importlib.util
 import marshal
 import shlex
@@ -62,6 +61,8 @@ def code_hash(
     modules = closure(roots, within)
     if any(modules.get(root) is None for root in roots):
         return UNKNOWN
+    import hashlib
+
     total = hashlib.sha256()
     for name, file in sorted(modules.items()):
         if file is not None:
@@ -249,4 +250,6 @@ def _hash_of(file: Path, _changed: int) -> str:
     content = file.read_bytes()
     if file.suffix == ".py":
         content = content.replace(b"\r\n", b"\n")
+    import hashlib
+
     return hashlib.sha256(content).hexdigest()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -48,6 +47,8 @@ def is_damaged(path: Path) -> bool:
 
 def file_hash(path: Path, kind: str = "sha256", head: bytes = b"") -> str:
     """Return the hash of ``head`` and the file's bytes, in hex digits."""
+    import hashlib
+
     with path.open("rb") as file:
         hasher = hashlib.new(kind, head, usedforsecurity=False)
         while block := file.read(1 << 20):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import re
 import unicodedata
 from collections import Counter
@@ -265,9 +264,11 @@ def _decoded(name: str) -> str:
     >>> _decoded("salt &amp; pepper"), _decoded("fire%20truck"), _decoded("caf\u00c3\u00a9"), _decoded("2. cat")
     ('salt & pepper', 'fire truck', 'caf\u00e9', 'cat')
     """
+    from html import unescape
+
     text = name
     try:
-        text = unquote(html.unescape(WRAPPED.sub(r"\1", ENTRY.sub("", name))))
+        text = unquote(unescape(WRAPPED.sub(r"\1", ENTRY.sub("", name))))
         return text.encode("cp1252").decode()
     except ValueError:  # no letters of that encoding, or a number of thousands of digits
         return text
