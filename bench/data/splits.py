@@ -70,6 +70,7 @@ def subset(split: Split, indices: Sequence[int] | NDArray[np.int64], name: str, 
         images=Subset(split.images, rows),
         ignore=None if split.ignore is None else copied(split.ignore, room, rows),
         sizes=None if split.sizes is None else split.sizes[rows],
+        groups=None if split.groups is None else tuple(split.groups[row] for row in rows),
     )
 
 
@@ -134,7 +135,7 @@ def narrow(split: Split, kept: BoolArray, *, drop_unlabelled: bool = False) -> S
 
     labels = tuple(name for name, stays in zip(split.labels, kept, strict=True) if stays)
     truth, ignore, sizes = of(split.truth), of(split.ignore), of(split.sizes)
-    narrowed = Split(split.dataset, split.name, split.ids, labels, truth, split.images, ignore, sizes)
+    narrowed = Split(split.dataset, split.name, split.ids, labels, truth, split.images, ignore, sizes, split.groups)
     return subset(narrowed, np.flatnonzero(truth.any(axis=1)), split.name) if drop_unlabelled else narrowed
 
 
@@ -152,27 +153,37 @@ def to_train_on(split: Split, ignored: str) -> tuple[BoolArray, BoolArray | None
     return (split.truth | mask if ignored == "positive" else split.truth), None
 
 
+def _alike(names: Sequence[str]) -> list[list[int]]:
+    """Return the places of each name, in the order of their first."""
+    places: dict[str, list[int]] = {}
+    for place, name in enumerate(names):
+        places.setdefault(name, []).append(place)
+    return list(places.values())
+
+
 def hold_out(split: Split, fraction: float, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return (kept, held) indices, each ascending, with about ``fraction`` of the images held out at random.
 
-    An image is never held out if it is the last kept one of some label, so the kept part holds every
-    label of ``split``. Raises ``DataError`` where that leaves nothing to hold out.
+    Images of one group are held out together, and never more than half of all for one. An image is never held out if
+    it is the last kept one of some label, so the kept part holds every label of ``split``. Raises ``DataError`` where
+    that leaves nothing to hold out.
     """
     wanted = max(round(fraction * len(split)), 1)
-    order = np.random.default_rng(seed).permutation(len(split))
+    groups = None if split.groups is None else _alike(split.groups)
     remaining = split.truth.sum(axis=0)
     held: list[int] = []
-    for row in order:
-        if len(held) == wanted:
+    for number in np.random.default_rng(seed).permutation(len(groups or split)).tolist():
+        if len(held) >= wanted:
             break
-        positive = split.truth[row]
-        if (remaining[positive] > 1).all():
+        rows = groups[number] if groups else [number]
+        positive = split.truth[rows].sum(axis=0)
+        if 2 * len(rows) <= max(len(split), 2) and (remaining > positive)[positive > 0].all():
             remaining = remaining - positive
-            held.append(int(row))
+            held += rows
     if not held or len(held) == len(split):
+        few = f"{len(split)} images" + (f" of {len(groups)} groups" if groups else "")
         raise DataError(
-            f"{split.dataset}/{split.name}: {len(split)} images are too few to hold out a validation part."
-            " Try: a larger train split"
+            f"{split.dataset}/{split.name}: {few} are too few to hold out a validation part. Try: a larger train split"
         )
     mask = np.zeros(len(split), dtype=np.bool_)
     mask[held] = True

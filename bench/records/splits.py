@@ -64,6 +64,8 @@ class Split:
     neither as positive nor as negative, such as VOC's "difficult only"; it never overlaps ``truth``.
     ``sizes``, if known, is (images, labels) float32: the largest share of the picture's area that one object of
     the label takes, 0 where there is none. It shapes no result, so it is no part of the fingerprint.
+    ``groups``, if given, says for each image with which it belongs together, as a patient's: where a validation part is
+    held out, it is held out by them.
     """
 
     dataset: str
@@ -74,6 +76,7 @@ class Split:
     images: Images
     ignore: BoolArray | None = None
     sizes: FloatArray | None = None
+    groups: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         where = f"{self.dataset}/{self.name}"
@@ -100,6 +103,8 @@ class Split:
                 self.sizes.shape == shape and self.sizes.dtype == np.float32, f"{where}: sizes, not float32 {shape}"
             )
             freeze(self.sizes)
+        if self.groups is not None:
+            require(len(self.groups) == shape[0], f"{where}: {len(self.groups)} groups for {shape[0]} ids")
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import posixpath
 import unicodedata
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -67,6 +68,7 @@ def build(request: DatasetRequest) -> Dataset:
         tuple(entries_of(str(options["not_labels"]))),
         meanings(options),
         str(options["encoding"]),
+        str(options["group_column"]),
     )
     if (layout.columns or layout.others) and layout.labels:
         layout = replace(layout, labels="")
@@ -74,6 +76,10 @@ def build(request: DatasetRequest) -> Dataset:
     outside = options["outside"] == "allow"
     asked = {"train": request.train_split, "test": request.test_split}
     parts = {part: _part(root, asked.get(part) or part, rows, outside) for part, rows in listed.items()}
+    if layout.group:
+        groups = {part: tuple(map(_group_of, rows)) for part, rows in listed.items()}
+        parts = {part: replace(read, groups=groups[part]) for part, read in parts.items()}
+        notes += _on_both_sides(groups, layout.group)
     first = next(iter(parts))
     notes += _unlisted(root, (*listed.values(), others))
     parts[first] = replace(parts[first], notes=(*notes, *parts[first].notes))
@@ -132,6 +138,7 @@ def _read_parts(
         notes = tuple(note for found in read.values() for note in found.notes)
         unread = [path.name for path in sorted(root.glob("*.[ct]sv")) if path not in files.values()]
         notes += counted("data root", {f"tables not read, as {files['train'].name} is there": unread})
+        notes += _validated_by_image(rows, read["train"].group, layout)
         return rows, (), columns, f"{files['train'].name} and {files['test'].name}", notes
     path = file("labels")
     if not path.is_file():
@@ -146,6 +153,7 @@ def _read_parts(
     if any(row.split for row in table.rows):
         parts, others = _by_column(table.rows, request, layout.split)
         notes = counted("data root", {f"rows of {path.name} are of no part": [row.path for row in others]})
+        notes += _validated_by_image(parts, table.group, layout)
         return parts, others, table.columns, f"split by column '{layout.split}'", (*table.notes, *notes)
     parts, how, notes = _drawn(path, table, layout, request)
     return parts, (), table.columns, how, (*table.notes, *notes)
@@ -169,21 +177,54 @@ def _drawn(
     if asked := {request.train_split or "train", request.test_split or "test"} - {"train", "test"}:
         raise DataError(f"{path}: no split '{min(asked)}': no column '{layout.split}' names one for each row")
     fraction, seed = float(request.options["test_fraction"]), int(request.options["split_seed"])
-    order = np.random.default_rng(seed).permutation(len(table.rows))
-    held = set(order[: max(round(fraction * len(order)), 1)].tolist())
+    groups: dict[str, list[int]] = {}
+    for number, row in enumerate(table.rows):
+        groups.setdefault(_group_of(row) if layout.group else str(number), []).append(number)
+    together = list(groups.values())
+    held: set[int] = set()
+    for drawn in np.random.default_rng(seed).permutation(len(together)).tolist():
+        if len(held) < max(round(fraction * len(table.rows)), 1) and 2 * len(together[drawn]) <= len(table.rows):
+            held.update(together[drawn])
     parts = {
         "train": [row for number, row in enumerate(table.rows) if number not in held],
         "test": [row for number, row in enumerate(table.rows) if number in held],
     }
-    if not parts["train"]:
-        raise DataError(f"{path}: {len(order)} images are too few to split. Try: --set dataset.test_fraction=0.2")
+    if not (parts["train"] and parts["test"]):
+        few = f"{len(table.rows)} images" + (f" of {len(together)} in column '{layout.group}'" if layout.group else "")
+        raise DataError(f"{path}: {few} are too few to split. Try: --set dataset.test_fraction=0.2")
     lists = sorted(one.name for one in path.parent.iterdir() if one.suffix.lower() in LISTS and names_part(one.stem))
     notes = counted("data root", {"files are not read, as the split is drawn": lists})
-    in_train, in_test = ({row.group for row in rows} - {""} for rows in parts.values())
-    if both := in_train & in_test:
-        told = f"column '{table.group}': images of {len(both):,} are in train and in test, as of {min(both):.60}"
-        notes += (f"{told}. The split is drawn by image; a column '{SPLIT_COLUMN}' keeps them together",)
-    return parts, f"{fraction:.0%} drawn for test with seed {seed}", notes
+    if layout.group:
+        return parts, f"{fraction:.0%} drawn for test by column '{layout.group}' with seed {seed}", notes
+    both = _on_both_sides({part: [row.group for row in rows if row.group] for part, rows in parts.items()}, table.group)
+    remedy = f"The split is drawn by image. Try: {as_typed('group_column', table.group)} to keep them together"
+    return parts, f"{fraction:.0%} drawn for test with seed {seed}", (*notes, *(f"{told}. {remedy}" for told in both))
+
+
+def _validated_by_image(parts: Mapping[str, Sequence[Row]], column: str, layout: Layout) -> tuple[str, ...]:
+    """Return a note where images of one thing would be on both sides of a validation part that is yet to be drawn."""
+    images = Counter(row.group for row in parts["train"] if row.group)
+    several = sorted(name for name, count in images.items() if count > 1)
+    if layout.group or "validation" in parts or not several:
+        return ()
+    told = f"column '{column}': {len(several):,} have several images in train, as {several[0]:.60}"
+    remedy = f"Try: {as_typed('group_column', column)} where they are alike"
+    return (f"{told}. A validation part is drawn by image. {remedy}",)
+
+
+def _group_of(row: Row) -> str:
+    """Return what an image belongs to: of nothing named, to itself."""
+    return row.group or f"\0{row.path}"
+
+
+def _on_both_sides(groups: Mapping[str, Sequence[str]], column: str) -> tuple[str, ...]:
+    """Return a note where images of one thing are in train and in another part."""
+    notes = []
+    for part in groups.keys() - {"train"}:
+        if both := {*groups["train"]} & {*groups[part]}:
+            told = f"images of {len(both):,} are in train and in {part}, as of {min(both):.60}"
+            notes.append(f"column '{column}': {told}")
+    return tuple(sorted(notes))
 
 
 def _named_for_parts(rows: Sequence[Row]) -> str:
@@ -312,6 +353,7 @@ SPEC = DatasetSpec(
         Option("not_labels", "", "where each label is a column: which are none, as in age,is_valid"),
         Option("split_column", SPLIT_COLUMN, "column of labels.csv with train, validation or test; empty: none"),
         Option("delimiter", "comma", "what separates columns; tab reads .tsv files, too", choices=tuple(DELIMITERS)),
+        Option("group_column", "", "column of what images are of, as a patient: drawn parts take all of one or none"),
         ENCODING,
         SEPARATOR,
         LABELS_ARE,

@@ -54,7 +54,7 @@ class Part:
     """One split as read: the labels of each image, and by ``place(row)`` where they stand, for errors.
 
     Labels are tuples of names, or values that ``label_values.named`` turns into them. ``ignored`` are the names that
-    count neither way for an image. ``notes`` are lines for people on what was passed over.
+    count neither way for an image. ``notes`` are lines for people on what was passed over, ``groups`` as in ``Split``.
     """
 
     name: str
@@ -64,6 +64,7 @@ class Part:
     place: Callable[[int], str]
     ignored: Sequence[tuple[str, ...]] | None = None
     notes: tuple[str, ...] = ()
+    groups: tuple[str, ...] | None = None
 
 
 def assemble(
@@ -119,7 +120,7 @@ def assemble(
         ignore = None
         if part.ignored is not None:
             ignore = matrix([[column[composed(label)] for label in labels] for labels in part.ignored], len(order))
-        splits[key] = Split(dataset, part.name, part.ids, order, truth, part.images, ignore)
+        splits[key] = Split(dataset, part.name, part.ids, order, truth, part.images, ignore, None, part.groups)
     train = splits["train"]
     if train.ignore is not None and (train.truth | train.ignore).all():
         raise DataError(

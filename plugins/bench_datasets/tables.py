@@ -57,6 +57,8 @@ class Layout:
     others: tuple[str, ...] = ()
     values: Mapping[str, int] = field(default_factory=dict)
     encoding: str = ""
+    group: str = ""
+    """The column that says which images belong together, if one was named."""
     fixed: bool = False
     """Whether no option names the columns of paths and labels."""
 
@@ -65,7 +67,8 @@ class Layout:
 class Row:
     """One image as listed: where, its labels as one text of a cell or as names, and the split's name if there is one.
 
-    ``ignored`` are names of labels that count neither way; images of one ``group``, as a patient, are alike.
+    ``ignored`` are names of labels that count neither way; images of one ``group``, as a patient, belong together, and
+    of an empty one to no other.
     """
 
     place: str
@@ -88,7 +91,7 @@ class Table:
     notes: tuple[str, ...] = ()
     splits: tuple[str, ...] = ()
     group: str = ""
-    """The column that was not read and says which images belong together."""
+    """The column that says which images belong together: as named, or by its own name."""
 
 
 def read_table(path: Path, layout: Layout, remedy: str) -> Table:
@@ -116,9 +119,9 @@ def read_table(path: Path, layout: Layout, remedy: str) -> Table:
         columns = [" ".join(name.splitlines()) for name in next(filled, [])]
         place = f"{path} line {reader.line_num}"
         known, notes = _check_columns(columns, layout, place, remedy)
-        read = {"", layout.path, layout.labels, layout.split, *known}
+        read = {"", layout.path, layout.labels, layout.split, layout.group, *known}
         unread = {name: set() for name in columns if name not in read}
-        group = next(filter(of_one_thing, unread), "")
+        group = layout.group or next(filter(of_one_thing, unread), "")
         more = [n for n, name in enumerate(columns) if name != layout.path and is_more(n, name, layout.labels)]
         for cells in reader:
             place = f"{path} line {reader.line_num}"
@@ -225,11 +228,12 @@ def _check_columns(
         if alike or layout.split != SPLIT_COLUMN:
             hint = as_typed("split_column", alike) if alike else as_typed("split_column", "") + " where there is none"
             raise DataError(f"{place}: no column '{layout.split}', found: {', '.join(columns)[:500]}. Try: {hint}")
+    _check_group(columns, layout, place)
     # Spreadsheets write columns without a name where a cell was once filled.
     if twice := [name for name, count in Counter(columns).items() if name and count > 1]:
         raise DataError(f"{place}: column '{twice[0]}' stands twice")
     if layout.labels:
-        read = {"", layout.path, layout.labels, layout.split}
+        read = {"", layout.path, layout.labels, layout.split, layout.group}
         unread = [name for name in columns if name not in read and not INDEX.fullmatch(name)]
         return (), (f"{place}: columns that are not read: {', '.join(unread):.300}",) if unread else ()
     for name in (*layout.columns, *layout.others):
@@ -238,7 +242,7 @@ def _check_columns(
             raise DataError(f"{place}: no column '{name}' of --set dataset.{option}, found: {', '.join(columns)}")
     if layout.columns:
         return tuple(name for name in columns if name in layout.columns), ()
-    free = [name for name in columns if name not in {layout.path, layout.split, "", *layout.others}]
+    free = [name for name in columns if name not in {layout.path, layout.split, layout.group, "", *layout.others}]
     if again := next((name for name in free if (found := SECOND.fullmatch(name)) and found[1] in free), ""):
         raise DataError(
             f"{place}: column '{again}' is what pandas calls a second column '{again.rpartition('.')[0]}'. Try:"
@@ -247,6 +251,16 @@ def _check_columns(
     index = [name for name in free if INDEX.fullmatch(name)]
     note = f"{place}: column '{index[0]}' passed over: it has no name of its own" if index else ""
     return tuple(name for name in free if name not in index), tuple(filter(None, [note]))
+
+
+def _check_group(columns: Sequence[str], layout: Layout, place: str) -> None:
+    column = layout.group
+    if column and column not in columns:
+        alike = next((found for found in columns if look(found) == look(column)), "NAME")
+        hint = f"Try: {as_typed('group_column', alike)}, or {as_typed('group_column', '')} where there is none"
+        raise DataError(f"{place}: no column '{column}', found: {', '.join(columns)[:500]}. {hint}")
+    if column and column in {layout.path, layout.labels, layout.split, *layout.columns, *layout.others}:
+        raise DataError(f"{place}: column '{column}' is named for something else, too. Try: another group_column")
 
 
 def _first_row(columns: Sequence[str], layout: Layout) -> str:

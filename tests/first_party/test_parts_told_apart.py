@@ -113,18 +113,6 @@ def test_a_train_may_be_a_label_of_a_column(tmp_path):
     assert opened("csv", tmp_path, labels_column="").labels == ("dog", "train")
 
 
-@pytest.mark.parametrize("column", ["Patient ID", "subject_id", "lesion_id", "video", "Location"])
-def test_images_of_one_thing_on_both_sides_of_a_drawn_split_have_a_word(tmp_path, column):
-    """Which are alike, as of a patient: a model need not tell them from those it was trained on."""
-    rows = [f"{n}.png,{'dog' if n % 2 else 'cat'},{n // 4 if n < 8 else ''},{n}" for n in range(12)]
-    table(tmp_path, f"path,labels,{column},Patient Age", rows)
-    dataset = opened("csv", tmp_path, test_fraction="0.5")
-    told = f"column '{column}': images of 2 are in train and in test, as of 0. The split is drawn by image; a column"
-    assert any(note.startswith(told) for note in dataset.notes)
-    table(tmp_path, f"path,labels,{column}", [row.rpartition(",")[0] for row in rows[::4]])
-    assert not any("drawn by image" in note for note in opened("csv", tmp_path, absent_labels="drop").notes)
-
-
 @pytest.mark.parametrize("words", [("train", "test"), ("Training", "valid"), ("dog;train", "cat;TEST")])
 def test_words_for_parts_are_no_labels_without_a_word(tmp_path, words):
     """As the column of the split was given for that of the labels, or tags hold both."""
