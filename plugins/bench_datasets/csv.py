@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import bench
 from bench import DataError, Dataset, DatasetRequest, DatasetSpec, Option
 from bench_datasets.cells import VALUES, meanings
+from bench_datasets.image_places import IMAGES, located
 from bench_datasets.label_lists import ABSENT, DROP_ABSENT, ENCODING, read_names, separator
 from bench_datasets.label_names import NO_LABEL, ODD_NAMES
 from bench_datasets.label_values import LABELS_ARE, SEPARATOR, named
@@ -100,7 +101,7 @@ def _read_parts(
     request: DatasetRequest, layout: Layout
 ) -> tuple[dict[str, list[Row]], tuple[Row, ...], tuple[str, ...], str, tuple[str, ...]]:
     """Return the rows of each part and those of none, the label columns, how the split came about, and notes."""
-    root = request.root
+    root, images = request.root, str(request.options[IMAGES.name])
     assert root is not None
 
     def file(name: str) -> Path:
@@ -116,6 +117,7 @@ def _read_parts(
                 other = other_parts(part, (names["train"], names["test"]), there)
                 raise DataError(f"no file {files[part]}. Expected: {EXPECTS}{other}")
         read = {part: read_table(path, layout, REMEDY) for part, path in files.items()}
+        read = located(root, read, images)
         columns = read["train"].columns
         for part, found in read.items():
             if odd := min({*found.columns} ^ {*columns}, default=""):
@@ -141,7 +143,7 @@ def _read_parts(
         if tables and not tabs:
             hint = f". There is {printable(tables[0])}. Try: save it as {path.name}"
         raise DataError(f"no file {files['train']} and no {path}. '--data-root' should hold {EXPECTS}{hint}")
-    table = read_table(path, layout, REMEDY)
+    table = located(root, {"labels": read_table(path, layout, REMEDY)}, images)["labels"]
     check_label_columns([table], layout, path)
     if any(row.split for row in table.rows):
         parts, others = _by_column(table.rows, request, layout.split)
@@ -307,6 +309,7 @@ SPEC = DatasetSpec(
     without_absent_labels=DROP_ABSENT,
     options=(
         Option("path_column", "path", "column of the image files, relative to the data root"),
+        IMAGES,
         Option("labels_column", "labels", "column of the label names; empty: each label is a column of 0 and 1"),
         Option("label_columns", "", "where each label is a column: which, as in dog,cat; empty: all that are left"),
         Option("not_labels", "", "where each label is a column: which are none, as in age,is_valid"),
