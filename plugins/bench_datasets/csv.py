@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import unicodedata
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,9 +16,11 @@ from bench_datasets.image_places import IMAGES, located
 from bench_datasets.label_lists import ABSENT, DROP_ABSENT, ENCODING, read_names, separator
 from bench_datasets.label_names import NO_LABEL, ODD_NAMES
 from bench_datasets.label_values import LABELS_ARE, SEPARATOR, named
-from bench_datasets.listing import counted, elsewhere, is_file, is_hidden, list_images, printable
+from bench_datasets.listing import counted, elsewhere, is_file, list_images, printable
+from bench_datasets.other_forms import tables_there, what_is_there
 from bench_datasets.own_images import K, Part, assemble, other_parts, part_names
 from bench_datasets.part_words import SPLIT_NAMES, is_of_parts, names_part, part_of, split_named, tell_parts_apart
+from bench_datasets.table_columns import thing_of
 from bench_datasets.tables import (
     DELIMITERS,
     SPLIT_COLUMN,
@@ -45,9 +47,6 @@ NO_COLUMN = "Try: --set dataset.label_columns=NAME, and --set dataset.values=yes
 
 LISTS = frozenset({".txt", ".lst", ".csv", ".tsv", ".json"})
 """Endings of files that may list the images of a split."""
-
-TABLES = frozenset({".csv", ".tsv", ".xlsx", ".xls", ".ods"})
-"""Endings of tables, some of which have to be saved otherwise first."""
 
 REMEDY = (
     "Try: --set dataset.path_column=NAME --set dataset.labels_column=NAME,"
@@ -115,6 +114,8 @@ def _read_parts(
             if not files[part].is_file():
                 there = {path.stem for path in root.glob("*.[ct]sv") if names_part(path.stem)}
                 other = other_parts(part, (names["train"], names["test"]), there)
+                if not other and part == "test":
+                    other = f". Try: save {files['train'].name} as labels.csv, and a split is drawn"
                 raise DataError(f"no file {files[part]}. Expected: {EXPECTS}{other}")
         read = {part: read_table(path, layout, REMEDY) for part, path in files.items()}
         read = located(root, read, images)
@@ -138,10 +139,9 @@ def _read_parts(
     path = file("labels")
     if not path.is_file():
         tabs = any((root / f"{name}.tsv").is_file() for name in (*names.values(), "labels"))
-        hint = ". There are .tsv files. Try: --set dataset.delimiter=tab" if tabs else f". {OTHER_FORMS}"
-        tables = sorted(one.name for one in root.iterdir() if one.suffix.lower() in TABLES and not is_hidden(one.name))
-        if tables and not tabs:
-            hint = f". There is {printable(tables[0])}. Try: save it as {path.name}"
+        hint = ". There are .tsv files. Try: --set dataset.delimiter=tab" if tabs else ""
+        hint = hint or tables_there(root, path.name) or what_is_there(root, "csv")
+        hint = hint or tables_there(root, path.name, "*/*") or f". {OTHER_FORMS}"
         raise DataError(f"no file {files['train']} and no {path}. '--data-root' should hold {EXPECTS}{hint}")
     table = located(root, {"labels": read_table(path, layout, REMEDY)}, images)["labels"]
     check_label_columns([table], layout, path)
@@ -181,11 +181,22 @@ def _drawn(
         raise DataError(f"{path}: {len(order)} images are too few to split. Try: --set dataset.test_fraction=0.2")
     lists = sorted(one.name for one in path.parent.iterdir() if one.suffix.lower() in LISTS and names_part(one.stem))
     notes = counted("data root", {"files are not read, as the split is drawn": lists})
-    in_train, in_test = ({row.group for row in rows} - {""} for rows in parts.values())
-    if both := in_train & in_test:
-        told = f"column '{table.group}': images of {len(both):,} are in train and in test, as of {min(both):.60}"
-        notes += (f"{told}. The split is drawn by image; a column '{SPLIT_COLUMN}' keeps them together",)
+    notes += tuple(
+        f"{told}. The split is drawn by image; a column '{SPLIT_COLUMN}' keeps them together"
+        for told in _on_both_sides(parts, table.things)
+    )
     return parts, f"{fraction:.0%} drawn for test with seed {seed}", notes
+
+
+def _on_both_sides(parts: Mapping[str, Sequence[Row]], things: Sequence[str]) -> Iterator[str]:
+    """Yield in words which columns, and which folders, say that images of one thing are in both of two parts."""
+    for column, name in enumerate(things):
+        train, test = ({row.things[column] for row in rows} - {""} for rows in parts.values())
+        if both := train & test:
+            yield f"column '{name}': images of {len(both):,} are in train and in test, as of {min(both):.60}"
+    train, test = ({thing for row in rows if (thing := thing_of(row.path))} for rows in parts.values())
+    if both := train & test:
+        yield f"images of {len(both):,} folders are in train and in test, as of {printable(min(both)):.60}"
 
 
 def _named_for_parts(rows: Sequence[Row]) -> str:
