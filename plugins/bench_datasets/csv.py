@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import unicodedata
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,8 +19,16 @@ from bench_datasets.label_values import LABELS_ARE, SEPARATOR, named
 from bench_datasets.listing import counted, elsewhere, is_file, list_images, printable
 from bench_datasets.other_forms import tables_there, what_is_there
 from bench_datasets.own_images import K, Part, assemble, other_parts, part_names
-from bench_datasets.part_words import SPLIT_NAMES, is_of_parts, names_part, part_of, split_named, tell_parts_apart
-from bench_datasets.table_columns import thing_of
+from bench_datasets.part_words import (
+    SPLIT_NAMES,
+    is_of_parts,
+    may_be_of_parts,
+    names_part,
+    part_of,
+    split_named,
+    tell_parts_apart,
+)
+from bench_datasets.table_columns import of_one_thing, thing_of
 from bench_datasets.tables import (
     DELIMITERS,
     SPLIT_COLUMN,
@@ -148,6 +156,9 @@ def _read_parts(
     if any(row.split for row in table.rows):
         parts, others = _by_column(table.rows, request, layout.split)
         notes = counted("data root", {f"rows of {path.name} are of no part": [row.path for row in others]})
+        # Numbers of rows may begin anew in each part.
+        things = tuple(name if of_one_thing(name) else "" for name in table.things)
+        notes += tuple(_on_both_sides(parts["train"], parts["test"], things))
         return parts, others, table.columns, f"split by column '{layout.split}'", (*table.notes, *notes)
     parts, how, notes = _drawn(path, table, layout, request)
     return parts, (), table.columns, how, (*table.notes, *notes)
@@ -179,23 +190,20 @@ def _drawn(
     }
     if not parts["train"]:
         raise DataError(f"{path}: {len(order)} images are too few to split. Try: --set dataset.test_fraction=0.2")
-    lists = sorted(one.name for one in path.parent.iterdir() if one.suffix.lower() in LISTS and names_part(one.stem))
+    beside = [one for one in path.parent.iterdir() if one.suffix.lower() in LISTS]
+    lists = sorted(one.name for one in beside if names_part(one.stem) or may_be_of_parts(one.stem))
     notes = counted("data root", {"files are not read, as the split is drawn": lists})
-    notes += tuple(
-        f"{told}. The split is drawn by image; a column '{SPLIT_COLUMN}' keeps them together"
-        for told in _on_both_sides(parts, table.things)
-    )
+    drawn = f"The split is drawn by image; a column '{SPLIT_COLUMN}' keeps them together"
+    notes += tuple(f"{told}. {drawn}" for told in _on_both_sides(parts["train"], parts["test"], table.things))
     return parts, f"{fraction:.0%} drawn for test with seed {seed}", notes
 
 
-def _on_both_sides(parts: Mapping[str, Sequence[Row]], things: Sequence[str]) -> Iterator[str]:
+def _on_both_sides(train: Sequence[Row], test: Sequence[Row], things: Sequence[str]) -> Iterator[str]:
     """Yield in words which columns, and which folders, say that images of one thing are in both of two parts."""
     for column, name in enumerate(things):
-        train, test = ({row.things[column] for row in rows} - {""} for rows in parts.values())
-        if both := train & test:
+        if name and (both := {row.things[column] for row in train} & {row.things[column] for row in test} - {""}):
             yield f"column '{name}': images of {len(both):,} are in train and in test, as of {min(both):.60}"
-    train, test = ({thing for row in rows if (thing := thing_of(row.path))} for rows in parts.values())
-    if both := train & test:
+    if both := {thing_of(row.path) for row in train} & {thing_of(row.path) for row in test} - {""}:
         yield f"images of {len(both):,} folders are in train and in test, as of {printable(min(both)):.60}"
 
 

@@ -28,7 +28,7 @@ from bench_datasets.table_columns import (
     tell_parts,
 )
 from bench_datasets.typed import as_typed, typed
-from bench_datasets.valued_names import WORDS
+from bench_datasets.valued_names import SHARE, WORDS
 
 DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|"}
 EXCEL = re.compile(r"sep=([^\w\s]|\t)\r?\n")
@@ -304,6 +304,8 @@ def _values(row: Mapping[str, str], layout: Layout, known: Sequence[str], place:
             remedies = [meaning, out] if mark else [out, meaning][: 1 if len(cell) > 40 else 2]
             if layout.fixed:  # no option leaves a column out
                 remedies = [meaning]
+            if SHARE.fullmatch(cell):  # of people, or scores, of which no value means yes
+                remedies = ["1 where a share or score is high enough, else 0, in the table", out]
             raise DataError(
                 f"{place}: column '{name}' holds '{cell[:40]}', allowed: {ALLOWED}. Try: {', or '.join(remedies)}"
             )

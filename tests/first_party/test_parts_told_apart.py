@@ -136,6 +136,11 @@ def test_every_column_and_folder_that_says_so_has_a_word(tmp_path):
     told = ["column 'StudyID': images of", "column 'ID': images of", "column 'PatientID': images of"]
     told.append("images of 3 folders are in train and in test, as of patient0. The split")
     assert all(note.startswith(beginning) for note, beginning in zip(notes, told, strict=True))
+    given = [f"{line},{'test' if n % 2 else 'train'}" for n, line in enumerate(lines)]
+    table(tmp_path, "path,labels,StudyID,ID,PatientID,image_id,split", given)
+    notes = opened("csv", tmp_path, absent_labels="drop").notes
+    assert "column 'PatientID': images of 3 are in train and in test, as of 0" in notes
+    assert not any("image_id'" in note or "'ID'" in note for note in notes)
 
 
 @pytest.mark.parametrize("words", [("train", "test"), ("Training", "valid"), ("dog;train", "cat;TEST")])

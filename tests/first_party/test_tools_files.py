@@ -245,6 +245,15 @@ def test_all_columns_of_a_row_that_are_no_labels_are_named_at_once(root):
         opened("csv", root, not_labels="Sex,Age,View", values="-1:ignore")
 
 
+def test_shares_of_people_and_scores_are_no_marks(root):
+    """As Galaxy Zoo has them: each number was one to be ignored."""
+    (root / "labels.csv").write_text("path,Class1,Class2\ntrain/a.png,0.38,0.62\ntrain/b.png,1.0,0\n")
+    with pytest.raises(
+        DataError, match=r"'Class1' holds '0.38', .* Try: 1 where a share or score is high enough, else"
+    ):
+        opened("csv", root, labels_column="")
+
+
 @pytest.mark.parametrize("head", ["202599\nSmiling Young\n", "path Smiling Young\n", "train/a.png 0 1\n"])
 def test_a_table_whose_columns_blanks_separate_says_what_makes_a_table(root, head):
     (root / "labels.csv").write_text(f"{head}train/a.png 1 -1\ntrain/b.png -1 1\n")
