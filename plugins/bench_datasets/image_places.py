@@ -56,7 +56,7 @@ def _placed(root: Path, rows: Sequence[Row], pattern: str) -> list[Row]:
         name = posixpath.normpath(prefix + row.path + after)
         places = names.get(name) or [place for place in folders if find_file(root / place, name)]
         if len(places) != 1:
-            both = " and ".join(printable(posixpath.join(place, name)) for place in places[:2])
+            both = " or ".join(printable(posixpath.join(place, name)) for place in places[:2])
             there = f"it may be {both}. Try: write paths so" if places else f"there is none in {folder}"
             raise DataError(f"{row.place}: image {printable(row.path)[:300]}: {there}")
         found.append(replace(row, path=posixpath.join(places[0], name)))
@@ -65,12 +65,14 @@ def _placed(root: Path, rows: Sequence[Row], pattern: str) -> list[Row]:
 
 def _propose(root: Path, tables: Mapping[str, Table]) -> None:
     """Raise ``DataError`` with what to type where the first image of a table is not there, and a pattern finds all."""
+    rows = [row for table in tables.values() for row in table.rows]
+    if len({row.path for row in rows}) < len(rows):  # 1 of train and 1 of test are two images, in no one place
+        return
     for table in tables.values():
         row = table.rows[0]
         if row.path.startswith(("/", "..")) or find_file(root, row.path):
             continue
         found = found_below(root, row.path)
-        rows = [row for table in tables.values() for row in table.rows]
         working = list(dict.fromkeys(filter(None, (_pattern(root, rows, row.path, file) for file in found))))
         if working:
             there = f"There {'are' if len(found) > 1 else 'is'} {' and '.join(map(printable, found))}"

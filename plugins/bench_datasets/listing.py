@@ -208,7 +208,10 @@ def _there(folder: Path, path: str) -> list[str]:
         return [path]
     above, name = posixpath.split(path)
     beside = sorted(itertools.chain.from_iterable(_by_form(folder / above).values()))
-    same = (one for one in beside if PurePosixPath(one).stem == name and has_image_ending(one))
+    stems = {one: PurePosixPath(one).stem for one in beside if has_image_ending(one)}
+    same = [one for one, stem in stems.items() if stem == name]
+    if not same and name.isdecimal():  # of 000001 a spreadsheet leaves 1
+        same = [one for one, stem in stems.items() if stem.lstrip("0") == name.lstrip("0")]
     return [posixpath.join(above, one) for one in same]
 
 

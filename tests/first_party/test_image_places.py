@@ -74,15 +74,28 @@ def test_images_of_one_name_in_several_folders_are_not_taken_for_one_another(tmp
     write(tmp_path, "train.csv", "1,dog", "2,cat")
     write(tmp_path, "test.csv", "1,dog")
     both = r"There are Test/1.png and Train/1.png"
-    with pytest.raises(DataError, match=rf"{both}. Try: --set 'dataset.images=Train/\{{\}}.png'$"):
+    with pytest.raises(DataError, match=rf"{both} in .*\. Try: write paths so, each to the one that is meant$"):
         opened("csv", tmp_path)
-    with pytest.raises(DataError, match=r"line 2: image 1: it may be Test/1.png and Train/1.png. Try: write paths so"):
+    with pytest.raises(DataError, match=r"line 2: image 1: it may be Test/1.png or Train/1.png. Try: write paths so"):
         opened("csv", tmp_path, images="*/{}.png")
     picture(tmp_path / "Test" / "2.png")
+    write(tmp_path, "test.csv", "Test/1.png,dog")
+    with pytest.raises(DataError, match=rf"{both} in .*\. Try: write paths so, each to the one that is meant$"):
+        opened("csv", tmp_path)
+    (tmp_path / "test.csv").unlink()
+    (tmp_path / "train.csv").rename(tmp_path / "labels.csv")
     with pytest.raises(DataError, match=rf"{both}.*'dataset.images=Test/.*', or --set 'dataset.images=Train/"):
         opened("csv", tmp_path)
-    write(tmp_path, "train.csv", "Train/1.png,dog", "2,cat")
+    write(tmp_path, "labels.csv", "Train/1.png,dog", "2,cat")
     with pytest.raises(DataError, match=r"There are Test/2.png and Train/2.png in .* each to the one that is meant"):
+        opened("csv", tmp_path)
+
+
+def test_a_number_that_lost_its_zeros_is_found(tmp_path):
+    """As a spreadsheet writes 000001."""
+    pictures(tmp_path, "photos/000001.jpg", "photos/000002.jpg")
+    write(tmp_path, "labels.csv", "1,dog", "2,cat")
+    with pytest.raises(DataError, match=r"There is photos/00000[12].jpg in .*\. Try: write paths so$"):
         opened("csv", tmp_path)
 
 
