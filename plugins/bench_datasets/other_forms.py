@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
+from bench import is_remote
 from bench_datasets.listing import is_hidden, printable
 
 READ_BY = {
@@ -47,7 +48,7 @@ def what_is_there(root: Path, reader: str) -> str:
 
 def tables_there(root: Path, name: str, pattern: str = "*") -> str:
     """Return which table to save as ``name``, of those that fit ``pattern``; empty without one."""
-    found = [path for path in _sorted(root, pattern) if Path(path).suffix.lower() in TABLES]
+    found = list(_sorted(root, pattern, TABLES))
     # A table to fill in has the same labels for all images.
     found = [path for path in found if "submission" not in path.lower()] or found
     if len(found) == 1:
@@ -61,7 +62,12 @@ def _first(root: Path, patterns: tuple[str, ...]) -> str:
     return next(itertools.chain.from_iterable(_sorted(root, pattern) for pattern in patterns), "")
 
 
-def _sorted(root: Path, pattern: str) -> Iterator[str]:
-    """Yield the files that fit ``pattern``, none of whose folders is hidden, by name."""
-    paths = sorted(path.relative_to(root).as_posix() for path in root.glob(pattern) if path.is_file())
+def _sorted(root: Path, pattern: str, endings: Collection[str] = ()) -> Iterator[str]:
+    """Yield the files that fit ``pattern``, with one of ``endings`` if there are some, by name; none that is hidden.
+
+    Of a data root elsewhere, as on s3://, folders below it are not listed for it.
+    """
+    found = () if is_remote(root) and pattern.startswith("*/") else root.glob(pattern)
+    chosen = (path for path in found if not endings or path.suffix.lower() in endings)
+    paths = sorted(path.relative_to(root).as_posix() for path in chosen if path.is_file())
     return (printable(path) for path in paths if not any(map(is_hidden, path.split("/"))))
