@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from bench import DataError, Option
+from bench_datasets.cells import EMPTY
 from bench_datasets.label_names import look
+from bench_datasets.table_columns import numbers_rows
+from bench_datasets.typed import typed
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -18,6 +21,7 @@ IMAGE_COLUMN = Option("image_column", "", "column of the images; empty: the only
 LABELS_COLUMN = Option(
     "labels_column", "", "column of the labels, or field of one as in objects.category; empty: the only one of its type"
 )
+LABEL_COLUMNS = Option("label_columns", "", "where each label is a column of 0 and 1: which, as in dog,cat")
 CALLED = re.compile("label|tag|class|categor|object|genre|attribute|concept|finding", re.IGNORECASE)
 CALLED_OTHERWISE = re.compile("neg|absent|uncertain|pred", re.IGNORECASE)
 """What columns of labels are called, and of labels that are not there or not sure to be."""
@@ -36,7 +40,7 @@ class Columns:
     """Where a table keeps what is needed: the image column, the labels column, and that column's field if it has one.
 
     ``names`` are those of the labels' numbers, where the schema says; ``numbers`` is true where they are sure to be
-    labels' numbers.
+    labels' numbers. Where each label is a column, ``each`` are those, and ``labels`` is empty.
     """
 
     image: str
@@ -44,30 +48,46 @@ class Columns:
     field: str
     names: tuple[str, ...]
     numbers: bool
+    each: tuple[str, ...] = ()
+
+    @property
+    def read(self) -> list[str]:
+        """The columns that hold labels."""
+        return list(self.each) or [self.labels]
 
 
-def find_columns(schema: pa.Schema, image: str, labels: str, where: str) -> Columns:
+def find_columns(schema: pa.Schema, image: str, labels: str, where: str, each: Sequence[str] = ()) -> Columns:
     """Return the columns called ``image`` and ``labels``, or where these are empty those whose types fit.
 
-    Raises ``DataError`` that lists the columns where none or several fit.
+    Where each label is a column, those are ``each``. Raises ``DataError`` that lists the columns where none or several
+    fit.
     """
     import pyarrow as pa
 
     features = features_of(schema)
     shown = ", ".join(f"{field.name} ({_in_words(field, features)})" for field in schema)
     asked, _, asked_field = (labels, "", "") if labels in schema.names else labels.partition(".")
-    for name in (image, asked):
+    for name in (image, *(each or [asked])):
         if name and name not in schema.names:
             raise DataError(f"{where}: no column '{name}'. Columns: {shown}")
     kinds = {field.name: _image_kind(field, features) for field in schema}
     best = max(kinds.values(), default=0)
     fitting = [name for name, kind in kinds.items() if kind and kind == best]
     image = image or _only(fitting, "images", "image_column", where, shown)
+    if each:
+        return Columns(image, "", "", tuple(dict.fromkeys(each)), False, tuple(dict.fromkeys(each)))
     several = [field.name for field in schema if field.name != image and _holds_label_sets(field)]
     # Beside one class a row, lists of classes and objects are the labels; lists of texts may be captions.
     sure = any(_fields(schema.field(name).type) or _names(features.get(name)) for name in several)
-    single = [field.name for field in schema if pa.types.is_integer(field.type) and _names(features.get(field.name))]
-    column = asked or _only(several + ([] if sure else single), "labels", "labels_column", where, shown)
+    of_one = {field.name: _names(features.get(field.name)) for field in schema if pa.types.is_integer(field.type)}
+    single = [name for name, names in of_one.items() if names and [*map(str.lower, names)] not in NO_AND_YES]
+    fitting = several + ([] if sure else single)
+    if not (asked or fitting) and len(of_each := _may_be_each(schema, image)) > 1:
+        raise DataError(
+            f"{where}: no column is sure to hold the labels. Try: {typed('label_columns', *of_each)} where each is one"
+            f" of 0 and 1, or --set dataset.labels_column=NAME. Columns: {shown}"
+        )
+    column = asked or _only(fitting, "labels", "labels_column", where, shown)
     fields = _fields(schema.field(column).type)
     field = asked_field or (CATEGORY if CATEGORY in fields else "")
     if bool(fields) != bool(field) or (field and field not in fields):
@@ -84,6 +104,8 @@ def find_columns(schema: pa.Schema, image: str, labels: str, where: str) -> Colu
 
 def notes_on(schema: pa.Schema, columns: Columns, asked: str, where: str) -> tuple[str, ...]:
     """Return notes on labels from a column that was not asked for, and is called otherwise, and on scores not read."""
+    if columns.each:
+        return ()
     notes = []
     if not asked and (not CALLED.search(columns.labels) or CALLED_OTHERWISE.search(columns.labels)):
         notes.append(f"{where}: labels are read from column '{columns.labels}', the only one of their type")
@@ -135,15 +157,31 @@ def numbers_of(schema: pa.Schema) -> set[str]:
     return {name for name, kind in kinds.items() if pa.types.is_integer(kind) or pa.types.is_floating(kind)}
 
 
-def label_values(column: pa.ChunkedArray, field: str) -> list[object]:
-    """Return the values of a labels column as Python objects; of objects, their ``field`` alone."""
-    values: list[Any] = column.to_pylist()
-    if not field:
+def label_values(table: pa.Table, columns: Columns) -> list[Any]:
+    """Return each row's labels as Python objects; of objects, their field alone, and of columns a value of each."""
+    if columns.each:
+        features = features_of(table.schema)
+        of_each = [_values_of(table.column(name), _names(features.get(name))) for name in columns.each]
+        return list(map(list, zip(*of_each, strict=True)))
+    values: list[Any] = table.column(columns.labels).to_pylist()
+    if not (field := columns.field):
         return values
     return [
         value[field] if isinstance(value, dict) else [entry[field] for entry in value or () if entry is not None]
         for value in values
     ]
+
+
+def _values_of(column: pa.ChunkedArray, names: Sequence[str]) -> list[Any]:
+    """Return the cells of one label's column, empty ones as texts; numbers of other classes than no and yes by name."""
+    named = names if [*map(str.lower, names)] not in NO_AND_YES else ()
+    return ["" if cell is None else named[cell] if named else cell for cell in column.to_pylist()]
+
+
+def empty_cells(rows: Sequence[Any], columns: Columns, known: Mapping[str, int]) -> tuple[str, ...]:
+    """Return a note where cells of labels' columns are empty, and the meanings ``known`` of cells do not say more."""
+    count = sum(cell == "" for row in rows for cell in row) if columns.each and EMPTY not in known else 0
+    return (f"{count:,} empty cells of label columns read as 0",) if count else ()
 
 
 def content(value: pa.Scalar) -> tuple[BinaryIO | None, str]:
@@ -155,6 +193,15 @@ def content(value: pa.Scalar) -> tuple[BinaryIO | None, str]:
     path = value["path"].as_py() if "path" in fields else ""
     readable = encoded.is_valid and (pa.types.is_binary(encoded.type) or pa.types.is_large_binary(encoded.type))
     return pa.BufferReader(encoded.as_buffer()) if readable else None, path or ""
+
+
+def _may_be_each(schema: pa.Schema, image: str) -> list[str]:
+    """Return the columns of numbers, true and false, which may each be a label."""
+    import pyarrow as pa
+
+    kinds = (pa.types.is_boolean, pa.types.is_integer, pa.types.is_floating)
+    fitting = [field.name for field in schema if field.name != image and any(of(field.type) for of in kinds)]
+    return [name for name in fitting if not numbers_rows(name)]
 
 
 def _only(fitting: list[str], what: str, option: str, where: str, shown: str) -> str:

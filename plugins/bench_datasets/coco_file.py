@@ -14,17 +14,24 @@ from bench_datasets.label_lists import read_text
 
 READ = frozenset(
     {"images", "annotations", "categories", "id", "name", "file_name", "width", "height"}
-    | {"image_id", "category_id", "area", "bbox", "ignore", "score", "neg_category_ids"}
+    | {"image_id", "category_id", "area", "bbox", "ignore", "score", "neg_category_ids", "coco_url"}
 )
 """The names that are read of an instances file."""
+
+OTHERS = "Lines of docs/your-data.md, as for other JSON, make a table of it"
 
 
 def _slim(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Return an object of the file without what is not read: outlines are nine tenths of COCO's own files.
 
+    An image without a ``file_name``, as of LVIS, has the end of its ``coco_url``, as train2017/000000000009.jpg.
     Raises ``ValueError`` for one that is read and stands twice, of which Python would keep the last alone.
     """
-    return unique([(name, value) for name, value in pairs if name in READ])
+    found = unique([(name, value) for name, value in pairs if name in READ])
+    url = found.pop("coco_url", None)
+    if isinstance(url, str) and "file_name" not in found:
+        found["file_name"] = "/".join(url.split("/")[-2:])
+    return found
 
 
 def load(path: Path, expects: str) -> dict[str, Any]:
@@ -46,7 +53,7 @@ def load(path: Path, expects: str) -> dict[str, Any]:
         if collecting:
             gc.enable()
     if not isinstance(content, dict):
-        raise DataError(f"{path} is no COCO instances file: its content is a {type(content).__name__}")
+        raise DataError(f"{path} is no COCO instances file: its content is a {type(content).__name__}. {OTHERS}")
     return content
 
 

@@ -20,10 +20,21 @@ from bench import (
     Split,
     narrow,
 )
-from bench_datasets.coco_file import check_unique, entries, image_id, is_ignored, is_predicted, load, text, whole_id
+from bench_datasets.coco_file import (
+    OTHERS,
+    check_unique,
+    entries,
+    image_id,
+    is_ignored,
+    is_predicted,
+    load,
+    text,
+    whole_id,
+)
 from bench_datasets.label_lists import ABSENT, DROP_ABSENT, labels_kept, matrix, read_names
 from bench_datasets.label_names import ODD_NAMES, check, composed
 from bench_datasets.listing import counted, find_file, is_file, printable, why_absent
+from bench_datasets.other_forms import what_is_there
 from bench_datasets.own_images import K, other_parts, part_names
 from bench_datasets.typed import as_typed
 
@@ -58,6 +69,7 @@ def build(request: DatasetRequest) -> Dataset:
         if not path.is_file():
             there = _splits(root)
             other = other_parts(part, (names["train"], names["test"]), there) or (ONE_FILE if there else "")
+            other = other or what_is_there(root, "coco-json")
             raise DataError(f"no file {path}. '--data-root' should hold {EXPECTS}{other}")
         read[part] = read_split(
             "coco-json",
@@ -122,7 +134,12 @@ def _splits(root: Path) -> set[str]:
 
 
 def _folders(root: Path, split: str, named: str) -> tuple[Path, ...]:
-    return (root / named,) if named else (root / split, root / "images" / split, root / "images", root)
+    """Return where images may lie: of stuff_train2017 also in train2017."""
+    if named:
+        return (root / named,)
+    words = split.split("_")
+    called = ["_".join(words[start:]) for start in range(len(words))]
+    return (*(place / name for name in called for place in (root, root / "images")), root / "images", root)
 
 
 def read_split(
@@ -157,7 +174,7 @@ def read_split(
         annotations = entries(content, "annotations")
         found = [(image_id(entry, "image_id"), whole_id(entry, "category_id"), entry) for entry in annotations]
     except (KeyError, ValueError) as error:
-        reason = f"no {error} where one is needed" if isinstance(error, KeyError) else str(error)
+        reason = f"no {error} where one is needed. {OTHERS}" if isinstance(error, KeyError) else str(error)
         raise DataError(f"{path} is no COCO instances file: {reason}") from None
     if only is not None:
         if absent := only - files.keys():
@@ -285,7 +302,8 @@ def _images(folder: Path, names: list[str], listing: Path) -> tuple[FolderImages
         absent = next((name for name in there if not is_file(folder / name)), "")
         if why := why_absent(folder, absent) if absent else "":
             below, found, _ = why.partition(f"/{printable(absent)} in ")
-            why += f", or {as_typed('images', below.removeprefix('. There is '))}" if found else ""
+            one = found and below.startswith(". There is ")
+            why += f", or {as_typed('images', below.removeprefix('. There is '))}" if one else ""
             raise DataError(f"{listing}: no image file {printable(str(folder / absent))}{why}") from None
         return FolderImages(tuple(folder / name for name in there), str(listing)), there
 

@@ -4,21 +4,31 @@ from __future__ import annotations
 
 import posixpath
 import unicodedata
-from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import bench
 from bench import DataError, Dataset, DatasetRequest, DatasetSpec, Option
+from bench_datasets.belonging import GROUP, draw, group_of, told_of_drawn, told_of_given
 from bench_datasets.cells import VALUES, meanings
+from bench_datasets.image_places import IMAGES, located
 from bench_datasets.label_lists import ABSENT, DROP_ABSENT, ENCODING, read_names, separator
 from bench_datasets.label_names import NO_LABEL, ODD_NAMES
 from bench_datasets.label_values import LABELS_ARE, SEPARATOR, named
-from bench_datasets.listing import counted, elsewhere, is_file, is_hidden, list_images, printable
+from bench_datasets.listing import counted, elsewhere, is_file, list_images, printable
+from bench_datasets.other_forms import tables_there, what_is_there
 from bench_datasets.own_images import K, Part, assemble, other_parts, part_names
-from bench_datasets.part_words import SPLIT_NAMES, is_of_parts, names_part, part_of, split_named, tell_parts_apart
+from bench_datasets.part_words import (
+    SPLIT_NAMES,
+    is_of_parts,
+    may_be_of_parts,
+    names_part,
+    part_of,
+    split_named,
+    tell_parts_apart,
+)
 from bench_datasets.tables import (
     DELIMITERS,
     SPLIT_COLUMN,
@@ -45,9 +55,6 @@ NO_COLUMN = "Try: --set dataset.label_columns=NAME, and --set dataset.values=yes
 
 LISTS = frozenset({".txt", ".lst", ".csv", ".tsv", ".json"})
 """Endings of files that may list the images of a split."""
-
-TABLES = frozenset({".csv", ".tsv", ".xlsx", ".xls", ".ods"})
-"""Endings of tables, some of which have to be saved otherwise first."""
 
 REMEDY = (
     "Try: --set dataset.path_column=NAME --set dataset.labels_column=NAME,"
@@ -77,9 +84,7 @@ def build(request: DatasetRequest) -> Dataset:
     asked = {"train": request.train_split, "test": request.test_split}
     parts = {part: _part(root, asked.get(part) or part, rows, outside) for part, rows in listed.items()}
     if layout.group:
-        groups = {part: tuple(map(_group_of, rows)) for part, rows in listed.items()}
-        parts = {part: replace(read, groups=groups[part]) for part, read in parts.items()}
-        notes += _on_both_sides(groups, layout.group)
+        parts = {part: replace(read, groups=tuple(map(group_of, listed[part]))) for part, read in parts.items()}
     first = next(iter(parts))
     notes += _unlisted(root, (*listed.values(), others))
     parts[first] = replace(parts[first], notes=(*notes, *parts[first].notes))
@@ -106,7 +111,7 @@ def _read_parts(
     request: DatasetRequest, layout: Layout
 ) -> tuple[dict[str, list[Row]], tuple[Row, ...], tuple[str, ...], str, tuple[str, ...]]:
     """Return the rows of each part and those of none, the label columns, how the split came about, and notes."""
-    root = request.root
+    root, images = request.root, str(request.options[IMAGES.name])
     assert root is not None
 
     def file(name: str) -> Path:
@@ -120,8 +125,11 @@ def _read_parts(
             if not files[part].is_file():
                 there = {path.stem for path in root.glob("*.[ct]sv") if names_part(path.stem)}
                 other = other_parts(part, (names["train"], names["test"]), there)
+                if not other and part == "test":
+                    other = f". Try: save {files['train'].name} as labels.csv, and a split is drawn"
                 raise DataError(f"no file {files[part]}. Expected: {EXPECTS}{other}")
         read = {part: read_table(path, layout, REMEDY) for part, path in files.items()}
+        read = located(root, read, images)
         columns = read["train"].columns
         for part, found in read.items():
             if odd := min({*found.columns} ^ {*columns}, default=""):
@@ -138,22 +146,22 @@ def _read_parts(
         notes = tuple(note for found in read.values() for note in found.notes)
         unread = [path.name for path in sorted(root.glob("*.[ct]sv")) if path not in files.values()]
         notes += counted("data root", {f"tables not read, as {files['train'].name} is there": unread})
-        notes += _validated_by_image(rows, read["train"].group, layout)
+        of_all = all(found.things == read["train"].things for found in read.values())
+        notes += told_of_given(rows, read["train"].things if of_all else (), layout.group)
         return rows, (), columns, f"{files['train'].name} and {files['test'].name}", notes
     path = file("labels")
     if not path.is_file():
         tabs = any((root / f"{name}.tsv").is_file() for name in (*names.values(), "labels"))
-        hint = ". There are .tsv files. Try: --set dataset.delimiter=tab" if tabs else f". {OTHER_FORMS}"
-        tables = sorted(one.name for one in root.iterdir() if one.suffix.lower() in TABLES and not is_hidden(one.name))
-        if tables and not tabs:
-            hint = f". There is {printable(tables[0])}. Try: save it as {path.name}"
+        hint = ". There are .tsv files. Try: --set dataset.delimiter=tab" if tabs else ""
+        hint = hint or tables_there(root, path.name) or what_is_there(root, "csv")
+        hint = hint or tables_there(root, path.name, "*/*") or f". {OTHER_FORMS}"
         raise DataError(f"no file {files['train']} and no {path}. '--data-root' should hold {EXPECTS}{hint}")
-    table = read_table(path, layout, REMEDY)
+    table = located(root, {"labels": read_table(path, layout, REMEDY)}, images)["labels"]
     check_label_columns([table], layout, path)
     if any(row.split for row in table.rows):
         parts, others = _by_column(table.rows, request, layout.split)
         notes = counted("data root", {f"rows of {path.name} are of no part": [row.path for row in others]})
-        notes += _validated_by_image(parts, table.group, layout)
+        notes += told_of_given(parts, table.things, layout.group)
         return parts, others, table.columns, f"split by column '{layout.split}'", (*table.notes, *notes)
     parts, how, notes = _drawn(path, table, layout, request)
     return parts, (), table.columns, how, (*table.notes, *notes)
@@ -177,54 +185,20 @@ def _drawn(
     if asked := {request.train_split or "train", request.test_split or "test"} - {"train", "test"}:
         raise DataError(f"{path}: no split '{min(asked)}': no column '{layout.split}' names one for each row")
     fraction, seed = float(request.options["test_fraction"]), int(request.options["split_seed"])
-    groups: dict[str, list[int]] = {}
-    for number, row in enumerate(table.rows):
-        groups.setdefault(_group_of(row) if layout.group else str(number), []).append(number)
-    together = list(groups.values())
-    held: set[int] = set()
-    for drawn in np.random.default_rng(seed).permutation(len(together)).tolist():
-        if len(held) < max(round(fraction * len(table.rows)), 1) and 2 * len(together[drawn]) <= len(table.rows):
-            held.update(together[drawn])
+    held = draw(table.rows, fraction, seed, by_group=bool(layout.group))
     parts = {
         "train": [row for number, row in enumerate(table.rows) if number not in held],
         "test": [row for number, row in enumerate(table.rows) if number in held],
     }
     if not (parts["train"] and parts["test"]):
-        few = f"{len(table.rows)} images" + (f" of {len(together)} in column '{layout.group}'" if layout.group else "")
-        raise DataError(f"{path}: {few} are too few to split. Try: --set dataset.test_fraction=0.2")
-    lists = sorted(one.name for one in path.parent.iterdir() if one.suffix.lower() in LISTS and names_part(one.stem))
+        of = f" of {len({*map(group_of, table.rows)})} in column '{layout.group}'" if layout.group else ""
+        few = f"{len(table.rows)} images{of} are too few to split"
+        raise DataError(f"{path}: {few}. Try: --set dataset.test_fraction=0.2")
+    beside = [one for one in path.parent.iterdir() if one.suffix.lower() in LISTS]
+    lists = sorted(one.name for one in beside if names_part(one.stem) or may_be_of_parts(one.stem))
     notes = counted("data root", {"files are not read, as the split is drawn": lists})
-    if layout.group:
-        return parts, f"{fraction:.0%} drawn for test by column '{layout.group}' with seed {seed}", notes
-    both = _on_both_sides({part: [row.group for row in rows if row.group] for part, rows in parts.items()}, table.group)
-    remedy = f"The split is drawn by image. Try: {as_typed('group_column', table.group)} to keep them together"
-    return parts, f"{fraction:.0%} drawn for test with seed {seed}", (*notes, *(f"{told}. {remedy}" for told in both))
-
-
-def _validated_by_image(parts: Mapping[str, Sequence[Row]], column: str, layout: Layout) -> tuple[str, ...]:
-    """Return a note where images of one thing would be on both sides of a validation part that is yet to be drawn."""
-    images = Counter(row.group for row in parts["train"] if row.group)
-    several = sorted(name for name, count in images.items() if count > 1)
-    if layout.group or "validation" in parts or not several:
-        return ()
-    told = f"column '{column}': {len(several):,} have several images in train, as {several[0]:.60}"
-    remedy = f"Try: {as_typed('group_column', column)} where they are alike"
-    return (f"{told}. A validation part is drawn by image. {remedy}",)
-
-
-def _group_of(row: Row) -> str:
-    """Return what an image belongs to: of nothing named, to itself."""
-    return row.group or f"\0{row.path}"
-
-
-def _on_both_sides(groups: Mapping[str, Sequence[str]], column: str) -> tuple[str, ...]:
-    """Return a note where images of one thing are in train and in another part."""
-    notes = []
-    for part in groups.keys() - {"train"}:
-        if both := {*groups["train"]} & {*groups[part]}:
-            told = f"images of {len(both):,} are in train and in {part}, as of {min(both):.60}"
-            notes.append(f"column '{column}': {told}")
-    return tuple(sorted(notes))
+    by = f" by column '{layout.group}'" if layout.group else ""
+    return parts, f"{fraction:.0%} drawn for test{by} with seed {seed}", (*notes, *told_of_drawn(parts, table.things))
 
 
 def _named_for_parts(rows: Sequence[Row]) -> str:
@@ -348,12 +322,13 @@ SPEC = DatasetSpec(
     without_absent_labels=DROP_ABSENT,
     options=(
         Option("path_column", "path", "column of the image files, relative to the data root"),
+        IMAGES,
         Option("labels_column", "labels", "column of the label names; empty: each label is a column of 0 and 1"),
         Option("label_columns", "", "where each label is a column: which, as in dog,cat; empty: all that are left"),
         Option("not_labels", "", "where each label is a column: which are none, as in age,is_valid"),
         Option("split_column", SPLIT_COLUMN, "column of labels.csv with train, validation or test; empty: none"),
         Option("delimiter", "comma", "what separates columns; tab reads .tsv files, too", choices=tuple(DELIMITERS)),
-        Option("group_column", "", "column of what images are of, as a patient: drawn parts take all of one or none"),
+        GROUP,
         ENCODING,
         SEPARATOR,
         LABELS_ARE,

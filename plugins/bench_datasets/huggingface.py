@@ -28,10 +28,12 @@ from bench import (
 )
 from bench_datasets.arrow_columns import (
     IMAGE_COLUMN,
+    LABEL_COLUMNS,
     LABELS_COLUMN,
     Columns,
     classes_of,
     content,
+    empty_cells,
     features_of,
     find_columns,
     label_values,
@@ -39,9 +41,11 @@ from bench_datasets.arrow_columns import (
     numbers_of,
     texts_of,
 )
+from bench_datasets.cells import meanings
 from bench_datasets.label_lists import ABSENT, DROP_ABSENT, read_names, separator
-from bench_datasets.label_values import LABEL_OPTIONS, named
+from bench_datasets.label_values import LABEL_OPTIONS, LABELS_ARE, named
 from bench_datasets.own_images import K, Part, assemble, part_names
+from bench_datasets.typed import entries_of
 
 if TYPE_CHECKING:
     import datasets
@@ -71,6 +75,8 @@ def build(request: DatasetRequest) -> Dataset:
     for part, name in part_names(request, loaded.__contains__).items():
         parts[part], columns[part] = _part(loaded, name, where, options)
     found = columns["train"]
+    if found.each:
+        options = {**options, LABELS_ARE.name: "multi-hot"}
     if odd := [part for part, others in columns.items() if others.names != found.names]:
         raise DataError(f"{where}: '{parts[odd[0]].name}' has other classes than '{parts['train'].name}'")
     listed = None if request.root is None else request.root / "labels.txt"
@@ -83,7 +89,7 @@ def build(request: DatasetRequest) -> Dataset:
         listed=listed,
         names=found.names,
         remedy="Try: --set dataset.labels_column=NAME",
-        separator=None if found.numbers else separator(options),
+        separator=None if found.numbers or found.each else separator(options),
     )
 
 
@@ -94,10 +100,12 @@ def _part(
     name, start, rows = _select(loaded, asked, where)
     split = f"{where}/{name}"
     schema = rows.features.arrow_schema
-    columns = find_columns(schema, options["image_column"], options["labels_column"], split)
+    each = entries_of(str(options["label_columns"]))
+    columns = find_columns(schema, options["image_column"], options["labels_column"], split, each)
     notes = notes_on(schema, columns, options["labels_column"], split)
     table = rows.with_format("arrow")
-    labels = label_values(table.select_columns([columns.labels])[:].column(0), columns.field)
+    labels = label_values(table.select_columns(columns.read)[:], columns)
+    notes += tuple(f"{split}: {note}" for note in empty_cells(labels, columns, meanings(options)))
     images = HuggingFaceImages(table.select_columns([columns.image]), split, start)
     ids = tuple(f"{name}/{start + row}" for row in range(len(rows)))
     return Part(asked, ids, labels, images, lambda row: f"{split} row {start + row}", notes=notes), columns
@@ -274,6 +282,7 @@ SPEC = DatasetSpec(
         Option("revision", "", "commit or tag on the hub; empty: the newest"),
         IMAGE_COLUMN,
         LABELS_COLUMN,
+        LABEL_COLUMNS,
         *LABEL_OPTIONS,
         K,
         ABSENT,

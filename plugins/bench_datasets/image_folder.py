@@ -15,6 +15,7 @@ from bench_datasets.label_lists import ABSENT, DROP_ABSENT, ENCODING, read_lines
 from bench_datasets.label_names import KEEP_ODD, NO_LABEL, ODD_NAMES
 from bench_datasets.label_values import LABELS_ARE, SEPARATOR, named
 from bench_datasets.listing import Listing, counted, in_words, is_hidden, list_images, printable, same_content
+from bench_datasets.other_forms import what_is_there
 from bench_datasets.own_images import K, Part, assemble, other_parts, part_names
 from bench_datasets.part_words import names_part
 from bench_datasets.tables import DELIMITERS, Layout, Row, images_of, read_table, refuse_rows_of_others
@@ -41,7 +42,8 @@ def build(request: DatasetRequest) -> Dataset:
     folders = sorted(path.name for path in root.iterdir() if path.is_dir() and not is_hidden(path.name))
     for part in ("train", "test"):
         if not (root / names[part]).is_dir():
-            other = other_parts(part, (names["train"], names["test"]), [*filter(names_part, folders)])
+            other = what_is_there(root, "imagefolder")
+            other = other or other_parts(part, (names["train"], names["test"]), [*filter(names_part, folders)])
             raise DataError(f"no folder {root / names[part]}. '--data-root' should hold {EXPECTS}{other}")
     read = {part: _read(root, part, name, options) for part, name in names.items()}
     parts, columns = {part: found for part, (found, _) in read.items()}, read["train"][1]

@@ -116,7 +116,8 @@ def _without(part: Part, none: set[str]) -> Part:
         # Lists of numbers are filled up to one length with -1, which says nothing of the labels beside it.
         odd = next((name for name in found if name in none and not _below_zero(name)), "")
         if kept and odd:
-            raise DataError(f"{part.place(row)}: '{odd}' means no label, and '{kept[0]}' stands beside it")
+            told = f"{part.place(row)}: '{odd}' means no label, and '{kept[0]}' stands beside it"
+            raise DataError(f"{told}. Try: take one of them out, or without dataset.no_label, as a label like others")
         labels.append(kept)
     note = f"{part.name}: label names of {forms:,} images brought to one Unicode form" if forms else ""
     return replace(part, labels=labels, notes=(*part.notes, *filter(None, [note])))

@@ -306,9 +306,10 @@ def _multi_hot(
             raise DataError(f"{part.place(row)}: {len(entries)} values for {len(called)} labels")
         values = [None if entry is None else truth(entry, known) for entry in entries]
         if None in values:
-            strange = entries[values.index(None)]
+            column = values.index(None)
+            strange = entries[column]
             raise DataError(
-                f"{part.place(row)}: found {strange!r:.40}, allowed: 0 and 1 for each label."
+                f"{part.place(row)}: found {strange!r:.40} for '{called[column]}', allowed: 0 and 1 for each label."
                 f" Try: {with_meaning(strange, known)}, or :1 or :0 for what it means"
             )
         pairs = list(zip(called, values, strict=False))

@@ -28,8 +28,8 @@ SIGNATURE_BYTES = 32
 LITTER = frozenset({"__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "@eadir", "$recycle.bin"})
 """What systems leave in folders, beside all names that begin with a dot."""
 
-MOST_FOLDERS = 100
-"""Folders in the data root in which a file is looked for that is not where a table says."""
+MOST_FOLDERS, DEEPEST = 100, 3
+"""Folders in the data root in which a file is looked for that is not where a table says, and how deep they lie."""
 
 NO_IMAGE, HIDDEN, BROKEN, CIRCLE = "no image", "hidden", "a link to nothing", "a link to a folder that it lies in"
 
@@ -171,26 +171,48 @@ def why_absent(folder: Path, name: str) -> str:
 
 
 def elsewhere(folder: Path, name: str) -> str:
-    """Return as a sentence where below ``folder`` a file lies that a table calls ``name``; empty where it is not found.
+    """Return as a sentence where below ``folder`` a file lies that a table calls ``name``; empty without one."""
+    found = [printable(path) for path in found_below(folder, name)]
+    if len(found) > 1:
+        return f". There are {' and '.join(found)} in {folder}. Try: write paths so, each to the one that is meant"
+    return f". There is {found[0]} in {folder}. Try: write paths so" if found else ""
 
-    A table may hold the paths of another machine or of the web, or names alone of files in a folder.
+
+def found_below(folder: Path, name: str) -> list[str]:
+    """Return the path below ``folder`` of the file that a table calls ``name``, or two of several; empty without one.
+
+    A table may hold the paths of another machine or of the web, or names alone of files in a folder, which may lie in
+    others.
     """
     parts = PurePosixPath(name.replace("\\", "/")).parts
-    ends = ["/".join(parts[start:]) for start in range(1, len(parts))]
-    folders = [] if is_remote(folder) else sorted(path.name for path in folder.iterdir() if path.is_dir())
-    ends += [f"{below}/{parts[-1]}" for below in folders[:MOST_FOLDERS]]
-    found = next(filter(None, (_there(folder, end) for end in ends)), "")
-    return f". There is {printable(found)} in {folder}. Try: write paths so" if found else ""
+    ends = ("/".join(parts[start:]) for start in range(1, len(parts)))
+    if end := next(filter(None, (_there(folder, end) for end in ends)), []):
+        return end[:2]
+    below = (posixpath.join(above, parts[-1]) for above in _folders_below(folder)) if parts else iter(())
+    return list(itertools.islice(itertools.chain.from_iterable(_there(folder, path) for path in below), 2))
 
 
-def _there(folder: Path, path: str) -> str:
-    """Return ``path``, below ``folder``, or that with an image's ending behind it, if it is there; else nothing."""
+def _folders_below(folder: Path) -> list[str]:
+    """Return a folder, as nothing, and those below it, the highest first; of one elsewhere, as on s3://, it alone."""
+    found = [""]
+    for above in found if not is_remote(folder) else ():
+        if len(found) <= MOST_FOLDERS and above.count("/") < DEEPEST:
+            inner = sorted(path.name for path in (folder / above).iterdir() if path.is_dir())
+            found += [posixpath.join(above, name) for name in inner if not is_hidden(name)]
+    return found[: MOST_FOLDERS + 1]
+
+
+def _there(folder: Path, path: str) -> list[str]:
+    """Return ``path``, below ``folder``, if it is there; else all that are there with an image's ending behind it."""
     if is_file(folder / path):
-        return path
+        return [path]
     above, name = posixpath.split(path)
     beside = sorted(itertools.chain.from_iterable(_by_form(folder / above).values()))
-    found = next((one for one in beside if PurePosixPath(one).stem == name and has_image_ending(one)), "")
-    return posixpath.join(above, found) if found else ""
+    stems = {one: PurePosixPath(one).stem for one in beside if has_image_ending(one)}
+    same = [one for one, stem in stems.items() if stem == name]
+    if not same and name.isdecimal():  # of 000001 a spreadsheet leaves 1
+        same = [one for one, stem in stems.items() if stem.lstrip("0") == name.lstrip("0")]
+    return [posixpath.join(above, one) for one in same]
 
 
 def is_file(path: Path) -> bool:

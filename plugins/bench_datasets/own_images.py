@@ -12,7 +12,7 @@ from bench_datasets.cells import canonical
 from bench_datasets.label_lists import labels_kept, matrix, read_names
 from bench_datasets.label_names import KEEP_ODD, cleaned, composed, meaning_none
 from bench_datasets.listing import counted
-from bench_datasets.part_words import SPLIT_NAMES
+from bench_datasets.part_words import SPLIT_NAMES, part_of
 
 FEW = 5
 """Images of a part that may all have the same labels without a word."""
@@ -44,7 +44,8 @@ def other_parts(part: str, used: Collection[str], there: Collection[str]) -> str
     >>> other_parts("test", ["train", "test"], ["train", "val"])
     '. There is val. Try: --test-split val'
     """
-    free = sorted({*there} - {*used})
+    others = {"train": {"test"}, "test": {"train"}}.get(part, set())  # images that are trained on are no test
+    free = sorted(name for name in {*there} - {*used} if part_of(name) not in others)
     name = free[0] if len(free) == 1 else "NAME"
     return f". There is {', '.join(free[:5])}. Try: --{part}-split {name}" if free else ""
 

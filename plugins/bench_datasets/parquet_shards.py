@@ -7,14 +7,17 @@ from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from bench import BenchError, DataError, EncodedImages, NotRun, OptionValue, is_remote
 from bench_datasets import parquet_check
-from bench_datasets.arrow_columns import Columns, content, find_columns, label_values, notes_on
+from bench_datasets.arrow_columns import Columns, content, empty_cells, find_columns, label_values, notes_on
+from bench_datasets.cells import meanings
 from bench_datasets.own_images import Part
+from bench_datasets.typed import entries_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -98,18 +101,23 @@ def read_parquet(
     except ImportError:
         raise NotRun("the package 'pyarrow' is not installed. Try: pip install 'multilabel-bench[parquet]'") from None
     image, label = str(options["image_column"]), str(options["labels_column"])
-    parquet_check.check(shards, image, label, cache)
-    return read_checked(name, shards, image, label)
+    each = entries_of(str(options["label_columns"]))
+    parquet_check.check(shards, image, label, each, cache)
+    part, columns = read_checked(name, shards, image, label, each)
+    notes = (f"{name}: {note}" for note in empty_cells(part.labels, columns, meanings(options)))
+    return replace(part, notes=(*part.notes, *notes)), columns
 
 
-def read_checked(name: str, shards: Sequence[Path], image: str, label: str) -> tuple[Part, Columns]:
+def read_checked(
+    name: str, shards: Sequence[Path], image: str, label: str, each: Sequence[str] = ()
+) -> tuple[Part, Columns]:
     """Return what ``read_parquet`` does, of shards that are known to end no process."""
     footers, labels, columns = [], [], None
     notes: tuple[str, ...] = ()
     for shard in shards:
-        with errors_named(shard), opened(shard, image, label) as (file, found):
+        with errors_named(shard), opened(shard, image, label, each) as (file, found):
             footers.append(file.metadata)
-            labels += label_values(file.read(columns=[found.labels]).column(0), found.field)
+            labels += label_values(file.read(columns=found.read), found)
             notes = notes_on(file.schema_arrow, found, label, name)
         if found != (columns := columns or found):
             raise DataError(f"{shard}: other columns or classes than {shards[0].name}")
@@ -120,12 +128,12 @@ def read_checked(name: str, shards: Sequence[Path], image: str, label: str) -> t
 
 
 @contextmanager
-def opened(shard: Path, image: str, labels: str) -> Iterator[tuple[pq.ParquetFile, Columns]]:
+def opened(shard: Path, image: str, labels: str, each: Sequence[str] = ()) -> Iterator[tuple[pq.ParquetFile, Columns]]:
     """Give the open file, and which of its columns hold images and labels."""
     import pyarrow.parquet as pq
 
     with shard.open("rb") as content, pq.ParquetFile(_source(shard, content)) as file:
-        yield file, find_columns(file.schema_arrow, image, labels, str(shard))
+        yield file, find_columns(file.schema_arrow, image, labels, str(shard), each)
 
 
 def check_size(shard: Path, group: pq.RowGroupMetaData, number: int, column: str) -> None:

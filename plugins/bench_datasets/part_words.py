@@ -9,7 +9,7 @@ from bench_datasets.label_names import look
 
 SPLIT_NAMES = {
     **{"train": "train", "training": "train", "test": "test", "testing": "test"},
-    **{"validation": "validation", "valid": "validation", "val": "validation"},
+    **{"validation": "validation", "valid": "validation", "val": "validation", "validate": "validation"},
 }
 """What a cell may hold that says of which part an image is, in small letters."""
 

@@ -6,10 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench import DataError, Dataset, DatasetRequest, DatasetSpec, Option
-from bench_datasets.arrow_columns import IMAGE_COLUMN, LABELS_COLUMN, Columns
+from bench_datasets.arrow_columns import IMAGE_COLUMN, LABEL_COLUMNS, LABELS_COLUMN, Columns
 from bench_datasets.label_lists import ABSENT, DROP_ABSENT, read_names, separator
-from bench_datasets.label_values import LABEL_OPTIONS, named
+from bench_datasets.label_values import LABEL_OPTIONS, LABELS_ARE, named
 from bench_datasets.listing import counted
+from bench_datasets.other_forms import what_is_there
 from bench_datasets.own_images import NAMES, K, Part, assemble, part_names
 from bench_datasets.parquet_shards import read_parquet
 from bench_datasets.shard_lists import SUFFIXES, find_shards
@@ -38,10 +39,9 @@ def build(request: DatasetRequest) -> Dataset:
             found = (
                 "both .tar and .parquet" if kinds else f"no {name}-*.tar, {name}-*.parquet, {name}.txt or folder {name}"
             )
-            raise DataError(
-                f"shards of '{name}' in {root or 'no data root'}: {found}."
-                f" Try: --data-root DIR, --{part}-split NAME, or --set dataset.{part}=PATTERN"
-            )
+            usual = f". Try: --data-root DIR, --{part}-split NAME, or --set dataset.{part}=PATTERN"
+            other = what_is_there(root, "shards") if root is not None and not kinds else ""
+            raise DataError(f"shards of '{name}' in {root or 'no data root'}: {found}{other or usual}")
         if kinds == {".tar"}:
             member, field = str(options["labels_member"]), str(options["labels_field"])
             parts[part] = read_tar(name, shards, member, field, request.cache)
@@ -61,6 +61,9 @@ def build(request: DatasetRequest) -> Dataset:
     listed = None if root is None else root / "labels.txt"
     called = given or (read_names(listed, numbered=True) if listed is not None and listed.is_file() else ())
     sure = any(found.numbers for found in columns.values())
+    each = any(found.each for found in columns.values())
+    if each:
+        options = {**options, LABELS_ARE.name: "multi-hot"}
     return assemble(
         "shards",
         root.absolute().name if root else "shards",
@@ -69,7 +72,7 @@ def build(request: DatasetRequest) -> Dataset:
         listed=listed,
         names=given,
         remedy="Do the samples hold labels? See docs/your-data.md",
-        separator=None if sure else separator(options),
+        separator=None if sure or each else separator(options),
     )
 
 
@@ -84,6 +87,7 @@ SPEC = DatasetSpec(
         LABELS_FIELD,
         IMAGE_COLUMN,
         LABELS_COLUMN,
+        LABEL_COLUMNS,
         *LABEL_OPTIONS,
         K,
         ABSENT,

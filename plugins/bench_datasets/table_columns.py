@@ -33,6 +33,9 @@ KEY = "id|name|no|number|key|uid|uuid|code|index"
 BELONG_TOGETHER = re.compile(rf"({THINGS}) ?({KEY})?")
 """Names of columns, as ``look`` has them, that say which images are of one thing and alike."""
 
+ONE_THING = re.compile(rf"({THINGS}) ?\d+")
+"""And of folders, each of one of them."""
+
 NUMBERING = re.compile(
     rf"id|index|idx|level 0|row|no|#|({THINGS}|image|img|photo|picture|file|row|line|sample|record|item) ?({KEY}|idx)"
 )
@@ -50,6 +53,17 @@ BETWEEN = re.compile(r"\s*[;,|]\s*")
 def of_one_thing(name: str) -> bool:
     """Return whether a column says by its name which images are of one thing, as of a patient."""
     return BELONG_TOGETHER.fullmatch(look(name)) is not None
+
+
+def thing_of(path: str) -> str:
+    """Return the folders of an image up to one that is called as one thing's, as a patient's; empty without one.
+
+    >>> thing_of("train/patient00001/study2/view1.jpg"), thing_of("scenes/1.jpg")
+    ('train/patient00001', '')
+    """
+    folders = path.replace("\\", "/").split("/")[:-1]
+    depth = next((depth for depth, name in enumerate(folders, 1) if ONE_THING.fullmatch(look(name))), 0)
+    return "/".join(folders[:depth])
 
 
 def numbers_rows(name: str) -> bool:

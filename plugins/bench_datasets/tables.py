@@ -28,6 +28,7 @@ from bench_datasets.table_columns import (
     tell_parts,
 )
 from bench_datasets.typed import as_typed, typed
+from bench_datasets.valued_names import SHARE, WORDS
 
 DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|"}
 EXCEL = re.compile(r"sep=([^\w\s]|\t)\r?\n")
@@ -67,8 +68,7 @@ class Layout:
 class Row:
     """One image as listed: where, its labels as one text of a cell or as names, and the split's name if there is one.
 
-    ``ignored`` are names of labels that count neither way; images of one ``group``, as a patient, belong together, and
-    of an empty one to no other.
+    ``ignored`` are names of labels that count neither way. ``things`` say what an image is of, as its patient.
     """
 
     place: str
@@ -76,7 +76,7 @@ class Row:
     labels: str | tuple[str, ...]
     split: str = ""
     ignored: tuple[str, ...] = ()
-    group: str = ""
+    things: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +90,8 @@ class Table:
     columns: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     splits: tuple[str, ...] = ()
-    group: str = ""
-    """The column that says which images belong together: as named, or by its own name."""
+    things: tuple[str, ...] = ()
+    """The columns that were not read and may say which images belong together."""
 
 
 def read_table(path: Path, layout: Layout, remedy: str) -> Table:
@@ -121,7 +121,11 @@ def read_table(path: Path, layout: Layout, remedy: str) -> Table:
         known, notes = _check_columns(columns, layout, place, remedy)
         read = {"", layout.path, layout.labels, layout.split, layout.group, *known}
         unread = {name: set() for name in columns if name not in read}
-        group = layout.group or next(filter(of_one_thing, unread), "")
+        things = (
+            (layout.group,)
+            if layout.group
+            else tuple(name for name in unread if of_one_thing(name) or numbers_rows(name))
+        )
         more = [n for n, name in enumerate(columns) if name != layout.path and is_more(n, name, layout.labels)]
         for cells in reader:
             place = f"{path} line {reader.line_num}"
@@ -145,7 +149,7 @@ def read_table(path: Path, layout: Layout, remedy: str) -> Table:
                 unread[name].add(row[name])
             _refuse_more(more, columns, cells, place)
             labels, ignored = _labels(row, layout, known, place)
-            rows.append(Row(place, image, labels, split, ignored, row[group] if group else ""))
+            rows.append(Row(place, image, labels, split, ignored, tuple(row[name] for name in things)))
             odd["empty cells of label columns read as 0"] += sum(
                 not row[name] for name in known if EMPTY not in layout.values
             )
@@ -159,7 +163,7 @@ def read_table(path: Path, layout: Layout, remedy: str) -> Table:
     if layout.labels:
         notes += beside_labels(path, unread, layout.labels, {row.labels for row in rows if isinstance(row.labels, str)})
     notes += tuple(f"{path.name}: {count:,} {what}" for what, count in odd.items() if count)
-    return Table(rows, known, notes, tell_parts(unread, layout.others), group)
+    return Table(rows, known, notes, tell_parts(unread, layout.others), things)
 
 
 def _other_length(cells: Sequence[str], columns: Sequence[str]) -> str:
@@ -287,7 +291,7 @@ def _other_delimiter(columns: Sequence[str], layout: Layout) -> str:
             found = {cell.strip().strip('"') for cell in cells}
             if layout.path in found or len(columns) == 1:
                 return f"Try: --set dataset.delimiter={name}"
-    if len(columns) == 1 and (line.isdigit() or layout.path in line.split()):
+    if len(columns) == 1 and (line.isdigit() or len(line.split()) > 1):
         return "Do blanks separate columns? Lines of docs/your-data.md, as for CelebA, make a table of it"
     return ""
 
@@ -309,18 +313,37 @@ def _values(row: Mapping[str, str], layout: Layout, known: Sequence[str], place:
         value = truth(row[name], layout.values)
         if value is None:
             cell = row[name]
-            out = f"{typed('not_labels', *layout.others, name)} where it is no label"
+            mark = _is_mark(cell)
+            others = [name] if mark else [other for other in known if other == name or _is_odd(row, other, layout)]
+            where = "it is no label" if len(others) == 1 else "they are no labels"
+            out = f"{typed('not_labels', *layout.others, *others)} where {where}"
             meaning = f"{with_meaning(cell, layout.values)} (or :1 or :0) for what it means"
-            # A text of some length is no mark that could mean yes or no.
-            mark = NUMBER.fullmatch(cell) or cell.lower() in NOTHING
             remedies = [meaning, out] if mark else [out, meaning][: 1 if len(cell) > 40 else 2]
             if layout.fixed:  # no option leaves a column out
                 remedies = [meaning]
+            if SHARE.fullmatch(cell):  # of people, or scores, of which no value means yes
+                remedies = ["1 where a share or score is high enough, else 0, in the table", out]
             raise DataError(
                 f"{place}: column '{name}' holds '{cell[:40]}', allowed: {ALLOWED}. Try: {', or '.join(remedies)}"
             )
         values[name] = value
     return values
+
+
+def _is_odd(row: Mapping[str, str], name: str, layout: Layout) -> bool:
+    """Return whether a column's cell means neither yes nor no, and stands in no other of the row, as marks do."""
+    cell = row[name]
+    return truth(cell, layout.values) is None and not _is_mark(cell) and [*row.values()].count(cell) == 1
+
+
+def _is_mark(cell: str) -> bool:
+    """Return whether a cell may mean yes or no: a number of one digit, or of nines, or a word for one of them.
+
+    >>> [_is_mark(cell) for cell in ("-1.0", "99", "31", "1952", "nan", "Male")]
+    [True, True, False, False, True, False]
+    """
+    number = NUMBER.fullmatch(cell)
+    return cell.lower() in NOTHING | WORDS or (number is not None and (len(number[2]) == 1 or {*number[2]} == {"9"}))
 
 
 def images_of(folder: Path, rows: Sequence[Row]) -> tuple[list[Row], FolderImages]:

@@ -22,6 +22,7 @@ from bench_datasets.label_lists import (
 )
 from bench_datasets.label_names import ODD_NAMES, check, composed
 from bench_datasets.listing import counted, has_image_ending, in_words, is_file, list_images, printable, same_content
+from bench_datasets.other_forms import what_is_there
 from bench_datasets.own_images import NAMES, K
 
 if TYPE_CHECKING:
@@ -98,7 +99,9 @@ def find_root(root: Path, pattern: str, expects: str) -> Path:
     for place in places:
         if (place / "ImageSets" / "Main").is_dir():
             return place
-    raise DataError(f"no folder {root / 'ImageSets' / 'Main'}. '--data-root' should hold {expects}")
+    inner = next((place for place in sorted(root.glob("*")) if (place / "ImageSets" / "Main").is_dir()), None)
+    other = f". Try: --data-root {inner}" if inner else what_is_there(root, "voc-folder")
+    raise DataError(f"no folder {root / 'ImageSets' / 'Main'}. '--data-root' should hold {expects}{other}")
 
 
 def _classes(root: Path, splits: Sequence[str]) -> dict[str, str]:

@@ -71,7 +71,7 @@ def test_a_parquet_file_that_ends_pyarrows_process_is_one_clear_line(tmp_path):
 
     shard = tmp_path / "train-0.parquet"
     shard.write_bytes((FINDINGS / "abort.parquet").read_bytes())
-    options = {"image_column": "", "labels_column": ""}
+    options = {"image_column": "", "labels_column": "", "label_columns": "", "values": ""}
     for asked in (
         lambda: read_parquet("train", [shard], options, None),
         lambda: read_parquet("train", [shard], options, tmp_path / "cache"),

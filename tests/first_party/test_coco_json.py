@@ -217,6 +217,37 @@ def test_scores_and_labels_that_nobody_looked_for_have_a_word(exported):
     assert not any("score" in note for note in opened("coco-json", exported).notes)
 
 
+def test_images_are_found_by_the_end_of_their_url_and_of_a_files_name(tmp_path):
+    """As LVIS names them, part of whose validation images lie in train2017, and as COCO-Stuff calls its files."""
+    for number, name in enumerate(("train2017/a.png", "train2017/b.png", "val2017/c.png")):
+        picture(tmp_path / name, number)
+    coco_file(tmp_path / "annotations" / "stuff_train2017.json", [(1, "a.png")], [(1, 1, (1, 1)), (1, 5, (1, 1))])
+    path = tmp_path / "annotations" / "stuff_val2017.json"
+    coco_file(path, [(1, "c.png")], [(1, 1, (1, 1))])
+    dataset = opened("coco-json", tmp_path, "stuff_train2017", "stuff_val2017")
+    assert (dataset.train.ids, dataset.test.ids) == (("train2017/a.png",), ("val2017/c.png",))
+    coco_file(path, [(1, "b.png"), (2, "c.png")], [(1, 1, (1, 1)), (2, 1, (1, 1))])
+    content = json.loads(path.read_text())
+    for image, folder in zip(content["images"], ("train2017", "val2017"), strict=True):
+        image["coco_url"] = f"http://images.cocodataset.org/{folder}/{image.pop('file_name')}"
+    path.write_text(json.dumps(content))
+    dataset = opened("coco-json", tmp_path, "stuff_train2017", "stuff_val2017")
+    assert dataset.test.ids == ("train2017/b.png", "val2017/c.png")
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [([], "its content is a list"), ({"images": [], "annotations": []}, "no 'categories' where one is needed")],
+)
+def test_other_json_says_what_makes_a_table_of_it(tmp_path, content, told):
+    (tmp_path / "train.json").write_text(json.dumps(content))
+    (tmp_path / "test.json").write_text(json.dumps(content))
+    with pytest.raises(
+        DataError, match=rf"{told}\. Lines of docs/your-data.md, as for other JSON, make a table of it$"
+    ):
+        opened("coco-json", tmp_path)
+
+
 def test_one_file_for_all_images_and_another_folder_say_what_to_do(tmp_path):
     picture(tmp_path / "data" / "a.png")
     for name in ("labels", "more"):

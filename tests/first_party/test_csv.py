@@ -328,7 +328,7 @@ def test_names_in_one_table_and_numbers_in_another_are_not_labels_of_their_own(f
     assert opened(folder, labels_are="numbers").test.truth.tolist() == [[True, True], [False, True]]
 
 
-@pytest.mark.parametrize("name", ["train.txt", "train_val_list.txt"])
+@pytest.mark.parametrize("name", ["train.txt", "train_val_list.txt", "list_eval_partition.csv", "splits.json"])
 def test_lists_of_a_split_that_is_drawn_have_a_word(folder, name):
     write(folder, "labels.csv", ["path,labels"] + [f"photos/{number}.png,cat" for number in range(8)])
     write(folder, name, ["photos/0.png"])

@@ -147,7 +147,7 @@ def test_a_0_or_1_for_each_class_is_no_list_of_classes():
         ([2.5], {}, r"train row 0: labels are 2.5, expected names or numbers"),
         ([[1, 0, 1], [1, 0]], {}, "lists of 0 and 1, of different lengths. Try: --set dataset.labels_are=numbers"),
         ([[1, 0, 1], [1, 0]], {"labels_are": "multi-hot"}, "train row 1: 2 values for 3 labels"),
-        ([[1, 0, 2]], {"labels_are": "multi-hot"}, "train row 0: found 2, allowed: 0 and 1 for each label"),
+        ([[1, 0, 2]], {"labels_are": "multi-hot"}, "train row 0: found 2 for 'owl', allowed: 0 and 1 for each label"),
         ([[1, 1]], {}, "train row 0: 2 values for 3 labels"),
     ],
 )

@@ -4,6 +4,7 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import open_sets
 import pytest
 from open_sets import opened
@@ -46,6 +47,152 @@ def test_celeba(place):
     assert held(dataset.train) == [["Eyeglasses"], ["Smiling"]]
     assert held(dataset.validation) == [["Eyeglasses", "Smiling"], []]
     assert held(dataset.test) == [["Eyeglasses"], ["Smiling"]]
+
+
+def test_a_list_of_the_images_of_a_part(place):
+    names = [f"{number:08}_000.png" for number in range(4)]
+    for name in names:
+        picture(place / "images_001" / "images" / name)
+    # The last column has no name in the file of 2017.
+    head = "Image Index,Finding Labels,Patient ID,OriginalImage[Width,Height],OriginalImagePixelSpacing[x,y],"
+    cells = ("Mass|Edema", "No Finding", "Edema", "No Finding")
+    rows = [f"{name},{cell},1,2682,2749,0.143,0.143," for name, cell in zip(names, cells, strict=True)]
+    (place / "Data_Entry_2017.csv").write_text("\n".join([head, *rows, ""]))
+    (place / "test_list.txt").write_text("\n".join([*names[2:], ""]))
+    run_lines_of("A list of the images of a part")
+    dataset = opened("csv", place, **options_of("ChestX-ray14"))
+    assert held(dataset.train) == [["Edema", "Mass"], []]
+    assert held(dataset.test) == [["Edema"], []]
+
+
+def test_lists_of_paths_and_zeros_and_ones(place):
+    for part, names in (("train", "ab"), ("test", "cd")):
+        for name in names:
+            picture(place / "images" / f"{name}.jpg")
+        (place / f"{part}.txt").write_text("".join(f"images/{name}.jpg 0 {int(name in 'ac')}  1\n" for name in names))
+    run_lines_of("Lists of a path and 0 or 1")
+    dataset = opened("csv", place, labels_column="", not_labels="label 3", absent_labels="drop")
+    assert (held(dataset.train), held(dataset.test)) == ([["label 2"], []], [["label 2"], []])
+
+
+def test_pa_100k(place):
+    savemat = pytest.importorskip("scipy.io", reason="needs scipy: pip install scipy").savemat
+    content = {"attributes": cells(["Female", "Hat"])}
+    for part, truth in (("train", [[1, 0], [0, 1], [0, 0]]), ("val", [[1, 1], [0, 0]]), ("test", [[0, 1], [1, 0]])):
+        names = [f"{part}{number}.jpg" for number in range(len(truth))]
+        for name in names:
+            picture(place / "data" / name)
+        content |= {f"{part}_images_name": cells(names), f"{part}_label": np.array(truth, np.uint8)}
+    savemat(place / "annotation.mat", content)
+    run_lines_of("PA-100K")
+    dataset = opened("csv", place, labels_column="", images="data/{}")
+    assert held(dataset.train) == [["Female"], ["Hat"], []]
+    assert (held(dataset.validation), held(dataset.test)) == ([["Female", "Hat"], []], [["Hat"], ["Female"]])
+
+
+def cells(texts):
+    """Return a column of cells, as MATLAB keeps texts."""
+    return np.array(texts, dtype=object)[:, None]
+
+
+def test_other_json(place):
+    labels = {"1.jpg": [0, 7], "2.jpg": [7], "3.jpg": [0, 7]}
+    (place / "vg_category_500_labels_index.json").write_text(json.dumps(labels))
+    (place / "train_list_500.txt").write_text("2.jpg\n1.jpg\n")
+    (place / "test_list_500.txt").write_text("3.jpg\n")
+    for path in ("VG_100K/1.jpg", "VG_100K/3.jpg", "VG_100K_2/2.jpg"):
+        picture(place / path)
+    run_lines_of("Other JSON than COCO's")
+    dataset = opened("csv", place, images="VG_100K*/{}")
+    assert (held(dataset.train), held(dataset.test)) == ([["7"], ["0", "7"]], [["0", "7"]])
+
+
+def options_of(name):
+    """Return what the table of data sets that are read as they are says of the one that begins with ``name``."""
+    row = re.search(rf"^\| {name}.*\|(.*)\|$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)[1]
+    return dict(one.split("=", 1) for one in re.findall("`([^`]*)`", row))
+
+
+AS_PUBLISHED = {
+    "CelebA on Kaggle": (
+        "labels.csv",
+        ["image_id,Bald,Young", "{}.jpg,-1,1", "{}.jpg,1,-1"],
+        "img_align_celeba/img_align_celeba/{}.jpg",
+        [["Young"], ["Bald"]],
+    ),
+    "ChestX-ray14": (
+        "labels.csv",
+        ["Image Index,Finding Labels,Patient ID", "{}.png,Mass|Edema,1", "{}.png,No Finding,2"],
+        "images_00{}/images/{}.png",
+        [["Edema", "Mass"], []],
+    ),
+    "Planet's Amazon": (
+        "labels.csv",
+        ["image_name,tags", "{},haze primary", "{},primary"],
+        "train-jpg/{}.jpg",
+        [["haze", "primary"], ["primary"]],
+    ),
+    "Plant Pathology 2021": (
+        "labels.csv",
+        ["image,labels", "{}.jpg,scab rust", "{}.jpg,rust"],
+        "train_images/{}.jpg",
+        [["rust", "scab"], ["rust"]],
+    ),
+    "Human Protein Atlas": (
+        "labels.csv",
+        ["Id,Target", "{},16 0", "{},16"],
+        "train/{}_green.png",
+        [["0", "16"], ["16"]],
+    ),
+    "UC Merced": (
+        "labels.tsv",
+        ["IMAGE\\LABEL\tcars\tsea", "{}\t1\t0", "{}\t0\t1"],
+        "Images/class{}/{}.tif",
+        [["cars"], ["sea"]],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", AS_PUBLISHED)
+def test_a_set_is_read_as_it_is_published(place, name):
+    """Ten pictures of each of two label sets, one of them in train and test."""
+    file, (head, *rows), path, expected = AS_PUBLISHED[name]
+    lines, labels = [head], {}
+    for number in range(20):
+        lines.append(rows[number % 2].format(number))
+        image = path.replace("{}", str(number % 3), path.count("{}") - 1).format(number)
+        open_sets.picture(place / image, number)
+        labels[image] = expected[number % 2]
+    (place / file).write_text("\n".join(lines))
+    dataset = opened("csv", place, **options_of(name))
+    found = {}
+    for split in (dataset.train, dataset.test):
+        found |= dict(zip(split.ids, held(split), strict=True))
+    assert found == labels
+
+
+def test_chexpert_is_read_as_it_is_published(place):
+    marks = {"train": ["1.0,-1.0", ",1.0", "0.0,0.0"], "valid": ["1.0,0.0", "0.0,1.0"]}
+    for part, cells in marks.items():
+        rows = [f"{part}/patient{n}/study1/view1.jpg,Male,{n + 30},Frontal,AP,{cell}" for n, cell in enumerate(cells)]
+        for row in rows:
+            picture(place / row.partition(",")[0])
+        (place / f"{part}.csv").write_text("\n".join(["Path,Sex,Age,Frontal/Lateral,AP/PA,Edema,Mass", *rows]))
+    dataset = opened("csv", place, test="valid", **options_of("CheXpert"))
+    assert (held(dataset.train), held(dataset.test)) == ([["Edema"], ["Mass"], []], [["Edema"], ["Mass"]])
+    assert dataset.train.ignore.tolist() == [[False, True], [False, False], [False, False]]
+
+
+def test_pascal_of_fast_ai_is_read_as_it_is_published(place):
+    for part, first in (("train", 5), ("test", 1)):
+        rows = [f"{number:06}.jpg,{'car person' if number % 2 else 'car'}" for number in (first, first + 1)]
+        for row in rows:
+            picture(place / part / row.partition(",")[0])
+        more = (",is_valid", ",True") if part == "train" else ("", "")
+        (place / f"{part}.csv").write_text("\n".join(["fname,labels" + more[0], *(row + more[1] for row in rows)]))
+    dataset = opened("csv", place, **options_of("PASCAL VOC 2007 of fast.ai"))
+    assert dataset.train.ids == ("train/000005.jpg", "train/000006.jpg")
+    assert held(dataset.train) == held(dataset.test) == [["car", "person"], ["car"]]
 
 
 def test_open_images(place):

@@ -113,6 +113,24 @@ def test_a_train_may_be_a_label_of_a_column(tmp_path):
     assert opened("csv", tmp_path, labels_column="").labels == ("dog", "train")
 
 
+def test_every_column_and_folder_that_says_so_has_a_word(tmp_path):
+    """As PadChest's studies and their patients, ODIR's ID of two eyes, and CheXpert's folders; not numbers of rows."""
+    lines = [
+        f"patient{n // 4}/study{n}/{n}.png,{'dog' if n % 2 else 'cat'},{n // 2},{n // 3},{n // 4},{n}"
+        for n in range(12)
+    ]
+    table(tmp_path, "path,labels,StudyID,ID,PatientID,image_id", lines)
+    notes = [note for note in opened("csv", tmp_path, test_fraction="0.5").notes if "drawn by image" in note]
+    told = ["column 'StudyID': images of", "column 'ID': images of", "column 'PatientID': images of"]
+    told.append("images of 3 folders are in train and in test, as of patient0. The split")
+    assert all(note.startswith(beginning) for note, beginning in zip(notes, told, strict=True))
+    given = [f"{line},{'test' if n % 2 else 'train'}" for n, line in enumerate(lines)]
+    table(tmp_path, "path,labels,StudyID,ID,PatientID,image_id,split", given)
+    notes = opened("csv", tmp_path, absent_labels="drop").notes
+    assert "column 'PatientID': images of 3 are in train and in test, as of 0" in notes
+    assert not any("image_id'" in note or "'ID'" in note for note in notes)
+
+
 @pytest.mark.parametrize("words", [("train", "test"), ("Training", "valid"), ("dog;train", "cat;TEST")])
 def test_words_for_parts_are_no_labels_without_a_word(tmp_path, words):
     """As the column of the split was given for that of the labels, or tags hold both."""

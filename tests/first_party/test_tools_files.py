@@ -226,7 +226,35 @@ def test_cells_that_mean_nothing_and_columns_without_a_label_say_what_to_type(ro
         opened("csv", root, labels_column="", values="NA:0")
 
 
-@pytest.mark.parametrize("head", ["202599\nSmiling Young\n", "path Smiling Young\n"])
+def test_all_columns_of_a_row_that_are_no_labels_are_named_at_once(root):
+    """CheXpert's four, one after the other, each behind --set dataset.values=31:ignore."""
+    for part, names in {"train": "ab", "test": "cd"}.items():
+        rows = [f"{part}/{name}.png,Male,31,AP,{marks}" for name, marks in zip(names, ("1,-1", "0,1"), strict=True)]
+        (root / f"{part}.csv").write_text("\n".join(["path,Sex,Age,View,Edema,Mass", *rows]))
+    with pytest.raises(
+        DataError, match=r"'Sex' holds 'Male'.* Try: --set 'dataset.not_labels=Sex,Age,View' where they"
+    ):
+        opened("csv", root, labels_column="")
+    with pytest.raises(DataError, match=r"'Age' holds '31'.* Try: --set 'dataset.not_labels=Sex,Age,View' where they"):
+        opened("csv", root, not_labels="Sex")
+    with pytest.raises(DataError, match=r"'Mass' holds '-1'.* Try: --set 'dataset.values=-1:ignore' \(or :1 or :0\)"):
+        opened("csv", root, not_labels="Sex,Age,View")
+    assert opened("csv", root, not_labels="Sex,Age,View", values="-1:ignore").labels == ("Edema", "Mass")
+    (root / "test.csv").write_text("path,Sex,Age,View,Edema,Mass\ntest/c.png,1,1,1,yes,x\ntest/d.png,1,1,1,no,x\n")
+    with pytest.raises(DataError, match=r"'Edema' holds 'yes'.* Try: --set 'dataset.values=-1:ignore,yes:ignore' \(or"):
+        opened("csv", root, not_labels="Sex,Age,View", values="-1:ignore")
+
+
+def test_shares_of_people_and_scores_are_no_marks(root):
+    """As Galaxy Zoo has them: each number was one to be ignored."""
+    (root / "labels.csv").write_text("path,Class1,Class2\ntrain/a.png,0.38,0.62\ntrain/b.png,1.0,0\n")
+    with pytest.raises(
+        DataError, match=r"'Class1' holds '0.38', .* Try: 1 where a share or score is high enough, else"
+    ):
+        opened("csv", root, labels_column="")
+
+
+@pytest.mark.parametrize("head", ["202599\nSmiling Young\n", "path Smiling Young\n", "train/a.png 0 1\n"])
 def test_a_table_whose_columns_blanks_separate_says_what_makes_a_table(root, head):
     (root / "labels.csv").write_text(f"{head}train/a.png 1 -1\ntrain/b.png -1 1\n")
     with pytest.raises(DataError, match=r"Do blanks separate columns\? Lines of docs/your-data.md, as for CelebA"):
