@@ -139,7 +139,7 @@ def given(values: Mapping[str, OptionValue]) -> GivenOptions:
 
 
 def parse_assignments(texts: Iterable[str]) -> dict[str, str]:
-    """Return ``{"cell": "gru"}`` for ``["cell=gru"]``; a later assignment wins. Options strip their values themselves."""
+    """Return ``{"cell": "gru"}`` for ``["cell=gru"]``; a later one wins. An option itself strips what it is given."""
     assigned: dict[str, str] = {}
     for text in texts:
         name, equals, value = text.partition("=")

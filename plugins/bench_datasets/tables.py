@@ -14,7 +14,7 @@ from pathlib import Path
 from bench import DataError, FolderImages
 from bench_datasets.cells import ALLOWED, EMPTY, IGNORE, NUMBER, YES, choices, truth, unmarked, with_meaning
 from bench_datasets.label_lists import read_text
-from bench_datasets.label_names import NOTHING, look
+from bench_datasets.label_names import is_nothing, look
 from bench_datasets.listing import find_file, has_image_ending, printable, why_absent
 from bench_datasets.part_words import is_of_parts, split_named
 from bench_datasets.table_columns import (
@@ -25,6 +25,7 @@ from bench_datasets.table_columns import (
     is_more,
     numbers_rows,
     of_one_thing,
+    says_state,
     tell_parts,
 )
 from bench_datasets.typed import as_typed, typed
@@ -167,7 +168,7 @@ def _other_length(cells: Sequence[str], columns: Sequence[str]) -> str:
 def _refuse_more(more: Sequence[int], columns: Sequence[str], cells: Sequence[str], place: str) -> None:
     """Raise ``DataError`` for the first cell of the columns ``more`` that is filled, which may be a label."""
     for number in more:
-        if (cell := cells[number].strip()) and cell.lower() not in NOTHING:
+        if (cell := cells[number].strip()) and not is_nothing(cell):
             name = columns[number]
             where = f"column '{name}'" if name and not INDEX.fullmatch(name) else "a column without a name"
             raise DataError(
@@ -190,6 +191,7 @@ def check_label_columns(tables: Sequence[Table], layout: Layout, where: Path) ->
     for names, why in (
         *(((name,), "is called as one that numbers rows") for name in known if numbers_rows(name)),
         *(((name,), "is called as one that tells parts apart") for name in known if is_of_parts(name)),
+        *(((name,), "is called as one that says how far a row is labelled") for name in known if says_state(name)),
         *([(beside, "stands beside one of the same name without its end or beginning")] if beside else []),
         *(((name,), "is 1 for every image") for name in always),
     ):
@@ -298,7 +300,7 @@ def _values(row: Mapping[str, str], layout: Layout, known: Sequence[str], place:
             out = f"{typed('not_labels', *layout.others, name)} where it is no label"
             meaning = f"{with_meaning(cell, layout.values)} (or :1 or :0) for what it means"
             # A text of some length is no mark that could mean yes or no.
-            mark = NUMBER.fullmatch(cell) or cell.lower() in NOTHING
+            mark = (NUMBER.fullmatch(cell) or is_nothing(cell)) and not (numbers_rows(name) or is_of_parts(name))
             remedies = [meaning, out] if mark else [out, meaning][: 1 if len(cell) > 40 else 2]
             if layout.fixed:  # no option leaves a column out
                 remedies = [meaning]

@@ -17,5 +17,5 @@ def test_blanks_around_a_separator_are_a_part_of_it(tmp_path, between):
 
 def test_a_word_that_separates_names_stands_apart(tmp_path):
     write(tmp_path, "path,labels", "{},sand and sea", "{},sand")
-    with pytest.raises(UsageError, match=r"found 'and', a word without blanks .* Try: --set 'dataset.separator= and '$"):
+    with pytest.raises(UsageError, match=r"found 'and', a word without .* Try: --set 'dataset.separator= and '$"):
         opened(tmp_path, "dataset.separator=and")
