@@ -16,7 +16,7 @@ from bench_datasets.label_lists import ABSENT, DROP_ABSENT, ENCODING, read_names
 from bench_datasets.label_names import NO_LABEL, ODD_NAMES
 from bench_datasets.label_values import LABELS_ARE, SEPARATOR, named
 from bench_datasets.listing import counted, elsewhere, is_file, is_hidden, list_images, printable
-from bench_datasets.own_images import K, Part, assemble, other_parts, part_names
+from bench_datasets.own_images import K, Part, another_form, assemble, other_parts, part_names
 from bench_datasets.part_words import SPLIT_NAMES, is_of_parts, names_part, part_of, split_named, tell_parts_apart
 from bench_datasets.tables import (
     DELIMITERS,
@@ -39,14 +39,15 @@ else:
 EXPECTS = (
     "train.csv and test.csv, or labels.csv for all, whose columns are path and labels; paths are relative to the folder"
 )
-OTHER_FORMS = "Of labels in another form, lines of docs/your-data.md make a table"
+OTHER_FORMS = "Of labels in another form, lines of docs/your-data.md make a table, and it says what to export"
 NO_COLUMN = "Try: --set dataset.label_columns=NAME, and --set dataset.values=yes:1 where 1 is written otherwise"
 
 LISTS = frozenset({".txt", ".lst", ".csv", ".tsv", ".json"})
 """Endings of files that may list the images of a split."""
 
-TABLES = frozenset({".csv", ".tsv", ".xlsx", ".xls", ".ods"})
-"""Endings of tables, some of which have to be saved otherwise first."""
+TABLES = frozenset({".csv", ".tsv", ".xlsx", ".xls", ".ods", ".parquet"})
+EXPORTS = frozenset({".json", ".jsonl", ".ndjson", ".manifest", ".xml"})
+"""Endings of tables, some of which have to be saved otherwise first, and of what annotation tools write besides."""
 
 REMEDY = (
     "Try: --set dataset.path_column=NAME --set dataset.labels_column=NAME,"
@@ -135,11 +136,7 @@ def _read_parts(
         return rows, (), columns, f"{files['train'].name} and {files['test'].name}", notes
     path = file("labels")
     if not path.is_file():
-        tabs = any((root / f"{name}.tsv").is_file() for name in (*names.values(), "labels"))
-        hint = ". There are .tsv files. Try: --set dataset.delimiter=tab" if tabs else f". {OTHER_FORMS}"
-        tables = sorted(one.name for one in root.iterdir() if one.suffix.lower() in TABLES and not is_hidden(one.name))
-        if tables and not tabs:
-            hint = f". There is {printable(tables[0])}. Try: save it as {path.name}"
+        hint = _instead(root, (*names.values(), "labels"))
         raise DataError(f"no file {files['train']} and no {path}. '--data-root' should hold {EXPECTS}{hint}")
     table = read_table(path, layout, REMEDY)
     check_label_columns([table], layout, path)
@@ -149,6 +146,18 @@ def _read_parts(
         return parts, others, table.columns, f"split by column '{layout.split}'", (*table.notes, *notes)
     parts, how, notes = _drawn(path, table, layout, request)
     return parts, (), table.columns, how, (*table.notes, *notes)
+
+
+def _instead(root: Path, names: Sequence[str]) -> str:
+    """Return as a sentence what lies in the data root in place of tables called as one of ``names``, and what then."""
+    if any((root / f"{name}.tsv").is_file() for name in names):
+        return ". There are .tsv files. Try: --set dataset.delimiter=tab"
+    there = sorted(one.name for one in root.iterdir() if not is_hidden(one.name))
+    if tables := [name for name in there if Path(name).suffix.lower() in TABLES]:
+        pictures = ", or --dataset huggingface where it holds the pictures" if tables[0].endswith(".parquet") else ""
+        return f". There is {printable(tables[0])}. Try: save it as labels.csv{pictures}"
+    exports = [f". There is {printable(name)}" for name in there if Path(name).suffix.lower() in EXPORTS]
+    return another_form(root) or f"{[*exports, ''][0]}. {OTHER_FORMS}"
 
 
 def _drawn(

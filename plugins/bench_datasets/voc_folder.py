@@ -22,7 +22,7 @@ from bench_datasets.label_lists import (
 )
 from bench_datasets.label_names import ODD_NAMES, check, composed
 from bench_datasets.listing import counted, has_image_ending, in_words, is_file, list_images, printable, same_content
-from bench_datasets.own_images import NAMES, K
+from bench_datasets.own_images import NAMES, K, another_form, other_parts, usual_name
 
 if TYPE_CHECKING:
     from xml.etree import ElementTree
@@ -46,10 +46,12 @@ def build(request: DatasetRequest) -> Dataset:
     root = find_root(request.root, "VOC*", EXPECTS)
     parts = _part_names(root, request)
     names = tuple(parts.values())
-    for name in names:
+    for part, name in parts.items():
         if not _main(root, name).is_file():
-            there = sorted(path.stem for path in (root / "ImageSets" / "Main").glob("*.txt") if "_" not in path.stem)
-            raise UsageError(f"voc-folder: no split '{name}', found: {', '.join(there) or 'none'}. Try: --train-split")
+            there = {path.stem for path in (root / "ImageSets" / "Main").glob("*.txt") if "_" not in path.stem}
+            one = f". There is {', '.join(sorted(there)) or 'none'}. Try: lists train.txt and test.txt of its lines"
+            other = (len(there) > 1 and other_parts(part, names[:2], there)) or one
+            raise UsageError(f"voc-folder: no split '{name}' in ImageSets/Main{other}")
     places = _classes(root, names)
     notes = check(places, (), request.options, separator=None)
     classes = tuple(places)
@@ -80,10 +82,10 @@ def _part_names(root: Path, request: DatasetRequest) -> dict[str, str]:
     def is_there(name: str) -> bool:
         return _main(root, name).is_file()
 
-    test = request.test_split or ("test" if is_there("test") else "val")
-    train = request.train_split or ("trainval" if test != "val" and is_there("trainval") else "train")
-    free = (name for name in NAMES["validation"] if name != test and is_there(name))
-    validation = next(free, "") if train == "train" else ""
+    test = request.test_split or usual_name("test", is_there) or "val"
+    usual = "trainval" if test != "val" and is_there("trainval") else usual_name("train", is_there)
+    train = request.train_split or usual or "train"
+    validation = usual_name("validation", is_there, [test]) if train in NAMES["train"] else ""
     return {"train": train, "test": test} | ({"validation": validation} if validation else {})
 
 
@@ -98,7 +100,7 @@ def find_root(root: Path, pattern: str, expects: str) -> Path:
     for place in places:
         if (place / "ImageSets" / "Main").is_dir():
             return place
-    raise DataError(f"no folder {root / 'ImageSets' / 'Main'}. '--data-root' should hold {expects}")
+    raise DataError(f"no folder {root / 'ImageSets' / 'Main'}. '--data-root' should hold {expects}{another_form(root)}")
 
 
 def _classes(root: Path, splits: Sequence[str]) -> dict[str, str]:
@@ -137,7 +139,10 @@ def read_split(dataset: str, root: Path, name: str, classes: tuple[str, ...]) ->
     for file, names in lists.items():
         if names != images:
             odd = min(set(names) ^ set(images), default="their order")
-            raise DataError(f"{root}/ImageSets/Main: {file} and {classes[0]}_{name}.txt list different images: {odd}")
+            raise DataError(
+                f"{root}/ImageSets/Main: {file} and {classes[0]}_{name}.txt list different images: {odd}. Try: a line"
+                f" '{odd} -1' in each class file whose class it lacks, or without class files, to read Annotations"
+            )
     values = np.array([list(of_class.values()) for of_class in flags], dtype=np.int8).T.reshape(len(ids), len(classes))
     return Split(dataset, name, ids, classes, values == 1, _images(root, images, name), values == 0, sizes)
 

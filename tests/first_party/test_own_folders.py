@@ -238,7 +238,7 @@ def test_voc_folders_have_the_classes_of_their_annotations(voc):
     assert dataset.train.ignore.tolist() == [[False, False], [True, False]]
     np.testing.assert_allclose(dataset.train.sizes, [[0.5, 0.0], [0.0, 0.25]])
     assert dataset.train.images.read(0).shape == (10, 10, 3)
-    with pytest.raises(UsageError, match=r"no split 'test', found: train, val. Try: --train-split"):
+    with pytest.raises(UsageError, match=r"no split 'test' in ImageSets/Main. There is val. Try: --test-split val"):
         opened("voc-folder", voc, test="test")
 
 
