@@ -5,12 +5,14 @@ from __future__ import annotations
 import itertools
 import os
 import posixpath
+import re
 import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any
+from urllib.parse import unquote
 
 from bench import is_remote
 
@@ -27,6 +29,10 @@ SIGNATURE_BYTES = 32
 
 LITTER = frozenset({"__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "@eadir", "$recycle.bin"})
 """What systems leave in folders, beside all names that begin with a dot."""
+
+ADDRESSED = re.compile(r"\?(?!d=).*|(?<=/local-files/)\?d=")
+UPLOADED = re.compile(r"(?:\A|(?<=/))[0-9a-f]{8}-(?=[^/]*\Z)")
+"""What stands in the address of a picture beside its path, and before its name."""
 
 MOST_FOLDERS = 100
 """Folders in the data root in which a file is looked for that is not where a table says."""
@@ -165,7 +171,7 @@ def why_absent(folder: Path, name: str) -> str:
     for other in sorted(itertools.chain.from_iterable(_by_form(place.parent).values())):
         if other.casefold() == place.name.casefold():
             return f". There is {printable(other)}, in other letters"
-        if PurePosixPath(other).stem == place.name and has_image_ending(other):
+        if has_image_ending(other) and PurePosixPath(other).stem in {place.name, place.stem}:
             return f". There is {printable(other)}"
     return elsewhere(folder, name)
 
@@ -173,12 +179,14 @@ def why_absent(folder: Path, name: str) -> str:
 def elsewhere(folder: Path, name: str) -> str:
     """Return as a sentence where below ``folder`` a file lies that a table calls ``name``; empty where it is not found.
 
-    A table may hold the paths of another machine or of the web, or names alone of files in a folder.
+    A table may hold the paths of another machine or of the web, or names alone of files in a folder; Label Studio's are
+    the names of what was uploaded behind eight digits.
     """
-    parts = PurePosixPath(name.replace("\\", "/")).parts
+    parts = PurePosixPath(unquote(ADDRESSED.sub("", name)).replace("\\", "/")).parts
     ends = ["/".join(parts[start:]) for start in range(1, len(parts))]
     folders = [] if is_remote(folder) else sorted(path.name for path in folder.iterdir() if path.is_dir())
-    ends += [f"{below}/{parts[-1]}" for below in folders[:MOST_FOLDERS]]
+    ends += [f"{below}/{end}" for below in folders[:MOST_FOLDERS] for end in (ends or parts)]
+    ends += [UPLOADED.sub("", end) for end in ends if UPLOADED.search(end)]
     found = next(filter(None, (_there(folder, end) for end in ends)), "")
     return f". There is {printable(found)} in {folder}. Try: write paths so" if found else ""
 

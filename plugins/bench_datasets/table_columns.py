@@ -53,12 +53,31 @@ LEFT_OUT, IS_TAKEN, STATE = (
 )
 """Names of columns, and words in them, of rows whose labels do not count; of those that do; and of either kind."""
 
+USUAL = {
+    "path_column": re.compile("(image|img|photo|picture)|((image|img|photo|picture) )?(file ?)?(path|name|file|fname)"),
+    "labels_column": re.compile(
+        "((multi|image|true) )?(labels?|tags?|class(es)?|categor(y|ies)|choices?)|ground truth"
+    ),
+}
+"""What columns of paths and of labels are called, whatever else is in their tables."""
+
 BETWEEN = re.compile(r"\s*[;,|]\s*")
 
 
 def of_one_thing(name: str) -> bool:
     """Return whether a column says by its name which images are of one thing, as of a patient."""
     return BELONG_TOGETHER.fullmatch(look(name)) is not None
+
+
+def called_as(option: str, name: str, columns: Collection[str]) -> str:
+    """Return the column that ``option`` may mean where there is no ``name``; empty where none is, or several are.
+
+    >>> called_as("path_column", "path", ["id", "File_Name"]), called_as("labels_column", "labels", ["tags", "class"])
+    ('File_Name', '')
+    """
+    alike = [column for column in columns if look(column) == look(name)]
+    usual = [column for column in columns if USUAL[option].fullmatch(look(column))]
+    return alike[0] if alike else usual[0] if len(usual) == 1 else ""
 
 
 def numbers_rows(name: str) -> bool:

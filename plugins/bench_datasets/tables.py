@@ -21,6 +21,7 @@ from bench_datasets.table_columns import (
     INDEX,
     SECOND,
     beside_labels,
+    called_as,
     companions,
     is_more,
     numbers_rows,
@@ -31,7 +32,7 @@ from bench_datasets.table_columns import (
 from bench_datasets.typed import as_typed, typed
 
 DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|"}
-EXCEL = re.compile(r"sep=([^\w\s]|\t)\r?\n")
+EXCEL = re.compile(r"\"?sep=([^\w\s\"]|\t)\"?\r?\n")
 """A first line by which Excel is told what separates columns; it is no row."""
 
 SPLIT_COLUMN = "split"
@@ -107,7 +108,7 @@ def read_table(path: Path, layout: Layout, remedy: str) -> Table:
     # Texts of lists of labels may be longer than what Python's reader allows by itself.
     csv.field_size_limit(LARGEST_CELL)
     # A quoted cell may hold line ends, so lines are counted by the reader.
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True, strict=True)
     rows, odd = list[Row](), Counter[str]()
     seen: dict[str, int] = {}
     unread: dict[str, set[str]] = {}
@@ -214,14 +215,17 @@ def _check_columns(
     """Return which columns are labels (none where one holds their names), and notes on those passed over."""
     if len(columns) > MOST_COLUMNS:
         raise DataError(f"{place}: {len(columns):,} columns, allowed: {MOST_COLUMNS:,}. Is there a line end missing?")
-    for name in (layout.path, layout.labels)[: 2 if layout.labels else 1]:
-        if name not in columns:
-            alike = next((found for found in columns if look(found) == look(name)), "")
-            option = "path_column" if name == layout.path else "labels_column"
-            rename = f"Try: call it '{name}'" if layout.fixed else f"Try: {as_typed(option, alike)}"
-            other = _other_delimiter(columns, layout) or _first_row(columns, layout) or _nameless(name, columns, layout)
-            hint = rename if alike else other or remedy
-            raise DataError(f"{place}: no column '{name}', found: {', '.join(columns)[:500]}. {hint}")
+    wanted = {"path_column": layout.path} | ({"labels_column": layout.labels} if layout.labels else {})
+    lacking = {option: name for option, name in wanted.items() if name not in columns}
+    if lacking:
+        name = next(iter(lacking.values()))
+        alike = {option: called_as(option, wanted, columns) for option, wanted in lacking.items()}
+        rename = f"Try: call it '{name}'"
+        if not layout.fixed:
+            rename = "Try: " + " ".join(as_typed(option, column) for option, column in alike.items())
+        other = _other_delimiter(columns, layout) or _first_row(columns, layout) or _nameless(name, columns, layout)
+        hint = rename if all(alike.values()) else other or remedy
+        raise DataError(f"{place}: no column '{name}', found: {', '.join(columns)[:500]}. {hint}")
     if layout.split and layout.split not in columns and not layout.fixed:
         alike = next((found for found in columns if look(found) == look(layout.split)), "")
         if alike or layout.split != SPLIT_COLUMN:

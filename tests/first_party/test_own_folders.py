@@ -89,7 +89,7 @@ def test_an_unlisted_image_is_refused_or_taken_as_unlabelled(listed):
             "line 2: image a.png stands twice",
         ),
         ("train/labels.csv", "path,labels\na.png,cat\nmore/b.png,\ngone.png,cat\n", "no image file .*gone.png"),
-        ("train/labels.csv", "path,tags\na.png,cat\n", "line 1: no column 'labels'.* Expected: path and labels"),
+        ("train/labels.csv", "path,kinds\na.png,cat\n", "line 1: no column 'labels'.* Expected: path and labels"),
         (
             "train/labels.csv",
             "path,labels\na.png,cat\nmore/b.png,\n../test/a.png,cat\n",
