@@ -18,7 +18,8 @@ from bench_datasets.label_values import LABELS_ARE, SEPARATOR, named
 from bench_datasets.listing import NO_IMAGE, Listing, counted, in_words, is_hidden, list_images, printable, same_content
 from bench_datasets.own_images import K, Part, another_form, assemble, other_parts, part_names
 from bench_datasets.part_words import names_part
-from bench_datasets.tables import DELIMITERS, Layout, Row, images_of, read_table, refuse_rows_of_others
+from bench_datasets.table_columns import beside_labels
+from bench_datasets.tables import DELIMITERS, MOST_WORDS, Layout, Row, images_of, read_table, refuse_rows_of_others
 
 EXPECTS = (
     "folders train and test of images, each with labels.csv (path,labels), metadata.csv or metadata.jsonl"
@@ -216,7 +217,7 @@ def _read_json_lines(path: Path) -> tuple[list[Row], str]:
     A ``split`` is its part's. And the names of other fields, as one text.
     """
     rows: dict[str, Row] = {}
-    unread: dict[str, None] = {}
+    unread: dict[str, set[str]] = {}
     expected = '{"file_name": ..., "labels": [...]} on each line'
     for number, line in read_lines(path, expected):
         place = f"{path} line {number}"
@@ -232,7 +233,11 @@ def _read_json_lines(path: Path) -> tuple[list[Row], str]:
             raise DataError(f"{place}: labels are {names!r:.60}, expected a list of names")
         labels = names if isinstance(names, str) else tuple(names)
         rows[image] = Row(place, image, labels, str(entry.get("split") or ""))
-        unread |= dict.fromkeys(name for name in entry if name not in {"file_name", "labels", "split"})
+        for field in (field for field in entry if field not in {"file_name", "labels", "split"}):
+            words = unread.setdefault(field, set())
+            if isinstance(entry[field], str | int) and len(words) < MOST_WORDS:
+                words.add(str(entry[field]))
+    beside_labels(path, unread, "labels", ())
     return list(rows.values()), ", ".join(unread)
 
 

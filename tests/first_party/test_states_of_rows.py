@@ -1,5 +1,7 @@
 """What tools write of a row beside its labels: how far it is labelled, that it does not count, that there is none."""
 
+import json
+
 import pytest
 from open_sets import opened, picture
 
@@ -67,3 +69,12 @@ def test_folders_of_images_without_a_label_have_a_note(tmp_path, name):
     told = f"if label '{name}' means that there is none: --set 'dataset.no_label={name}'"
     assert told in opened("imagefolder", tmp_path).notes
     assert opened("imagefolder", tmp_path, no_label=name).labels == ("cat", "dog")
+
+
+def test_lines_of_json_that_do_not_count_are_asked_about(tmp_path):
+    for part in ("train", "test"):
+        picture(tmp_path / part / "a.png")
+        line = {"file_name": "a.png", "labels": ["dog"], "skipped": part == "test", "id": 3}
+        (tmp_path / part / "metadata.jsonl").write_text(json.dumps(line))
+    with pytest.raises(DataError, match=r"test/metadata.jsonl: column 'skipped' is True in some rows. Do the labels"):
+        opened("imagefolder", tmp_path)
