@@ -133,8 +133,8 @@ def several_label_sets(split: Split) -> tuple[str, ...]:
             copies.append((other, row))
     if not copies or len(copies) < len(rows) * OFTEN:
         return ()
-    one, other = (split.ids[row] for row in copies[0])
-    told = f"pictures of {split.name} stand in it under several names with several label sets, as '{one}' and '{other}'"
+    one, two = (split.ids[row] for row in copies[0])
+    told = f"pictures of {split.name} stand in it under several names with several label sets, as '{one}' and '{two}'"
     return (f"{told}: 'bench data verify' names them",)
 
 
