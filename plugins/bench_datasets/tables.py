@@ -219,12 +219,12 @@ def _check_columns(
     lacking = {option: name for option, name in wanted.items() if name not in columns}
     if lacking:
         name = next(iter(lacking.values()))
-        alike = {option: called_as(option, wanted, columns) for option, wanted in lacking.items()}
+        usual = {option: called_as(option, called, columns) for option, called in lacking.items()}
         rename = f"Try: call it '{name}'"
         if not layout.fixed:
-            rename = "Try: " + " ".join(as_typed(option, column) for option, column in alike.items())
+            rename = "Try: " + " ".join(as_typed(option, column) for option, column in usual.items())
         other = _other_delimiter(columns, layout) or _first_row(columns, layout) or _nameless(name, columns, layout)
-        hint = rename if all(alike.values()) else other or remedy
+        hint = rename if all(usual.values()) else other or remedy
         raise DataError(f"{place}: no column '{name}', found: {', '.join(columns)[:500]}. {hint}")
     if layout.split and layout.split not in columns and not layout.fixed:
         alike = next((found for found in columns if look(found) == look(layout.split)), "")

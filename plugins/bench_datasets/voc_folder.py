@@ -177,8 +177,8 @@ def _main(root: Path, name: str) -> Path:
 def _listed(root: Path, split: str) -> list[str]:
     """Return the images of a split's list, in its order: a line is a whole name, in which blanks may stand.
 
-    Where there is no such image, a line may also be a file's name, with its ending or below JPEGImages, or a name with
-    the flag 1 behind it, if there is an image of that name. Raises ``DataError`` for a line with another flag.
+    Where there is no such image, a line may also be a file's name, with its ending or below any JPEGImages, or a name
+    with the flag 1 behind it, if there is an image of that name. Raises ``DataError`` for a line with another flag.
     """
     path, there = _main(root, split), _stems(root)
 
@@ -186,8 +186,7 @@ def _listed(root: Path, split: str) -> list[str]:
         whole = line.strip()
         if not there or whole in there:
             return whole
-        file = whole.replace("\\", "/").removeprefix("JPEGImages/")
-        stem = _stem(file)
+        stem = _stem(whole.replace("\\", "/").rpartition("JPEGImages/")[2])
         if stem in there:
             return stem
         flagged = FLAGGED.fullmatch(line)

@@ -81,6 +81,17 @@ def test_one_list_of_all_images_says_what_to_do(tmp_path, part):
         opened("voc-folder", tmp_path)
 
 
+def test_lists_may_hold_paths_of_another_machine(tmp_path):
+    """As of Darknet: it said that these lie outside the image folder."""
+    for name, label in {"a": "dog", "b": "cat"}.items():
+        objects = f"<annotation><object><name>{label}</name></object></annotation>"
+        write(tmp_path, **{f"JPEGImages/{name}.png": name, f"Annotations/{name}.xml": objects})
+    lists = {"train": "/home/ada/VOC/JPEGImages/a.png\n", "val": "C:\\VOC\\JPEGImages\\b.png\n"}
+    write(tmp_path, **{f"ImageSets/Main/{part}.txt": line for part, line in lists.items()})
+    dataset = opened("voc-folder", tmp_path, absent_labels="drop")
+    assert [held(split) for split in (dataset.train, dataset.test)] == [{"a": {"dog"}}, {"b": set()}]
+
+
 def test_class_files_that_lack_images_say_what_they_want(tmp_path):
     """CVAT's hold images with a tag alone."""
     write(tmp_path, **{"ImageSets/Main/train.txt": "a\nb", "ImageSets/Main/val.txt": "c\n", "JPEGImages/a.png": "a"})
