@@ -26,6 +26,8 @@ class Option:
     choices: tuple[OptionValue, ...] = ()
     minimum: float | None = None
     maximum: float | None = None
+    blanks: bool = False
+    """Whether blanks around a text are a part of it, as of one that separates names."""
 
     @property
     def fault(self) -> str:
@@ -83,7 +85,7 @@ class Option:
                 return number
         except (KeyError, ValueError):
             raise self._error(value) from None
-        return text
+        return str(value) if self.blanks else text
 
     def _error(self, value: OptionValue) -> UsageError:
         return UsageError(
@@ -137,13 +139,13 @@ def given(values: Mapping[str, OptionValue]) -> GivenOptions:
 
 
 def parse_assignments(texts: Iterable[str]) -> dict[str, str]:
-    """Return ``{"cell": "gru"}`` for ``["cell=gru"]``; a later assignment wins over an earlier one."""
+    """Return ``{"cell": "gru"}`` for ``["cell=gru"]``; a later one wins. An option itself strips what it is given."""
     assigned: dict[str, str] = {}
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals or not name.strip():
             raise UsageError(f"--set: found '{text}', allowed: NAME=VALUE. Try: --set beam_width=5")
-        assigned[name.strip()] = value.strip()
+        assigned[name.strip()] = value
     return assigned
 
 

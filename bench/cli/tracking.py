@@ -31,7 +31,7 @@ def destinations(names: str, sets: Sequence[str], folder: Path) -> list[Destinat
 
 def split_sets(sets: Iterable[str]) -> tuple[list[str], list[str]]:
     """Return the ``--set`` of a run, and those of its trackers without their prefix."""
-    given = [text.strip() for text in sets]
+    given = [text.lstrip() for text in sets]
     own = [text for text in given if not text.startswith(PREFIX)]
     return own, [text.removeprefix(PREFIX) for text in given if text.startswith(PREFIX)]
 

@@ -37,6 +37,10 @@ MANY, ASKED = 0.01, 64
 """The share of a part's files that one picture is looked for in, and how many of these are looked at."""
 
 
+OFTEN = 0.02
+"""The share of images of one length that may be copies of others with other labels without a word."""
+
+
 def refuse_test_images(dataset: str, validation: Split, test: Split) -> None:
     """Raise ``DataError`` where an image is in both parts by its id, or all of one part are copies of the other's.
 
@@ -109,6 +113,29 @@ def one_picture(split: Split) -> tuple[str, ...]:
     what = f"{about}{times * len(same) // len(some):,} of the {len(sizes):,} images of {split.name} are one picture"
     named = f"as '{split.ids[shown[0]]}' and '{split.ids[other]}'"
     return (f"{what} with several label sets, {named}: is it what a server sends for those that are gone?",)
+
+
+def several_label_sets(split: Split) -> tuple[str, ...]:
+    """Return a note where pictures stand in a part under several names and label sets, as in a folder of each label.
+
+    Looked at are files of this machine that have the length of another, of some lengths, and arrays. A few copies are
+    left to ``bench data verify``: published sets have some.
+    """
+    sizes = file_sizes(split.images)
+    lengths = sorted(size for size, count in Counter(sizes).items() if count > 1)
+    some = {*lengths[:: -(-len(lengths) // ASKED) or 1]}
+    rows = [row for row, size in enumerate(sizes) if size in some][: ASKED * FEW]
+    first: dict[bytes, int] = {}
+    copies: list[tuple[int, int]] = []
+    for row, found in zip(rows, image_hashes(split.images, rows) or (), strict=False):
+        other = first.setdefault(found, row)
+        if (split.truth[row] != split.truth[other]).any():
+            copies.append((other, row))
+    if not copies or len(copies) < len(rows) * OFTEN:
+        return ()
+    one, two = (split.ids[row] for row in copies[0])
+    told = f"pictures of {split.name} stand in it under several names with several label sets, as '{one}' and '{two}'"
+    return (f"{told}: 'bench data verify' names them",)
 
 
 def file_sizes(images: Images) -> list[int]:

@@ -49,7 +49,10 @@ EXPECTS = (
     "train.json and test.json in COCO's format (also annotations/train.json or train/_annotations.coco.json),"
     " and the images in folders of these names, or in 'images'"
 )
-ONE_FILE = ". Where one file holds all images, lines of docs/your-data.md make a table of it"
+ONE_FILE = " Where one file holds all images, lines of docs/your-data.md make a table of it"
+
+IN_FOLDERS = ("_annotations.coco.json", "annotations.json", "labels.json")
+"""Annotation files in the folder of a part, the first Roboflow's, the last FiftyOne's."""
 
 KEEP = Option("keep_unlabelled", False, "keep images without an object; the paper's rows imply dropping")
 
@@ -63,18 +66,20 @@ def build(request: DatasetRequest) -> Dataset:
     order = read_names(listed) if listed.is_file() else ()
     names = part_names(request, lambda name: _annotations(root, name).is_file())
     folder = str(options["images"])
-    read: dict[str, tuple[Split, tuple[str, ...]]] = {}
-    for part, name in names.items():
-        path = _annotations(root, name)
+    files = {part: _annotations(root, name) for part, name in names.items()}
+    for part, path in files.items():
         if not path.is_file():
             there = _splits(root)
-            other = other_parts(part, (names["train"], names["test"]), there) or (ONE_FILE if there else "")
-            other = other or what_is_there(root, "coco-json")
+            other = other_parts(part, (names["train"], names["test"]), there) if len(there) > 1 else ""
+            one = f". There is {printable(min(there))}.{ONE_FILE}" if there else what_is_there(root, "coco-json")
+            other = other or one
             raise DataError(f"no file {path}. '--data-root' should hold {EXPECTS}{other}")
+    read: dict[str, tuple[Split, tuple[str, ...]]] = {}
+    for part, name in names.items():
         read[part] = read_split(
             "coco-json",
             name,
-            path,
+            files[part],
             _folders(root, name, folder),
             keep_unlabelled=keep,
             expects=EXPECTS,
@@ -83,9 +88,12 @@ def build(request: DatasetRequest) -> Dataset:
             order=order or (read["train"][0].labels if read else ()),
         )
         if order and (odd := min({*read[part][0].labels} ^ {*order}, default="")):
-            raise DataError(f"{path}: its categories are not those of labels.txt, as '{odd}'. Try: without labels.txt")
-    listing = str(_annotations(root, names["train"]))
+            raise DataError(
+                f"{files[part]}: its categories are not those of labels.txt, as '{odd}'. Try: without labels.txt"
+            )
+    listing = str(files["train"])
     notes = [note for name in names.values() for note in _unread(root, name)]
+    notes += counted("data root", {"annotation files are of no part": [*_splits(root) - {*names.values()}]})
     notes += [note for _, found in read.values() for note in found]
     notes += check(dict.fromkeys(read["train"][0].labels, listing), (), options, separator=None)
     splits = {part: split for part, (split, _) in read.items()}
@@ -123,14 +131,14 @@ def _places(root: Path, split: str) -> tuple[Path, ...]:
         root / f"instances_{split}.json",
         root / "annotations" / f"{split}.json",
         root / "annotations" / f"instances_{split}.json",
-        root / split / "_annotations.coco.json",
+        *(root / split / name for name in IN_FOLDERS),
     )
 
 
 def _splits(root: Path) -> set[str]:
     """Return what the parts of which there are annotation files are called."""
     files = {path.stem.removeprefix("instances_") for path in (*root.glob("*.json"), *root.glob("annotations/*.json"))}
-    return files | {path.parent.name for path in root.glob("*/_annotations.coco.json")}
+    return files | {path.parent.name for name in IN_FOLDERS for path in root.glob(f"*/{name}")} - {"annotations"}
 
 
 def _folders(root: Path, split: str, named: str) -> tuple[Path, ...]:
@@ -139,7 +147,8 @@ def _folders(root: Path, split: str, named: str) -> tuple[Path, ...]:
         return (root / named,)
     words = split.split("_")
     called = ["_".join(words[start:]) for start in range(len(words))]
-    return (*(place / name for name in called for place in (root, root / "images")), root / "images", root)
+    within = [root / split / name for name in ("images", "data")]
+    return (*(place / name for name in called for place in (root, root / "images")), *within, root / "images", root)
 
 
 def read_split(

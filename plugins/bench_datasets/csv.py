@@ -18,7 +18,7 @@ from bench_datasets.label_lists import ABSENT, DROP_ABSENT, ENCODING, read_names
 from bench_datasets.label_names import NO_LABEL, ODD_NAMES
 from bench_datasets.label_values import LABELS_ARE, SEPARATOR, named
 from bench_datasets.listing import counted, elsewhere, is_file, list_images, printable
-from bench_datasets.other_forms import tables_there, what_is_there
+from bench_datasets.other_forms import exports_there, tables_there, what_is_there
 from bench_datasets.own_images import K, Part, assemble, other_parts, part_names
 from bench_datasets.part_words import (
     SPLIT_NAMES,
@@ -50,7 +50,7 @@ else:
 EXPECTS = (
     "train.csv and test.csv, or labels.csv for all, whose columns are path and labels; paths are relative to the folder"
 )
-OTHER_FORMS = "Of labels in another form, lines of docs/your-data.md make a table"
+OTHER_FORMS = "Of labels in another form, lines of docs/your-data.md make a table, and it says what to export"
 NO_COLUMN = "Try: --set dataset.label_columns=NAME, and --set dataset.values=yes:1 where 1 is written otherwise"
 
 LISTS = frozenset({".txt", ".lst", ".csv", ".tsv", ".json"})
@@ -154,7 +154,7 @@ def _read_parts(
         tabs = any((root / f"{name}.tsv").is_file() for name in (*names.values(), "labels"))
         hint = ". There are .tsv files. Try: --set dataset.delimiter=tab" if tabs else ""
         hint = hint or tables_there(root, path.name) or what_is_there(root, "csv")
-        hint = hint or tables_there(root, path.name, "*/*") or f". {OTHER_FORMS}"
+        hint = hint or tables_there(root, path.name, "*/*") or f"{exports_there(root)}. {OTHER_FORMS}"
         raise DataError(f"no file {files['train']} and no {path}. '--data-root' should hold {EXPECTS}{hint}")
     table = located(root, {"labels": read_table(path, layout, REMEDY)}, images)["labels"]
     check_label_columns([table], layout, path)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import posixpath
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,11 +15,12 @@ from bench_datasets.joined_names import split_at
 from bench_datasets.label_lists import ABSENT, DROP_ABSENT, ENCODING, read_lines, read_names, separator
 from bench_datasets.label_names import KEEP_ODD, NO_LABEL, ODD_NAMES
 from bench_datasets.label_values import LABELS_ARE, SEPARATOR, named
-from bench_datasets.listing import Listing, counted, in_words, is_hidden, list_images, printable, same_content
+from bench_datasets.listing import NO_IMAGE, Listing, counted, in_words, is_hidden, list_images, printable, same_content
 from bench_datasets.other_forms import what_is_there
 from bench_datasets.own_images import K, Part, assemble, other_parts, part_names
 from bench_datasets.part_words import names_part
-from bench_datasets.tables import DELIMITERS, Layout, Row, images_of, read_table, refuse_rows_of_others
+from bench_datasets.table_columns import beside_labels
+from bench_datasets.tables import DELIMITERS, MOST_WORDS, Layout, Row, images_of, read_table, refuse_rows_of_others
 
 EXPECTS = (
     "folders train and test of images, each with labels.csv (path,labels), metadata.csv or metadata.jsonl"
@@ -29,6 +31,9 @@ COLUMNS = {"labels.csv": ("path", "labels"), "metadata.csv": ("file_name", "labe
 
 TABLES = frozenset({".csv", ".tsv", ".json", ".jsonl", ".xml", ".yaml", ".xlsx", ".parquet"})
 """Endings of files that may hold labels."""
+
+LISTS_LABELS = re.compile("label|annotation")
+"""What such a file is called, if it holds those of the images beside it."""
 
 LABELS_FILES = (*COLUMNS, "metadata.jsonl")
 
@@ -89,6 +94,7 @@ def _read(root: Path, part: str, name: str, options: Mapping[str, OptionValue]) 
     listing = next((folder / file for file in LABELS_FILES if (folder / file).is_file()), None)
     columns: tuple[str, ...] = ()
     if listing is None:
+        _refuse_other_lists(folder, there.passed.get(NO_IMAGE, ()))
         rows, images, more = _by_folder(folder, name, there, separator(options))
     else:
         rows, images, columns, more = _listed(listing, there, part, options)
@@ -96,6 +102,19 @@ def _read(root: Path, part: str, name: str, options: Mapping[str, OptionValue]) 
     labels = [row.labels for row in rows]
     ignored = [row.ignored for row in rows] if any(row.ignored for row in rows) else None
     return Part(name, ids, labels, images, lambda number: rows[number].place, ignored, (*notes, *more)), columns
+
+
+def _refuse_other_lists(folder: Path, files: Sequence[str]) -> None:
+    """Raise ``DataError`` for a table that may say more of labels than the folders of images beside it.
+
+    As CVAT's labels.json, which has all labels of an image that lies in the folder of its first.
+    """
+    for name in files:
+        if Path(name).suffix.lower() in TABLES and LISTS_LABELS.search(name.lower()) and "/" not in name:
+            raise DataError(
+                f"{folder / name} may list labels, and is not read. Try: labels.csv (path,labels) made of it, --dataset"
+                " coco-json where it has that format, or take it out where the folders tell all labels"
+            )
 
 
 def _listed(
@@ -199,7 +218,7 @@ def _read_json_lines(path: Path) -> tuple[list[Row], str]:
     A ``split`` is its part's. And the names of other fields, as one text.
     """
     rows: dict[str, Row] = {}
-    unread: dict[str, None] = {}
+    unread: dict[str, set[str]] = {}
     expected = '{"file_name": ..., "labels": [...]} on each line'
     for number, line in read_lines(path, expected):
         place = f"{path} line {number}"
@@ -215,7 +234,11 @@ def _read_json_lines(path: Path) -> tuple[list[Row], str]:
             raise DataError(f"{place}: labels are {names!r:.60}, expected a list of names")
         labels = names if isinstance(names, str) else tuple(names)
         rows[image] = Row(place, image, labels, str(entry.get("split") or ""))
-        unread |= dict.fromkeys(name for name in entry if name not in {"file_name", "labels", "split"})
+        for field in (field for field in entry if field not in {"file_name", "labels", "split"}):
+            words = unread.setdefault(field, set())
+            if isinstance(entry[field], str | int) and len(words) < MOST_WORDS:
+                words.add(str(entry[field]))
+    beside_labels(path, unread, "labels", ())
     return list(rows.values()), ", ".join(unread)
 
 

@@ -124,11 +124,19 @@ def read_lines(path: Path, expected: str) -> list[tuple[int, str]]:
 
 def separator(options: Mapping[str, OptionValue]) -> str:
     """Return the text that separates label names, for the option ``separator``; ``UsageError`` where it is empty."""
-    if not (text := str(options["separator"])):
+    text = str(options["separator"])
+    if not text:
         raise UsageError(
             "option separator: found '', allowed: text of one letter or more. Try: --set dataset.separator=;"
         )
-    return WORDS.get(text, text)
+    if (word := text.strip()) in WORDS:
+        return WORDS[word]
+    if text.isalpha() and text.isascii():
+        raise UsageError(
+            f"option separator: found '{text}', a word without blanks around it, which names hold, as sand holds and."
+            f" Try: --set 'dataset.separator= {text} '"
+        )
+    return text
 
 
 def read_names(path: Path, *, numbered: bool = False) -> tuple[str, ...]:

@@ -29,12 +29,15 @@ NO_LABEL = Option("no_label", "", "label names that mean that there is none, as 
 KEEP_ODD = f"--set dataset.{ODD_NAMES.name}=keep"
 
 NOTHING = frozenset(
-    {"nan", "none", "null", "nil", "n/a", "na", "<na>", "#n/a", "undefined", "nat", "-", "?", "[]", "{}"}
+    {"nan", "none", "null", "nil", "n/a", "n.a.", "na", "#n/a", "undefined", "nat", "-", "?", "[]", "{}"}
+    | {"\\n", "frozenset()"}  # of a dump of MySQL, and of an empty set in Python
     | {"#name?", "#ref!", "#value!", "#div/0!", "#num!", "#null!"}  # what spreadsheets make of a formula that fails
 )
 MEANS_NONE = re.compile(
-    r"\(?(no|none|nothing|normal|negative|background|unlabell?ed|unknown|empty|blank)\b.*", re.IGNORECASE
+    r"\W?(no|none|nothing|no(label|finding)s?|normal|negative|background|un(labell?|tagg|annotat|classifi|categori[sz])ed"
+    r"|unknown|empty|blank|missing|void|skip(ped)?|not (labell?ed|annotated|tagged|available|applicable|specified))\b.*"
 )
+"""Names, as ``look`` has them, that may mean that there is no label."""
 PIECE_OF_LIST = re.compile(r"""[\[({]\s*['"].*|.*['"]\s*[\])}]|b?(['"]).*\1|\w+\(\s*[\[({].*\)""", re.DOTALL)
 """Also what Python prints of others than lists: frozenset({'a'}), array(['a'], dtype=object), b'a'."""
 ZEROS_AND_ONES = re.compile(r"[01]([ ,|/_-][01])+|[01]{3,}")
@@ -158,7 +161,7 @@ def check(
     if "no_label" in options:
         notes += [
             f"if label '{name}' means that there is none: {as_typed('no_label', name)}"
-            for name in dict.fromkeys((*filter(MEANS_NONE.fullmatch, places), *_never_beside(places, beside, sets)))
+            for name in dict.fromkeys((*filter(_means_none, places), *_never_beside(places, beside, sets)))
             if name not in beside
         ]
     return tuple(notes)
@@ -200,8 +203,22 @@ def _nothing(places: Places, beside: Set[str], options: Mapping[str, OptionValue
         f"{place}: label {name!r} looks like an empty cell. Try:"
         + (f" {as_typed('no_label', before + name)} for no label," if "no_label" in options else " take it out,")
         for name, place in places.items()
-        if name.lower() in NOTHING or _below_zero(name) or name in filled
+        if is_nothing(name) or _below_zero(name) or name in filled
     ]
+
+
+def is_nothing(text: str) -> bool:
+    r"""Return whether a text is what programs write for nothing, perhaps in brackets.
+
+    >>> [is_nothing(text) for text in ("NULL", "(null)", "<NA>", "[None]", "n.a.", r"\N", "Na+", "[nano]")]
+    [True, True, True, True, True, True, False, False]
+    """
+    small = text.lower()
+    return small in NOTHING or small.strip("()<>[]{}'\"") in NOTHING
+
+
+def _means_none(name: str) -> bool:
+    return MEANS_NONE.fullmatch(look(name)) is not None
 
 
 def _below_zero(name: str) -> bool:

@@ -31,7 +31,9 @@ LABELS_ARE = Option(
     "what labels hold: names, each a label's number, or 0 and 1 for each label; auto refuses what may be either",
     choices=("auto", "names", "numbers", "multi-hot"),
 )
-SEPARATOR = Option("separator", ";", "what separates label names in one text: ; , | or another, or blank, tab, line")
+SEPARATOR = Option(
+    "separator", ";", "what separates label names in one text: ; , | or another, or blank, tab, line", blanks=True
+)
 LABEL_OPTIONS = (LABELS_ARE, SEPARATOR, VALUES, NO_LABEL, ODD_NAMES)
 """How labels are read, wherever they are kept."""
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import itertools
 import os
 import posixpath
+import re
 import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any
+from urllib.parse import unquote
 
 from bench import is_remote
 
@@ -30,6 +32,12 @@ LITTER = frozenset({"__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "icon
 
 MOST_FOLDERS, DEEPEST = 100, 3
 """Folders in the data root in which a file is looked for that is not where a table says, and how deep they lie."""
+ADDRESSED = re.compile(r"\?(?!d=).*|(?<=/local-files/)\?d=")
+UPLOADED = re.compile(r"(?:\A|(?<=/))[0-9a-f]{8}-(?=[^/]*\Z)")
+"""What stands in the address of a picture beside its path, and before its name."""
+
+MOST_FOLDERS = 100
+"""Folders in the data root in which a file is looked for that is not where a table says."""
 
 NO_IMAGE, HIDDEN, BROKEN, CIRCLE = "no image", "hidden", "a link to nothing", "a link to a folder that it lies in"
 
@@ -165,7 +173,7 @@ def why_absent(folder: Path, name: str) -> str:
     for other in sorted(itertools.chain.from_iterable(_by_form(place.parent).values())):
         if other.casefold() == place.name.casefold():
             return f". There is {printable(other)}, in other letters"
-        if PurePosixPath(other).stem == place.name and has_image_ending(other):
+        if has_image_ending(other) and PurePosixPath(other).stem in {place.name, place.stem}:
             return f". There is {printable(other)}"
     return elsewhere(folder, name)
 
@@ -182,13 +190,15 @@ def found_below(folder: Path, name: str) -> list[str]:
     """Return the path below ``folder`` of the file that a table calls ``name``, or two of several; empty without one.
 
     A table may hold the paths of another machine or of the web, or names alone of files in a folder, which may lie in
-    others.
+    others; Label Studio's are the names of what was uploaded behind eight digits.
     """
-    parts = PurePosixPath(name.replace("\\", "/")).parts
-    ends = ("/".join(parts[start:]) for start in range(1, len(parts)))
+    parts = PurePosixPath(unquote(ADDRESSED.sub("", name)).replace("\\", "/")).parts
+    ends = ["/".join(parts[start:]) for start in range(1, len(parts))]
+    names = [*parts[-1:], *(UPLOADED.sub("", part) for part in parts[-1:] if UPLOADED.match(part))]
+    ends += [posixpath.join(posixpath.dirname(end), names[-1]) for end in ends if len(names) > 1]
     if end := next(filter(None, (_there(folder, end) for end in ends)), []):
         return end[:2]
-    below = (posixpath.join(above, parts[-1]) for above in _folders_below(folder)) if parts else iter(())
+    below = (posixpath.join(above, name) for name in names for above in _folders_below(folder))
     return list(itertools.islice(itertools.chain.from_iterable(_there(folder, path) for path in below), 2))
 
 

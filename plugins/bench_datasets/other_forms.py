@@ -14,7 +14,7 @@ READ_BY = {
     "coco-json": ("annotations/instances_*.json", "instances_*.json", "*/_annotations.coco.json"),
     "imagefolder": ("*/_classes.csv", "*/metadata.jsonl", "*/metadata.csv", "*/labels.csv"),
     "huggingface": ("dataset_dict.json", "state.json"),
-    "shards": ("*.tar", "*.parquet", "data/*.parquet", "train/*.tar", "train/*.parquet"),
+    "shards": ("*.tar", "data/*.parquet", "train/*.tar", "train/*.parquet"),
     "nuswide-81": ("ImageList/Imagelist.txt", "Concepts81.txt"),
     "csv": ("labels.csv", "train.csv", "labels.tsv", "train.tsv"),
 }
@@ -22,14 +22,18 @@ READ_BY = {
 
 TABLE = "Lines of docs/your-data.md, as for PA-100K, make a table of it"
 READ_BY_NONE = {
+    "*.parquet": "Try: --dataset shards where it holds the pictures, or save it as labels.csv",
     "*.tfrecord*": "TensorFlow's records are not read. Try: write their pictures, and a labels.csv, with TensorFlow",
     "*.arff": "It holds features and no pictures. Try: the pictures, or scores of your model: docs/your-predictions.md",
     **dict.fromkeys(("*.mat", "*.h5", "*.hdf5", "*.npz", "*.npy", "*.pkl", "*.pickle"), TABLE),
 }
-"""Files that hold labels in other forms, in the data root or its folders, and what to do."""
+"""Files that hold labels in other forms, or may, in the data root or its folders, and what to do."""
 
 TABLES = frozenset({".csv", ".tsv", ".xlsx", ".xls", ".ods"})
 """Endings of tables, some of which have to be saved otherwise first."""
+
+EXPORTS = frozenset({".json", ".jsonl", ".ndjson", ".manifest", ".xml"})
+"""Endings of what annotation tools write besides."""
 
 MOST = 3
 """Tables that a message names."""
@@ -56,6 +60,11 @@ def tables_there(root: Path, name: str, pattern: str = "*") -> str:
     there = ", ".join([*found[:MOST], *(["..."] if len(found) > MOST else [])])
     remedy = f"save the one of images and labels as {name}, or one of each part as train.csv and test.csv"
     return f". There are {there}. Try: {remedy}" if found else ""
+
+
+def exports_there(root: Path) -> str:
+    """Return in words which file of an annotation tool's lies in the data root; empty without one."""
+    return "".join(f". There is {found}" for found in list(_sorted(root, "*", EXPORTS))[:1])
 
 
 def _first(root: Path, patterns: tuple[str, ...]) -> str:

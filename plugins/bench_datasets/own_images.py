@@ -20,7 +20,13 @@ FEW = 5
 K = Option("k", 3, "labels that score models give each image", minimum=1)
 
 NAMES = {"train": ("train",), "test": ("test",), "validation": ("validation", "valid", "val")}
-"""What the files or folders of each part are called, the first that is there being taken."""
+NAMES = {part: (*names, *map(str.capitalize, names)) for part, names in NAMES.items()}
+"""What the files or folders of each part are called, the first that is there being taken; CVAT's have capitals."""
+
+
+def usual_name(part: str, is_there: Callable[[str], bool], taken: Collection[str | None] = ()) -> str:
+    """Return the first usual name of a part that is not ``taken`` and ``is_there``; empty without one."""
+    return next((name for name in NAMES[part] if name not in taken and is_there(name)), "")
 
 
 def part_names(request: DatasetRequest, is_there: Callable[[str], bool]) -> dict[str, str]:
@@ -30,9 +36,8 @@ def part_names(request: DatasetRequest, is_there: Callable[[str], bool]) -> dict
     """
     asked = {"train": request.train_split, "test": request.test_split}
     chosen = {}
-    for part, usual in NAMES.items():
-        free = (name for name in usual if name not in asked.values() and is_there(name))
-        name = asked.get(part) or next(free, "")
+    for part in NAMES:
+        name = asked.get(part) or usual_name(part, is_there, asked.values())
         if name or part != "validation":
             chosen[part] = name or part
     return chosen

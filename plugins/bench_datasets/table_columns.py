@@ -9,7 +9,7 @@ from pathlib import Path
 from bench import DataError
 from bench_datasets.cells import EMPTY, NUMBER, canonical
 from bench_datasets.label_names import look
-from bench_datasets.part_words import may_be_of_parts, tell_parts_apart
+from bench_datasets.part_words import FEW_WORDS, may_be_of_parts, tell_parts_apart
 from bench_datasets.valued_names import MARKED_DENIALS, MARKED_YES, pairs_by_affix
 
 INDEX = re.compile(r"Unnamed: (\d+)")
@@ -30,6 +30,7 @@ THINGS = (
     "|location|camera|scene|place|video|clip|movie|sequence|session|burst|group"
 )
 KEY = "id|name|no|number|key|uid|uuid|code|index"
+CAPITAL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 BELONG_TOGETHER = re.compile(rf"({THINGS}) ?({KEY})?")
 """Names of columns, as ``look`` has them, that say which images are of one thing and alike."""
 
@@ -44,8 +45,24 @@ NUMBERING = re.compile(
 SAYS_WHETHER = re.compile(
     "((is|label) )?(present|presence|positive|correct|true|there|confirmed)|confidence|score|value|exists"
 )
-SAYS_NOT = re.compile("((is|label) )?(absent|absence|negated|negation|negative|rejected|deleted|removed|wrong)")
+SAYS_NOT = re.compile("((is|label) )?(absent|absence|negated|negation|negative|wrong)")
 """And those of which a no, or a yes, says that the label beside it is not there, as Open Images has it."""
+
+OUT = "skip(ped)?|reject(ed)?|cancell?ed|discard(ed)?|deleted|removed|excluded?|ignored?|draft|unlabell?ed|unannotated"
+TAKEN = "accepted|approved|labell?ed|annotated"
+LEFT_OUT, IS_TAKEN, STATE = (
+    re.compile(f"((is|was|label|annotation) )?({words})")
+    for words in (OUT, TAKEN, f"{OUT}|{TAKEN}|verified|reviewed|checked|submitted")
+)
+"""Names of columns, and words in them, of rows whose labels do not count; of those that do; and of either kind."""
+
+USUAL = {
+    "path_column": re.compile("(image|img|photo|picture)|((image|img|photo|picture) )?(file ?)?(path|name|file|fname)"),
+    "labels_column": re.compile(
+        "((multi|image|true) )?(labels?|tags?|class(es)?|categor(y|ies)|choices?)|ground truth"
+    ),
+}
+"""What columns of paths and of labels are called, whatever else is in their tables."""
 
 BETWEEN = re.compile(r"\s*[;,|]\s*")
 
@@ -66,6 +83,17 @@ def thing_of(path: str) -> str:
     return "/".join(folders[:depth])
 
 
+def called_as(option: str, name: str, columns: Collection[str]) -> str:
+    """Return the column that ``option`` may mean where there is no ``name``; empty where none is, or several are.
+
+    >>> called_as("path_column", "path", ["id", "File_Name"]), called_as("labels_column", "labels", ["tags", "class"])
+    ('File_Name', '')
+    """
+    alike = [column for column in columns if look(column) == look(name)]
+    usual = [column for column in columns if USUAL[option].fullmatch(look(column))]
+    return alike[0] if alike else usual[0] if len(usual) == 1 else ""
+
+
 def numbers_rows(name: str) -> bool:
     """Return whether a column is called as one of rows' numbers, or of keys of what they are of.
 
@@ -73,6 +101,19 @@ def numbers_rows(name: str) -> bool:
     [True, True, True, False, False]
     """
     return NUMBERING.fullmatch(look(name)) is not None
+
+
+def says_state(name: str) -> bool:
+    """Return whether a column is called as one that says how far, or whether, its row is labelled.
+
+    >>> [says_state(name) for name in ("verified", "was_cancelled", "isSkipped", "is_labeled", "labeled box")]
+    [True, True, True, True, False]
+    """
+    return STATE.fullmatch(_seen(name)) is not None
+
+
+def _seen(name: str) -> str:
+    return look(CAPITAL.sub(" ", name))
 
 
 def companions(columns: Sequence[str]) -> tuple[str, ...]:
@@ -118,13 +159,26 @@ def tell_parts(unread: Mapping[str, set[str]], others: Collection[str]) -> tuple
     )
 
 
+def _left_out(name: str, values: Mapping[str, str]) -> str:
+    """Return a cell by which a row does not count, of ``values``, the cells by what they mean; empty without one."""
+    marks = MARKED_YES if LEFT_OUT.fullmatch(name) else MARKED_DENIALS if IS_TAKEN.fullmatch(name) else frozenset()
+    words = [cell for cell in values.values() if LEFT_OUT.fullmatch(look(cell))] if len(values) <= FEW_WORDS else []
+    return min([cell for value, cell in values.items() if value in marks] + words, default="")
+
+
 def beside_labels(path: Path, unread: Mapping[str, set[str]], labels: str, cells: Collection[str]) -> tuple[str, ...]:
     """Return notes on columns whose cells are all of the names that ``cells`` of the column ``labels`` hold.
 
-    Raises ``DataError`` for a column that says of the label beside it whether it is there, and is not read.
+    Raises ``DataError`` for a column that says of the label beside it whether it is there, or of its row that it does
+    not count, as annotation tools write it, and is not read.
     """
     for name, found in unread.items():
         values = {canonical(cell): cell for cell in found}
+        if out := _left_out(_seen(name), values):
+            raise DataError(
+                f"{path}: column '{name}' is {out} in some rows. Do the labels in '{labels}' count there?"
+                " Try: take these rows out, or the column where it says nothing of them"
+            )
         no = MARKED_YES if SAYS_NOT.fullmatch(look(name)) else MARKED_DENIALS
         called = no is MARKED_YES or SAYS_WHETHER.fullmatch(look(name))
         told = next((cell for value, cell in values.items() if value in no), "") if called else ""

@@ -14,24 +14,26 @@ from pathlib import Path
 from bench import DataError, FolderImages
 from bench_datasets.cells import ALLOWED, EMPTY, IGNORE, NUMBER, YES, choices, truth, unmarked, with_meaning
 from bench_datasets.label_lists import read_text
-from bench_datasets.label_names import NOTHING, look
+from bench_datasets.label_names import is_nothing, look
 from bench_datasets.listing import find_file, has_image_ending, printable, why_absent
 from bench_datasets.part_words import is_of_parts, split_named
 from bench_datasets.table_columns import (
     INDEX,
     SECOND,
     beside_labels,
+    called_as,
     companions,
     is_more,
     numbers_rows,
     of_one_thing,
+    says_state,
     tell_parts,
 )
 from bench_datasets.typed import as_typed, typed
 from bench_datasets.valued_names import SHARE, WORDS
 
 DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|"}
-EXCEL = re.compile(r"sep=([^\w\s]|\t)\r?\n")
+EXCEL = re.compile(r"\"?sep=([^\w\s\"]|\t)\"?\r?\n")
 """A first line by which Excel is told what separates columns; it is no row."""
 
 SPLIT_COLUMN = "split"
@@ -109,7 +111,7 @@ def read_table(path: Path, layout: Layout, remedy: str) -> Table:
     # Texts of lists of labels may be longer than what Python's reader allows by itself.
     csv.field_size_limit(LARGEST_CELL)
     # A quoted cell may hold line ends, so lines are counted by the reader.
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True, strict=True)
     rows, odd = list[Row](), Counter[str]()
     seen: dict[str, int] = {}
     unread: dict[str, set[str]] = {}
@@ -174,7 +176,7 @@ def _other_length(cells: Sequence[str], columns: Sequence[str]) -> str:
 def _refuse_more(more: Sequence[int], columns: Sequence[str], cells: Sequence[str], place: str) -> None:
     """Raise ``DataError`` for the first cell of the columns ``more`` that is filled, which may be a label."""
     for number in more:
-        if (cell := cells[number].strip()) and cell.lower() not in NOTHING:
+        if (cell := cells[number].strip()) and not is_nothing(cell):
             name = columns[number]
             where = f"column '{name}'" if name and not INDEX.fullmatch(name) else "a column without a name"
             raise DataError(
@@ -197,6 +199,7 @@ def check_label_columns(tables: Sequence[Table], layout: Layout, where: Path) ->
     for names, why in (
         *(((name,), "is called as one that numbers rows") for name in known if numbers_rows(name)),
         *(((name,), "is called as one that tells parts apart") for name in known if is_of_parts(name)),
+        *(((name,), "is called as one that says how far a row is labelled") for name in known if says_state(name)),
         *([(beside, "stands beside one of the same name without its end or beginning")] if beside else []),
         *(((name,), "is 1 for every image") for name in always),
     ):
@@ -219,14 +222,17 @@ def _check_columns(
     """Return which columns are labels (none where one holds their names), and notes on those passed over."""
     if len(columns) > MOST_COLUMNS:
         raise DataError(f"{place}: {len(columns):,} columns, allowed: {MOST_COLUMNS:,}. Is there a line end missing?")
-    for name in (layout.path, layout.labels)[: 2 if layout.labels else 1]:
-        if name not in columns:
-            alike = next((found for found in columns if look(found) == look(name)), "")
-            option = "path_column" if name == layout.path else "labels_column"
-            rename = f"Try: call it '{name}'" if layout.fixed else f"Try: {as_typed(option, alike)}"
-            other = _other_delimiter(columns, layout) or _first_row(columns, layout) or _nameless(name, columns, layout)
-            hint = rename if alike else other or remedy
-            raise DataError(f"{place}: no column '{name}', found: {', '.join(columns)[:500]}. {hint}")
+    wanted = {"path_column": layout.path} | ({"labels_column": layout.labels} if layout.labels else {})
+    lacking = {option: name for option, name in wanted.items() if name not in columns}
+    if lacking:
+        name = next(iter(lacking.values()))
+        usual = {option: called_as(option, called, columns) for option, called in lacking.items()}
+        rename = f"Try: call it '{name}'"
+        if not layout.fixed:
+            rename = "Try: " + " ".join(as_typed(option, column) for option, column in usual.items())
+        other = _other_delimiter(columns, layout) or _first_row(columns, layout) or _nameless(name, columns, layout)
+        hint = rename if all(usual.values()) else other or remedy
+        raise DataError(f"{place}: no column '{name}', found: {', '.join(columns)[:500]}. {hint}")
     if layout.split and layout.split not in columns and not layout.fixed:
         alike = next((found for found in columns if look(found) == look(layout.split)), "")
         if alike or layout.split != SPLIT_COLUMN:
@@ -313,7 +319,7 @@ def _values(row: Mapping[str, str], layout: Layout, known: Sequence[str], place:
         value = truth(row[name], layout.values)
         if value is None:
             cell = row[name]
-            mark = _is_mark(cell)
+            mark = _is_mark(cell) and not (numbers_rows(name) or is_of_parts(name))
             others = [name] if mark else [other for other in known if other == name or _is_odd(row, other, layout)]
             where = "it is no label" if len(others) == 1 else "they are no labels"
             out = f"{typed('not_labels', *layout.others, *others)} where {where}"
@@ -343,7 +349,8 @@ def _is_mark(cell: str) -> bool:
     [True, True, False, False, True, False]
     """
     number = NUMBER.fullmatch(cell)
-    return cell.lower() in NOTHING | WORDS or (number is not None and (len(number[2]) == 1 or {*number[2]} == {"9"}))
+    of_mark = number is not None and (len(number[2]) == 1 or {*number[2]} == {"9"})
+    return of_mark or is_nothing(cell) or cell.lower() in WORDS
 
 
 def images_of(folder: Path, rows: Sequence[Row]) -> tuple[list[Row], FolderImages]:

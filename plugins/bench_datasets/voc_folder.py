@@ -23,7 +23,7 @@ from bench_datasets.label_lists import (
 from bench_datasets.label_names import ODD_NAMES, check, composed
 from bench_datasets.listing import counted, has_image_ending, in_words, is_file, list_images, printable, same_content
 from bench_datasets.other_forms import what_is_there
-from bench_datasets.own_images import NAMES, K
+from bench_datasets.own_images import NAMES, K, other_parts, usual_name
 
 if TYPE_CHECKING:
     from xml.etree import ElementTree
@@ -47,10 +47,12 @@ def build(request: DatasetRequest) -> Dataset:
     root = find_root(request.root, "VOC*", EXPECTS)
     parts = _part_names(root, request)
     names = tuple(parts.values())
-    for name in names:
+    for part, name in parts.items():
         if not _main(root, name).is_file():
-            there = sorted(path.stem for path in (root / "ImageSets" / "Main").glob("*.txt") if "_" not in path.stem)
-            raise UsageError(f"voc-folder: no split '{name}', found: {', '.join(there) or 'none'}. Try: --train-split")
+            there = {path.stem for path in (root / "ImageSets" / "Main").glob("*.txt") if "_" not in path.stem}
+            one = f". There is {', '.join(sorted(there)) or 'none'}. Try: lists train.txt and test.txt of its lines"
+            other = (len(there) > 1 and other_parts(part, names[:2], there)) or one
+            raise UsageError(f"voc-folder: no split '{name}' in ImageSets/Main{other}")
     places = _classes(root, names)
     notes = check(places, (), request.options, separator=None)
     classes = tuple(places)
@@ -81,10 +83,10 @@ def _part_names(root: Path, request: DatasetRequest) -> dict[str, str]:
     def is_there(name: str) -> bool:
         return _main(root, name).is_file()
 
-    test = request.test_split or ("test" if is_there("test") else "val")
-    train = request.train_split or ("trainval" if test != "val" and is_there("trainval") else "train")
-    free = (name for name in NAMES["validation"] if name != test and is_there(name))
-    validation = next(free, "") if train == "train" else ""
+    test = request.test_split or usual_name("test", is_there) or "val"
+    usual = "trainval" if test != "val" and is_there("trainval") else usual_name("train", is_there)
+    train = request.train_split or usual or "train"
+    validation = usual_name("validation", is_there, [test]) if train in NAMES["train"] else ""
     return {"train": train, "test": test} | ({"validation": validation} if validation else {})
 
 
@@ -140,7 +142,10 @@ def read_split(dataset: str, root: Path, name: str, classes: tuple[str, ...]) ->
     for file, names in lists.items():
         if names != images:
             odd = min(set(names) ^ set(images), default="their order")
-            raise DataError(f"{root}/ImageSets/Main: {file} and {classes[0]}_{name}.txt list different images: {odd}")
+            raise DataError(
+                f"{root}/ImageSets/Main: {file} and {classes[0]}_{name}.txt list different images: {odd}. Try: a line"
+                f" '{odd} -1' in each class file whose class it lacks, or without class files, to read Annotations"
+            )
     values = np.array([list(of_class.values()) for of_class in flags], dtype=np.int8).T.reshape(len(ids), len(classes))
     return Split(dataset, name, ids, classes, values == 1, _images(root, images, name), values == 0, sizes)
 
@@ -175,8 +180,8 @@ def _main(root: Path, name: str) -> Path:
 def _listed(root: Path, split: str) -> list[str]:
     """Return the images of a split's list, in its order: a line is a whole name, in which blanks may stand.
 
-    Where there is no such image, a line may also be a file's name, with its ending or below JPEGImages, or a name with
-    the flag 1 behind it, if there is an image of that name. Raises ``DataError`` for a line with another flag.
+    Where there is no such image, a line may also be a file's name, with its ending or below any JPEGImages, or a name
+    with the flag 1 behind it, if there is an image of that name. Raises ``DataError`` for a line with another flag.
     """
     path, there = _main(root, split), _stems(root)
 
@@ -184,8 +189,7 @@ def _listed(root: Path, split: str) -> list[str]:
         whole = line.strip()
         if not there or whole in there:
             return whole
-        file = whole.replace("\\", "/").removeprefix("JPEGImages/")
-        stem = _stem(file)
+        stem = _stem(whole.replace("\\", "/").rpartition("JPEGImages/")[2])
         if stem in there:
             return stem
         flagged = FLAGGED.fullmatch(line)

@@ -12,7 +12,7 @@ from PIL import Image
 from bench import EncodedImages
 from bench.assembly import parts_of
 from bench.cli import run_command_line
-from bench.data.copies import image_hashes, one_picture, refuse_test_images, trained_on
+from bench.data.copies import image_hashes, one_picture, refuse_test_images, several_label_sets, trained_on
 from bench.data.guarded import NamedImages
 from bench.data.images import ArrayImages, FolderImages, MissingImages
 from bench.data.splits import subset
@@ -119,6 +119,18 @@ def test_a_picture_that_stands_for_many_images_of_other_labels_is_told_of(tmp_pa
     assert not one_picture(replace(part("test", files(tmp_path, [0, 1, 2, 3, 4, 5] * 3)), truth=np.eye(18, 2) > 0))
     assert one_picture(part("test", in_memory(None, [0] * 9)))
     assert not one_picture(part("test", encoded(None, [0] * 9)))
+
+
+@pytest.mark.parametrize("keep", [in_memory, files])
+def test_pictures_with_several_label_sets_have_a_note(tmp_path, keep):
+    """As where a tool wrote a picture into the folder of each of its labels, under other names."""
+    twice = part("test", keep(tmp_path, [0, 1, 2, 3, 1, 2]))
+    alike = replace(twice, truth=np.eye(4, 2)[[0, 1, 2, 3, 1, 2]] > 0)
+    other = replace(twice, truth=np.eye(2)[[0, 1, 0, 1, 0, 0]] > 0)
+    (note,) = several_label_sets(other)
+    assert "several label sets, as 'test1' and 'test4': 'bench data verify' names them" in note
+    assert not several_label_sets(alike)
+    assert not several_label_sets(replace(part("test", keep(tmp_path, [0, 1, 2])), truth=np.eye(3, 2) > 0))
 
 
 def test_an_image_that_is_in_both_by_its_id_is_refused_and_pictures_that_are_not_here_are_not_compared():

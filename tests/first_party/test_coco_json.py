@@ -255,7 +255,7 @@ def test_one_file_for_all_images_and_another_folder_say_what_to_do(tmp_path):
     with pytest.raises(DataError, match=r"There is data/a.png in .*\. Try: .* or --set 'dataset.images=data'$"):
         opened("coco-json", tmp_path, "labels", "more")
     (tmp_path / "more.json").unlink()
-    with pytest.raises(DataError, match=r"There is labels. Try: --train-split labels"):
+    with pytest.raises(DataError, match=r"There is labels. Where one file holds all images"):
         opened("coco-json", tmp_path)
     with pytest.raises(DataError, match=r"no file .*test.json.* Where one file holds all images, lines of docs/your-d"):
         opened("coco-json", tmp_path, "labels", images="data")

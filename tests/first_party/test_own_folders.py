@@ -89,7 +89,7 @@ def test_an_unlisted_image_is_refused_or_taken_as_unlabelled(listed):
             "line 2: image a.png stands twice",
         ),
         ("train/labels.csv", "path,labels\na.png,cat\nmore/b.png,\ngone.png,cat\n", "no image file .*gone.png"),
-        ("train/labels.csv", "path,tags\na.png,cat\n", "line 1: no column 'labels'.* Expected: path and labels"),
+        ("train/labels.csv", "path,kinds\na.png,cat\n", "line 1: no column 'labels'.* Expected: path and labels"),
         (
             "train/labels.csv",
             "path,labels\na.png,cat\nmore/b.png,\n../test/a.png,cat\n",
@@ -238,7 +238,7 @@ def test_voc_folders_have_the_classes_of_their_annotations(voc):
     assert dataset.train.ignore.tolist() == [[False, False], [True, False]]
     np.testing.assert_allclose(dataset.train.sizes, [[0.5, 0.0], [0.0, 0.25]])
     assert dataset.train.images.read(0).shape == (10, 10, 3)
-    with pytest.raises(UsageError, match=r"no split 'test', found: train, val. Try: --train-split"):
+    with pytest.raises(UsageError, match=r"no split 'test' in ImageSets/Main. There is val. Try: --test-split val"):
         opened("voc-folder", voc, test="test")
 
 

@@ -83,7 +83,16 @@ def test_a_table_under_another_name_is_named(root, name):
 
 @pytest.mark.parametrize(
     "path",
-    ["/home/ada/train/a.png", "C:\\photos\\train\\a.png", "https://a.org/train/a.png", "../x/train/a.png", "a.png"],
+    [
+        *(
+            "/home/ada/train/a.png",
+            "C:\\photos\\train\\a.png",
+            "https://a.org/train/a.png",
+            "../x/train/a.png",
+            "a.png",
+        ),
+        *("https://a.org/train/%61.png?token=1", "/data/upload/1/0a1b2c3d-a.png", "/data/local-files/?d=train/a.png"),
+    ],
 )
 def test_paths_of_another_place_say_where_the_image_lies_here(root, path):
     (root / "train.csv").write_text(f"path,labels\n{path},dog\n")
@@ -285,3 +294,28 @@ def test_a_column_of_0_and_1_beside_the_label_says_whether_it_is_there(root, col
         rows[1] = f"train/b.png,cat,{others}"
         (root / "labels.csv").write_text("\n".join([f"path,labels,{column}", *rows]))
         assert opened("csv", root, split_column="").labels == ("cat", "dog")
+
+
+@pytest.mark.parametrize("columns", ["image,choice", "Filename,Tags", "file_path,ground_truth", "fname,multi_label"])
+def test_usual_columns_of_other_names_are_what_to_type(root, columns):
+    """As of Label Studio, Keras and fast.ai; the message had NAME in place of them."""
+    path, labels = columns.split(",")
+    rows = ["1,train/a.png,dog,2", "2,train/b.png,cat,2", "3,test/c.png,dog,2"]
+    (root / "labels.csv").write_text("\n".join([f"id,{columns},width", *rows]))
+    typed = rf"Try: --set 'dataset.path_column={path}' --set 'dataset.labels_column={labels}'$"
+    with pytest.raises(DataError, match=rf"no column 'path', found: .*\. {typed}"):
+        opened("csv", root)
+    assert opened("csv", root, path_column=path, labels_column=labels, split_column="").labels == ("cat", "dog")
+
+
+def test_quotes_may_stand_behind_a_blank(root):
+    """As people write them; the quotes were a part of names."""
+    (root / "labels.csv").write_text('path, labels\ntrain/a.png, "dog, cat"\ntrain/b.png, "dog"\ntest/c.png, ""\n')
+    dataset = opened("csv", root, separator=",", split_column="", test_fraction="0.3")
+    assert (dataset.labels, sum(split.truth.sum() for split in (dataset.train, dataset.test))) == (("cat", "dog"), 3)
+
+
+def test_an_image_with_another_ending_is_told(root):
+    (root / "labels.csv").write_text("path,labels,split\ntrain/a.jpeg,dog,train\ntest/c.png,dog,test\n")
+    with pytest.raises(DataError, match=r"no image file .*a.jpeg. There is a.png$"):
+        opened("csv", root)
