@@ -10,6 +10,7 @@ from bench.contracts import ModelSpec
 from bench.show.csv_text import csv_text
 from bench.show.published import PublishedRow, PublishedTable, source
 from bench.show.rendering import Grid, Text, latex, markdown, shown
+from bench.show.row_settings import typed
 from bench.show.table_notes import SPREAD
 from bench.show.tables import Cell, Column, Row, known, rows_of
 from bench.store.sealed import to_json
@@ -170,6 +171,8 @@ def _standing(published: PublishedTable, row: PublishedRow, ours: Row, run: RunS
         obstacle = f"on test images with {held:,} labels, the published lists have {published.positives:,}"
     elif row.backbone and (looks := _backbone(run)) != row.backbone:
         obstacle = f"with {looks} features, the paper has {row.backbone}"
+    elif options := typed(run):
+        obstacle = f"with {' '.join(options)}, not as the method is by default"
     else:
         obstacle = ""
     return (f"measured {obstacle}".strip(), obstacle)

@@ -156,9 +156,20 @@ def test_runs_under_different_protocols_are_refused() -> None:
         build([summary("bce"), summary("warp", protocol="top3@1")])
 
 
+def test_a_row_of_several_files_is_called_by_none_of_them() -> None:
+    policies = [{"name": name, "amount": "any number", "by_protocol": False} for name in ("threshold", "count")]
+    runs = [
+        summary(seed=seed, policy=policy, external={"kind": "logit", "sha256": f"{seed}" * 64})
+        for policy, seeds in zip(policies, ((0, 1), (1, 0)), strict=True)
+        for seed in seeds
+    ]
+    assert [row.label for row in build(runs).rows] == [f"bce (external policy={one['name']})" for one in policies]
+
+
 def test_a_mixed_table_is_made_when_asked_for_and_says_so() -> None:
     table = build([summary("bce"), summary("warp", protocol="top3@1")], mix=True)
     assert table.notes[0] == "MIXED, rows do not compare: protocols top2@1 and top3@1"
+    assert not any(cell.bold for row in grid(table).rows for cell in row)  # none is the best of what does not compare
     assert "MIXED" in render([table], "markdown")
 
 
