@@ -149,6 +149,12 @@ def _standing(published: PublishedTable, row: PublishedRow, ours: Row, run: RunS
     """Return the status of a measured row, and what keeps it from counting as a reproduction, if anything does."""
     if not ours.cells:
         return f"failed: {ours.failures[0]}", "failed"
+    obstacle = _obstacle(published, row, run)
+    return f"measured {obstacle}".strip(), obstacle
+
+
+def _obstacle(published: PublishedTable, row: PublishedRow, run: RunSummary) -> str:
+    """Return what keeps a run from counting as a reproduction; empty: nothing."""
     policy, data = run.config.get("policy", {}), run.config["dataset"]
     if run.provenance is not None:
         obstacle = f"elsewhere, merged from {run.provenance.archive}"
@@ -175,7 +181,7 @@ def _standing(published: PublishedTable, row: PublishedRow, ours: Row, run: RunS
         obstacle = f"with {' '.join(options)}, not as the method is by default"
     else:
         obstacle = ""
-    return (f"measured {obstacle}".strip(), obstacle)
+    return obstacle
 
 
 def _held(run: RunSummary) -> int | None:

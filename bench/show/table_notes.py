@@ -92,9 +92,8 @@ def _made_elsewhere(runs: Sequence[RunSummary], rows: Sequence[Row]) -> list[str
             files.append(f"{row.model} {', '.join(own)}")
         for archive in dict.fromkeys(_archive(run.provenance) for run in members if run.provenance is not None):
             merged.setdefault(archive, []).append(row.label)
-    notes = (
-        [f"external: scores of files made outside of this benchmark, by SHA-256: {'; '.join(dict.fromkeys(files))}"] if files else []
-    )
+    told = "; ".join(dict.fromkeys(files))
+    notes = [f"external: scores of files made outside of this benchmark, by SHA-256: {told}"] if files else []
     doubts = dict.fromkeys(
         f"{row.label}: {remark}"
         for row in rows

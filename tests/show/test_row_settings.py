@@ -32,13 +32,10 @@ def test_a_table_says_which_options_of_a_row_were_typed() -> None:
 
 
 def test_an_option_in_a_rows_name_is_not_told_again() -> None:
-    longer = summary("bce", 0, ORIGINS)
-    longer = replace(longer, key="longer", config=longer.config | {"training": longer.config["training"] | {"epochs": 20}})
-    assert [row.label for row in build([summary("bce", 0, ORIGINS), longer]).rows] == [
-        "bce (epochs=2)",
-        "bce (epochs=20)",
-    ]
-    assert told(summary("bce", 0, ORIGINS), longer) == []
+    run = summary("bce", 0, ORIGINS)
+    longer = replace(run, key="longer", config=run.config | {"training": run.config["training"] | {"epochs": 20}})
+    assert [row.label for row in build([run, longer]).rows] == ["bce (epochs=2)", "bce (epochs=20)"]
+    assert told(run, longer) == []
 
 
 def test_what_trials_chose_and_what_is_default_was_not_typed() -> None:
