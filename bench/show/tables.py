@@ -96,7 +96,8 @@ class Row:
 class Table:
     """Rows and columns, what they were measured on, and what a reader must know beside the numbers.
 
-    ``ties`` are (row label, column key) that other test images could have put above the column's best value;
+    ``ties`` are (row label, column key) that other test images could have put above the column's best value, of the
+    column keys in ``resampled``, which is empty where nothing was told apart;
     ``differences`` those of each pair of rows, where they were asked for. ``mixed``: rows do not compare, so that no
     value is the best of its column.
     """
@@ -107,6 +108,7 @@ class Table:
     notes: tuple[str, ...]
     ties: frozenset[tuple[str, str]] = frozenset()
     differences: tuple[Difference, ...] = ()
+    resampled: frozenset[str] = frozenset()
     mixed: bool = False
 
     def best(self, column: Column) -> float | None:
@@ -167,12 +169,12 @@ def with_ties(table: Table, found: Distributions) -> Table:
     if marks:
         of = "0 is within the middle 95 % of paired resamples of the test images"
         notes.append(f"{TIE} not distinguishable from the column's best: {of}")
-    resampled = {metric for values in found.values() for metric in values}
+    resampled = frozenset(metric for values in found.values() for metric in values)
     told = {name for row in table.rows for name in row.cells}
     compared = [column for column in table.columns if column.direction != "none" and column.name in told]
     if absent := [column.name for column in compared if column.key not in resampled]:
         notes.append(f"not resampled, so nothing is told apart in it: {', '.join(absent)}")
-    return replace(table, ties=marks, notes=tuple(notes))
+    return replace(table, ties=marks, resampled=resampled, notes=tuple(notes))
 
 
 def rows_of(runs: Iterable[RunSummary], columns: Sequence[Column]) -> tuple[Row, ...]:

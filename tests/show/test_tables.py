@@ -17,7 +17,7 @@ from example_runs import run_config
 from bench import Measures, StoreError, UsageError
 from bench.show.rendering import as_json, grid, render, shown
 from bench.show.row_labels import row_labels
-from bench.show.tables import Cell, build, by_dataset, columns_named, usual_columns, with_ties
+from bench.show.tables import Cell, Table, build, by_dataset, columns_named, usual_columns, with_ties
 from bench.store.run_folder import RunFolder
 from bench.store.stored import About, RunSummary
 
@@ -202,6 +202,12 @@ def test_a_column_without_resamples_says_that_it_has_no_marks() -> None:
     marked = with_ties(table, every)
     assert marked.ties == {("bce", "O-F1"), ("bce", "mAP")}
     assert marked.notes[-1] == "not resampled, so nothing is told apart in it: C-F1"
+
+    def told(table: Table, name: str) -> list[bool | None]:
+        return [row["cells"][name]["not_distinguishable_from_best"] for row in as_json(table)["rows"]]
+
+    # What was not looked at is no "no".
+    assert [told(marked, "O-F1"), told(marked, "C-F1"), told(table, "O-F1")] == [[True, False], [None] * 2, [None] * 2]
     every = {name: values | {"C-F1": values["O-F1"]} for name, values in every.items()}
     assert not any("not resampled" in note for note in with_ties(table, every).notes)
 
