@@ -17,7 +17,7 @@ from bench.plan import make_plan, whole_name
 from bench.records import RunRequest
 from bench.records.splits import Parts
 from bench.run_config import make_config
-from bench.show.tables import flatten
+from bench.show.row_labels import flatten
 from bench.store import external
 from bench.store.run_folder import RunFolder
 from bench.system.files import canonical_json

@@ -19,7 +19,7 @@ from bench.plan import Plan, make_plan
 from bench.rebuilt import with_weights
 from bench.records import RunRequest
 from bench.run_config import make_config
-from bench.show.tables import flatten
+from bench.show.row_labels import flatten
 from bench.store.run_folder import RunFolder
 from bench.system.files import canonical_json
 from bench.system.progress import QUIET_VARIABLE

@@ -13,8 +13,8 @@ from bench.origins import origins_of
 from bench.plan import make_plan
 from bench.records import Preprocessing, RunRequest
 from bench.run_config import about, make_config
+from bench.show.row_labels import flatten
 from bench.show.settings import settings_of
-from bench.show.tables import flatten
 from bench.store.runs import find
 
 BUILT = Backbone("built", None, 8, Preprocessing(32, 36), "dddd", "an architecture")

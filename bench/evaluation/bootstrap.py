@@ -85,7 +85,7 @@ class Drawn:
     """Each metric's values on the images as they are and then in each resample, (1 + resamples,), as they came out.
 
     ``unseen`` is the variance of class means that resampling leaves out, by metric (``rare_classes``). ``images`` is
-    how many there are.
+    how many there are with a label: without one of them no metric is defined, however many others there are.
     """
 
     values: dict[str, Values]
@@ -95,7 +95,7 @@ class Drawn:
     def distribution(self, resamples: int) -> dict[str, Values]:
         """Return the first ``resamples`` of each metric, behind its value, spread out by what they cannot show.
 
-        Those of a single image, which says nothing of others, are undefined.
+        Those of a single image with a label, which says nothing of others, are undefined.
         """
         few = of_few(self.images)
         return {
@@ -143,7 +143,8 @@ def drawn(
         metric: np.concatenate([chunk[metric] for chunk in chunks])[: 1 + resamples].astype(np.float64)
         for metric in chunks[0]
     }
-    return Drawn(values, unseen_variance(truth, predicted, scores, ignore, protocol.no_predictions), images)
+    unseen = unseen_variance(truth, predicted, scores, ignore, protocol.no_predictions)
+    return Drawn(values, unseen, resample.labelled)
 
 
 def _in_parts(

@@ -50,6 +50,11 @@ class Resampler:
         return 0.0 if self.protocol.no_predictions == "zero" else 1.0
 
     @property
+    def labelled(self) -> int:
+        """Return how many images have a label that counts."""
+        return int(np.count_nonzero(~np.isnan(self.of_images[:, 1])))
+
+    @property
     def mean_of_f1(self) -> bool:
         """Return whether C-F1 and I-F1 are means of F1, and not harmonic means of means."""
         return self.protocol.f1 == "mean_of_f1"

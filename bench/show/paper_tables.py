@@ -10,6 +10,7 @@ from bench.contracts import ModelSpec
 from bench.show.csv_text import csv_text
 from bench.show.published import PublishedRow, PublishedTable, source
 from bench.show.rendering import Grid, Text, latex, markdown, shown
+from bench.show.row_settings import typed
 from bench.show.table_notes import SPREAD
 from bench.show.tables import Cell, Column, Row, known, rows_of
 from bench.store.sealed import to_json
@@ -148,6 +149,12 @@ def _standing(published: PublishedTable, row: PublishedRow, ours: Row, run: RunS
     """Return the status of a measured row, and what keeps it from counting as a reproduction, if anything does."""
     if not ours.cells:
         return f"failed: {ours.failures[0]}", "failed"
+    obstacle = _obstacle(published, row, run)
+    return f"measured {obstacle}".strip(), obstacle
+
+
+def _obstacle(published: PublishedTable, row: PublishedRow, run: RunSummary) -> str:
+    """Return what keeps a run from counting as a reproduction; empty: nothing."""
     policy, data = run.config.get("policy", {}), run.config["dataset"]
     if run.provenance is not None:
         obstacle = f"elsewhere, merged from {run.provenance.archive}"
@@ -170,9 +177,11 @@ def _standing(published: PublishedTable, row: PublishedRow, ours: Row, run: RunS
         obstacle = f"on test images with {held:,} labels, the published lists have {published.positives:,}"
     elif row.backbone and (looks := _backbone(run)) != row.backbone:
         obstacle = f"with {looks} features, the paper has {row.backbone}"
+    elif options := typed(run):
+        obstacle = f"with {' '.join(options)}, not as the method is by default"
     else:
         obstacle = ""
-    return (f"measured {obstacle}".strip(), obstacle)
+    return obstacle
 
 
 def _held(run: RunSummary) -> int | None:

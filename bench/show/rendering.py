@@ -156,7 +156,10 @@ def latex(printed: Grid) -> str:
 
 
 def as_json(table: Table) -> dict[str, Any]:
-    """Return the table as JSON: values unrounded, in the units shown (percent, or labels per image)."""
+    """Return the table as JSON: values unrounded, in the units shown (percent, or labels per image).
+
+    What is not distinguishable from the best is null where nothing was told apart, as without ``--significance``.
+    """
     return {
         "title": table.title,
         "columns": [column.name for column in table.columns],
@@ -171,7 +174,9 @@ def as_json(table: Table) -> dict[str, Any]:
                         "mean": cell.mean,
                         "spread": cell.spread,
                         "n": cell.n,
-                        "not_distinguishable_from_best": table.is_tied(row, column),
+                        "not_distinguishable_from_best": (
+                            table.is_tied(row, column) if column.key in table.resampled else None
+                        ),
                     }
                     for column in table.columns
                     if (cell := row.cells.get(column.name))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from bench.store.external import EXTERNAL
@@ -26,6 +26,15 @@ HASHES = ("code.", *(f"{EXTERNAL}.{name}" for name in ("sha256", "scores", "vali
 
 UNKNOWN = "options unknown"
 """What tells a row whose config is lost from those of its model: figures and differences name rows by their labels."""
+
+
+def flatten(value: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
+    """Return the leaves of a config by dotted name, as in ``model.options.cell``."""
+    for name, item in value.items():
+        if isinstance(item, Mapping):
+            yield from flatten(item, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", item
 
 
 def row_labels(flat: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -64,7 +73,7 @@ def _telling(own: Mapping[str, Any], flat: Sequence[Mapping[str, Any]]) -> list[
 
 
 def _label(own: Mapping[str, Any], names: Sequence[str] | None) -> str:
-    options = UNKNOWN if names is None else " ".join(f"{_short(name)}={_brief(name, own[name])}" for name in names)
+    options = UNKNOWN if names is None else " ".join(f"{short_name(name)}={_brief(name, own[name])}" for name in names)
     if f"{EXTERNAL}.kind" in own:
         options = f"{EXTERNAL} {options}".strip()
     return f"{own['model.name']} ({options})" if options else str(own["model.name"])
@@ -80,7 +89,7 @@ def _brief(name: str, value: Any) -> str:
     return str(value)[:8] if name.startswith(HASHES) else str(value)
 
 
-def _short(name: str) -> str:
+def short_name(name: str) -> str:
     """Return an option as ``--set`` takes it: ``cell`` for model.options.cell, ``backbone.size`` for a backbone's."""
     owner, last = name.partition(".")[0].replace("finetuning", "finetune"), name.rpartition(".")[2]
     if name in {"policy.name", owner}:

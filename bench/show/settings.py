@@ -9,7 +9,7 @@ from typing import Any
 
 from bench.errors import BenchError
 from bench.evaluation import protocols
-from bench.show.tables import flatten
+from bench.show.row_labels import flatten
 from bench.store.protocol import protocol_of
 from bench.store.run_folder import RunFolder
 from bench.store.stored import About

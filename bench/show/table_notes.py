@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from bench.show import row_settings
 from bench.store import external
 from bench.store.stored import Provenance, RunSummary
 from bench.system.source import UNKNOWN
@@ -31,6 +32,7 @@ def of(runs: Sequence[RunSummary], rows: Sequence[Row]) -> list[str]:
     notes += dict.fromkeys(note for run in runs if run.measures for note in run.measures.notes)
     notes += _deterministic(runs, rows)
     notes += _policies(runs, rows)
+    notes += row_settings.notes(_firsts(runs, rows))
     notes += _made_elsewhere(runs, rows)
     told = {str(run.config["model"]["name"]): run.about.deviations for run in runs if run.about.deviations}
     notes += [f"{name}: {deviations}" for name, deviations in told.items()]
@@ -39,6 +41,13 @@ def of(runs: Sequence[RunSummary], rows: Sequence[Row]) -> list[str]:
             notes += [f"{row.label}: {failure}" for failure in row.failures]
     of_rows = [note for row in rows for note in (*_unmeasured(row), *_undefined(row))]
     return [*notes, *_same_scores(runs, rows), *_same_numbers(runs, rows), *_other_code(runs), *of_rows]
+
+
+def _firsts(runs: Sequence[RunSummary], rows: Sequence[Row]) -> dict[str, RunSummary]:
+    """Return the first finished run of each row that has one; seeds of a row share all settings."""
+    done = {run.key: run for run in runs if run.measures}
+    found = {row.label: [done[key] for key in row.keys if key in done] for row in rows}
+    return {label: members[0] for label, members in found.items() if members}
 
 
 def _deterministic(runs: Sequence[RunSummary], rows: Sequence[Row]) -> list[str]:
@@ -83,9 +92,8 @@ def _made_elsewhere(runs: Sequence[RunSummary], rows: Sequence[Row]) -> list[str
             files.append(f"{row.model} {', '.join(own)}")
         for archive in dict.fromkeys(_archive(run.provenance) for run in members if run.provenance is not None):
             merged.setdefault(archive, []).append(row.label)
-    notes = (
-        [f"external: scores of files made outside of this benchmark, by SHA-256: {'; '.join(files)}"] if files else []
-    )
+    told = "; ".join(dict.fromkeys(files))
+    notes = [f"external: scores of files made outside of this benchmark, by SHA-256: {told}"] if files else []
     doubts = dict.fromkeys(
         f"{row.label}: {remark}"
         for row in rows

@@ -18,7 +18,7 @@ from bench.errors import StoreError, unknown
 from bench.evaluation import metric_table
 from bench.evaluation.significance import Difference, Distributions, ties
 from bench.show import plugin_metrics, table_notes, trials
-from bench.show.row_labels import row_labels
+from bench.show.row_labels import flatten, row_labels
 from bench.store import external
 from bench.store.external import EXTERNAL
 from bench.store.protocol import stored_code
@@ -96,8 +96,10 @@ class Row:
 class Table:
     """Rows and columns, what they were measured on, and what a reader must know beside the numbers.
 
-    ``ties`` are (row label, column key) that other test images could have put above the column's best value;
-    ``differences`` those of each pair of rows, where they were asked for.
+    ``ties`` are (row label, column key) that other test images could have put above the column's best value, of the
+    column keys in ``resampled``, which is empty where nothing was told apart;
+    ``differences`` those of each pair of rows, where they were asked for. ``mixed``: rows do not compare, so that no
+    value is the best of its column.
     """
 
     title: str
@@ -106,10 +108,12 @@ class Table:
     notes: tuple[str, ...]
     ties: frozenset[tuple[str, str]] = frozenset()
     differences: tuple[Difference, ...] = ()
+    resampled: frozenset[str] = frozenset()
+    mixed: bool = False
 
     def best(self, column: Column) -> float | None:
         """Return the best value of ``column`` as shown, rounded, so that equal looks share the mark."""
-        if column.direction == "none" or len(self.rows) < 2:
+        if column.direction == "none" or len(self.rows) < 2 or self.mixed:
             return None
         shown = [round(row.cells[column.name].mean, column.digits) for row in self.rows if column.name in row.cells]
         return min(shown, default=None) if column.direction == "lower" else max(shown, default=None)
@@ -156,7 +160,7 @@ def build(runs: Sequence[RunSummary], columns: Sequence[Column] | None = None, m
     columns = usual_columns() if columns is None else tuple(columns)
     runs = plugin_metrics.measured(runs, [column.key for column in columns])
     rows, tried = trials.foot(runs, rows_of(runs, columns))
-    return Table(_title(runs), columns, rows, (*notes, *tried, *table_notes.of(runs, rows)))
+    return Table(_title(runs), columns, rows, (*notes, *tried, *table_notes.of(runs, rows)), mixed=bool(notes))
 
 
 def with_ties(table: Table, found: Distributions) -> Table:
@@ -165,12 +169,12 @@ def with_ties(table: Table, found: Distributions) -> Table:
     if marks:
         of = "0 is within the middle 95 % of paired resamples of the test images"
         notes.append(f"{TIE} not distinguishable from the column's best: {of}")
-    resampled = {metric for values in found.values() for metric in values}
+    resampled = frozenset(metric for values in found.values() for metric in values)
     told = {name for row in table.rows for name in row.cells}
     compared = [column for column in table.columns if column.direction != "none" and column.name in told]
     if absent := [column.name for column in compared if column.key not in resampled]:
         notes.append(f"not resampled, so nothing is told apart in it: {', '.join(absent)}")
-    return replace(table, ties=marks, notes=tuple(notes))
+    return replace(table, ties=marks, resampled=resampled, notes=tuple(notes))
 
 
 def rows_of(runs: Iterable[RunSummary], columns: Sequence[Column]) -> tuple[Row, ...]:
@@ -179,7 +183,7 @@ def rows_of(runs: Iterable[RunSummary], columns: Sequence[Column]) -> tuple[Row,
     for run in runs:
         groups.setdefault(_without_seed(run), []).append(run)
     rows = [apart for members in groups.values() for apart in _rows_apart(members)]
-    labels = row_labels([dict(flatten(members[0].config)) for members in rows])
+    labels = row_labels(list(map(_shared, rows)))
     return tuple(_row(label, members, columns) for label, members in zip(labels, rows, strict=True))
 
 
@@ -278,6 +282,12 @@ def _without_seed(run: RunSummary) -> str:
     return canonical_json([kind, {name: value for name, value in run.config.items() if name not in left_out}])
 
 
+def _shared(runs: Sequence[RunSummary]) -> dict[str, Any]:
+    """Return the leaves of a config that ``runs`` of one row have alike: no name of it is that of one seed's file."""
+    first, *others = (dict(flatten(run.config)) for run in runs)
+    return {name: value for name, value in first.items() if all(other.get(name) == value for other in others)}
+
+
 def _rows_apart(runs: Sequence[RunSummary]) -> list[list[RunSummary]]:
     """Return ``runs`` of one row, or one by one where a seed stands twice: two files, which no mean may hide."""
     seeds = [run.config.get("seed") for run in runs]
@@ -338,15 +348,6 @@ def _row(label: str, runs: Sequence[RunSummary], columns: Sequence[Column]) -> R
     failures = tuple(f"seed {run.config.get('seed', '?')} {run.state}: {run.reason}" for run in others)
     keys = tuple(run.key for run in (*done, *others))
     return Row(label, str(runs[0].config["model"]["name"]), seeds, cells, failures, keys, unmeasured)
-
-
-def flatten(value: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
-    """Return the leaves of a config by dotted name, as in ``model.options.cell``."""
-    for name, item in value.items():
-        if isinstance(item, Mapping):
-            yield from flatten(item, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", item
 
 
 def _title(runs: Sequence[RunSummary]) -> str:

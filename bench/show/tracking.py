@@ -19,6 +19,7 @@ from bench.guard import calling, reason
 from bench.options import OptionValue, resolve
 from bench.plugins import Found, Registry
 from bench.show import tables
+from bench.show.row_labels import flatten
 from bench.store.run_folder import RunFolder
 from bench.store.stored import RunSummary
 from bench.system.files import canonical_json, digest
@@ -94,7 +95,7 @@ def tracked_run(run: RunSummary) -> TrackedRun:
         model=str(run.config["model"]["name"]),
         seed=int(run.config["seed"]),
         finished=run.finished,
-        config={name: _option(value) for name, value in tables.flatten(run.config)},
+        config={name: _option(value) for name, value in flatten(run.config)},
         series=_series(folder.read_training()) if folder.lists("training") else (),
         measures={name: value for name, value in run.measures.values.items() if not math.isnan(value)},
         per_class=_per_class(run.key, run.labels, run.measures.per_class),

@@ -46,7 +46,7 @@ RUN = "run"
 UNNAMED = ("config.json", "ids.json", "labels.json")
 """Files that do not hold the key: the key is a hash over them."""
 
-REPAIR = "Run the same 'bench run' again to make it anew, or delete the folder"
+REPAIR = "Run the same 'bench run' or 'bench score' again to make it anew, or delete the folder"
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,6 +100,23 @@ def test_bars_of_few_images_are_students_and_one_image_tells_nothing():
     assert (apart.value, apart.distinguishable) == (1.0, False)
 
 
+def test_bars_are_of_the_images_with_a_label_however_many_there_are_without():
+    truth, (scores, _) = population(80, 2.9, 0.8)
+    rows = truth.any(axis=1).nonzero()[0]
+    for images, quantile in ((5, 2.776), (1, np.nan)):
+        few = truth[:40] & False
+        few[:images] = truth[rows[:images]]
+        of_each = metrics.map_at_k_image(few, scores[:40])[:images]
+        found = bootstrap.distribution(few, metrics.top_k(scores[:40], 3), scores[:40])
+        if images > 1:
+            bar = bootstrap.interval(found["MAP@10_image"], -1.0)
+            student = quantile * of_each.std(ddof=1) / np.sqrt(images)
+            assert bar.high - bar.low == pytest.approx(2 * student, rel=0.25)
+            continue
+        for name, values in found.items():
+            assert np.isnan(values[1:]).all(), name
+
+
 def test_class_means_are_widened_more_and_the_value_stays():
     truth, (scores, _) = population(260, 3.5, 1.0)
     rows = slice(0, 499)
@@ -110,7 +127,8 @@ def test_class_means_are_widened_more_and_the_value_stays():
     from bench.evaluation import resample
 
     plain = bootstrap.measured(resample.prepare(truth[rows], predicted, scores[rows])(weights[1:51]))
-    assert found["O-F1"][1:].std() == pytest.approx(bootstrap.of_few(499) * plain["O-F1"].std())
+    labelled = int(truth[rows].any(axis=1).sum())
+    assert found["O-F1"][1:].std() == pytest.approx(bootstrap.of_few(labelled) * plain["O-F1"].std())
     assert found["O-F1"][1:].mean() == pytest.approx(plain["O-F1"].mean())
     assert found["C-R"][1:].std() > 1.1 * plain["C-R"].std()
     assert found["C-R"][1:].mean() == pytest.approx(plain["C-R"].mean())

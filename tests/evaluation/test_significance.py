@@ -31,9 +31,10 @@ def test_a_model_that_predicts_nothing_is_worse(stored_run):
 
 
 def test_resamples_without_any_label_leave_an_interval_of_the_others():
-    """One label on two of six images: of a thousand resamples some tens have none, and no mAP."""
-    truth = np.array([[True], [True], [False], [False], [False], [False]])
-    better, worse = np.linspace(1, 0, 6, dtype=np.float32)[:, None], np.linspace(0, 1, 6, dtype=np.float32)[:, None]
+    """One label on four of twelve images: of a thousand resamples some have none, and no mAP."""
+    truth = np.arange(12)[:, None] < 4
+    better = np.linspace(1, 0, 12, dtype=np.float32)[:, None]
+    worse = better[::-1]
     found = {
         name: bootstrap.distribution(truth, np.ones_like(truth), scores)
         for name, scores in (("better", better), ("alike", better), ("worse", worse))

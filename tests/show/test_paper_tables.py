@@ -187,6 +187,13 @@ def test_agreement_with_another_backbone_is_no_reproduction() -> None:
     assert status_of(ledger, "CNN-RNN", "C-P") == "measured with timm features, the paper has vgg16"
 
 
+def test_agreement_with_options_that_were_typed_is_no_reproduction() -> None:
+    other = run()
+    other = replace(other, about=replace(other.about, origins={"training.epochs": "--set epochs=2"}))
+    ledger, expected = build(COCO, [other]), "measured with epochs=2, not as the method is by default"
+    assert status_of(ledger, "CNN-RNN", "C-P") == row_of(ledger, "CNN-RNN").status == expected
+
+
 def test_a_run_under_another_protocol_is_not_in_the_table() -> None:
     assert row_of(build(COCO, [run(protocol="top3@1")], ["CNN-RNN"]), "CNN-RNN").ours is None
 

@@ -17,7 +17,7 @@ from example_runs import run_config
 from bench import Measures, StoreError, UsageError
 from bench.show.rendering import as_json, grid, render, shown
 from bench.show.row_labels import row_labels
-from bench.show.tables import Cell, build, by_dataset, columns_named, usual_columns, with_ties
+from bench.show.tables import Cell, Table, build, by_dataset, columns_named, usual_columns, with_ties
 from bench.store.run_folder import RunFolder
 from bench.store.stored import About, RunSummary
 
@@ -156,9 +156,20 @@ def test_runs_under_different_protocols_are_refused() -> None:
         build([summary("bce"), summary("warp", protocol="top3@1")])
 
 
+def test_a_row_of_several_files_is_called_by_none_of_them() -> None:
+    policies = [{"name": name, "amount": "any number", "by_protocol": False} for name in ("threshold", "count")]
+    runs = [
+        summary(seed=seed, policy=policy, external={"kind": "logit", "sha256": f"{seed}" * 64})
+        for policy, seeds in zip(policies, ((0, 1), (1, 0)), strict=True)
+        for seed in seeds
+    ]
+    assert [row.label for row in build(runs).rows] == [f"bce (external policy={one['name']})" for one in policies]
+
+
 def test_a_mixed_table_is_made_when_asked_for_and_says_so() -> None:
     table = build([summary("bce"), summary("warp", protocol="top3@1")], mix=True)
     assert table.notes[0] == "MIXED, rows do not compare: protocols top2@1 and top3@1"
+    assert not any(cell.bold for row in grid(table).rows for cell in row)  # none is the best of what does not compare
     assert "MIXED" in render([table], "markdown")
 
 
@@ -191,6 +202,12 @@ def test_a_column_without_resamples_says_that_it_has_no_marks() -> None:
     marked = with_ties(table, every)
     assert marked.ties == {("bce", "O-F1"), ("bce", "mAP")}
     assert marked.notes[-1] == "not resampled, so nothing is told apart in it: C-F1"
+
+    def told(table: Table, name: str) -> list[bool | None]:
+        return [row["cells"][name]["not_distinguishable_from_best"] for row in as_json(table)["rows"]]
+
+    # What was not looked at is no "no".
+    assert [told(marked, "O-F1"), told(marked, "C-F1"), told(table, "O-F1")] == [[True, False], [None] * 2, [None] * 2]
     every = {name: values | {"C-F1": values["O-F1"]} for name, values in every.items()}
     assert not any("not resampled" in note for note in with_ties(table, every).notes)
 

@@ -183,7 +183,9 @@ def test_a_damaged_file_is_named_with_what_to_do(stored_run: Make, record: str) 
         read = getattr(folder.exhibits, exhibited[record])
     else:
         read = folder.request if record == "request" else getattr(folder, f"read_{record}")
-    with pytest.raises(StoreError, match=rf"{file.name} is damaged\. Run the same 'bench run' again") as error:
+    with pytest.raises(
+        StoreError, match=rf"{file.name} is damaged\. Run the same 'bench run' or 'bench score' again"
+    ) as error:
         read()
     assert "\n" not in str(error.value)
     assert not folder.done
