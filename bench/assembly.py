@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.code import host_code, plugin_code, uncounted
+from bench.code import host_code, option_files, patches, patches_code, plugin_code
 from bench.contracts import (
     KNOWN_SHARE,
     MAP_OPTION,
@@ -39,6 +39,7 @@ from bench.plan import Plan, options_of, replan
 from bench.plugins import Found
 from bench.records import BoolArray, Features, Ledger, Measures, Parts, Prediction, RunRequest, SearchOptions, Split
 from bench.system.files import canonical_json, digest, sha256_of
+from bench.uncounted import uncounted
 
 if TYPE_CHECKING:
     from bench.model.checkpoint import CheckpointFile, TuningState
@@ -265,7 +266,7 @@ def build_backbone(plan: Plan) -> Backbone:
 
     request = plan.request
     options = tuple(plan.backbone_options.items())
-    written = _written(request.weights)
+    written = _written(request.weights, option_files(plan.backbone, plan.backbone_options).values())
     built = _cached_backbone(plan.backbone, options, request.weights, request.cache, plan.variant, written)
     return choose(built, request.engine, request.device, request.cache / "features", tuned=plan.finetune > 0)
 
@@ -281,14 +282,12 @@ def make_backbone(found: Found[BackboneSpec], request: BackboneRequest) -> Backb
     return replace(backbone, notes=(*backbone.notes, *unread))
 
 
-def _written(weights: Path | None) -> tuple[tuple[str, int, int, int], ...]:
-    """Return names, times and sizes of the weights' files, and of the JSON beside one, which may describe it: one that
-    is written anew is read anew.
-    """  # noqa: D205 - one sentence
-    if weights is None:
-        return ()
-    paths = weights.iterdir() if weights.is_dir() else [weights, *weights.parent.glob("*.json")]
-    found = [(path.name, path.stat()) for path in sorted(paths) if path.is_file()]
+def _written(weights: Path | None, named: Iterable[Path]) -> tuple[tuple[str, int, int, int], ...]:
+    """Return names, times and sizes of weights, JSON beside them, and ``named`` files: what is written anew is read."""
+    paths = sorted(named)
+    if weights is not None:
+        paths += sorted(weights.iterdir() if weights.is_dir() else [weights, *weights.parent.glob("*.json")])
+    found = [(path.name, path.stat()) for path in paths if path.is_file()]
     return tuple((name, status.st_mtime_ns, status.st_ctime_ns, status.st_size) for name, status in found)
 
 
@@ -331,7 +330,8 @@ def _cached_backbone(
     _: tuple[tuple[str, int, int, int], ...],
 ) -> Backbone:
     built = make_backbone(found, BackboneRequest(dict(options), weights, cache, variant))
-    code = " ".join([host_code()["features"], plugin_code(found), *_libraries_of(built)])
+    own = plugin_code(found, dict(options)) + patches_code(patches())
+    code = " ".join([host_code()["features"], own, *_libraries_of(built)])
     if is_first_party(found.origin):
         return replace(built, code=code)
     # Cached features are found by these: whether what a third party says of its network tells two apart, nobody knows.

@@ -11,22 +11,27 @@ from __future__ import annotations
 
 import importlib.metadata
 import inspect
+import os
 import sys
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from typing import Any
 
 from bench.contracts import DatasetSpec
 from bench.errors import PluginError
+from bench.guard import HOST as HOST_NAME
 from bench.guard import is_first_party
+from bench.hookspecs import PROJECT
+from bench.options import OptionValue
 from bench.plugin_files import VERSION, within_folder
 from bench.plugins import Found
-from bench.system.modules import file_of, is_installed, places_of
-from bench.system.reads import read_by
+from bench.system.files import digest, sha256_of
+from bench.system.modules import is_installed, places_of
+from bench.system.patched import patched
 from bench.system.source import UNKNOWN, closure, code_hash, counted
 from bench.system.told import STANDARD, attributes, is_code, name_of, reduced, told
 
@@ -74,20 +79,38 @@ Their sources would be half a minute's work.
 """
 
 
-TOLD = 3
-"""Most files that a note names."""
-
-
-def plugin_code(found: Found[Any], *, begins: bool = False, anew: bool = False) -> str:
+def plugin_code(
+    found: Found[Any],
+    options: Mapping[str, OptionValue] = MappingProxyType({}),
+    *,
+    begins: bool = False,
+    anew: bool = False,
+) -> str:
     """Return the hash of the code behind a plugin's part, ``unknown`` where it has no source.
+
+    What the files hold that its ``options`` name counts as code: whether its value is a path only the plugin knows.
 
     ``begins``: with a run, for which a file that the code names must be as it was, as ``code_hash`` says. ``anew``:
     with the values that a function was given as they are now, and not as they were when it first counted.
     """
-    roots, within, values = _led_to_by(found, anew=anew)
+    roots, within, values = led_to_by(found, anew=anew)
     _refuse_hidden(roots, closure(roots, within))
+    named = option_files(found, options).items()
+    values += [f"{name} names {_content(file, file.stat().st_ctime_ns)}" for name, file in named]
     reads = _reads_code if isinstance(found.spec, DatasetSpec) else _reads_all
     return code_hash(roots, within, values, reads, begins=begins) if roots else UNKNOWN
+
+
+def option_files(found: Found[Any], options: Mapping[str, OptionValue]) -> dict[str, Path]:
+    """Return the files that options of a third party's name, by option."""
+    texts = {name: value for name, value in options.items() if isinstance(value, str) and value}
+    files = {} if is_first_party(found.origin) else {name: Path(text).expanduser() for name, text in texts.items()}
+    return {name: file for name, file in sorted(files.items()) if os.path.isfile(file)}  # noqa: PTH113 - of any text
+
+
+@cache
+def _content(file: Path, _changed: int) -> str:
+    return sha256_of(file)
 
 
 def _refuse_hidden(roots: Iterable[str], modules: Mapping[str, Path | None]) -> None:
@@ -101,63 +124,33 @@ def _refuse_hidden(roots: Iterable[str], modules: Mapping[str, Path | None]) -> 
                 raise PluginError(f"it imports '{name}', and {file} comes before {own}. Try: another name for one")
 
 
-def uncounted(found: Found[Any], what: str, made: Iterable[object]) -> tuple[str, ...]:
-    """Return notes on modules that the classes of ``made``, by the ``build`` of ``found``, are of, and no key holds.
+def patches(parts: Iterable[Found[Any]] = ()) -> dict[str, Path]:
+    """Return what third parties have put in place of functions of torch and NumPy, by name, with the file it is in.
 
-    Such are found in a registry that they entered themselves in, or imported by a name that is made at run time.
+    None of those in the code of ``parts``, which counts in their keys.
     """
-    if is_first_party(found.origin):
-        return ()
-    roots, within, _ = _led_to_by(found)
-    modules = {type(one).__module__ for one in made}
-    unseen = sorted(name for name in modules - set(closure(roots, within)) if within(name) and file_of(name))
-    return tuple(
-        f"{name}, which {what} '{found.spec.name}' is made of, is in no key, as no import of its build leads there:"
-        f" edited, it gives the stored run. Try: import {name} in the module of the build"
-        for name in unseen
-    )
+    own: set[Path] = set()
+    for roots, within, _ in map(led_to_by, parts):
+        own |= counted(roots, within)
+    theirs = patched(frozenset().union(*map(_packages_of, _offering() - {HOST_NAME})))
+    return {name: file for name, file in sorted(theirs.items()) if file not in own}
 
 
-def uncounted_files(found: Found[Any], what: str, handed: Collection[Path] = ()) -> tuple[str, ...]:
-    """Return a note on the files that the plugin's part ``what`` has read so far and no key holds, if there are any.
-
-    Their names were made at run time, or they lie elsewhere. None of them are those in ``handed``, folders and files
-    that the host gives to plugins, and a package's ``__init__`` above a module that counts: where it matters, it
-    counts itself.
-    """
-    if is_first_party(found.origin):
-        return ()
-    roots, within, _ = _led_to_by(found)
-    own, given = counted(roots, within), {place.resolve() for place in handed}
-    above = {folder / "__init__.py" for file in own for folder in file.parents}
-    read = read_by(
-        own, *(f"{found.origin}, {part}" for part in (found.origin.entry_point, f"{what} '{found.spec.name}'"))
-    )
-    names = sorted(
-        {_shown(file) for file in read if file not in own | above and given.isdisjoint((file, *file.parents))}
-    )
-    if not names:
-        return ()
-    more = f" and {len(names) - TOLD} more" if len(names) > TOLD else ""
+def patches_code(found: Mapping[str, Path]) -> str:
+    """Return a hash of ``patches``; empty of none."""
     return (
-        f"{', '.join(names[:TOLD])}{more}, read by {what} '{found.spec.name}', is in no key: edited, it may give the"
-        " stored run. Try: beside the code, with its name there as a text, or an option for what it says",
+        digest(*(f"{name} {_content(file, file.stat().st_ctime_ns)}" for name, file in found.items())) if found else ""
     )
 
 
-def _shown(file: Path) -> str:
-    """Return a file from where modules are imported on, and of one elsewhere the name: no path of this machine."""
-    found = str(told(file, []))
-    return file.name if Path(found).is_absolute() else found
-
-
-def _led_to_by(found: Found[Any], *, anew: bool = False) -> tuple[list[str], Callable[[str], bool], list[str]]:
+def led_to_by(found: Found[Any], *, anew: bool = False) -> tuple[list[str], Callable[[str], bool], list[str]]:
     """Return the modules that a plugin's functions are of, what says of others whether they count, and values."""
     spec = found.spec
     calls = [getattr(spec, name) for name in ("build", "fit", "label_sets", "search") if hasattr(spec, name)]
     made = [_made_of(call, anew=anew) for call in calls]
     roots = sorted({module for one in made for module in one.modules} | _plugin_file(found))
-    within = _of(frozenset(root.partition(".")[0] for root in roots) | _packages_of(found.origin.distribution))
+    of = {found.origin.distribution} if is_first_party(found.origin) else {found.origin.distribution, *_offering()}
+    within = _of(frozenset(root.partition(".")[0] for root in roots).union(*map(_packages_of, of)))
     return roots, within, sorted({text for one in made for text in one.values})
 
 
@@ -325,6 +318,13 @@ def _module_of(one: Any) -> str:
     # A plugin typed at a prompt lives in __main__, which counts as the standard library's.
     named = top == "bench" or top in LIBRARIES or top in STANDARD
     return "" if named else name
+
+
+@cache
+def _offering() -> frozenset[str]:
+    """Return the distributions that offer plugins: what one takes of another's counts as its own."""
+    points = importlib.metadata.entry_points(group=PROJECT)
+    return frozenset(point.dist.name for point in points if point.dist is not None and point.dist.name)
 
 
 @cache

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 from bench import assembly as assembling
 from bench import plugins, run_config
 from bench.assembly import Assembly, build_backbone, check_device, choose_protocol, open_parts
-from bench.code import uncounted
 from bench.contracts import Backbone, ModelRequest
 from bench.data.fingerprint import fingerprint_over
 from bench.errors import BenchError, PluginError, StoreError
@@ -43,6 +42,7 @@ from bench.system.environment import environment
 from bench.system.journal import Journal, forget_progress
 from bench.system.threads import cores_shared
 from bench.system.turns import all_cores
+from bench.uncounted import uncounted
 
 if TYPE_CHECKING:
     from bench.model.checkpoint import CheckpointFile, TuningState

@@ -8,7 +8,7 @@ from typing import Any
 
 import bench
 from bench.assembly import HOLD_OUT, Assembly
-from bench.code import host_code, plugin_code, uncounted_files
+from bench.code import host_code, option_files, patches, patches_code, plugin_code
 from bench.contracts import DatasetSpec
 from bench.data.fingerprint import truth_hash_of
 from bench.errors import PluginError
@@ -22,6 +22,7 @@ from bench.store.choice import apart_from_times
 from bench.store.protocol import code_of as protocol_code
 from bench.store.run_folder import RunFolder
 from bench.store.stored import About
+from bench.uncounted import patched_by_others, uncounted_files, uncounted_variables
 
 TOLD = ("row", "variant", "notes", "deviations", "part_of", "deterministic")
 """What readers are told of a run's parts as these say it now."""
@@ -82,8 +83,9 @@ def code_of(plan: Plan) -> dict[str, str]:
     made = {}
     for part, found in plugins_of(plan).items():
         with calling(found.origin, "code", f"{part} '{found.spec.name}'"):
-            made[part] = plugin_code(found, begins=True, anew=True)
-    return host_code() | made
+            made[part] = plugin_code(found, _options_of(plan, part), begins=True, anew=True)
+    hashed = patches_code(patches(plugins_of(plan).values()))
+    return host_code() | made | ({"patches": hashed} if hashed else {})
 
 
 def plugins_of(plan: Plan) -> dict[str, Found[Any]]:
@@ -91,6 +93,11 @@ def plugins_of(plan: Plan) -> dict[str, Found[Any]]:
     every: dict[str, Found[Any]] = {"model": plan.model, "dataset": plan.dataset, "backbone": plan.backbone}
     chosen = {"policy": plan.policy, "decoder": plan.decoder}
     return every | {part: found for part, found in chosen.items() if found is not None}
+
+
+def _options_of(plan: Plan, part: str) -> Mapping[str, OptionValue]:
+    """Return the options of a part that may name files; those of a data set are in its fingerprint."""
+    return {"model": plan.model_options, "backbone": plan.backbone_options}.get(part, {})
 
 
 def check_code(plan: Plan, code: Mapping[str, str], *, begins: bool = False) -> None:
@@ -101,7 +108,7 @@ def check_code(plan: Plan, code: Mapping[str, str], *, begins: bool = False) -> 
     """
     for part, found in plugins_of(plan).items():
         with calling(found.origin, "code", f"{part} '{found.spec.name}'"):
-            if plugin_code(found, begins=begins) != code[part]:
+            if plugin_code(found, _options_of(plan, part), begins=begins) != code[part]:
                 raise PluginError(
                     "its code was edited after the run had begun. Try: the same command again, or, where a function"
                     " of it adds a folder to sys.path, to do that where its module begins"
@@ -109,10 +116,14 @@ def check_code(plan: Plan, code: Mapping[str, str], *, begins: bool = False) -> 
 
 
 def notes_on_files(plan: Plan) -> tuple[str, ...]:
-    """Return notes on the files that plugins' parts have read and no key holds; a data set has its fingerprint."""
+    """Return notes on files and variables that plugins' parts read and no key holds; a data set has a fingerprint."""
     parts = [(part, found) for part, found in plugins_of(plan).items() if part != "dataset"]
     handed = [place for place in (plan.request.cache, plan.request.weights) if place is not None]
-    return tuple(note for part, found in parts for note in uncounted_files(found, part, handed))
+    notes = [*patched_by_others(plugins_of(plan).values())]
+    for part, found in parts:
+        named = option_files(found, _options_of(plan, part)).values()
+        notes += [*uncounted_files(found, part, [*handed, *named]), *uncounted_variables(found, part)]
+    return tuple(notes)
 
 
 def about(assembly: Assembly) -> About:
@@ -122,6 +133,8 @@ def about(assembly: Assembly) -> About:
     origins = origins_of(plan, assembly.parts, protocol.name, backbone.preprocessing_origins)
     if protocol_code(protocol):
         origins["code.protocol"] = f"computed from the choices of protocol '{protocol.name}', a plugin's"
+    if patches(plugins_of(plan).values()):
+        origins["code.patches"] = "computed from what a plugin has put in place of functions of torch or NumPy"
     asked = plan.training.get("select_by", assembly.select_by)
     if asked != assembly.select_by:
         origins["training.select_by"] += f"; {asked} is the same whatever is predicted, so {assembly.select_by} chose"

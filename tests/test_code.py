@@ -11,12 +11,13 @@ import pytest
 import torch
 from example_runs import make_run
 
-from bench import BackboneSpec, DatasetSpec, ModelSpec, PluginError
-from bench.code import HOST, host_code, plugin_code, uncounted
+from bench import BackboneSpec, DatasetSpec, ModelSpec, PluginError, code
+from bench.code import HOST, host_code, patches, patches_code, plugin_code
 from bench.plugins import Found, Origin, installed
 from bench.show import tables
 from bench.system import source
 from bench.system.source import UNKNOWN, closure
+from bench.uncounted import patched_by_others, uncounted
 
 
 def found(build):
@@ -82,6 +83,39 @@ def test_weights_beside_a_network_count_and_what_a_data_set_reads_has_its_finger
     source._as_loaded.clear()  # as the next process sees it
     source._as_named.clear()
     assert (plugin_code(part) == before) is (kind is DatasetSpec)
+
+
+def test_a_file_counts_that_an_option_of_a_third_party_names(plugin, tmp_path):
+    from third_party_plugin.factory import builder
+
+    teacher = tmp_path / "teacher.safetensors"
+    hashes = set()
+    for content in (None, b"1", b"2"):
+        if content:
+            teacher.write_bytes(content)
+        hashes.add(plugin_code(found(builder(int)), {"teacher": str(teacher), "width": 3}))
+    assert len(hashes) == 3
+
+
+@pytest.mark.parametrize("group", ["multilabel_bench", "console_scripts"])
+def test_of_what_is_installed_another_plugin_counts(plugin, tmp_path, monkeypatch, group):
+    site = tmp_path / "site-packages"
+    metadata = site / "other_plugin-1.dist-info"
+    metadata.mkdir(parents=True)
+    (metadata / "METADATA").write_text("Name: other-plugin\nVersion: 1\n")
+    (metadata / "entry_points.txt").write_text(f"[{group}]\nother = other_plugin\n")
+    (metadata / "RECORD").write_text("other_plugin.py,,\n")
+    (site / "other_plugin.py").write_text("class Network: ...\n")
+    (plugin / "run.py").write_text("def build(request):\n    from other_plugin import Network\n")
+    monkeypatch.syspath_prepend(site)
+    code._offering.cache_clear()
+    from third_party_plugin.run import build
+
+    before = plugin_code(found(build))
+    (site / "other_plugin.py").write_text("class Network:\n    width = 3\n")
+    after = plugin_code(found(build))
+    code._offering.cache_clear()
+    assert (after == before) is (group == "console_scripts")
 
 
 def closed_over(kind):
@@ -257,3 +291,27 @@ def test_what_changed_since_a_run_is_named_value_by_value(tmp_path):
         _check_same(folder, other)
     assert "code.model aaaa, now bbbb" in str(caught.value)
     assert "device cpu, now cuda" in str(caught.value)
+
+
+@pytest.mark.parametrize("way", ["function", "method", "class", "hook"])
+def test_what_a_plugin_puts_in_place_of_torchs_is_told_and_counts_in_other_rows(plugin, monkeypatch, way):
+    """The row that it changes is another method's, which does not know of it."""
+    from torch.nn.modules import module
+
+    (plugin / "run.py").write_text(
+        "from torch.nn import ReLU\nclass Other(ReLU): ...\ndef relu(*given, **named): ...\ndef build(request): ...\n"
+    )
+    from third_party_plugin.run import Other, build, relu
+
+    other, own = installed().model("bce"), found(build)
+    assert patches([other]) == {}
+    assert patched_by_others([other]) == ()
+    if way == "hook":
+        monkeypatch.setitem(module._global_forward_hooks, 1, relu)
+    else:
+        place = {"function": (torch.nn.functional, "relu"), "method": (torch.nn.ReLU, "forward")}
+        monkeypatch.setattr(*place.get(way, (torch.nn, "ReLU")), Other if way == "class" else relu)
+    (told,) = patched_by_others([other])
+    assert "third_party_plugin/run.py, not the library's" in told
+    assert patches_code(patches([other]))
+    assert patches([own]) == {}

@@ -4,12 +4,13 @@ import hostile_runs
 import pytest
 
 from bench import plugins
-from bench.code import uncounted_files
 from bench.guard import calling
+from bench.uncounted import uncounted_files, uncounted_variables
 
 READING = """
 import bench, tempfile
 from pathlib import Path
+from bench.system.files import sha256_of  # the host reads, as a plugin asks it to
 
 HERE = Path(__file__).parent
 
@@ -28,6 +29,7 @@ UNCOUNTED = {
     "all of an ending": "[one.read_text() for one in (HERE / 'settings').glob('*.json')]",
     "all of a folder": "[one.read_text() for one in (HERE / 'settings').iterdir()]",
     "a name of two texts": "name = 'prior'; (HERE / 'settings' / f'{name}.json').read_text()",
+    "what the host reads as it is asked to": "name = 'prior'; sha256_of(HERE / 'settings' / f'{name}.json')",
     "a module by such a name": "import importlib; importlib.import_module('set' + 'tings.prior')",
 }
 COUNTED = {
@@ -84,3 +86,8 @@ def test_the_row_says_it(reading, tmp_path):
     registry.offered["models"]["m"] = reading(UNCOUNTED["a name of two texts"])
     (remark,) = hostile_runs.run(tmp_path, registry).read_about().remarks
     assert remark.startswith("settings/prior.json, read by model 'reading', is in no key")
+
+
+def test_a_variable_of_the_environment_is_told_and_those_that_say_where_things_lie_are_not(reading):
+    (told,) = uncounted_variables(reading("import os; os.getenv('SCALE'), os.getenv('HF_HOME')"), "model")
+    assert told.startswith("SCALE of the environment, read by model 'reading', is in no key")

@@ -34,6 +34,9 @@ ROWS = 8
 AGAIN = 64
 """Images that are looked at again: no dearer than one, as every batch has as many rows."""
 
+ROUNDED = 1e-5
+"""Part of an image's largest score by which those of images that are alike to the model may differ."""
+
 TOLERANCE = 1e-4
 """Largest difference of an image's scores beside other images, relative to the largest magnitude: rounding is 1e-6."""
 
@@ -163,8 +166,9 @@ def check_scores(scores: FloatArray, images: int, labels: int) -> None:
 def notes(scores: Scores) -> tuple[str, ...]:
     """Return what is allowed and odd of ``scores``, (images, labels)."""
     values = scores.values
+    near = ROUNDED * float(np.abs(values[:1]).max(initial=0, where=np.isfinite(values[:1])))
     same = len(values) > 1 and all(
-        bool((values[start : start + 4096] == values[0]).all()) for start in range(0, len(values), 4096)
+        bool(np.isclose(values[rows], values[0], rtol=0, atol=near).all()) for rows in blocks(values)
     )
     found = ["every test image has the same scores: the model does not see the image"] if same else []
     if scores.kind == "logit" and all(_are_shares(values[rows]) for rows in blocks(values)):

@@ -18,6 +18,7 @@ from bench.contracts import Backbone, StepNetwork
 from bench.data.preprocess import preprocess
 from bench.data.thumbnails import thumbnail
 from bench.decode.search import Conditional, LabelPath, NextLabel, Prefixes, beam_search, rank
+from bench.errors import NotRun
 from bench.guard import reason
 from bench.model.networks import searchable, sees_every_step
 from bench.records import Exhibits, Features, FloatArray, LabelSets, LabelSpace, SearchOptions, Split
@@ -237,6 +238,8 @@ def attention(
             if sees_every_step(model):
                 through = [_term(model, features, prefix, end=len(output) - 1) for prefix in prefixes]
             steps = [(activate(term + seen) @ output.T + bias)[:, :-1] for term in through]
+            if not steps[0].requires_grad:
+                raise NotRun("the image is in the start state alone, and shown is what image_term and annotations see")
             maps: list[list[FloatArray]] = [[], []]
             for scores in steps:
                 weighted = (scores.softmax(dim=1).detach() * scores).sum()

@@ -56,7 +56,7 @@ class Said:
     """Of a source: statements and calls that import, texts that may be files or folders, and modules' names.
 
     ``at_once`` are the statements that its own import runs. ``acts``: that sets or calls something, as what enters
-    itself in a registry does, beside defining names.
+    itself in a registry does, beside defining names. ``variables`` are those of the environment that it reads.
     """
 
     importing: tuple[Importing, ...] = ()
@@ -64,6 +64,7 @@ class Said:
     modules: frozenset[str] = frozenset()
     at_once: tuple[Importing, ...] = ()
     acts: bool = False
+    variables: frozenset[str] = frozenset()
 
 
 @cache
@@ -91,7 +92,30 @@ def said(file: Path, _changed: int) -> Said:
         frozenset(found[1] for found in modules if found),
         tuple(one for one in run if isinstance(one, ast.Import | ast.ImportFrom)),
         any(_acts(one, harmless) for one in run),
+        frozenset(_variables(tree)),
     )
+
+
+def _variables(tree: ast.Module) -> Iterator[str]:
+    """Yield the variables of the environment that a source reads, each named by a text or a constant of the source."""
+    given = [(one.targets[0], one.value) for one in ast.walk(tree) if isinstance(one, ast.Assign)]
+    constants = {target.id: value for target, value in given if isinstance(target, ast.Name)}
+    for node in ast.walk(tree):
+        asked: ast.expr | None = None
+        if isinstance(node, ast.Call) and node.args:
+            called, of = _name(node), getattr(node.func, "value", None)
+            asked = node.args[0] if called == "getenv" or (called == "get" and _is_environment(of)) else None
+        elif isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load):
+            asked = node.slice if _is_environment(node.value) else None
+        elif isinstance(node, ast.Compare):
+            asked = node.left if _is_environment(node.comparators[0]) else None
+        value = constants.get(getattr(asked, "id", ""), asked)
+        if isinstance(value, ast.Constant) and isinstance(value.value, str):
+            yield value.value
+
+
+def _is_environment(node: object) -> bool:
+    return getattr(node, "attr", getattr(node, "id", "")) == "environ"
 
 
 def _run(statements: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
@@ -215,6 +239,8 @@ def named_files(file: Path, changed: int, module: str) -> list[tuple[str, Path]]
     """
     if file.suffix != ".py" or not (texts := said(file, changed).texts):
         return []
+    # As ``Path(__file__).with_suffix(".npz")`` and ``f"{name}_vectors.npz"`` put the module's own name before a text.
+    texts = texts | {f"{file.stem}{text}" for text in texts if "." in text}
     packages = [*texts, *_members(said(file, changed).importing)]
     folders = {f"{form}/" for one in packages for form in (one.rpartition(".")[2], one.replace(".", "/"))}
     wanted = {*texts, *folders}

@@ -24,7 +24,9 @@ MOST = 10_000
 """Files that are kept of one name: more are pictures."""
 
 _written: set[str] = set()
-_called: list[str] = []
+_called: list[tuple[str, FrameType | None]] = []
+"""Names of who is called, each with the function of the host that calls."""
+
 _hooked: list[bool] = []
 
 
@@ -34,7 +36,7 @@ def heard(called: str) -> Iterator[None]:
     if not _hooked:
         sys.addaudithook(_hear)  # it cannot be taken away again, and is silent where nobody listens
         _hooked.append(True)
-    _called.append(called)
+    _called.append((called, _caller()))
     try:
         yield
     finally:
@@ -57,7 +59,7 @@ def read_by(sources: Collection[Path], *called: str) -> list[Path]:
     return sorted(
         one
         for one in files
-        if one.is_file() and _is_own(str(one))
+        if one.is_file() and is_own(str(one))
         if kept.isdisjoint(one.parents) or not near.isdisjoint(one.parents)
     )
 
@@ -66,6 +68,8 @@ _CACHES = ("XDG_CACHE_HOME", "HF_HOME", "TORCH_HOME")
 """Environment variables that say where libraries keep what they fetched."""
 
 _HOST = f"{Path(__file__).parents[1]}{os.sep}"
+
+_BORDER = {__file__, contextlib.__file__, f"{_HOST}guard.py"}
 
 _NOT_OWN = {
     *(Path(place).resolve() for place in (sys.prefix, sys.base_prefix, _HOST)),
@@ -76,7 +80,7 @@ _NOT_OWN = {
 
 
 @cache
-def _is_own(place: str) -> bool:
+def is_own(place: str) -> bool:
     """Return whether a file is neither installed nor the system's."""
     path = Path(place).resolve()
     return path.is_file() and _NOT_OWN.isdisjoint(path.parents) and not is_installed(path)
@@ -101,15 +105,27 @@ def _keep(path: Any, mode: Any, flags: int) -> None:
     place = os.path.abspath(os.fsdecode(path))  # noqa: PTH100 - the compiled code of a link lies beside the link
     if any(letter in mode for letter in "wax+") if isinstance(mode, str) else flags & (os.O_WRONLY | os.O_RDWR):
         _written.add(place)
-    elif place not in _written and len(read := _read.setdefault(_called[-1], set())) < MOST and (by := _reader()):
+    elif place not in _written and len(read := _read.setdefault(_called[-1][0], set())) < MOST and (by := _reader()):
         read.add((place, by))
 
 
+def _caller() -> FrameType | None:
+    """Return the function whose ``with`` block listens."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and frame.f_code.co_filename in _BORDER:
+        frame = frame.f_back
+    return frame
+
+
 def _reader() -> str:
-    """Return the innermost source on the stack that is nobody's library; empty where the host reads itself."""
+    """Return the innermost source on the stack that is nobody's library; empty where the host reads for itself.
+
+    What the host reads as it was asked by a plugin, as the stored runs of ``bench.runs``, that plugin has read.
+    """
     frame: FrameType | None = sys._getframe(3)
-    while frame is not None and not frame.f_code.co_filename.startswith(_HOST):
-        if _is_own(frame.f_code.co_filename):
+    last = _called[-1][1]
+    while frame is not None and frame is not last:
+        if is_own(frame.f_code.co_filename):
             return frame.f_code.co_filename
         frame = frame.f_back
     return ""

@@ -115,6 +115,13 @@ def counted(roots: Iterable[str], within: Callable[[str], bool]) -> set[Path]:
     return {file.resolve() for file in (*(file for _, file in modules), *named)}
 
 
+def variables(roots: Iterable[str], within: Callable[[str], bool]) -> set[str]:
+    """Return the variables of the environment that everything reads that ``roots`` lead to."""
+    files = [(name, file) for name, file in closure(roots, within).items() if file is not None]
+    sources = [(file, _version(name, file)) for name, file in files if file.suffix == ".py"]
+    return {variable for source in sources for variable in said(*source).variables}
+
+
 def _acting(module: str, within: Callable[[str], bool], seen: set[str]) -> Iterator[str]:
     """Yield what sets or calls something as the import of ``module`` runs it: packages above it, and what these import.
 

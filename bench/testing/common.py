@@ -83,6 +83,7 @@ def _left(part: Any, use: Use) -> Left:
 
 def pickled(thing: Any) -> Any:
     """Return ``thing`` as a worker process gets it. Raises ``NotRun`` for a class that stands inside a function."""
-    if "<locals>" in (name := type(thing).__qualname__):
+    within = getattr(thing, "model", thing)  # of arrays: behind the host's module
+    if "<locals>" in (name := type(within).__qualname__):
         raise NotRun(f"{name} stands inside a function; at the top of a module that build imports it can be pickled")
     return pickle.loads(pickle.dumps(thing))

@@ -1,6 +1,7 @@
 """Search trees: what is drawn of a search is what the run answered."""
 
 import numpy as np
+import torch
 from example_models import as_features, make
 from example_splits import make_backbone, split_of
 
@@ -45,3 +46,15 @@ def test_a_model_that_answers_nothing_everywhere_has_its_pictures_too():
     shown = inspect(split, model, features, backbone, options=SearchOptions(max_length=3), label_sets=empty)
     assert shown.notes == ()
     assert {len(maps[0]) for maps in shown.attention.values()} == {1}
+
+
+def test_of_a_model_whose_start_state_alone_sees_the_image_a_note_says_why_there_is_no_attention(monkeypatch):
+    split, backbone = split_of(12), make_backbone()
+    model = make("cnn-rnn", dimensions=7, counts=(5,) * len(split.labels))
+    seen = model.image_term
+    monkeypatch.setattr(model, "image_term", lambda features: torch.zeros_like(seen(features)))
+    features = as_features(np.random.default_rng(0).normal(size=(12, 7)).astype(np.float32))
+    empty = LabelSets(features.ids, np.zeros((12, 0), np.int32), np.zeros(12), np.ones(12, np.bool_))
+    shown = inspect(split, model, features, backbone, options=SearchOptions(max_length=3), label_sets=empty)
+    (told,) = shown.notes
+    assert told.startswith("no picture of attention: the image is in the start state alone")

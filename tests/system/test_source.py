@@ -90,6 +90,8 @@ def test_an_edit_of_anything_imported_changes_the_hash(package, name):
         ("open(os.path.join(os.fsencode(HERE), b'prior.json'))\n", "prior.json"),
         ("open(os.path.join(HERE, '.tables', '.env'))\n", ".tables/.env"),
         ("from mine import tables\nfiles(tables) / 'prior.json'\n", "../tables/prior.json"),
+        ("open(Path(__file__).with_suffix('.json'))\n", "inside.json"),
+        ("open(HERE / f'{Path(__file__).stem}_prior.json')\n", "inside_prior.json"),
     ],
 )
 def test_a_file_counts_however_its_path_is_put_together_from_texts(package, statement, file):
@@ -296,3 +298,13 @@ def test_a_module_of_an_archive_counts_as_the_archive(tmp_path, monkeypatch):
     one, again, other = (hash_of(number) for number in (1, 1, 2))
     assert one == again
     assert not {UNKNOWN, *one} & {*other}
+
+
+def test_variables_of_the_environment_are_those_that_a_source_reads_by_a_text(package):
+    edit(
+        package / "helper.py",
+        "import os\nfrom os import environ, getenv\nNAME = 'D'\n"
+        "a, b, c, d = getenv('A'), os.environ['B'], environ.get('C', '1'), os.environ[NAME]\n"
+        "e = 'E' in os.environ\nos.environ['SET'] = 'x'\nf, g = {}.get('F'), a['G']\n",
+    )
+    assert source.variables(["mine.model"], within) == set("ABCDE")

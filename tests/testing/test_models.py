@@ -1,6 +1,7 @@
 """Each check of a model passes on a sound one, and fails, it alone and with its reason, on the one that breaks it."""
 
 import json
+from types import SimpleNamespace
 
 import bad_models
 import pytest
@@ -11,6 +12,7 @@ import bench
 from bench import plugins
 from bench.cli import run_command_line
 from bench.testing import CheckFailed, check_model, examinations, examine, parametrize_with_checks
+from bench.testing.common import pickled
 from bench.testing.model_checks import MODEL_CHECKS
 from bench.testing.sequence_checks import SEQUENCE_CHECKS
 
@@ -147,3 +149,11 @@ def test_an_option_may_be_set_and_a_misspelt_one_is_named():
     assert part.options["neighbours"] == 3
     with pytest.raises(bench.UsageError, match="did you mean 'neighbours'"):
         examinations("knn", {"neighbors": "3"})
+
+
+@pytest.mark.parametrize("given", [lambda model: model, lambda model: SimpleNamespace(model=model)])
+def test_a_class_inside_a_function_is_not_asked_to_be_pickled_also_behind_the_hosts_module(given):
+    class Arrays: ...
+
+    with pytest.raises(bench.NotRun, match="Arrays stands inside a function"):
+        pickled(given(Arrays()))
