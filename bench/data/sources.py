@@ -115,6 +115,8 @@ def _named(name: str) -> Iterator[Source]:
         yield from _below(path)
     elif name.lower().endswith(ARCHIVES) and path.is_file():
         yield from _members(path)
+    elif name.lower().endswith(".zip") and path.is_file():
+        yield Source(name, reason="a zip archive, allowed: tar archives. Try: unzip it, and name the folder")
     elif path.is_file():
         yield Source(name, path)
     elif os.path.lexists(path):
