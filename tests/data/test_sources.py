@@ -93,6 +93,7 @@ UNUSABLE = {
     "empty": "no image file in this folder or below it, by the endings of their names",
     "link.png": "a link to nothing",
     "pipe.png": "no file",
+    "": "an empty name",
     "photos.zip": "a zip archive, allowed: tar archives. Try: unzip it, and name the folder",
 }
 
