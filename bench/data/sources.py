@@ -111,10 +111,14 @@ def sources(arguments: Iterable[str], lines: BinaryIO | None) -> Iterator[Source
 def _named(name: str) -> Iterator[Source]:
     """Yield the pictures of one path."""
     path = Path(name)
-    if path.is_dir():
+    if not name:  # of which pathlib makes the current folder
+        yield Source(name, reason="an empty name")
+    elif path.is_dir():
         yield from _below(path)
     elif name.lower().endswith(ARCHIVES) and path.is_file():
         yield from _members(path)
+    elif name.lower().endswith(".zip") and path.is_file():
+        yield Source(name, reason="a zip archive, allowed: tar archives. Try: unzip it, and name the folder")
     elif path.is_file():
         yield Source(name, path)
     elif os.path.lexists(path):

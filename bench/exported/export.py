@@ -21,6 +21,9 @@ from bench.system.files import atomic_path
 TOLERANCE = {"fp32": 1e-4, "fp16": 2e-2}
 """Largest difference between ONNX Runtime and torch, relative to the largest magnitude of the output."""
 
+LARGEST = 2**31
+"""Bytes of an ONNX file, each a protocol buffer: no reader takes more."""
+
 OPSET = 18
 """Version of ONNX's operators in what a model of arrays is exported to: it must be that of the network before it."""
 
@@ -53,6 +56,7 @@ def export(
     if len(shape) > 1:
         backbone = _in_half_precision(backbone)
     encoder = _encoder(backbone, model, description.kind).eval()
+    _require_room(encoder)
     size, outputs = description.preprocessing.size, description.outputs
     metadata = {KEY: description.to_json()}
     pixels, form = (torch.zeros(2, 3, size, size),), exported_form(model)
@@ -73,6 +77,16 @@ def export(
     with atomic_path(folder / PIXELS) as temporary:
         with_preprocessing(folder / ENCODER, temporary, description.preprocessing)
     return checks
+
+
+def _require_room(encoder: Any) -> None:
+    """Raise ``ModelError`` where an ONNX file cannot hold ``encoder``: torch says so minutes later, in other words."""
+    size = sum(array.nbytes for array in (*encoder.parameters(), *encoder.buffers()))
+    if size >= LARGEST:
+        raise ModelError(
+            f"this model cannot be exported: its weights are {size:,} bytes, an ONNX file holds fewer than {LARGEST:,}."
+            " Try: a smaller backbone"
+        )
 
 
 def annotations_of(model: Any, shape: tuple[int, ...]) -> tuple[int, ...] | None:

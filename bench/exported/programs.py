@@ -53,8 +53,8 @@ def readme(description: Description, config: Mapping[str, Any]) -> str:
     shown = probabilities.get(description.score_kind, "")
     if calibrated_by(description.policy, description.score_kind) is not None:
         shown = (
-            ". What is printed are probabilities, calibrated on validation images; thresholds of the label sets are on"
-            " the scores"
+            ". What is printed are probabilities, calibrated on validation images, as `calibrated` in `predict.py`"
+            f" computes them from {STATE}; thresholds of the label sets are on the scores"
         )
     return (
         (SOURCES / TEMPLATE)

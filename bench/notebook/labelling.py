@@ -45,7 +45,7 @@ def predict(
     batch, threads = whole("batch", batch, 1), whole("threads", threads, 0)
     if threads > MOST_THREADS:
         raise UsageError(f"threads: found {threads}, allowed: 0, for every core, to {MOST_THREADS}")
-    if not isinstance(model, str | Path):
+    if not isinstance(model, str | Path) or model == "":
         raise UsageError(f"model: found {model!r}, allowed: the path of a folder that bench export wrote")
     pictures = MixedImages(tuple(_each(images)))
     predictor = Predictor(Path(model), device, threads, min(batch, max(len(pictures), 1)))
@@ -100,6 +100,8 @@ def _unmapped(picture: Image.Image) -> Iterator[None]:
 
 
 def _each(images: Any) -> Iterator[Path | Image.Image | NDArray[np.uint8]]:
+    if isinstance(images, str) and not images:
+        raise DataError("images: found an empty name, allowed: paths, Pillow images and uint8 arrays")
     if isinstance(images, str | Path):
         yield from _files(Path(images))
     elif isinstance(images, Image.Image):

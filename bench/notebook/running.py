@@ -166,7 +166,8 @@ def as_request(**given: Any) -> RunRequest:
         if not isinstance(values.get(name), str | None):
             raise UsageError(f"{name}: found {values[name]!r}, allowed: text or None")
     for name in filter(values.__contains__, ("data_root", "weights", "out", "cache")):
-        if not isinstance(values[name], str | Path | None) or (name == "out" and values[name] is None):
+        none = {"", None} if name == "out" else {""}
+        if not isinstance(values[name], str | Path | None) or values[name] in none:
             raise UsageError(f"{name}: found {values[name]!r}, allowed: a path")
         values[name] = None if values[name] is None else Path(values[name])
     values["cache"] = values["cache"] or default_cache()

@@ -309,7 +309,7 @@ def is_of(run: StoredRun, dataset: str, protocol: str) -> bool:
 
 def as_place(keyword: str, given: str | Path) -> Path:
     """Return a folder's path. Raises ``UsageError`` for what is none."""
-    if not isinstance(given, str | Path):
+    if not isinstance(given, str | Path) or given == "":
         raise UsageError(f"{keyword}: found {given!r}, allowed: a path")
     return Path(given)
 

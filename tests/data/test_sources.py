@@ -93,6 +93,8 @@ UNUSABLE = {
     "empty": "no image file in this folder or below it, by the endings of their names",
     "link.png": "a link to nothing",
     "pipe.png": "no file",
+    "": "an empty name",
+    "photos.zip": "a zip archive, allowed: tar archives. Try: unzip it, and name the folder",
 }
 
 
@@ -101,6 +103,7 @@ def test_what_is_not_there_is_a_source_with_the_reason(photos, name):
     (photos / "empty").mkdir()
     (photos / "link.png").symlink_to("nowhere")
     os.mkfifo(photos / "pipe.png")
+    (photos / "photos.zip").write_bytes(b"PK\x03\x04")
     (found,) = sources([name], io.BytesIO())
     assert (found.name, found.reason) == (name, UNUSABLE[name])
     with pytest.raises(DataError, match="cannot read image"):

@@ -10,7 +10,7 @@ from bench.evaluation.policies import Policy
 from bench.exported.policy import ExportedPolicy, reader
 from bench.exported.policy import exported as exported_policy
 from bench.exported.predict import Predictor
-from bench.exported.programs import _choice
+from bench.exported.programs import _choice, readme
 
 
 def test_an_export_whose_policy_is_not_installed_says_what_to_install():
@@ -65,3 +65,19 @@ def test_the_readme_of_an_exported_folder_says_how_label_sets_are_read_off_score
     policy = ExportedPolicy(name, "multilabel-bench", "1", state)
     description = Predictor(exported / "bce").description
     assert f"policy {name}: {words}" in _choice(replace(description, policy=policy))
+
+
+def test_the_readme_of_an_exported_folder_says_where_its_calibrated_probabilities_come_from(exported):
+    described = Predictor(exported / "bce").description
+    state = {
+        "thresholds": {"dtype": "float32", "shape": [len(described.labels)], "values": [0.5] * len(described.labels)}
+    }
+    state["calibration_temperature"] = {"dtype": "float64", "shape": [1], "values": [2.0]}
+    config = {
+        "bench": "1",
+        "seed": 0,
+        "backbone": {"architecture": "a", "weights_hash": "w", "finetune": 0},
+        "dataset": {"name": "d", "fingerprints": {"train": "f"}},
+    }
+    text = readme(replace(described, policy=ExportedPolicy("f1;temperature", state=state)), config)
+    assert "as `calibrated` in `predict.py` computes them from `description.policy.state`" in text

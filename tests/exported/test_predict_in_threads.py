@@ -8,6 +8,7 @@ from example_exports import images_of
 
 from bench.errors import DataError, ModelError
 from bench.exported.predict import Predictor
+from bench.exported.standalone import predict
 
 
 def answered(predictor, paths):
@@ -59,3 +60,12 @@ def test_a_folder_exported_anew_before_the_second_session_is_refused_each_time(e
     for _ in range(2):
         with pytest.raises(ModelError, match="not the file that was exported" if half else "exported anew"):
             list(predictor.predict(images_of(exported)))
+
+
+def test_the_folders_own_program_reads_pictures_by_as_many_threads_as_are_asked_for(exported, monkeypatch):
+    """With --threads 1 it decoded by every core of the machine."""
+    asked, pool = [], predict.ThreadPoolExecutor
+    monkeypatch.setattr(predict, "ThreadPoolExecutor", lambda threads: asked.append(threads) or pool(threads))
+    model = predict.Model(exported / "bce", 3)
+    assert len(list(predict.label(model, [(images_of(exported)[0], "")], None, None))) == 1
+    assert asked == [3]

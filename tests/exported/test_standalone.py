@@ -125,10 +125,10 @@ def test_a_folder_without_images_or_that_cannot_be_listed_is_a_row_as_of_bench_p
         return scandir(path)
 
     monkeypatch.setattr("os.scandir", refused)
-    arguments = [str(tmp_path / name) for name in ("empty", "a.png", "full", "absent")]
+    arguments = [str(tmp_path / name) for name in ("empty", "a.png", "full", "absent")] + [""]
     expected = [(source.path or Path(source.name), source.reason) for source in sources(arguments, None)]
     assert list(predict.find(arguments)) == expected
-    assert [bool(reason) for _, reason in expected] == [True, False, False, True, True]
+    assert [bool(reason) for _, reason in expected] == [True, False, False, True, True, True]
 
 
 @pytest.mark.parametrize("threads", ["9" * 23, "-1"])

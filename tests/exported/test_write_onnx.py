@@ -1,10 +1,14 @@
 """What writing an ONNX file keeps of torch for the next one."""
 
 import sys
+from types import SimpleNamespace
 
+import pytest
 import torch
 from torch.onnx._internal.exporter._registration import ONNXRegistry
 
+from bench.errors import ModelError
+from bench.exported.export import LARGEST, export
 from bench.onnx.files import write_onnx
 
 
@@ -55,3 +59,11 @@ def test_what_is_printed_while_torch_exports_is_no_part_of_a_commands_output(tmp
     monkeypatch.setattr(torch.onnx, "export", told)
     write(tmp_path / "told.onnx")
     assert capsys.readouterr() == ("", "")
+
+
+def test_weights_beyond_what_an_onnx_file_holds_are_refused_before_they_are_exported(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.onnx, "export", None)
+    with torch.device("meta"):
+        model = torch.nn.Linear(2**15, LARGEST // 4 // 2**15)
+    with pytest.raises(ModelError, match=r"its weights are 2,147,549,184 bytes, an ONNX file holds fewer than"):
+        export(torch.nn.Identity(), model, SimpleNamespace(kind="scores"), tmp_path, shape=(2**15,))

@@ -129,6 +129,8 @@ REFUSED = {
     "alpha": (lambda folder: bench.predict(folder, np.zeros((8, 8, 4), np.uint8)), r"uint8 \(8, 8, 4\), allowed"),
     "no pixels": (lambda folder: bench.predict(folder, np.zeros((0, 8, 3), np.uint8)), r"uint8 \(0, 8, 3\), allowed"),
     "absent": (lambda folder: bench.predict(folder, "nowhere.jpg"), r"no image file nowhere\.jpg"),
+    "empty name": (lambda folder: bench.predict(folder, [""]), "found an empty name, allowed: paths"),
+    "empty model": (lambda folder: bench.predict("", []), "model: found '', allowed: the path of a folder"),
     "number": (lambda folder: bench.predict(folder, 3), "found a int, allowed: paths, Pillow images and uint8 arrays"),
     "numbers": (lambda folder: bench.predict(folder, [3]), "found a int, allowed"),
     "content": (lambda folder: bench.predict(folder, b"GIF89a"), "found a bytes, allowed: paths"),

@@ -128,6 +128,7 @@ REFUSED = {
     "finetune": (lambda: bench.run("bce", "digit-scenes", finetune=0.5), "finetune: found 0.5"),
     "out": (lambda: bench.run("bce", "digit-scenes", out=None), "out: found None, allowed: a path"),
     "root": (lambda: bench.run("bce", "csv", data_root=3), "data_root: found 3, allowed: a path"),
+    "empty root": (lambda: bench.run("bce", "csv", data_root=""), "data_root: found '', allowed: a path"),
     "seeds": (lambda: bench.compare("bce", "digit-scenes", seeds=0), "seeds: found 0, allowed: whole numbers from 1"),
     "models": (lambda: bench.compare([], "digit-scenes"), "--models: found none"),
     "one": (lambda: bench.compare(["bce", 3], "digit-scenes"), "models: found .*allowed: names"),

@@ -60,6 +60,7 @@ def test_a_part_of_a_store_holds_its_runs_and_no_model_that_was_exported_in_one(
 @pytest.mark.parametrize(
     ("call", "message"),
     [
+        (lambda: bench.runs(""), "folder: found '', allowed: a path"),
         (lambda: bench.runs(None), "folder: found None, allowed: a path"),
         (lambda: bench.runs(b"runs"), "folder: found b'runs', allowed: a path"),
         (lambda: bench.runs(".", models=None), "models: found None, allowed: names"),

@@ -248,9 +248,9 @@ def probabilities(scores: Any, kind: str) -> list[float] | None:
 def find(arguments: list[str]) -> Iterator[tuple[Path, str]]:
     """Yield each image file, and those below a folder by the endings of their names, with what is wrong with it."""
     known = {end for end, by in Image.registered_extensions().items() if by in Image.OPEN} | {".heic", ".heif", ".hif"}
-    for argument in map(Path, arguments):
-        if not argument.is_dir():
-            yield argument, "" if argument.is_file() else "no such file"
+    for name, argument in zip(arguments, map(Path, arguments), strict=True):
+        if not name or not argument.is_dir():  # of an empty name, pathlib makes the current folder
+            yield argument, "" if argument.is_file() else "no such file" if name else "an empty name"
             continue
         found, failures = list[Path](), list[OSError]()
         for here, below, names in os.walk(argument, onerror=failures.append):
@@ -271,7 +271,7 @@ def label(model: Model, paths: list[tuple[Path, str]], top_k: int | None, thresh
         except Refused as reason:
             return str(reason)
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(model.options.intra_op_num_threads or os.cpu_count()) as pool:
         for start in range(0, len(paths), rows):
             batch = paths[start : start + rows]
             found = list(pool.map(read, batch))
