@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -311,12 +311,21 @@ def _as_line(error: Exception) -> tuple[str, int]:
         return f"error: {error}", error.exit_code
     if isinstance(error, OSError):
         # A full disk, a folder without permission: the user's to mend, wherever it was met.
-        place = f": {error.filename}" if error.filename else ""
-        return f"error: {error.strerror or error}{place}", BenchError.exit_code
+        place = error.filename or ("standard output" if _is_full(sys.stdout) else "")
+        return f"error: {error.strerror or error}{f': {place}' if place else ''}", BenchError.exit_code
     command = getattr(getattr(error, "ctx", None), "command_path", "bench")
     message = " ".join(error.format_message().split())  # type: ignore[attr-defined]
     stop = "" if message.endswith((".", "?")) else "."
     return f"error: {message}{stop} See: {command} --help", BenchError.exit_code
+
+
+def _is_full(stream: TextIO) -> bool:
+    """Return whether ``stream`` takes no more, not even a line break."""
+    try:
+        print(file=stream, flush=True)
+    except OSError:
+        return True
+    return False
 
 
 def _tell(message: str) -> None:

@@ -6,6 +6,7 @@ from faults.places import UnavailableError, read_only, small_disk
 
 from bench.errors import StoreError
 from bench.model.feature_file import FeatureFile
+from bench.store.runs import find, open_run
 from bench.system.files import write_atomic
 from bench.system.sealed_files import kept, write_sealed
 
@@ -52,6 +53,17 @@ def test_a_disk_that_fills_up_meanwhile_takes_nothing_of_what_was_allocated(disk
             writing.write(block, np.full((64, 256), block, np.float32))
     assert [path.name for path in disk.iterdir()] == ["key.npy"]
     np.testing.assert_array_equal(file.open()[:, 0], np.repeat(np.arange(8), 64))
+
+
+@pytest.mark.parametrize("room", [0, 4096])
+def test_a_run_without_room_for_its_first_files_leaves_no_damaged_one(disk, room):
+    """Room for nothing, and for the manifest alone."""
+    (disk / "toy" / "bce").mkdir(parents=True)
+    (disk / "fill").write_bytes(bytes((1 << 20) - room))
+    with pytest.raises(StoreError, match="No space left on device"):
+        open_run(disk, {"model": {"name": "bce"}, "dataset": {"name": "toy"}, "seed": 0})
+    assert not list((disk / "toy" / "bce").iterdir())
+    assert find(disk) == []
 
 
 @pytest.mark.parametrize("write", [write_atomic, lambda path, content: write_sealed(path, "key", content)])
