@@ -44,8 +44,8 @@ def own_folder(kind: str) -> Path:
             return found
     except RuntimeError:  # what platformdirs makes of a user without a home depends on its version
         pass
-    remedy = " with --cache FOLDER, or" if kind == "cache" else ""
-    raise UsageError(f"no home folder: HOME is not set, and user {os.getuid()} has none. Try:{remedy} HOME=FOLDER")
+    remedy = f"export HOME=FOLDER, or XDG_{kind.upper()}_HOME=FOLDER"
+    raise UsageError(f"no home folder: HOME is not set, and user {os.getuid()} has none. Try: {remedy}")
 
 
 @contextlib.contextmanager

@@ -157,6 +157,6 @@ def test_a_user_without_a_home_is_told_what_to_type(monkeypatch, told):
         return told / name
 
     monkeypatch.setattr(platformdirs, "user_cache_path", place)
-    with pytest.raises(UsageError, match=rf"^no home folder: .*{os.getuid()} has none\. Try: with --cache "):
+    with pytest.raises(UsageError, match=rf"^no home folder: .*{os.getuid()} has none\. Try: export HOME="):
         default_cache()
     assert not _is_default(Path("elsewhere"))
