@@ -298,6 +298,12 @@ def run_command_line(arguments: Sequence[str] | None = None) -> int:
         trace_if_asked(error)
         _tell(f"error: {lacking}")
         return BenchError.exit_code
+    except RuntimeError as error:
+        if "start new thread" not in str(error):  # Python has no other name for it
+            raise
+        trace_if_asked(error)
+        _tell("error: the system gives no more threads. Try: ulimit -u, or the limit of processes of your container")
+        return BenchError.exit_code
     finally:
         os.environ |= before
     return result if isinstance(result, int) else 0

@@ -155,12 +155,12 @@ class SealedFolder:
     @contextlib.contextmanager
     def replacing(self, name: str) -> Iterator[Path]:
         """Give a temporary path whose content becomes file ``name``."""
-        with atomic_path(self.path / name) as temporary:
+        # Both are written before either is renamed: where the manifest finds no room, the old file stays, and counts.
+        with atomic_path(self.path / MANIFEST) as listed, atomic_path(self.path / name) as temporary:
             yield temporary
-            checksum = sha256_of(temporary)
-        manifest = self.manifest()
-        manifest["files"][name] = checksum
-        write_atomic(self.path / MANIFEST, to_json(manifest))
+            manifest = self.manifest()
+            manifest["files"][name] = sha256_of(temporary)
+            listed.write_text(to_json(manifest), encoding="utf-8")
 
     def forget(self, *names: str) -> None:
         """Take files out of the manifest: they no longer count as written."""

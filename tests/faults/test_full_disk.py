@@ -7,6 +7,7 @@ from faults.places import UnavailableError, read_only, small_disk
 from bench.errors import StoreError
 from bench.model.feature_file import FeatureFile
 from bench.store.runs import find, open_run
+from bench.store.sealed import SealedFolder
 from bench.system.files import write_atomic
 from bench.system.sealed_files import kept, write_sealed
 
@@ -64,6 +65,18 @@ def test_a_run_without_room_for_its_first_files_leaves_no_damaged_one(disk, room
         open_run(disk, {"model": {"name": "bce"}, "dataset": {"name": "toy"}, "seed": 0})
     assert not list((disk / "toy" / "bce").iterdir())
     assert find(disk) == []
+
+
+def test_a_file_of_a_run_stays_what_it_was_where_the_manifest_finds_no_room(disk):
+    """The new file lay beside the old manifest, so that a finished run was damaged."""
+    folder = SealedFolder(disk / "run")
+    folder.create("key")
+    folder.write("about.json", "old")
+    (disk / "fill").write_bytes(bytes((1 << 20) - 12 * 1024))
+    with pytest.raises(StoreError, match="No space left on device"):
+        folder.write("about.json", "new")
+    assert folder.read("about.json") == b"old"
+    assert {path.name for path in folder.path.iterdir()} == {"manifest.json", "about.json"}
 
 
 @pytest.mark.parametrize("write", [write_atomic, lambda path, content: write_sealed(path, "key", content)])
