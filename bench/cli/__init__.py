@@ -328,7 +328,8 @@ def _as_line(error: Exception) -> tuple[str, int]:
 def _is_full(stream: TextIO) -> bool:
     """Return whether ``stream`` takes no more, not even a line break."""
     try:
-        print(file=stream, flush=True)
+        put(file=stream)
+        stream.flush()
     except OSError:
         return True
     return False
