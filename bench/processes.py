@@ -7,17 +7,23 @@ import multiprocessing
 import os
 import signal
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
+from pathlib import Path
 
 from bench import plugins
 from bench.plan import make_plan
 from bench.records import RunRequest
 from bench.store.stored import RunSummary
 from bench.sweep import failure, prepare, run_or_record
+from bench.system.notes import note
 from bench.system.progress import QUIET_VARIABLE
 from bench.system.turns import take_turns
+
+LOOKED = 30.0
+"""Seconds after which processes that answer nothing are looked at: one that is stopped says nothing itself."""
 
 PREPARING = -1
 """The number of what a process does before its first run."""
@@ -55,6 +61,7 @@ class Processes:
         for worker in others:
             worker.send(_Opened(request))
         first.take(PREPARING, _Prepared(request))
+        _ready([first])
         try:
             first.pipe.recv()
             first.at = None
@@ -76,8 +83,7 @@ class Processes:
 
     def wait(self) -> list[tuple[int, RunSummary]]:
         """Return what the processes answer; of one that ended, a failure."""
-        busy = {worker.pipe: worker for worker in self._workers if worker.at is not None}
-        return [self._answer(busy[pipe]) for pipe in wait(list(busy))]  # type: ignore[index]
+        return [self._answer(worker) for worker in _ready([one for one in self._workers if one.at is not None])]
 
     def _answer(self, worker: _Worker) -> tuple[int, RunSummary]:
         assert worker.at is not None, "a worker that answers was asked"
@@ -102,6 +108,7 @@ class _Worker:
     process: SpawnProcess
     pipe: Connection
     at: int | None = None
+    stopped: bool = False
 
     @classmethod
     def start(cls) -> _Worker:
@@ -126,15 +133,32 @@ class _Worker:
         with contextlib.suppress(OSError):  # a dead one's pipe ends where its answer is read
             self.pipe.send(asked)
 
+    def look(self) -> None:
+        """Tell once of a process that was stopped, by SIGSTOP or a debugger: until it goes on it answers nothing."""
+        with contextlib.suppress(OSError):  # it has ended, or the system tells of none in files
+            state = Path(f"/proc/{self.process.pid}/stat").read_bytes().rpartition(b") ")[2]
+            before, self.stopped = self.stopped, state[:1] in {b"T", b"t"}
+            if self.stopped and not before:
+                pid = self.process.pid
+                note(f"process {pid}, which makes a run, is stopped, and waited for. Try: kill -CONT {pid}")
+
     def end(self) -> str:
         """End the process, and return how it ended."""
         self.pipe.close()
         if self.at is not None:
-            self.process.terminate()
+            self.process.kill()  # also one that is stopped
         self.process.join()
         status = self.process.exitcode or 0
         how = f"by signal {-status}" if status < 0 else f"with status {status}"
         return f"the process that made it ended {how}. The same command continues it"
+
+
+def _ready(workers: Sequence[_Worker]) -> list[_Worker]:
+    """Return those that have answered, or ended, once there are some."""
+    while not (ready := wait([worker.pipe for worker in workers], LOOKED)):
+        for worker in workers:
+            worker.look()
+    return [worker for worker in workers if worker.pipe in ready]
 
 
 def _make_runs(pipe: Connection) -> None:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -17,6 +18,7 @@ from example_runs import make_run, run_config
 
 from bench import plugin_files, plugins
 from bench.errors import DataError, UsageError
+from bench.processes import _Worker
 from bench.records import RunRequest
 from bench.store.runs import find
 from bench.sweep import SEQUENCE, _raise_if_shared, _spent, _weights, failure, plan_runs
@@ -125,6 +127,21 @@ def test_processes_end_with_the_one_that_started_them_however_that_ends():
     starting.kill()
     # Their end of the pipe is open until the last of them has ended.
     starting.communicate(timeout=300)  # hang guard
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="the system tells of processes in no files")
+def test_a_process_that_is_stopped_is_told_of_once(capsys):
+    """It was waited for without a word."""
+    with subprocess.Popen(["sleep", "600"]) as process:  # hang guard
+        worker = _Worker(process, None)
+        worker.look()
+        process.send_signal(signal.SIGSTOP)
+        os.waitpid(process.pid, os.WUNTRACED)
+        worker.look()
+        worker.look()
+        process.kill()
+    told = f"note: process {process.pid}, which makes a run, is stopped, and waited for. Try: kill -CONT {process.pid}"
+    assert capsys.readouterr().err.splitlines() == [told]
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -298,6 +298,12 @@ def run_command_line(arguments: Sequence[str] | None = None) -> int:
         trace_if_asked(error)
         _tell(f"error: {lacking}")
         return BenchError.exit_code
+    except RuntimeError as error:
+        if "start new thread" not in str(error):  # Python has no other name for it
+            raise
+        trace_if_asked(error)
+        _tell("error: the system gives no more threads. Try: ulimit -u, or the limit of processes of your container")
+        return BenchError.exit_code
     finally:
         os.environ |= before
     return result if isinstance(result, int) else 0
@@ -311,12 +317,22 @@ def _as_line(error: Exception) -> tuple[str, int]:
         return f"error: {error}", error.exit_code
     if isinstance(error, OSError):
         # A full disk, a folder without permission: the user's to mend, wherever it was met.
-        place = f": {error.filename}" if error.filename else ""
-        return f"error: {error.strerror or error}{place}", BenchError.exit_code
+        place = error.filename or ("standard output" if _is_full(sys.stdout) else "")
+        return f"error: {error.strerror or error}{f': {place}' if place else ''}", BenchError.exit_code
     command = getattr(getattr(error, "ctx", None), "command_path", "bench")
     message = " ".join(error.format_message().split())  # type: ignore[attr-defined]
     stop = "" if message.endswith((".", "?")) else "."
     return f"error: {message}{stop} See: {command} --help", BenchError.exit_code
+
+
+def _is_full(stream: TextIO) -> bool:
+    """Return whether ``stream`` takes no more, not even a line break."""
+    try:
+        put(file=stream)
+        stream.flush()
+    except OSError:
+        return True
+    return False
 
 
 def _tell(message: str) -> None:

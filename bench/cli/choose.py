@@ -31,20 +31,11 @@ def run_folders(
 
 
 def finished_folders(folders: Sequence[RunFolder]) -> list[RunFolder]:
-    """Return those that are finished and whole; of each other a note tells, unless there is no such run at all."""
+    """Return those that are finished and whole, as ``finished_summaries`` does."""
+    from bench.store.runs import finished_summaries
+
     done = {run.path for run in finished_summaries([folder.summary() for folder in folders])}
     return [folder for folder in folders if folder.path in done]
-
-
-def finished_summaries(summaries: Sequence[RunSummary]) -> list[RunSummary]:
-    """Return those of runs that are finished and whole, as ``finished_folders`` does."""
-    from bench.system.notes import note
-
-    finished = [run for run in summaries if run.state == "done"]
-    for run in summaries if finished else ():
-        if run.state != "done":
-            note(f"{run.path} is {run.state}, left out{f': {run.reason}' if run.state == 'damaged' else ''}")
-    return finished
 
 
 def one_run(name: str, store: Path) -> RunFolder:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.cli.options import STORE, TRACKED
+from bench.errors import UsageError
 from bench.remote.copies import shown
 from bench.system import interrupts
 
@@ -33,7 +36,6 @@ def run_request(options: Mapping[str, Any], sets: Sequence[str], **changes: Any)
 
 
 def _refuse_given_name(request: RunRequest) -> None:
-    from bench.errors import UsageError
     from bench.plugins import installed
     from bench.store.runs import find
 
@@ -69,8 +71,6 @@ def comparison_of(request: RunRequest, models: Sequence[str], options: Mapping[s
 
     ``options`` are what the parser has read of ``bench run``, its trackers' settings in ``sets`` too.
     """
-    from bench.system.files import default_cache
-
     compared = [*([] if request.model in models else [request.model]), *models]
     given = {
         **_of_data(request),
@@ -86,7 +86,7 @@ def comparison_of(request: RunRequest, models: Sequence[str], options: Mapping[s
         "--device": request.device if request.device != "cpu" else None,
         "--engine": request.engine if request.engine != "auto" else None,
         "--out": shown(request.out) if request.out != STORE else None,
-        "--cache": shown(request.cache) if request.cache != default_cache() else None,
+        "--cache": None if _is_default(request.cache) else shown(request.cache),
         "--track": options.get("track"),
         "--track-out": options.get("track_out", TRACKED) if options.get("track_out", TRACKED) != TRACKED else None,
     }
@@ -94,6 +94,15 @@ def comparison_of(request: RunRequest, models: Sequence[str], options: Mapping[s
     sets = options.get("sets") or request.sets
     words += [f"--set {shlex.quote(text)}" for text in sets]
     return " ".join([*typed_before_any("bench"), "compare", *words, "--models", shlex.quote(",".join(compared))])
+
+
+def _is_default(cache: Path) -> bool:
+    """Return whether ``cache`` need not be named; a user without a home has no other."""
+    from bench.system.files import default_cache
+
+    with contextlib.suppress(UsageError):
+        return cache == default_cache()
+    return False
 
 
 def typed_before_any(command: str) -> list[str]:

@@ -13,7 +13,7 @@ from bench.notebook.stored import StoredRun, as_names, as_place, is_of
 from bench.notebook.stored import runs as stored
 from bench.show import recommendation, tables
 from bench.store.resamples import kept_in
-from bench.store.runs import each_once
+from bench.store.runs import each_once, finished_summaries
 from bench.system.files import default_cache
 
 
@@ -106,7 +106,8 @@ def choose(
     held = stored(runs) if isinstance(runs, str | Path) else tuple(runs) if isinstance(runs, Iterable) else (runs,)
     if not all(isinstance(run, StoredRun) for run in held):
         raise UsageError(f"runs: found {runs!r}, allowed: a folder, or runs as bench.runs gives them")
-    groups = tables.by_key(each_once(run.summary for run in held if is_of(run, dataset, protocol))) or [[]]
+    found = each_once(run.summary for run in held if is_of(run, dataset, protocol))
+    groups = tables.by_key(finished_summaries(found) or found) or [[]]
     if len(groups) > 1:
         named = ", ".join(f"{group[0].dataset} ({group[0].config['protocol']})" for group in groups)
         raise UsageError(f"runs: found {named}, allowed: one data set and protocol. Try: dataset=..., protocol=...")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bench.errors import StorageError
 from bench.remote.address import check_scheme, is_remote, normal, scheme_of
-from bench.system.files import default_cache, digest, write_atomic
+from bench.system.files import digest, own_folder, write_atomic
 
 MARK = ".elsewhere.json"
 """The file by which a folder says what it is a copy of."""
@@ -24,11 +24,9 @@ def copy_of(place: Path, *, cache: bool = False) -> Path:
     """
     if not is_remote(place):
         return place
-    import platformdirs
-
     address = normal(place)
     check_scheme(scheme_of(address))
-    above = default_cache() if cache else platformdirs.user_data_path("multilabel-bench")
+    above = own_folder("cache" if cache else "data")
     name = re.sub(r"[^A-Za-z0-9.-]+", "-", address)[:80]
     root = above / "elsewhere" / f"{name}-{digest(address)[:8]}"
     if address_of(root) != address:

@@ -23,7 +23,7 @@ from bench.store.exhibits import StoredExhibits
 from bench.store.following import of_store
 from bench.store.protocol import protocol_of
 from bench.store.required import RECORDS, needed
-from bench.store.sealed import REPAIR, SealedFolder, reads
+from bench.store.sealed import REPAIR, SealedFolder, UnreadableError, reads
 from bench.store.stored import About, Masks, Provenance, RunSummary, Status, Truth, ValidationPart
 from bench.system.files import canonical_json, digest
 from bench.system.npz import map_npy
@@ -82,9 +82,14 @@ class RunReader:
 
     @property
     def done(self) -> bool:
-        """Return whether the run is finished and none of its files is absent, damaged or another run's."""
+        """Return whether the run is finished and none of its files is absent, damaged or another run's.
+
+        Raises ``UnreadableError`` where that cannot be told.
+        """
         try:
             return self.status.state == "done" and not self.lacking() and not self.verify() and not self.foreign()
+        except UnreadableError:
+            raise
         except BenchError:
             return False
 

@@ -6,7 +6,8 @@ import contextlib
 import itertools
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -49,8 +50,9 @@ def open_run(root: Path, config: Mapping[str, Any]) -> RunFolder:
     files = SealedFolder(folder.path)
     if (folder.path / MANIFEST).exists() and not files.is_damaged() and _belongs(files, key) and folder.has("config"):
         return folder
+    new = not folder.path.exists()
     # Looked at again under the lock: meanwhile another process may have made the folder, or finished the run in it.
-    with folder.held():
+    with folder.held(), _taken_back(folder.path) if new else contextlib.nullcontext():
         if files.is_damaged():
             note(f"{folder.path / MANIFEST} is damaged, so none of the run's files counts: it is made anew")
             files.create(key)
@@ -61,6 +63,16 @@ def open_run(root: Path, config: Mapping[str, Any]) -> RunFolder:
         if _belongs(files, key) and not folder.has("config"):
             folder.write_config(config)
     return folder
+
+
+@contextlib.contextmanager
+def _taken_back(folder: Path) -> Iterator[None]:
+    """Remove the new ``folder`` where the body finds no room for its first files: no run would be damaged there."""
+    try:
+        yield
+    except StoreError:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def _belongs(files: SealedFolder, key: str) -> bool:
@@ -169,6 +181,15 @@ def each_once(runs: Iterable[RunSummary]) -> list[RunSummary]:
         more = f", and {len(copies) - 1} more copies" if len(copies) > 1 else ""
         note(f"{copy.path} is a copy of {first.path}{more}: a run counts once")
     return kept
+
+
+def finished_summaries(summaries: Sequence[RunSummary]) -> list[RunSummary]:
+    """Return those of runs that are finished and whole; of each other a note tells, unless there is none at all."""
+    finished = [run for run in summaries if run.state == "done"]
+    for run in summaries if finished else ():
+        if run.state != "done":
+            note(f"{run.path} is {run.state}, left out{f': {run.reason}' if run.state == 'damaged' else ''}")
+    return finished
 
 
 def _alike(ours: Mapping[str, float], theirs: Mapping[str, float]) -> bool:

@@ -9,6 +9,7 @@ another folder is refused, whatever the manifest says.
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import json
 import math
@@ -47,6 +48,10 @@ UNNAMED = ("config.json", "ids.json", "labels.json")
 """Files that do not hold the key: the key is a hash over them."""
 
 REPAIR = "Run the same 'bench run' or 'bench score' again to make it anew, or delete the folder"
+
+
+class UnreadableError(StoreError):
+    """A file that may be sound cannot be read here and now: nothing is made anew for that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,12 +118,17 @@ class SealedFolder:
         return set(names) <= set(self.manifest()["files"])
 
     def intact(self, name: str) -> bool:
-        """Return whether file ``name`` was written and is still what was written."""
+        """Return whether file ``name`` was written and is still what was written.
+
+        Raises ``UnreadableError`` where that cannot be told, as without the right to read it.
+        """
+        expected: str | None = self.manifest()["files"].get(name)
         try:
-            expected: str | None = self.manifest()["files"].get(name)
             return expected is not None and sha256_of(self.path / name) == expected
-        except OSError:
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             return False
+        except OSError as error:
+            raise self._unreadable(name, error) from error
 
     def own(self, name: str) -> bool:
         """Return whether file ``name`` is of this folder's run, as far as it says; a damaged one says nothing."""
@@ -145,12 +155,12 @@ class SealedFolder:
     @contextlib.contextmanager
     def replacing(self, name: str) -> Iterator[Path]:
         """Give a temporary path whose content becomes file ``name``."""
-        with atomic_path(self.path / name) as temporary:
+        # Both are written before either is renamed: where the manifest finds no room, the old file stays, and counts.
+        with atomic_path(self.path / MANIFEST) as listed, atomic_path(self.path / name) as temporary:
             yield temporary
-            checksum = sha256_of(temporary)
-        manifest = self.manifest()
-        manifest["files"][name] = checksum
-        write_atomic(self.path / MANIFEST, to_json(manifest))
+            manifest = self.manifest()
+            manifest["files"][name] = sha256_of(temporary)
+            listed.write_text(to_json(manifest), encoding="utf-8")
 
     def forget(self, *names: str) -> None:
         """Take files out of the manifest: they no longer count as written."""
@@ -212,8 +222,14 @@ class SealedFolder:
         except BenchError:
             raise
         except Exception as error:
+            if isinstance(error, MemoryError) or getattr(error, "errno", None) not in {None, errno.EINVAL}:
+                raise self._unreadable(name, error) from error
             reason = one_line(str(error)) or type(error).__name__
             raise StoreError(f"cannot read {self.path / name}: {reason}. {REPAIR}") from error
+
+    def _unreadable(self, name: str, error: Exception) -> UnreadableError:
+        reason = "not enough memory" if isinstance(error, MemoryError) else getattr(error, "strerror", None) or error
+        return UnreadableError(f"cannot read {self.path / name}: {reason}")
 
 
 def reads(name: str) -> Callable[[Callable[[Any], T]], Callable[[Any], T]]:

@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from bench.errors import StoreError
+from bench.errors import StoreError, UsageError
 from bench.system.text import ESCAPE
 
 LEFTOVER = ".bench-part"
@@ -27,10 +27,25 @@ SETTLED = 60
 
 
 def default_cache() -> Path:
-    """Return the folder for features and small pre-trained backbones, by the platform's convention."""
+    """Return the folder for features and small pre-trained backbones, by the platform's convention.
+
+    Raises ``UsageError`` for a user without a home.
+    """
+    return own_folder("cache")
+
+
+def own_folder(kind: str) -> Path:
+    """Return the user's folder for this program's files of a ``kind``, ``cache`` or ``data``."""
     import platformdirs
 
-    return platformdirs.user_cache_path("multilabel-bench")
+    try:
+        found: Path = getattr(platformdirs, f"user_{kind}_path")("multilabel-bench")
+        if found.is_absolute():
+            return found
+    except RuntimeError:  # what platformdirs makes of a user without a home depends on its version
+        pass
+    remedy = f"export HOME=FOLDER, or XDG_{kind.upper()}_HOME=FOLDER"
+    raise UsageError(f"no home folder: HOME is not set, and user {os.getuid()} has none. Try: {remedy}")
 
 
 @contextlib.contextmanager

@@ -52,7 +52,7 @@ def read_by(sources: Collection[Path], *called: str) -> list[Path]:
     read = {one for name in called for one in _read.get(name, ())}
     files = {_source(place) for place, by in read if Path(by).resolve() in sources}
     near = {folder for one in sources for folder in one.parents[:2]}
-    home = Path.home()
+    home = Path(os.path.expanduser("~"))  # noqa: PTH111 - a user without a home is no error here
     named = [Path(os.environ[name]) for name in _CACHES if os.environ.get(name)]
     temporary = Path(tempfile.gettempdir())
     kept = {one.resolve() for one in (home / ".cache", home / ".config", home / ".local", temporary, *named)}

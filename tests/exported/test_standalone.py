@@ -365,6 +365,13 @@ def test_the_folder_says_how_it_is_used(exported):
     assert runpy.run_path(str(exported / "bce" / "predict.py"), run_name="predict")["FIELDS"] == predict.FIELDS
 
 
+def test_an_output_that_is_closed_swallows_what_is_written(exported):
+    """It was a traceback."""
+    command = [sys.executable, exported / "bce" / "predict.py", images_of(exported)[0]]
+    done = subprocess.run(["sh", "-c", '"$@" >&-', "sh", *command], capture_output=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
 @pytest.mark.slow  # the same answers are compared above, in the environment of the tests
 def test_three_packages_in_a_fresh_environment_are_enough(exported, tmp_path, capsys):
     environment = tmp_path / "environment"

@@ -6,6 +6,8 @@ from faults.places import UnavailableError, read_only, small_disk
 
 from bench.errors import StoreError
 from bench.model.feature_file import FeatureFile
+from bench.store.runs import find, open_run
+from bench.store.sealed import SealedFolder
 from bench.system.files import write_atomic
 from bench.system.sealed_files import kept, write_sealed
 
@@ -52,6 +54,29 @@ def test_a_disk_that_fills_up_meanwhile_takes_nothing_of_what_was_allocated(disk
             writing.write(block, np.full((64, 256), block, np.float32))
     assert [path.name for path in disk.iterdir()] == ["key.npy"]
     np.testing.assert_array_equal(file.open()[:, 0], np.repeat(np.arange(8), 64))
+
+
+@pytest.mark.parametrize("room", [0, 4096])
+def test_a_run_without_room_for_its_first_files_leaves_no_damaged_one(disk, room):
+    """Room for nothing, and for the manifest alone."""
+    (disk / "toy" / "bce").mkdir(parents=True)
+    (disk / "fill").write_bytes(bytes((1 << 20) - room))
+    with pytest.raises(StoreError, match="No space left on device"):
+        open_run(disk, {"model": {"name": "bce"}, "dataset": {"name": "toy"}, "seed": 0})
+    assert not list((disk / "toy" / "bce").iterdir())
+    assert find(disk) == []
+
+
+def test_a_file_of_a_run_stays_what_it_was_where_the_manifest_finds_no_room(disk):
+    """The new file lay beside the old manifest, so that a finished run was damaged."""
+    folder = SealedFolder(disk / "run")
+    folder.create("key")
+    folder.write("about.json", "old")
+    (disk / "fill").write_bytes(bytes((1 << 20) - 12 * 1024))
+    with pytest.raises(StoreError, match="No space left on device"):
+        folder.write("about.json", "new")
+    assert folder.read("about.json") == b"old"
+    assert {path.name for path in folder.path.iterdir()} == {"manifest.json", "about.json"}
 
 
 @pytest.mark.parametrize("write", [write_atomic, lambda path, content: write_sealed(path, "key", content)])

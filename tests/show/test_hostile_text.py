@@ -187,7 +187,7 @@ def test_an_error_that_nobody_hears_keeps_its_exit_code():
 def test_a_full_disk_behind_standard_output_is_one_line():
     done = run_bench("list", "--options", shell="> /dev/full")
     assert done.returncode == 2
-    assert done.stderr.decode().splitlines() == ["error: No space left on device"]
+    assert done.stderr.decode().splitlines() == ["error: No space left on device: standard output"]
 
 
 def test_an_error_names_a_hostile_path_on_one_line(tmp_path):

@@ -355,3 +355,12 @@ def test_machines_and_papers_get_the_pairs_too(store, capsys):
         assert f"not corrected for comparing {len(found)} pairs" in " ".join(shown["terminal"].split())
         assert interval in shown["latex"]
         assert interval.replace("[", "\\[").replace("]", "\\]") in shown["markdown"]
+
+
+def test_from_python_failed_runs_are_told_of_too(tmp_path, capsys):
+    """They were passed over without a word."""
+    rated_run(tmp_path / "runs", "good", validation=0.3, test=0.3)
+    failed = rated_run(tmp_path / "runs", "bad", validation=0.3, test=0.3)
+    failed.fail("train", "it diverged")
+    assert bench.choose("mAP", failed.path.parents[2], cache=tmp_path).model == "good"
+    assert f"note: {failed.path} is failed, left out\n" in capsys.readouterr().err

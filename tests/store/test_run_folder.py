@@ -1,7 +1,9 @@
 """The run store: what is written is what is read, and damage never passes as a result."""
 
 import dataclasses
+import errno
 import json
+import os
 import subprocess
 import sys
 import textwrap
@@ -14,6 +16,7 @@ import pytest
 
 from bench import DataError, LabelSets, Measures, Scores, StoreError
 from bench.records import Exhibits, LabelSpace, Ledger, Prediction, RunRequest, Trial
+from bench.store import sealed
 from bench.store.required import RECORDS
 from bench.store.run_folder import RunFolder
 from bench.store.runs import find, named, open_run
@@ -310,6 +313,33 @@ def test_a_full_or_unwritable_folder_is_a_store_error(tmp_path: Path) -> None:
         write_to_full_disk(folder)
     assert not folder.has("weights")
     assert not list(folder.path.glob("*.part"))
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.EACCES, errno.ENOMEM, errno.EIO])
+def test_a_finished_run_that_cannot_be_read_now_is_not_made_anew(
+    stored_run: Make, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """It counted as damaged: the next 'bench run' trained it again, and the error said to delete it."""
+    folder, reason = stored_run(), os.strerror(number)
+
+    def refused(path: Path) -> str:
+        raise OSError(number, reason, str(path))
+
+    monkeypatch.setattr(sealed, "sha256_of", refused)
+    for asked in (lambda: folder.done, lambda: folder.has("weights"), lambda: folder.lock().__enter__()):
+        with pytest.raises(StoreError, match=f"^cannot read .*: {reason}$"):
+            asked()
+    assert folder.summary().reason.endswith(reason)
+    monkeypatch.undo()
+    assert folder.done
+
+
+def test_memory_that_does_not_suffice_is_no_damage(stored_run: Make) -> None:
+    def starved() -> None:
+        raise MemoryError
+
+    with pytest.raises(StoreError, match=r"^cannot read .*truth.npz: not enough memory$"):
+        SealedFolder(stored_run().path).parse("truth.npz", starved)
 
 
 def write_to_full_disk(folder: RunFolder) -> None:

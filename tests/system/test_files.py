@@ -5,10 +5,20 @@ import subprocess
 import sys
 from pathlib import Path
 
+import platformdirs
 import pytest
 
-from bench import StoreError
-from bench.system.files import _remove_leftovers, atomic_path, canonical_json, digest, matching, write_atomic
+from bench import StoreError, UsageError
+from bench.cli.requests import _is_default
+from bench.system.files import (
+    _remove_leftovers,
+    atomic_path,
+    canonical_json,
+    default_cache,
+    digest,
+    matching,
+    write_atomic,
+)
 
 
 def names_in(folder: Path) -> list[str]:
@@ -135,3 +145,18 @@ def test_a_folder_that_another_process_removes_meanwhile_is_passed_over(tmp_path
 
     monkeypatch.setattr(os, "scandir", removed)
     assert sorted(matching(tmp_path, "*/*")) == [tmp_path / ".kept/run", tmp_path / "kept/run"]
+
+
+@pytest.mark.parametrize("told", [RuntimeError("could not determine the home directory"), Path("~/.cache")])
+def test_a_user_without_a_home_is_told_what_to_type(monkeypatch, told):
+    """It was a traceback, or a folder called ~, by version of platformdirs."""
+
+    def place(name):
+        if isinstance(told, Exception):
+            raise told
+        return told / name
+
+    monkeypatch.setattr(platformdirs, "user_cache_path", place)
+    with pytest.raises(UsageError, match=rf"^no home folder: .*{os.getuid()} has none\. Try: export HOME="):
+        default_cache()
+    assert not _is_default(Path("elsewhere"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from bench.cli.choose import finished_summaries, none_found, run_summaries
+from bench.cli.choose import none_found, run_summaries
 from bench.cli.options import STORE, AsJson, Cache, Goals, OneDataset, RunNames, RunsFolder
 from bench.show.console import put, put_raw
 
@@ -38,6 +38,7 @@ def choose(  # noqa: PLR0917 - the parser passes options by name
     from bench.show.tables import by_key
     from bench.store import sealed
     from bench.store.resamples import kept_in
+    from bench.store.runs import finished_summaries
     from bench.system.files import default_cache
     from bench.system.notes import note
 

@@ -376,8 +376,10 @@ def parsed() -> argparse.Namespace:
 def main() -> int:
     """Label the images named on the command line and return the exit status."""
     asked, unread = parsed(), list[str]()
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    for name in ("stdout", "stderr"):  # one that was closed swallows what is written
+        stream = getattr(sys, name) or Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
+        setattr(sys, name, stream)
+        stream.reconfigure(errors="backslashreplace")
     warnings.filterwarnings("ignore", module=r"PIL\.")
     try:
         model, paths = Model(Path(__file__).resolve().parent, asked.threads), list(find(asked.images))
@@ -386,8 +388,8 @@ def main() -> int:
     except (Refused, OSError, KeyboardInterrupt) as ended:
         if not isinstance(ended, Refused):  # what waits to be written is not tried again
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        if isinstance(ended, KeyboardInterrupt | BrokenPipeError):
-            return 130 if isinstance(ended, KeyboardInterrupt) else 141
+        if quiet := {KeyboardInterrupt: 130, BrokenPipeError: 141}.get(type(ended)):
+            return quiet
         where = getattr(ended, "filename", None) or "cannot write"  # of what is printed there is no name
         print(f"error: {f'{where}: {ended.strerror}' if isinstance(ended, OSError) else ended}", file=sys.stderr)
         return 2
