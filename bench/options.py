@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
@@ -86,9 +87,8 @@ class Option:
         return text
 
     def _error(self, value: OptionValue) -> UsageError:
-        return UsageError(
-            f"option {self.name}: found '{value}', allowed: {self.allowed}. Try: --set {self.name}={self.default}"
-        )
+        typed = shlex.quote(f"{self.name}={self.default}")
+        return UsageError(f"option {self.name}: found '{value}', allowed: {self.allowed}. Try: --set {typed}")
 
 
 class GivenOptions(Mapping[str, OptionValue]):

@@ -164,5 +164,6 @@ def _checked(goal: Goal) -> Goal:
     if metric is not None and metric.scale == 100.0 and not 0.0 <= goal.value <= 1.0:
         raise UsageError(f"--for: found '{goal.text}', allowed: from 0 to 1, or percent, as in {goal.name}>=60%")
     if goal.relation == ">=" and lower_is_better(goal.name):
-        raise UsageError(f"--for: found '{goal.text}', allowed: at most a value. Try: --for '{goal.name}<...'")
+        most = goal.text.replace(">=", "<")
+        raise UsageError(f"--for: found '{goal.text}', allowed: at most a value. Try: --for '{most}'")
     return goal

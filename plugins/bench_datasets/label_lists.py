@@ -126,7 +126,7 @@ def separator(options: Mapping[str, OptionValue]) -> str:
     """Return the text that separates label names, for the option ``separator``; ``UsageError`` where it is empty."""
     if not (text := str(options["separator"])):
         raise UsageError(
-            "option separator: found '', allowed: text of one letter or more. Try: --set dataset.separator=;"
+            "option separator: found '', allowed: text of one letter or more. Try: --set 'dataset.separator=;'"
         )
     return WORDS.get(text, text)
 

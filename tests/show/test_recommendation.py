@@ -236,7 +236,7 @@ def test_no_finished_run_is_one_line(tmp_path):
     [
         (["mpa"], "no goal 'mpa'; did you mean 'mAP'"),
         (["latency<20"], "allowed: a unit of us, µs, ms, s, as in latency<20ms"),
-        (["latency>20ms"], "allowed: at most a value"),
+        (["latency>20ms"], "allowed: at most a value. Try: --for 'latency<20ms'"),
         (["mAP>=60"], "allowed: from 0 to 1, or percent, as in mAP>=60%"),
         (["mAP", "C-F1"], "found mAP and C-F1, allowed: one to be as good as can be"),
         (["labels_per_image"], "no goal 'labels_per_image'"),
