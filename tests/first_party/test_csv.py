@@ -210,7 +210,7 @@ def test_names_for_no_label_that_no_image_has_are_told(folder):
 def test_empty_options_are_one_clear_line(folder):
     write(folder, "train.csv", TRAIN)
     write(folder, "test.csv", TEST)
-    with pytest.raises(UsageError, match=r"option separator: found '', allowed: text .* dataset.separator=;"):
+    with pytest.raises(UsageError, match=r"option separator: found '', allowed: text .* 'dataset.separator=;'"):
         opened(folder, separator="")
     with pytest.raises(DataError, match=r"train.csv line 1: no column '', found: path, labels"):
         opened(folder, path_column="")

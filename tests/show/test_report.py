@@ -87,6 +87,8 @@ def test_the_page_is_whole_and_needs_nothing(page):
     assert "Table 3. MS COCO" not in page  # no run stands under its protocol
     assert "the loss became NaN &lt;b&gt;" in page
     assert gather.OF_FIRST.replace("'", "&#39;") in page  # bce has two seeds
+    assert "<svg" in page
+    assert figures.base.INK not in page  # words of drawings have the page's colours, which dark mode turns
     assert page.count('class="bar"') >= 3 * len(("C-P", "C-R", "C-F1", "O-P", "O-R", "O-F1", "MAP@10", "mAP"))
 
 
