@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = """Examples:
 
-  bench data speed digit-scenes
+  bench data speed csv --data-root my-images
 
   bench data speed voc2007 --data-root voc --backbone timm/resnet18 --images 512"""
 
