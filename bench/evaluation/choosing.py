@@ -125,7 +125,8 @@ def faults(candidate: Candidate, wished: Wish) -> list[str]:
         if math.isnan(value):
             found.append(f"its {goal.name} is not known")
         elif not (value >= goal.value if goal.relation == ">=" else value <= goal.value):
-            found.append(f"its {goal.name} is {shown(goal.name, value)}, asked {goal.bound}")
+            least, asked = "at least" if goal.relation == ">=" else "at most", shown(goal.name, goal.value)
+            found.append(f"its {goal.name} is {shown(goal.name, value)}, asked {least} {asked}")
     if math.isnan(candidate.values.get(wished.objective, math.nan)):
         found.append(f"its {wished.objective} is not known")
     return found

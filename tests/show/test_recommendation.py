@@ -132,6 +132,7 @@ def test_bounds_on_cost_and_metrics_leave_out_what_does_not_keep_them(store):
     reasons = dict(found.left_out)
     assert "its latency is 20" in reasons["good"]
     assert "O-F1" in reasons["lucky"]
+    assert reasons["lucky"].endswith(", asked at least 78.0")  # in the unit of the value beside it
     assert recommend(store, "latency").chosen.name == "lucky"
     nothing = recommend(store, "latency<1us")
     assert nothing.chosen is None
