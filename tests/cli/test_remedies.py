@@ -20,6 +20,8 @@ STATS = ("data", "stats", "csv", "--data-root", ".")
             "option dataset.delimiter: found 'x', .* Try: --set dataset.delimiter=comma",
         ),
         ((*STATS, "--set", "dataset.separator="), "Try: --set 'dataset.separator=;'"),
+        (("track", "--to", "wandb", "--set", "mode=x"), "option tracker.mode: .* Try: --set tracker.mode=offline"),
+        (("track", "--to", "wandb", "--set", "tracker.mode=offline"), "no runs under runs"),
         ((*RUN, "--set", "tracker.experiment=x"), "no tracker was asked for. Try: --track mlflow"),
         ((*RUN, "--set", "tracker.colour=x"), "no tracker was asked for. See: bench list trackers --options"),
         ((*RUN, "--backbone", "timm"), "backbone 'timm' is a family, .* Try: --backbone timm/resnet18"),

@@ -339,6 +339,13 @@ def test_every_picture_is_drawn(view):
     assert min(sizes) > 100
 
 
+def test_no_column_is_cut_off_on_paper(view):
+    view.set_viewport_size({"width": 718, "height": 1000})  # A4 and its margins
+    view.emulate_media(media="print")
+    rights = view.locator("table").evaluate_all("all => all.map(one => one.getBoundingClientRect().right)")
+    assert max(rights) <= 718
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_phone_shows_it_without_sideways_scrolling(view, scheme):
     view.set_viewport_size({"width": 360, "height": 740})
