@@ -205,9 +205,7 @@ class Registry:
             raise unknown("backbone", name, allowed, f"See: bench list backbones{self.left_out()}")
         found = self.named(BACKBONES, name if name in backbones else family)
         if found.spec.family and not variant:
-            raise UsageError(
-                f"backbone '{family}' is a family, of which one has to be named. Try: --backbone {family}/resnet18"
-            )
+            raise UsageError(f"backbone '{family}' is a family. Try: --backbone {family}/resnet18")
         if slash and not found.spec.family and name not in backbones:
             raise unknown("backbone", name, backbones, "See: bench list backbones")
         return found, variant if found.spec.family else ""

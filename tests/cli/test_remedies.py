@@ -24,7 +24,7 @@ STATS = ("data", "stats", "csv", "--data-root", ".")
         (("track", "--to", "wandb", "--set", "tracker.mode=offline"), "no runs under runs"),
         ((*RUN, "--set", "tracker.experiment=x"), "no tracker was asked for. Try: --track mlflow"),
         ((*RUN, "--set", "tracker.colour=x"), "no tracker was asked for. See: bench list trackers --options"),
-        ((*RUN, "--backbone", "timm"), "backbone 'timm' is a family, .* Try: --backbone timm/resnet18"),
+        ((*RUN, "--backbone", "timm"), "backbone 'timm' is a family. Try: --backbone timm/resnet18"),
         (
             (*RUN, "--backbone", "resnet50"),
             r"no backbone 'resnet50'; allowed: .* timm/<name>, torchvision/<name>, vgg16",
