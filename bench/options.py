@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
@@ -88,9 +89,8 @@ class Option:
         return str(value) if self.blanks else text
 
     def _error(self, value: OptionValue) -> UsageError:
-        return UsageError(
-            f"option {self.name}: found '{value}', allowed: {self.allowed}. Try: --set {self.name}={self.default}"
-        )
+        typed = shlex.quote(f"{self.name}={self.default}")
+        return UsageError(f"option {self.name}: found '{value}', allowed: {self.allowed}. Try: --set {typed}")
 
 
 class GivenOptions(Mapping[str, OptionValue]):

@@ -97,6 +97,8 @@ def make_plan(request: RunRequest, registry: Registry) -> Plan:
             others = {"dataset": dataset.spec.options, "backbone": backbone.spec.options}
             others["finetune"] = FINETUNING_OPTIONS
             hint = _whose(name, given["model"][name], others) or "See: bench list models --options"
+            if name in {option.name for option in TRAINING_OPTIONS}:  # of a backbone's own training it would be another
+                hint = "It is fitted at once, without options of training. Try: without it"
             raise unknown(f"option of model '{model.spec.name}'", name, known, hint)
 
     def of(part: str) -> dict[str, OptionValue]:

@@ -171,7 +171,10 @@ class Registry:
         """
         own = contracts.HOST_POLICIES
         if goals.is_goals(name):
-            goals.parse_goals(name)
+            try:
+                goals.parse_goals(name)
+            except UsageError as error:
+                raise UsageError(str(error).replace("--for", "--policy")) from None
             return None
         for_kind = [policy for policy, kinds in own.items() if kind in kinds]
         if name in own and name not in for_kind:
@@ -197,9 +200,12 @@ class Registry:
         """Return the backbone called ``name`` and its variant: ``timm/resnet18`` is family timm, variant resnet18."""
         backbones = self.all(BACKBONES)
         family, slash, variant = name.partition("/")
+        if ":" not in name and not {name, family} & {*backbones, *self.contested.get(BACKBONES.plural, {})}:
+            allowed = [f"{each}/<name>" if one.spec.family else each for each, one in backbones.items()]
+            raise unknown("backbone", name, allowed, f"See: bench list backbones{self.left_out()}")
         found = self.named(BACKBONES, name if name in backbones else family)
         if found.spec.family and not variant:
-            raise unknown("backbone", name, backbones, f"'{family}' is a family. Try: --backbone {family}/resnet18")
+            raise UsageError(f"backbone '{family}' is a family. Try: --backbone {family}/resnet18")
         if slash and not found.spec.family and name not in backbones:
             raise unknown("backbone", name, backbones, "See: bench list backbones")
         return found, variant if found.spec.family else ""

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from bench import plugins
-from bench.assembly import Assembly, after_trials, build_backbone, choose_protocol, open_parts
+from bench.assembly import Assembly, after_trials, build_backbone, choose_protocol, open_parts, parts_of
 from bench.contracts import Backbone
 from bench.errors import ModelError
+from bench.options import parse_assignments, resolve
 from bench.plan import make_plan, whole_name
 from bench.records import RunRequest
 from bench.records.splits import Parts
@@ -78,10 +79,14 @@ def parts_again(folder: RunFolder) -> Parts:
     stored, config = folder.request(), folder.config
     if stored.data_root is not None and not stored.data_root.exists():
         raise ModelError(f"{stored.data_root} is not there, which {folder.path} was made from")
-    plan = make_plan(_whole(replace(stored, weights=None), config), plugins.installed())
-    if plan.dataset.spec.root_optional and stored.data_root is None:
+    # Without the rest of a plan: of scores from a file there is no model, and of another run its plugin may be gone.
+    found = plugins.installed().dataset(whole_name(stored.dataset, config["dataset"]))
+    if found.spec.root_optional and stored.data_root is None:
         raise ModelError(f"dataset '{stored.dataset}' was not read from a folder, and is not fetched again")
-    parts = open_parts(plan)
+    owner = "dataset."
+    sets = parse_assignments(text for text in stored.sets if text.startswith(owner))
+    given = {name.removeprefix(owner): value for name, value in sets.items()}
+    parts = parts_of(found, resolve(found.spec.options, given, f"dataset '{stored.dataset}'", owner), stored)
     if dict(parts.fingerprints) != config["dataset"]["fingerprints"]:
         raise ModelError(f"dataset '{stored.dataset}' is no longer what {folder.path} was made from")
     return parts

@@ -63,6 +63,8 @@ def plan_runs(
             # Those whose backbone stays frozen have no use for it; where that is all, the plan's error says so.
             tuned = [model for model, spec in specs.items() if spec.finetune or request.finetune]
             takers = dict.fromkeys((tuned if request.finetune != 0 else []) or specs, text)
+        elif owner in registry.all(plugins.MODELS):
+            raise UsageError(f"--set {name}: found model '{owner}', allowed: of this table's, {', '.join(specs)}")
         elif owner:
             takers = dict.fromkeys(specs, text)
         else:

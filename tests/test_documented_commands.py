@@ -114,3 +114,23 @@ def test_the_commands_of_a_page_run_in_their_order(page, places, capfd):
             if cli.run_command_line(arguments) != 0:
                 failed.append(f"bench {' '.join(arguments)}\n  {capfd.readouterr().err.splitlines()[-1:]}")
     assert not failed, "\n".join(failed)
+
+
+def test_every_link_of_a_page_leads_to_a_file_and_a_heading():
+    for page in (*PAGES, PAGES[0].with_name("SECURITY.md"), PAGES[0].with_name("THIRD_PARTY.md")):
+        for link in re.findall(r"\]\(([^)\s]+)\)", _prose(page)):
+            if not link.startswith(("http", "mailto:")):
+                path, _, heading = link.partition("#")
+                target = page.parent / path if path else page
+                assert target.exists(), (page.name, link)
+                assert not heading or heading in _headings(target), (page.name, link)
+
+
+def _prose(page):
+    return re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
+
+
+def _headings(page):
+    """Return what a link may end with, as GitHub and the site make it of a heading."""
+    found = re.findall(r"^#+ (.*)$", _prose(page), re.M)
+    return {re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-") for heading in found}

@@ -14,12 +14,12 @@ from typing import Annotated, Any, TextIO
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from bench.cli.groups import in_paragraphs
+from bench.cli.groups import in_paragraphs, in_words
 from bench.cli.places import refuse_addresses
 from bench.cli.plain_values import take_as_it_is
 from bench.errors import BenchError, NotRun, UsageError
 from bench.guard import DEBUG_VARIABLE, trace_if_asked
-from bench.show.console import put, put_raw
+from bench.show.console import is_full, put, put_raw
 from bench.system import interrupts
 from bench.system.launched import Place, launched
 from bench.system.packages import missing
@@ -268,6 +268,8 @@ def run_command_line(arguments: Sequence[str] | None = None) -> int:
     own = [argument for argument in given[:end] if argument not in ANYWHERE] + given[end:]
     before = {variable: os.environ.get(variable, "") for variable in (*ANYWHERE.values(), LEVEL_VARIABLE)}
     os.environ |= {ANYWHERE[option]: "1" for option in asked}
+    if own[:1] == ["help"]:
+        own = [*own[1:], "--help"]
     try:
         if any(argument.partition("=")[0] == PLUGIN for argument in own):
             from bench import plugin_files
@@ -277,7 +279,9 @@ def run_command_line(arguments: Sequence[str] | None = None) -> int:
             from bench.cli import log_level
 
             own = log_level.taken_out(own, LOG_LEVEL)
-        result = take_as_it_is(typer.main.get_command(app)).main(own, prog_name="bench", standalone_mode=False)
+        result = take_as_it_is(in_words(typer.main.get_command(app))).main(
+            own, prog_name="bench", standalone_mode=False
+        )
     except SystemExit as ended:
         # Where the reader of standard output has gone away, the parser and Rich end the process, with 1.
         if not isinstance(ended.__context__, BrokenPipeError):
@@ -288,7 +292,7 @@ def run_command_line(arguments: Sequence[str] | None = None) -> int:
         # What a plugin raised was printed at its border.
         if not getattr(error, "where", ""):
             trace_if_asked(error)
-        line, code = _as_line(error)
+        line, code = _as_line(error, own)
         _tell(line)
         return code
     except (ImportError, MemoryError) as error:
@@ -309,30 +313,21 @@ def run_command_line(arguments: Sequence[str] | None = None) -> int:
     return result if isinstance(result, int) else 0
 
 
-def _as_line(error: Exception) -> tuple[str, int]:
-    """Return what is printed of an error that a user can mend, and the exit code."""
+def _as_line(error: Exception, given: Sequence[str]) -> tuple[str, int]:
+    """Return what is printed of an error that a user can mend, and the exit code; ``given`` are the arguments."""
     if isinstance(error, NotRun):
         return f"not run: {error}", NotRun.exit_code
     if isinstance(error, BenchError):
         return f"error: {error}", error.exit_code
     if isinstance(error, OSError):
         # A full disk, a folder without permission: the user's to mend, wherever it was met.
-        place = error.filename or ("standard output" if _is_full(sys.stdout) else "")
+        place = error.filename or ("standard output" if is_full(sys.stdout) else "")
         return f"error: {error.strerror or error}{f': {place}' if place else ''}", BenchError.exit_code
-    command = getattr(getattr(error, "ctx", None), "command_path", "bench")
+    named = " ".join(["bench", *[word for word in given if word in COMMANDS][:1]])
+    command = getattr(getattr(error, "ctx", None), "command_path", named)  # where a value lacks, the parser says none
     message = " ".join(error.format_message().split())  # type: ignore[attr-defined]
     stop = "" if message.endswith((".", "?")) else "."
     return f"error: {message}{stop} See: {command} --help", BenchError.exit_code
-
-
-def _is_full(stream: TextIO) -> bool:
-    """Return whether ``stream`` takes no more, not even a line break."""
-    try:
-        put(file=stream)
-        stream.flush()
-    except OSError:
-        return True
-    return False
 
 
 def _tell(message: str) -> None:

@@ -33,7 +33,7 @@ def open_named(
     spec = found.spec
     check_name(called, found, plugins.installed())
     given = {key.removeprefix("dataset."): value for key, value in parse_assignments(sets or []).items()}
-    options = resolve(spec.options, given, f"dataset '{name}'")
+    options = resolve(spec.options, given, f"dataset '{name}'", "dataset.")
     dataset = open_dataset(spec, DatasetRequest(options, data_root, *names, default_cache()), found.origin)
     if not called:
         return dataset

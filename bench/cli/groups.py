@@ -14,6 +14,23 @@ def in_paragraphs(command: Any) -> Any:
     command.help = "\n\n".join(" ".join(part.split()) for part in (command.help or "").split("\n\n"))
     for each in getattr(command, "commands", {}).values():
         in_paragraphs(each)
+    return in_words(command)
+
+
+def in_words(command: Any) -> Any:
+    """Return ``command``, whose help shows what to type: typer shows Python's types, of flags without a value, too."""
+    parameters = command.get_params
+
+    def get_params(context: Any) -> list[Any]:
+        found: list[Any] = parameters(context)  # the parser's own --help is among them
+        for parameter in found:
+            if getattr(parameter, "is_flag", False) or not parameter.opts[0].startswith("-"):
+                parameter.display_type_rich = lambda **_: None
+            elif not parameter.metavar and getattr(getattr(parameter, "type_descriptor", None), "is_ranged", False):
+                parameter.metavar = "N"
+        return found
+
+    command.get_params = get_params
     return command
 
 

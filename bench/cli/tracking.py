@@ -26,7 +26,8 @@ def destinations(names: str, sets: Sequence[str], folder: Path) -> list[Destinat
     from bench.options import parse_assignments
     from bench.show import tracking
 
-    return tracking.destinations(comma_separated(names), parse_assignments(sets), folder, plugins.installed())
+    given = parse_assignments(text.strip().removeprefix(PREFIX) for text in sets)  # as bench run takes them, too
+    return tracking.destinations(comma_separated(names), given, folder, plugins.installed())
 
 
 def split_sets(sets: Iterable[str]) -> tuple[list[str], list[str]]:

@@ -125,7 +125,8 @@ def faults(candidate: Candidate, wished: Wish) -> list[str]:
         if math.isnan(value):
             found.append(f"its {goal.name} is not known")
         elif not (value >= goal.value if goal.relation == ">=" else value <= goal.value):
-            found.append(f"its {goal.name} is {shown(goal.name, value)}, asked {goal.bound}")
+            least, asked = "at least" if goal.relation == ">=" else "at most", shown(goal.name, goal.value)
+            found.append(f"its {goal.name} is {shown(goal.name, value)}, asked {least} {asked}")
     if math.isnan(candidate.values.get(wished.objective, math.nan)):
         found.append(f"its {wished.objective} is not known")
     return found
@@ -164,5 +165,6 @@ def _checked(goal: Goal) -> Goal:
     if metric is not None and metric.scale == 100.0 and not 0.0 <= goal.value <= 1.0:
         raise UsageError(f"--for: found '{goal.text}', allowed: from 0 to 1, or percent, as in {goal.name}>=60%")
     if goal.relation == ">=" and lower_is_better(goal.name):
-        raise UsageError(f"--for: found '{goal.text}', allowed: at most a value. Try: --for '{goal.name}<...'")
+        most = goal.text.replace(">=", "<")
+        raise UsageError(f"--for: found '{goal.text}', allowed: at most a value. Try: --for '{most}'")
     return goal

@@ -63,6 +63,8 @@ class Reading:
         if self.absent is not None and (math.isnan(self.absent) or (self.kind == "labels" and self.absent)):
             allowed = "0, as labels that a set leaves out are not in it" if self.kind == "labels" else "numbers"
             raise UsageError(f"--absent: found {self.absent:g}, allowed: {allowed}")
+        if self.kind == "probability" and not 0.0 <= (self.absent or 0.0) <= 1.0:
+            raise UsageError(f"--absent: found {self.absent:g}, allowed: 0 to 1, as of probabilities. Try: --absent 0")
         if str(self.match) not in MATCHES:
             raise unknown("way to match ids", str(self.match), MATCHES)
 

@@ -71,7 +71,7 @@ def open_data(request: RunRequest, registry: Registry | None = None) -> Opened:
         if owner != "dataset" or not rest:
             raise UsageError(f"--set: found '{name}', allowed: dataset.NAME, as nothing is trained here")
         given[rest] = value
-    options = resolve(found.spec.options, given, f"dataset '{found.spec.name}'")
+    options = resolve(found.spec.options, given, f"dataset '{found.spec.name}'", "dataset.")
     return Opened(request, found, options, parts_of(found, options, request))
 
 

@@ -61,6 +61,16 @@ def put_raw(text: str) -> None:
     print(text, end="")
 
 
+def is_full(stream: TextIO) -> bool:
+    """Return whether ``stream`` takes no more, not even a line break."""
+    try:
+        put(file=stream)
+        stream.flush()
+    except OSError:
+        return True
+    return False
+
+
 def say(text: str, style: str = "", indent: int = 0, file: TextIO | None = None, *, command: str = "") -> None:
     """Print a sentence, broken between words, lines after the first with ``indent`` blanks before them.
 

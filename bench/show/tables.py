@@ -314,7 +314,7 @@ def _check_comparable(runs: Sequence[RunSummary], mix: bool) -> tuple[str, ...]:
     if differing and not mix:
         raise StoreError(
             f"these runs do not compare: {'; '.join(differing)}."
-            " Name the runs, or filter with --dataset and --protocol; --mix puts them in one table all the same"
+            " Name runs that do; or bench table with --dataset and --protocol, or --mix for all in one table"
         )
     return tuple(f"MIXED, rows do not compare: {text}" for text in differing)
 

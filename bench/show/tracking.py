@@ -17,7 +17,7 @@ from bench.contracts import Series, TrackedRun, TrackedTable, TrackerRequest, Tr
 from bench.errors import BenchError, StoreError, TrackerError, UsageError, unknown
 from bench.guard import calling, reason
 from bench.options import OptionValue, resolve
-from bench.plugins import Found, Registry
+from bench.plugins import TRACKERS, Found, Registry
 from bench.show import tables
 from bench.show.row_labels import flatten
 from bench.store.run_folder import RunFolder
@@ -52,7 +52,10 @@ def destinations(
     known = {option.name for one in found for option in one.spec.options}
     for name in given:
         if not found:
-            raise UsageError(f"option tracker.{name}: no tracker was asked for. Try: --track tensorboard")
+            trackers = [one.spec for one in registry.all(TRACKERS).values()]
+            taken = [spec.name for spec in trackers if name in {option.name for option in spec.options}]
+            remedy = f"Try: --track {taken[0]}" if taken else "See: bench list trackers --options"
+            raise UsageError(f"option tracker.{name}: no tracker was asked for. {remedy}")
         if name not in known:
             asked = " and ".join(f"'{one.spec.name}'" for one in found)
             raise unknown(f"option of tracker {asked}", name, known, "See: bench list trackers --options")
@@ -60,7 +63,7 @@ def destinations(
     for one in found:
         spec = one.spec
         own = {option.name: given[option.name] for option in spec.options if option.name in given}
-        options = resolve(spec.options, own, f"tracker '{spec.name}'")
+        options = resolve(spec.options, own, f"tracker '{spec.name}'", "tracker.")
         chosen.append(Destination(one, TrackerRequest(options, folder / spec.name)))
     return chosen
 

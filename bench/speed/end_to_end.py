@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from bench.errors import unknown
 from bench.speed.decode import DecodeBench
 from bench.speed.spread import Spread, summarize
 from bench.system.clock import turns
@@ -26,6 +28,16 @@ class EndToEndTiming:
     milliseconds: dict[str, Spread]
     ratio: float
     decode_share: float
+
+
+def check_network(architecture: str) -> None:
+    """Raise ``UsageError`` unless torchvision has ``architecture``, and it ends in a layer that can be exchanged."""
+    import torchvision
+
+    known = torchvision.models.list_models(module=torchvision.models)
+    allowed = [name for name in known if re.match("resnet|resnext|wide_resnet|regnet|shufflenet", name)]
+    if architecture not in allowed:
+        raise unknown("network for --network", architecture, allowed, "Try: --network resnet18")
 
 
 def image_to_labels(bench: DecodeBench, architecture: str = "resnet18", size: int = 224) -> list[EndToEndTiming]:

@@ -31,9 +31,14 @@ TOLD = 60.0
 """Seconds from which what is left is worth a word where each piece has a line of its own."""
 
 
+def _can_draw() -> bool:
+    """Return whether standard error is a terminal that a bar can be drawn on: not one that only prints lines."""
+    return sys.stderr.isatty() and os.environ.get("TERM", "").lower() not in {"dumb", "unknown"}
+
+
 def progress_shown() -> bool:
-    """Return whether progress bars are drawn: standard error is a terminal and quiet is not asked for."""
-    return sys.stderr.isatty() and not os.environ.get(QUIET_VARIABLE)
+    """Return whether progress bars are drawn: a terminal can, and quiet is not asked for."""
+    return _can_draw() and not os.environ.get(QUIET_VARIABLE)
 
 
 def progress_bar(
@@ -93,7 +98,7 @@ class Stage:
         """Return what is said of it, as in ``reading: 1,200 of 5,000 images, 40 images/s, about 2 min left``."""
         passed = time.monotonic() - self.started
         if not self.unit:
-            return f"{self.description}: {duration(passed)} so far"
+            return f"{self.description}: {duration(passed)} so far" if passed >= 1 else self.description
         of_total = "" if self.total is None else f" of {self.total:,}"
         words = [f"{self.description}: {self.done:,}{of_total} {self.unit}", rate_in_words(self.speed, self.unit)]
         if (left := self.left) is not None:
@@ -199,7 +204,7 @@ class _Reporter:
     @contextlib.contextmanager
     def telling(self, what: Stage | Many) -> Iterator[None]:
         self._under_way.append(what)
-        told = not (os.environ.get(QUIET_VARIABLE) or sys.stderr.isatty())
+        told = not (os.environ.get(QUIET_VARIABLE) or _can_draw())
         if told and (self._thread is None or not self._thread.is_alive()):
             # A daemon: it ends with the process, whatever it is at.
             self._thread = threading.Thread(target=self._tell, name="progress", daemon=True)
@@ -215,7 +220,7 @@ class _Reporter:
             line = self.line()
             # A word that nobody can hear any more must not end the work; nor one while the process ends.
             with contextlib.suppress(OSError, ValueError, AttributeError):
-                if line and not os.environ.get(QUIET_VARIABLE) and not sys.stderr.isatty():
+                if line and not os.environ.get(QUIET_VARIABLE) and not _can_draw():
                     sys.stderr.write(for_stream(f"progress: {line}\n", sys.stderr))
                     sys.stderr.flush()
 

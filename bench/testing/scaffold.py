@@ -10,6 +10,7 @@ from pathlib import Path
 from string import Template
 
 from bench.errors import UsageError
+from bench.plugins import installed
 from bench.system.files import write_atomic
 
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
@@ -65,7 +66,7 @@ _MODULES = {
 def write_plugin(name: str, kind: str, parent: Path) -> Path:
     """Write a package for a plugin called ``name``, one of ``KINDS``, below ``parent``; return its folder.
 
-    Raises ``UsageError`` for a name that is none, and where the folder is there already.
+    Raises ``UsageError`` for a name that is none or another plugin's, and where the folder is there already.
     """
     if not NAME.fullmatch(name):
         raise UsageError(
@@ -73,6 +74,9 @@ def write_plugin(name: str, kind: str, parent: Path) -> Path:
         )
     own = name.removeprefix("bench-")
     folder = parent / f"bench-{own}"
+    for table in installed().offered.values():
+        if own in table and table[own].origin.distribution != folder.name:
+            raise UsageError(f"found name '{own}', which {table[own].origin} has already. Try: my-{own}")
     if folder.exists():
         raise UsageError(f"{folder} is there already. Try: another name, or --out DIR")
     chosen = KINDS[kind]

@@ -182,8 +182,12 @@ def _drawn(
             f"{path}: {told}, and a split would be drawn over them."
             f" Try: a column '{SPLIT_COLUMN}' of train and test, or {as_typed('split_column', '')} to draw one"
         )
-    if asked := {request.train_split or "train", request.test_split or "test"} - {"train", "test"}:
-        raise DataError(f"{path}: no split '{min(asked)}': no column '{layout.split}' names one for each row")
+    for drawn, asked in (("train", request.train_split), ("test", request.test_split)):
+        if asked not in {None, "", drawn}:
+            raise DataError(
+                f"{path}: --{drawn}-split: found '{asked}', and no column '{layout.split}' names a part for each row:"
+                f" train and test are drawn. Try: without --{drawn}-split"
+            )
     fraction, seed = float(request.options["test_fraction"]), int(request.options["split_seed"])
     held = draw(table.rows, fraction, seed, by_group=bool(layout.group))
     parts = {

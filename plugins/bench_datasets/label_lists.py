@@ -127,7 +127,7 @@ def separator(options: Mapping[str, OptionValue]) -> str:
     text = str(options["separator"])
     if not text:
         raise UsageError(
-            "option separator: found '', allowed: text of one letter or more. Try: --set dataset.separator=;"
+            "option separator: found '', allowed: text of one letter or more. Try: --set 'dataset.separator=;'"
         )
     if (word := text.strip()) in WORDS:
         return WORDS[word]

@@ -132,7 +132,10 @@ def test_runs_that_do_not_compare_stand_in_tables_of_their_own_once_all_are_made
         (["--models", "bce,sqe"], "no model 'sqe'; did you mean 'seq'?"),
         (["--models", "bce,seq", "--set", "cell=lstm"], "option cell: found 'lstm', allowed: paper, gru"),
         (["--models", "bce,seq", "--set", "cel=gru"], "no option of model 'bce' 'cel'"),
-        (["--models", "bce", "--set", "seq.cell=gru"], "--set: found 'seq.cell'"),
+        (
+            ["--models", "bce", "--set", "seq.cell=gru"],
+            "--set seq.cell: found model 'seq', allowed: of this table's, bce",
+        ),
         (["--models", "bce", "--backbone", "tiny2"], "no backbone 'tiny2'; did you mean 'tiny'?"),
         (["--models", "bce", "--seeds", "0"], "Invalid value for '--seeds'"),
     ],

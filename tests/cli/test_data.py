@@ -52,7 +52,7 @@ def test_a_contact_sheet_is_a_picture_with_as_many_images_as_asked(tmp_path, cap
     ("arguments", "message"),
     [
         (("stats", "digit-scnes"), "did you mean 'digit-scenes'"),
-        (("stats", "digit-scenes", "--set", "train_images=3"), "option train_images: found '3'"),
+        (("stats", "digit-scenes", "--set", "train_images=3"), "option dataset.train_images: found '3'"),
         (("show", "digit-scenes", "--split", "dev", *SMALL), "no split 'dev'"),
         (("stats", "digit-scenes", "--name", "coco"), "--name: 'coco' is another data set"),
         (("stats", "coco", "--data-root", "nowhere"), "'coco' expects there: annotations"),

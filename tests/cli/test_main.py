@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -41,6 +42,21 @@ def test_every_command_in_the_table_has_its_file_and_its_help(name: str, capsys:
     assert load_command(name) is not None
     assert run_command_line([name, "--help"]) == 0
     assert f"bench {name}" in capsys.readouterr().out
+
+
+def test_bench_help_is_the_help(capsys: Capture) -> None:
+    for asked, option in ((["help"], ["--help"]), (["help", "data", "stats"], ["data", "stats", "--help"])):
+        assert (run_command_line(asked), run_command_line(option)) == (0, 0)
+        shown = capsys.readouterr().out
+        assert shown[: len(shown) // 2] == shown[len(shown) // 2 :]
+
+
+@pytest.mark.parametrize("command", [[], ["report"], ["data", "show"], ["plugin", "check"]])
+def test_help_shows_what_to_type_and_no_types_of_python(command: list[str], capsys: Capture) -> None:
+    """typer shows `--json <bool>`, which reads as if a value were to follow, `RUNS <list[str]>` and `<int range>`."""
+    assert run_command_line([*command, "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert not re.search(r"<(bool|str|path|int range|list\[)", shown), shown
 
 
 def test_help_is_broken_where_the_window_ends_alone(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
@@ -93,6 +109,7 @@ RUN, HUGE = ("run", "--model", "prior", "--dataset", "digit-scenes"), "9" * 23
     [
         (["tabel"], "No such command 'tabel'"),
         (["--loud"], "No such option"),
+        (["data", "stats", "--name"], "requires an argument. See: bench data --help"),
         (
             ["list", "modles"],
             "no kind of plugin 'modles'; did you mean 'models'? allowed: backbones, datasets, decoders, metrics,",

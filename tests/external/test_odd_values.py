@@ -106,7 +106,9 @@ def test_ids_of_a_loader_are_whole_numbers_and_batches_are_rows():
         assert np.array_equal(found.given.values, scores)
 
 
-@pytest.mark.parametrize(("kind", "absent"), [("score", float("nan")), ("labels", 1.0), ("labels", float("nan"))])
+@pytest.mark.parametrize(
+    ("kind", "absent"), [("score", float("nan")), ("labels", 1.0), ("labels", float("nan")), ("probability", -1.0)]
+)
 def test_what_absent_pairs_are_must_mean_something(kind, absent):
     with pytest.raises(UsageError, match=f"--absent: found {absent:g}, allowed: "):
         Reading(kind, absent=absent)

@@ -10,6 +10,8 @@ import torch
 from PIL import Image
 
 import bench as face
+from bench.rebuilt import parts_again
+from bench.store.run_folder import RunFolder
 
 LABELS = ("red", "green", "blue")
 
@@ -61,3 +63,14 @@ def test_a_loop_of_ones_own_reaches_a_row_with_intervals_in_ten_lines(place, tmp
 
 def read(path):
     return np.asarray(Image.open(path).convert("RGB")).copy()
+
+
+def test_the_pictures_of_scores_from_a_file_are_those_of_their_data_set(place, tmp_path):
+    """There is no model to plan with; the report said so in place of pictures."""
+    data = np.load(place / "data" / "test.npz")
+    where = {"data_root": place / "corel", "protocol": "top2@1", "out": tmp_path / "runs"}
+    scores = np.random.default_rng(0).random(data["truth"].shape)
+    where |= {"name": "theirs", "kind": "probability"}
+    run = face.score(scores, "corel5k", ids=data["ids"], labels=data["labels"], **where)
+    parts = parts_again(RunFolder(run.path))
+    assert list(parts.dataset.test.ids) == data["ids"].tolist()

@@ -210,7 +210,7 @@ def test_names_for_no_label_that_no_image_has_are_told(folder):
 def test_empty_options_are_one_clear_line(folder):
     write(folder, "train.csv", TRAIN)
     write(folder, "test.csv", TEST)
-    with pytest.raises(UsageError, match=r"option separator: found '', allowed: text .* dataset.separator=;"):
+    with pytest.raises(UsageError, match=r"option separator: found '', allowed: text .* 'dataset.separator=;'"):
         opened(folder, separator="")
     with pytest.raises(DataError, match=r"train.csv line 1: no column '', found: path, labels"):
         opened(folder, path_column="")
@@ -281,8 +281,10 @@ def test_splits_that_are_asked_for_are_those_of_the_column(folder):
 @pytest.mark.parametrize("option", ["train", "test"])
 def test_a_split_that_is_asked_for_in_vain_is_refused(folder, option):
     write(folder, "labels.csv", ["path,labels"] + [f"photos/{number}.png,cat" for number in range(8)])
-    with pytest.raises(DataError, match=r"labels.csv: no split 'mine': no column 'split' names one for each row"):
+    with pytest.raises(DataError, match=rf"--{option}-split: found 'mine', and no column 'split' names a part"):
         opened(folder, **{option: "mine"})
+    with pytest.raises(DataError, match=rf"train and test are drawn. Try: without --{option}-split"):
+        opened(folder, **{option: "test" if option == "train" else "train"})
     for part in ("mine", "yours"):
         write(folder, f"{part}.csv", ["path,labels", f"photos/{len(part)}.png,cat"])
     assert opened(folder, "mine", "yours").train.name == "mine"

@@ -132,6 +132,7 @@ def test_bounds_on_cost_and_metrics_leave_out_what_does_not_keep_them(store):
     reasons = dict(found.left_out)
     assert "its latency is 20" in reasons["good"]
     assert "O-F1" in reasons["lucky"]
+    assert reasons["lucky"].endswith(", asked at least 78.0")  # in the unit of the value beside it
     assert recommend(store, "latency").chosen.name == "lucky"
     nothing = recommend(store, "latency<1us")
     assert nothing.chosen is None
@@ -236,7 +237,7 @@ def test_no_finished_run_is_one_line(tmp_path):
     [
         (["mpa"], "no goal 'mpa'; did you mean 'mAP'"),
         (["latency<20"], "allowed: a unit of us, µs, ms, s, as in latency<20ms"),
-        (["latency>20ms"], "allowed: at most a value"),
+        (["latency>20ms"], "allowed: at most a value. Try: --for 'latency<20ms'"),
         (["mAP>=60"], "allowed: from 0 to 1, or percent, as in mAP>=60%"),
         (["mAP", "C-F1"], "found mAP and C-F1, allowed: one to be as good as can be"),
         (["labels_per_image"], "no goal 'labels_per_image'"),

@@ -87,6 +87,8 @@ def test_the_page_is_whole_and_needs_nothing(page):
     assert "Table 3. MS COCO" not in page  # no run stands under its protocol
     assert "the loss became NaN &lt;b&gt;" in page
     assert gather.OF_FIRST.replace("'", "&#39;") in page  # bce has two seeds
+    assert "<svg" in page
+    assert figures.base.INK not in page  # words of drawings have the page's colours, which dark mode turns
     assert page.count('class="bar"') >= 3 * len(("C-P", "C-R", "C-F1", "O-P", "O-R", "O-F1", "MAP@10", "mAP"))
 
 
@@ -335,6 +337,13 @@ def test_every_picture_is_drawn(view):
     sizes = view.locator("figure svg").evaluate_all("all => all.map(one => one.getBoundingClientRect().width)")
     assert len(sizes) >= 10
     assert min(sizes) > 100
+
+
+def test_no_column_is_cut_off_on_paper(view):
+    view.set_viewport_size({"width": 718, "height": 1000})  # A4 and its margins
+    view.emulate_media(media="print")
+    rights = view.locator("table").evaluate_all("all => all.map(one => one.getBoundingClientRect().right)")
+    assert max(rights) <= 718
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -216,7 +216,7 @@ def test_a_failing_tracker_is_one_line_with_the_command_and_the_others_go_on(
     [
         (["--to", "frist"], "no tracker 'frist'; did you mean 'first'? allowed: first, second"),
         (["--to", "first", "--set", "projct=x"], "no option of tracker 'first' 'projct'; did you mean 'project'?"),
-        (["--to", "second", "--set", "mode=live"], "option mode: found 'live', allowed: offline, online"),
+        (["--to", "second", "--set", "mode=live"], "option tracker.mode: found 'live', allowed: offline, online"),
         (["zzzz", "--to", "first"], "no run 'zzzz'"),
         ([], "Missing option '--to'"),
         (["--to", ","], "--to: found none"),

@@ -25,6 +25,19 @@ def test_a_bar_is_drawn_on_a_terminal_and_items_pass_through(monkeypatch, capsys
     assert "counting" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("term", "bars"), [("xterm-256color", True), ("dumb", False), ("", True)])
+def test_a_terminal_that_only_prints_lines_has_lines_and_no_bars(term, bars, monkeypatch):
+    """Emacs' shell, say, or what is read out: a bar there was an empty line, and no word was said."""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.delenv(QUIET_VARIABLE, raising=False)
+    monkeypatch.setenv("TERM", term)
+    assert progress.progress_shown() is bars
+    reporter = progress._Reporter()
+    monkeypatch.setattr(reporter, "_tell", lambda: None)
+    with reporter.telling(Stage("train")):
+        assert (reporter._thread is None) is bars
+
+
 @pytest.fixture
 def clock(monkeypatch):
     """A clock that stands still unless it is set: ``clock[0]``."""

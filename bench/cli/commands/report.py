@@ -50,7 +50,9 @@ def report(  # noqa: PLR0917 - the parser passes options by name
     store: RunsFolder = STORE,
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The page to write.")] = Path("report.html"),
     dataset: OneDataset = "",
-    title: Annotated[str, typer.Option("--title", help="Heading of the page.")] = "Multi-label image classification",
+    title: Annotated[
+        str, typer.Option("--title", metavar="TEXT", help="Heading of the page.")
+    ] = "Multi-label image classification",
     resamples: Resamples = None,
     images: Shown = 2500,
     duplicates: Duplicates = None,

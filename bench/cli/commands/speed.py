@@ -56,10 +56,12 @@ def speed(  # noqa: PLR0917 - the parser passes options by name
     from bench import plugins
     from bench.speed import workloads
     from bench.speed.decode import DecodeBench
-    from bench.speed.end_to_end import image_to_labels
+    from bench.speed.end_to_end import check_network, image_to_labels
     from bench.store.sealed import to_json
     from bench.system.environment import environment
 
+    if network:
+        check_network(network)
     beam_widths, counts = whole_numbers("--widths", widths), whole_numbers("--images", images)
     spec = plugins.installed().model("cnn-rnn").spec
     chosen = [workloads.from_list(path, spec) for path in label_sets or []]

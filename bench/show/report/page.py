@@ -13,6 +13,7 @@ from bench.contracts import Metric
 from bench.evaluation import metric_table
 from bench.show import plugin_metrics
 from bench.show.figures import Figure, svg
+from bench.show.figures.base import INK
 from bench.show.figures.base import table as numbers
 from bench.show.paper_tables import Ledger, grid
 from bench.show.published import source
@@ -126,6 +127,7 @@ def _figure(identity: str, figure: Figure) -> dict[str, Any]:
     own = Figure(identity, figure.title, figure.caption, figure.numbers, figure.drawing)
     label = html.escape(f"{figure.title}. {figure.caption}", quote=True)
     drawing = svg(own).replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1)
+    drawing = drawing.replace(INK, "currentColor")  # one grey for light and dark is faint on both
     return {
         "title": figure.title,
         "caption": figure.caption,

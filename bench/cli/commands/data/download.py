@@ -39,10 +39,10 @@ def download(
     from bench.system.locks import exclusive
 
     spec = plugins.installed().dataset(name).spec
+    if not spec.archives and not spec.expects:
+        raise NotRun(f"'{name}' is built in, so there is nothing to fetch. Try: bench data stats {name}")
     if not spec.archives:
-        raise NotRun(
-            f"'{name}' has no archives that may be fetched. '--data-root' should hold: {spec.expects or 'nothing'}"
-        )
+        raise NotRun(f"'{name}' has no archives that may be fetched. '--data-root' should hold: {spec.expects}")
     with contextlib.ExitStack() as stack:
         try:
             # A second process of the same command would write the same files.

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = """Examples:
 
-  bench data speed digit-scenes
+  bench data speed csv --data-root my-images
 
   bench data speed voc2007 --data-root voc --backbone timm/resnet18 --images 512"""
 
@@ -67,7 +67,7 @@ def speed(  # noqa: PLR0917 - the parser passes options by name
     prefix = "backbone."
     given = parse_assignments(sets or [])
     of_backbone = {key.removeprefix(prefix): value for key, value in given.items() if key.startswith(prefix)}
-    options = resolve(found.spec.options, of_backbone, f"backbone '{found.spec.name}'")
+    options = resolve(found.spec.options, of_backbone, f"backbone '{found.spec.name}'", prefix)
     others = [text for text in sets or [] if not text.startswith(prefix)]
     dataset = open_named(name, data_root, others, (train_split, test_split))
     built = make_backbone(found, BackboneRequest(options, weights, default_cache(), variant))
