@@ -171,10 +171,7 @@ class Registry:
         """
         own = contracts.HOST_POLICIES
         if goals.is_goals(name):
-            try:
-                goals.parse_goals(name)
-            except UsageError as error:
-                raise UsageError(str(error).replace("--for", "--policy")) from None
+            goals.parse_goals(name)
             return None
         for_kind = [policy for policy, kinds in own.items() if kind in kinds]
         if name in own and name not in for_kind:

@@ -159,12 +159,15 @@ def parse_goals(text: str) -> ThresholdGoals:
     kinds = [kind for kind in get_args(Calibration) if kind and kind in given]
     if len(kinds) > 1:
         raise UsageError(f"'{text}': found two calibrations, allowed: {' or '.join(kinds)}")
-    return threshold_goals(
-        [_read(part) for part in parts if part not in flags],
-        per_label="per-label" in given,
-        calibration=kinds[0] if kinds else "",
-        best="best-if-unreached" in given,
-    )
+    try:
+        return threshold_goals(
+            [_read(part) for part in parts if part not in flags],
+            per_label="per-label" in given,
+            calibration=kinds[0] if kinds else "",
+            best="best-if-unreached" in given,
+        )
+    except UsageError as error:  # what several options say is one policy's name
+        raise UsageError(str(error).replace("' --for '", ";").replace("--for", "--policy")) from None
 
 
 def threshold_goals(

@@ -233,8 +233,7 @@ def calibrated(scores: Any, description: dict[str, Any]) -> Any:
     if "calibration_starts" not in state:
         return None
     starts, x, y = (state[f"calibration_{name}"] for name in ("starts", "x", "y"))
-    parts = list(map(slice, starts[:-1], starts[1:]))
-    parts *= 1 if len(parts) > 1 else len(values)
+    parts = list(map(slice, starts[:-1], starts[1:])) * (1 if len(starts) > 2 else len(values))
     return np.array([np.interp(one, x[part], y[part]) for one, part in zip(values, parts, strict=True)], np.float32)
 
 
@@ -377,9 +376,8 @@ def main() -> int:
     """Label the images named on the command line and return the exit status."""
     asked, unread = parsed(), list[str]()
     for name in ("stdout", "stderr"):  # one that was closed swallows what is written
-        stream = getattr(sys, name) or Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
-        setattr(sys, name, stream)
-        stream.reconfigure(errors="backslashreplace")
+        setattr(sys, name, getattr(sys, name) or Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
+        getattr(sys, name).reconfigure(errors="backslashreplace")
     warnings.filterwarnings("ignore", module=r"PIL\.")
     try:
         model, paths = Model(Path(__file__).resolve().parent, asked.threads), list(find(asked.images))
