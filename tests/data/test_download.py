@@ -338,4 +338,4 @@ def test_the_command_fetches_checks_and_unpacks(server, tmp_path, monkeypatch, c
     assert "no published checksum; its SHA-256 is" in printed
     assert (tmp_path / "coco" / "annotations" / "a.json").read_text() == "{}"
     assert cli.run_command_line(["data", "download", "digit-scenes", "--out", str(tmp_path)]) == 2
-    assert "has no archives that may be fetched" in capsys.readouterr().err
+    assert "is built in, so there is nothing to fetch" in capsys.readouterr().err
