@@ -132,7 +132,10 @@ def patches(parts: Iterable[Found[Any]] = ()) -> dict[str, Path]:
     own: set[Path] = set()
     for roots, within, _ in map(led_to_by, parts):
         own |= counted(roots, within)
-    theirs = patched(frozenset().union(*map(_packages_of, _offering() - {HOST_NAME})))
+    points = importlib.metadata.entry_points(group=PROJECT)
+    named = {point.module.partition(".")[0] for point in points if point.dist and point.dist.name != HOST_NAME}
+    packages = named.union(*map(_packages_of, _offering() - {HOST_NAME}))  # of an editable install only what is named
+    theirs = patched(lambda package: package in packages or within_folder(package))
     counts = {name for name, file in theirs.items() if file not in own or name.startswith(f"{MEASURING}.")}
     return {name: theirs[name] for name in sorted(counts)}
 

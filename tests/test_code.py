@@ -301,6 +301,7 @@ def test_what_a_plugin_puts_in_place_of_benchs_is_told_in_its_own_row_too(plugin
     from third_party_plugin.run import build, micro
 
     own = found(build)
+    monkeypatch.setattr("bench.code.within_folder", lambda module: module == "third_party_plugin")
     assert patches([own]) == {}
     monkeypatch.setattr(metrics, "micro", micro)
     monkeypatch.setattr(evaluation.Evaluation, "_means", micro)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,15 +25,18 @@ HOOKS = "torch.nn.modules.module"
 COMPUTES_NOTHING = frozenset({"load", "save", "set_printoptions", "__repr__", "__str__", "__format__"})
 
 
-def patched(packages: Collection[str]) -> dict[str, Path]:
+def patched(of_plugins: Callable[[str], object]) -> dict[str, Path]:
     """Return what is foreign there by its dotted name, each with the file of its code.
 
-    Foreign is what ``packages`` hold, those of plugins, or what is installed nowhere, as a plugin file or a script.
+    Foreign is what packages and modules hold that are ``of_plugins``; in the libraries also what is installed nowhere,
+    as a script.
     """
     found: dict[str, Path] = {}
     for name, value in _looked_at():
         package, file = _code_of(value)
-        if package != MEASURING and (package in packages or (file and is_own(file))):
+        if not file or package == MEASURING:
+            continue
+        if of_plugins(package) or (_package(name) != MEASURING and is_own(file)):
             found[name] = Path(file).resolve()
     return found
 
