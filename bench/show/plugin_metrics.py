@@ -80,7 +80,7 @@ def _without(run: RunSummary, names: Collection[str]) -> RunSummary:
 
 
 def _measured(run: RunSummary, wanted: dict[str, Found[Metric]]) -> RunSummary:
-    if run.measures is None:
+    if run.measures is None or not wanted:
         return run
     values = dict(run.measures.values) | dict.fromkeys(wanted, math.nan)
     try:
