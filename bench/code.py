@@ -31,7 +31,7 @@ from bench.plugin_files import VERSION, within_folder
 from bench.plugins import Found
 from bench.system.files import digest, sha256_of
 from bench.system.modules import is_installed, places_of
-from bench.system.patched import patched
+from bench.system.patched import MEASURING, patched
 from bench.system.source import UNKNOWN, closure, code_hash, counted
 from bench.system.told import STANDARD, attributes, is_code, name_of, reduced, told
 
@@ -125,15 +125,19 @@ def _refuse_hidden(roots: Iterable[str], modules: Mapping[str, Path | None]) -> 
 
 
 def patches(parts: Iterable[Found[Any]] = ()) -> dict[str, Path]:
-    """Return what third parties have put in place of functions of torch and NumPy, by name, with the file it is in.
+    """Return what third parties have put in place of functions of bench and its libraries, by name, each with its file.
 
-    None of those in the code of ``parts``, which counts in their keys.
+    None of the libraries' in the code of ``parts``, which counts in their keys; bench's own measure every row alike.
     """
     own: set[Path] = set()
     for roots, within, _ in map(led_to_by, parts):
         own |= counted(roots, within)
-    theirs = patched(frozenset().union(*map(_packages_of, _offering() - {HOST_NAME})))
-    return {name: file for name, file in sorted(theirs.items()) if file not in own}
+    points = importlib.metadata.entry_points(group=PROJECT)
+    named = {point.module.partition(".")[0] for point in points if point.dist and point.dist.name != HOST_NAME}
+    packages = named.union(*map(_packages_of, _offering() - {HOST_NAME}))  # of an editable install only what is named
+    theirs = patched(lambda package: package in packages or within_folder(package))
+    counts = {name for name, file in theirs.items() if file not in own or name.startswith(f"{MEASURING}.")}
+    return {name: theirs[name] for name in sorted(counts)}
 
 
 def patches_code(found: Mapping[str, Path]) -> str:

@@ -84,7 +84,7 @@ def _shown(file: Path) -> str:
 
 
 def patched_by_others(parts: Iterable[Found[Any]]) -> tuple[str, ...]:
-    """Return a note on functions of torch and NumPy that code other than that of ``parts`` has replaced."""
+    """Return a note on functions of bench and its libraries that code other than that of ``parts`` has replaced."""
     found = patches(parts)
     if not found:
         return ()

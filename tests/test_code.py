@@ -293,6 +293,22 @@ def test_what_changed_since_a_run_is_named_value_by_value(tmp_path):
     assert "device cpu, now cuda" in str(caught.value)
 
 
+def test_what_a_plugin_puts_in_place_of_benchs_is_told_in_its_own_row_too(plugin, monkeypatch):
+    """What measures all rows alike is no method's to change, its own included."""
+    from bench.evaluation import evaluation, metrics
+
+    (plugin / "run.py").write_text("def micro(*given, **named): ...\ndef build(request): ...\n")
+    from third_party_plugin.run import build, micro
+
+    own = found(build)
+    monkeypatch.setattr("bench.code.within_folder", lambda module: module == "third_party_plugin")
+    assert patches([own]) == {}
+    monkeypatch.setattr(metrics, "micro", micro)
+    monkeypatch.setattr(evaluation.Evaluation, "_means", micro)
+    assert set(patches([own])) == {"bench.evaluation.metrics.micro", "bench.evaluation.evaluation.Evaluation._means"}
+    assert "is that of third_party_plugin/run.py" in patched_by_others([own])[0]
+
+
 @pytest.mark.parametrize("way", ["function", "method", "class", "hook"])
 def test_what_a_plugin_puts_in_place_of_torchs_is_told_and_counts_in_other_rows(plugin, monkeypatch, way):
     """The row that it changes is another method's, which does not know of it."""

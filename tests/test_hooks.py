@@ -101,6 +101,21 @@ def test_a_metric_that_breaks_ties_by_chance_has_one_value(
     assert len(values) == 1
 
 
+def test_a_metric_that_says_something_else_when_it_is_asked_again_is_undefined(
+    stored_run: Stored, installed: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its column would order rows by when each was asked."""
+    stored_run()
+    stored_run(seed=1)
+    calls = iter(range(9))
+    installed(bench_more=metric(function=lambda _: next(calls) / 8))
+    assert run_command_line(["table", "--runs", "runs", "--columns", "empty,mAP"]) == 0
+    done = capsys.readouterr()
+    assert "metric 'empty' is undefined, as it says 0.25 of run" in done.err
+    assert "bench-more 1.2" in done.err
+    assert "12.5" not in done.out
+
+
 @pytest.mark.parametrize(
     ("function", "reason"),
     [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from itertools import combinations
 from pathlib import Path
 
 from bench.data.guarded import NamedImages, WatchedImages
@@ -90,6 +91,19 @@ def trained_on(train: Split, test: Split) -> tuple[str, ...]:
         return (f"every image of {test.name} is a copy of one in {train.name}: the numbers are of what was trained on",)
     what = f"{copies:,} of the {len(wanted):,} images of {test.name} are copies of ones in {train.name}"
     return (f"{what}: the numbers are for the most part of what was trained on",)
+
+
+def parted_groups(parts: Iterable[Split]) -> tuple[str, ...]:
+    """Return a note for each two of ``parts`` that share a group, as a patient, whom a model knows from training."""
+    told = []
+    for (one, theirs), (other, its) in combinations([(part, part.groups) for part in parts if part.groups], 2):
+        if shared := {*theirs} & {*its}:
+            few = ", ".join(map(repr, sorted(shared)[:3])) + (", ..." if len(shared) > 3 else "")
+            told.append(
+                f"{sum(group in shared for group in its):,} of the {len(other):,} images of {other.name} are of groups"
+                f" that {one.name} has too ({few}): numbers may be of what was trained on. Try: each group in one part"
+            )
+    return tuple(told)
 
 
 def one_picture(split: Split) -> tuple[str, ...]:

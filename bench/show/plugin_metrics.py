@@ -22,6 +22,9 @@ from bench.store.run_folder import RunFolder
 from bench.store.stored import RunSummary
 from bench.system.notes import note
 
+ROUNDING = 1e-5
+"""By which a metric may differ when it is asked again: of one that adds in float32 by several threads, relative."""
+
 
 def added() -> dict[str, Found[Metric]]:
     """Return the plugins' metrics by the name that is typed; the host's own names and columns stay the host's.
@@ -45,14 +48,39 @@ def added() -> dict[str, Found[Metric]]:
 def measured(runs: Sequence[RunSummary], names: Collection[str]) -> list[RunSummary]:
     """Return ``runs``, the finished ones with the plugins' metrics that are among ``names``.
 
-    A metric that fails on a run, or gives no number, is undefined there, and a note names plugin, run and reason.
+    A metric that fails on a run, or gives no number, is undefined there, and a note names plugin, run and reason. The
+    first run is measured again when all are: a metric that then says something else is undefined for every run.
     """
     wanted = {name: one for name, one in added().items() if name in names}
-    return [_measured(run, wanted) for run in runs] if wanted else list(runs)
+    found = [_measured(run, wanted) for run in runs] if wanted else list(runs)
+    if first := next((run for run in found if wanted and run.measures), None):
+        again = _measured(first, {name: one for name, one in wanted.items() if not math.isnan(_value(first, name))})
+        changing = {name for name in wanted if not _same(_value(first, name), _value(again, name))}
+        for name in sorted(changing):
+            note(
+                f"{wanted[name].origin}: metric '{name}' is undefined, as it says {_value(again, name):.6g} of run"
+                f" {first.key}, and {_value(first, name):.6g} before. Try: bench plugin check"
+            )
+        found = [_without(run, changing) for run in found]
+    return found
+
+
+def _value(run: RunSummary, name: str) -> float:
+    return run.measures.values[name] if run.measures else math.nan
+
+
+def _same(one: float, other: float) -> bool:
+    return math.isnan(one) or math.isclose(one, other, rel_tol=ROUNDING, abs_tol=1e-12)
+
+
+def _without(run: RunSummary, names: Collection[str]) -> RunSummary:
+    if run.measures is None or not names:
+        return run
+    return replace(run, measures=replace(run.measures, values=run.measures.values | dict.fromkeys(names, math.nan)))
 
 
 def _measured(run: RunSummary, wanted: dict[str, Found[Metric]]) -> RunSummary:
-    if run.measures is None:
+    if run.measures is None or not wanted:
         return run
     values = dict(run.measures.values) | dict.fromkeys(wanted, math.nan)
     try:

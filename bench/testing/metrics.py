@@ -16,11 +16,9 @@ from bench.evaluation.evaluation import Evaluation
 from bench.options import OptionValue
 from bench.plugins import Origin
 from bench.records import BoolArray, FloatArray, Scores
+from bench.show.plugin_metrics import ROUNDING
 from bench.testing.checks import Table, require
 from bench.testing.common import add_common
-
-ROUNDING = 1e-5
-"""Of a metric that adds in float32, as torchmetrics do, relative to its value."""
 
 
 @dataclass(slots=True)
@@ -113,7 +111,8 @@ def right_is_better(part: MetricPart) -> None:  # noqa: D103
     truth, _ = _made_up()
     right, wrong = (part.value(truth, sign * (2.0 * truth - 1.0)) for sign in (1, -1))
     sign = {"higher": 1, "lower": -1, "none": 0}[part.spec.direction]
-    require(sign * right >= sign * wrong, f"right: {right:.4f}, wrong: {wrong:.4f}, better: {part.spec.direction}")
+    better = sign * right > sign * wrong or not sign
+    require(better, f"right: {right:.4f}, wrong: {wrong:.4f}, better: {part.spec.direction}")
 
 
 @check(

@@ -12,7 +12,14 @@ from PIL import Image
 from bench import EncodedImages
 from bench.assembly import parts_of
 from bench.cli import run_command_line
-from bench.data.copies import image_hashes, one_picture, refuse_test_images, several_label_sets, trained_on
+from bench.data.copies import (
+    image_hashes,
+    one_picture,
+    parted_groups,
+    refuse_test_images,
+    several_label_sets,
+    trained_on,
+)
 from bench.data.guarded import NamedImages
 from bench.data.images import ArrayImages, FolderImages, MissingImages
 from bench.data.splits import subset
@@ -172,3 +179,12 @@ def test_a_run_on_copies_of_what_it_is_trained_on_says_so(tmp_path):
     assert (
         parts_of(found, options, request).dataset.notes[-1].startswith("every image of test is a copy of one in train")
     )
+
+
+def test_groups_that_two_parts_share_are_told():
+    """A patient of whom train has pictures too: the numbers of test are better than a new patient's would be."""
+    fit, other, test = (replace(make_split(random_truth(4, 3)), name=name) for name in ("fit", "validation", "test"))
+    fit, other = replace(fit, groups=("a", "a", "b", "c")), replace(other, groups=("d", "d", "e", "e"))
+    assert parted_groups((fit, other, test)) == ()
+    (told,) = parted_groups((fit, other, replace(test, groups=("b", "c", "c", "f"))))
+    assert "3 of the 4 images of test are of groups that fit has too ('b', 'c')" in told

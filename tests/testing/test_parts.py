@@ -106,6 +106,14 @@ def test_every_check_that_judges_has_a_part_that_fails_it(table, bad):
     assert {check.name for check in table} - {"cost"} == set(bad)
 
 
+def test_a_metric_that_keeps_its_first_value_is_told():
+    """As one whose cache knows predictions by their shape: every row after the first has that value."""
+    first = {}
+    kept = metric(lambda evaluation: first.setdefault(evaluation.truth.shape, bad_scoring.hit_rate(evaluation)))
+    failed = {outcome.check.name for outcome in examine(kept) if outcome.state == "failed"}
+    assert "right-is-better" in failed
+
+
 def test_sound_parts_pass_every_check():
     outcomes = [
         *check_dataset(dataset(bad_parts.toy)),
