@@ -253,7 +253,7 @@ def _by_form(folder: Path) -> Mapping[str, Sequence[str]]:
         return {}
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=1024)
 def _forms(folder: Path, _changed: int) -> Mapping[str, Sequence[str]]:
     forms: dict[str, list[str]] = {}
     for name in (path.name for path in folder.iterdir()):

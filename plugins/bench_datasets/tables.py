@@ -166,8 +166,8 @@ def read_table(path: Path, layout: Layout, remedy: str) -> Table:
     if not rows:
         raise DataError(f"{path}: no images below the column names")
     if layout.labels:
-        cells = {row.labels for row in rows if isinstance(row.labels, str)}
-        notes += beside_labels(path, unread, layout.labels, cells, keep=layout.keep)
+        texts = {row.labels for row in rows if isinstance(row.labels, str)}
+        notes += beside_labels(path, unread, layout.labels, texts, keep=layout.keep)
     notes += tuple(f"{path.name}: {count:,} {what}" for what, count in odd.items() if count)
     return Table(rows, known, notes, tell_parts(unread, layout.others), things)
 
