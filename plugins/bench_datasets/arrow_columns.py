@@ -268,8 +268,9 @@ def _fields(kind: pa.DataType) -> list[str]:
 
 def _names(feature: Any, field: str = "") -> tuple[str, ...]:
     """Return the class names that a feature, or its ``field``, gives to numbers; empty where it gives none."""
-    while isinstance(feature, dict) and "_type" in feature and "feature" in feature:
-        feature = feature["feature"]
+    # A list is written as [feature] by versions before 4, and as an object of its own by others.
+    while isinstance(feature, list) or (isinstance(feature, dict) and "_type" in feature and "feature" in feature):
+        feature = feature["feature"] if isinstance(feature, dict) else next(iter(feature), None)
     if field and isinstance(feature, dict):
         return _names(feature.get(field))
     names = feature.get("names") if isinstance(feature, dict) and feature.get("_type") == "ClassLabel" else None

@@ -76,6 +76,7 @@ def build(request: DatasetRequest) -> Dataset:
         meanings(options),
         str(options["encoding"]),
         str(options["group_column"]),
+        keep=options["odd_names"] == "keep",
     )
     if (layout.columns or layout.others) and layout.labels:
         layout = replace(layout, labels="")

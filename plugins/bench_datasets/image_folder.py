@@ -128,14 +128,16 @@ def _listed(
     others = [name for name in LABELS_FILES if name != listing.name and (folder / name).is_file()]
     notes = counted(folder.name, {f"labels files not read, as {listing.name} is": others})
     known: tuple[str, ...] = ()
+    keep = options["odd_names"] == "keep"
     if listing.suffix == ".jsonl":
-        rows, unread = _read_json_lines(listing)
+        rows, unread, more = _read_json_lines(listing, keep)
+        notes += more
         notes += (f"{folder.name}: fields of {listing.name} that are not read: {unread:.300}",) if unread else ()
     else:
         column, labels = COLUMNS[listing.name]
         delimiter, encoding = DELIMITERS[str(options["delimiter"])], str(options["encoding"])
         split, values = "split" if labels else "", meanings(options)
-        layout = Layout(column, labels, split, delimiter, values=values, encoding=encoding, fixed=True)
+        layout = Layout(column, labels, split, delimiter, values=values, encoding=encoding, fixed=True, keep=keep)
         expected = f"Expected: {column} and {labels or 'a column for each label'}"
         expected += ". Where each label is a column: _classes.csv, with a column filename" if labels else ""
         table = read_table(listing, layout, expected)
@@ -212,10 +214,10 @@ def _by_folder(
     return rows, FolderImages(tuple(files)), notes
 
 
-def _read_json_lines(path: Path) -> tuple[list[Row], str]:
+def _read_json_lines(path: Path, keep: bool) -> tuple[list[Row], str, tuple[str, ...]]:
     """Return the rows of a file of JSON lines, each with ``file_name`` and ``labels``: a list, or one text.
 
-    A ``split`` is its part's. And the names of other fields, as one text.
+    A ``split`` is its part's. And the names of other fields, as one text, and notes on those that are to ``keep``.
     """
     rows: dict[str, Row] = {}
     unread: dict[str, set[str]] = {}
@@ -238,8 +240,8 @@ def _read_json_lines(path: Path) -> tuple[list[Row], str]:
             words = unread.setdefault(field, set())
             if isinstance(entry[field], str | int) and len(words) < MOST_WORDS:
                 words.add(str(entry[field]))
-    beside_labels(path, unread, "labels", ())
-    return list(rows.values()), ", ".join(unread)
+    notes = beside_labels(path, unread, "labels", (), keep=keep)
+    return list(rows.values()), ", ".join(unread), notes
 
 
 SPEC = DatasetSpec(

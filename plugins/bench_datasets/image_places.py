@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import itertools
 import posixpath
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from bench import DataError, Option, UsageError
-from bench_datasets.listing import find_file, found_below, printable
+from bench_datasets.listing import find_file, found_below, is_hidden, printable
 from bench_datasets.tables import Row, Table
 from bench_datasets.typed import as_typed
 
@@ -46,7 +47,8 @@ def _placed(root: Path, rows: Sequence[Row], pattern: str) -> list[Row]:
     folder, prefix = posixpath.split(before)
     if "*" not in folder:
         return [replace(row, path=posixpath.normpath(before + row.path + after)) for row in rows]
-    folders = sorted(path.relative_to(root).as_posix() for path in root.glob(folder) if path.is_dir())
+    found_there = (path.relative_to(root) for path in root.glob(folder) if path.is_dir())
+    folders = sorted(path.as_posix() for path in found_there if not any(map(is_hidden, path.parts)))
     names: dict[str, list[str]] = {}
     for place in folders:
         for file in (root / place).iterdir():
@@ -56,10 +58,10 @@ def _placed(root: Path, rows: Sequence[Row], pattern: str) -> list[Row]:
         name = posixpath.normpath(prefix + row.path + after)
         places = names.get(name) or [place for place in folders if find_file(root / place, name)]
         if len(places) != 1:
-            both = " or ".join(printable(posixpath.join(place, name)) for place in places[:2])
+            both = " or ".join(printable(posixpath.normpath(posixpath.join(place, name))) for place in places[:2])
             there = f"it may be {both}. Try: write paths so" if places else f"there is none in {folder}"
             raise DataError(f"{row.place}: image {printable(row.path)[:300]}: {there}")
-        found.append(replace(row, path=posixpath.join(places[0], name)))
+        found.append(replace(row, path=posixpath.normpath(posixpath.join(places[0], name))))
     return found
 
 
@@ -86,13 +88,14 @@ def _pattern(root: Path, rows: Sequence[Row], cell: str, file: str) -> str:
     >>> _pattern(Path("nowhere"), [], "a", "photos/a.jpg")
     'photos/{}.jpg'
     """
+    cell, file = (unicodedata.normalize("NFC", text) for text in (cell, file))
     stem, ending = (file, "") if file.endswith(cell) else posixpath.splitext(file)
     if not f"/{stem}".endswith(f"/{cell}"):
         return ""
     parts = stem[: -len(cell)].split("/")[:-1]
     stars = sorted(itertools.product((False, True), repeat=len(parts)), key=sum)
-    for which in stars:
-        folders = ["*" if star else part for part, star in zip(parts, which, strict=True)]
+    places = [["*" if star else part for part, star in zip(parts, which, strict=True)] for which in stars]
+    for folders in [*places, ["**"]]:
         pattern = "/".join([*folders, f"{CELL}{ending}"])
         try:
             if all(find_file(root, row.path) for row in _placed(root, rows, pattern)):

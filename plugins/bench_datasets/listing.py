@@ -32,12 +32,10 @@ LITTER = frozenset({"__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "icon
 
 MOST_FOLDERS, DEEPEST = 100, 3
 """Folders in the data root in which a file is looked for that is not where a table says, and how deep they lie."""
+
 ADDRESSED = re.compile(r"\?(?!d=).*|(?<=/local-files/)\?d=")
 UPLOADED = re.compile(r"(?:\A|(?<=/))[0-9a-f]{8}-(?=[^/]*\Z)")
 """What stands in the address of a picture beside its path, and before its name."""
-
-MOST_FOLDERS = 100
-"""Folders in the data root in which a file is looked for that is not where a table says."""
 
 NO_IMAGE, HIDDEN, BROKEN, CIRCLE = "no image", "hidden", "a link to nothing", "a link to a folder that it lies in"
 
@@ -149,12 +147,12 @@ def find_file(folder: Path, name: str) -> str | None:
     for form in dict.fromkeys((name, posixpath.normpath(name.replace("\\", "/")))):
         if is_file(folder / form):
             return form
-        found = Path()
-        for part in PurePosixPath(form).parts:
-            same = _by_form(folder / found).get(unicodedata.normalize("NFC", part), ())
-            found /= same[0] if len(same) == 1 else part
-        if is_file(folder / found):
-            return str(found)
+        found = [Path()]
+        for part in PurePosixPath(form).parts:  # a folder's two forms may lie side by side
+            nfc = unicodedata.normalize("NFC", part)
+            found = [above / one for above in found for one in _by_form(folder / above).get(nfc, (part,))]
+        if len(there := [path for path in found if is_file(folder / path)]) == 1:
+            return str(there[0])
     return None
 
 
@@ -219,7 +217,8 @@ def _there(folder: Path, path: str) -> list[str]:
     above, name = posixpath.split(path)
     beside = sorted(itertools.chain.from_iterable(_by_form(folder / above).values()))
     stems = {one: PurePosixPath(one).stem for one in beside if has_image_ending(one)}
-    same = [one for one, stem in stems.items() if stem == name]
+    nfc = unicodedata.normalize("NFC", name)
+    same = [one for one, stem in stems.items() if unicodedata.normalize("NFC", stem) == nfc]
     if not same and name.isdecimal():  # of 000001 a spreadsheet leaves 1
         same = [one for one, stem in stems.items() if stem.lstrip("0") == name.lstrip("0")]
     return [posixpath.join(above, one) for one in same]
@@ -254,7 +253,7 @@ def _by_form(folder: Path) -> Mapping[str, Sequence[str]]:
         return {}
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=1024)
 def _forms(folder: Path, _changed: int) -> Mapping[str, Sequence[str]]:
     forms: dict[str, list[str]] = {}
     for name in (path.name for path in folder.iterdir()):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bench import DataError
 from bench_datasets.cells import EMPTY, NUMBER, canonical
-from bench_datasets.label_names import look
+from bench_datasets.label_names import KEEP_ODD, look
 from bench_datasets.part_words import FEW_WORDS, may_be_of_parts, tell_parts_apart
 from bench_datasets.valued_names import MARKED_DENIALS, MARKED_YES, pairs_by_affix
 
@@ -166,29 +166,32 @@ def _left_out(name: str, values: Mapping[str, str]) -> str:
     return min([cell for value, cell in values.items() if value in marks] + words, default="")
 
 
-def beside_labels(path: Path, unread: Mapping[str, set[str]], labels: str, cells: Collection[str]) -> tuple[str, ...]:
+def beside_labels(
+    path: Path, unread: Mapping[str, set[str]], labels: str, cells: Collection[str], *, keep: bool = False
+) -> tuple[str, ...]:
     """Return notes on columns whose cells are all of the names that ``cells`` of the column ``labels`` hold.
 
     Raises ``DataError`` for a column that says of the label beside it whether it is there, or of its row that it does
-    not count, as annotation tools write it, and is not read.
+    not count, as annotation tools write it, and is not read; to ``keep`` it is a note.
     """
+    odd = []
     for name, found in unread.items():
         values = {canonical(cell): cell for cell in found}
         if out := _left_out(_seen(name), values):
-            raise DataError(
-                f"{path}: column '{name}' is {out} in some rows. Do the labels in '{labels}' count there?"
-                " Try: take these rows out, or the column where it says nothing of them"
-            )
+            told = f"column '{name}' is {out} in some rows. Do the labels in '{labels}' count there?"
+            odd.append(f"{told} Try: take these rows out")
+            continue
         no = MARKED_YES if SAYS_NOT.fullmatch(look(name)) else MARKED_DENIALS
         called = no is MARKED_YES or SAYS_WHETHER.fullmatch(look(name))
         told = next((cell for value, cell in values.items() if value in no), "") if called else ""
         if told and values.keys() <= MARKED_DENIALS | MARKED_YES | {EMPTY}:
-            raise DataError(
-                f"{path}: column '{name}' is {told} in some rows. Is the label there that stands in '{labels}'?"
-                " Try: take these rows' labels out, or give the column another name to pass it over"
-            )
+            told = f"column '{name}' is {told} in some rows. Is the label there that stands in '{labels}'?"
+            odd.append(f"{told} Try: take these rows' labels out")
+    if odd and not keep:
+        raise DataError(f"{path}: {odd[0]}, or where it says nothing of them: {KEEP_ODD}")
+    notes = [f"{path.name}: {message.partition(' Try: ')[0]}" for message in odd]
     pieces = {name: {piece for cell in found for piece in BETWEEN.split(cell)} - {""} for name, found in unread.items()}
     named = {name: of_it for name, of_it in pieces.items() if not all(map(NUMBER.fullmatch, of_it))}
     known = {piece for cell in cells for piece in BETWEEN.split(cell)} if named else set()
     told = "holds names of labels, and is not read"
-    return tuple(f"{path.name}: column '{name}' {told}" for name, of_it in named.items() if of_it <= known)
+    return (*notes, *(f"{path.name}: column '{name}' {told}" for name, of_it in named.items() if of_it <= known))

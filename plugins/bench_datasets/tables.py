@@ -14,7 +14,7 @@ from pathlib import Path
 from bench import DataError, FolderImages
 from bench_datasets.cells import ALLOWED, EMPTY, IGNORE, NUMBER, YES, choices, truth, unmarked, with_meaning
 from bench_datasets.label_lists import read_text
-from bench_datasets.label_names import is_nothing, look
+from bench_datasets.label_names import KEEP_ODD, is_nothing, look
 from bench_datasets.listing import find_file, has_image_ending, printable, why_absent
 from bench_datasets.part_words import is_of_parts, split_named
 from bench_datasets.table_columns import (
@@ -64,6 +64,8 @@ class Layout:
     """The column that says which images belong together, if one was named."""
     fixed: bool = False
     """Whether no option names the columns of paths and labels."""
+    keep: bool = False
+    """Whether columns that may say something of labels, and are not read, are as they are meant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +130,8 @@ def read_table(path: Path, layout: Layout, remedy: str) -> Table:
             if layout.group
             else tuple(name for name in unread if of_one_thing(name) or numbers_rows(name))
         )
-        more = [n for n, name in enumerate(columns) if name != layout.path and is_more(n, name, layout.labels)]
+        others = enumerate(columns) if not layout.keep else ()
+        more = [n for n, name in others if name != layout.path and is_more(n, name, layout.labels)]
         for cells in reader:
             place = f"{path} line {reader.line_num}"
             if not any(cell.strip() for cell in cells):
@@ -163,7 +166,8 @@ def read_table(path: Path, layout: Layout, remedy: str) -> Table:
     if not rows:
         raise DataError(f"{path}: no images below the column names")
     if layout.labels:
-        notes += beside_labels(path, unread, layout.labels, {row.labels for row in rows if isinstance(row.labels, str)})
+        texts = {row.labels for row in rows if isinstance(row.labels, str)}
+        notes += beside_labels(path, unread, layout.labels, texts, keep=layout.keep)
     notes += tuple(f"{path.name}: {count:,} {what}" for what, count in odd.items() if count)
     return Table(rows, known, notes, tell_parts(unread, layout.others), things)
 
@@ -181,7 +185,7 @@ def _refuse_more(more: Sequence[int], columns: Sequence[str], cells: Sequence[st
             where = f"column '{name}'" if name and not INDEX.fullmatch(name) else "a column without a name"
             raise DataError(
                 f"{place}: '{cell[:40]}' stands in {where}. Is it a label? Try: write all labels in one"
-                f" cell as dog;sofa, or give the column {'another' if name else 'a'} name to pass it over"
+                f" cell as dog;sofa, or where it is none: {KEEP_ODD}"
             )
 
 

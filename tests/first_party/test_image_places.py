@@ -28,6 +28,8 @@ def pictures(root, *paths):
         (["a.png", "b.png", "c.png"], ["i1/images/a.png", "i1/images/b.png", "i2/images/c.png"], "*/images/{}"),
         (["a", "b", "c"], ["a.jpg", "b.jpg", "c.jpg"], "{}.jpg"),
         (["v/a.b", "v/c", "w/d"], ["p/v/a.b.png", "p/v/c.png", "p/w/d.png"], "p/{}.png"),
+        (["a", "b", "c"], ["x/a.png", "y/z/b.png", "c.png"], "**/{}.png"),
+        (["\u00e9", "b", "c"], ["x/e\u0301.png", "x/b.png", "x/c.png"], "x/{}.png"),
     ],
 )
 def test_the_pattern_that_is_said_to_be_typed_finds_every_image(tmp_path, cells, files, pattern):
@@ -51,6 +53,14 @@ def test_a_pattern_may_be_typed_that_no_message_says(tmp_path):
     write(tmp_path, "labels.csv", "1_red.png,dog", "2_red.png,dog")
     dataset = opened("csv", tmp_path, images="train")
     assert {*dataset.train.ids, *dataset.test.ids} == {"train/1_red.png", "train/2_red.png"}
+
+
+def test_a_pattern_finds_nothing_in_folders_that_are_hidden(tmp_path):
+    pictures(tmp_path, ".thumbnails/a.png", "x/a.png", "y/b.png", "y/.cache/b.png")
+    write(tmp_path, "labels.csv", "a,dog", "b,dog")
+    for pattern in ("*/{}.png", "**/{}.png"):
+        dataset = opened("csv", tmp_path, images=pattern)
+        assert {*dataset.train.ids, *dataset.test.ids} == {"x/a.png", "y/b.png"}
 
 
 def test_one_pattern_is_of_all_tables_or_of_none(tmp_path):

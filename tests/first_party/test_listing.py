@@ -188,6 +188,9 @@ def test_a_file_is_found_in_another_unicode_form_and_with_backslashes(tmp_path):
     found = find_file(tmp_path, unicodedata.normalize("NFC", "größe\\Übung.png"))
     assert (tmp_path / found).is_file()
     assert find_file(tmp_path, "größe/other.png") is None
+    put(tmp_path / "größe" / "a.png")  # the folder's other form beside it
+    for name in ("größe/a.png", "größe\\Übung.png"):
+        assert (tmp_path / find_file(tmp_path, name)).is_file()
 
 
 @pytest.mark.parametrize(

@@ -72,6 +72,18 @@ def test_class_names_that_hugging_face_noted_are_used(tmp_path):
     assert opened(tmp_path).train.truth.tolist() == [[True, False, True], [False, True, False]]
 
 
+@pytest.mark.parametrize("objects", [True, False])
+def test_class_names_are_used_as_older_versions_noted_them(tmp_path, objects):
+    """A list was [feature], and its numbers were labels' names."""
+    classes = CLASSES["labels"]["feature"]
+    features = CLASSES | {"labels": [{"category": classes} if objects else classes]}
+    rows = [[{"category": 2}], [{"category": 0}, {"category": 1}]] if objects else [[2], [0, 1]]
+    for part in ("train", "test"):
+        write(tmp_path / f"{part}.parquet", rows, [0, 1], features=features)
+    assert opened(tmp_path).labels == ("cat", "dog", "owl")
+    assert opened(tmp_path).train.truth.tolist() == [[False, False, True], [True, True, False]]
+
+
 def test_classes_that_one_part_alone_names_are_said_to_be_the_others_too(tmp_path):
     write(tmp_path / "train.parquet", [[2, 0], [1]], [0, 1])
     write(tmp_path / "test.parquet", [[2, 0]], [2], features=CLASSES)

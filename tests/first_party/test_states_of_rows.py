@@ -41,6 +41,28 @@ def test_rows_that_do_not_count_are_asked_about(root, column, cells, told):
     assert opened("csv", root).labels == ("cat", "dog")
 
 
+@pytest.mark.parametrize(
+    ("column", "cells", "note"),
+    [
+        (
+            "status",
+            ["shipped", "cancelled", "paid", "paid", "paid", "paid"],
+            "column 'status' is cancelled in some rows.",
+        ),
+        ("score", "101010", "column 'score' is 0 in some rows."),
+        ("primary_label", ["dog", "cat", "dog", "", "cat", "dog"], "column 'primary_label' holds names of labels"),
+    ],
+)
+def test_columns_that_say_nothing_of_labels_are_kept_by_what_the_message_says_to_type(root, column, cells, note):
+    """As of an order; a table had to be written anew without them."""
+    write(root, column, cells)
+    with pytest.raises(DataError, match=r": --set dataset.odd_names=keep$"):
+        opened("csv", root)
+    dataset = opened("csv", root, odd_names="keep")
+    assert dataset.labels == ("cat", "dog")
+    assert any(note in told for told in dataset.notes)
+
+
 @pytest.mark.parametrize("column", ["verified", "was_cancelled", "isSkipped", "rejected"])
 def test_a_column_of_0_and_1_that_says_how_far_a_row_is_labelled_is_no_label(root, column):
     write(root, column, "011010", labels="dog", of_labels="110010")
