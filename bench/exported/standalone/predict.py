@@ -149,7 +149,7 @@ class Model:
         if self.description["kind"] == "sequence":
             search, arrays = runpy.run_path(str(folder / "search.py")), folder / "decoder.safetensors"
             self.search = search["Searching"](self.session(folder / "step.onnx"), arrays, self.description)
-        if json.loads((folder / "manifest.json").read_bytes())["description"] != self.description:
+        if read_manifest(folder)["description"] != self.description:  # every file, as a copy replaces one by one
             raise Refused(f"{folder} was exported anew while it was opened. Try: the same again")
 
     def session(self, path: Path) -> Any:
