@@ -303,10 +303,16 @@ def run_command_line(arguments: Sequence[str] | None = None) -> int:
         _tell(f"error: {lacking}")
         return BenchError.exit_code
     except RuntimeError as error:
-        if "start new thread" not in str(error):  # Python has no other name for it
+        threads = "the system gives no more threads. Try: ulimit -u, or the limit of processes of your container"
+        lacks = {
+            "start new thread": threads,
+            "can't allocate": f"not enough memory. {error}",
+        }  # Python has no other name
+        told = next((words for name, words in lacks.items() if name in str(error)), None)
+        if told is None:
             raise
         trace_if_asked(error)
-        _tell("error: the system gives no more threads. Try: ulimit -u, or the limit of processes of your container")
+        _tell(f"error: {told}")
         return BenchError.exit_code
     finally:
         os.environ |= before
