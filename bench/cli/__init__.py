@@ -303,13 +303,7 @@ def run_command_line(arguments: Sequence[str] | None = None) -> int:
         _tell(f"error: {lacking}")
         return BenchError.exit_code
     except RuntimeError as error:
-        threads = "the system gives no more threads. Try: ulimit -u, or the limit of processes of your container"
-        lacks = {
-            "start new thread": threads,
-            "can't allocate": f"not enough memory. {error}",
-        }  # Python has no other name
-        told = next((words for name, words in lacks.items() if name in str(error)), None)
-        if told is None:
+        if (told := _lacking(error)) is None:
             raise
         trace_if_asked(error)
         _tell(f"error: {told}")
@@ -317,6 +311,13 @@ def run_command_line(arguments: Sequence[str] | None = None) -> int:
     finally:
         os.environ |= before
     return result if isinstance(result, int) else 0
+
+
+def _lacking(error: RuntimeError) -> str | None:
+    """Return what the system lacks, threads or memory, where Python has no exception of its own for it."""
+    if "start new thread" in str(error):
+        return "the system gives no more threads. Try: ulimit -u, or the limit of processes of your container"
+    return " ".join(f"not enough memory. {error}".split()) if "can't allocate" in str(error) else None
 
 
 def _as_line(error: Exception, given: Sequence[str]) -> tuple[str, int]:
