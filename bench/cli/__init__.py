@@ -303,14 +303,21 @@ def run_command_line(arguments: Sequence[str] | None = None) -> int:
         _tell(f"error: {lacking}")
         return BenchError.exit_code
     except RuntimeError as error:
-        if "start new thread" not in str(error):  # Python has no other name for it
+        if (told := _lacking(error)) is None:
             raise
         trace_if_asked(error)
-        _tell("error: the system gives no more threads. Try: ulimit -u, or the limit of processes of your container")
+        _tell(f"error: {told}")
         return BenchError.exit_code
     finally:
         os.environ |= before
     return result if isinstance(result, int) else 0
+
+
+def _lacking(error: RuntimeError) -> str | None:
+    """Return what the system lacks, threads or memory, where Python has no exception of its own for it."""
+    if "start new thread" in str(error):
+        return "the system gives no more threads. Try: ulimit -u, or the limit of processes of your container"
+    return " ".join(f"not enough memory. {error}".split()) if "can't allocate" in str(error) else None
 
 
 def _as_line(error: Exception, given: Sequence[str]) -> tuple[str, int]:

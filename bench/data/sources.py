@@ -6,6 +6,7 @@ whoever reads them can go on and count. Nothing is unpacked to disk.
 
 from __future__ import annotations
 
+import codecs
 import glob
 import os
 import tarfile
@@ -137,7 +138,7 @@ def _lines(stream: BinaryIO) -> Iterator[str]:
                 f"standard input, line {number}: found no path, allowed: a path on each line."
                 " Try: find photos -name '*.jpg' | bench predict MODEL_DIR -"
             )
-        if name := line.rstrip(b"\r\n"):
+        if name := line.removeprefix(codecs.BOM_UTF8 if number == 1 else b"").rstrip(b"\r\n"):
             yield os.fsdecode(name)
 
 

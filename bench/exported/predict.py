@@ -18,7 +18,7 @@ from bench.decode.decoder import Decoder, PrefixTree
 from bench.errors import ModelError
 from bench.evaluation.calibration import sigmoid
 from bench.exported.engine import Encoder, OnnxStepNetwork
-from bench.exported.manifest import Manifest, open_whole, read_manifest
+from bench.exported.manifest import Manifest, open_whole
 from bench.exported.policy import calibrated_by, reader
 from bench.onnx.sessions import choose_device
 from bench.records import FloatArray, Images, IntArray, ScoreKind
@@ -108,7 +108,7 @@ class Predictor:
                 self.decoder = Decoder(network, network.start_states, options, threads=threads, tree=tree)
             except (ValueError, TypeError, OverflowError) as error:
                 raise ModelError(f"{folder}: its decoder does not fit: {error}. Try: export again") from error
-        self._require_the_same(read_manifest(folder))
+        self._require_the_same(open_whole(folder))  # every file, as a copy replaces one after another
 
     def predict(self, paths: Sequence[Path]) -> Iterator[Labelled]:
         """Yield the labels of each image file, in order. Raises ``DataError`` with the path of an unreadable one."""

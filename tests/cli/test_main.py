@@ -165,6 +165,7 @@ def raising(error: BaseException) -> Callable[[], None]:
         (OSError(28, "No space left on device", "/tmp/x"), 2, "error: No space left on device: /tmp/x\n"),
         (MemoryError("Unable to allocate 7 TiB"), 2, "error: not enough memory. Unable to allocate 7 TiB\n"),
         (MemoryError(), 2, "error: not enough memory.\n"),
+        (RuntimeError("can't allocate lock"), 2, "error: not enough memory. can't allocate lock\n"),
         (
             RuntimeError("can't start new thread"),
             2,

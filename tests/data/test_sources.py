@@ -87,6 +87,11 @@ def test_names_that_are_no_text_are_kept(photos):
     assert reds(sources(["-"], io.BytesIO(name))) == [7]
 
 
+def test_a_mark_before_the_first_path_as_windows_saves_texts_is_no_part_of_it(photos):
+    mark = b"\xef\xbb\xbf"
+    assert named("-", lines=mark + b"photos/b.png\r\n" + mark) == [("photos/b.png", ""), ("\ufeff", "no such file")]
+
+
 UNUSABLE = {
     "nowhere.png": "no such file",
     "photos/*.gif": "no file matches this pattern",

@@ -216,6 +216,30 @@ def test_too_little_memory_suggests_a_smaller_batch(exported):
         encoder.run(np.zeros((8, 3, 32, 32), np.float32))
 
 
+def test_too_little_memory_to_open_a_model_is_told_by_the_folders_own_program(exported, monkeypatch):
+    import onnxruntime
+
+    from bench.exported.standalone import predict
+
+    def short(*_, **__):
+        raise RuntimeError("Exception during initialization: std::bad_alloc")
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", short)
+    with pytest.raises(predict.Refused, match="or more memory"):
+        predict.Model(exported / "bce")
+
+
+def test_an_old_python_is_named_by_the_folders_own_program(monkeypatch, capsys):
+    """Under Python 3.9 a sequence model ended in a traceback of zip()."""
+    from bench.exported.standalone import predict
+
+    monkeypatch.setattr(predict.sys, "version_info", (3, 9, 18, "final", 0))
+    assert predict.main() == 2
+    told = capsys.readouterr().err
+    assert told.startswith("error: found Python")
+    assert told.endswith("Try: Python 3.11 or newer\n")
+
+
 def test_an_unfinished_run_is_not_exported(exported, stored_run, capsys):
     folder = stored_run()
     folder.fail("train", "it broke")

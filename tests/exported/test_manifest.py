@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from example_commands import bench
 from example_exports import images_of, run_of, seal_again, set_metadata
+from safetensors.numpy import load_file, save_file
 
 from bench.errors import ModelError
 from bench.exported import manifest, model_folder
@@ -126,16 +127,27 @@ def test_a_manifest_that_tells_of_another_model_is_refused(exported, folder, cap
     refused(folder, capsys, images_of(exported)[0], "tell of different models")
 
 
-def test_a_folder_that_is_exported_anew_while_it_is_opened_is_refused(exported, folder, monkeypatch):
+@pytest.mark.parametrize(("copied", "message"), [("", "exported anew while"), ("decoder.safetensors", "not the file")])
+def test_a_folder_that_is_exported_anew_while_it_is_opened_is_refused(exported, folder, monkeypatch, copied, message):
+    """Of a folder that is copied over it file by file, what was read before its manifest came was taken in silence."""
     from bench.exported import predict
+
+    other = shutil.copytree(exported / ("cnn-rnn" if copied else "bce"), folder.parent / "other")
+    if copied:
+        arrays = load_file(other / copied)
+        save_file(arrays | {"bias": arrays["bias"] + 1}, other / copied)
 
     class Slow(predict.OnnxStepNetwork):
         def __init__(self, *arguments):
+            if copied:
+                shutil.copy(other / copied, folder)
             super().__init__(*arguments)
-            shutil.copytree(exported / "bce", folder, dirs_exist_ok=True)
+            if not copied:
+                shutil.rmtree(folder)
+                shutil.copytree(other, folder)
 
     monkeypatch.setattr(predict, "OnnxStepNetwork", Slow)
-    with pytest.raises(ModelError, match="was exported anew while it was opened"):
+    with pytest.raises(ModelError, match=message):
         Predictor(folder)
 
 

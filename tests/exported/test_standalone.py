@@ -314,20 +314,21 @@ def test_probabilities_are_those_of_bench_predict(kind):
     assert found is None or np.array_equal(found, expected)
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
-def test_a_folder_that_is_exported_anew_while_it_is_opened_is_refused(exported, tmp_path):
-    folder = shutil.copytree(exported / "cnn-rnn", tmp_path / "model")
+@pytest.mark.parametrize("name", ["manifest.json", "encoder.onnx"])
+def test_a_folder_that_is_exported_anew_while_it_is_opened_is_refused(exported, tmp_path, name):
+    """Of a folder that is copied over it file by file, what was read before its manifest came was taken in silence."""
+    folder = shutil.copytree(exported / "bce", tmp_path / "model")
 
     class Slow(predict.Model):
         def session(self, path):
-            found = super().session(path)
-            shutil.copyfile(exported / "bce" / "manifest.json", folder / "manifest.json")
-            return found
+            shutil.copyfile(exported / "knn" / name, folder / name)
+            return super().session(path)
 
-    with pytest.raises(predict.Refused, match="was exported anew while it was opened"):
+    with pytest.raises(predict.Refused, match="not the file that was exported"):
         Slow(folder)
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
 def test_a_disk_that_is_full_is_one_line_and_status_2(exported, monkeypatch, capsys):
     """It was a traceback, and status 1, as of images that are not read."""
     monkeypatch.setattr(predict, "__file__", str(exported / "bce" / "predict.py"))

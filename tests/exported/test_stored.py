@@ -168,9 +168,9 @@ LABELS = np.array([[3.0, 2.0, 1.0], [1.0, 2.0, 3.0]], dtype=np.float32)
 STORED = stored.Stored(images=(), scores=LABELS, predicted=LABELS >= 2, sequences=None)
 
 
-def compared(scores, chosen=((0, 1), (2, 1)), against=STORED, sequences=None):
+def compared(scores, chosen=((0, 1), (2, 1)), against=STORED, sequences=None, limit=1e-2):
     found = [Answers(np.array(scores, np.float32), chosen, sequences)]
-    checks = stored.compare("it", found, against, (1e-2, 0.01), 7)
+    checks = stored.compare("it", found, against, (limit, 0.01), 7)
     return {check.unit: check for check in checks}
 
 
@@ -197,7 +197,7 @@ def test_infinities_that_were_stored_are_expected_and_hide_nothing():
     assert compared(scores, against=against)["relative"].difference == 0
     other = scores.copy()
     other[1, 1] += 1
-    assert not compared(other, against=against)["relative"].passed
+    assert not compared(other, against=against, limit=1e-3)["relative"].passed
 
 
 def test_label_sets_differ_unless_their_scores_tie():
@@ -222,6 +222,16 @@ def test_one_image_may_have_another_sequence_and_its_scores_are_then_not_compare
     assert (checks["images"].difference, checks["relative"].count) == (0.5, 1)
     both = compared(LABELS, ((1, 0), (1, 2)), against, np.array([[1, 0], [1, 2]], dtype=np.int32))
     assert not both["images"].passed
+
+
+def test_in_one_image_votes_of_near_neighbours_may_change_places_where_more_than_rounding_differs():
+    """A level of one pixel in ``pixels.onnx`` took another of two equally near images: no knn could be exported."""
+    votes = LABELS.copy()
+    votes[1, 0] += 0.5
+    checks = compared(votes)
+    assert all(check.passed for check in checks.values())
+    assert (checks["images"].difference, checks["relative"].count) == (0.5, 1)
+    assert not compared(votes, limit=1e-4)["relative"].passed
 
 
 class Branches(nn.Module):

@@ -149,7 +149,7 @@ class Model:
         if self.description["kind"] == "sequence":
             search, arrays = runpy.run_path(str(folder / "search.py")), folder / "decoder.safetensors"
             self.search = search["Searching"](self.session(folder / "step.onnx"), arrays, self.description)
-        if json.loads((folder / "manifest.json").read_bytes())["description"] != self.description:
+        if read_manifest(folder)["description"] != self.description:  # every file, as a copy replaces one by one
             raise Refused(f"{folder} was exported anew while it was opened. Try: the same again")
 
     def session(self, path: Path) -> Any:
@@ -157,7 +157,7 @@ class Model:
         try:
             return onnxruntime.InferenceSession(str(path), self.options, providers=["CPUExecutionProvider"])
         except Exception as error:  # it raises a dozen unrelated classes
-            reason = f"{str(error).splitlines()[0]}. Try: a newer onnxruntime"
+            reason = f"{str(error).splitlines()[0]}. Try: a newer onnxruntime, or more memory"
             raise Refused(f"onnxruntime {onnxruntime.__version__} cannot open {path}: {reason}") from None
 
     def encode(self, pixels: Any, rows: int) -> list[Any]:
@@ -166,10 +166,7 @@ class Model:
         return [output[: len(pixels)] for output in self.encoder.run(None, {"pixels": padded})]
 
     def answer(self, outputs: list[Any], scores_alone: bool = False) -> tuple[list[int], Any, Any, float | None]:
-        """Return of one image, by its encoder outputs, labels' numbers, all scores, the label sequence and its log P.
-
-        With ``scores_alone`` there are no labels, and the policy need not be one that this file knows.
-        """
+        """Return of one image, by its encoder outputs, labels' numbers, all scores, its label sequence and log P."""
         description, sequence, log_probability, scores = self.description, None, None, outputs[0]
         if self.search is not None:
             log_probability, sequence, scores = self.search(outputs)
@@ -178,7 +175,7 @@ class Model:
         policy, chosen = (description["policy"] or {}).get("name", ""), list[int]()
         if sequence is not None and policy in {"", "decoded", "exactly-k"}:
             chosen = list(dict.fromkeys(sequence[: description["k"]] if description["cut_to_k"] else sequence))
-        elif not scores_alone:
+        elif not scores_alone:  # of which the policy need not be one that this file knows
             taken = label_set(scores, description, outputs[1] if description["kind"] == "sets" else None)
             chosen = [label for label in ranked(scores, calibrated(scores, description)) if taken[label]]
         return chosen, scores, sequence, log_probability
@@ -374,6 +371,9 @@ def parsed() -> argparse.Namespace:
 
 def main() -> int:
     """Label the images named on the command line and return the exit status."""
+    if sys.version_info < (3, 10):  # noqa: UP036 - nobody's installer has checked it here
+        print(f"error: found Python {sys.version.split()[0]}. Try: Python 3.11 or newer", file=sys.stderr)
+        return 2
     asked, unread = parsed(), list[str]()
     for name in ("stdout", "stderr"):  # one that was closed swallows what is written
         setattr(sys, name, getattr(sys, name) or Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
