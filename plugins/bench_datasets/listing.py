@@ -32,12 +32,10 @@ LITTER = frozenset({"__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "icon
 
 MOST_FOLDERS, DEEPEST = 100, 3
 """Folders in the data root in which a file is looked for that is not where a table says, and how deep they lie."""
+
 ADDRESSED = re.compile(r"\?(?!d=).*|(?<=/local-files/)\?d=")
 UPLOADED = re.compile(r"(?:\A|(?<=/))[0-9a-f]{8}-(?=[^/]*\Z)")
 """What stands in the address of a picture beside its path, and before its name."""
-
-MOST_FOLDERS = 100
-"""Folders in the data root in which a file is looked for that is not where a table says."""
 
 NO_IMAGE, HIDDEN, BROKEN, CIRCLE = "no image", "hidden", "a link to nothing", "a link to a folder that it lies in"
 
