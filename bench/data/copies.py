@@ -36,7 +36,6 @@ FEW = 8
 MANY, ASKED = 0.01, 64
 """The share of a part's files that one picture is looked for in, and how many of these are looked at."""
 
-
 OFTEN = 0.02
 """The share of images of one length that may be copies of others with other labels without a word."""
 
@@ -157,6 +156,8 @@ def image_hashes(images: Images, rows: Sequence[int] | None = None) -> list[byte
     ``rows`` are the pictures that are asked for, in this order; ``None``: all.
     """
     rows = range(len(images)) if rows is None else rows
+    if not len(rows):  # encoded pictures would all be read
+        return []
     if isinstance(images, NamedImages):
         return image_hashes(images.images, rows)
     if isinstance(images, Subset):
