@@ -103,9 +103,11 @@ def plugin_code(
 
 def option_files(found: Found[Any], options: Mapping[str, OptionValue]) -> dict[str, Path]:
     """Return the files that options of a third party's name, by option."""
-    texts = {name: value for name, value in options.items() if isinstance(value, str) and value}
-    files = {} if is_first_party(found.origin) else {name: Path(text).expanduser() for name, text in texts.items()}
-    return {name: file for name, file in sorted(files.items()) if os.path.isfile(file)}  # noqa: PTH113 - of any text
+    if is_first_party(found.origin):
+        return {}
+    # Any text may be an option's: pathlib raises for some, as ~nobody.
+    texts = {name: os.path.expanduser(text) for name, text in options.items() if isinstance(text, str)}  # noqa: PTH111
+    return {name: Path(text) for name, text in sorted(texts.items()) if os.path.isfile(text)}  # noqa: PTH113
 
 
 @cache

@@ -95,6 +95,8 @@ def test_a_file_counts_that_an_option_of_a_third_party_names(plugin, tmp_path):
             teacher.write_bytes(content)
         hashes.add(plugin_code(found(builder(int)), {"teacher": str(teacher), "width": 3}))
     assert len(hashes) == 3
+    nothing = {"head": "~nobody-here/head", "mark": "~", "text": "a\0b", "none": ""}  # of which pathlib raises
+    assert plugin_code(found(builder(int)), nothing) == plugin_code(found(builder(int)))
 
 
 @pytest.mark.parametrize("group", ["multilabel_bench", "console_scripts"])

@@ -328,7 +328,7 @@ def _as_line(error: Exception, given: Sequence[str]) -> tuple[str, int]:
         return f"error: {error}", error.exit_code
     if isinstance(error, OSError):
         # A full disk, a folder without permission: the user's to mend, wherever it was met.
-        place = error.filename or ("standard output" if is_full(sys.stdout) else "")
+        place = error.filename or ("standard output" if is_full(sys.stdout, error) else "")
         return f"error: {error.strerror or error}{f': {place}' if place else ''}", BenchError.exit_code
     named = " ".join(["bench", *[word for word in given if word in COMMANDS][:1]])
     command = getattr(getattr(error, "ctx", None), "command_path", named)  # where a value lacks, the parser says none

@@ -37,7 +37,6 @@ FEW = 8
 MANY, ASKED = 0.01, 64
 """The share of a part's files that one picture is looked for in, and how many of these are looked at."""
 
-
 OFTEN = 0.02
 """The share of images of one length that may be copies of others with other labels without a word."""
 
@@ -168,7 +167,7 @@ def file_sizes(images: Images) -> list[int]:
 def image_hashes(images: Images, rows: Sequence[int] | None = None) -> list[bytes] | None:
     """Return a hash of each picture over the bytes that the fingerprint is over; ``None`` of a plugin's own reading.
 
-    ``rows`` are the pictures that are asked for, in this order; ``None``: all.
+    ``rows`` are the pictures that are asked for, in this order; ``None``: all. Without one, encoded ones have ``None``.
     """
     rows = range(len(images)) if rows is None else rows
     if isinstance(images, NamedImages):
@@ -177,7 +176,7 @@ def image_hashes(images: Images, rows: Sequence[int] | None = None) -> list[byte
         return image_hashes(images.images, images.indices[rows].tolist())
     if isinstance(images, ArrayImages):
         return _hashes(images.pixels[row].tobytes() for row in rows)
-    if isinstance(images, EncodedImages):
+    if isinstance(images, EncodedImages) and len(rows):  # all are read where one is asked for
         every = _remembered(versions_of_sections(images), lambda: _hashes(samples(*one) for one in images.sections()))
         return [every[row] for row in rows]
     if isinstance(images, FolderImages):

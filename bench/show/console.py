@@ -5,6 +5,7 @@ The width is the terminal's, or ``COLUMNS``, or 80 where there is neither. Forma
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import sys
@@ -30,6 +31,10 @@ HELD = "\0"
 
 READABLE = 20
 """A column of texts is folded to this width before a table is split; to a quarter of a window that is narrow."""
+
+
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+"""Errors of a disk behind standard output."""
 
 
 def console(at_least: int = 0, file: TextIO | None = None) -> Console:
@@ -61,8 +66,10 @@ def put_raw(text: str) -> None:
     print(text, end="")
 
 
-def is_full(stream: TextIO) -> bool:
-    """Return whether ``stream`` takes no more, not even a line break."""
+def is_full(stream: TextIO | None, error: OSError) -> bool:
+    """Return whether ``error`` may be that of ``stream``, which takes no more, not even a line break."""
+    if stream is None or error.errno not in NO_ROOM:
+        return False
     try:
         put(file=stream)
         stream.flush()

@@ -178,7 +178,7 @@ def _obstacle(published: PublishedTable, row: PublishedRow, run: RunSummary) -> 
     elif row.backbone and (looks := _backbone(run)) != row.backbone:
         obstacle = f"with {looks} features, the paper has {row.backbone}"
     elif options := typed(run):
-        obstacle = f"with {' '.join(options)}, not as the method is by default"
+        obstacle = f"with {' '.join(options)}, which was typed"
     else:
         obstacle = ""
     return obstacle

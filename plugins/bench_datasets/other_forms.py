@@ -12,9 +12,11 @@ from bench_datasets.listing import is_hidden, printable
 READ_BY = {
     "voc-folder": tuple(f"{place}ImageSets/Main/*.txt" for place in ("", "VOC*/", "VOCdevkit/VOC*/")),
     "coco-json": ("annotations/instances_*.json", "instances_*.json", "*/_annotations.coco.json"),
-    "imagefolder": ("*/_classes.csv", "*/metadata.jsonl", "*/metadata.csv", "*/labels.csv"),
+    "imagefolder": tuple(
+        f"[Tt]rain*/{name}" for name in ("_classes.csv", "metadata.jsonl", "metadata.csv", "labels.csv")
+    ),
     "huggingface": ("dataset_dict.json", "state.json"),
-    "shards": ("*.tar", "data/*.parquet", "train/*.tar", "train/*.parquet"),
+    "shards": ("train[-_.]*.tar", "test[-_.]*.tar", "data/*.parquet", "train/*.tar", "train/*.parquet"),
     "nuswide-81": ("ImageList/Imagelist.txt", "Concepts81.txt"),
     "csv": ("labels.csv", "train.csv", "labels.tsv", "train.tsv"),
 }
@@ -35,6 +37,9 @@ TABLES = frozenset({".csv", ".tsv", ".xlsx", ".xls", ".ods"})
 EXPORTS = frozenset({".json", ".jsonl", ".ndjson", ".manifest", ".xml"})
 """Endings of what annotation tools write besides."""
 
+ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".xz", ".bz2", ".7z", ".rar")
+"""Endings of what was fetched, and has to be unpacked first."""
+
 MOST = 3
 """Tables that a message names."""
 
@@ -44,10 +49,14 @@ def what_is_there(root: Path, reader: str) -> str:
     for other, patterns in READ_BY.items():
         if other != reader and (found := _first(root, patterns)):
             return f". There is {found}. Try: --dataset {other}"
+    if found := _first(root, tuple(f"*/{pattern}" for pattern in READ_BY[reader])):
+        return f". There is {found}. Try: --data-root {printable(str(root / found.partition('/')[0]))}"
     for pattern, remedy in READ_BY_NONE.items():
         if found := _first(root, (pattern, f"*/{pattern}")):
             return f". There is {found}. {remedy}"
-    return ""
+    there = sorted(path.name for path in root.iterdir() if not is_hidden(path.name))
+    packed = bool(there) and all(name.lower().endswith(ARCHIVES) for name in there)
+    return f". There is {printable(there[0])}. Try: unpack it, and name the folder" if packed else ""
 
 
 def tables_there(root: Path, name: str, pattern: str = "*") -> str:

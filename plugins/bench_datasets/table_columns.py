@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 from bench import DataError
@@ -78,7 +79,12 @@ def thing_of(path: str) -> str:
     >>> thing_of("train/patient00001/study2/view1.jpg"), thing_of("scenes/1.jpg")
     ('train/patient00001', '')
     """
-    folders = path.replace("\\", "/").split("/")[:-1]
+    return _thing_in(path.replace("\\", "/").rpartition("/")[0])
+
+
+@lru_cache(1 << 16)  # many images lie in one folder
+def _thing_in(folder: str) -> str:
+    folders = folder.split("/")
     depth = next((depth for depth, name in enumerate(folders, 1) if ONE_THING.fullmatch(look(name))), 0)
     return "/".join(folders[:depth])
 

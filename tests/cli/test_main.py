@@ -1,5 +1,6 @@
 """The command line as a whole: light, helpful, and one line for every mistake."""
 
+import errno
 import importlib
 import os
 import re
@@ -189,6 +190,18 @@ def test_what_ends_a_command_is_one_line(
     monkeypatch.setattr("bench.cli.commands.runs.runs", raising(error))
     assert run_command_line(["runs"]) == code
     assert capsys.readouterr().err == line
+
+
+@pytest.mark.parametrize("number", [errno.ECONNREFUSED, errno.ENOSPC])
+def test_an_error_of_no_file_leaves_standard_output_as_it_is(
+    number: int, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    """A blank line was printed to see whether it is full; where it was closed, that was a traceback."""
+    monkeypatch.setattr("bench.cli.commands.runs.runs", raising(OSError(number, "it failed")))
+    if number == errno.ENOSPC:
+        monkeypatch.setattr(sys, "stdout", None)
+    assert run_command_line(["runs"]) == 2
+    assert capsys.readouterr() == ("", "error: it failed\n")
 
 
 def test_a_command_in_a_folder_that_was_removed_says_so(

@@ -140,6 +140,17 @@ def test_pictures_with_several_label_sets_have_a_note(tmp_path, keep):
     assert not several_label_sets(replace(part("test", keep(tmp_path, [0, 1, 2])), truth=np.eye(3, 2) > 0))
 
 
+def test_of_encoded_pictures_none_is_read_for_a_note():
+    """All of Parquet's or tar shards were, at every run."""
+
+    class Unread(Kept):
+        def sections(self):
+            raise AssertionError("read")
+
+    train, test = (part(name, NamedImages(Unread([b"1", b"2"]), "a plugin", "toy")) for name in ("train", "test"))
+    assert (trained_on(train, test), one_picture(test), several_label_sets(test)) == ((), (), ())
+
+
 def test_an_image_that_is_in_both_by_its_id_is_refused_and_pictures_that_are_not_here_are_not_compared():
     test = part("test", in_memory(None, [0, 1, 2]))
     other = replace(part("val", in_memory(None, [3, 4, 5])), ids=("val0", "test2", "test1"))

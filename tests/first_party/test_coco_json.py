@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from bench_datasets.coco_file import _slim
 from open_sets import opened, picture
 
 from bench.errors import DataError
@@ -259,3 +260,9 @@ def test_one_file_for_all_images_and_another_folder_say_what_to_do(tmp_path):
         opened("coco-json", tmp_path)
     with pytest.raises(DataError, match=r"no file .*test.json.* Where one file holds all images, lines of docs/your-d"):
         opened("coco-json", tmp_path, "labels", images="data")
+
+
+def test_where_an_image_has_a_file_its_address_says_nothing():
+    """As of COCO's own files, whose addresses name another folder than a data root may."""
+    pairs = [("file_name", "a.jpg"), ("coco_url", "http://images.cocodataset.org/train2017/a.jpg")]
+    assert _slim(pairs) == _slim(pairs[::-1]) == {"file_name": "a.jpg"}

@@ -1,9 +1,13 @@
 """Images of one patient, video or place: they are alike, and known from training where one is in each part."""
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
+from example_splits import make_split
 from open_sets import opened, picture
 
-from bench.data.splits import hold_out
+from bench.data.splits import hold_out, narrow, subset
 from bench.errors import DataError
 
 
@@ -72,6 +76,20 @@ def test_parts_that_were_given_are_taken_and_told(tmp_path):
     assert "column 'patient': images of 1 are in train and in test, as of P1" in dataset.notes
     assert not any("drawn by image" in note for note in dataset.notes)
     assert dataset.train.groups == tuple(PATIENTS)
+    table(tmp_path, "patient", ["V", "V"], "validation")
+    assert not any("drawn by image" in note for note in opened("csv", tmp_path).notes)
+
+
+def test_fewer_images_or_labels_belong_together_as_before():
+    split = replace(make_split(np.eye(4, 2) > 0), groups=("P", "Q", "P", "R"))
+    assert subset(split, [3, 0], "train").groups == ("R", "P")
+    assert narrow(split, np.array([True, True])).groups == split.groups
+    assert narrow(split, np.array([False, True]), drop_unlabelled=True).groups == ("Q",)
+
+
+def test_one_thing_of_most_images_is_never_held_out():
+    split = replace(make_split(np.ones((10, 1))), groups=("P",) * 6 + ("Q", "R", "S", "T"))
+    assert all(hold_out(split, 0.1, seed)[1].min() > 5 for seed in range(20))
 
 
 @pytest.mark.parametrize(

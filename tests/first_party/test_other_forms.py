@@ -32,6 +32,33 @@ def test_a_folder_of_another_reader_is_known(tmp_path, asked, file, reader):
             opened(asked, tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("asked", "file"),
+    [
+        ("csv", "labels.csv"),
+        ("coco-json", "annotations/instances_train2017.json"),
+        ("imagefolder", "train/metadata.csv"),
+        ("shards", "train-000000.tar"),
+    ],
+)
+def test_a_folder_within_the_data_root_is_named(tmp_path, asked, file):
+    """As archives are unpacked: imagefolder was proposed for any folder with a labels.csv."""
+    put(tmp_path, f"my-images/{file}")
+    with pytest.raises(DataError, match=rf"There is my-images/{file}\. Try: --data-root {tmp_path}/my-images$"):
+        opened(asked, tmp_path)
+
+
+@pytest.mark.parametrize("asked", READERS)
+def test_archives_alone_are_to_be_unpacked(tmp_path, asked):
+    """Any .tar was said to be shards."""
+    put(tmp_path, "VOCtrainval_06-Nov-2007.tar", "annotations.zip")
+    with pytest.raises(DataError, match=r"There is VOCtrainval_06-Nov-2007.tar\. Try: unpack it, and name the folder$"):
+        opened(asked, tmp_path)
+    put(tmp_path, "readme.txt")
+    with pytest.raises(DataError, match=r"^((?!Try: (unpack|--dataset)).)*$"):
+        opened(asked, tmp_path)
+
+
 @pytest.mark.parametrize("asked", READERS)
 @pytest.mark.parametrize(
     ("file", "remedy"),

@@ -190,7 +190,7 @@ def test_agreement_with_another_backbone_is_no_reproduction() -> None:
 def test_agreement_with_options_that_were_typed_is_no_reproduction() -> None:
     other = run()
     other = replace(other, about=replace(other.about, origins={"training.epochs": "--set epochs=2"}))
-    ledger, expected = build(COCO, [other]), "measured with epochs=2, not as the method is by default"
+    ledger, expected = build(COCO, [other]), "measured with epochs=2, which was typed"
     assert status_of(ledger, "CNN-RNN", "C-P") == row_of(ledger, "CNN-RNN").status == expected
 
 
