@@ -89,7 +89,6 @@ def test_a_table_under_another_name_is_named(root, name):
             "C:\\photos\\train\\a.png",
             "https://a.org/train/a.png",
             "../x/train/a.png",
-            "a.png",
         ),
         *("https://a.org/train/%61.png?token=1", "/data/upload/1/0a1b2c3d-a.png", "/data/local-files/?d=train/a.png"),
     ],
@@ -98,6 +97,9 @@ def test_paths_of_another_place_say_where_the_image_lies_here(root, path):
     (root / "train.csv").write_text(f"path,labels\n{path},dog\n")
     (root / "test.csv").write_text("path,labels\ntest/c.png,dog\n")
     with pytest.raises(DataError, match=r"line 2: .*\. There is train/a.png in .*\. Try: write paths so$"):
+        opened("csv", root)
+    (root / "train.csv").write_text("path,labels\na.png,dog\n")
+    with pytest.raises(DataError, match=r"line 2: .*\. There is train/a.png\. Try: --set 'dataset.images=\*\*/\{\}'"):
         opened("csv", root)
 
 
@@ -117,7 +119,7 @@ def test_numbered_columns_of_labels_are_not_passed_over(root, first, more):
     rows = ["train/a.png,dog,", "train/b.png,dog,cat", "test/c.png,cat,"]
     (root / "labels.csv").write_text("\n".join([f"path,{first},{more}", *rows]))
     with pytest.raises(
-        DataError, match=rf"line 3: 'cat' stands in column '{more}'. Is it a label\? .* another name to"
+        DataError, match=rf"line 3: 'cat' stands in column '{more}'. Is it a label\? Try: .* dataset.odd_names=keep"
     ):
         opened("csv", root, labels_column=first)
     rows = ["train/a.png,dog,nan,3", "train/b.png,dog,[],3", "test/c.png,dog,,3"]

@@ -107,7 +107,7 @@ def _(root: Path) -> Opened:
         path.write_bytes(content)
         if deep:
             return whole()
-        rows, _ = image_folder._read_json_lines(path)
+        rows, _, _ = image_folder._read_json_lines(path, keep=False)
         part = Part("train", (), [row.labels for row in rows], None, lambda number: rows[number].place)
         return named({"train": part}, (), options)
 
