@@ -295,29 +295,27 @@ def run_command_line(arguments: Sequence[str] | None = None) -> int:
         line, code = _as_line(error, own)
         _tell(line)
         return code
-    except (ImportError, MemoryError) as error:
-        lacking = missing(error) if isinstance(error, ImportError) else " ".join(f"not enough memory. {error}".split())
-        if lacking is None:
+    except (ImportError, MemoryError, RuntimeError) as error:
+        if (lacking := _lacking(error)) is None:
             raise
         trace_if_asked(error)
         _tell(f"error: {lacking}")
-        return BenchError.exit_code
-    except RuntimeError as error:
-        if (told := _lacking(error)) is None:
-            raise
-        trace_if_asked(error)
-        _tell(f"error: {told}")
         return BenchError.exit_code
     finally:
         os.environ |= before
     return result if isinstance(result, int) else 0
 
 
-def _lacking(error: RuntimeError) -> str | None:
-    """Return what the system lacks, threads or memory, where Python has no exception of its own for it."""
-    if "start new thread" in str(error):
+def _lacking(error: ImportError | MemoryError | RuntimeError) -> str | None:
+    """Return what the machine lacks, a package, threads or memory; ``None`` for a mistake in the code."""
+    if isinstance(error, ImportError):
+        return missing(error)
+    # Python has no exception of its own for either of these.
+    if isinstance(error, RuntimeError) and "start new thread" in str(error):
         return "the system gives no more threads. Try: ulimit -u, or the limit of processes of your container"
-    return " ".join(f"not enough memory. {error}".split()) if "can't allocate" in str(error) else None
+    if isinstance(error, RuntimeError) and "can't allocate" not in str(error):
+        return None
+    return " ".join(f"not enough memory. {error}".split())
 
 
 def _as_line(error: Exception, given: Sequence[str]) -> tuple[str, int]:
