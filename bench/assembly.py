@@ -24,7 +24,7 @@ from bench.contracts import (
     Validation,
 )
 from bench.contracts.training_options import MAIN_METRIC, OF_LABEL_SETS
-from bench.data.copies import one_picture, parted_groups, refuse_test_images, several_label_sets, trained_on
+from bench.data.copies import one_picture, refuse_test_images, several_label_sets, trained_on
 from bench.data.fingerprint import fingerprint, refuse_choosing_on_test
 from bench.data.open import open_dataset
 from bench.data.splits import hold_out, subset, to_train_on, with_validation
@@ -394,6 +394,6 @@ def _cached_parts(
     unread = given(request.options).unread(found.spec.options, f"data set '{found.spec.name}'")
     unread += uncounted(found, "data set", [getattr(dataset.test.images, "images", None)])
     odd = [note for part in (dataset.train, dataset.test) for note in one_picture(part) or several_label_sets(part)]
-    odd += trained_on(dataset.train, dataset.test) + parted_groups((fit, validation, dataset.test))
+    odd += trained_on(dataset.train, dataset.test)
     dataset = replace(dataset, notes=(*dataset.notes, *unread, *odd))
     return Parts(dataset, fit, validation, fingerprints)

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.contracts import DatasetRequest, DatasetSpec
+from bench.data.copies import parted_groups
 from bench.data.guarded import each_split, named_images
 from bench.data.unpack import unfinished
 from bench.errors import DataError, PluginError, UsageError
@@ -26,7 +27,8 @@ def open_dataset(spec: DatasetSpec, request: DatasetRequest, origin: object = ""
     ``made_by`` is what features of pictures that the plugin reads itself are found by, beside what it says of them.
     Raises ``PluginError`` where the plugin fails or gives something else, ``UsageError`` where the data root is missing
     or was given in vain, as a split may be, ``DataError`` for a folder that was unpacked in part, classes without a
-    positive in train, and images that are in train and in test, or in train and in a validation part.
+    positive in train, and images that are in train and in test, or in train and in a validation part. Groups that two
+    parts share have a note; a validation part that is yet to be drawn shares none with what is left of train.
     """
     if spec.expects and request.root is None and not spec.root_optional:
         fetched = sum(archive.size for archive in spec.archives) / 1e9
@@ -56,6 +58,8 @@ def open_dataset(spec: DatasetSpec, request: DatasetRequest, origin: object = ""
     if not foreign:  # whose masks are copied already, large ones into that room
         dataset = _with_room(dataset, request.cache)
     _check_splits(dataset, spec.without_absent_labels)
+    given = (dataset.train, *filter(None, [dataset.validation]), dataset.test)
+    dataset = replace(dataset, notes=(*dataset.notes, *parted_groups(given)))
     return named_images(dataset, origin, made_by) if origin else dataset
 
 

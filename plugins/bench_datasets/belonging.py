@@ -51,8 +51,8 @@ def told_of_drawn(parts: Mapping[str, Sequence[Row]], things: Sequence[str]) -> 
 
 def told_of_given(parts: Mapping[str, Sequence[Row]], things: Sequence[str], group: str) -> tuple[str, ...]:
     """Return notes where images of one thing are in train and in test, or will be where a validation part is drawn."""
-    # Numbers of rows may begin anew in each part.
-    things = tuple(name if name == group or of_one_thing(name) else "" for name in things)
+    # Numbers of rows may begin anew in each part; groups that parts share are told of every data set, by bench.
+    things = tuple(name if name != group and of_one_thing(name) else "" for name in things)
     notes = tuple(told for _, told in _shared(parts, things))
     if group or "validation" in parts:
         return notes
