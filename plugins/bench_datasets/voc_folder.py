@@ -101,9 +101,8 @@ def find_root(root: Path, pattern: str, expects: str) -> Path:
     for place in places:
         if (place / "ImageSets" / "Main").is_dir():
             return place
-    inner = next((place for place in sorted(root.glob("*")) if (place / "ImageSets" / "Main").is_dir()), None)
-    other = f". Try: --data-root {inner}" if inner else what_is_there(root, "voc-folder")
-    raise DataError(f"no folder {root / 'ImageSets' / 'Main'}. '--data-root' should hold {expects}{other}")
+    there = what_is_there(root, "voc-folder")
+    raise DataError(f"no folder {root / 'ImageSets' / 'Main'}. '--data-root' should hold {expects}{there}")
 
 
 def _classes(root: Path, splits: Sequence[str]) -> dict[str, str]:
