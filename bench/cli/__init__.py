@@ -17,12 +17,11 @@ from typer.core import TyperCommand, TyperGroup
 from bench.cli.groups import in_paragraphs, in_words
 from bench.cli.places import refuse_addresses
 from bench.cli.plain_values import take_as_it_is
-from bench.errors import BenchError, NotRun, UsageError
+from bench.errors import BenchError, UsageError
 from bench.guard import DEBUG_VARIABLE, trace_if_asked
-from bench.show.console import is_full, put, put_raw
+from bench.show.console import put, put_raw
 from bench.system import interrupts
 from bench.system.launched import Place, launched
-from bench.system.packages import missing
 from bench.system.progress import LEVEL_VARIABLE, QUIET_VARIABLE
 from bench.system.text import one_line, prepare_streams
 from bench.system.threads import bound_waiting
@@ -292,47 +291,22 @@ def run_command_line(arguments: Sequence[str] | None = None) -> int:
         # What a plugin raised was printed at its border.
         if not getattr(error, "where", ""):
             trace_if_asked(error)
-        line, code = _as_line(error, own)
+        from bench.cli.error_lines import mendable
+
+        line, code = mendable(error, own, COMMANDS)
         _tell(line)
         return code
     except (ImportError, MemoryError, RuntimeError) as error:
-        if (lacking := _lacking(error)) is None:
+        from bench.cli.error_lines import lacking
+
+        if (what := lacking(error)) is None:
             raise
         trace_if_asked(error)
-        _tell(f"error: {lacking}")
+        _tell(f"error: {what}")
         return BenchError.exit_code
     finally:
         os.environ |= before
     return result if isinstance(result, int) else 0
-
-
-def _lacking(error: ImportError | MemoryError | RuntimeError) -> str | None:
-    """Return what the machine lacks, a package, threads or memory; ``None`` for a mistake in the code."""
-    if isinstance(error, ImportError):
-        return missing(error)
-    # Python has no exception of its own for either of these.
-    if isinstance(error, RuntimeError) and "start new thread" in str(error):
-        return "the system gives no more threads. Try: ulimit -u, or the limit of processes of your container"
-    if isinstance(error, RuntimeError) and "can't allocate" not in str(error):
-        return None
-    return " ".join(f"not enough memory. {error}".split())
-
-
-def _as_line(error: Exception, given: Sequence[str]) -> tuple[str, int]:
-    """Return what is printed of an error that a user can mend, and the exit code; ``given`` are the arguments."""
-    if isinstance(error, NotRun):
-        return f"not run: {error}", NotRun.exit_code
-    if isinstance(error, BenchError):
-        return f"error: {error}", error.exit_code
-    if isinstance(error, OSError):
-        # A full disk, a folder without permission: the user's to mend, wherever it was met.
-        place = error.filename or ("standard output" if is_full(sys.stdout, error) else "")
-        return f"error: {error.strerror or error}{f': {place}' if place else ''}", BenchError.exit_code
-    named = " ".join(["bench", *[word for word in given if word in COMMANDS][:1]])
-    command = getattr(getattr(error, "ctx", None), "command_path", named)  # where a value lacks, the parser says none
-    message = " ".join(error.format_message().split())  # type: ignore[attr-defined]
-    stop = "" if message.endswith((".", "?")) else "."
-    return f"error: {message}{stop} See: {command} --help", BenchError.exit_code
 
 
 def _tell(message: str) -> None:

@@ -110,6 +110,11 @@ RUN, HUGE = ("run", "--model", "prior", "--dataset", "digit-scenes"), "9" * 23
     [
         (["tabel"], "No such command 'tabel'"),
         (["--loud"], "No such option"),
+        (["run", "-quiet"], "No such option: -quiet. Did you mean --quiet? See: bench run --help"),
+        (["-quiet", "run"], "No such option: -quiet. Did you mean --quiet? See: bench --help"),
+        (["run", "-seed=3"], "No such option: -seed. Did you mean --seed?"),
+        (["run", "-mbce"], "No such option: -mbce. See: bench run --help"),
+        (["run", "-m", "bce"], "No such option: -m. See"),
         (["data", "stats", "--name"], "requires an argument. See: bench data --help"),
         (
             ["list", "modles"],
@@ -119,6 +124,7 @@ RUN, HUGE = ("run", "--model", "prior", "--dataset", "digit-scenes"), "9" * 23
         (["table", "--runs", "nowhere"], "no runs under nowhere"),
         (["table", "zzz", "--runs", "nowhere"], "no run 'zzz'"),
         (["runs", "--runs", "nowhere"], "no runs under nowhere"),
+        (["runs", "--runs", "nowhere", "--json"], "no runs under nowhere"),
         (
             ["runs", "--state", "finished"],
             "no state 'finished'; did you mean 'unfinished'? allowed: damaged, done, failed, unfinished",

@@ -43,9 +43,9 @@ def runs(
         raise unknown("state", state, COLOURS)
     found = entries(run_summaries(names, store, dataset, may_be_none=True, every_copy=True))
     found = [entry for entry in found if not state or entry["state"] == state]
+    if not found and not (as_json and store.is_dir()):
+        raise StoreError(none_found(store, dataset, state))
     if as_json:
         put_raw(to_json(found))
-        return
-    if not found:
-        raise StoreError(none_found(store, dataset, state))
-    print_list(found)
+    else:
+        print_list(found)
