@@ -71,7 +71,7 @@ if TYPE_CHECKING:
     from bench.model.estimators import estimator_model
     from bench.model.label_steps import label_steps
     from bench.notebook.choosing import Recommended, choose
-    from bench.notebook.labelling import predict
+    from bench.notebook.labelling import ExportedModel, predict
     from bench.notebook.measuring import measure
     from bench.notebook.running import compare, run
     from bench.notebook.scoring import score
@@ -129,7 +129,7 @@ _HOMES = {
     "bench.model.estimators": "estimator_model",
     "bench.model.label_steps": "label_steps",
     "bench.notebook.choosing": "Recommended choose",
-    "bench.notebook.labelling": "predict",
+    "bench.notebook.labelling": "ExportedModel predict",
     "bench.notebook.measuring": "measure",
     "bench.notebook.running": "compare run",
     "bench.notebook.scoring": "score",
@@ -175,6 +175,7 @@ __all__ = [
     "Dimension",
     "EncodedImages",
     "Evaluation",
+    "ExportedModel",
     "Features",
     "FloatArray",
     "FolderImages",

@@ -39,18 +39,40 @@ def predict(
     ``images`` is one image or several: paths of image files, or of folders, which stand for the image files directly in
     them, by name; Pillow images; uint8 arrays or CPU tensors, (height, width, 3), or (height, width) in grey, or many
     as (n, height, width, 3). Needs neither torch nor the data set; may be called from several threads. The model is
-    loaded at each call, so give it all images at once. Raises ``DataError`` naming an image that cannot be used,
-    ``ModelError`` for a folder that holds no whole model.
+    loaded at each call, so give it all images at once, or keep a ``bench.ExportedModel``. Raises ``DataError`` naming
+    an image that cannot be used, ``ModelError`` for a folder that holds no whole model.
     """
-    batch, threads = whole("batch", batch, 1), whole("threads", threads, 0)
-    if threads > MOST_THREADS:
-        raise UsageError(f"threads: found {threads}, allowed: 0, for every core, to {MOST_THREADS}")
-    if not isinstance(model, str | Path) or model == "":
-        raise UsageError(f"model: found {model!r}, allowed: the path of a folder that bench export wrote")
     pictures = MixedImages(tuple(_each(images)))
-    predictor = Predictor(Path(model), device, threads, min(batch, max(len(pictures), 1)))
-    names = [pictures.describe(index) for index in range(len(pictures))]
-    return list(predictor.predict_images(pictures, names))
+    batch = min(whole("batch", batch, 1), max(len(pictures), 1))
+    return ExportedModel(model, device=device, threads=threads, batch=batch).predict(pictures)
+
+
+class ExportedModel:
+    """The exported model in a folder, loaded once: ``predict(images)`` as often as there are images, from any thread.
+
+    ``device`` is ``auto``, ``cpu`` or ``cuda``; ``threads`` 0 takes every core. ``batch`` images are computed at once,
+    and fewer take as long, so that it is 1 where they come one by one. The folder has to stay as it is meanwhile.
+    Raises ``ModelError`` for one that holds no whole model.
+    """
+
+    def __init__(self, model: str | Path, *, device: str = "auto", threads: int = 0, batch: int = 1) -> None:
+        batch, threads = whole("batch", batch, 1), whole("threads", threads, 0)
+        if threads > MOST_THREADS:
+            raise UsageError(f"threads: found {threads}, allowed: 0, for every core, to {MOST_THREADS}")
+        if not isinstance(model, str | Path) or model == "":
+            raise UsageError(f"model: found {model!r}, allowed: the path of a folder that bench export wrote")
+        self._predictor = Predictor(Path(model), device, threads, batch)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Return the names of all labels that the model knows, in its order."""
+        return self._predictor.description.labels
+
+    def predict(self, images: Any) -> list[Labelled]:
+        """Return the labels of ``images``, which are as ``bench.predict`` takes them, with its errors."""
+        pictures = images if isinstance(images, MixedImages) else MixedImages(tuple(_each(images)))
+        names = [pictures.describe(index) for index in range(len(pictures))]
+        return list(self._predictor.predict_images(pictures, names))
 
 
 @dataclass(frozen=True, slots=True)

@@ -199,6 +199,19 @@ def test_several_threads_may_predict(model):
     assert all(found == expected for found in results)
 
 
+def test_a_model_that_stays_loaded_says_what_is_said_of_each_image_alone(model):
+    folder, images, run = model
+    paths = sorted(images.glob("test*.png"))[:6]
+    expected = [bench.predict(folder, path)[0] for path in paths]
+    loaded = bench.ExportedModel(folder)
+    assert loaded.labels == run.labels
+    with ThreadPoolExecutor(4) as pool:
+        assert [one for (one,) in pool.map(loaded.predict, paths)] == expected
+    assert bench.ExportedModel(folder, batch=6).predict(paths) == bench.predict(folder, paths)
+    with pytest.raises(bench.DataError, match="found a int, allowed: paths"):
+        loaded.predict(3)
+
+
 def test_prediction_imports_no_torch(model):
     folder, images, _ = model
     code = (
