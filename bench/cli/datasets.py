@@ -8,10 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bench.cli.completion import names_of
+
 if TYPE_CHECKING:
     from bench.records import Dataset, Split
 
-NamedDataset = Annotated[str, typer.Argument(metavar="NAME", help="See: bench list datasets")]
+NamedDataset = Annotated[
+    str, typer.Argument(metavar="NAME", help="See: bench list datasets", autocompletion=names_of("datasets"))
+]
 
 
 def open_named(

@@ -7,46 +7,8 @@ from typing import Annotated
 
 import typer
 
+from bench.cli.completion import names_of
 from bench.cli.places import anywhere
-
-
-def _model_names(incomplete: str) -> list[str]:
-    return _names("models", incomplete)
-
-
-def _dataset_names(incomplete: str) -> list[str]:
-    return _names("datasets", incomplete)
-
-
-def _backbone_names(incomplete: str) -> list[str]:
-    return _names("backbones", incomplete)
-
-
-def _tracker_names(incomplete: str) -> list[str]:
-    """Return completions of the last of several names, those before it kept."""
-    before, comma, last = incomplete.rpartition(",")
-    return [f"{before}{comma}{name}" for name in _names("trackers", last)]
-
-
-def _policy_names(incomplete: str) -> list[str]:
-    from bench.contracts import HOST_POLICIES
-
-    return [name for name in (*HOST_POLICIES, *_names("policies", "")) if name.startswith(incomplete)]
-
-
-def _table_formats(incomplete: str) -> list[str]:
-    """Return the formats that begin with what was typed, the host's own and plugins'."""
-    from bench.show.rendering import FORMATS
-
-    return [name for name in (*FORMATS, *_names("table_formats", "")) if name.startswith(incomplete)]
-
-
-def _names(kind: str, incomplete: str) -> list[str]:
-    """Return the installed names that begin with what was typed; shell completion calls this."""
-    from bench import plugins
-
-    return [name for name in plugins.installed().offered[kind] if name.startswith(incomplete)]
-
 
 ASKED_BY_ADDRESS: set[Path] = set()
 """Copies of stores elsewhere that this command was given by their addresses: they are brought up to date first."""
@@ -82,10 +44,10 @@ GivenName = Annotated[
     ),
 ]
 ModelName = Annotated[
-    str, typer.Option("--model", metavar="NAME", help="See: bench list models", autocompletion=_model_names)
+    str, typer.Option("--model", metavar="NAME", help="See: bench list models", autocompletion=names_of("models"))
 ]
 DatasetName = Annotated[
-    str, typer.Option("--dataset", metavar="NAME", help="See: bench list datasets", autocompletion=_dataset_names)
+    str, typer.Option("--dataset", metavar="NAME", help="See: bench list datasets", autocompletion=names_of("datasets"))
 ]
 BackboneName = Annotated[
     str,
@@ -93,7 +55,7 @@ BackboneName = Annotated[
         "--backbone",
         metavar="NAME",
         help="Image network, or FAMILY/NAME as in timm/resnet18; the data set names its default.",
-        autocompletion=_backbone_names,
+        autocompletion=names_of("backbones"),
         rich_help_panel=DATA,
     ),
 ]
@@ -176,7 +138,11 @@ DataSets = Annotated[
 ProtocolName = Annotated[
     str,
     typer.Option(
-        "--protocol", metavar="NAME", help="Evaluation protocol; the data set names its default.", rich_help_panel=MODEL
+        "--protocol",
+        metavar="NAME",
+        help="Evaluation protocol; the data set names its default.",
+        autocompletion=names_of("protocols"),
+        rich_help_panel=MODEL,
     ),
 ]
 _POLICY = (
@@ -189,12 +155,13 @@ PolicyName = Annotated[
         "--policy",
         metavar="NAME",
         help=f"{_POLICY} The protocol's, if not given.",
-        autocompletion=_policy_names,
+        autocompletion=names_of("policies"),
         rich_help_panel=MODEL,
     ),
 ]
 OtherPolicy = Annotated[
-    str, typer.Option("--policy", metavar="NAME", help=_POLICY, autocompletion=_policy_names, rich_help_panel=MODEL)
+    str,
+    typer.Option("--policy", metavar="NAME", help=_POLICY, autocompletion=names_of("policies"), rich_help_panel=MODEL),
 ]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of everything random.", rich_help_panel=MODEL)]
 Trials = Annotated[
@@ -226,7 +193,7 @@ Track = Annotated[
         metavar="A,B",
         help="Trackers told of each run once it is stored; their options are --set tracker.NAME=VALUE."
         " See: bench list trackers",
-        autocompletion=_tracker_names,
+        autocompletion=names_of("trackers"),
         rich_help_panel=MACHINE,
     ),
 ]
@@ -235,7 +202,7 @@ TrackOut = Annotated[
 ]
 TrackTo = Annotated[
     str,
-    typer.Option("--to", metavar="A,B", help="Trackers. See: bench list trackers", autocompletion=_tracker_names),
+    typer.Option("--to", metavar="A,B", help="Trackers. See: bench list trackers", autocompletion=names_of("trackers")),
 ]
 Out = Annotated[
     Path,
@@ -278,14 +245,17 @@ RunNames = Annotated[
 RunName = Annotated[
     str, typer.Argument(metavar="RUN", help="A run's row number in bench runs, first digits of its key, or its folder.")
 ]
-OneDataset = Annotated[str, typer.Option("--dataset", metavar="NAME", help="Only runs on this data set.")]
+OneDataset = Annotated[
+    str,
+    typer.Option("--dataset", metavar="NAME", help="Only runs on this data set.", autocompletion=names_of("datasets")),
+]
 TableFormat = Annotated[
     str,
     typer.Option(
         "--format",
         metavar="NAME",
         help="How to print it: terminal, markdown, latex, csv, json, or a plugin's (bench list table_formats).",
-        autocompletion=_table_formats,
+        autocompletion=names_of("table_formats"),
     ),
 ]
 Goals = Annotated[

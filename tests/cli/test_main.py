@@ -316,19 +316,34 @@ def test_quiet_may_stand_anywhere_and_holds_for_its_command(
     assert os.environ[QUIET_VARIABLE] == ""
 
 
-def test_shell_completion_offers_commands_and_installed_names() -> None:
-    def complete(words: str) -> str:
-        environment = {
-            "_BENCH_COMPLETE": "complete_bash",
-            "COMP_WORDS": words,
-            "COMP_CWORD": str(len(words.split()) - 1),
-        }
-        return bench_process(env=os.environ | environment).stdout
+def completed(words: str, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> list[str]:
+    monkeypatch.setenv("_BENCH_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", words)
+    monkeypatch.setenv("COMP_CWORD", str(len(words.split()) - 1))
+    with pytest.raises(SystemExit):
+        run_command_line([])
+    return capsys.readouterr().out.split()
 
-    assert "compare" in complete("bench com")
-    offered = complete("bench compare --dataset x --models y --backbone v")
-    assert all(name.startswith("v") for name in offered.split())
-    assert set(offered.split()) == {name for name in plugins.installed().offered["backbones"] if name.startswith("v")}
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("bench com", ["compare"]),
+        ("bench data sh", ["show"]),
+        ("bench data show digit", ["digit-scenes"]),
+        ("bench data show x --split va", ["validation"]),
+        ("bench compare --dataset x --models bce,multi", ["bce,multi-edge-graph"]),
+        ("bench compare --models y --backbone vg", ["vgg16"]),
+        ("bench run --protocol digit", ["digit-scenes@1"]),
+        ("bench run --policy dec", ["decoded"]),
+        ("bench table --format lat", ["latex"]),
+        ("bench list mod", ["models"]),
+    ],
+)
+def test_shell_completion_offers_commands_and_names(
+    words: str, expected: list[str], monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    assert completed(words, monkeypatch, capsys) == expected
 
 
 def test_python_m_bench_is_the_command():

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bench.cli.completion import names_of
 from bench.cli.options import (
     MACHINE,
     MODEL,
@@ -64,7 +65,12 @@ EXAMPLES = """Examples:
 
 def compare(  # noqa: PLR0917 - the parser passes options by name
     dataset: DatasetName,
-    models: Annotated[str, typer.Option("--models", metavar="A,B", help="Model names. See: bench list models")],
+    models: Annotated[
+        str,
+        typer.Option(
+            "--models", metavar="A,B", help="Model names. See: bench list models", autocompletion=names_of("models")
+        ),
+    ],
     seeds: Annotated[int, typer.Option("--seeds", min=1, help="Runs of each model, with seeds 0, 1, ...")] = 1,
     backbone: BackboneName = "",
     sets: Sets = None,

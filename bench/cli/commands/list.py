@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from bench.cli.completion import one_of
 from bench.cli.options import AsJson
 from bench.cli.plugin_list import PLURALS, print_plugins
 
@@ -29,7 +30,7 @@ def list_plugins(
             metavar="KIND",
             help=f"What to list: {', '.join(PLURALS)}; everything if not given.",
             show_default=False,
-            autocompletion=lambda incomplete: [name for name in PLURALS if name.startswith(incomplete)],
+            autocompletion=one_of(PLURALS),
         ),
     ] = None,
     options: Annotated[bool, typer.Option("--options", help="Also each one's options for --set.")] = False,

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from bench.cli.completion import names_of
 from bench.show.console import print_table, put_raw
 from bench.store.sealed import to_json
 
@@ -21,7 +22,11 @@ EXAMPLES = """Examples:
 def protocols(
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="NAMES", help="Protocols to show with all their choices, side by side."),
+        typer.Argument(
+            metavar="NAMES",
+            help="Protocols to show with all their choices, side by side.",
+            autocompletion=names_of("protocols"),
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with all choices.")] = False,
 ) -> None:

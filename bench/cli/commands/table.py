@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bench.cli.choose import run_summaries, up_to_date
+from bench.cli.completion import names_of
 from bench.cli.options import STORE, OneDataset, RunsFolder, TableFormat, comma_separated
 from bench.errors import UsageError
 from bench.show.console import put_raw
@@ -49,8 +50,18 @@ def table(  # noqa: PLR0917 - the parser passes options by name
     ] = None,
     store: RunsFolder = STORE,
     dataset: OneDataset = "",
-    models: Annotated[str, typer.Option("--models", metavar="A,B", help="Only these models, in this order.")] = "",
-    protocol: Annotated[str, typer.Option("--protocol", metavar="NAME", help="Only runs under this protocol.")] = "",
+    models: Annotated[
+        str,
+        typer.Option(
+            "--models", metavar="A,B", help="Only these models, in this order.", autocompletion=names_of("models")
+        ),
+    ] = "",
+    protocol: Annotated[
+        str,
+        typer.Option(
+            "--protocol", metavar="NAME", help="Only runs under this protocol.", autocompletion=names_of("protocols")
+        ),
+    ] = "",
     columns: Annotated[
         str, typer.Option("--columns", metavar="A,B", help="Columns: the usual ones, or any value a run holds.")
     ] = "",

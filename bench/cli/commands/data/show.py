@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from bench.cli.completion import one_of
 from bench.cli.datasets import NamedDataset, open_named, splits_of
 from bench.cli.options import DataRoot, DataSets, GivenName, TestSplit, TrainSplit
 from bench.show.console import put
@@ -20,7 +21,15 @@ EXAMPLES = """Examples:
 
 def show(  # noqa: PLR0917 - the parser passes options by name
     name: NamedDataset,
-    split: Annotated[str, typer.Option("--split", metavar="NAME", help="train, validation or test.")] = "train",
+    split: Annotated[
+        str,
+        typer.Option(
+            "--split",
+            metavar="NAME",
+            help="train, validation or test.",
+            autocompletion=one_of(("train", "validation", "test")),
+        ),
+    ] = "train",
     out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="The PNG to write.")] = None,
     count: Annotated[int, typer.Option("--count", min=1, max=240, help="Images on the sheet.")] = 24,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Which images.")] = 0,
