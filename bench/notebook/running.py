@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -48,26 +49,7 @@ def run(
     Raises ``BenchError`` for what cannot be run, or what a plugin raises; the failure is stored first. One thread of a
     process at a time: a second one gets a ``UsageError``.
     """
-    request = as_request(
-        model=model,
-        dataset=dataset,
-        sets=as_sets(options),
-        backbone=backbone,
-        protocol=protocol,
-        policy=policy,
-        name=name,
-        data_root=data_root,
-        weights=weights,
-        train_split=train_split,
-        test_split=test_split,
-        finetune=finetune,
-        trials=trials,
-        seed=seed,
-        out=out,
-        cache=cache,
-        device=device,
-        engine=engine,
-    )
+    request = as_request(locals())
     with _alone():
         from bench.pipeline import run_one
 
@@ -109,26 +91,7 @@ def compare(
     backbone of all cannot be opened: then what a run would raise is raised. One thread of a process at a time, as with
     ``run``.
     """
-    request = as_request(
-        model="",
-        dataset=dataset,
-        sets=as_sets(options),
-        backbone=backbone,
-        protocol=protocol,
-        policy=policy,
-        name=name,
-        data_root=data_root,
-        weights=weights,
-        train_split=train_split,
-        test_split=test_split,
-        finetune=finetune,
-        trials=trials,
-        seed=0,
-        out=out,
-        cache=cache,
-        device=device,
-        engine=engine,
-    )
+    request = as_request(locals(), model="", seed=0)
     names, count = as_names("models", models), whole("seeds", seeds, 1)
     with _alone():
         from bench.sweep import plan_runs, sweep
@@ -156,9 +119,13 @@ def _alone() -> Iterator[None]:
         _UNDER_WAY.release()
 
 
-def as_request(**given: Any) -> RunRequest:
-    """Return what was asked for, each value of its type. Raises ``UsageError`` naming the keyword."""
-    values = dict(given)
+def as_request(given: Mapping[str, Any], **changes: Any) -> RunRequest:
+    """Return what a function's arguments ask for, by the names of a request's fields, each value of its type.
+
+    ``changes`` go before them. Raises ``UsageError`` naming the keyword.
+    """
+    values = {field.name: given[field.name] for field in fields(RunRequest) if field.name in given}
+    values |= {"sets": as_sets(given["options"])} | changes
     for name in ("model", "dataset", "backbone", "protocol", "policy", "device", "engine", "name"):
         if not isinstance(values.get(name, ""), str):
             raise UsageError(f"{name}: found {values[name]!r}, allowed: text")

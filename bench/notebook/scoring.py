@@ -12,7 +12,7 @@ from bench.errors import UsageError
 from bench.external.align import Reading
 from bench.external.given import Names, Source
 from bench.external.score import Predictions, open_and_read, store_scores
-from bench.notebook.running import as_request, as_sets
+from bench.notebook.running import as_request
 from bench.notebook.stored import StoredRun
 from bench.options import OptionValue
 
@@ -52,24 +52,13 @@ def score(
     other keywords are those of ``bench score``. Raises ``BenchError`` for whatever is missing, double, unknown or in
     doubt, and then stores nothing.
     """
+    asked = locals()  # by the names of a request's fields, of which the row's name is the model
     if several not in {"", "max"}:
         raise UsageError(f"several: found {several!r}, allowed: 'max'")
     if not isinstance(name, str):
         raise UsageError(f"name: found {name!r}, allowed: text")
     reading = Reading(kind, match, absent, largest=several == "max")
-    request = as_request(
-        model=name,
-        dataset=dataset,
-        sets=as_sets(options),
-        protocol=protocol,
-        policy=policy,
-        data_root=data_root,
-        train_split=train_split,
-        test_split=test_split,
-        seed=seed,
-        out=out,
-        cache=cache,
-    )
+    request = as_request(asked, model=name, name="")
 
     def given(known: tuple[str, ...]) -> Predictions:
         test = _source(scores, _names(known, ids, labels))
