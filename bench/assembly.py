@@ -235,7 +235,7 @@ class Assembly:
         plan, request = self.plan, request or self.model_request(backbone)
         from bench.model.arrays import ArrayModule, as_module
 
-        with calling(plan.model.origin, "build model", f"model '{plan.model.spec.name}'", seed=plan.request.seed):
+        with plan.calling("model", "build model", seed=plan.request.seed):
             model = as_module(plan.model.spec.build(request))
             check_model(model, plan.model.spec.kind, known_tags=plan.model.spec.known_tags)
             if isinstance(model, ArrayModule) and plan.model.spec.training is not None:

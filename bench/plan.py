@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 from bench.contracts import (
     FINETUNING_OPTIONS,
@@ -22,6 +23,7 @@ from bench.contracts import (
     SequenceSearch,
 )
 from bench.errors import UsageError, unknown
+from bench.guard import calling
 from bench.options import Option, OptionValue, parse_assignments, resolve
 from bench.plugins import DATASETS, Found, Registry
 from bench.records import RunRequest
@@ -69,6 +71,14 @@ class Plan:
     def finetune(self) -> int:
         """Return the epochs of fine-tuning: those asked for, or the model's own."""
         return _epochs(self.request, self.model.spec)
+
+    def calling(
+        self, part: Literal["model", "dataset", "backbone"], stage: str, *, seed: int | None = None
+    ) -> AbstractContextManager[None]:
+        """Call into the plugin of this ``part`` in the body, as ``bench.guard.calling`` does."""
+        found: Found[Any] = getattr(self, part)
+        kind = "data set" if part == "dataset" else part
+        return calling(found.origin, stage, f"{kind} '{found.spec.name}'", seed=seed)
 
 
 def _epochs(request: RunRequest, spec: ModelSpec) -> int:

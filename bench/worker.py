@@ -13,7 +13,7 @@ from typing import Any
 from bench import plugins
 from bench.assembly import Assembly, build_backbone, check_device, choose_protocol, open_parts
 from bench.errors import BenchError, DataError
-from bench.guard import calling, reason
+from bench.guard import reason
 from bench.model.group import OtherFailedError
 from bench.plan import Plan, make_plan
 from bench.rebuilt import with_weights
@@ -62,12 +62,12 @@ def _features(team: Team, order: Order) -> None:
     from bench.model import features
 
     plan = _plan(order)
-    request, name = plan.request, plan.backbone.spec.name
+    request = plan.request
     check_device(request.device)
     parts, backbone = open_parts(plan), build_backbone(plan)
     if order.get("tuned"):
         backbone = with_weights(backbone, RunFolder(Path(order["tuned"])).read_backbone())
-    with calling(plan.backbone.origin, "features", f"backbone '{name}'"):
+    with plan.calling("backbone", "features"):
         done = features.help_extract(
             parts,
             backbone,
@@ -106,7 +106,7 @@ def _fine_tune(team: Team, order: Order) -> None:
     _refuse_another(make_config(assembly), order["config"])
     head = assembly.build_model(assembly.backbone)
     team.answer(order, "ready")
-    with calling(plan.model.origin, "fine-tune", f"model '{plan.model.spec.name}'", seed=seed):
+    with plan.calling("model", "fine-tune", seed=seed):
         group = Group.joined(team, device)
         assembly.fine_tune(head, device, group=group)
     team.answer(order, "done")

@@ -21,7 +21,6 @@ from bench.exported.policy import exported
 from bench.exported.predict import Predictor
 from bench.exported.programs import write_programs
 from bench.exported.stored import DEFAULT_BATCH, against_stored
-from bench.guard import calling
 from bench.model import train
 from bench.rebuilt import Rebuilt, rebuild
 from bench.records import FloatArray, LabelSets, Preprocessing, ScoreKind, Scores, Split
@@ -70,9 +69,8 @@ def export_run(
     state = folder.read_policy() if rebuilt.assembly.policy.fitted else None
     description = describe(rebuilt, folder.key, precision, state)
     order = getattr(model, "label_order", None)
-    found = rebuilt.assembly.plan.model
     with placed(out) as place:
-        with calling(found.origin, "export", f"model '{found.spec.name}'"):
+        with rebuilt.assembly.plan.calling("model", "export"):
             checks = export.export(
                 rebuilt.backbone.module.to("cpu"),
                 model.to("cpu"),

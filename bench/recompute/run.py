@@ -13,7 +13,6 @@ from typing import Any
 from bench.assembly import Assembly, check_device
 from bench.errors import BenchError, NotRun
 from bench.evaluation import policies
-from bench.guard import calling
 from bench.model import features
 from bench.model.predict import predict
 from bench.rebuilt import assemble_again, revive
@@ -46,8 +45,7 @@ def recompute(
             fault = f"what was asked for gives another run here: {', '.join(other)} differ"
             return replace(alone, faults=(*alone.faults, fault), notes=tuple(notes), level="recomputed")
         device = _device(assembly.plan.request.device)
-        found = assembly.plan.model
-        with calling(found.origin, "recompute", f"model '{found.spec.name}'", seed=assembly.plan.request.seed):
+        with assembly.plan.calling("model", "recompute", seed=assembly.plan.request.seed):
             difference, faults = _predict_again(folder, assembly, device)
         notes.append(f"scores differ by {difference:.1e}, relative")
         if retrain:

@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bench.assembly import Assembly
-from bench.guard import calling
 from bench.model import features, train
 from bench.rebuilt import with_weights
 from bench.store.run_folder import RunFolder
@@ -24,14 +23,14 @@ def faults(folder: RunFolder, assembly: Assembly, device: str) -> list[str]:
     """Train from the start on ``device``; return whether backbone, weights or curves are others than are stored."""
     found = []
     plan, parts = assembly.plan, assembly.parts
-    request, backbone, name = plan.request, assembly.backbone, f"model '{plan.model.spec.name}'"
+    request, backbone = plan.request, assembly.backbone
     if plan.finetune:
         head = assembly.build_model(backbone)
         made = folder.tuned_by()
         threads = {one["threads"] for one in made}
         # The last bits of sums depend on their number.
         alike = torch_threads(max(threads.pop(), 1) if len(threads) == 1 else None)
-        with alike, calling(plan.model.origin, "fine-tune", name, seed=request.seed):
+        with alike, plan.calling("model", "fine-tune", seed=request.seed):
             tuned = assembly.fine_tune(head, device)
         content, stored = train.save_weights(tuned.module), folder.read_backbone()
         alone = not made or (len(made) == 1 and made[0]["processes"] == 1)
@@ -43,7 +42,7 @@ def faults(folder: RunFolder, assembly: Assembly, device: str) -> list[str]:
     extracted = features.of_parts(parts, backbone, request.cache / "features", device=device)
     model = assembly.build_model(backbone)
     held_out = None if assembly.refit else assembly.validation_part(extracted.validation)
-    with calling(plan.model.origin, "train", name, seed=request.seed):
+    with plan.calling("model", "train", seed=request.seed):
         record = assembly.train(model, extracted.fit, held_out, device).to_json()
     if train.save_weights(model) != folder.read_weights():
         found.append("training again gives other weights; to the bit they are equal on the machine that made them")

@@ -19,7 +19,7 @@ import numpy as np
 from bench.assembly import Assembly
 from bench.errors import DataError, ModelError, NotRun, StorageError, StoreError
 from bench.evaluation import policies
-from bench.guard import calling, reason
+from bench.guard import reason
 from bench.model import features, train
 from bench.model.features import PartFeatures
 from bench.model.predict import judged, predict
@@ -128,7 +128,7 @@ def _keeps_out(assembly: Assembly) -> str:
 def _extracted(assembly: Assembly) -> PartFeatures:
     """Return the features of the run's parts: computed once, and then read by every trial."""
     plan = assembly.plan
-    with calling(plan.backbone.origin, "features", f"backbone '{plan.backbone.spec.name}'"):
+    with plan.calling("backbone", "features"):
         cache, helpers = plan.request.cache / "features", ranks.helpers(request=plan.request.to_json())
         return features.of_parts(assembly.parts, assembly.backbone, cache, device=plan.request.device, helpers=helpers)
 
@@ -167,7 +167,7 @@ def _judged(one: Assembly, extracted: PartFeatures) -> tuple[float, tuple[float,
     model = one.build_model(one.backbone)
     truth, ignore = one.to_train_on
     held_out = one.validation_part(extracted.validation)
-    with calling(plan.model.origin, "train", f"model '{plan.model.spec.name}'", seed=SEED):
+    with plan.calling("model", "train", seed=SEED):
         record = train.fit(
             model,
             plan.training,
