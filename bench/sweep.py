@@ -32,9 +32,7 @@ SEQUENCE = 8.0
 """How many times as long as another a sequence model trains on frozen features: docs/performance.md, Training."""
 
 
-def plan_runs(
-    request: RunRequest, models: Sequence[str], seeds: int, registry: Registry | None = None, *, controls: bool = False
-) -> list[RunRequest]:
+def plan_runs(request: RunRequest, models: Sequence[str], seeds: int, *, controls: bool = False) -> list[RunRequest]:
     """Return one request per model and seed 0, 1, ..., every name and option checked before anything is run.
 
     Of a model for which every seed gives the same there is one request. With ``controls``, the models that belong in
@@ -44,7 +42,7 @@ def plan_runs(
     ``request.policy`` is of all models, ``MODEL=NAME`` in it of one: ``threshold,cnn-rnn=decoded``.
     Raises ``UsageError``, also where no model has the option.
     """
-    registry = registry or plugins.installed()
+    registry = plugins.installed()
     if not models:
         raise UsageError("--models: found none, allowed: names separated by commas. See: bench list models")
     if not 1 <= seeds <= MOST_SEEDS:
@@ -103,7 +101,6 @@ def _policy_if_taken(policy: str, spec: ModelSpec, registry: Registry) -> str:
 
 def sweep(
     requests: Sequence[RunRequest],
-    registry: Registry | None = None,
     *,
     starting: Starting = lambda number, request, left: None,
 ) -> Iterator[RunSummary]:
@@ -111,24 +108,24 @@ def sweep(
 
     Raises ``BenchError`` where the first fails as all of them would.
     """
-    many = Many([request.model for request in requests], "runs", weights=_weights(requests, registry))
+    many = Many([request.model for request in requests], "runs", weights=_weights(requests))
     with many.told():
         for number, request in enumerate(requests, 1):
             starting(number, request, many.if_long())
             began, wall = time.monotonic(), time.time()
-            summary = run_or_record(request, registry)
+            summary = run_or_record(request)
             many.finished(request.model, _spent(summary, began, wall))
             if number == 1:
-                _raise_if_shared(summary, requests, registry)
+                _raise_if_shared(summary, requests)
             yield summary
 
 
-def _weights(requests: Sequence[RunRequest], registry: Registry | None = None) -> dict[str, float]:
+def _weights(requests: Sequence[RunRequest]) -> dict[str, float]:
     """Return how long runs take next to one another, about, by model, until they are known.
 
     Fine-tuning takes the same whatever the model.
     """
-    models = (registry or plugins.installed()).all(plugins.MODELS)
+    models = plugins.installed().all(plugins.MODELS)
     kinds = {one.model: models[one.model].spec.kind for one in requests if one.model in models and not one.finetune}
     return {model: SEQUENCE if kind == "sequence" else 1.0 for model, kind in kinds.items()}
 
@@ -210,13 +207,13 @@ def prepare(request: RunRequest) -> None:
         extract_features(request)
 
 
-def run_or_record(request: RunRequest, registry: Registry | None = None) -> RunSummary:
+def run_or_record(request: RunRequest) -> RunSummary:
     """Return the summary of the finished run, or of its failure."""
     from bench.pipeline import run_one
 
     opened: list[RunFolder] = []
     try:
-        return run_one(request, registry, opened=opened.append).summary()
+        return run_one(request, opened=opened.append).summary()
     except BenchError as error:
         interrupts.check()
         state, reason = ("not run" if isinstance(error, NotRun) else "failed"), str(error)
@@ -237,12 +234,12 @@ def failure(request: RunRequest, state: str, reason: str) -> RunSummary:
     return RunSummary(request.out, "", config, state, reason)
 
 
-def _raise_if_shared(first: RunSummary, requests: Sequence[RunRequest], registry: Registry | None = None) -> None:
+def _raise_if_shared(first: RunSummary, requests: Sequence[RunRequest]) -> None:
     """Raise ``BenchError`` where the ``first`` run has no folder for want of data, or of a backbone, that all take."""
     from bench.assembly import build_backbone, open_parts
 
     if first.measures is None and not first.key:
-        plans = [make_plan(one, registry or plugins.installed()) for one in requests]
+        plans = [make_plan(one, plugins.installed()) for one in requests]
         open_parts(plans[0])
         if len({(plan.backbone.spec.name, plan.variant) for plan in plans}) == 1:
             build_backbone(plans[0])

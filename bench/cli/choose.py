@@ -14,17 +14,15 @@ if TYPE_CHECKING:
     from bench.store.stored import RunSummary
 
 
-def run_folders(
-    names: Sequence[str] | None, store: Path, dataset: str = "", models: tuple[str, ...] = ()
-) -> list[RunFolder]:
-    """Return the runs called ``names``, each once, or all in ``store`` on this data set and of these models.
+def run_folders(names: Sequence[str] | None, store: Path, dataset: str = "") -> list[RunFolder]:
+    """Return the runs called ``names``, each once, or all in ``store`` on this data set.
 
     A name is a run's folder, a folder that holds runs, or the first digits of a key in ``store``. Raises
     ``StoreError`` for a name of none, and where the store holds no run.
     """
     from bench.errors import StoreError
 
-    found = _found(names, store, dataset, models)
+    found = _found(names, store, dataset)
     if not found:
         raise StoreError(none_found(store, dataset))
     return found
@@ -105,7 +103,7 @@ def up_to_date(store: Path) -> Path:
     return store
 
 
-def _found(names: Sequence[str] | None, store: Path, dataset: str, models: tuple[str, ...]) -> list[RunFolder]:
+def _found(names: Sequence[str] | None, store: Path, dataset: str, models: tuple[str, ...] = ()) -> list[RunFolder]:
     from bench.store import runs as stored_runs
 
     store = up_to_date(store)

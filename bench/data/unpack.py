@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import lzma
 import re
@@ -11,9 +12,10 @@ import struct
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 
 from bench.errors import DataError
 from bench.system.progress import progress_bar
@@ -25,18 +27,8 @@ MARK = ".{}.unpacking"
 """Name of the file that lies in the folder while an archive is unpacked into it."""
 
 DAMAGED = (
-    *(tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, lzma.LZMAError),
-    *(
-        EOFError,
-        RuntimeError,
-        ValueError,
-        OverflowError,
-        LookupError,
-        TypeError,
-        AttributeError,
-        MemoryError,
-        struct.error,
-    ),
+    *(tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, lzma.LZMAError, struct.error, EOFError),
+    *(RuntimeError, ValueError, OverflowError, LookupError, TypeError, AttributeError, MemoryError),
 )
 """What the standard library raises for archives that are cut, damaged, encrypted or of unknown compression."""
 
@@ -48,28 +40,12 @@ def extract(path: Path, folder: Path) -> int:
     device, or there is not enough space; and for a file that is no archive, or damaged.
     """
     try:
-        if zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as archive:
-                entries = [entry for entry in archive.infolist() if not entry.is_dir()]
-                for entry in entries:
-                    if stat.S_ISLNK(entry.external_attr >> 16):
-                        raise _no_file(path, entry.filename)
-                _check(path, folder, ((entry.filename, entry.file_size) for entry in entries))
-                mark = _begin(path, folder)
-                for entry in progress_bar(entries, f"unpacking {path.name}", unit="files"):
-                    archive.extract(entry, folder)
-                count = len(entries)
-        else:
-            with tarfile.open(path) as archive:
-                members = [member for member in archive.getmembers() if not member.isdir()]
-                for member in members:
-                    if not member.isfile():
-                        raise _no_file(path, member.name)
-                _check(path, folder, ((member.name, member.size) for member in members))
-                mark = _begin(path, folder)
-                for member in progress_bar(members, f"unpacking {path.name}", unit="files"):
-                    archive.extract(member, folder, **FILTER)
-                count = len(members)
+        with _opened(path) as (members, write):
+            _check(path, folder, members)
+            mark = folder / MARK.format(path.name)
+            mark.touch()
+            for member in progress_bar(members, f"unpacking {path.name}", unit="files"):
+                write(member.entry, folder)
     except DAMAGED as error:
         if isinstance(error, getattr(tarfile, "FilterError", ())):
             raise DataError(f"{path} was unpacked in part only, to {folder}: {error}") from None
@@ -83,7 +59,7 @@ def extract(path: Path, folder: Path) -> int:
             " Mend that and run the same command again"
         ) from error
     mark.unlink()
-    return count
+    return len(members)
 
 
 def unfinished(folders: Iterable[Path]) -> str:
@@ -94,23 +70,41 @@ def unfinished(folders: Iterable[Path]) -> str:
     return ""
 
 
-def _begin(path: Path, folder: Path) -> Path:
-    mark = folder / MARK.format(path.name)
-    mark.touch()
-    return mark
+class _Member(NamedTuple):
+    """A file of an archive, or what is none: a link, a device. ``entry`` is the standard library's."""
+
+    entry: Any
+    name: str
+    size: int
+    is_file: bool
 
 
-def _no_file(path: Path, name: str) -> DataError:
-    return DataError(f"{path}: member '{name}' is a link or a device, only files are unpacked; nothing was unpacked")
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[tuple[list[_Member], Callable[[Any, Path], object]]]:
+    """Open a zip or tar file; give what it holds, and what writes an entry into a folder."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            entries = [one for one in archive.infolist() if not one.is_dir()]
+            of_zip = [
+                _Member(one, one.filename, one.file_size, not stat.S_ISLNK(one.external_attr >> 16)) for one in entries
+            ]
+            yield of_zip, archive.extract
+    else:
+        with tarfile.open(path) as tape:
+            of_tar = [_Member(one, one.name, one.size, one.isfile()) for one in tape.getmembers() if not one.isdir()]
+            yield of_tar, partial(tape.extract, **FILTER)
 
 
-def _check(path: Path, folder: Path, sizes: Iterable[tuple[str, int]]) -> None:
+def _check(path: Path, folder: Path, members: Iterable[_Member]) -> None:
     needed = 0
-    for name, size in sizes:
-        parts = PurePosixPath(name.replace("\\", "/"))
-        if parts.is_absolute() or ".." in parts.parts or re.match("[A-Za-z]:", name) or not parts.parts:
-            raise DataError(f"{path}: member '{name}' lies outside the archive; nothing was unpacked")
-        needed += size
+    for member in members:
+        if not member.is_file:
+            what = f"member '{member.name}' is a link or a device, only files are unpacked"
+            raise DataError(f"{path}: {what}; nothing was unpacked")
+        parts = PurePosixPath(member.name.replace("\\", "/"))
+        if parts.is_absolute() or ".." in parts.parts or re.match("[A-Za-z]:", member.name) or not parts.parts:
+            raise DataError(f"{path}: member '{member.name}' lies outside the archive; nothing was unpacked")
+        needed += member.size
     folder.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(folder).free
     if needed > free:

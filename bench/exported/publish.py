@@ -138,7 +138,6 @@ def describe(
 def measure_exported(
     folder: RunFolder,
     out: Path,
-    device: str = "cpu",
     *,
     data_root: Path | None = None,
     weights: Path | None = None,
@@ -149,7 +148,7 @@ def measure_exported(
     """
     rebuilt = rebuild(folder, data_root, weights)
     split, protocol = rebuilt.assembly.parts.test, rebuilt.assembly.protocol
-    predictor = Predictor(out, device)
+    predictor = Predictor(out)
     bar = progress_bar(
         predictor.answers(split.images),
         "measuring the exported model",

@@ -24,7 +24,7 @@ from bench.external.given import Source
 from bench.model.inspection import gallery_rows
 from bench.options import OptionValue, parse_assignments, resolve
 from bench.origins import of_policy
-from bench.plugins import Found, Registry, installed
+from bench.plugins import Found, installed
 from bench.records import Exhibits, Parts, Prediction, RunRequest, Scores, Split
 from bench.run_config import dataset_config
 from bench.store.external import EXTERNAL, scores_hash
@@ -57,14 +57,14 @@ class Opened:
         return protocol_of(self.request, self.parts)
 
 
-def open_data(request: RunRequest, registry: Registry | None = None) -> Opened:
+def open_data(request: RunRequest) -> Opened:
     """Return the data set that ``request`` names, its fingerprints computed. Raises ``BenchError``."""
     if not NAME.fullmatch(request.model):
         raise UsageError(
             f"--name: found '{request.model}', allowed: up to 64 letters, digits and _ . + - or spaces, a letter or"
             " digit first. Try: --name my-model"
         )
-    found = (registry or installed()).dataset(request.dataset)
+    found = installed().dataset(request.dataset)
     given = {}
     for name, value in parse_assignments(request.sets).items():
         owner, _, rest = name.partition(".")

@@ -60,7 +60,7 @@ def image_loop(model: Any, options: SearchOptions) -> Peer:
 
 
 def batched_torch(  # noqa: PLR0915 - one beam search, best read in one piece
-    model: Any, options: SearchOptions, *, device: str = "cpu", compiled: bool = False, rows: int = 512
+    model: Any, options: SearchOptions, *, compiled: bool = False, rows: int = 512
 ) -> Peer:
     """Return a beam search over ``rows`` images at once, the best that plain PyTorch allows.
 
@@ -74,7 +74,7 @@ def batched_torch(  # noqa: PLR0915 - one beam search, best read in one piece
     end, width = len(output) - 1, min(options.beam_width, len(output))
 
     # END is forbidden before the softmax, so that the labels share its probability.
-    allowed = torch.zeros(len(output), device=output.device) if bias is None else bias
+    allowed = torch.zeros(len(output)) if bias is None else bias
     early = allowed.clone()
     early[end] = -torch.inf
 
@@ -89,11 +89,11 @@ def batched_torch(  # noqa: PLR0915 - one beam search, best read in one piece
     def decode_rows(image_terms: torch.Tensor) -> Sequences:
         count = len(image_terms)
         best_total = image_terms.new_full((count,), -torch.inf)
-        best_labels = torch.full((count, options.max_length), end, dtype=torch.long, device=image_terms.device)
-        active = torch.arange(count, device=image_terms.device)
+        best_labels = torch.full((count, options.max_length), end, dtype=torch.long)
+        active = torch.arange(count)
         totals = image_terms.new_zeros((count, 1))
-        history = torch.zeros((count, 1, 0), dtype=torch.long, device=image_terms.device)
-        start = torch.full((1,), end + 1, device=image_terms.device)
+        history = torch.zeros((count, 1, 0), dtype=torch.long)
+        start = torch.full((1,), end + 1)
         term, states = model.step(start, model.start_states(image_terms[:1]))
         logits = activate(term + image_terms) @ columns + (early if options.min_length else allowed)
         steps = torch.log_softmax(logits, dim=1).unsqueeze(1)
@@ -134,7 +134,7 @@ def batched_torch(  # noqa: PLR0915 - one beam search, best read in one piece
 
     def decode(image_terms: FloatArray) -> Sequences:
         with torch.inference_mode():
-            terms = torch.from_numpy(image_terms).to(device)
+            terms = torch.from_numpy(image_terms)
             return [row for start in range(0, len(terms), rows) for row in decode_rows(terms[start : start + rows])]
 
     return decode

@@ -15,6 +15,9 @@ from bench.speed.decode import DecodeBench
 from bench.speed.spread import Spread, summarize
 from bench.system.clock import turns
 
+SIDE = 224
+"""Of the pictures, in pixels."""
+
 
 @dataclass(frozen=True, slots=True)
 class EndToEndTiming:
@@ -40,7 +43,7 @@ def check_network(architecture: str) -> None:
         raise unknown("network for --network", architecture, allowed, "Try: --network resnet18")
 
 
-def image_to_labels(bench: DecodeBench, architecture: str = "resnet18", size: int = 224) -> list[EndToEndTiming]:
+def image_to_labels(bench: DecodeBench, architecture: str = "resnet18") -> list[EndToEndTiming]:
     """Time network and decoding on batches of 1 and of 64 images, by eager PyTorch and by ONNX Runtime with the kernel.
 
     The network is torchvision's ``architecture`` with random weights, which change no time, and a projection to the
@@ -59,10 +62,10 @@ def image_to_labels(bench: DecodeBench, architecture: str = "resnet18", size: in
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "network.onnx"
-        write_onnx(network, (torch.zeros(2, 3, size, size),), ["pixels"], ["terms"], path)
+        write_onnx(network, (torch.zeros(2, 3, SIDE, SIDE),), ["pixels"], ["terms"], path)
         session = open_session(path)
         for images in (1, 64):
-            pixels = np.random.default_rng(0).standard_normal((images, 3, size, size), dtype=np.float32)
+            pixels = np.random.default_rng(0).standard_normal((images, 3, SIDE, SIDE), dtype=np.float32)
             terms = np.ascontiguousarray(bench.terms[:images])
 
             def eager(pixels: Any = pixels, terms: Any = terms) -> object:

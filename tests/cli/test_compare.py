@@ -48,7 +48,7 @@ def ran(monkeypatch: pytest.MonkeyPatch, stored_run: Callable[..., RunFolder]) -
     """What was run, by a stage order that only stores an example; ``warp`` fails in ways its seed chooses."""
     requests: list[RunRequest] = []
 
-    def run_one(request: RunRequest, registry: object, *, opened: Callable[[RunFolder], None]) -> RunFolder:
+    def run_one(request: RunRequest, *, opened: Callable[[RunFolder], None]) -> RunFolder:
         requests.append(request)
         if request.model == "warp":
             if request.seed == 1:
