@@ -25,24 +25,7 @@ def beam_tree(tree: Mapping[str, Any], labels: Sequence[str], title: str) -> Fig
     answer, beam = tuple(tree["answer"]), tuple(tree["beam"])
     found_edges = [(tuple(prefix), label, p, whole, kept) for prefix, label, p, whole, kept in tree["edges"]]
     edges = _most_probable(found_edges, answer, beam)
-    children: dict[tuple[int, ...], list[tuple[int, ...]]] = {}
-    for prefix, label, *_ in edges:
-        children.setdefault(prefix, []).append((*prefix, label))
-    places: dict[tuple[int, ...], tuple[float, float]] = {}
-
-    def place(path: tuple[int, ...], next_leaf: float) -> float:
-        below = children.get(path, [])
-        start = next_leaf
-        for child in below:
-            next_leaf = place(child, next_leaf)
-        if below:
-            heights = [places[child][1] for child in below]
-            places[path] = (len(path), (heights[0] + heights[-1]) / 2)
-            return next_leaf
-        places[path] = (len(path), start)
-        return start + 1
-
-    leaves = place((), 0.0)
+    places, leaves = _places(edges)
     depth = max(x for x, _ in places.values())
     drawing, (axis,) = canvas(1.0 + 1.05 * depth, 0.8 + 0.42 * leaves, grid=False)
     axis.axis("off")
@@ -54,22 +37,10 @@ def beam_tree(tree: Mapping[str, Any], labels: Sequence[str], title: str) -> Fig
         colour = COLOURS[1] if chosen else COLOURS[2] if of_beam else COLOURS[0] if kept else INK
         (x0, y0), (x1, y1) = places[prefix], places[path]
         start = x0 + (0.25 if prefix == () else 0.6)
-        axis.plot(
-            [start, x1 - 0.05],
-            [y0, y1],
-            color=colour,
-            linewidth=1.8 if chosen else 1.0,
-            alpha=1 if kept or chosen else 0.5,
-        )
-        axis.text(
-            (start + x1) / 2,
-            (y0 + y1) / 2 - 0.08,
-            f"{probability:.2f}",
-            fontsize=8,
-            color=colour,
-            ha="center",
-            va="bottom",
-        )
+        width, alpha = 1.8 if chosen else 1.0, 1 if kept or chosen else 0.5
+        axis.plot([start, x1 - 0.05], [y0, y1], color=colour, linewidth=width, alpha=alpha)
+        middle = (start + x1) / 2, (y0 + y1) / 2 - 0.08
+        axis.text(*middle, f"{probability:.2f}", fontsize=8, color=colour, ha="center", va="bottom")
         words = names[label] + (f"  {whole:.3f}" if label == tree["end"] else "")
         axis.text(x1, y1, words, fontsize=TEXT, color=colour, va="center", weight="bold" if chosen else "normal")
     rows = tuple(
@@ -92,6 +63,28 @@ def beam_tree(tree: Mapping[str, Any], labels: Sequence[str], title: str) -> Fig
     if len(edges) < len(found_edges):
         caption += f" The {len(edges)} most probable of {len(found_edges)} extensions are drawn; the numbers have all."
     return Figure("beam-tree", title, caption, rows, drawing)
+
+
+def _places(edges: Sequence[_Edge]) -> tuple[dict[tuple[int, ...], tuple[float, float]], float]:
+    """Return where each path ends, (labels, row), and how many rows of leaves there are; a path lies amid its own."""
+    children: dict[tuple[int, ...], list[tuple[int, ...]]] = {}
+    for prefix, label, *_ in edges:
+        children.setdefault(prefix, []).append((*prefix, label))
+    places: dict[tuple[int, ...], tuple[float, float]] = {}
+
+    def place(path: tuple[int, ...], next_leaf: float) -> float:
+        below = children.get(path, [])
+        if not below:
+            places[path] = (len(path), next_leaf)
+            return next_leaf + 1
+        for child in below:
+            next_leaf = place(child, next_leaf)
+        heights = [places[child][1] for child in below]
+        places[path] = (len(path), (heights[0] + heights[-1]) / 2)
+        return next_leaf
+
+    leaves = place((), 0.0)
+    return places, leaves
 
 
 def _most_probable(edges: Sequence[_Edge], answer: tuple[int, ...], beam: tuple[int, ...]) -> list[_Edge]:
