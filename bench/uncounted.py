@@ -13,6 +13,7 @@ from bench.plugins import Found
 from bench.system.modules import file_of
 from bench.system.reads import read_by
 from bench.system.source import closure, counted, variables
+from bench.system.text import first_few
 from bench.system.told import told
 
 TOLD = 3
@@ -60,7 +61,7 @@ def uncounted_files(found: Found[Any], what: str, handed: Collection[Path] = ())
     if not names:
         return ()
     return (
-        f"{_few(names)}, read by {what} '{found.spec.name}', is in no key: edited, it may give the"
+        f"{first_few(names, TOLD)}, read by {what} '{found.spec.name}', is in no key: edited, it may give the"
         " stored run. Try: beside the code, with its name there as a text, or an option for what it says",
     )
 
@@ -88,13 +89,8 @@ def patched_by_others(parts: Iterable[Found[Any]]) -> tuple[str, ...]:
     found = patches(parts)
     if not found:
         return ()
-    files = _few(sorted({_shown(file) for file in found.values()}))
+    files = first_few(sorted({_shown(file) for file in found.values()}), TOLD)
     return (
-        f"{_few(list(found))} is that of {files}, not the library's: what was computed with it may be another number."
-        " Try: without that plugin",
+        f"{first_few(list(found), TOLD)} is that of {files}, not the library's: what was computed with it may be"
+        " another number. Try: without that plugin",
     )
-
-
-def _few(names: list[str]) -> str:
-    more = f" and {len(names) - TOLD} more" if len(names) > TOLD else ""
-    return f"{', '.join(names[:TOLD])}{more}"

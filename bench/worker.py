@@ -24,6 +24,7 @@ from bench.store.run_folder import RunFolder
 from bench.system.files import canonical_json
 from bench.system.progress import QUIET_VARIABLE
 from bench.system.ranks import ANSWER, Team
+from bench.system.text import first_few
 from bench.system.threads import cores_shared
 
 Order = Mapping[str, Any]
@@ -121,9 +122,9 @@ def _refuse_another(own: Mapping[str, Any], first: Mapping[str, Any]) -> None:
     ours, theirs = dict(flatten(json.loads(canonical_json(own)))), dict(flatten(first))
     differing = sorted(name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name))
     if differing:
-        told = ", ".join(differing[:TOLD]) + (f" and {len(differing) - TOLD} more" if len(differing) > TOLD else "")
         raise DataError(
-            f"its run is another one than process 0's, by {told}. Try: the same data, weights and code for all"
+            f"its run is another one than process 0's, by {first_few(differing, TOLD)}."
+            " Try: the same data, weights and code for all"
         )
 
 

@@ -26,6 +26,7 @@ from bench.data.splits import Subset
 from bench.errors import DataError
 from bench.records import Images, Split
 from bench.remote.blocks import remembered
+from bench.system.text import first_few
 from bench.system.threads import in_threads
 
 LENGTH = 16
@@ -97,10 +98,11 @@ def parted_groups(parts: Iterable[Split]) -> tuple[str, ...]:
     told = []
     for (one, theirs), (other, its) in combinations([(part, part.groups) for part in parts if part.groups], 2):
         if shared := {*theirs} & {*its}:
-            few = ", ".join(map(repr, sorted(shared)[:3])) + (", ..." if len(shared) > 3 else "")
+            named = first_few(list(map(repr, sorted(shared))), 3)
             told.append(
                 f"{sum(group in shared for group in its):,} of the {len(other):,} images of {other.name} are of groups"
-                f" that {one.name} has too ({few}): numbers may be of what was trained on. Try: each group in one part"
+                f" that {one.name} has too ({named}): numbers may be of what was trained on."
+                " Try: each group in one part"
             )
     return tuple(told)
 

@@ -19,6 +19,7 @@ from bench.guard import HOST, calling, is_first_party
 from bench.records import BoolArray, Dataset, Split
 from bench.remote.address import is_remote
 from bench.system.room import LARGE, copied
+from bench.system.text import first_few
 
 
 def open_dataset(spec: DatasetSpec, request: DatasetRequest, origin: object = "", made_by: str = "") -> Dataset:
@@ -135,7 +136,7 @@ def _require_asked(name: str, dataset: Dataset, request: DatasetRequest) -> None
 def _check_splits(dataset: Dataset, remedy: str) -> None:
     absent = np.flatnonzero(~dataset.train.truth.any(axis=0))
     if len(absent):
-        names = ", ".join(dataset.labels[label] for label in absent[:5]) + (", ..." if len(absent) > 5 else "")
+        names = first_few([dataset.labels[label] for label in absent], 5)
         raise DataError(
             f"{dataset.name}: {len(absent)} of {len(dataset.labels)} labels have no image in {dataset.train.name}:"
             f" {names}. A model cannot learn them. Try: {remedy}"

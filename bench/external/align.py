@@ -17,6 +17,7 @@ from bench.evaluation.bits import row_blocks
 from bench.external.given import KINDS, Dense, Given, Pairs, twice
 from bench.records import FloatArray, Scores, Split
 from bench.system.room import room_for
+from bench.system.text import first_few
 
 SLACK = 1e-6
 """How far float32 arithmetic may have carried a probability beyond 0 and 1."""
@@ -369,5 +370,5 @@ def _part(split: Split) -> str:
 
 
 def _some(names: Sequence[str], total: int, what: str) -> str:
-    shown = ", ".join(f"'{name}'" for name in names[:5]) + (", ..." if len(names) > 5 else "")
+    shown = first_few([f"'{name}'" for name in names], 5)
     return f"{len(names):,} of {total:,} {what}: {shown}"

@@ -14,6 +14,7 @@ from bench.errors import DataError
 from bench.external.arrays import agreeing
 from bench.external.given import Dense, Given, Names, Pairs, decoded, floats, numbers, texts, twice
 from bench.system.apart import call_apart
+from bench.system.text import first_few
 
 IMAGE = ("image", "image_id", "id", "path", "file", "file_name", "filename")
 """What the column of image ids may be called where the others are not label names."""
@@ -108,10 +109,9 @@ def of_columns(header: Sequence[str], columns: Sequence[Sequence[Any]], place: s
             f"{place}: its header is that of pairs, and of a column for each label. Rename the column of ids"
         )
     if not long and not wide:
-        unlike = ", ".join(others[:6]) + (", ..." if len(others) > 6 else "")
         raise DataError(
-            f"{place}: {len(others)} of {len(header)} columns are no label of the data set ({unlike}), must be one,"
-            f" that of the ids. Allowed: {SHAPES}. See: bench data stats"
+            f"{place}: {len(others)} of {len(header)} columns are no label of the data set"
+            f" ({first_few(others, 6)}), must be one, that of the ids. Allowed: {SHAPES}. See: bench data stats"
         )
     image = next(name for name in header if name in (others if wide else IMAGE))
     ids = texts(list(by_name[image]), f"{place}: the ids in column '{image}'")

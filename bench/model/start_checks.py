@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ from bench.model.train import left_out, takes
 from bench.options import OptionValue
 from bench.records import BoolArray, Features, FloatArray
 from bench.system.room import blocks
+from bench.system.text import first_few
 
 if TYPE_CHECKING:
     import torch
@@ -41,18 +42,18 @@ def check_built_again(model: Any, again: Any) -> None:
         return  # it has no state before its fit
     one, other = (dict([*built.named_parameters(), *built.named_buffers()]) for built in (model, again))
     if lazy := [name for name, tensor in one.items() if is_lazy(tensor)]:
-        raise PluginError(f"{_named(lazy)} has no shape before the first batch. Try: request.dimensions")
+        raise PluginError(f"{first_few(lazy, TOLD)} has no shape before the first batch. Try: request.dimensions")
     shared = [name for name, tensor in one.items() if tensor.requires_grad and tensor is other.get(name)]
     if shared:
         raise PluginError(
-            f"{_named(shared)} is one tensor in two builds, so that runs would go on from one another's weights."
-            " Try: a module of its own for each build"
+            f"{first_few(shared, TOLD)} is one tensor in two builds, so that runs would go on from one another's"
+            " weights. Try: a module of its own for each build"
         )
     differ = [name for name, tensor in one.items() if name not in other or not _equal(tensor, other[name])]
     if differ:
         raise PluginError(
-            f"built twice with one seed it starts from another {_named(differ)}: drawn from the clock, or never filled,"
-            " as torch.empty is. Try: torch.nn.init"
+            f"built twice with one seed it starts from another {first_few(differ, TOLD)}: drawn from the clock, or"
+            " never filled, as torch.empty is. Try: torch.nn.init"
         )
 
 
@@ -78,7 +79,7 @@ def check_reached(
     )
     if late := [name for name, _ in model.named_parameters() if name not in built]:
         raise PluginError(
-            f"{_named(late)} is made as the first batch comes, when it is too late to train it."
+            f"{first_few(late, TOLD)} is made as the first batch comes, when it is too late to train it."
             " Try: make it in build, of request.dimensions"
         )
     known = {id(parameter) for parameter in model.parameters()}
@@ -90,7 +91,7 @@ def check_reached(
         )
     loss.backward()
     left = [name for name, parameter in model.named_parameters() if parameter.requires_grad and parameter.grad is None]
-    return (f"no gradient reaches {_named(left)}, which stays as it began",) if left else ()
+    return (f"no gradient reaches {first_few(left, TOLD)}, which stays as it began",) if left else ()
 
 
 @contextlib.contextmanager
@@ -153,8 +154,3 @@ def _leaves(loss: torch.Tensor) -> list[Any]:
 def _equal(one: torch.Tensor, other: torch.Tensor) -> bool:
     first, second = (tensor.detach().cpu().numpy() for tensor in (one, other))
     return np.array_equal(first, second, equal_nan=first.dtype.kind == "f")
-
-
-def _named(names: Sequence[str]) -> str:
-    more = f" and {len(names) - TOLD} more" if len(names) > TOLD else ""
-    return f"{', '.join(names[:TOLD])}{more}"

@@ -10,6 +10,7 @@ from bench.contracts import Goal
 from bench.evaluation.thresholds import SLACK, Point
 from bench.show.console import print_table, put
 from bench.store.goal_thresholds import LabelThreshold, Thresholds, value_of, wilson
+from bench.system.text import first_few
 
 MOST_NAMED = 12
 
@@ -92,8 +93,7 @@ def _unreached(found: Thresholds) -> list[str]:
 
 
 def _named(labels: Sequence[LabelThreshold]) -> str:
-    names = ", ".join(one.label for one in labels[:MOST_NAMED])
-    return names + (f" and {len(labels) - MOST_NAMED} more" if len(labels) > MOST_NAMED else "")
+    return first_few([one.label for one in labels], MOST_NAMED)
 
 
 def _shown(value: float) -> str:

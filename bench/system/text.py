@@ -12,6 +12,7 @@ import os
 import re
 import sys
 import unicodedata
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
@@ -51,6 +52,15 @@ def plain(text: str) -> str:
 def one_line(text: str) -> str:
     """Return ``text`` as ``plain`` has it, every run of white space, line breaks too, as one space."""
     return plain(" ".join(text.split()))
+
+
+def first_few(names: Sequence[str], most: int) -> str:
+    """Return the first ``most`` of ``names``, and how many more there are.
+
+    >>> first_few(["dog", "cat", "car"], 2), first_few(["dog"], 2)
+    ('dog, cat and 1 more', 'dog')
+    """
+    return ", ".join(names[:most]) + (f" and {len(names) - most:,} more" if len(names) > most else "")
 
 
 def for_stream(text: str, stream: TextIO) -> str:

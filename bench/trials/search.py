@@ -29,6 +29,7 @@ from bench.run_config import check_code, code_of, make_config
 from bench.system import interrupts, ranks
 from bench.system.notes import note
 from bench.system.progress import QUIET_VARIABLE, Many
+from bench.system.text import first_few
 from bench.trials.files import TrialFile
 from bench.trials.space import Point, points
 
@@ -229,10 +230,9 @@ def _notes(plan: Plan, held_out: Split, trials: tuple[Trial, ...], budget: int) 
         if not seen
     ]
     if absent and searched(plan):
-        some = ", ".join(absent[:TOLD]) + (", ..." if len(absent) > TOLD else "")
         notes.append(
             f"{len(absent)} of {len(held_out.labels)} labels are on no image of the validation part, so trials are not"
-            f" judged by them: {some}"
+            f" judged by them: {first_few(absent, TOLD)}"
         )
     if len(held_out) < FEW and searched(plan):
         notes.append(f"the validation part has only {len(held_out)} images: which trial is best is mostly chance")
