@@ -155,7 +155,8 @@ def resolve(
     """Return every option's value: the given one, checked, or its default.
 
     ``owner`` names whose options they are in errors, as in ``model 'cnn-rnn'``; ``prefix`` is what ``--set`` wants
-    before their names, as in ``backbone.``.
+    before their names, as in ``backbone.``. Raises ``UsageError`` for a name of none of them, and for a value that is
+    not of its option's type, range or choices.
     """
     table = {option.name: option for option in options}
     for name in given:

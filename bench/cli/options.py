@@ -267,6 +267,9 @@ Goals = Annotated[
         " size<50MB; repeatable. The protocol's main metric if not given.",
     ),
 ]
+Significance = Annotated[
+    bool, typer.Option("--significance", help="Also pairwise differences with 95 % intervals over test images.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 

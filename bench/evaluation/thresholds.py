@@ -153,8 +153,8 @@ def _reaching(scores: FloatArray, thresholds: Any) -> BoolArray:
 def half_way(ranked: NDArray[np.float32], place: int) -> np.float32:
     """Return a threshold between the score at ``place`` of descending scores (n,) and the next one.
 
-    Rounding turns no label then. Below the last it is by ``ROUNDING`` of the largest score, and never below 0 where no
-    score is. Where float32 has nothing between the two it is the score itself.
+    Rounding turns no label then. Below the last it is by 1e-4 of the largest score, ``ROUNDING``, and never below 0
+    where no score is. Where float32 has nothing between the two it is the score itself.
 
     >>> ranked = np.array([0.75, 0.25], dtype=np.float32)
     >>> float(half_way(ranked, 0)), round(float(half_way(ranked, 1)), 6)

@@ -13,9 +13,9 @@ _SPECIAL = re.compile(r"[\\`*\[\]<]")
 def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     r"""Return the lines of a Markdown table, without a line break at the end.
 
-    Cells are Markdown; for a user's text, see ``markdown_text``. The first column is a name, the others are numbers,
-    set to the right. A line break in a cell becomes a space and a pipe is escaped, so that every row is one line of as
-    many cells as it has.
+    Cells are Markdown: of a user's text, as a label, signs such as ``*`` need a backslash before them. The first column
+    is a name, the others are numbers, set to the right. A line break in a cell becomes a space and a pipe is escaped,
+    so that every row is one line of as many cells as it has.
 
     >>> print(markdown_table(["model", "C-F1"], [["a|b", "60.4"]]))
     | model | C-F1 |

@@ -28,6 +28,7 @@ from bench.cli.options import (
     Out,
     ProtocolName,
     Sets,
+    Significance,
     TableFormat,
     TestSplit,
     Track,
@@ -111,9 +112,7 @@ def compare(  # noqa: PLR0917 - the parser passes options by name
     track: Track = "",
     track_out: TrackOut = TRACKED,
     goals: Goals = None,
-    significance: Annotated[
-        bool, typer.Option("--significance", help="Also pairwise differences with 95 % intervals over test images.")
-    ] = False,
+    significance: Significance = False,
     prior: Annotated[
         bool,
         typer.Option("--prior/--no-prior", help="Also the label prior, which any method must beat, where not named."),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bench.cli.options import whole_numbers
+from bench.cli.options import AsJson, whole_numbers
 from bench.show.console import print_table, put, put_raw, say
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def speed(  # noqa: PLR0917 - the parser passes options by name
     ] = "resnet18",
     scaling: Annotated[bool, typer.Option("--scaling", help="Also a thousand to a million images.")] = False,
     plot: Annotated[Path | None, typer.Option("--plot", metavar="FILE", help="PNG or SVG to draw.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Train on label sets with simulated image evidence, then time every way to decode, turn by turn.
 

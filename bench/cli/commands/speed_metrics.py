@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bench.cli.choose import run_folders
-from bench.cli.options import STORE, RunsFolder, whole_numbers
+from bench.cli.options import STORE, AsJson, RunsFolder, whole_numbers
 from bench.show.console import print_table, put, put_raw, say
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def speed_metrics(  # noqa: PLR0917 - the parser passes options by name
             "--memory", metavar="IMAGESxLABELS", help="Store a run of this size and say what measuring it takes."
         ),
     ] = "",
-    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Compute precision, recall, F1 and average precision by each library, turn by turn in one process.
 

@@ -9,7 +9,7 @@ import typer
 
 from bench.cli.choose import run_summaries, up_to_date
 from bench.cli.completion import names_of
-from bench.cli.options import STORE, OneDataset, RunsFolder, TableFormat, comma_separated
+from bench.cli.options import STORE, OneDataset, RunsFolder, Significance, TableFormat, comma_separated
 from bench.errors import UsageError
 from bench.show.console import put_raw
 from bench.show.result_tables import print_grids, print_tables
@@ -66,9 +66,7 @@ def table(  # noqa: PLR0917 - the parser passes options by name
         str, typer.Option("--columns", metavar="A,B", help="Columns: the usual ones, or any value a run holds.")
     ] = "",
     style: TableFormat = "terminal",
-    significance: Annotated[
-        bool, typer.Option("--significance", help="Also pairwise differences with 95 % intervals over test images.")
-    ] = False,
+    significance: Significance = False,
     mix: Annotated[bool, typer.Option("--mix", help="One table even of runs that do not compare; it says so.")] = False,
 ) -> None:
     """Render stored runs as tables, one per data set: mean and spread over seeds, in percent.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bench.cli.datasets import NamedDataset, open_named
-from bench.cli.options import DATA, BackboneName, DataRoot, Device, Engine, TestSplit, TrainSplit, Weights
+from bench.cli.options import DATA, AsJson, BackboneName, DataRoot, Device, Engine, TestSplit, TrainSplit, Weights
 from bench.show.console import print_table, put, put_raw, say
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def speed(  # noqa: PLR0917 - the parser passes options by name
     ] = 0,
     device: Device = "cpu",
     engine: Engine = "auto",
-    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Time our loader, torchvision's DataLoader, the backbone, and all of it together, turn by turn on train's images.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bench.cli.datasets import NamedDataset, open_named, splits_of
-from bench.cli.options import DataRoot, DataSets, GivenName, TestSplit, TrainSplit
+from bench.cli.options import AsJson, DataRoot, DataSets, GivenName, TestSplit, TrainSplit
 from bench.show.console import print_table, put, put_raw, say
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def stats(  # noqa: PLR0917 - the parser passes options by name
     train_split: TrainSplit = None,
     test_split: TestSplit = None,
     called: GivenName = "",
-    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+    as_json: AsJson = False,
     plots: Annotated[
         Path | None,
         typer.Option("--plots", metavar="DIR", help="Draw label frequency, co-occurrence and cardinality of train."),
