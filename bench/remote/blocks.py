@@ -14,10 +14,10 @@ import os
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bench.errors import StorageError, UsageError
 from bench.remote.address import opened, reaching, scheme_of
@@ -92,20 +92,7 @@ class Version:
         for pause in (*PAUSES, None):
             try:
                 with reaching(self.address, "read", KEPT):
-                    if self.address.startswith(("s3://", "s3a://")):
-                        # Opened, it is asked for by its ETag, so that a changed one is an error.
-                        with system.open(place, "rb", cache_type="none") as file:
-                            now = getattr(file, "details", None) or {}
-                            file.seek(start)
-                            content = bytes(file.read(length))
-                    else:
-                        content = bytes(system.cat_file(place, start=start, end=start + length))
-                        # What was listed before is the file as it was; the hub's would list the folder for each file.
-                        if scheme_of(self.address) == "hf":
-                            now = system.info(place, refresh=True, expand_info=True)
-                        else:
-                            system.invalidate_cache()
-                            now = system.info(place)
+                    content, now = self._asked(system, place, start, length)
                 break
             except StorageError as error:
                 if pause is None or isinstance(error.__cause__, FileNotFoundError | PermissionError):
@@ -124,6 +111,21 @@ class Version:
                 f"cannot read {self.address}: {len(content):,} of {length:,} bytes came. Try: the same command again"
             )
         return content
+
+    def _asked(self, system: Any, place: str, start: int, length: int) -> tuple[bytes, Mapping[str, Any]]:
+        """Return bytes of the file, and what its server says of it as it is now."""
+        if self.address.startswith(("s3://", "s3a://")):
+            # Opened, it is asked for by its ETag, so that a changed one is an error.
+            with system.open(place, "rb", cache_type="none") as file:
+                now = getattr(file, "details", None) or {}
+                file.seek(start)
+                return bytes(file.read(length)), now
+        content = bytes(system.cat_file(place, start=start, end=start + length))
+        # What was listed before is the file as it was; the hub's would list the folder for each file.
+        if scheme_of(self.address) == "hf":
+            return content, system.info(place, refresh=True, expand_info=True)
+        system.invalidate_cache()
+        return content, system.info(place)
 
 
 def version_of(file: object) -> str:

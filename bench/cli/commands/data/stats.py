@@ -31,7 +31,7 @@ ROWS = (
     ("most / least frequent", "imbalance", ".0f"),
     ("fingerprint", "fingerprint", ""),
 )
-"""Title, name in ``bench.data.open.statistics``, and format."""
+"""Title, name in ``bench.data.statistics.statistics``, and format."""
 
 
 def stats(  # noqa: PLR0917 - the parser passes options by name
