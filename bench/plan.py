@@ -98,18 +98,13 @@ def make_plan(request: RunRequest, registry: Registry) -> Plan:
     own = model.spec.backbone.replace("{}", dataset.spec.backbone)
     backbone, variant = registry.backbone(request.backbone or own or dataset.spec.backbone)
     given = _by_owner(parse_assignments(request.sets))
-    training = training_options(model.spec)
-    search = search_options(model.spec)
-    tables = {"model": model.spec.options, "training": training, "search": search}
-    for name in given["model"]:
-        known = [option.name for table in tables.values() for option in table]
-        if name not in known:
-            others = {"dataset": dataset.spec.options, "backbone": backbone.spec.options}
-            others["finetune"] = FINETUNING_OPTIONS
-            hint = _whose(name, given["model"][name], others) or "See: bench list models --options"
-            if name in {option.name for option in TRAINING_OPTIONS}:  # of a backbone's own training it would be another
-                hint = "It is fitted at once, without options of training. Try: without it"
-            raise unknown(f"option of model '{model.spec.name}'", name, known, hint)
+    tables = {
+        "model": model.spec.options,
+        "training": training_options(model.spec),
+        "search": search_options(model.spec),
+    }
+    others = {"dataset": dataset.spec.options, "backbone": backbone.spec.options, "finetune": FINETUNING_OPTIONS}
+    _refuse_unknown(model.spec.name, given["model"], tables, others)
 
     def of(part: str) -> dict[str, OptionValue]:
         names = {option.name for option in tables[part]}
@@ -141,6 +136,22 @@ def make_plan(request: RunRequest, registry: Registry) -> Plan:
             )
         check_space(model.spec)
     return plan
+
+
+def _refuse_unknown(
+    model: str,
+    given: Mapping[str, str],
+    tables: Mapping[str, Iterable[Option]],
+    others: Mapping[str, Iterable[Option]],
+) -> None:
+    """Raise ``UsageError`` for an option of none of the model's ``tables``; one of ``others`` is told whose it is."""
+    known = [option.name for table in tables.values() for option in table]
+    for name in given:
+        if name not in known:
+            hint = _whose(name, given[name], others) or "See: bench list models --options"
+            if name in {option.name for option in TRAINING_OPTIONS}:  # of a backbone's own training it would be another
+                hint = "It is fitted at once, without options of training. Try: without it"
+            raise unknown(f"option of model '{model}'", name, known, hint)
 
 
 def _whose(name: str, value: str, others: Mapping[str, Iterable[Option]]) -> str:
