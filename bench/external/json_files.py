@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +94,11 @@ def _of_results(found: Sequence[Mapping[str, Any]], place: str, names: Names) ->
     fields = {name for entry in found for name in entry}
     if all(entry.keys() == PREDICTED for entry in found):
         images, errors = ([entry[name] for entry in found] for name in ("image", "error"))
-        return of_predicted(texts(images, f"{place}: images"), [entry["labels"] for entry in found], errors, place)
+        sets = of_predicted(texts(images, f"{place}: images"), [entry["labels"] for entry in found], errors, place)
+        scores = [score for entry in found for score in entry["scores"]]
+        # Without infinite ones, which JSON cannot hold: label sets then, and nothing beside.
+        whole = None not in scores and len(scores) == len(sets.labels)
+        return replace(sets, beside=floats(scores, place) if whole else None)
     lacking = next((name for entry in found for name in fields & {"score"} if name not in entry), "")
     image = [name for name in IMAGE if name in fields]
     label = [name for name in ("category_id", "category", "label") if name in fields]
