@@ -191,6 +191,9 @@ def test_what_bench_predict_writes_is_label_sets(tmp_path, form):
     given = read(file, Names(("=red", "green", "b'-lue"))).given
     assert [*zip(given.images, given.labels, strict=True)] == [("=a.jpg", "=red"), ("=a.jpg", "b'-lue")]
     assert (given.named, given.scores) == ({"=a.jpg", "b.jpg"}, None)
+    assert (given.beside is None) == (form == "csv")
+    file.write_text(file.read_text(encoding="utf-8-sig").replace('"scores": []', '"scores": null'))
+    assert read(file, Names(("=red", "green", "b'-lue"))).given.beside is None
     file.write_text("".join(written(iter([*rows, Unread("c.jpg", "damaged: x")]), form)))
     with pytest.raises(DataError, match=r"image 'c.jpg' was not read: damaged: x\. Every image must have its labels"):
         read(file, Names(("=red", "green", "b'-lue")))
