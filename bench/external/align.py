@@ -170,10 +170,14 @@ def _of_dense(given: Dense, split: Split, reading: Reading, others: Mapping[str,
 
 
 def _of_pairs(given: Pairs, split: Split, reading: Reading, others: Mapping[str, Collection[str]]) -> Ordered:
-    if given.scores is None and reading.kind != "labels":
+    scores = given.scores if reading.kind == "labels" or given.beside is None else given.beside
+    every = len(given.named) * len(split.labels)
+    few = given.beside is not None and reading.absent is None and len(given.beside) < every
+    if reading.kind != "labels" and (scores is None or few):
+        hint = f", or bench predict --json --top-k {len(split.labels)}" if few else ""
         raise DataError(
             f"{given.place}: holds label sets and no score of each label, --kind says '{reading.kind}'."
-            " Try: --kind labels"
+            f" Try: --kind labels{hint}"
         )
     names = sorted(given.named)
     row_of = dict(zip(names, _rows(names, given.place, split, reading, others), strict=True))
@@ -188,7 +192,7 @@ def _of_pairs(given: Pairs, split: Split, reading: Reading, others: Mapping[str,
     column_of = dict(zip(known, _columns(known, given.place, split), strict=True))
     rows = np.array([row_of[image] for image in given.images], dtype=np.int64)
     columns = np.array([column_of[label] for label in given.labels], dtype=np.int64)
-    scores = np.ones(len(rows)) if given.scores is None else given.scores
+    scores = np.ones(len(rows)) if scores is None else scores
     if np.isnan(scores).any():
         place = int(np.isnan(scores).argmax())
         raise DataError(f"{given.place}: image '{given.images[place]}', label '{given.labels[place]}': found NaN")

@@ -49,6 +49,7 @@ class Pairs:
     """Scores of single (image, label) pairs; ``scores`` of ``None``: the pairs are those of label sets.
 
     ``images`` and ``labels`` are of one length. ``named`` are all images that the file names, with labels or without.
+    ``beside`` are scores that stand beside the labels of label sets, as ``bench predict`` writes them.
     """
 
     place: str
@@ -57,6 +58,7 @@ class Pairs:
     scores: NDArray[np.float64] | None
     named: frozenset[str]
     kind: str = ""
+    beside: NDArray[np.float64] | None = None
 
 
 Given = Dense | Pairs

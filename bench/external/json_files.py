@@ -5,8 +5,12 @@ from __future__ import annotations
 import codecs
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from bench.errors import DataError
 from bench.external.arrays import MEMBERS, of_matrix
@@ -93,7 +97,8 @@ def _of_results(found: Sequence[Mapping[str, Any]], place: str, names: Names) ->
     fields = {name for entry in found for name in entry}
     if all(entry.keys() == PREDICTED for entry in found):
         images, errors = ([entry[name] for entry in found] for name in ("image", "error"))
-        return of_predicted(texts(images, f"{place}: images"), [entry["labels"] for entry in found], errors, place)
+        sets = of_predicted(texts(images, f"{place}: images"), [entry["labels"] for entry in found], errors, place)
+        return replace(sets, beside=_beside(found, place))
     lacking = next((name for entry in found for name in fields & {"score"} if name not in entry), "")
     image = [name for name in IMAGE if name in fields]
     label = [name for name in ("category_id", "category", "label") if name in fields]
@@ -113,6 +118,16 @@ def _of_results(found: Sequence[Mapping[str, Any]], place: str, names: Names) ->
         images = [names.files[one] for one in images]
     scores = floats([entry["score"] for entry in found], place) if "score" in fields else None
     return Pairs(place, images, labels, scores, frozenset(images))
+
+
+def _beside(found: Sequence[Mapping[str, Any]], place: str) -> NDArray[np.float64] | None:
+    """Return the scores beside the labels of label sets, one for each; ``None`` where some are not there."""
+    for entry in found:
+        labels, scores = entry["labels"], entry["scores"]
+        whole = isinstance(labels, list) and isinstance(scores, list) and len(labels) == len(scores)
+        if not whole or None in scores:  # an infinite one, which JSON cannot hold
+            return None
+    return floats([score for entry in found for score in entry["scores"]], place)
 
 
 def _names(categories: Sequence[str], place: str, names: Names) -> list[str]:

@@ -113,7 +113,7 @@ def test_a_mistake_is_one_line_and_status_2(exported, arguments, message):
 
 
 def test_a_folder_without_images_or_that_cannot_be_listed_is_a_row_as_of_bench_predict(tmp_path, monkeypatch):
-    """They were passed over beside others: every image was labelled, it said by its status."""
+    """They were passed over beside others; `./a.png` was a row called `a.png`, which joins with no list of paths."""
     for name in ("a.png", "empty/notes.txt", "full/b.png", "full/locked/c.png"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
@@ -125,8 +125,8 @@ def test_a_folder_without_images_or_that_cannot_be_listed_is_a_row_as_of_bench_p
         return scandir(path)
 
     monkeypatch.setattr("os.scandir", refused)
-    arguments = [str(tmp_path / name) for name in ("empty", "a.png", "full", "absent")] + [""]
-    expected = [(source.path or Path(source.name), source.reason) for source in sources(arguments, None)]
+    arguments = [f"{tmp_path}/{name}" for name in ("empty", "./a.png", "full", "absent")] + [""]
+    expected = [(source.name, source.reason) for source in sources(arguments, None)]
     assert list(predict.find(arguments)) == expected
     assert [bool(reason) for _, reason in expected] == [True, False, False, True, True, True]
 

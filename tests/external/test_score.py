@@ -94,6 +94,9 @@ def write_forms(folder, ids, labels, truth, scores):
     mapping = {image: dict(zip(own, row.tolist(), strict=True)) for image, own, row in rows}
     (folder / "g.json").write_text(json.dumps(mapping))
     yield "g.json", ()
+    told = [Labelled(image, tuple(own), tuple(row.tolist()), None) for image, own, row in rows]
+    (folder / "i.jsonl").write_text("".join(written(iter(told), "jsonl")))  # of --top-k, as many as there are labels
+    yield "i.jsonl", ()
     (folder / "voc").mkdir()
     for name in labels:
         lines = [f"{image} {one!r}\n" for image, own, one in pairs if own == name]
@@ -111,7 +114,7 @@ def test_every_form_of_file_gives_the_same_scores_in_the_data_sets_order(score, 
         assert score(tmp_path / file, "--kind", "probability", *options) == 0, capsys.readouterr().err
     ids, labels, truth, scores = parts["test"]
     runs = stored(tmp_path)
-    assert len(runs) == 9
+    assert len(runs) == 10
     for run in runs:
         assert (run.ids, run.labels, run.truth.tolist()) == (tuple(ids), tuple(labels), truth.tolist())
         np.testing.assert_array_equal(run.scores.values, scores.astype(np.float32))
@@ -188,6 +191,9 @@ def test_what_bench_predict_writes_is_label_sets(tmp_path, form):
     given = read(file, Names(("=red", "green", "b'-lue"))).given
     assert [*zip(given.images, given.labels, strict=True)] == [("=a.jpg", "=red"), ("=a.jpg", "b'-lue")]
     assert (given.named, given.scores) == ({"=a.jpg", "b.jpg"}, None)
+    assert (given.beside is None) == (form == "csv")
+    file.write_text(file.read_text(encoding="utf-8-sig").replace('"scores": []', '"scores": null'))
+    assert read(file, Names(("=red", "green", "b'-lue"))).given.beside is None
     file.write_text("".join(written(iter([*rows, Unread("c.jpg", "damaged: x")]), form)))
     with pytest.raises(DataError, match=r"image 'c.jpg' was not read: damaged: x\. Every image must have its labels"):
         read(file, Names(("=red", "green", "b'-lue")))
@@ -214,6 +220,9 @@ def test_tables_that_can_be_read_in_two_ways_or_none_are_refused(score, parts, t
         "no JSON": b"[" * 100_000,
         "found NaN, which is no number": b'{"a": {"red": NaN}}',
         "is not UTF-8": b"\xff\xfe{}",
+        "Try: --kind labels, or bench predict --json --top-k 3": "".join(
+            written(iter([Labelled(ids[0], ("red", "blue"), (0.9, 0.8), None)]), "json")
+        ).encode(),
     }.items():
         file = tmp_path / ("x.npz" if content.startswith(b"PK") else "x.json")
         file.write_bytes(content)

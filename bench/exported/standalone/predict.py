@@ -241,29 +241,29 @@ def probabilities(scores: Any, kind: str) -> list[float] | None:
     return None if kind == "margin" else [float(one) for one in (np.exp(logs[kind]) if kind in logs else values)]
 
 
-def find(arguments: list[str]) -> Iterator[tuple[Path, str]]:
-    """Yield each image file, and those below a folder by the endings of their names, with what is wrong with it."""
+def find(arguments: list[str]) -> Iterator[tuple[str, str]]:
+    """Yield each image file as it was named, and those below a folder by their endings, with what is wrong with it."""
     known = {end for end, by in Image.registered_extensions().items() if by in Image.OPEN} | {".heic", ".heif", ".hif"}
     for name, argument in zip(arguments, map(Path, arguments), strict=True):
         if not name or not argument.is_dir():  # of an empty name, pathlib makes the current folder
-            yield argument, "" if argument.is_file() else "no such file" if name else "an empty name"
+            yield name, "" if argument.is_file() else "no such file" if name else "an empty name"
             continue
         found, failures = list[Path](), list[OSError]()
         for here, below, names in os.walk(argument, onerror=failures.append):
             below[:] = sorted(name for name in below if not name.startswith("."))
             found += [Path(here, one) for one in sorted(names) if one[0] != "." and Path(one).suffix.lower() in known]
-        rows = [(path, "" if path.is_file() else "no file") for path in found]
-        rows += [(Path(failure.filename), str(failure.strerror)) for failure in failures]
-        yield from rows or [(argument, "no image file in this folder or below it, by the endings of their names")]
+        rows = [(str(path), "" if path.is_file() else "no file") for path in found]
+        rows += [(str(failure.filename), str(failure.strerror)) for failure in failures]
+        yield from rows or [(str(argument), "no image file in this folder or below it, by the endings of their names")]
 
 
-def label(model: Model, paths: list[tuple[Path, str]], top_k: int | None, threshold: float | None) -> Iterator[Any]:
+def label(model: Model, paths: list[tuple[str, str]], top_k: int | None, threshold: float | None) -> Iterator[Any]:
     """Yield a row of ``FIELDS`` for each image, in order; ``error`` is why it could not be read."""
     rows, how = min(BATCH, len(paths)), model.description["preprocessing"]
 
-    def read(source: tuple[Path, str]) -> Any:
+    def read(source: tuple[str, str]) -> Any:
         try:
-            return source[1] or preprocess(open_rgb(source[0]), how)
+            return source[1] or preprocess(open_rgb(Path(source[0])), how)
         except Refused as reason:
             return str(reason)
 
@@ -273,11 +273,11 @@ def label(model: Model, paths: list[tuple[Path, str]], top_k: int | None, thresh
             found = list(pool.map(read, batch))
             readable = [pixels for pixels in found if not isinstance(pixels, str)]
             outputs = iter(zip(*model.encode(np.stack(readable), rows), strict=True)) if readable else iter(())
-            for (path, _), pixels in zip(batch, found, strict=True):
+            for (name, _), pixels in zip(batch, found, strict=True):
                 if isinstance(pixels, str):
-                    yield dict.fromkeys(FIELDS) | {"image": str(path), "error": pixels}
+                    yield dict.fromkeys(FIELDS) | {"image": name, "error": pixels}
                 else:
-                    yield row(model, str(path), list(next(outputs)), top_k, threshold)
+                    yield row(model, name, list(next(outputs)), top_k, threshold)
 
 
 def row(model: Model, image: str, outputs: list[Any], top_k: int | None, threshold: float | None) -> dict[str, Any]:
