@@ -63,7 +63,7 @@ class LabelQueries(nn.Module):
         if width % heads or width % 4:
             raise UsageError(f"width={width}: allowed: multiples of heads={heads} and of 4. Try: --set width=128")
         assert request.feature_map is not None, "the host gives a model of maps their shape"
-        labels, dropout = len(request.labels), float(request.options["dropout"])
+        labels, dropout = len(request.labels), float(request.options["layer_dropout"])
         most = int(request.options["side"])
         height, across = (min(most or side, side) for side in request.feature_map[1:])
         self.project = nn.Conv2d(request.dimensions, width, 1)
