@@ -36,7 +36,7 @@ SPEC = ModelSpec(
     summary="a shared network scores windows of the picture; a label's score is the maximum over them",
     kind="scores",
     build=build,
-    options=(HIDDEN, *map_options(dropout=0.0)),
+    options=(HIDDEN, *map_options(dropout=0.5)),
     training=CLASSIFIER_TRAINING,
     space=CLASSIFIER_SPACE,
     row="HCP-1000C",

@@ -7,18 +7,17 @@ from torch import nn
 
 import bench
 from bench import UsageError
-from bench_models.inputs import Dropout
 
 
 class Attention(nn.Module):
     """Multi-head attention of (n or 1, queries, width) to (n, places, width), residual and normalised."""
 
-    def __init__(self, width: int, heads: int, dropout: float) -> None:
+    def __init__(self, width: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
         self.query, self.key = nn.Linear(width, width), nn.Linear(width, width)
         self.value, self.out = nn.Linear(width, width), nn.Linear(width, width)
-        self.dropout, self.norm = Dropout(dropout), nn.LayerNorm(width)
+        self.norm = nn.LayerNorm(width)
 
     def forward(self, asking: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
         """Return ``asking`` and what it found among ``values``, by their ``keys``."""
@@ -28,18 +27,18 @@ class Attention(nn.Module):
         )
         weights = (query @ key.transpose(2, 3) * query.shape[-1] ** -0.5).softmax(dim=3)
         found = (weights @ value).transpose(1, 2).flatten(2)
-        result: torch.Tensor = self.norm(asking + self.dropout(self.out(found)))
+        result: torch.Tensor = self.norm(asking + self.out(found))
         return result
 
 
 class DecoderLayer(nn.Module):
     """Labels attend to one another, then to the places; then a layer of each label's own."""
 
-    def __init__(self, width: int, heads: int, dropout: float) -> None:
+    def __init__(self, width: int, heads: int) -> None:
         super().__init__()
-        self.among_labels = Attention(width, heads, dropout)
-        self.to_places = Attention(width, heads, dropout)
-        self.feed = nn.Sequential(nn.Linear(width, 2 * width), nn.ReLU(), Dropout(dropout), nn.Linear(2 * width, width))
+        self.among_labels = Attention(width, heads)
+        self.to_places = Attention(width, heads)
+        self.feed = nn.Sequential(nn.Linear(width, 2 * width), nn.ReLU(), nn.Linear(2 * width, width))
         self.norm = nn.LayerNorm(width)
 
     def forward(self, labels: torch.Tensor, places: torch.Tensor, where: torch.Tensor) -> torch.Tensor:
@@ -63,12 +62,12 @@ class LabelQueries(nn.Module):
         if width % heads or width % 4:
             raise UsageError(f"width={width}: allowed: multiples of heads={heads} and of 4. Try: --set width=128")
         assert request.feature_map is not None, "the host gives a model of maps their shape"
-        labels, dropout = len(request.labels), float(request.options["dropout"])
+        labels = len(request.labels)
         most = int(request.options["side"])
         height, across = (min(most or side, side) for side in request.feature_map[1:])
         self.project = nn.Conv2d(request.dimensions, width, 1)
         self.queries = nn.Parameter(torch.randn(labels if request.options["queries"] == "label" else 1, width))
-        self.layers = nn.ModuleList(DecoderLayer(width, heads, dropout) for _ in range(int(request.options["layers"])))
+        self.layers = nn.ModuleList(DecoderLayer(width, heads) for _ in range(int(request.options["layers"])))
         self.out = nn.Parameter(torch.randn(labels, width) * width**-0.5)
         self.bias = nn.Parameter(torch.zeros(labels))
         self.register_buffer("where", sine_encoding(width, height, across), persistent=False)

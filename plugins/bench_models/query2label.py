@@ -6,8 +6,8 @@ they are; a linear layer of its own turns what each label found into its logit. 
 false labels.
 
 Deviations: one decoder layer of 128 dimensions and four heads where the paper has two of the backbone's width, and no
-encoder; the backbone stays frozen unless ``--finetune`` says otherwise; no exponential moving average; maps of more
-than eight places a side are averaged to eight.
+encoder; the backbone stays frozen unless ``--finetune`` says otherwise; maps of more than eight places a side are
+averaged to eight. As there, what answers is a moving average of the weights.
 Ablation: ``--set queries=shared``, one query for all labels.
 
 Batches are of 16 images and patience is 10 epochs: training starts at the label prior, and in batches of 128 a set of
@@ -30,9 +30,14 @@ def build(request: ModelRequest) -> Any:
     """Return the classifier; its scores are logits. Raises ``UsageError`` for a width that the heads do not divide."""
     from bench_models.label_queries import LabelQueries
     from bench_models.map_heads import MapClassifier
+    from bench_models.weight_average import WeightAverage
+
+    def layers(request: ModelRequest) -> Any:
+        decay = float(request.options["average"])
+        return WeightAverage(LabelQueries(request), decay) if decay else LabelQueries(request)
 
     loss = partial(asymmetric_loss, gamma_negative=float(request.options["gamma_negative"]), margin=0.0)
-    return MapClassifier(request, loss, LabelQueries)
+    return MapClassifier(request, loss, layers)
 
 
 SPEC = ModelSpec(
@@ -47,11 +52,18 @@ SPEC = ModelSpec(
         Option("heads", 4, "heads of each attention", minimum=1),
         Option("gamma_negative", 1.0, "focusing of false labels in the loss", minimum=0.0),
         Option("side", 8, "places a side that larger maps are averaged to, for time; 0: as they are", minimum=0),
-        *map_options(dropout=0.1),
+        Option(
+            "average",
+            0.998,
+            "share that a moving average of the weights, which answers, keeps at an update; 0: the last weights",
+            minimum=0.0,
+            maximum=0.99999,
+        ),
+        *map_options(dropout=0.65),
     ),
     training={
         "optimizer": "adam",
-        "learning_rates": "1e-3,3e-4",
+        "learning_rates": "1e-3",
         "batch_size": 16,
         "weight_decay": 1e-5,
         "patience": 10,
@@ -61,7 +73,7 @@ SPEC = ModelSpec(
         Dimension("width", (64, 128, 256)),
         Dimension("layers", (1, 2)),
         Dimension("gamma_negative", low=0.0, high=2.0),
-        Dimension("dropout", (0.0, 0.1, 0.3)),
+        Dimension("dropout", (0.2, 0.35, 0.5, 0.65, 0.8)),
     ),
     source="Liu et al., Query2Label: A Simple Transformer Way to Multi-Label Classification, arXiv 2107.10834, 2021",
     feature_maps=True,

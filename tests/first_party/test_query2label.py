@@ -66,7 +66,7 @@ def test_a_shared_query_ranks_labels_all_the_same_through_their_own_last_layer()
     spec = plugins.installed().model("query2label").spec
     options = resolve(spec.options, {"queries": "shared"}, "query2label")
     model = spec.build(ModelRequest(options, 6, ("a", "b", "c"), (1, 1, 1), 0, (6, 2, 2)))
-    assert model.layers.queries.shape == (1, 128)
+    assert model.layers.layers.queries.shape == (1, 128)
     assert model(torch.randn(4, 6, 2, 2)).shape == (4, 3)
 
 
