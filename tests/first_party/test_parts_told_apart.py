@@ -112,7 +112,7 @@ def test_a_column_of_0_and_1_that_is_called_as_a_part_is_no_label_without_a_word
 def test_a_column_of_0_and_1_that_tells_parts_apart_is_taken_for_them_as_its_remedy_is_typed(tmp_path):
     """The remedy that stood first drew a split over the parts that were given."""
     table(tmp_path, "path,dog,cat,holdout", [f"{n}.png,{n % 2},{1 - n % 2},{int(n > 8)}" for n in range(12)])
-    first = r"Is it a label\? Try: --set 'dataset.split_column=holdout' --train-split 0 --test-split 1, or to draw a split"
+    first = r"Is it a label\? Try: --set 'dataset.split_column=holdout' --train-split 0 --test-split 1, or to draw"
     with pytest.raises(DataError, match=first):
         opened("csv", tmp_path, labels_column="")
     found = opened("csv", tmp_path, train="0", test="1", labels_column="", split_column="holdout")
