@@ -14,13 +14,16 @@ from numpy.typing import NDArray
 
 from bench.errors import DataError, UsageError, unknown
 from bench.evaluation.bits import row_blocks
-from bench.external.given import KINDS, Dense, Given, Pairs, twice
+from bench.external.given import KINDS, Dense, Given, Pairs, in_form_of, twice
 from bench.records import FloatArray, Scores, Split
 from bench.system.room import room_for
 from bench.system.text import first_few
 
 SLACK = 1e-6
 """How far float32 arithmetic may have carried a probability beyond 0 and 1."""
+
+JOINED = ",|/+&\t\n "
+"""Marks that stand between labels where ``;`` belongs."""
 
 SIGMOID_OF_ONE = 1 / (1 + math.exp(-1))
 """The most that a sigmoid makes of a probability; of none it makes less than a half."""
@@ -252,7 +255,7 @@ def _rows(
         raise DataError(
             f"--match {reading.match}: two images of {_part(split)} are then called alike. Try: --match exact"
         )
-    found = [row_of.get(key(one), -1) for one in ids]
+    found = [row_of.get(name, -1) for name in in_form_of([key(one) for one in ids], row_of)]
     if strange := [one for one, row in zip(ids, found, strict=True) if row < 0]:
         elsewhere = next((part for part, held in others.items() if strange[0] in held), "")
         where = f", which is of {elsewhere}" if elsewhere else ""
@@ -286,8 +289,12 @@ def _check_all(rows: Collection[int], place: str, split: Split, what: str, hint:
 def _columns(labels: Sequence[str], place: str, split: Split) -> list[int]:
     """Return the column of each of ``labels``. Raises ``DataError`` with the nearest names for one that is none."""
     column_of = {label: column for column, label in enumerate(split.labels)}
+    labels = in_form_of(labels, column_of)
     for label in labels:
         if label not in column_of:
+            for mark in JOINED:
+                if mark in label and {part.strip() for part in label.split(mark)} <= column_of.keys():
+                    raise DataError(f"{place}: '{label}' is several labels. Try: ; between them, in place of {mark!r}")
             error = unknown(f"label of {split.dataset}", label, split.labels)
             raise DataError(f"{place}: {error if len(split.labels) <= 30 else str(error).partition(' allowed:')[0]}")
     return [column_of[label] for label in labels]

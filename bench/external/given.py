@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+import unicodedata
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -176,6 +177,20 @@ def texts(values: Any, what: str) -> tuple[str, ...]:
         return tuple(map(str, found))
     except ValueError:
         raise DataError(f"{what}: found a number of thousands of digits, must be texts or whole numbers") from None
+
+
+def in_form_of(names: Sequence[str], known: Collection[str]) -> list[str]:
+    """Return ``names``, each that is one of ``known`` in Unicode's other form, as a Mac lists files, as that has it.
+
+    >>> in_form_of(["cafe\u0301", "dog"], {"caf\u00e9"})
+    ['café', 'dog']
+    """
+    if all(name in known for name in names):
+        return [*names]
+    forms = {unicodedata.normalize("NFC", one): one for one in known}
+    if len(forms) < len(known):
+        return [*names]
+    return [name if name in known else forms.get(unicodedata.normalize("NFC", name), name) for name in names]
 
 
 def read_lines(path: Path) -> tuple[str, ...]:

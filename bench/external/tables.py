@@ -12,7 +12,7 @@ import numpy as np
 
 from bench.errors import DataError
 from bench.external.arrays import agreeing
-from bench.external.given import Dense, Given, Names, Pairs, decoded, floats, numbers, texts, twice
+from bench.external.given import Dense, Given, Names, Pairs, decoded, floats, in_form_of, numbers, texts, twice
 from bench.system.apart import call_apart
 from bench.system.text import first_few
 
@@ -91,7 +91,7 @@ def parquet_columns(content: bytes, place: str) -> tuple[list[str], list[list[An
 
 def of_columns(header: Sequence[str], columns: Sequence[Sequence[Any]], place: str, names: Names) -> Given:
     """Return what a table holds, by its header alone. Raises ``DataError`` unless it can be read in one way."""
-    header = [name.strip() for name in header]
+    header = in_form_of([name.strip() for name in header], names.known)
     if (again := twice(header)) >= 0:
         raise DataError(f"{place}: column '{header[again]}' stands twice")
     by_name = dict(zip(header, columns, strict=True))
@@ -147,8 +147,8 @@ def of_sets(place: str, sets: dict[str, Any]) -> Pairs:
     for image, given in sets.items():
         if not isinstance(given, str | Sequence | Set):
             raise DataError(f"{place}: image '{image}' has {given!r:.60}, must be labels")
-        split = [name.strip() for name in given.split(SEPARATOR)] if isinstance(given, str) else list(given)
-        own = texts(split, f"{place}: the labels of image '{image}'") if split and split != [""] else ()
+        split = list(filter(None, map(str.strip, given.split(SEPARATOR)))) if isinstance(given, str) else list(given)
+        own = texts(split, f"{place}: the labels of image '{image}'")
         images += [image] * len(own)
         labels += own
     return Pairs(place, images, labels, None, frozenset(sets))

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -297,24 +298,23 @@ def _rows_apart(runs: Sequence[RunSummary]) -> list[list[RunSummary]]:
 
 def _check_comparable(runs: Sequence[RunSummary], mix: bool) -> tuple[str, ...]:
     """Return the note of a mixed table, none for one of a kind, or raise ``StoreError``."""
-    differing = []
-    for what, value in (
-        ("data sets", _dataset_name),
-        ("data set fingerprints", _fingerprints),
-        ("protocols", _protocol),
-        ("choices of their protocol", lambda run: protocol_code(run)[:8]),
-        ("known tags", lambda run: known(run) or ("none" if "training" in run.config else "")),
-    ):
+    differing, helps = list[str](), list[str]()
+    for what, value, option in COMPARABLE:
         found = sorted({value(run) for run in runs} - {""})
         if len(found) > 1:
             differing.append(f"{what} {' and '.join(found)}")
+            helps += [f"{option} NAME"] if option else []
     if len(by_policy(runs)) > 1:
         found = sorted({str(run.config["policy"]["name"]) for run in runs if "policy" in run.config})
         differing.append(f"label-set policies {' and '.join(found)}")
     if differing and not mix:
+        kinds = [tuple(value(run) for _, value, _ in COMPARABLE) for run in runs]
+        most = [run for run, kind in zip(runs, kinds, strict=True) if kind == Counter(kinds).most_common(1)[0][0]]
+        named = " ".join([run.key[:8] for run in most[:MOST_NAMED]] + ["..."] * (len(most) > MOST_NAMED))
+        by_option = f" {' '.join(helps)}" if helps else ""
         raise StoreError(
             f"these runs do not compare: {'; '.join(differing)}."
-            " Name runs that do; or bench table with --dataset and --protocol, or --mix for all in one table"
+            f" Try: bench table{by_option or f' {named}, which do'}, or --mix for all in one table"
         )
     return tuple(f"MIXED, rows do not compare: {text}" for text in differing)
 
@@ -330,6 +330,19 @@ def _fingerprints(run: RunSummary) -> str:
 
 def _protocol(run: RunSummary) -> str:
     return str(run.config.get("protocol", ""))
+
+
+COMPARABLE: tuple[tuple[str, Callable[[RunSummary], str], str], ...] = (
+    ("data sets", _dataset_name, "--dataset"),
+    ("data set fingerprints", _fingerprints, ""),
+    ("protocols", _protocol, "--protocol"),
+    ("choices of their protocol", lambda run: protocol_code(run)[:8], ""),
+    ("known tags", lambda run: known(run) or ("none" if "training" in run.config else ""), ""),
+)
+"""What runs of one table share: in words, what it is of a run, and the option that chooses by it, if any."""
+
+MOST_NAMED = 8
+"""Keys that an error names."""
 
 
 def _row(label: str, runs: Sequence[RunSummary], columns: Sequence[Column]) -> Row:

@@ -82,7 +82,7 @@ def cleaned(parts: Mapping[str, Part], options: Mapping[str, OptionValue], separ
                     places[label] = part.place(row)
     sets = [labels for part in result.values() for labels in part.labels]
     vain = none and none - {composed(name) for part in parts.values() for labels in part.labels for name in labels}
-    notes = (*check(places, sets, options, separator), *_in_vain(vain, places, options))
+    notes = (*check(places, sets, options, separator), *_of_none(none, vain, places, options))
     first = next(iter(result))
     return {**result, first: replace(result[first], notes=(*result[first].notes, *notes))}
 
@@ -92,16 +92,21 @@ def meaning_none(options: Mapping[str, OptionValue]) -> set[str]:
     return {composed(name) for name in str(options.get("no_label", "")).split(";") if name.strip()}
 
 
-def _in_vain(none: set[str], places: Places, options: Mapping[str, OptionValue]) -> tuple[str, ...]:
-    """Return notes on names that mean no label and that no image has; raise ``DataError`` for one written otherwise."""
+def _of_none(none: set[str], vain: set[str], places: Places, options: Mapping[str, OptionValue]) -> tuple[str, ...]:
+    """Return notes on names for no label that are in ``vain``; raise ``DataError`` for one written otherwise, too."""
     for name in sorted(none):
-        if label := next((label for label in places if look(label) == look(name)), ""):
-            others = [other for other in str(options["no_label"]).split(";") if composed(other) not in {"", name}]
+        label = next((label for label in places if look(label) == look(name)), "")
+        if label and (name in vain or str(options.get("odd_names", "error")) == "error"):
+            others = [
+                other for other in str(options["no_label"]).split(";") if composed(other) not in {"", *({name} & vain)}
+            ]
+            what = f"no image has '{name}'" if name in vain else f"some images have '{name}'"
+            keep = "" if name in vain else f", or, if it is as you mean it: {KEEP_ODD}"
             raise DataError(
-                f"no image has '{name}' of --set dataset.no_label, and '{label}' ({places[label]}) looks the same."
-                f" Try: {as_typed('no_label', ';'.join([*others, label]))}"
+                f"{what} of --set dataset.no_label, and '{label}' ({places[label]}) looks the same."
+                f" Try: {as_typed('no_label', ';'.join([*others, label]))}{keep}"
             )
-    return tuple(f"no image has '{name}' of --set dataset.no_label" for name in sorted(none))
+    return tuple(f"no image has '{name}' of --set dataset.no_label" for name in sorted(vain))
 
 
 def composed(name: str) -> str:
@@ -159,8 +164,9 @@ def check(
     notes += [*not_there(places), *of_others(places, single, separator), *with_and_without(places, sets)]
     notes += [f"label '{name}' holds a character that is not seen: {name!a}" for name in places if _unseen(name)]
     if "no_label" in options:
+        before = f"{options['no_label']};" if options["no_label"] else ""
         notes += [
-            f"if label '{name}' means that there is none: {as_typed('no_label', name)}"
+            f"if label '{name}' means that there is none: {as_typed('no_label', before + name)}"
             for name in dict.fromkeys((*filter(_means_none, places), *_never_beside(places, beside, sets)))
             if name not in beside
         ]

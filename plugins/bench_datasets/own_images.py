@@ -113,8 +113,11 @@ def assemble(
     column = {label: number for number, label in enumerate(order)}
     splits = {}
     for key, part in parts.items():
+        # An uncertain 'No Finding' says nothing of the labels.
+        ignored = [[name for name in map(composed, labels) if name not in none] for labels in part.ignored or ()]
         for row, labels in enumerate(part.labels):
-            if strange := next((label for label in labels if label not in column), None):
+            named = (*labels, *(ignored[row] if ignored else ()))
+            if strange := next((label for label in named if label not in column), None):
                 where = listed if from_file else "the names of the labels"
                 number = canonical(strange)
                 hint = "labels_are" in options and number.isdecimal() and len(number) < 9 and int(number) < len(order)
@@ -123,9 +126,7 @@ def assemble(
                     + (". Try: --set dataset.labels_are=numbers where it is a label's number" if hint else "")
                 )
         truth = matrix([[column[label] for label in labels] for labels in part.labels], len(order))
-        ignore = None
-        if part.ignored is not None:
-            ignore = matrix([[column[composed(label)] for label in labels] for labels in part.ignored], len(order))
+        ignore = matrix([[column[label] for label in labels] for labels in ignored], len(order)) if ignored else None
         splits[key] = Split(dataset, part.name, part.ids, order, truth, part.images, ignore, None, part.groups)
     train = splits["train"]
     if train.ignore is not None and (train.truth | train.ignore).all():

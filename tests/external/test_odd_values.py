@@ -205,3 +205,32 @@ def test_images_without_any_score_are_one_line():
     split = Split("toy", "test", ("a", "b"), NAMES.known, np.eye(2, dtype=bool), pixels)
     with pytest.raises(DataError, match="4 of 4 pairs have no score"):
         aligned(given, split, Reading("logit"), {})
+
+
+def test_the_other_unicode_form_of_a_name_is_that_name():
+    """A Mac lists files decomposed; a table of them was refused by names that look the same."""
+    pixels = ArrayImages(np.zeros((2, 1, 1, 3), np.uint8), "toy")
+    split = Split("toy", "test", ("caf\u00e9.png", "b.png"), ("gar\u00e7on", "dog"), np.eye(2, dtype=bool), pixels)
+    names = Names(split.labels)
+    wide = "image,dog,garc\u0327on\nb.png,0.9,0.1\ncafe\u0301.png,0.2,0.8\n".encode()
+    pairs = json.dumps({"cafe\u0301.png": {"garc\u0327on": 0.8, "dog": 0.2}, "b.png": {"gar\u00e7on": 0.1, "dog": 0.9}})
+    for given in (READERS[".csv"](wide, "s.csv", names), READERS[".json"](pairs.encode(), "s.json", names)):
+        assert aligned(given, split, Reading("probability"), {}).scores.values.tolist() == pytest.approx(
+            np.array([[0.8, 0.2], [0.1, 0.9]])
+        )
+
+
+def test_labels_in_a_cell_that_end_in_a_separator_or_are_joined_by_another():
+    split = Split(
+        "toy",
+        "test",
+        ("a", "b"),
+        NAMES.known,
+        np.eye(2, dtype=bool),
+        ArrayImages(np.zeros((2, 1, 1, 3), np.uint8), "toy"),
+    )
+    given = READERS[".csv"](b"image,labels\na,cat; dog;\nb,;\n", "s.csv", NAMES)
+    assert aligned(given, split, Reading("labels"), {}).scores.values.tolist() == [[1, 1], [0, 0]]
+    given = READERS[".csv"](b"image,labels\na,cat|dog\nb,\n", "s.csv", NAMES)
+    with pytest.raises(DataError, match=r"'cat\|dog' is several labels. Try: ; between them, in place of '\|'"):
+        aligned(given, split, Reading("labels"), {})

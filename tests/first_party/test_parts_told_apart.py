@@ -5,6 +5,7 @@ from open_sets import opened, picture
 
 from bench.errors import DataError
 
+SIDES = ("train", "test")
 PARTS = ("Training", "PublicTest", "PrivateTest")
 TELLS = r"tells parts apart, and was not asked for, so a split would be drawn\. Try: --set 'dataset.split_column={}'"
 
@@ -106,6 +107,19 @@ def test_a_column_of_0_and_1_that_is_called_as_a_part_is_no_label_without_a_word
     with pytest.raises(DataError, match=rf"column '{column}' is called as one that tells parts apart\. Is it a label"):
         opened("csv", tmp_path, labels_column="")
     assert column in opened("csv", tmp_path, label_columns=f"dog,cat,{column}", test_fraction="0.1").labels
+
+
+def test_a_column_of_0_and_1_that_tells_parts_apart_is_taken_for_them_as_its_remedy_is_typed(tmp_path):
+    """The remedy that stood first drew a split over the parts that were given."""
+    table(tmp_path, "path,dog,cat,holdout", [f"{n}.png,{n % 2},{1 - n % 2},{int(n > 8)}" for n in range(12)])
+    first = r"Is it a label\? Try: --set 'dataset.split_column=holdout' --train-split 0 --test-split 1, or to draw"
+    with pytest.raises(DataError, match=first):
+        opened("csv", tmp_path, labels_column="")
+    found = opened("csv", tmp_path, train="0", test="1", labels_column="", split_column="holdout")
+    assert (len(found.train), found.test.ids) == (9, ("9.png", "10.png", "11.png"))
+    table(tmp_path, "path,dog,holdout,split", [f"{n}.png,{n % 2},{int(n > 8)},{SIDES[n > 8]}" for n in range(12)])
+    with pytest.raises(DataError, match=r"Is it a label\? Try: --set 'dataset.not_labels=holdout', or"):
+        opened("csv", tmp_path, labels_column="")
 
 
 def test_a_train_may_be_a_label_of_a_column(tmp_path):

@@ -109,3 +109,32 @@ def test_numbers_as_numpy_writes_them_are_0_and_1(tmp_path):
     train = opened("csv", tmp_path, labels_column="").train
     assert train.truth.any(axis=0).all()
     assert (train.truth.sum(axis=1) == 1).all()
+
+
+def test_an_uncertain_column_for_no_label_says_nothing_of_the_labels(tmp_path):
+    """As CheXpert's No Finding with -1: it ended in a KeyError."""
+    table(
+        tmp_path,
+        "dog,cat,No Finding",
+        lambda n: f"{int(n % 3 == 1)},{int(n % 3 == 2)},{-1 if n == 3 else int(n % 3 == 0)}",
+    )
+    found = opened("csv", tmp_path, labels_column="", no_label="No Finding", values="-1:ignore", test_fraction="0.1")
+    assert found.labels == ("dog", "cat")
+    assert not any(split.ignore.any() for split in (found.train, found.test) if split.ignore is not None)
+    (tmp_path / "labels.txt").write_text("dog\nNo Finding\n")
+    table(tmp_path, "dog,cat,No Finding", lambda n: f"{int(n % 3 == 1)},{-(n == 2)},{int(n % 3 != 1)}")
+    with pytest.raises(DataError, match=r"line 4: unknown label 'cat', not in \S+labels\.txt"):
+        opened("csv", tmp_path, labels_column="", values="-1:ignore", no_label="No Finding")
+
+
+def test_a_label_that_looks_like_the_one_for_none_is_no_label_without_a_word(tmp_path):
+    """`no finding` beside `No Finding` became a label, and the note on it left `No Finding` one when it was typed."""
+    names = ("dog", "cat", "No Finding", "No_finding")
+    table(tmp_path, "labels", lambda n: names[n % 4])
+    with pytest.raises(DataError, match=r"'No_finding' \(.*\) looks the same\. Try: .*=No Finding;No_finding', or, if"):
+        opened("csv", tmp_path, no_label="No Finding")
+    assert opened("csv", tmp_path, no_label="No Finding;No_finding").labels == ("cat", "dog")
+    assert "No_finding" in opened("csv", tmp_path, no_label="No Finding", odd_names="keep").labels
+    table(tmp_path, "labels", lambda n: ("dog", "cat", "keine", "normal")[n % 4])
+    told = "if label 'normal' means that there is none: --set 'dataset.no_label=keine;normal'"
+    assert told in opened("csv", tmp_path, no_label="keine").notes

@@ -151,6 +151,15 @@ def test_runs_on_different_images_are_refused_with_both_fingerprints() -> None:
         build(runs)
 
 
+def test_the_remedy_for_runs_that_do_not_compare_is_one_that_tells_them_apart() -> None:
+    """It named --dataset and --protocol where both were the same, as of one data set before and after an edit."""
+    runs = [summary("bce"), summary("softmax"), summary("warp", dataset=other_images())]
+    with pytest.raises(StoreError, match=rf"Try: bench table {runs[0].key[:8]} {runs[1].key[:8]}, which do, or --mix"):
+        build(runs)
+    with pytest.raises(StoreError, match="Try: bench table --protocol NAME, or --mix"):
+        build([summary("bce"), summary("warp", protocol="top3@1")])
+
+
 def test_runs_under_different_protocols_are_refused() -> None:
     with pytest.raises(StoreError, match="do not compare: protocols top2@1 and top3@1"):
         build([summary("bce"), summary("warp", protocol="top3@1")])
