@@ -344,6 +344,18 @@ def test_no_column_is_cut_off_on_paper(view):
     view.emulate_media(media="print")
     rights = view.locator("table").evaluate_all("all => all.map(one => one.getBoundingClientRect().right)")
     assert max(rights) <= 718
+    # Nothing can be scrolled there: of a card all labels are seen, and no figure is torn in two.
+    assert view.locator(".matrix").first.evaluate("one => getComputedStyle(one).overflowX") == "visible"
+    assert view.locator("figure").first.evaluate("one => getComputedStyle(one).breakInside") == "avoid"
+
+
+def test_rows_whose_names_begin_alike_are_told_apart_on_a_card(view):
+    name = view.locator(".matrix tbody th").first
+    name.evaluate("(one, long) => { one.textContent = long }", "cnn-rnn (policy=precision>=0.9;per-label)")
+    assert name.evaluate("one => [one.scrollWidth <= one.clientWidth, getComputedStyle(one).textOverflow]") == [
+        True,
+        "clip",
+    ]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
