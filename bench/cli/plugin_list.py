@@ -20,6 +20,16 @@ SHOWN = {
 }
 """What is particular to the specs of a kind, beside what all have."""
 
+BUILT_IN = {
+    "metrics": "C-F1, O-F1, mAP and the others of docs/metrics.md",
+    "protocols": "those of bench protocols",
+    "policies": "exactly-k, natural-threshold, decoded, own, and goals as precision>=0.9",
+    "decoders": "beam",
+    "report_sections": "those of every bench report",
+    "table_formats": "those of bench table --help",
+}
+"""Of kinds that plugins only add to, what there is without them."""
+
 
 def print_plugins(kinds: Iterable[str], options: bool, as_json: bool, verbose: bool = False) -> None:
     """Print what is installed of ``kinds``, a line a name, and what failed.
@@ -49,6 +59,8 @@ def print_plugins(kinds: Iterable[str], options: bool, as_json: bool, verbose: b
         (_print_whole if verbose else _print_lines)(kind, entries)
         if options:
             _print_options([*entries, *_of_finetuning(kind)])
+        if len(shown) == 1 and kind in BUILT_IN:
+            say(f"  built in: {BUILT_IN[kind]}", indent=4)
     slow = {origin: plugins.slowness(loading) for origin, loading in registry.loading.items()}
     _say_all(
         "plugins that could not be loaded",

@@ -48,12 +48,13 @@ def fetch(archive: Archive, folder: Path) -> Path:
             _transfer(archive.url, part)
         except urllib.error.HTTPError as error:
             error.close()
-            reason = " ".join(str(error.reason).split())
+            reason = " ".join(str(error.reason).split()) + _through_proxy(archive.url)
             later = "Try: the same command later, or fetch it by hand" if error.code >= 500 else "Try: fetch it by hand"
             raise DataError(f"no download of {archive.url}: HTTP {error.code} {reason}. {later} to {path}") from None
         except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError) as error:
             cause = getattr(error, "reason", error)
             reason = getattr(cause, "strerror", None) or str(cause) or type(error).__name__
+            reason += _through_proxy(archive.url)
             raise DataError(
                 f"download of {archive.url} stopped: {reason}. The same command continues it,"
                 f" or fetch it by hand to {path}"
@@ -91,6 +92,13 @@ def still_to_fetch(archives: Sequence[Archive], folder: Path) -> int:
         there = next((each.stat().st_size for each in (path, _part(path)) if each.exists()), 0)
         left += max(archive.size - there, 0)
     return left
+
+
+def _through_proxy(url: str) -> str:
+    """Return words for a message where the environment has ``url`` fetched through a proxy, which may be at fault."""
+    scheme, host, *_ = urlparse(url)
+    through = scheme in urllib.request.getproxies() and not urllib.request.proxy_bypass(host)
+    return f" (through the proxy of {scheme}_proxy)" if through else ""
 
 
 def _place(archive: Archive, folder: Path) -> Path:

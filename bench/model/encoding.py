@@ -126,7 +126,7 @@ def in_batches(
         else:
             loaded = told.timed("reading", load(split.images, batches, backbone.preprocessing))
             encoded = map(encode, loaded)
-        yield from progress_bar(encoded, f"features of {split.dataset}/{split.name}", total=len(batches), scale=size)
+        yield from progress_bar(encoded, f"features of {split.dataset}/{split.name}", total=len(rows), scale=size)
 
 
 def check_rows_alone(compute: Compute, pixels: FloatArray) -> None:

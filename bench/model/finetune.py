@@ -174,7 +174,7 @@ class Tuning:
         group = self.group
         own = batches if group is None else [batch[group.own(len(batch))] for batch in batches]
         loaded = self._pictures(fit, own, backbone, epoch)
-        for number, batch in enumerate(progress_bar(batches, title, scale=settings.batch_size)):
+        for number, batch in enumerate(progress_bar(batches, title, len(fit), scale=settings.batch_size)):
             update, first = divmod(number, settings.accumulate)
             together = batches[number - first : number - first + settings.accumulate]
             with self.agreed():

@@ -46,18 +46,19 @@ def progress_bar(
 ) -> Iterator[Item]:
     """Yield ``items`` while a bar, or a line every half minute, counts them.
 
-    ``scale`` is how many ``unit`` one item stands for.
+    ``total`` is in ``unit``; ``scale`` is how many of them one item stands for, the last perhaps for fewer.
     """
     if total is None and isinstance(items, Sized):
-        total = len(items)
-    stage = Stage(description, total and total * scale, unit)
+        total = len(items) * scale
+    stage = Stage(description, total, unit)
     with _REPORTER.telling(stage):
-        for item in _drawn(items, stage, scale) if progress_shown() else items:
+        for item in _drawn(items, stage) if progress_shown() else items:
             yield item
-            stage.done += scale
+            done = stage.done + scale
+            stage.done = done if total is None else min(done, total)
 
 
-def _drawn(items: Iterable[Item], stage: Stage, scale: int) -> Iterator[Item]:
+def _drawn(items: Iterable[Item], stage: Stage) -> Iterator[Item]:
     """Yield ``items`` while a bar counts them."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -73,8 +74,7 @@ def _drawn(items: Iterable[Item], stage: Stage, scale: int) -> Iterator[Item]:
         task = progress.add_task(for_stream(stage.description, sys.stderr), total=stage.total, rate="")
         for item in items:
             yield item
-            progress.advance(task, scale)
-            progress.update(task, rate=rate_in_words(progress.tasks[0].speed, stage.unit))
+            progress.update(task, completed=stage.done, rate=rate_in_words(progress.tasks[0].speed, stage.unit))
 
 
 @contextlib.contextmanager

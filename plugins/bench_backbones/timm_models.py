@@ -119,7 +119,7 @@ def _pretrained(variant: str, extra: Mapping[str, Any]) -> tuple[Any, tuple[str,
         raise
     except Exception as error:
         # timm reports a failed download by many kinds of error, of several libraries below it.
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
         raise ModelError(
             f"cannot make timm/{variant} with its pretrained weights: {'; '.join((*notes, reason))}."
             " Try: --weights with a safetensors file, a state dict, or a folder with config.json and model.safetensors"

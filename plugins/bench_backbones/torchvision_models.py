@@ -134,7 +134,8 @@ def _download(network: Any, variant: str, weights: Any) -> tuple[str, ...]:
     try:
         network.load_state_dict(load_state_dict_from_url(weights.url, progress=True, check_hash=True))
     except (OSError, RuntimeError, EOFError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        cause = str(getattr(error, "reason", error))  # urllib's own text is <urlopen error ...>
+        reason = cause.splitlines()[0].rstrip(".") if cause else type(error).__name__
         raise ModelError(
             f"cannot download the weights of torchvision's {variant}: {'; '.join((*notes, reason))}."
             " Try: --weights FILE with a state dict or safetensors file"

@@ -117,7 +117,7 @@ class PictureAndRegions(nn.Module):
         """Return the pyramid's vectors, (images, cells * width), and the windows', in half precision."""
         pictures, windows = [], []
         with torch.inference_mode():
-            for start in progress_bar(range(0, len(maps), CHUNK), "Fisher vectors", scale=CHUNK):
+            for start in progress_bar(range(0, len(maps), CHUNK), "Fisher vectors", len(maps), scale=CHUNK):
                 chunk = torch.from_numpy(np.asarray(maps[start : start + CHUNK], dtype=np.float32))
                 encoded = self.encoder(chunk.to(self.planes.device))
                 pictures.append(self._joined(encoded))

@@ -268,6 +268,20 @@ def test_a_list_is_one_line_of_80_columns_for_each_name_and_v_tells_all(
         assert found.spec.source in told
 
 
+@pytest.mark.parametrize(
+    ("kind", "told"),
+    [("metrics", "docs/metrics.md"), ("protocols", "bench protocols"), ("decoders", "beam"), ("policies", "decoded")],
+)
+def test_a_list_of_what_plugins_only_add_to_says_what_there_is_without_them(
+    kind: str, told: str, capsys: Capture
+) -> None:
+    assert run_command_line(["list", kind]) == 0
+    printed = capsys.readouterr().out
+    assert told in printed.partition("built in:")[2]
+    assert run_command_line(["list"]) == 0
+    assert "built in:" not in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("arguments", [["list"], ["list", "--options"], ["list", "--json"], ["run", "--help"], []])
 def test_list_and_help_import_nothing_heavy_and_few_modules(arguments: list[str]) -> None:
     """What it imports is nearly all of its time, which ``tests/benchmarks/test_start.py`` measures."""

@@ -81,7 +81,9 @@ def test_rows_that_do_not_compare_have_no_differences(root: Path, capsys: Captur
         assert "has no place for what --significance tells apart" in capsys.readouterr().err
     for option in (["--significance"], ["--models", "bce"], ["--dataset", "toy"]):
         assert run_command_line(["table", "3", "--runs", str(root), *option]) == 2
-        assert f"{option[0]}: not for the paper's tables" in capsys.readouterr().err
+        told = capsys.readouterr().err
+        assert f"{option[0]}: not for the paper's tables" in told
+        assert "rows of bench runs are meant, their keys" in told
 
 
 def test_runs_lists_every_state_with_its_reason(stored_run: Make, tmp_path: Path, capsys: Capture) -> None:

@@ -173,6 +173,17 @@ def test_what_a_server_refuses_or_breaks_off_is_one_clear_line(server, tmp_path,
     assert not (tmp_path / name.rpartition("/")[2]).exists()
 
 
+def test_a_proxy_that_may_be_at_fault_is_named(server, tmp_path, monkeypatch):
+    monkeypatch.setattr("urllib.request._opener", None)  # it looks for proxies once in a process
+    monkeypatch.setenv("http_proxy", "http://name:secret@127.0.0.1:9")
+    monkeypatch.setenv("no_proxy", "")
+    with pytest.raises(DataError, match=r"stopped: Connection refused \(through the proxy of http_proxy\)\.") as error:
+        fetch(archive(server), tmp_path)
+    assert "secret" not in str(error.value)
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    assert fetch(archive(server), tmp_path).read_bytes() == CONTENT
+
+
 def test_a_length_that_is_no_number_is_none(server, tmp_path):
     assert fetch(archive(server, name="wordy.zip"), tmp_path).read_bytes() == CONTENT
 

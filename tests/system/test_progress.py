@@ -60,6 +60,17 @@ def test_a_line_has_stage_done_total_rate_and_what_is_left(clock, monkeypatch):
     assert Stage("reading", None, "files", done=40, started=180.0).words() == "reading: 40 files, 4 files/s"
 
 
+def test_a_last_batch_that_is_not_full_counts_as_the_images_in_it():
+    def batches():
+        yield from range(3)
+        stage = progress.under_way()
+        told.append((stage.done, stage.total))
+
+    told = []
+    assert list(progress_bar(batches(), "features", total=260, scale=128)) == [0, 1, 2]
+    assert told == [(260, 260)]
+
+
 def test_many_runs_take_what_those_of_their_kind_took_and_the_rest_what_is_usual(clock):
     many = Many(["bce", "svm", "bce", "knn", "svm"], "runs")
     assert many.words() == "0 of 5 runs"

@@ -37,6 +37,7 @@ EXAMPLES = """Examples:
 
 
 PAPER_TABLES = {"1", "2", "3", "4", "all"}
+OR_KEYS = "or, where rows of bench runs are meant, their keys"
 
 
 def table(  # noqa: PLR0917 - the parser passes options by name
@@ -45,7 +46,7 @@ def table(  # noqa: PLR0917 - the parser passes options by name
         typer.Argument(
             metavar="RUNS",
             help="Rows of bench runs, first digits of keys, or folders; all of --runs if not given."
-            " Or the paper's tables: 1, 2, 3, 4, all.",
+            " 1, 2, 3, 4 or all, without others: the paper's tables.",
         ),
     ] = None,
     store: RunsFolder = STORE,
@@ -84,10 +85,11 @@ def table(  # noqa: PLR0917 - the parser passes options by name
         raise UsageError("--significance with --mix: rows that do not compare have no differences. Try: one of the two")
     if runs and set(runs) <= PAPER_TABLES:
         if style not in FORMATS:
-            raise UsageError(f"--format {style}: not for the paper's tables, allowed: {', '.join(FORMATS)}")
+            raise UsageError(f"--format {style}: not for the paper's tables, allowed: {', '.join(FORMATS)}; {OR_KEYS}")
         of_rows = {"significance": significance, "mix": mix, "columns": columns, "models": models}
         if given := [name for name, value in (of_rows | {"dataset": dataset, "protocol": protocol}).items() if value]:
-            raise UsageError(f"--{given[0]}: not for the paper's tables, which hold all of --runs. Try: without it")
+            whole = "not for the paper's tables, which hold all of --runs"
+            raise UsageError(f"--{given[0]}: {whole}. Try: without it; {OR_KEYS}")
         _print_paper_tables(runs, store, style)
         return
     summaries = run_summaries(runs, store, dataset, comma_separated(models), protocol)
