@@ -341,7 +341,9 @@ def _by_content() -> frozenset[str]:
     So says all that conda installs, where versions do.
     """
     placed = (one for one in importlib.metadata.distributions() if one.read_text("direct_url.json"))
-    ours = (one for one in placed if (one.read_text("INSTALLER") or "").strip() != "conda" and one.read_text("METADATA"))
+    ours = (
+        one for one in placed if (one.read_text("INSTALLER") or "").strip() != "conda" and one.read_text("METADATA")
+    )
     return frozenset(one.name for one in ours)
 
 

@@ -180,15 +180,25 @@ def _are_shares(scores: FloatArray) -> bool:
     return bool(((scores >= 0) & (scores <= 1)).all())
 
 
-def check_own(model: Any, values: FloatArray, search: SearchOptions | None) -> None:
+def check_own(
+    model: Any, values: FloatArray, search: SearchOptions | None, predicted: FloatArray | None = None
+) -> None:
     """Raise where what the model says of an image depends on the images beside it, on chance, or on what it wrote over.
 
     ``values`` (images, dimensions) are features. Every call has the same number of rows, so that only what the rows
-    hold differs: a few images before and behind others, in another order, and beside zeros.
+    hold differs: a few images before and behind others, in another order, and beside zeros. ``predicted`` are scores
+    that it gave of all of them, on the way through which a state may have changed too little for two calls to tell.
     """
     if search is None and has_own_sets(model):
         check_keeps_inputs(model, values)
     chosen, together = said_twice(model, values, search)
+    if predicted is not None and search is None and not takes_known(model):
+        apart = difference(together["scores"], np.asarray(predicted[_few_of(values)]))
+        if apart > TOLERANCE:
+            raise PluginError(
+                f"scores change as more images are predicted, by {apart:.1e} of the largest, allowed: {TOLERANCE:g}."
+                " Is there a state that a call changes, as a running mean that does not look at self.training?"
+            )
     others = values[: IMAGE_ROWS - len(chosen)]
     beside = {
         "in another order": answers(model, np.ascontiguousarray(chosen[::-1]), search, image=len(chosen) - 1),
@@ -259,8 +269,7 @@ def said_twice(
     model: Any, values: FloatArray, search: SearchOptions | None
 ) -> tuple[FloatArray, dict[str, FloatArray]]:
     """Return a few of ``values`` and what ``model`` says of them; raise where it changes its mind."""
-    rows = np.linspace(0, len(values) - 1, min(AGAIN, len(values))).astype(int)
-    chosen = np.ascontiguousarray(values[rows])
+    chosen = np.ascontiguousarray(values[_few_of(values)])
     said = answers(model, chosen, search)
     if worst := differing(said, answers(model, chosen, search)):
         raise PluginError(
@@ -268,6 +277,11 @@ def said_twice(
             " that does not look at self.training, or a state that a call changes?"
         )
     return chosen, said
+
+
+def _few_of(values: FloatArray) -> FloatArray:
+    """Return the rows of the images that are asked again."""
+    return np.linspace(0, len(values) - 1, min(AGAIN, len(values))).astype(int)
 
 
 PER_IMAGE = ("scores", "label sets", "image terms", "start states", "annotations")
