@@ -7,6 +7,7 @@ import torch
 from bench import PluginError
 from bench.model import checks, start_checks
 from bench.model.networks import IMAGE_ROWS, scores_and_sets
+from bench.records import Prediction, Scores
 
 
 class Drifting(torch.nn.Module):
@@ -24,7 +25,8 @@ class Drifting(torch.nn.Module):
 def test_a_state_that_moves_slowly_is_found_by_the_scores_of_the_first_images():
     values = np.ones((12 * IMAGE_ROWS, 4), np.float32)
     checks.check_own(Drifting(), values, None)
-    predicted, _ = scores_and_sets(model := Drifting(), values)
+    scores, _ = scores_and_sets(model := Drifting(), values)
+    predicted = Prediction(Scores(tuple(map(str, range(len(values)))), scores, "logit"), scores > 0)
     with pytest.raises(PluginError, match="scores change as more images are predicted, by 1"):
         checks.check_own(model, values, None, predicted)
 
