@@ -90,12 +90,13 @@ def drawing_alike(module: str) -> Iterator[None]:
 
 
 def _states() -> dict[str, Any]:
-    """Return the states of the generators that there are; of a library that is only being loaded there is none."""
-    states = {}
-    for library, (read, _, _) in _GENERATORS.items():
-        with contextlib.suppress(AttributeError, KeyError):
-            states[library] = read(sys.modules[library])
-    return states
+    """Return the states of the generators that there are; one that is asked while torch is loaded ends the process."""
+    there = {library: sys.modules[library] for library in _GENERATORS if library in sys.modules}
+    return {
+        library: _GENERATORS[library][0](module)
+        for library, module in there.items()
+        if not getattr(module.__spec__, "_initializing", False)
+    }
 
 
 _GENERATORS: dict[str, tuple[Callable[[Any], Any], Callable[[Any, Any], object], Callable[[Any, int], object]]] = {

@@ -1,9 +1,11 @@
 """Constants that a module draws as it is imported: the same by whenever that is, and in nobody's way."""
 
 import importlib
+import importlib.util
 import random
 import subprocess
 import sys
+import types
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ import torch
 
 from bench.guard import calling
 from bench.plugin_files import PluginFile
+from bench.system import seeding
 from bench.system.seeding import seed_all
 
 SOURCE = """
@@ -64,3 +67,15 @@ print(drawn_at_import.DRAWN)
 """
     said = {subprocess.run([sys.executable, "-P", "-c", program], check=True, capture_output=True).stdout for _ in "ab"}
     assert len(said) == 1
+
+
+def test_a_library_that_is_being_loaded_is_asked_for_no_state():
+    """torch, which imports others as it is loaded, would end the process."""
+    spec = importlib.util.spec_from_loader("torch", None)
+    spec._initializing = True
+    module = types.ModuleType("torch")
+    module.__spec__ = spec
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "torch", module)
+        assert sorted(seeding._states()) == ["numpy", "random"]
+    assert sorted(seeding._states()) == ["numpy", "random", "torch"]
