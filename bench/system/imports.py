@@ -82,7 +82,8 @@ def said(file: Path, _changed: int) -> Said:
     texts: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.JoinedStr):
-            texts |= {f"*{end.value}" for end in node.values[-1:] if isinstance(end, ast.Constant)}
+            ends = (end.value for end in node.values[-1:] if isinstance(end, ast.Constant))
+            texts |= {f"*{end}" for end in ends if isinstance(end, str)}
         if isinstance(node, ast.Import | ast.ImportFrom) or (isinstance(node, ast.Call) and _name(node) in IMPORTERS):
             importing.append(node)
         elif isinstance(node, ast.Constant) and isinstance(node.value, str | bytes):
