@@ -155,8 +155,9 @@ def led_to_by(found: Found[Any], *, anew: bool = False) -> tuple[list[str], Call
     calls = [getattr(spec, name) for name in ("build", "fit", "label_sets", "search") if hasattr(spec, name)]
     made = [_made_of(call, anew=anew) for call in calls]
     roots = sorted({module for one in made for module in one.modules} | _plugin_file(found))
-    of = {found.origin.distribution} if is_first_party(found.origin) else {found.origin.distribution, *_offering()}
-    within = _of(frozenset(root.partition(".")[0] for root in roots).union(*map(_packages_of, of)))
+    others = frozenset[str]() if is_first_party(found.origin) else _offering() | _by_content()
+    taken = frozenset[str]().union(*map(_packages_of, others)) - LIBRARIES
+    within = _of(taken.union((root.partition(".")[0] for root in roots), _packages_of(found.origin.distribution)))
     return roots, within, sorted({text for one in made for text in one.values})
 
 
@@ -331,6 +332,19 @@ def _offering() -> frozenset[str]:
     """Return the distributions that offer plugins: what one takes of another's counts as its own."""
     points = importlib.metadata.entry_points(group=PROJECT)
     return frozenset(point.dist.name for point in points if point.dist is not None and point.dist.name)
+
+
+@cache
+def _by_content() -> frozenset[str]:
+    """Return the distributions that were installed from a folder, a file or a repository: versions say nothing of them.
+
+    So says all that conda installs, where versions do.
+    """
+    placed = (one for one in importlib.metadata.distributions() if one.read_text("direct_url.json"))
+    ours = (
+        one for one in placed if (one.read_text("INSTALLER") or "").strip() != "conda" and one.read_text("METADATA")
+    )
+    return frozenset(one.name for one in ours)
 
 
 @cache

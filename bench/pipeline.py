@@ -176,7 +176,7 @@ def _fill(folder: RunFolder, assembly: Assembly, clock: Stopwatch) -> None:
     with clock.stage("predict"), plan.calling("model", "predict", seed=request.seed):
         prediction = predict(model, extracted.test, protocol, search, assembly.known, room=request.cache)
         checks.check_scores(prediction.scores.values, len(parts.test), len(parts.test.labels))
-        checks.check_own(model, extracted.test.values, search)
+        checks.check_own(model, extracted.test.values, search, prediction)
         validation = predict(model, extracted.validation, protocol, search, known)
         for fault in (*of_range(prediction.scores), *of_range(validation.scores)):
             raise PluginError(f"{fault}. Try: another score_kind, or scores of that kind")

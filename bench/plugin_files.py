@@ -17,6 +17,7 @@ from types import ModuleType
 
 from bench.errors import PluginError, UsageError
 from bench.system.modules import file_of
+from bench.system.seeding import drawing_alike
 from bench.system.source import drop_stale, imported_by
 
 VARIABLE = "BENCH_PLUGINS"
@@ -152,7 +153,8 @@ def _run(name: str, path: Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
-        spec.loader.exec_module(module)
+        with drawing_alike(name):
+            spec.loader.exec_module(module)
     except BaseException:
         del sys.modules[name]
         raise

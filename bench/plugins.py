@@ -238,7 +238,7 @@ def _load(entry_points: Iterable[importlib.metadata.EntryPoint], without: frozen
         try:
             with calling(origin, "import", entry_point.name):
                 plugin = entry_point.load()
-            with calling(origin, "hooks", entry_point.name):
+            with calling(origin, "hooks", entry_point.name, seed=0):
                 offered, unknown_hooks = _offers(plugin)
             if not is_first_party(origin):
                 remember(sys.modules.keys() - there)

@@ -99,25 +99,50 @@ def test_a_file_counts_that_an_option_of_a_third_party_names(plugin, tmp_path):
     assert plugin_code(found(builder(int)), nothing) == plugin_code(found(builder(int)))
 
 
-@pytest.mark.parametrize("group", ["multilabel_bench", "console_scripts"])
-def test_of_what_is_installed_another_plugin_counts(plugin, tmp_path, monkeypatch, group):
+@pytest.fixture
+def other(tmp_path, monkeypatch):
+    """Another distribution's folder of metadata, beside its only module, where things are installed."""
     site = tmp_path / "site-packages"
     metadata = site / "other_plugin-1.dist-info"
     metadata.mkdir(parents=True)
     (metadata / "METADATA").write_text("Name: other-plugin\nVersion: 1\n")
-    (metadata / "entry_points.txt").write_text(f"[{group}]\nother = other_plugin\n")
     (metadata / "RECORD").write_text("other_plugin.py,,\n")
     (site / "other_plugin.py").write_text("class Network: ...\n")
-    (plugin / "run.py").write_text("def build(request):\n    from other_plugin import Network\n")
     monkeypatch.syspath_prepend(site)
     code._offering.cache_clear()
+    code._by_content.cache_clear()
+    code._packages_of.cache_clear()
+    yield metadata
+    code._offering.cache_clear()
+    code._by_content.cache_clear()
+    code._packages_of.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "counts"),
+    [
+        ("entry_points.txt", "[multilabel_bench]\nother = other_plugin\n", True),
+        ("entry_points.txt", "[console_scripts]\nother = other_plugin\n", False),
+        ("direct_url.json", '{"dir_info": {}, "url": "file:///home/me/other"}', True),
+        ("INSTALLER", "pip\n", False),
+    ],
+)
+def test_of_what_is_installed_another_plugin_counts_and_what_came_from_a_folder(plugin, other, file, text, counts):
+    (other / file).write_text(text)
+    (plugin / "run.py").write_text("def build(request):\n    from other_plugin import Network\n")
     from third_party_plugin.run import build
 
     before = plugin_code(found(build))
-    (site / "other_plugin.py").write_text("class Network:\n    width = 3\n")
-    after = plugin_code(found(build))
-    code._offering.cache_clear()
-    assert (after == before) is (group == "console_scripts")
+    (other.parent / "other_plugin.py").write_text("class Network:\n    width = 3\n")
+    assert (plugin_code(found(build)) != before) is counts
+
+
+def test_what_conda_installs_counts_by_its_version(other):
+    (other / "direct_url.json").write_text('{"dir_info": {}, "url": "file:///home/conda/feedstock"}')
+    assert "other-plugin" in code._by_content()
+    (other / "INSTALLER").write_text("conda\n")
+    code._by_content.cache_clear()
+    assert "other-plugin" not in code._by_content()
 
 
 def closed_over(kind):

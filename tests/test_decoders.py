@@ -120,6 +120,32 @@ def test_decoders_are_listed(capsys):
     assert "greedy  the most probable label after each prefix [bench-page 1.2]" in capsys.readouterr().out
 
 
+def by_place(network, image_terms, start_states, options):
+    """A sequence of one label and END, another for each place in the batch, with its own log-probability."""
+    count, end = len(image_terms), len(network.output) - 1
+    sequences = np.full((count, options.max_length), -1)
+    sequences[:, 0] = np.arange(count) % end
+    before = sequences[:, :0], sequences[:, :1]
+    labels, states = np.full(count, end + 1), start_states.repeat(count, axis=0)
+    total = np.zeros(count)
+    for chosen, prefix in zip((sequences[:, 0], np.full(count, end)), before, strict=True):
+        terms, states = network.step(labels, states)
+        likely = face.next_label_log_probabilities(network, terms, image_terms, prefix, options)
+        total += likely[np.arange(count), chosen]
+        labels = chosen
+    return sequences, total
+
+
+def test_a_decoder_whose_answer_depends_on_the_place_in_a_batch_is_a_failing_row(root, monkeypatch, capsys):
+    bad = hook("bench_decoders", [face.SequenceSearch("by-place", "made up", by_place)])
+    offered = registry(entry("bench-bad", bad))
+    monkeypatch.setattr(plugins, "loaded", lambda: offered)
+    assert bench(*command(root, "--set", "decoder=by-place", "--out", str(root / "bad"))) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "bench-bad" in said
+    assert "decode of decoder 'by-place': the sequence of an image depends on the other images" in said
+
+
 def test_an_edited_decoder_has_another_hash(tmp_path, monkeypatch):
     def code(body):
         path = tmp_path / f"one{len(list(tmp_path.iterdir()))}" / "own_search.py"

@@ -336,6 +336,7 @@ def test_a_script_asks_for_a_policy_as_the_command_does(root):
 BAD = {
     "no state": ({"fit": lambda part: None}, "fit returned a NoneType, must return named arrays"),
     "no numbers": ({"fit": lambda part: {"at": np.array("x")}}, "state 'at' is <U1, must be finite numbers"),
+    "chance": ({"fit": lambda part: {"at": np.random.default_rng().normal()}}, "asked again, gives another 'at'"),
     "infinite": ({"fit": lambda part: {"at": np.inf}}, "state 'at' is float64, must be finite numbers"),
     "raises": ({"fit": lambda part: 1 / 0}, "ZeroDivisionError: division by zero"),
     "place": ({"label_sets": lambda s, _: np.arange(s.size).reshape(s.shape) % 2 == 0}, "depend on the other images"),

@@ -1,5 +1,7 @@
 """Files that a plugin reads and that no key holds, as their names are made at run time: a row says so."""
 
+import sys
+
 import hostile_runs
 import pytest
 
@@ -68,6 +70,19 @@ def test_a_file_that_is_read_by_a_name_made_at_run_time_is_told(reading, way):
     name = "prior.py" if "module" in way else "prior.json"
     assert f"settings/{name}" in told
     assert "read by model 'reading', is in no key: edited, it may give the stored run" in told
+
+
+def test_what_a_module_reads_as_it_is_imported_is_told_of_each_that_imports_it(reading, tmp_path):
+    """It is read once in a process, by when the first of several models is built."""
+    (tmp_path / "reads_at_import.py").write_text(
+        "from pathlib import Path\n[one.read_text() for one in (Path(__file__).parent / 'settings').glob('*.json')]\n"
+    )
+    found = reading("import reads_at_import")
+    with calling(found.origin, "build model", "model 'another'"):
+        import reads_at_import  # noqa: F401
+    (told,) = notes_of(found)
+    assert "settings/prior.json, read by model 'reading', is in no key" in told
+    sys.modules.pop("reads_at_import")
 
 
 @pytest.mark.parametrize("way", COUNTED)

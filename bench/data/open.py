@@ -48,7 +48,7 @@ def open_dataset(spec: DatasetSpec, request: DatasetRequest, origin: object = ""
                 f"{request.root}: {part} was not unpacked to its end."
                 f" Try: bench data download {spec.name} --out {shlex.quote(str(request.root))}"
             )
-    with calling(origin or HOST, "open data set", f"data set '{spec.name}'"):
+    with calling(origin or HOST, "open data set", f"data set '{spec.name}'", seed=0):
         dataset = spec.build(request)
         if not isinstance(dataset, Dataset):
             raise PluginError(f"build returned a {type(dataset).__name__}, must return a bench.Dataset")

@@ -21,7 +21,7 @@ from bench.contracts.training_options import OF_LABEL_SETS
 from bench.errors import PluginError, UsageError
 from bench.evaluation import known_tags, protocols, thresholds
 from bench.evaluation.bits import BitMatrix, Mask, row_blocks
-from bench.guard import calling
+from bench.guard import calling, is_first_party
 from bench.plugins import Found, Registry
 from bench.records import BoolArray, FloatArray, LabelSets, Prediction, Scores
 
@@ -146,7 +146,15 @@ def fit(
     assert policy.found is not None, "what is fitted is of a plugin or of goals"
     spec, origin = policy.found.spec, policy.found.origin
     with calling(origin, "fit policy", f"policy '{spec.name}'", seed=0):
-        return checked_state(spec.fit(part))
+        state = checked_state(spec.fit(part))
+        again = state if is_first_party(origin) else checked_state(spec.fit(part))
+        if differ := [name for name in state.keys() | again if not _same(state.get(name), again.get(name))]:
+            raise PluginError(f"fit, asked again, gives another '{min(differ)}'. Try: np.random.default_rng(0)")
+        return state
+
+
+def _same(one: NDArray[Any] | None, other: NDArray[Any] | None) -> bool:
+    return one is not None and other is not None and np.array_equal(one, other)
 
 
 def scored_part(

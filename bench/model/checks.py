@@ -10,10 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from bench import plugins
 from bench.contracts import Backbone, StepNetwork
 from bench.contracts.choices import misfit
 from bench.decode.annotated import SeeingImages, numbered
 from bench.errors import PluginError
+from bench.guard import calling
 from bench.model.networks import (
     IMAGE_ROWS,
     STEP_ROWS,
@@ -22,10 +24,11 @@ from bench.model.networks import (
     device_of,
     has_own_sets,
     scores_and_sets,
+    searchable,
     sees_every_step,
     takes_known,
 )
-from bench.records import FloatArray, Preprocessing, Scores, SearchOptions
+from bench.records import Features, FloatArray, LabelSets, Prediction, Preprocessing, Scores, SearchOptions
 from bench.system.room import blocks
 
 ROWS = 8
@@ -180,15 +183,27 @@ def _are_shares(scores: FloatArray) -> bool:
     return bool(((scores >= 0) & (scores <= 1)).all())
 
 
-def check_own(model: Any, values: FloatArray, search: SearchOptions | None) -> None:
+def check_own(
+    model: Any, values: FloatArray, search: SearchOptions | None, predicted: Prediction | None = None
+) -> None:
     """Raise where what the model says of an image depends on the images beside it, on chance, or on what it wrote over.
 
     ``values`` (images, dimensions) are features. Every call has the same number of rows, so that only what the rows
-    hold differs: a few images before and behind others, in another order, and beside zeros.
+    hold differs: a few images before and behind others, in another order, and beside zeros. ``predicted`` is what was
+    said of all of them, on the way through which a state may have changed too little for two calls to tell.
     """
     if search is None and has_own_sets(model):
         check_keeps_inputs(model, values)
+    if search is not None and predicted is not None and predicted.label_sets is not None:
+        check_decoded(model, values, search, predicted.label_sets)
     chosen, together = said_twice(model, values, search)
+    if predicted is not None and search is None and not takes_known(model):
+        apart = difference(together["scores"], np.asarray(predicted.scores.values[_few_of(values)]))
+        if apart > TOLERANCE:
+            raise PluginError(
+                f"scores change as more images are predicted, by {apart:.1e} of the largest, allowed: {TOLERANCE:g}."
+                " Is there a state that a call changes, as a running mean that does not look at self.training?"
+            )
     others = values[: IMAGE_ROWS - len(chosen)]
     beside = {
         "in another order": answers(model, np.ascontiguousarray(chosen[::-1]), search, image=len(chosen) - 1),
@@ -211,6 +226,29 @@ def check_own(model: Any, values: FloatArray, search: SearchOptions | None) -> N
                     f"{name} of an image depend on the other images of its batch: {how} they differ by {apart:.1e} of"
                     f" the largest, allowed: {TOLERANCE:g}. Try: {remedy}"
                 )
+
+
+def check_decoded(model: Any, values: FloatArray, search: SearchOptions, predicted: LabelSets) -> None:
+    """Raise where a plugin's decoder gives a few images, in another order, other sequences than those ``predicted``.
+
+    Sequences that are as probable as those count as the same: rounding chooses between them.
+    """
+    from bench.decode.decoder import sequences_alone
+
+    found = plugins.installed().decoder(search.decoder)
+    if found is None:
+        return
+    rows = _few_of(values)[::-1]
+    few = Features(tuple(predicted.ids[row] for row in rows), np.ascontiguousarray(values[rows]), "")
+    again = sequences_alone(*searchable(model, few), few.ids, search).log_probabilities
+    apart = ~np.isclose(again, predicted.log_probabilities[rows], rtol=TOLERANCE, atol=TOLERANCE)
+    if apart.any():
+        with calling(found.origin, "decode", f"decoder '{found.spec.name}'"):
+            raise PluginError(
+                "the sequence of an image depends on the other images that it is given with, or on chance: asked"
+                f" again, {int(apart.sum())} of {len(rows)} have others. Try: no chance, or a seed of its own for each"
+                " image"
+            )
 
 
 def check_keeps_inputs(model: Any, values: FloatArray) -> None:
@@ -259,8 +297,7 @@ def said_twice(
     model: Any, values: FloatArray, search: SearchOptions | None
 ) -> tuple[FloatArray, dict[str, FloatArray]]:
     """Return a few of ``values`` and what ``model`` says of them; raise where it changes its mind."""
-    rows = np.linspace(0, len(values) - 1, min(AGAIN, len(values))).astype(int)
-    chosen = np.ascontiguousarray(values[rows])
+    chosen = np.ascontiguousarray(values[_few_of(values)])
     said = answers(model, chosen, search)
     if worst := differing(said, answers(model, chosen, search)):
         raise PluginError(
@@ -268,6 +305,11 @@ def said_twice(
             " that does not look at self.training, or a state that a call changes?"
         )
     return chosen, said
+
+
+def _few_of(values: FloatArray) -> FloatArray:
+    """Return the rows of the images that are asked again."""
+    return np.linspace(0, len(values) - 1, min(AGAIN, len(values))).astype(int)
 
 
 PER_IMAGE = ("scores", "label sets", "image terms", "start states", "annotations")

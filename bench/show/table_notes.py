@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
+from bench.guard import HOST
 from bench.show import row_settings
 from bench.store import external
 from bench.store.stored import Provenance, RunSummary
@@ -33,7 +34,7 @@ def of(runs: Sequence[RunSummary], rows: Sequence[Row]) -> list[str]:
     notes += _deterministic(runs, rows)
     notes += _policies(runs, rows)
     notes += row_settings.notes(_firsts(runs, rows))
-    notes += _made_elsewhere(runs, rows)
+    notes += [*_made_elsewhere(runs, rows), *_doubts(runs, rows)]
     told = {str(run.config["model"]["name"]): run.about.deviations for run in runs if run.about.deviations}
     notes += [f"{name}: {deviations}" for name, deviations in told.items()]
     for row in rows:
@@ -83,7 +84,7 @@ def _same_numbers(runs: Sequence[RunSummary], rows: Sequence[Row]) -> list[str]:
 
 
 def _made_elsewhere(runs: Sequence[RunSummary], rows: Sequence[Row]) -> list[str]:
-    """Return notes on rows whose scores came from a file, with what is odd in these, or from somebody's archive."""
+    """Return notes on rows whose scores came from a file, or from somebody's archive."""
     by_key = {run.key: run for run in runs}
     files, merged = [], dict[str, list[str]]()
     for row in rows:
@@ -94,14 +95,20 @@ def _made_elsewhere(runs: Sequence[RunSummary], rows: Sequence[Row]) -> list[str
             merged.setdefault(archive, []).append(row.label)
     told = "; ".join(dict.fromkeys(files))
     notes = [f"external: scores of files made outside of this benchmark, by SHA-256: {told}"] if files else []
-    doubts = dict.fromkeys(
-        f"{row.label}: {remark}"
-        for row in rows
-        for key in row.keys
-        if key in by_key and external.of_config(by_key[key].config)
-        for remark in by_key[key].about.remarks
+    return [*notes, *(f"{archive}: {', '.join(labels)}" for archive, labels in merged.items())]
+
+
+def _doubts(runs: Sequence[RunSummary], rows: Sequence[Row]) -> list[str]:
+    """Return what is odd in rows of a third party's code, or of somebody's own scores."""
+    remarks = {run.key: run.about.remarks for run in runs if run.measures and not _is_first_party(run.config)}
+    return list(
+        dict.fromkeys(f"{row.label}: {remark}" for row in rows for key in row.keys for remark in remarks.get(key, ()))
     )
-    return [*notes, *doubts, *(f"{archive}: {', '.join(labels)}" for archive, labels in merged.items())]
+
+
+def _is_first_party(config: Mapping[str, Any]) -> bool:
+    parts = [config[part] for part in PLUGIN_PARTS if part in config]
+    return external.of_config(config) is None and {part.get("distribution", HOST) for part in parts} == {HOST}
 
 
 def _archive(provenance: Provenance) -> str:

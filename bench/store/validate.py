@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bench.code import plugin_code
-from bench.errors import BenchError
+from bench.errors import BenchError, UsageError
 from bench.evaluation import metric_table, policies
 from bench.records import LabelSets, Measures, Scores
 from bench.store import binding, choice, external, predictions, shown, training_curves
@@ -27,6 +27,9 @@ TOLERANCE = 1e-9
 """Largest difference between a stored measure and the one computed again; both are float64 of the same arrays."""
 
 OWN_SETS = "its label sets are the model's own: that its weights give them is seen by --recompute alone"
+
+NOT_CHECKED = "not checked: "
+"""Before why a run is neither sound nor false: the plugin of its policy or protocol is not here."""
 
 OTHER_POLICY = "the code of policy {} has changed since: that it gives these label sets is not checked"
 
@@ -57,6 +60,7 @@ def validate(folders: Iterable[RunFolder]) -> list[Verdict]:
 
 def verdict(folder: RunFolder) -> Verdict:
     """Return the verdict on one run, from its folder alone."""
+    state = "damaged"
     try:
         state = folder.status.state
         damaged = folder.verify()
@@ -75,7 +79,8 @@ def verdict(folder: RunFolder) -> Verdict:
         notes = (*([external.UNSEEN.format(source["sha256"])] if source else ()), *_unseen(config))
         return Verdict(folder.path, state, (*faults, *_lies(folder, config, stored)), unmeasured, notes=notes)
     except BenchError as error:
-        return Verdict(folder.path, "damaged", (str(error),))
+        lacks = isinstance(error, UsageError)
+        return Verdict(folder.path, state if lacks else "damaged", (f"{NOT_CHECKED * lacks}{error}",))
     except Exception as error:  # records that were sealed anew need not fit together
         return Verdict(folder.path, "damaged", (f"its records do not fit together: {one_line(str(error))}",))
 

@@ -26,6 +26,7 @@ from typing import Any
 from bench.system.interrupts import NUMBERS
 from bench.system.library_state import LOADED_LATER, Setting, differs, library_settings, told_when_loaded
 from bench.system.redirect import prints_to_stderr
+from bench.system.seeding import imports_seeded, seed_loaded, seeded
 
 
 @contextlib.contextmanager
@@ -33,20 +34,24 @@ def kept(seed: int | None = None) -> Iterator[None]:
     """Leave the process's state as it was, whatever the body does to it and however it ends.
 
     Standard output is standard error in the body. With ``seed``, the global random generators of Python, NumPy and
-    torch start from it. The body's own thread is meant: nothing is put back while other threads work.
+    torch start from it; what modules draw as they are imported is the same with any. The body's own thread is meant:
+    nothing is put back while other threads work.
     """
     with prints_to_stderr():
         settings = _settings()
         before = _read(settings)
         late: list[tuple[Mapping[str, Setting], dict[str, Any]]] = []
-        with told_when_loaded(lambda name: late.append((of := library_settings(name), _read(of)))):
-            if seed is not None:
-                seed_all(seed)
-            try:
+
+        def loaded(name: str) -> None:
+            late.append((of := library_settings(name), _read(of)))
+            seed_loaded(name)
+
+        try:
+            with told_when_loaded(loaded), imports_seeded(), contextlib.nullcontext() if seed is None else seeded(seed):
                 yield
-            finally:
-                for own, values in [(settings, before), *late]:
-                    _restore(own, values)
+        finally:
+            for own, values in [(settings, before), *late]:
+                _restore(own, values)
 
 
 @contextlib.contextmanager
@@ -88,15 +93,6 @@ def _restore(settings: Mapping[str, Setting], before: Mapping[str, Any]) -> None
                 changed = True
             if changed:
                 settings[name].write(value)
-
-
-def seed_all(seed: int) -> None:
-    """Start the global random generators of Python, and of NumPy and torch where they are loaded, from ``seed``."""
-    random.seed(seed)
-    if "numpy" in sys.modules:
-        sys.modules["numpy"].random.seed(seed % 2**32)
-    if "torch" in sys.modules:
-        sys.modules["torch"].manual_seed(seed)
 
 
 def _read_umask() -> int:

@@ -29,8 +29,12 @@ HOLE = re.compile(r"\{[^{}]*\}|%s")
 MODULE_NAME = re.compile(r"(\.*[^\W\d]\w*(?:\.[^\W\d]\w*)*)(?::[\w.]*)?")
 """A text that may be a module's name, with what is taken of it, as in ``heads.mlp:Head``; dots before: from here."""
 
-LISTS, WORD = frozenset({".json", ".yaml", ".yml", ".toml", ".ini", ".cfg"}), re.compile(r"[^\s\"'=:,()\[\]{}]+")
-"""Endings of files that may name others, and what may be a name there."""
+WORD = re.compile(r"[^\s\"'=:,()\[\]{}]+")
+LISTS = frozenset({".json", ".yaml", ".yml", ".toml", ".ini", ".cfg", ".c", ".cc", ".cpp", ".cu", ".cuh", ".h", ".hpp"})
+"""Endings of files that may name others, as a source in C its headers, and what may be a name there."""
+
+UNHEARD = (".safetensors", ".onnx", ".gguf")
+"""Endings of files that compiled code opens, so that nobody hears which one of a folder that is named is read."""
 
 LONGEST_LIST, MOST_LISTED = 1 << 18, 100
 """Bytes of the longest list that is looked into, and the most files that it may name: more are pictures."""
@@ -77,6 +81,9 @@ def said(file: Path, _changed: int) -> Said:
     importing: list[Importing] = []
     texts: set[str] = set()
     for node in ast.walk(tree):
+        if isinstance(node, ast.JoinedStr):
+            ends = (end.value for end in node.values[-1:] if isinstance(end, ast.Constant))
+            texts |= {f"*{end}" for end in ends if isinstance(end, str)}
         if isinstance(node, ast.Import | ast.ImportFrom) or (isinstance(node, ast.Call) and _name(node) in IMPORTERS):
             importing.append(node)
         elif isinstance(node, ast.Constant) and isinstance(node.value, str | bytes):
@@ -235,7 +242,8 @@ def named_files(file: Path, changed: int, module: str) -> list[tuple[str, Path]]
     """Return the files that texts in the source ``file`` name: beside it, or in folders beside it that others name.
 
     Of a module in a package, also beside the packages above it. A package is such a folder, too, by its dotted name,
-    and a list that is named, as a JSON file, may name others.
+    and a list that is named, as a JSON file, may name others. Of a folder that is named, all files count that compiled
+    code opens, and beside the source those that end as ``f"{name}.safetensors"`` and ``"*.safetensors"`` do.
     """
     if file.suffix != ".py" or not (texts := said(file, changed).texts):
         return []
@@ -247,9 +255,10 @@ def named_files(file: Path, changed: int, module: str) -> list[tuple[str, Path]]
     above = module.count(".") + (file.name == "__init__.py")
     found: dict[str, Path] = {}
     for level, place in enumerate([file.parent, *file.parents[1:above]]):
-        names = _named_below(place, wanted)
-        if words := _words(place / name for name in names):
-            listed = _named_below(place, wanted | words)
+        names, asked = _named_below(place, wanted), wanted
+        while words := _words(place / name for name in names) - asked:
+            asked = asked | words
+            listed = _named_below(place, asked)
             names |= listed if len(listed) <= len(names) + MOST_LISTED else set()
         found |= {"../" * level + name: place / name for name in names if place / name != file}
     return sorted(found.items())
@@ -277,7 +286,10 @@ def _words(files: Iterable[Path]) -> set[str]:
 def _named_below(place: Path, wanted: Collection[str], depth: int = 0) -> set[str]:
     """Return the files below ``place`` that ``wanted`` names: each a path, or one step of it, a folder's with a /."""
     folders = _entries(place, {text.partition("/")[0] for text in wanted})
-    found: set[str] = set()
+    ends = [text[1:] for text in wanted if text.startswith("*") and text.endswith(UNHEARD)]
+    tails = UNHEARD if depth else tuple(ends)
+    unheard = [name for name, is_folder in folders.items() if name.endswith(tails) and not is_folder]
+    found = set(unheard) if len(unheard) <= MOST_LISTED else set()
     rests: dict[str, set[str]] = {}
     for text in wanted:
         first, step, rest = text.partition("/")

@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Collection, Iterator
 from functools import cache
 from pathlib import Path
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any
 
 from bench.system.modules import is_installed
@@ -22,6 +22,9 @@ _read: dict[str, set[tuple[str, str]]] = {}
 
 MOST = 10_000
 """Files that are kept of one name: more are pictures."""
+
+IMPORTED = ""
+"""In place of who was called: what a module reads as it is imported is read for all that it is imported by."""
 
 _written: set[str] = set()
 _called: list[tuple[str, FrameType | None]] = []
@@ -49,7 +52,7 @@ def read_by(sources: Collection[Path], *called: str) -> list[Path]:
     Of a compiled module it is the source. What is installed is left out, and what programs keep for the next time or
     for a while, in caches and temporary folders, unless it lies with one of ``sources`` or in the folder above.
     """
-    read = {one for name in called for one in _read.get(name, ())}
+    read = {one for name in (*called, IMPORTED) for one in _read.get(name, ())}
     files = {_source(place) for place, by in read if Path(by).resolve() in sources}
     near = {folder for one in sources for folder in one.parents[:2]}
     home = Path(os.path.expanduser("~"))  # noqa: PTH111 - a user without a home is no error here
@@ -105,8 +108,10 @@ def _keep(path: Any, mode: Any, flags: int) -> None:
     place = os.path.abspath(os.fsdecode(path))  # noqa: PTH100 - the compiled code of a link lies beside the link
     if any(letter in mode for letter in "wax+") if isinstance(mode, str) else flags & (os.O_WRONLY | os.O_RDWR):
         _written.add(place)
-    elif place not in _written and len(read := _read.setdefault(_called[-1][0], set())) < MOST and (by := _reader()):
-        read.add((place, by))
+    elif place not in _written and (own := _own_frames()):
+        name = IMPORTED if any(code.co_name == "<module>" for code in own) else _called[-1][0]
+        if len(read := _read.setdefault(name, set())) < MOST:
+            read.add((place, own[0].co_filename))
 
 
 def _caller() -> FrameType | None:
@@ -117,15 +122,16 @@ def _caller() -> FrameType | None:
     return frame
 
 
-def _reader() -> str:
-    """Return the innermost source on the stack that is nobody's library; empty where the host reads for itself.
+def _own_frames() -> list[CodeType]:
+    """Return what is nobody's library's on the stack, the innermost first; nothing where the host reads for itself.
 
     What the host reads as it was asked by a plugin, as the stored runs of ``bench.runs``, that plugin has read.
     """
+    found: list[CodeType] = []
     frame: FrameType | None = sys._getframe(3)
     last = _called[-1][1]
     while frame is not None and frame is not last:
         if is_own(frame.f_code.co_filename):
-            return frame.f_code.co_filename
+            found.append(frame.f_code)
         frame = frame.f_back
-    return ""
+    return found

@@ -17,7 +17,7 @@ from bench.options import OptionValue, resolve
 from bench.plan import training_options
 from bench.plugins import Origin
 from bench.records import BoolArray, Features, FloatArray, SearchOptions
-from bench.system.global_state import seed_all
+from bench.system.seeding import seed_all
 
 QUICK: Mapping[str, OptionValue] = {"epochs": 2, "batch_size": 8, "learning_rates": "1e-3"}
 """Options of the training of a check: what is looked at holds after a few updates as after many."""

@@ -189,6 +189,15 @@ def test_the_title_of_a_mixed_table_is_not_that_of_one_data_set() -> None:
     assert build([one, replace(two, images=1200)], mix=True).title == "own, toy; 4 and 1,200 test images (top2@1)"
 
 
+@pytest.mark.parametrize("part", ["model", "backbone", ""])
+def test_what_is_odd_in_a_row_of_a_third_partys_code_stands_below_the_table(part: str) -> None:
+    theirs = {part: run_config("mine")[part] | {"distribution": "other"}} if part else {}
+    about = About(remarks=("no gradient reaches linear.weight",))
+    runs = [replace(summary("mine", seed, **theirs), about=about) for seed in range(2)]
+    said = [note for note in build(runs).notes if "no gradient" in note]
+    assert said == (["mine: no gradient reaches linear.weight"] if part else [])
+
+
 def test_a_failed_run_is_a_row_with_its_reason_in_every_format() -> None:
     table = build([summary("bce"), summary("warp", value=None)])
     assert table.rows[1].cells == {}

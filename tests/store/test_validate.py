@@ -70,3 +70,13 @@ def test_no_runs_are_one_clear_line(tmp_path, capsys):
     assert f"no runs under {tmp_path}" in capsys.readouterr().err
     assert run_command_line(["validate", str(tmp_path)]) == 2
     assert f"no run '{tmp_path}': none is in that folder" in capsys.readouterr().err
+
+
+def test_a_run_of_a_policy_whose_plugin_is_not_here_is_no_damaged_one(stored_run, capsys):
+    theirs = {"name": "gap", "amount": "any number", "by_protocol": False, "distribution": "bench-gap", "version": "1"}
+    run = make_honest(stored_run("bce", policy=theirs))
+    assert verdict(run)[0].startswith("not checked: no label-set policy 'bench-gap:gap'; allowed: ")
+    assert run_command_line(["validate", str(run.path.parents[2])]) == 1
+    printed = capsys.readouterr().out
+    assert f"{run.path}: done [folder], not checked: " in printed
+    assert "1 run, 0 not what they claim, 1 not checked; checked: 1 folder" in printed

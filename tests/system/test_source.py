@@ -92,6 +92,10 @@ def test_an_edit_of_anything_imported_changes_the_hash(package, name):
         ("from mine import tables\nfiles(tables) / 'prior.json'\n", "../tables/prior.json"),
         ("open(Path(__file__).with_suffix('.json'))\n", "inside.json"),
         ("open(HERE / f'{Path(__file__).stem}_prior.json')\n", "inside_prior.json"),
+        ("load_file(HERE / 'weights' / f'{name}.safetensors')\n", "weights/vit.safetensors"),  # nobody hears it opened
+        ("load_file(HERE / f'{name}.safetensors')\n", "vit.safetensors"),
+        ("glob('*.onnx')\n", "vit.onnx"),
+        ("from_pretrained(HERE / 'clip')\n", "clip/model.safetensors"),
     ],
 )
 def test_a_file_counts_however_its_path_is_put_together_from_texts(package, statement, file):
@@ -104,9 +108,18 @@ def test_a_file_counts_however_its_path_is_put_together_from_texts(package, stat
     assert hashed() != before
 
 
-def test_a_file_counts_that_a_list_beside_a_source_names(package, monkeypatch):
-    edit(package / "model.py", FILES["model.py"] + "json.load(open(HERE / 'weights.json'))\n")
-    (package / "weights.json").write_text('{"layers": ["layers/first.bin"]}')
+@pytest.mark.parametrize(
+    ("named", "content"),
+    [
+        ("weights.json", {"weights.json": '{"layers": ["layers/first.bin"]}'}),
+        ("model.yaml", {"model.yaml": "weights: weights.json\n", "weights.json": '{"layers": ["layers/first.bin"]}'}),
+        ("op.cpp", {"op.cpp": '#include "op.h"\n', "op.h": '#include "layers/first.bin"\n'}),
+    ],
+)
+def test_a_file_counts_that_a_list_beside_a_source_names(package, monkeypatch, named, content):
+    edit(package / "model.py", FILES["model.py"] + f"load(HERE / '{named}')\n")
+    for name, text in content.items():
+        (package / name).write_text(text)
     (weights := package / "layers" / "first.bin").parent.mkdir()
     weights.write_text("1")
     before = hashed()

@@ -91,14 +91,18 @@ def _print_json(found: Sequence[Verdict]) -> None:
 
 def _print(found: Sequence[Verdict], again: str) -> None:
     """Print a verdict for each run, and ``again``, the command that predicts, where that was not done."""
+    from bench.store.validate import NOT_CHECKED
+
     for one in found:
         older = f" (not measured then: {', '.join(one.unmeasured)})" if one.unmeasured else ""
         put(f"{one.folder}: {one.state} [{one.level}], {'; '.join(one.faults) or 'as it claims'}{older}")
         for note in one.notes:
             put(f"  {note}")
-    lying = sum(bool(one.faults) for one in found)
+    unseen = sum("".join(one.faults).startswith(NOT_CHECKED) for one in found)
+    lying = sum(bool(one.faults) for one in found) - unseen
+    not_checked = f", {unseen} not checked" if unseen else ""
     levels = [one.level for one in found]
     counts = ", ".join(f"{levels.count(level)} {level}" for level in dict.fromkeys(levels))
-    put(f"{len(found)} run{'s' * (len(found) != 1)}, {lying} not what they claim; checked: {counts}")
-    if levels.count("folder") == len(found) and not lying and again:
+    put(f"{len(found)} run{'s' * (len(found) != 1)}, {lying} not what they claim{not_checked}; checked: {counts}")
+    if levels.count("folder") == len(found) and not lying + unseen and again:
         put(f"Scores and weights were taken as they are stored. To predict again: {again}")
