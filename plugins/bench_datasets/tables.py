@@ -12,10 +12,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bench import DataError, FolderImages
-from bench_datasets.cells import ALLOWED, EMPTY, IGNORE, NUMBER, YES, choices, truth, unmarked, with_meaning
+from bench_datasets.cells import EMPTY, IGNORE, YES, choices, truth, unmarked
 from bench_datasets.label_lists import read_text
 from bench_datasets.label_names import KEEP_ODD, is_nothing, look
 from bench_datasets.listing import find_file, has_image_ending, printable, why_absent
+from bench_datasets.odd_cells import OddCells, note, refusal
 from bench_datasets.part_words import is_of_parts, split_named
 from bench_datasets.table_columns import (
     INDEX,
@@ -30,7 +31,6 @@ from bench_datasets.table_columns import (
     tell_parts,
 )
 from bench_datasets.typed import as_typed, typed
-from bench_datasets.valued_names import SHARE, WORDS
 
 DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|"}
 EXCEL = re.compile(r"\"?sep=([^\w\s\"]|\t)\"?\r?\n")
@@ -114,7 +114,7 @@ def read_table(path: Path, layout: Layout, remedy: str) -> Table:
     csv.field_size_limit(LARGEST_CELL)
     # A quoted cell may hold line ends, so lines are counted by the reader.
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True, strict=True)
-    rows, odd = list[Row](), Counter[str]()
+    rows, odd, strange = list[Row](), Counter[str](), OddCells()
     seen: dict[str, int] = {}
     unread: dict[str, set[str]] = {}
     try:
@@ -153,7 +153,7 @@ def read_table(path: Path, layout: Layout, remedy: str) -> Table:
             for name in (name for name, words in unread.items() if len(words) < MOST_WORDS):
                 unread[name].add(row[name])
             _refuse_more(more, columns, cells, place)
-            labels, ignored = _labels(row, layout, known, place)
+            labels, ignored = _labels(row, layout, known, place, strange)
             rows.append(Row(place, image, labels, split, ignored, tuple(row[name] for name in things)))
             odd["empty cells of label columns read as 0"] += sum(
                 not row[name] for name in known if EMPTY not in layout.values
@@ -165,6 +165,8 @@ def read_table(path: Path, layout: Layout, remedy: str) -> Table:
         raise DataError(f"{path} line {reader.line_num}: {error}") from None
     if not rows:
         raise DataError(f"{path}: no images below the column names")
+    if strange:
+        raise refusal(strange, layout, known)
     if layout.labels:
         texts = {row.labels for row in rows if isinstance(row.labels, str)}
         notes += beside_labels(path, unread, layout.labels, texts, keep=layout.keep)
@@ -307,54 +309,19 @@ def _other_delimiter(columns: Sequence[str], layout: Layout) -> str:
 
 
 def _labels(
-    row: Mapping[str, str], layout: Layout, known: Sequence[str], place: str
+    row: Mapping[str, str], layout: Layout, known: Sequence[str], place: str, odd: OddCells
 ) -> tuple[str | tuple[str, ...], tuple[str, ...]]:
-    """Return a row's labels, as one text of a cell or as names, and the names that count neither way."""
+    """Return a row's labels, as one text of a cell or as names, and the names that count neither way.
+
+    Cells that mean nothing are noted in ``odd``.
+    """
     if layout.labels:
         return choices(row[layout.labels]), ()
-    values = _values(row, layout, known, place)
+    values = {name: truth(row[name], layout.values) for name in known}
+    for name in (name for name, value in values.items() if value is None):
+        note(odd, name, row[name], place)
     true, ignored = (tuple(name for name in known if values[name] == wanted) for wanted in (YES, IGNORE))
     return true, ignored
-
-
-def _values(row: Mapping[str, str], layout: Layout, known: Sequence[str], place: str) -> dict[str, int]:
-    values = {}
-    for name in known:
-        value = truth(row[name], layout.values)
-        if value is None:
-            cell = row[name]
-            mark = _is_mark(cell) and not (numbers_rows(name) or is_of_parts(name))
-            others = [name] if mark else [other for other in known if other == name or _is_odd(row, other, layout)]
-            where = "it is no label" if len(others) == 1 else "they are no labels"
-            out = f"{typed('not_labels', *layout.others, *others)} where {where}"
-            meaning = f"{with_meaning(cell, layout.values)} (or :1 or :0) for what it means"
-            remedies = [meaning, out] if mark else [out, meaning][: 1 if len(cell) > 40 else 2]
-            if layout.fixed:  # no option leaves a column out
-                remedies = [meaning]
-            if SHARE.fullmatch(cell):  # of people, or scores, of which no value means yes
-                remedies = ["1 where a share or score is high enough, else 0, in the table", out]
-            raise DataError(
-                f"{place}: column '{name}' holds '{cell[:40]}', allowed: {ALLOWED}. Try: {', or '.join(remedies)}"
-            )
-        values[name] = value
-    return values
-
-
-def _is_odd(row: Mapping[str, str], name: str, layout: Layout) -> bool:
-    """Return whether a column's cell means neither yes nor no, and stands in no other of the row, as marks do."""
-    cell = row[name]
-    return truth(cell, layout.values) is None and not _is_mark(cell) and [*row.values()].count(cell) == 1
-
-
-def _is_mark(cell: str) -> bool:
-    """Return whether a cell may mean yes or no: a number of one digit, or of nines, or a word for one of them.
-
-    >>> [_is_mark(cell) for cell in ("-1.0", "99", "31", "1952", "nan", "Male")]
-    [True, True, False, False, True, False]
-    """
-    number = NUMBER.fullmatch(cell)
-    of_mark = number is not None and (len(number[2]) == 1 or {*number[2]} == {"9"})
-    return of_mark or is_nothing(cell) or cell.lower() in WORDS
 
 
 def images_of(folder: Path, rows: Sequence[Row]) -> tuple[list[Row], FolderImages]:

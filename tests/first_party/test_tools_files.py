@@ -252,7 +252,7 @@ def test_all_columns_of_a_row_that_are_no_labels_are_named_at_once(root):
         opened("csv", root, not_labels="Sex,Age,View")
     assert opened("csv", root, not_labels="Sex,Age,View", values="-1:ignore").labels == ("Edema", "Mass")
     (root / "test.csv").write_text("path,Sex,Age,View,Edema,Mass\ntest/c.png,1,1,1,yes,x\ntest/d.png,1,1,1,no,x\n")
-    with pytest.raises(DataError, match=r"'Edema' holds 'yes'.* Try: --set 'dataset.values=-1:ignore,yes:ignore' \(or"):
+    with pytest.raises(DataError, match=r"'Edema' holds 'yes'.* Try: --set 'dataset.values=-1:ignore,yes:1,no:0' \(or"):
         opened("csv", root, not_labels="Sex,Age,View", values="-1:ignore")
 
 

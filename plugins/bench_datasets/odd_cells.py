@@ -1,0 +1,85 @@
+"""Cells of labels' columns that mean neither yes nor no: marks that need a meaning, or columns that are no labels."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from bench import DataError
+from bench_datasets.cells import ALLOWED, NUMBER, TICKS, with_meaning
+from bench_datasets.label_names import is_nothing
+from bench_datasets.part_words import is_of_parts, tell_parts_apart
+from bench_datasets.table_columns import numbers_rows
+from bench_datasets.typed import typed
+from bench_datasets.valued_names import SHARE, WORDS
+
+if TYPE_CHECKING:
+    from bench_datasets.tables import Layout
+
+FEW = 3
+"""Different cells beside 0 and 1 that may be marks; grades, ages and names are more."""
+
+KEPT = 20
+"""Different cells of a column that are kept for a message."""
+
+LONG = 40
+"""Letters of a cell that is shown, and of one that may be given a meaning."""
+
+OddCells = dict[str, dict[str, str]]
+"""Columns in the order in which their first odd cell stands, each with such cells and where they stand first."""
+
+
+def note(odd: OddCells, column: str, cell: str, place: str) -> None:
+    """Add a cell to ``odd``, unless there are enough of its column."""
+    cells = odd.setdefault(column, {})
+    if len(cells) < KEPT:
+        cells.setdefault(cell, place)
+
+
+def refusal(odd: OddCells, layout: Layout, known: Sequence[str]) -> DataError:
+    """Return what is said of a table with ``odd`` cells in its columns of labels, ``known``: all that is to be typed.
+
+    Columns of marks, as -1 and x, need a meaning; all others are named at once, as what is no label.
+    """
+    name, cells = next(iter(odd.items()))
+    cell, place = next(iter(cells.items()))
+    mark = _are_marks(name, odd)
+    others = [name] if mark else [other for other in known if other in odd and not _are_marks(other, odd)]
+    where = f"where {'it is no label' if len(others) == 1 else 'they are no labels'}"
+    left = [column for column in layout.columns if column not in others]
+    out = [f"{typed('label_columns', *left)} {where}"] if left else []
+    if not layout.columns:
+        out = [f"{typed('not_labels', *layout.others, *others)} {where}"]
+    meaning = [with_meaning(cells, layout.values)] if len(cells) <= FEW and max(map(len, cells)) <= LONG else []
+    remedies = meaning + out if mark else out + meaning
+    if layout.fixed:  # no option leaves a column out
+        remedies = meaning
+    elif {*others} == {*known} and not mark and not any(map(NUMBER.fullmatch, cells)):
+        in_row = ";".join(next((one for one, at in odd[other].items() if at == place), "...") for other in others)
+        remedies = [f"where columns hold names of labels, all names in one cell, as {in_row[:LONG]}", *out]
+    if SHARE.fullmatch(cell):  # of people, or scores, of which no value means yes
+        remedies = ["1 where a share or score is high enough, else 0, in the table", *out]
+    remedies = remedies or ["0 or 1 in each cell of a label's column"]
+    return DataError(
+        f"{place}: column '{name}' holds '{cell[:LONG]}', allowed: {ALLOWED}. Try: {', or '.join(remedies)}"
+    )
+
+
+def _are_marks(name: str, odd: OddCells) -> bool:
+    """Return whether a column's odd cells may mean yes or no: marks, or a few words that stand in other columns, too."""
+    cells = odd[name]
+    if len(cells) > FEW or numbers_rows(name) or is_of_parts(name) or tell_parts_apart(cells):
+        return False
+    elsewhere = {cell for other, found in odd.items() if other != name for cell in found}
+    return all(is_mark(cell) or (cell in elsewhere and not NUMBER.fullmatch(cell)) for cell in cells)
+
+
+def is_mark(cell: str) -> bool:
+    """Return whether a cell may mean yes or no: a number below zero or of nines, a tick, or a word for one of them.
+
+    >>> [is_mark(cell) for cell in ("-1.0", "99", "x", "nan", "2", "31", "1952", "Male")]
+    [True, True, True, True, False, False, False, False]
+    """
+    number = NUMBER.fullmatch(cell)
+    of_mark = number is not None and ((number[1] == "-" and len(number[2]) == 1) or {*number[2]} == {"9"})
+    return of_mark or is_nothing(cell) or cell.lower() in WORDS | TICKS
