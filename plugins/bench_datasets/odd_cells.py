@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from bench import DataError
@@ -66,7 +66,7 @@ def refusal(odd: OddCells, layout: Layout, known: Sequence[str]) -> DataError:
 
 
 def _are_marks(name: str, odd: OddCells) -> bool:
-    """Return whether a column's odd cells may mean yes or no: marks, or a few words that stand in other columns, too."""
+    """Return whether a column's odd cells may mean yes or no: marks, or a few words of other columns, too."""
     cells = odd[name]
     if len(cells) > FEW or numbers_rows(name) or is_of_parts(name) or tell_parts_apart(cells):
         return False

@@ -163,10 +163,8 @@ def read_table(path: Path, layout: Layout, remedy: str) -> Table:
             )
     except csv.Error as error:
         raise DataError(f"{path} line {reader.line_num}: {error}") from None
-    if not rows:
-        raise DataError(f"{path}: no images below the column names")
-    if strange:
-        raise refusal(strange, layout, known)
+    if strange or not rows:
+        raise refusal(strange, layout, known) if strange else DataError(f"{path}: no images below the column names")
     if layout.labels:
         texts = {row.labels for row in rows if isinstance(row.labels, str)}
         notes += beside_labels(path, unread, layout.labels, texts, keep=layout.keep)
