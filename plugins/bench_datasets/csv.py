@@ -56,11 +56,6 @@ NO_COLUMN = "Try: --set dataset.label_columns=NAME, and --set dataset.values=yes
 LISTS = frozenset({".txt", ".lst", ".csv", ".tsv", ".json"})
 """Endings of files that may list the images of a split."""
 
-REMEDY = (
-    "Try: --set dataset.path_column=NAME --set dataset.labels_column=NAME,"
-    " or dataset.labels_column= where each label is a column"
-)
-
 
 def build(request: DatasetRequest) -> Dataset:
     """Return the data set. Labels are in the order of ``labels.txt`` where there is one, else sorted."""
@@ -129,7 +124,7 @@ def _read_parts(
                 if not other and part == "test":
                     other = f". Try: save {files['train'].name} as labels.csv, and a split is drawn"
                 raise DataError(f"no file {files[part]}. Expected: {EXPECTS}{other}")
-        read = {part: read_table(path, layout, REMEDY) for part, path in files.items()}
+        read = {part: read_table(path, layout) for part, path in files.items()}
         read = located(root, read, images)
         columns = read["train"].columns
         for part, found in read.items():
@@ -157,7 +152,7 @@ def _read_parts(
         hint = hint or tables_there(root, path.name) or what_is_there(root, "csv")
         hint = hint or tables_there(root, path.name, "*/*") or f"{exports_there(root)}. {OTHER_FORMS}"
         raise DataError(f"no file {files['train']} and no {path}. '--data-root' should hold {EXPECTS}{hint}")
-    table = located(root, {"labels": read_table(path, layout, REMEDY)}, images)["labels"]
+    table = located(root, {"labels": read_table(path, layout)}, images)["labels"]
     check_label_columns([table], layout, path)
     if any(row.split for row in table.rows):
         parts, others = _by_column(table.rows, request, layout.split)
@@ -240,7 +235,9 @@ def _by_column(
         # Where both are asked for, as of folds, all other words are of no part.
         if split not in known and not (split and request.train_split and request.test_split):
             allowed = ", ".join(dict.fromkeys(called.values()))
-            other = "--train-split NAME --test-split NAME, or one of these words in each row"
+            named = {split_named(other.split): other.split for other in rows}
+            typed_names = " ".join(f"--{part}-split {named.get(part, 'NAME')}" for part in ("train", "test"))
+            other = f"{typed_names}, or one of these words in each row"
             hint = f". Try: {other if row.split else 'fill it in, or take the line out'}"
             raise DataError(f"{row.place}: split '{row.split}', allowed: {allowed}{hint}")
         (parts[of_words[split]] if split in of_words else others).append(row)

@@ -15,7 +15,17 @@ from bench_datasets.joined_names import split_at
 from bench_datasets.label_lists import ABSENT, DROP_ABSENT, ENCODING, read_lines, read_names, separator
 from bench_datasets.label_names import KEEP_ODD, NO_LABEL, ODD_NAMES
 from bench_datasets.label_values import LABELS_ARE, SEPARATOR, named
-from bench_datasets.listing import NO_IMAGE, Listing, counted, in_words, is_hidden, list_images, printable, same_content
+from bench_datasets.listing import (
+    NO_IMAGE,
+    Listing,
+    counted,
+    has_image_ending,
+    in_words,
+    is_hidden,
+    list_images,
+    printable,
+    same_content,
+)
 from bench_datasets.other_forms import what_is_there
 from bench_datasets.own_images import K, Part, assemble, other_parts, part_names
 from bench_datasets.part_words import names_part
@@ -49,6 +59,8 @@ def build(request: DatasetRequest) -> Dataset:
         if not (root / names[part]).is_dir():
             other = what_is_there(root, "imagefolder")
             other = other or other_parts(part, (names["train"], names["test"]), [*filter(names_part, folders)])
+            if not other and any(has_image_ending(path.name) for path in root.glob("*/*")):
+                other = ". Without parts, try: a labels.csv, as lines of docs/your-data.md make it, and --dataset csv"
             raise DataError(f"no folder {root / names[part]}. '--data-root' should hold {EXPECTS}{other}")
     read = {part: _read(root, part, name, options) for part, name in names.items()}
     parts, columns = {part: found for part, (found, _) in read.items()}, read["train"][1]
@@ -229,7 +241,8 @@ def _read_json_lines(path: Path, keep: bool) -> tuple[list[Row], str, tuple[str,
             name, names = entry["file_name"], entry["labels"]
             image = posixpath.normpath(name)
         except (ValueError, KeyError, TypeError, RecursionError):
-            raise DataError(f"{place}: found '{line[:60]}', expected {expected}") from None
+            other = ". Try: --dataset huggingface, which reads fields of other names" if '"file_name"' in line else ""
+            raise DataError(f"{place}: found '{line[:60]}', expected {expected}{other}") from None
         if image in rows:
             raise DataError(f"{place}: image {image} stands twice")
         if not isinstance(names, str | list):

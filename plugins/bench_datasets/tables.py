@@ -98,11 +98,11 @@ class Table:
     """The columns that were not read and may say which images belong together."""
 
 
-def read_table(path: Path, layout: Layout, remedy: str) -> Table:
+def read_table(path: Path, layout: Layout, remedy: str = "") -> Table:
     """Return the rows of the table and, where each label is a column, the label names in the columns' order.
 
-    Raises ``DataError`` naming file and line for missing columns (ended by ``remedy``), columns that stand twice, rows
-    of another length, a path that is empty or stands twice, and cells in a label's column that mean nothing.
+    Raises ``DataError`` naming file and line for missing columns (ended by ``remedy`` if any), columns that stand
+    twice, rows of another length, a path that is empty or stands twice, and cells of labels that mean nothing.
     """
     text = read_text(path, "a table whose first line names its columns", layout.encoding)
     if not text.strip():
@@ -173,7 +173,8 @@ def read_table(path: Path, layout: Layout, remedy: str) -> Table:
 
 
 def _other_length(cells: Sequence[str], columns: Sequence[str]) -> str:
-    hint = ". Try: all labels in one cell, as dog;sofa, or in quotes" if len(cells) > len(columns) else ""
+    hint = ". Try: all labels in one cell, as dog;sofa, or in quotes"
+    hint = hint if len(cells) > len(columns) else ". Try: a cell for each column, also where it is empty"
     return f"{len(cells)} cells, expected {len(columns)}: {', '.join(columns)}{hint}"
 
 
@@ -231,11 +232,9 @@ def _check_columns(
     if lacking:
         name = next(iter(lacking.values()))
         usual = {option: called_as(option, called, columns) for option, called in lacking.items()}
-        rename = f"Try: call it '{name}'"
-        if not layout.fixed:
-            rename = "Try: " + " ".join(as_typed(option, column) for option, column in usual.items())
+        rename = f"Try: call it '{name}'" if layout.fixed else _named_columns(usual)
         other = _other_delimiter(columns, layout) or _first_row(columns, layout) or _nameless(name, columns, layout)
-        hint = rename if all(usual.values()) else other or remedy
+        hint = rename if all(usual.values()) else other or remedy or rename
         raise DataError(f"{place}: no column '{name}', found: {', '.join(columns)[:500]}. {hint}")
     if layout.split and layout.split not in columns and not layout.fixed:
         alike = next((found for found in columns if look(found) == look(layout.split)), "")
@@ -265,6 +264,13 @@ def _check_columns(
     index = [name for name in free if INDEX.fullmatch(name)]
     note = f"{place}: column '{index[0]}' passed over: it has no name of its own" if index else ""
     return tuple(name for name in free if name not in index), tuple(filter(None, [note]))
+
+
+def _named_columns(usual: Mapping[str, str]) -> str:
+    """Return the options that name columns, of those that lack; NAME stands for one that no usual name tells."""
+    named = [as_typed(option, name) if name else f"--set dataset.{option}=NAME" for option, name in usual.items()]
+    of_each = ", or dataset.labels_column= where each label is a column" if usual.get("labels_column") == "" else ""
+    return f"Try: {' '.join(named)}{of_each}"
 
 
 def _check_group(columns: Sequence[str], layout: Layout, place: str) -> None:

@@ -245,6 +245,15 @@ def test_mirflickr(place):
     assert (place / "labels.csv").read_text().split() == rows
 
 
+def test_folders_of_labels_without_parts(place):
+    for name in ("dog/1.jpg", "dog/2.png", "wild cat/1.jpg"):
+        picture(place / name)
+    (place / "dog" / "notes.txt").write_text("")
+    run_lines_of("A folder for each label, and no folders train and test")
+    rows = ["path,labels", "dog/1.jpg,dog", "dog/2.png,dog", "wild cat/1.jpg,wild cat"]
+    assert (place / "labels.csv").read_text().splitlines() == rows
+
+
 @pytest.mark.parametrize("names", ["[dog, toy, cat]", "{0: dog, 1: toy, 2: cat}"])
 def test_yolo(place, names):
     (place / "data.yaml").write_text(f"train: images/train\nval: images/val\nnc: 3\nnames: {names}\n")

@@ -151,7 +151,7 @@ def test_a_column_of_parts_in_words_of_its_own_is_not_passed_over(root, column, 
         opened("csv", root)
     rows[2] = rows[2].rstrip(",") + ",third" if rows[2].endswith(",") else rows[2]
     (root / "labels.csv").write_text("\n".join([f"path,labels,{column}", *rows]))
-    with pytest.raises(DataError, match=r"split '.+', allowed: .* Try: --train-split NAME --test-split NAME"):
+    with pytest.raises(DataError, match=r"split '.+', allowed: .* Try: --train-split \S+ --test-split \S+"):
         opened("csv", root, split_column=column)
     dataset = opened("csv", root, words[0], words[-1], split_column=column)
     assert (dataset.train.ids, dataset.test.ids) == (names[:2], names[3:])
