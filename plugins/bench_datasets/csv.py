@@ -122,7 +122,8 @@ def _read_parts(
                 there = {path.stem for path in root.glob("*.[ct]sv") if names_part(path.stem)}
                 other = other_parts(part, (names["train"], names["test"]), there)
                 if not other and part == "test":
-                    other = f". Try: save {files['train'].name} as labels.csv, and a split is drawn"
+                    first = "call labels.csv otherwise, then " * file("labels").is_file()
+                    other = f". Try: {first}save {files['train'].name} as labels.csv, and a split is drawn"
                 raise DataError(f"no file {files[part]}. Expected: {EXPECTS}{other}")
         read = {part: read_table(path, layout) for part, path in files.items()}
         read = located(root, read, images)
@@ -198,6 +199,10 @@ def _drawn(
     lists = sorted(one.name for one in beside if names_part(one.stem) or may_be_of_parts(one.stem))
     notes = counted("data root", {"files are not read, as the split is drawn": lists})
     by = f" by column '{layout.group}'" if layout.group else ""
+    notes += tuple(
+        f"column '{name}' is called as one that tells parts apart, and the split is drawn over it"
+        for name in filter(may_be_of_parts, layout.others)
+    )
     return parts, f"{fraction:.0%} drawn for test{by} with seed {seed}", (*notes, *told_of_drawn(parts, table.things))
 
 

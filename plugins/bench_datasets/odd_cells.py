@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from bench import DataError
-from bench_datasets.cells import ALLOWED, NUMBER, TICKS, with_meaning
+from bench_datasets.cells import ALLOWED, NUMBER, TICKS, canonical, with_meaning
 from bench_datasets.label_names import is_nothing
-from bench_datasets.part_words import is_of_parts, tell_parts_apart
+from bench_datasets.part_words import is_of_parts, may_be_of_parts, tell_parts_apart
 from bench_datasets.table_columns import numbers_rows
-from bench_datasets.typed import typed
+from bench_datasets.typed import as_typed, typed
 from bench_datasets.valued_names import SHARE, WORDS
 
 if TYPE_CHECKING:
@@ -36,33 +36,49 @@ def note(odd: OddCells, column: str, cell: str, place: str) -> None:
         cells.setdefault(cell, place)
 
 
-def refusal(odd: OddCells, layout: Layout, known: Sequence[str]) -> DataError:
+def refusal(odd: OddCells, layout: Layout, known: Sequence[str], *, split: bool) -> DataError:
     """Return what is said of a table with ``odd`` cells in its columns of labels, ``known``: all that is to be typed.
 
-    Columns of marks, as -1 and x, need a meaning; all others are named at once, as what is no label.
+    Columns of marks, as -1 and x, need a meaning; all others are named at once, as what is no label, but for those that
+    may tell parts apart, unless a ``split`` column is read.
     """
     name, cells = next(iter(odd.items()))
     cell, place = next(iter(cells.items()))
     mark = _are_marks(name, odd)
-    others = [name] if mark else [other for other in known if other in odd and not _are_marks(other, odd)]
+    parts = [other for other in odd if not split and (may_be_of_parts(other) or tell_parts_apart(odd[other]))]
+    others = [other for other in known if other in odd and other not in parts and not _are_marks(other, odd)]
+    others = [name] if mark or name in parts else others
     where = f"where {'it is no label' if len(others) == 1 else 'they are no labels'}"
     left = [column for column in layout.columns if column not in others]
     out = [f"{typed('label_columns', *left)} {where}"] if left else []
     if not layout.columns:
         out = [f"{typed('not_labels', *layout.others, *others)} {where}"]
+    if name in parts and not layout.columns:
+        out = [f"{as_typed('split_column', name)} where it tells parts apart", *out]
     meaning = [with_meaning(cells, layout.values)] if len(cells) <= FEW and max(map(len, cells)) <= LONG else []
     remedies = meaning + out if mark else out + meaning
     if layout.fixed:  # no option leaves a column out
         remedies = meaning
-    elif {*others} == {*known} and not mark and not any(map(NUMBER.fullmatch, cells)):
-        in_row = ";".join(next((one for one, at in odd[other].items() if at == place), "...") for other in others)
-        remedies = [f"where columns hold names of labels, all names in one cell, as {in_row[:LONG]}", *out]
+    elif {*others} == {*known} and not mark and (hints := _of_all_columns(odd, others, place)):
+        remedies = [*hints, *out]
     if SHARE.fullmatch(cell):  # of people, or scores, of which no value means yes
         remedies = ["1 where a share or score is high enough, else 0, in the table", *out]
     remedies = remedies or ["0 or 1 in each cell of a label's column"]
     return DataError(
         f"{place}: column '{name}' holds '{cell[:LONG]}', allowed: {ALLOWED}. Try: {', or '.join(remedies)}"
     )
+
+
+def _of_all_columns(odd: OddCells, names: Sequence[str], place: str) -> list[str]:
+    """Return what to do where no column of a table is of 0 and 1 alone: all hold classes, or count what is there."""
+    cells = {name: next((cell for cell, at in odd[name].items() if at == place), "...") for name in names}
+    values = sorted({cell for found in odd.values() for cell in found}, key=canonical)
+    numbers = any(map(NUMBER.fullmatch, values))
+    if numbers and max(map(len, map(canonical, values))) > 1:
+        return []
+    one = ";".join([f"{name} {cell}" for name, cell in cells.items()] if numbers else cells.values())
+    counts = [f"{typed('values', *(f'{value}:1' for value in values))} where they count what is there"] * numbers
+    return [*counts, f"where they are classes, all names in one cell, as {one[:LONG]}"]
 
 
 def _are_marks(name: str, odd: OddCells) -> bool:

@@ -164,7 +164,11 @@ def read_table(path: Path, layout: Layout, remedy: str = "") -> Table:
     except csv.Error as error:
         raise DataError(f"{path} line {reader.line_num}: {error}") from None
     if strange or not rows:
-        raise refusal(strange, layout, known) if strange else DataError(f"{path}: no images below the column names")
+        raise (
+            refusal(strange, layout, known, split=layout.split in columns)
+            if strange
+            else DataError(f"{path}: no images below the column names")
+        )
     if layout.labels:
         texts = {row.labels for row in rows if isinstance(row.labels, str)}
         notes += beside_labels(path, unread, layout.labels, texts, keep=layout.keep)
@@ -302,13 +306,16 @@ def _nameless(lacking: str, columns: Sequence[str], layout: Layout) -> str:
 def _other_delimiter(columns: Sequence[str], layout: Layout) -> str:
     """Return what to type where the first line was split at the wrong letter; empty where it was not."""
     line = layout.delimiter.join(columns)
+    blanks = "Do blanks separate columns? Lines of docs/your-data.md, as for CelebA, make a table of it"
+    if len(columns) == 1 and has_image_ending(line.partition(" ")[0]) and len(line.split()) > 2:
+        return blanks
     for name, delimiter in DELIMITERS.items():
         if delimiter != layout.delimiter and len(columns) < len(cells := line.split(delimiter)):
             found = {cell.strip().strip('"') for cell in cells}
             if layout.path in found or len(columns) == 1:
                 return f"Try: --set dataset.delimiter={name}"
     if len(columns) == 1 and (line.isdigit() or len(line.split()) > 1):
-        return "Do blanks separate columns? Lines of docs/your-data.md, as for CelebA, make a table of it"
+        return blanks
     return ""
 
 

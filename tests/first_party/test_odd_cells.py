@@ -69,8 +69,36 @@ def test_words_of_several_columns_may_be_yes_and_no(table):
 def test_columns_of_names_are_told_to_go_into_one_cell(table):
     """As gender, article and color of shop pictures: all were to be left out, and no label was left."""
     root = table("gender,article", "Women,Shoes", "Men,Belts", "Men,Shoes")
-    with pytest.raises(DataError, match=r"Try: where columns hold names of labels, all names in one cell, as Women;Sh"):
+    with pytest.raises(
+        DataError, match=r"Try: where they are classes, all names in one cell, as Women;Shoes, or --set"
+    ):
         opened("csv", root, labels_column="")
+
+
+def test_columns_of_counts_are_told_apart_from_those_of_classes(table):
+    """As the votes for each feeling: to leave all columns out was all that was said."""
+    root = table("happy,sad", "3,0", "0,2", "2,3", "0,0")
+    told = (
+        r"Try: --set 'dataset.values=2:1,3:1' where they count what is there, or where they are classes, .* happy 3;s"
+    )
+    with pytest.raises(DataError, match=told):
+        opened("csv", root, labels_column="")
+    train = opened("csv", root, labels_column="", values="2:1,3:1").train
+    assert {tuple(row) for row in train.truth.tolist()} == {(True, False), (False, True), (True, True), (False, False)}
+
+
+def test_folds_are_told_to_be_parts_and_a_split_over_them_is_told(table):
+    """As Planet's folds beside its labels: left out as was said, a split was drawn over them without a word."""
+    root = table("fold,dog,cat", "0,1,0", "1,0,1", "2,1,1", "3,0,1", "4,1,0")
+    told = (
+        r"'fold' holds '2'.* Try: --set 'dataset.split_column=fold' where it tells parts apart, or .*not_labels=fold'"
+    )
+    with pytest.raises(DataError, match=told):
+        opened("csv", root, labels_column="")
+    dataset = opened("csv", root, "2", "0", labels_column="", split_column="fold")
+    assert (dataset.train.ids, dataset.test.ids) == (("2.png", "7.png"), ("0.png", "5.png"))
+    told = "column 'fold' is called as one that tells parts apart, and the split is drawn over it"
+    assert told in opened("csv", root, not_labels="fold").notes
 
 
 def test_other_faults_of_a_table_are_told_first(table):

@@ -50,6 +50,22 @@ def test_a_row_without_its_comma_says_that_a_cell_lacks(tmp_path):
     )
 
 
+def test_a_table_of_names_is_not_to_be_written_over(tmp_path):
+    """iMet has labels.csv of names beside train.csv, which was to be saved as labels.csv."""
+    (tmp_path / "train.csv").write_text("id,attribute_ids\n1,0 7\n")
+    assert told("csv", tmp_path).endswith("Try: save train.csv as labels.csv, and a split is drawn")
+    (tmp_path / "labels.csv").write_text("attribute_id,attribute_name\n0,culture::abruzzi\n")
+    assert told("csv", tmp_path).endswith(
+        "Try: call labels.csv otherwise, then save train.csv as labels.csv, and a split is drawn"
+    )
+
+
+def test_blanks_between_columns_are_seen_beside_other_marks(tmp_path):
+    """A table of 0 and 1 with the names behind them: bars were said to separate its columns."""
+    (tmp_path / "labels.csv").write_text("posters/1.jpg 1 0 1 Action|Drama\nposters/2.jpg 0 1 0 Comedy\n")
+    assert "Do blanks separate columns?" in told("csv", tmp_path)
+
+
 def test_lists_of_parts_in_text_files_are_named(tmp_path):
     for part in ("train", "test"):
         (tmp_path / f"{part}.txt").write_text("1.jpg 0 1 0\n")
