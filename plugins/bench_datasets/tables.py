@@ -212,9 +212,11 @@ def check_label_columns(tables: Sequence[Table], layout: Layout, where: Path) ->
         *([(beside, "stands beside one of the same name without its end or beginning")] if beside else []),
         *(((name,), "is 1 for every image") for name in always),
     ):
+        parts = is_of_parts(names[0]) and not any(row.split for row in rows)
+        split = f"{as_typed('split_column', names[0])} where it tells parts apart, or " * parts
         raise DataError(
-            f"{where}: column '{names[0]}' {why}. Is it a label?"
-            f" Try: {typed('not_labels', *layout.others, *names)}, or {typed('label_columns', *known)} where it is one"
+            f"{where}: column '{names[0]}' {why}. Is it a label? Try: {split}"
+            f"{typed('not_labels', *layout.others, *names)}, or {typed('label_columns', *known)} where it is one"
         )
 
 
