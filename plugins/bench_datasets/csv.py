@@ -251,6 +251,7 @@ def _by_column(
             place = rows[0].place.rpartition(" line ")[0]
             there = sorted({split_named(row.split) for row in rows} - {"", *called.values()})
             other = other_parts(part, (), there or ["validation"] * bool(parts["validation"]))
+            other = other or f". Try: {as_typed('split_column', '')} to draw a split"
             raise DataError(f"{place}: no row has '{called[part]}' in column '{column}'{other}")
     return {part: found for part, found in parts.items() if found}, tuple(others)
 

@@ -78,7 +78,8 @@ def _of_all_columns(odd: OddCells, names: Sequence[str], place: str) -> list[str
         return []
     one = ";".join([f"{name} {cell}" for name, cell in cells.items()] if numbers else cells.values())
     counts = [f"{typed('values', *(f'{value}:1' for value in values))} where they count what is there"] * numbers
-    return [*counts, f"where they are classes, all names in one cell, as {one[:LONG]}"]
+    alone = f"{as_typed('labels_column', names[0])} where each is a label" if len(names) == 1 else ""
+    return [*counts, alone or f"where they are classes, all names in one cell, as {one[:LONG]}"]
 
 
 def _are_marks(name: str, odd: OddCells) -> bool:

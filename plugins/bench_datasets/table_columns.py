@@ -69,6 +69,9 @@ USUAL = {
 IDS = re.compile("((image|img|photo|picture) ?)?(id|index)")
 """And those of paths where no other is, of which the names of files may be made."""
 
+FIRST = 3
+"""Columns among which one of paths stands, if it is called in one word."""
+
 BETWEEN = re.compile(r"\s*[;,|]\s*")
 
 
@@ -101,6 +104,8 @@ def called_as(option: str, name: str, columns: Collection[str]) -> str:
     """
     alike = [column for column in columns if look(column) == look(name)]
     usual = [column for column in columns if USUAL[option].fullmatch(look(column))]
+    if option == "path_column":  # a photo may be a label among others
+        usual = [column for column in usual if len(look(column).split()) > 1 or column in [*columns][:FIRST]]
     if option == "path_column" and not usual:
         usual = [column for column in columns if IDS.fullmatch(look(column))]
     return alike[0] if alike else usual[0] if len(usual) == 1 else ""

@@ -87,6 +87,13 @@ def test_columns_of_counts_are_told_apart_from_those_of_classes(table):
     assert {tuple(row) for row in train.truth.tolist()} == {(True, False), (False, True), (True, True), (False, False)}
 
 
+def test_one_column_of_grades_holds_a_label_in_each_cell(table):
+    root = table("fat", "0", "2", "3", "1")
+    with pytest.raises(DataError, match=r"or --set 'dataset.labels_column=fat' where each is a label, or --set"):
+        opened("csv", root, labels_column="")
+    assert opened("csv", root, labels_column="fat").labels == ("0", "1", "2", "3")
+
+
 def test_folds_are_told_to_be_parts_and_a_split_over_them_is_told(table):
     """As Planet's folds beside its labels: left out as was said, a split was drawn over them without a word."""
     root = table("fold,dog,cat", "0,1,0", "1,0,1", "2,1,1", "3,0,1", "4,1,0")

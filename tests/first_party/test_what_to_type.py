@@ -31,6 +31,10 @@ def told(reader, root, **options):
             "Image Index,Finding Labels,Patient ID",
             "'dataset.path_column=Image Index' --set 'dataset.labels_column=Find",
         ),
+        (
+            "PetID,dog,cat,photo",
+            "Try: --set dataset.path_column=NAME --set dataset.labels_column=NAME, or dataset.label",
+        ),
         ("imdbId,Genre,labels", "Try: --set dataset.path_column=NAME"),
     ],
 )
@@ -82,6 +86,16 @@ def test_other_words_than_parts_in_a_column_are_told_with_the_parts_that_are_the
     assert "Try: --train-split train --test-split test, or one of these words" in told("csv", tmp_path)
     dataset = opened("csv", tmp_path, "train", "test")
     assert [len(part) for part in (dataset.train, dataset.validation, dataset.test)] == [2, 1, 1]
+
+
+def test_rows_of_one_part_alone_may_be_drawn_from(tmp_path):
+    rows = "".join(f"{number}.png,dog;cat,test\n" for number in range(5))
+    (tmp_path / "labels.csv").write_text(f"path,labels,split\n{rows}")
+    for number in range(5):
+        picture(tmp_path / f"{number}.png", number)
+    message = told("csv", tmp_path)
+    assert message.endswith("no row has 'train' in column 'split'. Try: --set 'dataset.split_column=' to draw a split")
+    assert len(opened("csv", tmp_path, split_column="").train) == 4
 
 
 @pytest.mark.parametrize(
