@@ -125,7 +125,11 @@ def _read_parts(
                     first = "call labels.csv otherwise, then " * file("labels").is_file()
                     other = f". Try: {first}save {files['train'].name} as labels.csv, and a split is drawn"
                 raise DataError(f"no file {files[part]}. Expected: {EXPECTS}{other}")
-        read = {part: read_table(path, layout) for part, path in files.items()}
+        train = files["train"].name
+        alike = (
+            f"{train} has it. Try: the columns of {train}, or save {train} alone as labels.csv, and a split is drawn"
+        )
+        read = {part: read_table(path, layout, alike if path.name != train else "") for part, path in files.items()}
         read = located(root, read, images)
         columns = read["train"].columns
         for part, found in read.items():

@@ -101,7 +101,7 @@ class Table:
 def read_table(path: Path, layout: Layout, remedy: str = "") -> Table:
     """Return the rows of the table and, where each label is a column, the label names in the columns' order.
 
-    Raises ``DataError`` naming file and line for missing columns (ended by ``remedy`` if any), columns that stand
+    Raises ``DataError`` naming file and line for missing columns (ended by ``remedy`` if any), those that stand
     twice, rows of another length, a path that is empty or stands twice, and cells of labels that mean nothing.
     """
     text = read_text(path, "a table whose first line names its columns", layout.encoding)
@@ -240,7 +240,8 @@ def _check_columns(
         usual = {option: called_as(option, called, columns) for option, called in lacking.items()}
         rename = f"Try: call it '{name}'" if layout.fixed else _named_columns(usual)
         other = _other_delimiter(columns, layout) or _first_row(columns, layout) or _nameless(name, columns, layout)
-        hint = rename if all(usual.values()) else other or remedy or rename
+        clear = all(usual.values()) and (layout.fixed or not remedy)
+        hint = rename if clear else other or remedy or rename
         raise DataError(f"{place}: no column '{name}', found: {', '.join(columns)[:500]}. {hint}")
     if layout.split and layout.split not in columns and not layout.fixed:
         alike = next((found for found in columns if look(found) == look(layout.split)), "")

@@ -195,8 +195,9 @@ def test_pascal_of_fast_ai_is_read_as_it_is_published(place):
     assert held(dataset.train) == held(dataset.test) == [["car", "person"], ["car"]]
 
 
-def test_open_images(place):
-    (place / "class-descriptions.csv").write_text("/m/01,Dog\n/m/02,Toy\n/m/03,Cat\n")
+@pytest.mark.parametrize("head", ["", "LabelName,DisplayName\n"])
+def test_open_images(place, head):
+    (place / "class-descriptions.csv").write_text(f"{head}/m/01,Dog\n/m/02,Toy\n/m/03,Cat\n")
     for part in ("train", "validation", "test"):
         lines = [f"{part}0,verification,/m/01,1", f"{part}0,verification,/m/02,0", f"{part}1,verification,/m/02,1"]
         lines += [f"{part}1,verification,/m/03,1", f"{part}2,crowdsource,/m/03,0"]

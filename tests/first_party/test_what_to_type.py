@@ -64,6 +64,15 @@ def test_a_table_of_names_is_not_to_be_written_over(tmp_path):
     )
 
 
+def test_a_test_table_without_labels_is_told_of_train(tmp_path):
+    """As a competition's, whose labels nobody has: that train's option should be another was said."""
+    (tmp_path / "train.csv").write_text("path,labels\n1.jpg,dog\n")
+    (tmp_path / "test.csv").write_text("path,tags\n2.jpg,\n")
+    assert told("csv", tmp_path).endswith(
+        "train.csv has it. Try: the columns of train.csv, or save train.csv alone as labels.csv, and a split is drawn"
+    )
+
+
 def test_blanks_between_columns_are_seen_beside_other_marks(tmp_path):
     """A table of 0 and 1 with the names behind them: bars were said to separate its columns."""
     (tmp_path / "labels.csv").write_text("posters/1.jpg 1 0 1 Action|Drama\nposters/2.jpg 0 1 0 Comedy\n")
