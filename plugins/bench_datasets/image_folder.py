@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import posixpath
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from bench import DataError, Dataset, DatasetRequest, DatasetSpec, FolderImages,
 from bench_datasets.cells import VALUES, meanings, unique
 from bench_datasets.joined_names import split_at
 from bench_datasets.label_lists import ABSENT, DROP_ABSENT, ENCODING, read_lines, read_names, separator
-from bench_datasets.label_names import KEEP_ODD, NO_LABEL, ODD_NAMES
+from bench_datasets.label_names import KEEP_ODD, NO_LABEL, ODD_NAMES, look
 from bench_datasets.label_values import LABELS_ARE, SEPARATOR, named
 from bench_datasets.listing import (
     NO_IMAGE,
@@ -47,6 +47,12 @@ LISTS_LABELS = re.compile("label|annotation")
 
 LABELS_FILES = (*COLUMNS, "metadata.jsonl")
 
+OF_IMAGES = re.compile(r"(.*[^a-z])?(images?|imgs?|jpegimages|rgb|inputs?|pictures?)([^a-z].*)?")
+OF_MASKS = re.compile(
+    r"(.*[^a-z])?(masks?|labels?|gt|ground ?truths?|targets?|outputs?|annotations?|instances?|segmentations?)([^a-z].*)?"
+)
+"""What folders are called that hold images, and those that hold what was drawn over each, to tell its parts apart."""
+
 
 def build(request: DatasetRequest) -> Dataset:
     """Return the data set. Labels are in the order of ``labels.txt`` in the data root, else sorted."""
@@ -59,7 +65,7 @@ def build(request: DatasetRequest) -> Dataset:
         if not (root / names[part]).is_dir():
             other = what_is_there(root, "imagefolder")
             other = other or other_parts(part, (names["train"], names["test"]), [*filter(names_part, folders)])
-            if not other and any(has_image_ending(path.name) for path in root.glob("*/*")):
+            if not other and any(map(has_image_ending, _some_files(root))):
                 other = ". Without parts, try: a labels.csv, as lines of docs/your-data.md make it, and --dataset csv"
             raise DataError(f"no folder {root / names[part]}. '--data-root' should hold {EXPECTS}{other}")
     read = {part: _read(root, part, name, options) for part, name in names.items()}
@@ -96,6 +102,11 @@ def build(request: DatasetRequest) -> Dataset:
     )
 
 
+def _some_files(root: Path) -> Iterator[str]:
+    """Yield the names of files in folders of the data root, and in theirs."""
+    return (path.name for pattern in ("*/*", "*/*/*") for path in root.glob(pattern))
+
+
 def _read(root: Path, part: str, name: str, options: Mapping[str, OptionValue]) -> tuple[Part, tuple[str, ...]]:
     """Return a ``part`` of the data set, the folder ``name`` of the root, and its labels where each is a column."""
     folder = root / name
@@ -107,6 +118,8 @@ def _read(root: Path, part: str, name: str, options: Mapping[str, OptionValue]) 
     columns: tuple[str, ...] = ()
     if listing is None:
         _refuse_other_lists(folder, there.passed.get(NO_IMAGE, ()))
+        if options["odd_names"] == "error":
+            _refuse_masks(folder, there.images)
         rows, images, more = _by_folder(folder, name, there, separator(options))
     else:
         rows, images, columns, more = _listed(listing, there, part, options)
@@ -126,6 +139,26 @@ def _refuse_other_lists(folder: Path, files: Sequence[str]) -> None:
             raise DataError(
                 f"{folder / name} may list labels, and is not read. Try: labels.csv (path,labels) made of it, --dataset"
                 " coco-json where it has that format, or take it out where the folders tell all labels"
+            )
+
+
+def _refuse_masks(folder: Path, images: Sequence[str]) -> None:
+    """Raise ``DataError`` for folders of images and of masks, as of segmentation, which would be two labels."""
+    depths: dict[int, set[str]] = {}
+    for above in {path.rpartition("/")[0] for path in images}:
+        for depth, name in enumerate(above.split("/")):
+            depths.setdefault(depth, set()).add(name)
+    for depth, names in depths.items():
+        of_images = sorted(name for name in names if OF_IMAGES.fullmatch(look(name)))
+        of_masks = sorted(name for name in names if OF_MASKS.fullmatch(look(name)) and name not in of_images)
+        of_both = bool(of_images and of_masks) and len(of_images) + len(of_masks) == len(names)
+        no_label = [name for name in of_images if look(name) in {"images", "imgs", "jpegimages"}] if depth == 0 else []
+        if of_both or (no_label and len(names) > 1):
+            first = of_images[0] if of_both else no_label[0]
+            other = of_masks[0] if of_both else min(names - {first})
+            raise DataError(
+                f"{folder}: folders are called '{first}' and '{other}'. Do they hold images and their masks, which are"
+                f" no labels? Try: a labels.csv (path,labels) of the images, or if they are: {KEEP_ODD}"
             )
 
 
