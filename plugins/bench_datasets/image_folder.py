@@ -13,7 +13,7 @@ from bench import DataError, Dataset, DatasetRequest, DatasetSpec, FolderImages,
 from bench_datasets.cells import VALUES, meanings, unique
 from bench_datasets.joined_names import split_at
 from bench_datasets.label_lists import ABSENT, DROP_ABSENT, ENCODING, read_lines, read_names, separator
-from bench_datasets.label_names import KEEP_ODD, NO_LABEL, ODD_NAMES, look
+from bench_datasets.label_names import KEEP_ODD, NO_LABEL, ODD_NAMES
 from bench_datasets.label_values import LABELS_ARE, SEPARATOR, named
 from bench_datasets.listing import (
     NO_IMAGE,
@@ -26,6 +26,7 @@ from bench_datasets.listing import (
     printable,
     same_content,
 )
+from bench_datasets.mask_words import images_and_masks
 from bench_datasets.other_forms import what_is_there
 from bench_datasets.own_images import K, Part, assemble, other_parts, part_names
 from bench_datasets.part_words import names_part
@@ -47,11 +48,8 @@ LISTS_LABELS = re.compile("label|annotation")
 
 LABELS_FILES = (*COLUMNS, "metadata.jsonl")
 
-OF_IMAGES = re.compile(r"(.*[^a-z])?(images?|imgs?|jpegimages|rgb|inputs?|pictures?)([^a-z].*)?")
-OF_MASKS = re.compile(
-    r"(.*[^a-z])?(masks?|labels?|gt|ground ?truths?|targets?|outputs?|annotations?|instances?|segmentations?)([^a-z].*)?"
-)
-"""What folders are called that hold images, and those that hold what was drawn over each, to tell its parts apart."""
+NO_LABELS = frozenset({"images", "imgs", "jpegimages"})
+"""What a folder of images is called that is no label, whatever lies beside it."""
 
 
 def build(request: DatasetRequest) -> Dataset:
@@ -149,16 +147,14 @@ def _refuse_masks(folder: Path, images: Sequence[str]) -> None:
         for depth, name in enumerate(above.split("/")):
             depths.setdefault(depth, set()).add(name)
     for depth, names in depths.items():
-        of_images = sorted(name for name in names if OF_IMAGES.fullmatch(look(name)))
-        of_masks = sorted(name for name in names if OF_MASKS.fullmatch(look(name)) and name not in of_images)
-        of_both = bool(of_images and of_masks) and len(of_images) + len(of_masks) == len(names)
-        no_label = [name for name in of_images if look(name) in {"images", "imgs", "jpegimages"}] if depth == 0 else []
-        if of_both or (no_label and len(names) > 1):
-            first = of_images[0] if of_both else no_label[0]
-            other = of_masks[0] if of_both else min(names - {first})
+        first, other = images_and_masks(names)
+        no_label = sorted(name for name in names if name.lower() in NO_LABELS) if depth == 0 and len(names) > 1 else []
+        if first or no_label:
+            first = first or no_label[0]
             raise DataError(
-                f"{folder}: folders are called '{first}' and '{other}'. Do they hold images and their masks, which are"
-                f" no labels? Try: a labels.csv (path,labels) of the images, or if they are: {KEEP_ODD}"
+                f"{folder}: folders are called '{first}' and '{other or min(names - {first})}'. Do they hold images and"
+                f" their masks, which are no labels? Try: a labels.csv (path,labels) of the images, or if they are:"
+                f" {KEEP_ODD}"
             )
 
 

@@ -55,3 +55,13 @@ def test_images_and_their_masks_are_asked_about(tmp_path, names):
 def test_ordinary_names_stay_labels(tmp_path, names):
     labels = opened("imagefolder", folders(tmp_path, *names)).labels
     assert labels == tuple(sorted({name.split("/")[0] for name in names}))
+
+
+def test_they_are_asked_about_wherever_they_are_labels(tmp_path):
+    """As Hugging Face's library makes labels of folders."""
+    for number, name in enumerate(("images", "masks") * 3):
+        picture(tmp_path / f"{number}.png", number)
+        with (tmp_path / "labels.csv").open("a") as file:
+            file.write(f"{'path,labels' if not number else ''}\n{number}.png,{name}")
+    with pytest.raises(DataError, match=r"labels 'images' and 'masks' are called as folders of images and of masks"):
+        opened("csv", tmp_path)
