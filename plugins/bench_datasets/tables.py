@@ -239,7 +239,8 @@ def _check_columns(
         name = next(iter(lacking.values()))
         usual = {option: called_as(option, called, columns) for option, called in lacking.items()}
         rename = f"Try: call it '{name}'" if layout.fixed else _named_columns(usual)
-        other = _other_delimiter(columns, layout) or _first_row(columns, layout) or _nameless(name, columns, layout)
+        other = _other_delimiter(columns, layout) or _first_row(columns, layout)
+        other = other or ("" if usual.get("path_column") else _nameless(name, columns, layout))
         clear = all(usual.values()) and (layout.fixed or not remedy)
         hint = rename if clear else other or remedy or rename
         raise DataError(f"{place}: no column '{name}', found: {', '.join(columns)[:500]}. {hint}")

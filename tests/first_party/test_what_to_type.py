@@ -35,6 +35,10 @@ def told(reader, root, **options):
             "PetID,dog,cat,photo",
             "Try: --set dataset.path_column=NAME --set dataset.labels_column=NAME, or dataset.label",
         ),
+        (
+            ",id,attribute_ids",
+            "Try: --set 'dataset.path_column=id' --set dataset.labels_column=NAME, or dataset.labels_",
+        ),
         ("imdbId,Genre,labels", "Try: --set dataset.path_column=NAME"),
     ],
 )
