@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from bench import Option, OptionValue, UsageError
@@ -19,6 +19,11 @@ MEANINGS = {"1": YES, "0": NO, "ignore": IGNORE}
 EXACT = {"1": YES, "0": NO, "true": YES, "false": NO}
 ALLOWED = "0, 1 or nothing, also as 1.0 or True"
 EMPTY = "empty"
+
+TICKS = frozenset({"x", "v", "*", "\u2713", "\u2714", "\u2611"})
+SAYS_YES = TICKS | {"yes", "y", "t", "present", "positive"}
+SAYS_NO = frozenset({"no", "n", "f", "absent", "negative"})
+"""What may stand for 1 and 0 in people's tables, where it is said so."""
 
 NUMBER = re.compile(r"([+-]?)0*(\d+)(?:\.0*(?:[eE][+-]?0+)?)?")
 """A whole number, also as 1.0 and as NumPy writes it, 1.000e+00."""
@@ -88,14 +93,24 @@ def meanings(options: Mapping[str, OptionValue]) -> dict[str, int]:
     return found
 
 
-def with_meaning(value: object, known: Mapping[str, int]) -> str:
-    """Return how a value is given a meaning, beside those ``known`` already.
+def with_meaning(values: Iterable[object], known: Mapping[str, int]) -> str:
+    """Return how values are given a meaning, beside those ``known`` already; of ticks and words, that which they say.
 
-    >>> print(with_meaning("0,5", {"yes": 1, "-1": -1}))
-    --set 'dataset.values=yes:1,-1:ignore,"0,5:ignore"'
+    >>> print(with_meaning(["0,5"], {"yes": 1, "-1": -1}))
+    --set 'dataset.values=yes:1,-1:ignore,"0,5:ignore"' (or :1 or :0) for what it means
+    >>> print(with_meaning(["x", "no"], {}))
+    --set 'dataset.values=x:1,no:0' (or :ignore) for what they mean
     """
     words = {meaning: word for word, meaning in MEANINGS.items()}
-    return typed("values", *(f"{one}:{words[meaning]}" for one, meaning in known.items()), f"{value}:ignore")
+    given = {
+        str(value): "1" if canonical(value) in SAYS_YES else "0" if canonical(value) in SAYS_NO else "ignore"
+        for value in values
+    }
+    told = typed(
+        "values", *(f"{one}:{words[meaning]}" for one, meaning in known.items()), *map(":".join, given.items())
+    )
+    others = " or ".join(f":{word}" for word in MEANINGS if word not in given.values())
+    return f"{told}{f' (or {others})' * bool(others)} for what {'it means' if len(given) == 1 else 'they mean'}"
 
 
 def canonical(value: object) -> str:

@@ -56,11 +56,6 @@ NO_COLUMN = "Try: --set dataset.label_columns=NAME, and --set dataset.values=yes
 LISTS = frozenset({".txt", ".lst", ".csv", ".tsv", ".json"})
 """Endings of files that may list the images of a split."""
 
-REMEDY = (
-    "Try: --set dataset.path_column=NAME --set dataset.labels_column=NAME,"
-    " or dataset.labels_column= where each label is a column"
-)
-
 
 def build(request: DatasetRequest) -> Dataset:
     """Return the data set. Labels are in the order of ``labels.txt`` where there is one, else sorted."""
@@ -127,9 +122,14 @@ def _read_parts(
                 there = {path.stem for path in root.glob("*.[ct]sv") if names_part(path.stem)}
                 other = other_parts(part, (names["train"], names["test"]), there)
                 if not other and part == "test":
-                    other = f". Try: save {files['train'].name} as labels.csv, and a split is drawn"
+                    first = "call labels.csv otherwise, then " * file("labels").is_file()
+                    other = f". Try: {first}save {files['train'].name} as labels.csv, and a split is drawn"
                 raise DataError(f"no file {files[part]}. Expected: {EXPECTS}{other}")
-        read = {part: read_table(path, layout, REMEDY) for part, path in files.items()}
+        train = files["train"].name
+        alike = (
+            f"{train} has it. Try: the columns of {train}, or save {train} alone as labels.csv, and a split is drawn"
+        )
+        read = {part: read_table(path, layout, alike if path.name != train else "") for part, path in files.items()}
         read = located(root, read, images)
         columns = read["train"].columns
         for part, found in read.items():
@@ -157,7 +157,7 @@ def _read_parts(
         hint = hint or tables_there(root, path.name) or what_is_there(root, "csv")
         hint = hint or tables_there(root, path.name, "*/*") or f"{exports_there(root)}. {OTHER_FORMS}"
         raise DataError(f"no file {files['train']} and no {path}. '--data-root' should hold {EXPECTS}{hint}")
-    table = located(root, {"labels": read_table(path, layout, REMEDY)}, images)["labels"]
+    table = located(root, {"labels": read_table(path, layout)}, images)["labels"]
     check_label_columns([table], layout, path)
     if any(row.split for row in table.rows):
         parts, others = _by_column(table.rows, request, layout.split)
@@ -203,6 +203,10 @@ def _drawn(
     lists = sorted(one.name for one in beside if names_part(one.stem) or may_be_of_parts(one.stem))
     notes = counted("data root", {"files are not read, as the split is drawn": lists})
     by = f" by column '{layout.group}'" if layout.group else ""
+    notes += tuple(
+        f"column '{name}' is called as one that tells parts apart, and the split is drawn over it"
+        for name in filter(may_be_of_parts, layout.others)
+    )
     return parts, f"{fraction:.0%} drawn for test{by} with seed {seed}", (*notes, *told_of_drawn(parts, table.things))
 
 
@@ -240,7 +244,9 @@ def _by_column(
         # Where both are asked for, as of folds, all other words are of no part.
         if split not in known and not (split and request.train_split and request.test_split):
             allowed = ", ".join(dict.fromkeys(called.values()))
-            other = "--train-split NAME --test-split NAME, or one of these words in each row"
+            named = {split_named(other.split): other.split for other in rows}
+            typed_names = " ".join(f"--{part}-split {named.get(part, 'NAME')}" for part in ("train", "test"))
+            other = f"{typed_names}, or one of these words in each row"
             hint = f". Try: {other if row.split else 'fill it in, or take the line out'}"
             raise DataError(f"{row.place}: split '{row.split}', allowed: {allowed}{hint}")
         (parts[of_words[split]] if split in of_words else others).append(row)
@@ -249,6 +255,7 @@ def _by_column(
             place = rows[0].place.rpartition(" line ")[0]
             there = sorted({split_named(row.split) for row in rows} - {"", *called.values()})
             other = other_parts(part, (), there or ["validation"] * bool(parts["validation"]))
+            other = other or f". Try: {as_typed('split_column', '')} to draw a split"
             raise DataError(f"{place}: no row has '{called[part]}' in column '{column}'{other}")
     return {part: found for part, found in parts.items() if found}, tuple(others)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import posixpath
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +15,18 @@ from bench_datasets.joined_names import split_at
 from bench_datasets.label_lists import ABSENT, DROP_ABSENT, ENCODING, read_lines, read_names, separator
 from bench_datasets.label_names import KEEP_ODD, NO_LABEL, ODD_NAMES
 from bench_datasets.label_values import LABELS_ARE, SEPARATOR, named
-from bench_datasets.listing import NO_IMAGE, Listing, counted, in_words, is_hidden, list_images, printable, same_content
+from bench_datasets.listing import (
+    NO_IMAGE,
+    Listing,
+    counted,
+    has_image_ending,
+    in_words,
+    is_hidden,
+    list_images,
+    printable,
+    same_content,
+)
+from bench_datasets.mask_words import images_and_masks
 from bench_datasets.other_forms import what_is_there
 from bench_datasets.own_images import K, Part, assemble, other_parts, part_names
 from bench_datasets.part_words import names_part
@@ -37,6 +48,9 @@ LISTS_LABELS = re.compile("label|annotation")
 
 LABELS_FILES = (*COLUMNS, "metadata.jsonl")
 
+NO_LABELS = frozenset({"images", "imgs", "jpegimages"})
+"""What a folder of images is called that is no label, whatever lies beside it."""
+
 
 def build(request: DatasetRequest) -> Dataset:
     """Return the data set. Labels are in the order of ``labels.txt`` in the data root, else sorted."""
@@ -49,6 +63,8 @@ def build(request: DatasetRequest) -> Dataset:
         if not (root / names[part]).is_dir():
             other = what_is_there(root, "imagefolder")
             other = other or other_parts(part, (names["train"], names["test"]), [*filter(names_part, folders)])
+            if not other and any(map(has_image_ending, _some_files(root))):
+                other = ". Without parts, try: a labels.csv, as lines of docs/your-data.md make it, and --dataset csv"
             raise DataError(f"no folder {root / names[part]}. '--data-root' should hold {EXPECTS}{other}")
     read = {part: _read(root, part, name, options) for part, name in names.items()}
     parts, columns = {part: found for part, (found, _) in read.items()}, read["train"][1]
@@ -84,6 +100,11 @@ def build(request: DatasetRequest) -> Dataset:
     )
 
 
+def _some_files(root: Path) -> Iterator[str]:
+    """Yield the names of files in folders of the data root, and in theirs."""
+    return (path.name for pattern in ("*/*", "*/*/*") for path in root.glob(pattern))
+
+
 def _read(root: Path, part: str, name: str, options: Mapping[str, OptionValue]) -> tuple[Part, tuple[str, ...]]:
     """Return a ``part`` of the data set, the folder ``name`` of the root, and its labels where each is a column."""
     folder = root / name
@@ -95,6 +116,8 @@ def _read(root: Path, part: str, name: str, options: Mapping[str, OptionValue]) 
     columns: tuple[str, ...] = ()
     if listing is None:
         _refuse_other_lists(folder, there.passed.get(NO_IMAGE, ()))
+        if options["odd_names"] == "error":
+            _refuse_masks(folder, there.images)
         rows, images, more = _by_folder(folder, name, there, separator(options))
     else:
         rows, images, columns, more = _listed(listing, there, part, options)
@@ -114,6 +137,24 @@ def _refuse_other_lists(folder: Path, files: Sequence[str]) -> None:
             raise DataError(
                 f"{folder / name} may list labels, and is not read. Try: labels.csv (path,labels) made of it, --dataset"
                 " coco-json where it has that format, or take it out where the folders tell all labels"
+            )
+
+
+def _refuse_masks(folder: Path, images: Sequence[str]) -> None:
+    """Raise ``DataError`` for folders of images and of masks, as of segmentation, which would be two labels."""
+    depths: dict[int, set[str]] = {}
+    for above in {path.rpartition("/")[0] for path in images}:
+        for depth, name in enumerate(above.split("/")):
+            depths.setdefault(depth, set()).add(name)
+    for depth, names in depths.items():
+        first, other = images_and_masks(names)
+        no_label = sorted(name for name in names if name.lower() in NO_LABELS) if depth == 0 and len(names) > 1 else []
+        if first or no_label:
+            first = first or no_label[0]
+            raise DataError(
+                f"{folder}: folders are called '{first}' and '{other or min(names - {first})}'. Do they hold images and"
+                f" their masks, which are no labels? Try: a labels.csv (path,labels) of the images, or if they are:"
+                f" {KEEP_ODD}"
             )
 
 
@@ -229,7 +270,8 @@ def _read_json_lines(path: Path, keep: bool) -> tuple[list[Row], str, tuple[str,
             name, names = entry["file_name"], entry["labels"]
             image = posixpath.normpath(name)
         except (ValueError, KeyError, TypeError, RecursionError):
-            raise DataError(f"{place}: found '{line[:60]}', expected {expected}") from None
+            other = ". Try: --dataset huggingface, which reads fields of other names" if '"file_name"' in line else ""
+            raise DataError(f"{place}: found '{line[:60]}', expected {expected}{other}") from None
         if image in rows:
             raise DataError(f"{place}: image {image} stands twice")
         if not isinstance(names, str | list):

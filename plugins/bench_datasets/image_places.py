@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench import DataError, Option, UsageError
-from bench_datasets.listing import find_file, found_below, is_hidden, printable
+from bench_datasets.listing import begun_below, find_file, found_below, is_hidden, printable
 from bench_datasets.tables import Row, Table
 from bench_datasets.typed import as_typed
 
@@ -74,7 +74,7 @@ def _propose(root: Path, tables: Mapping[str, Table]) -> None:
         row = table.rows[0]
         if row.path.startswith(("/", "..")) or find_file(root, row.path):
             continue
-        found = found_below(root, row.path)
+        found = found_below(root, row.path) or begun_below(root, row.path)
         working = list(dict.fromkeys(filter(None, (_pattern(root, rows, row.path, file) for file in found))))
         if working:
             there = f"There {'are' if len(found) > 1 else 'is'} {' and '.join(map(printable, found))}"
@@ -90,6 +90,9 @@ def _pattern(root: Path, rows: Sequence[Row], cell: str, file: str) -> str:
     """
     cell, file = (unicodedata.normalize("NFC", text) for text in (cell, file))
     stem, ending = (file, "") if file.endswith(cell) else posixpath.splitext(file)
+    above, name = posixpath.split(file)
+    if "/" not in cell and name.startswith(cell) and name != cell:  # whatever stands behind it
+        stem, ending = posixpath.join(above, cell), name[len(cell) :]
     if not f"/{stem}".endswith(f"/{cell}"):
         return ""
     parts = stem[: -len(cell)].split("/")[:-1]

@@ -14,7 +14,7 @@ SEPARATORS = {
 }
 """What may separate names, and what a user types for it."""
 
-RARE_SEPARATORS = (*":\\_*~$#\u2022\u00b7\u30fb\u060c", " and ", " - ", " > ", " -> ")
+RARE_SEPARATORS = (*":\\_*~$#\u2022\u00b7\u30fb\u060c", " and ", "_and_", " - ", " > ", " -> ")
 """Others, as a bullet, two dots and an Arabic comma, which stand in names as well: asked about where no image has
 two labels, and all parts are labels themselves; and so is any other mark or sign."""
 
@@ -45,7 +45,8 @@ def unsplit(places: Places, single: bool, separator: str | None) -> list[str]:
         shared = [name for name, split in joined.items() if any(uses[part] > 1 for part in split)]
         if mark in NAMED_WITH and 2 * len(joined) < len(places):
             shared = []
-        if mark == " " and len(uses) >= len(places):
+        # A dash apart, as in CVC - Normal, is no label.
+        if mark == " " and (len(uses) >= len(places) or not all(any(map(str.isalnum, part)) for part in uses)):
             whole, shared = [], []
         # No name holds a line's end; 16 0 and #dog #cat are several.
         if mark in "\t\n" or (mark == " " and all(NUMBER.fullmatch(part) or part.startswith("#") for part in uses)):

@@ -13,6 +13,7 @@ from urllib.parse import unquote
 from bench import DataError, Option, OptionValue
 from bench_datasets.cells import NUMBER, canonical
 from bench_datasets.joined_names import hint, of_others, unsplit
+from bench_datasets.mask_words import images_and_masks
 from bench_datasets.typed import as_typed
 from bench_datasets.valued_names import BY_CHANCE, not_there, numbered, valued, with_and_without, yes_or_no
 
@@ -147,6 +148,7 @@ def check(
         *_of_another_encoding(places, options),
         *of_texts,
         *unsplit(places, single, separator),
+        *(_of_masks(places) if single else ()),
         *(_of_one_image(places, sets, options) if single and separator is not None else ()),
     ]
     if odd and str(options.get("odd_names", "error")) == "error":
@@ -363,6 +365,15 @@ def _values(places: Places, single: bool) -> list[str]:
     what = "0 and 1 for each label" if zeros else "a list"
     form = "0;1;1, and --set dataset.labels_are=multi-hot" if zeros else "dog;sofa, or ['dog', 'sofa']"
     return [f"{place}: label '{name:.60}' looks like {what}. Try: write {form}"]
+
+
+def _of_masks(places: Places) -> list[str]:
+    """Return a message where names are those of folders of images and of their masks, which Hugging Face's are of."""
+    images, masks = images_and_masks(places)
+    told = (
+        f"labels '{images}' and '{masks}' are called as folders of images and of masks. Are they labels? Try: others,"
+    )
+    return [f"{places[images]}: {told}"] if images else []
 
 
 def _of_one_image(places: Places, sets: Collection[Sequence[str]], options: Mapping[str, OptionValue]) -> list[str]:

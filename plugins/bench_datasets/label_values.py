@@ -312,7 +312,7 @@ def _multi_hot(
             strange = entries[column]
             raise DataError(
                 f"{part.place(row)}: found {strange!r:.40} for '{called[column]}', allowed: 0 and 1 for each label."
-                f" Try: {with_meaning(strange, known)}, or :1 or :0 for what it means"
+                f" Try: {with_meaning([strange], known)}"
             )
         pairs = list(zip(called, values, strict=False))
         labels.append(tuple(name for name, value in pairs if value == YES))

@@ -200,6 +200,16 @@ def found_below(folder: Path, name: str) -> list[str]:
     return list(itertools.islice(itertools.chain.from_iterable(_there(folder, path) for path in below), 2))
 
 
+def begun_below(folder: Path, name: str) -> list[str]:
+    """Return two paths below ``folder`` of images whose names begin with ``name`` and a mark, as a_red.png for a."""
+    for above in _folders_below(folder) if "/" not in name else ():
+        names = sorted(itertools.chain.from_iterable(_by_form(folder / above).values()))
+        begun = [one for one in names if one.startswith((f"{name}_", f"{name}-")) and has_image_ending(one)]
+        if begun:
+            return [posixpath.join(above, one) for one in begun[:2]]
+    return []
+
+
 def _folders_below(folder: Path) -> list[str]:
     """Return a folder, as nothing, and those below it, the highest first; of one elsewhere, as on s3://, it alone."""
     found = [""]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bench import is_remote
 from bench_datasets.listing import is_hidden, printable
+from bench_datasets.part_words import names_part
 
 READ_BY = {
     "voc-folder": tuple(f"{place}ImageSets/Main/*.txt" for place in ("", "VOC*/", "VOCdevkit/VOC*/")),
@@ -72,8 +73,9 @@ def tables_there(root: Path, name: str, pattern: str = "*") -> str:
 
 
 def exports_there(root: Path) -> str:
-    """Return in words which file of an annotation tool's lies in the data root; empty without one."""
-    return "".join(f". There is {found}" for found in list(_sorted(root, "*", EXPORTS))[:1])
+    """Return in words which file of an annotation tool's, or list of a part, lies in the data root; or nothing."""
+    lists = (name for name in _sorted(root, "*.txt") if names_part(Path(name).stem))
+    return "".join(f". There is {found}" for found in [*_sorted(root, "*", EXPORTS), *lists][:1])
 
 
 def _first(root: Path, patterns: tuple[str, ...]) -> str:

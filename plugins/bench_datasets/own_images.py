@@ -48,10 +48,14 @@ def other_parts(part: str, used: Collection[str], there: Collection[str]) -> str
 
     >>> other_parts("test", ["train", "test"], ["train", "val"])
     '. There is val. Try: --test-split val'
+    >>> other_parts("train", ["train", "test"], ["custom_train", "custom_val"])
+    '. There is custom_train, custom_val. Try: --train-split custom_train'
     """
     others = {"train": {"test"}, "test": {"train"}}.get(part, set())  # images that are trained on are no test
-    free = sorted(name for name in {*there} - {*used} if part_of(name) not in others)
-    name = free[0] if len(free) == 1 else "NAME"
+    free = [name for name in {*there} - {*used} if part_of(name) not in others]
+    free.sort(key=lambda name: (part_of(name) != part, name.lower() not in SPLIT_NAMES, name))
+    best = [name for name in free if part_of(name) == part] or [name for name in free if name.lower() in SPLIT_NAMES]
+    name = next(iter(best if len(best) == 1 else free if len(free) == 1 else ["NAME"]))
     return f". There is {', '.join(free[:5])}. Try: --{part}-split {name}" if free else ""
 
 
@@ -123,7 +127,11 @@ def assemble(
                 hint = "labels_are" in options and number.isdecimal() and len(number) < 9 and int(number) < len(order)
                 raise DataError(
                     f"{part.place(row)}: unknown label '{strange}', not in {where}"
-                    + (". Try: --set dataset.labels_are=numbers where it is a label's number" if hint else "")
+                    + (
+                        ". Try: --set dataset.labels_are=numbers where it is a label's number"
+                        if hint
+                        else f". Try: a line '{strange}' there" * from_file
+                    )
                 )
         truth = matrix([[column[label] for label in labels] for labels in part.labels], len(order))
         ignore = matrix([[column[label] for label in labels] for labels in ignored], len(order)) if ignored else None

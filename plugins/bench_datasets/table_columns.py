@@ -60,10 +60,17 @@ LEFT_OUT, IS_TAKEN, STATE = (
 USUAL = {
     "path_column": re.compile("(image|img|photo|picture)|((image|img|photo|picture) )?(file ?)?(path|name|file|fname)"),
     "labels_column": re.compile(
-        "((multi|image|true) )?(labels?|tags?|class(es)?|categor(y|ies)|choices?)|ground truth"
+        "((multi|image|true) )?(labels?|tags?|class(es)?|categor(y|ies)|choices?|targets?|genres?)( names?)?"
+        "|ground truth|findings?( labels?)?"
     ),
 }
 """What columns of paths and of labels are called, whatever else is in their tables."""
+
+IDS = re.compile("((image|img|photo|picture) ?)?(id|index)")
+"""And those of paths where no other is, of which the names of files may be made."""
+
+FIRST = 3
+"""Columns among which one of paths stands, if it is called in one word."""
 
 BETWEEN = re.compile(r"\s*[;,|]\s*")
 
@@ -97,6 +104,10 @@ def called_as(option: str, name: str, columns: Collection[str]) -> str:
     """
     alike = [column for column in columns if look(column) == look(name)]
     usual = [column for column in columns if USUAL[option].fullmatch(look(column))]
+    if option == "path_column":  # a photo may be a label among others
+        usual = [column for column in usual if len(look(column).split()) > 1 or column in [*columns][:FIRST]]
+    if option == "path_column" and not usual:
+        usual = [column for column in columns if IDS.fullmatch(look(column))]
     return alike[0] if alike else usual[0] if len(usual) == 1 else ""
 
 

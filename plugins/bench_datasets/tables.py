@@ -12,10 +12,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bench import DataError, FolderImages
-from bench_datasets.cells import ALLOWED, EMPTY, IGNORE, NUMBER, YES, choices, truth, unmarked, with_meaning
+from bench_datasets.cells import EMPTY, IGNORE, YES, choices, truth, unmarked
 from bench_datasets.label_lists import read_text
 from bench_datasets.label_names import KEEP_ODD, is_nothing, look
 from bench_datasets.listing import find_file, has_image_ending, printable, why_absent
+from bench_datasets.odd_cells import OddCells, note, refusal
 from bench_datasets.part_words import is_of_parts, split_named
 from bench_datasets.table_columns import (
     INDEX,
@@ -30,7 +31,6 @@ from bench_datasets.table_columns import (
     tell_parts,
 )
 from bench_datasets.typed import as_typed, typed
-from bench_datasets.valued_names import SHARE, WORDS
 
 DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|"}
 EXCEL = re.compile(r"\"?sep=([^\w\s\"]|\t)\"?\r?\n")
@@ -98,11 +98,11 @@ class Table:
     """The columns that were not read and may say which images belong together."""
 
 
-def read_table(path: Path, layout: Layout, remedy: str) -> Table:
+def read_table(path: Path, layout: Layout, remedy: str = "") -> Table:
     """Return the rows of the table and, where each label is a column, the label names in the columns' order.
 
-    Raises ``DataError`` naming file and line for missing columns (ended by ``remedy``), columns that stand twice, rows
-    of another length, a path that is empty or stands twice, and cells in a label's column that mean nothing.
+    Raises ``DataError`` naming file and line for missing columns (ended by ``remedy`` if any), those that stand
+    twice, rows of another length, a path that is empty or stands twice, and cells of labels that mean nothing.
     """
     text = read_text(path, "a table whose first line names its columns", layout.encoding)
     if not text.strip():
@@ -114,7 +114,7 @@ def read_table(path: Path, layout: Layout, remedy: str) -> Table:
     csv.field_size_limit(LARGEST_CELL)
     # A quoted cell may hold line ends, so lines are counted by the reader.
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True, strict=True)
-    rows, odd = list[Row](), Counter[str]()
+    rows, odd, strange = list[Row](), Counter[str](), OddCells()
     seen: dict[str, int] = {}
     unread: dict[str, set[str]] = {}
     try:
@@ -153,7 +153,7 @@ def read_table(path: Path, layout: Layout, remedy: str) -> Table:
             for name in (name for name, words in unread.items() if len(words) < MOST_WORDS):
                 unread[name].add(row[name])
             _refuse_more(more, columns, cells, place)
-            labels, ignored = _labels(row, layout, known, place)
+            labels, ignored = _labels(row, layout, known, place, strange)
             rows.append(Row(place, image, labels, split, ignored, tuple(row[name] for name in things)))
             odd["empty cells of label columns read as 0"] += sum(
                 not row[name] for name in known if EMPTY not in layout.values
@@ -163,8 +163,12 @@ def read_table(path: Path, layout: Layout, remedy: str) -> Table:
             )
     except csv.Error as error:
         raise DataError(f"{path} line {reader.line_num}: {error}") from None
-    if not rows:
-        raise DataError(f"{path}: no images below the column names")
+    if strange or not rows:
+        raise (
+            refusal(strange, layout, known, split=layout.split in columns)
+            if strange
+            else DataError(f"{path}: no images below the column names")
+        )
     if layout.labels:
         texts = {row.labels for row in rows if isinstance(row.labels, str)}
         notes += beside_labels(path, unread, layout.labels, texts, keep=layout.keep)
@@ -173,7 +177,8 @@ def read_table(path: Path, layout: Layout, remedy: str) -> Table:
 
 
 def _other_length(cells: Sequence[str], columns: Sequence[str]) -> str:
-    hint = ". Try: all labels in one cell, as dog;sofa, or in quotes" if len(cells) > len(columns) else ""
+    hint = ". Try: all labels in one cell, as dog;sofa, or in quotes"
+    hint = hint if len(cells) > len(columns) else ". Try: a cell for each column, also where it is empty"
     return f"{len(cells)} cells, expected {len(columns)}: {', '.join(columns)}{hint}"
 
 
@@ -237,11 +242,11 @@ def _check_columns(
     if lacking:
         name = next(iter(lacking.values()))
         usual = {option: called_as(option, called, columns) for option, called in lacking.items()}
-        rename = f"Try: call it '{name}'"
-        if not layout.fixed:
-            rename = "Try: " + " ".join(as_typed(option, column) for option, column in usual.items())
-        other = _other_delimiter(columns, layout) or _first_row(columns, layout) or _nameless(name, columns, layout)
-        hint = rename if all(usual.values()) else other or remedy
+        rename = f"Try: call it '{name}'" if layout.fixed else _named_columns(usual)
+        other = _other_delimiter(columns, layout) or _first_row(columns, layout)
+        other = other or ("" if usual.get("path_column") else _nameless(name, columns, layout))
+        clear = all(usual.values()) and (layout.fixed or not remedy)
+        hint = rename if clear else other or remedy or rename
         raise DataError(f"{place}: no column '{name}', found: {', '.join(columns)[:500]}. {hint}")
     if layout.split and layout.split not in columns and not layout.fixed:
         alike = next((found for found in columns if look(found) == look(layout.split)), "")
@@ -273,6 +278,13 @@ def _check_columns(
     return tuple(name for name in free if name not in index), tuple(filter(None, [note]))
 
 
+def _named_columns(usual: Mapping[str, str]) -> str:
+    """Return the options that name columns, of those that lack; NAME stands for one that no usual name tells."""
+    named = [as_typed(option, name) if name else f"--set dataset.{option}=NAME" for option, name in usual.items()]
+    of_each = ", or dataset.labels_column= where each label is a column" if usual.get("labels_column") == "" else ""
+    return f"Try: {' '.join(named)}{of_each}"
+
+
 def _check_group(columns: Sequence[str], layout: Layout, place: str) -> None:
     column = layout.group
     if column and column not in columns:
@@ -302,65 +314,33 @@ def _nameless(lacking: str, columns: Sequence[str], layout: Layout) -> str:
 def _other_delimiter(columns: Sequence[str], layout: Layout) -> str:
     """Return what to type where the first line was split at the wrong letter; empty where it was not."""
     line = layout.delimiter.join(columns)
+    blanks = "Do blanks separate columns? Lines of docs/your-data.md, as for CelebA, make a table of it"
+    if len(columns) == 1 and has_image_ending(line.partition(" ")[0]) and len(line.split()) > 2:
+        return blanks
     for name, delimiter in DELIMITERS.items():
         if delimiter != layout.delimiter and len(columns) < len(cells := line.split(delimiter)):
             found = {cell.strip().strip('"') for cell in cells}
             if layout.path in found or len(columns) == 1:
                 return f"Try: --set dataset.delimiter={name}"
     if len(columns) == 1 and (line.isdigit() or len(line.split()) > 1):
-        return "Do blanks separate columns? Lines of docs/your-data.md, as for CelebA, make a table of it"
+        return blanks
     return ""
 
 
 def _labels(
-    row: Mapping[str, str], layout: Layout, known: Sequence[str], place: str
+    row: Mapping[str, str], layout: Layout, known: Sequence[str], place: str, odd: OddCells
 ) -> tuple[str | tuple[str, ...], tuple[str, ...]]:
-    """Return a row's labels, as one text of a cell or as names, and the names that count neither way."""
+    """Return a row's labels, as one text of a cell or as names, and the names that count neither way.
+
+    Cells that mean nothing are noted in ``odd``.
+    """
     if layout.labels:
         return choices(row[layout.labels]), ()
-    values = _values(row, layout, known, place)
+    values = {name: truth(row[name], layout.values) for name in known}
+    for name in (name for name, value in values.items() if value is None):
+        note(odd, name, row[name], place)
     true, ignored = (tuple(name for name in known if values[name] == wanted) for wanted in (YES, IGNORE))
     return true, ignored
-
-
-def _values(row: Mapping[str, str], layout: Layout, known: Sequence[str], place: str) -> dict[str, int]:
-    values = {}
-    for name in known:
-        value = truth(row[name], layout.values)
-        if value is None:
-            cell = row[name]
-            mark = _is_mark(cell) and not (numbers_rows(name) or is_of_parts(name))
-            others = [name] if mark else [other for other in known if other == name or _is_odd(row, other, layout)]
-            where = "it is no label" if len(others) == 1 else "they are no labels"
-            out = f"{typed('not_labels', *layout.others, *others)} where {where}"
-            meaning = f"{with_meaning(cell, layout.values)} (or :1 or :0) for what it means"
-            remedies = [meaning, out] if mark else [out, meaning][: 1 if len(cell) > 40 else 2]
-            if layout.fixed:  # no option leaves a column out
-                remedies = [meaning]
-            if SHARE.fullmatch(cell):  # of people, or scores, of which no value means yes
-                remedies = ["1 where a share or score is high enough, else 0, in the table", out]
-            raise DataError(
-                f"{place}: column '{name}' holds '{cell[:40]}', allowed: {ALLOWED}. Try: {', or '.join(remedies)}"
-            )
-        values[name] = value
-    return values
-
-
-def _is_odd(row: Mapping[str, str], name: str, layout: Layout) -> bool:
-    """Return whether a column's cell means neither yes nor no, and stands in no other of the row, as marks do."""
-    cell = row[name]
-    return truth(cell, layout.values) is None and not _is_mark(cell) and [*row.values()].count(cell) == 1
-
-
-def _is_mark(cell: str) -> bool:
-    """Return whether a cell may mean yes or no: a number of one digit, or of nines, or a word for one of them.
-
-    >>> [_is_mark(cell) for cell in ("-1.0", "99", "31", "1952", "nan", "Male")]
-    [True, True, False, False, True, False]
-    """
-    number = NUMBER.fullmatch(cell)
-    of_mark = number is not None and (len(number[2]) == 1 or {*number[2]} == {"9"})
-    return of_mark or is_nothing(cell) or cell.lower() in WORDS
 
 
 def images_of(folder: Path, rows: Sequence[Row]) -> tuple[list[Row], FolderImages]:

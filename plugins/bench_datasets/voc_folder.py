@@ -53,6 +53,10 @@ def build(request: DatasetRequest) -> Dataset:
             one = f". There is {', '.join(sorted(there)) or 'none'}. Try: lists train.txt and test.txt of its lines"
             other = (len(there) > 1 and other_parts(part, names[:2], there)) or one
             raise UsageError(f"voc-folder: no split '{name}' in ImageSets/Main{other}")
+    folder = root / "Annotations"
+    if not folder.is_dir() and not any((root / "ImageSets" / "Main").glob(f"*_{names[0]}.txt")):
+        alike = next((f". There is {found.name}. Try: call it Annotations" for found in root.glob("*nnotation*")), "")
+        raise DataError(f"no folder {folder}, and no class files in ImageSets/Main{alike}")
     places = _classes(root, names)
     notes = check(places, (), request.options, separator=None)
     classes = tuple(places)
@@ -255,7 +259,8 @@ def _read_annotations(
         for name, difficult, share in _objects(root, image, split):
             if name not in classes:
                 path = root / "Annotations" / f"{image}.xml"
-                raise DataError(f"{path}: unknown label '{name}', allowed: {', '.join(classes)}")
+                hint = f". Try: a line '{name}' in labels.txt" * (root / "labels.txt").is_file()
+                raise DataError(f"{path}: unknown label '{name}', allowed: {', '.join(classes)}{hint}")
             place = classes.index(name)
             flags[place][image] = max(flags[place][image], 0 if difficult else 1)
             sizes[row, place] = max(sizes[row, place], 0.0 if difficult else share)

@@ -222,6 +222,15 @@ def test_an_uncertain_value_counts_as_it_is_said_to(table, meaning, positive, ig
     assert (0 if train.ignore is None else train.ignore.sum()) == ignored
 
 
+def test_a_zero_can_be_given_a_meaning(table):
+    """As in WIDER Attribute, where -1 says no and nobody knows of 0."""
+    train = opened("csv", table("path,dog,cat", "{},1,-1", "{},0,1"), labels_column="", values="-1:0,0:ignore").train
+    assert (train.truth.tolist(), train.ignore.tolist()) == (
+        [[True, False], [False, True]],
+        [[False, False], [True, False]],
+    )
+
+
 def test_an_empty_cell_can_be_given_a_meaning(table):
     root = table("path,dog,cat", "{},1,0", "{},,1")
     assert opened("csv", root, labels_column="", values="empty:ignore").train.ignore[1, 0]

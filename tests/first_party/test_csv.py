@@ -232,7 +232,7 @@ def test_a_split_column_must_name_splits(folder):
     with pytest.raises(DataError, match=r"labels.csv line 3: split 'dev', allowed: train, validation, test"):
         opened(folder)
     write(folder, "labels.csv", ["path,labels,split", "photos/0.png,cat,train", "photos/1.png,cat,train"])
-    with pytest.raises(DataError, match=r"labels.csv: no row has 'test' in column 'split'$"):
+    with pytest.raises(DataError, match=r"labels.csv: no row has 'test' in column 'split'. Try: .*draw a split$"):
         opened(folder)
     write(folder, "labels.csv", ["path,labels,split", "photos/0.png,cat,train", "photos/1.png,cat,val"])
     with pytest.raises(DataError, match=r"in column 'split'\. There is validation\. Try: --test-split validation$"):

@@ -45,9 +45,13 @@ def test_the_pattern_that_is_said_to_be_typed_finds_every_image(tmp_path, cells,
     assert held(dataset.train, dataset.test) == {file: {name} for file, name in zip(files, names.values(), strict=True)}
 
 
-def test_a_pattern_may_be_typed_that_no_message_says(tmp_path):
+def test_a_pattern_may_end_in_what_stands_behind_every_name(tmp_path):
+    """As the Human Protein Atlas, whose pictures of each colour are called as one: nothing was said."""
     pictures(tmp_path, "train/1_red.png", "train/1_green.png", "train/2_red.png", "train/2_green.png")
     write(tmp_path, "labels.csv", "1,dog", "2,dog;cat")
+    told = r"Try: --set 'dataset.images=train/\{\}_green.png', or --set 'dataset.images=train/\{\}_red.png'$"
+    with pytest.raises(DataError, match=told):
+        opened("csv", tmp_path)
     dataset = opened("csv", tmp_path, images="train/{}_green.png", absent_labels="drop")
     assert {*dataset.train.ids, *dataset.test.ids} == {"train/1_green.png", "train/2_green.png"}
     write(tmp_path, "labels.csv", "1_red.png,dog", "2_red.png,dog")

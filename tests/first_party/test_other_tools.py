@@ -195,8 +195,9 @@ def test_pascal_of_fast_ai_is_read_as_it_is_published(place):
     assert held(dataset.train) == held(dataset.test) == [["car", "person"], ["car"]]
 
 
-def test_open_images(place):
-    (place / "class-descriptions.csv").write_text("/m/01,Dog\n/m/02,Toy\n/m/03,Cat\n")
+@pytest.mark.parametrize("head", ["", "LabelName,DisplayName\n"])
+def test_open_images(place, head):
+    (place / "class-descriptions.csv").write_text(f"{head}/m/01,Dog\n/m/02,Toy\n/m/03,Cat\n")
     for part in ("train", "validation", "test"):
         lines = [f"{part}0,verification,/m/01,1", f"{part}0,verification,/m/02,0", f"{part}1,verification,/m/02,1"]
         lines += [f"{part}1,verification,/m/03,1", f"{part}2,crowdsource,/m/03,0"]
@@ -243,6 +244,15 @@ def test_mirflickr(place):
     run_lines_of("A list of images for each label")
     rows = ["path,labels", "mirflickr/im1.jpg,sky", "mirflickr/im10.jpg,sea;sky", "mirflickr/im2.jpg,"]
     assert (place / "labels.csv").read_text().split() == rows
+
+
+def test_folders_of_labels_without_parts(place):
+    for name in ("dog/1.jpg", "dog/2.png", "wild cat/1.jpg"):
+        picture(place / name)
+    (place / "dog" / "notes.txt").write_text("")
+    run_lines_of("A folder for each label, and no folders train and test")
+    rows = ["path,labels", "dog/1.jpg,dog", "dog/2.png,dog", "wild cat/1.jpg,wild cat"]
+    assert (place / "labels.csv").read_text().splitlines() == rows
 
 
 @pytest.mark.parametrize("names", ["[dog, toy, cat]", "{0: dog, 1: toy, 2: cat}"])

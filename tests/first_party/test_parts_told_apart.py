@@ -104,7 +104,9 @@ def test_no_split_is_drawn_over_names_of_parts(tmp_path, other):
 @pytest.mark.parametrize("column", ["test", "in_train", "Validation"])
 def test_a_column_of_0_and_1_that_is_called_as_a_part_is_no_label_without_a_word(tmp_path, column):
     table(tmp_path, f"path,dog,cat,{column}", [f"{n}.png,{n % 2},{1 - n % 2},{int(n > 8)}" for n in range(12)])
-    with pytest.raises(DataError, match=rf"column '{column}' is called as one that tells parts apart\. Is it a label"):
+    with pytest.raises(
+        DataError, match=rf"column '{column}' is called as one that tells parts apart\. .* Try: --set 'dataset.split_c"
+    ):
         opened("csv", tmp_path, labels_column="")
     assert column in opened("csv", tmp_path, label_columns=f"dog,cat,{column}", test_fraction="0.1").labels
 

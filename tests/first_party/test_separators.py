@@ -19,3 +19,19 @@ def test_a_word_that_separates_names_stands_apart(tmp_path):
     write(tmp_path, "path,labels", "{},sand and sea", "{},sand")
     with pytest.raises(UsageError, match=r"found 'and', a word without .* Try: --set 'dataset.separator= and '$"):
         opened(tmp_path, "dataset.separator=and")
+
+
+def test_two_diseases_in_one_name_are_asked_about(tmp_path):
+    """Both counted as a label of their own, and that the underscore might separate names was all that was said."""
+    rows = ["{},scab_and_rust", "{},scab", "{},rust", "{},powdery_mildew", "{},powdery_mildew_and_scab"]
+    write(tmp_path, "path,labels", *rows)
+    with pytest.raises(DataError, match=r"'scab_and_rust' looks like 2 labels. Try: --set 'dataset.separator=_and_'"):
+        opened(tmp_path)
+    assert opened(tmp_path, "dataset.separator=_and_").labels == ("powdery_mildew", "rust", "scab")
+
+
+def test_a_dash_between_the_words_of_names_is_no_label(tmp_path):
+    """As catheters' places: blanks were said to separate labels, then the dash to be no label."""
+    names = ["CVC - Normal", "CVC - Borderline", "NGT - Normal", "NGT - Borderline", "ETT - Normal"]
+    write(tmp_path, "path,labels", *(f"{{}},{name}" for name in names))
+    assert opened(tmp_path).labels == tuple(sorted(names))

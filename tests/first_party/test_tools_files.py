@@ -151,7 +151,7 @@ def test_a_column_of_parts_in_words_of_its_own_is_not_passed_over(root, column, 
         opened("csv", root)
     rows[2] = rows[2].rstrip(",") + ",third" if rows[2].endswith(",") else rows[2]
     (root / "labels.csv").write_text("\n".join([f"path,labels,{column}", *rows]))
-    with pytest.raises(DataError, match=r"split '.+', allowed: .* Try: --train-split NAME --test-split NAME"):
+    with pytest.raises(DataError, match=r"split '.+', allowed: .* Try: --train-split \S+ --test-split \S+"):
         opened("csv", root, split_column=column)
     dataset = opened("csv", root, words[0], words[-1], split_column=column)
     assert (dataset.train.ids, dataset.test.ids) == (names[:2], names[3:])
@@ -252,7 +252,7 @@ def test_all_columns_of_a_row_that_are_no_labels_are_named_at_once(root):
         opened("csv", root, not_labels="Sex,Age,View")
     assert opened("csv", root, not_labels="Sex,Age,View", values="-1:ignore").labels == ("Edema", "Mass")
     (root / "test.csv").write_text("path,Sex,Age,View,Edema,Mass\ntest/c.png,1,1,1,yes,x\ntest/d.png,1,1,1,no,x\n")
-    with pytest.raises(DataError, match=r"'Edema' holds 'yes'.* Try: --set 'dataset.values=-1:ignore,yes:ignore' \(or"):
+    with pytest.raises(DataError, match=r"'Edema' holds 'yes'.* Try: --set 'dataset.values=-1:ignore,yes:1,no:0' \(or"):
         opened("csv", root, not_labels="Sex,Age,View", values="-1:ignore")
 
 
