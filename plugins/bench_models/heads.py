@@ -185,7 +185,7 @@ class LowRank(nn.Module):
     def _load_from_state_dict(self, state_dict: dict[str, torch.Tensor], prefix: str, *rest: Any) -> None:
         """Take weights of before labels had a bias as those of none."""
         state_dict.setdefault(prefix + "labels.bias", torch.zeros_like(self.labels.bias))
-        super()._load_from_state_dict(state_dict, prefix, *rest)  # type: ignore[no-untyped-call]
+        super()._load_from_state_dict(state_dict, prefix, *rest)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """Return the scalar products of images and labels, and the labels' biases."""

@@ -76,16 +76,17 @@ class Neighbours(nn.Module):
 
     def choose(self, forms: tuple[str, ...], features: FloatArray, validation: Validation | None) -> None:
         """Keep ``features`` in the best of these forms, and let as many vote as is best; of equal ones the first."""
-        tried = []
+        tried: list[tuple[float, str, int]] = []
         for form in forms if self.chooses and validation else ():
             self.remember(form, features)
             tried += [(self._judged(count, validation), form, count) for count in self.counts]
         _, form, count = max(tried, key=itemgetter(0), default=(0.0, forms[0], self.neighbours))
         self.remember(form, features)
         self.use(count)
-        if tried:
-            found = {"neighbours": (count, self.counts), "normalize": (form, self.forms)}
-            self.chosen = {name: value for name, (value, among) in found.items() if len(among) > 1}
+        if tried and len(self.counts) > 1:
+            self.chosen["neighbours"] = count
+        if tried and len(self.forms) > 1:
+            self.chosen["normalize"] = form
 
     def remember(self, form: str, features: FloatArray) -> None:
         """Keep the training part's ``features`` in that form."""

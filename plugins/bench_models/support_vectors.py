@@ -50,7 +50,9 @@ class SupportVectors(Planes):
         _, cost, weights, form = max(tried, key=itemgetter(0))
         self.input.use(form, features)
         self.take(self.problem(features, truth, ignore).solve(cost, weights))
-        self.chosen = ({} if self.cost else {"C": cost}) | {"normalize": form}
+        self.chosen = {"normalize": form}
+        if not self.cost:
+            self.chosen["C"] = cost
 
     def inputs(self, features: torch.Tensor) -> torch.Tensor:
         """Return the features of unit length."""
