@@ -18,18 +18,18 @@ def of_labels(count, model="joint-embedding", k=2, **asked):
 
 
 @pytest.mark.parametrize(
-    ("labels", "model", "k", "expected"),
+    ("labels", "model", "k", "asked", "expected"),
     [
-        (3, "joint-embedding", 2, "O-F1"),
-        (2, "joint-embedding", 2, "mAP"),
-        (2, "cnn-rnn", 2, "O-F1"),
-        (2, "bce", 2, "MAP@10"),
-        (1, "bce", 1, "mAP"),
-        (1, "cnn-rnn", 1, "O-F1"),
+        (3, "bce", 2, "O-F1", "O-F1"),
+        (2, "bce", 2, "O-F1", "mAP"),
+        (2, "cnn-rnn", 2, "O-F1", "O-F1"),
+        (2, "bce", 2, "MAP@10", "MAP@10"),
+        (1, "bce", 1, "MAP@10", "mAP"),
+        (1, "cnn-rnn", 1, "O-F1", "O-F1"),
     ],
 )
-def test_a_metric_that_is_the_same_of_every_model_chooses_nothing(labels, model, k, expected):
-    assert of_labels(labels, model, k).select_by == expected
+def test_a_metric_that_is_the_same_of_every_model_chooses_nothing(labels, model, k, asked, expected):
+    assert of_labels(labels, model, k, sets=(f"select_by={asked}",)).select_by == expected
 
 
 def test_trials_are_judged_by_label_sets_where_a_policy_is_fitted_and_else_by_what_says_something():

@@ -165,17 +165,30 @@ class Classifier(Head):
 
 
 class LowRank(nn.Module):
-    """(n, dimensions) -> (n, labels) through ``embedding`` dimensions; label vectors are at most ``norm`` long."""
+    """(n, dimensions) -> (n, labels) through ``embedding`` dimensions; label vectors are at most ``norm`` long.
+
+    A label's bias says how frequent it is. Standardised features have no direction that all images share, by which a
+    scalar product alone could.
+    """
 
     def __init__(self, dimensions: int, labels: int, embedding: int, norm: float) -> None:
         super().__init__()
         self.norm = norm
         self.image = nn.Linear(dimensions, embedding, bias=False)
-        self.labels = nn.Linear(embedding, labels, bias=False)
+        self.labels = nn.Linear(embedding, labels)
+
+    def start_at(self, logits: torch.Tensor) -> None:
+        """Give every image these logits, (labels,): label vectors are zero until they are trained."""
+        self.labels.weight.zero_()
+        self.labels.bias.copy_(logits)
+
+    def _load_from_state_dict(self, state_dict: dict[str, torch.Tensor], prefix: str, *rest: Any) -> None:
+        """Take weights of before labels had a bias as those of none."""
+        state_dict.setdefault(prefix + "labels.bias", torch.zeros_like(self.labels.bias))
+        super()._load_from_state_dict(state_dict, prefix, *rest)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
-        """Return the scalar products of images and labels."""
+        """Return the scalar products of images and labels, and the labels' biases."""
         vectors = self.labels.weight
         shrink = (self.norm / vectors.norm(dim=1, keepdim=True).clamp(min=1e-12)).clamp(max=1.0)
-        products: torch.Tensor = self.image(features) @ (vectors * shrink).T
-        return products
+        return nn.functional.linear(self.image(features), vectors * shrink, self.labels.bias)

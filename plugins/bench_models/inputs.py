@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,6 +15,9 @@ from bench import FloatArray
 
 CHUNK = 4096
 """Images read at once for the statistics: memory-mapped features need not fit in memory."""
+
+ROUNDING = 1e-6
+"""Deviation, as a share of the largest value, up to which a dimension counts as constant: single precision has 6e-8."""
 
 
 @contextmanager
@@ -51,12 +55,28 @@ class Dropout(nn.Module):
         return values * (bits < self.kept - 32768).to(values.dtype).mul_(65536 / self.kept)
 
 
-def deviation_floor(deviation: FloatArray) -> float:
-    """Return the least deviation, (dimensions,), to divide by.
+def mean_and_scale(values: FloatArray, chunk: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return what to subtract and what to multiply by, (dimensions,) each, of (n, dimensions) or (n, dimensions, ...).
 
-    A dimension that is nearly constant in training would blow up the few test images where it is not.
+    A dimension that is nearly constant in training would blow up the few images where it is not. So one whose farthest
+    value lies beyond ten deviations is divided by more than its own, and a constant one by a share of what the others
+    have. Of the unit that a dimension is measured in nothing depends: one with small numbers counts as the others do.
     """
-    return max(0.1 * float(deviation.mean()), 1e-6)
+    total = squares = np.zeros(values.shape[1])
+    low, high = np.full((2, values.shape[1]), [[np.inf], [-np.inf]])
+    others = (0, *range(2, values.ndim))
+    for start in range(0, len(values), chunk):
+        rows = np.asarray(values[start : start + chunk], dtype=np.float64)
+        total = total + rows.sum(axis=others)
+        squares = squares + np.square(rows).sum(axis=others)
+        low, high = np.minimum(low, rows.min(axis=others)), np.maximum(high, rows.max(axis=others))
+    count = values.size // values.shape[1]
+    mean = total / count
+    deviation = np.sqrt(np.maximum(squares / count - np.square(mean), 0.0))
+    floor = max(0.1 * float(deviation.mean()), 1e-6)
+    constant = deviation <= ROUNDING * np.maximum(-low, high)
+    least = np.where(constant, floor, np.minimum(floor, 0.1 * np.maximum(high - mean, mean - low)))
+    return torch.from_numpy(mean), torch.from_numpy(1.0 / np.maximum(deviation, least))
 
 
 class FeatureInput(nn.Module):
@@ -81,16 +101,9 @@ class FeatureInput(nn.Module):
         """Take mean and standard deviation from the training part; only ``standard`` uses them."""
         if self.normalize != "standard":
             return
-        total = np.zeros(features.shape[1])
-        squares = np.zeros(features.shape[1])
-        for start in range(0, len(features), CHUNK):
-            rows = np.asarray(features[start : start + CHUNK], dtype=np.float64)
-            total += rows.sum(axis=0)
-            squares += np.square(rows).sum(axis=0)
-        mean = total / len(features)
-        deviation = np.sqrt(np.maximum(squares / len(features) - np.square(mean), 0.0))
-        self.mean.copy_(torch.from_numpy(mean))
-        self.scale.copy_(torch.from_numpy(1.0 / np.maximum(deviation, deviation_floor(deviation))))
+        mean, scale = mean_and_scale(features, CHUNK)
+        self.mean.copy_(mean)
+        self.scale.copy_(scale)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """Return the normalised features, (n, dimensions)."""
@@ -101,3 +114,40 @@ class FeatureInput(nn.Module):
             features = (features - self.mean) * self.scale
         dropped: torch.Tensor = self.dropout(features)
         return dropped
+
+
+FORMS, AUTO = ("l2", "standard"), "auto"
+"""Of features of unit length; ``auto``: what is best on the validation part, ``l2`` without one."""
+
+
+class UnitInput(nn.Module):
+    """(n, dimensions) features of unit length: as they are (``l2``), or standardised on the training part first.
+
+    As they are the angle between two images is what the network learnt; standardised, it does not hang on a few large
+    dimensions, nor on what all images have in common.
+    """
+
+    mean: torch.Tensor
+    scale: torch.Tensor
+
+    def __init__(self, dimensions: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(dimensions))
+        self.register_buffer("scale", torch.ones(dimensions))
+
+    def use(self, form: str, features: FloatArray) -> None:
+        """Take on ``form`` as the training part's ``features`` ask."""
+        standard = form == "standard"
+        mean, scale = mean_and_scale(features, CHUNK) if standard else (self.mean * 0, self.scale.new_ones(()))
+        self.mean.copy_(mean)
+        self.scale.copy_(scale)
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """Return the features of unit length, (n, dimensions)."""
+        return nn.functional.normalize((features - self.mean) * self.scale, dim=1)
+
+    def _load_from_state_dict(self, state_dict: dict[str, torch.Tensor], prefix: str, *rest: Any) -> None:
+        """Take weights of before there was a choice as those of features as they are."""
+        state_dict.setdefault(prefix + "mean", torch.zeros_like(self.mean))
+        state_dict.setdefault(prefix + "scale", torch.ones_like(self.scale))
+        super()._load_from_state_dict(state_dict, prefix, *rest)

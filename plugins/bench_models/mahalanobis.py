@@ -30,25 +30,22 @@ class MetricNeighbours(Neighbours):
         ignore: BoolArray | None = None,
         validation: Validation | None = None,
     ) -> None:
-        """Learn the metric, keep the training part under it and choose how many vote."""
-        if self.learns:
-            given = torch.from_numpy(truth & ~ignore if ignore is not None else truth.copy()).float()
-            unit = nn.functional.normalize(torch.from_numpy(features.copy()), dim=1).double()
-            order = torch.from_numpy(np.random.default_rng(self.seed).permutation(len(unit)))
-            parts = order.chunk(max(round(len(order) / self.subset), 1))
-            metrics = torch.stack([learnt_metric(unit[rows], given[rows], self.pairs, self.shrink) for rows in parts])
-            values, vectors = torch.linalg.eigh(metrics.mean(dim=0))
-            self.projection = (vectors * values.clamp(min=0).sqrt()).float().to(self.projection.device)
-        under = self.under_metric(torch.from_numpy(features.copy()).to(self.projection.device)).cpu().numpy()
-        super().fit(under, truth, ignore, validation)
+        """Keep the training part in the form that is best without a metric, learn the metric, and choose again."""
+        super().fit(features, truth, ignore, validation)
+        if not self.learns:
+            return
+        given = torch.from_numpy(truth & ~ignore if ignore is not None else truth.copy()).float()
+        unit = self.input(torch.from_numpy(features.copy()).to(self.projection.device)).cpu().double()
+        order = torch.from_numpy(np.random.default_rng(self.seed).permutation(len(unit)))
+        parts = order.chunk(max(round(len(order) / self.subset), 1))
+        metrics = torch.stack([learnt_metric(unit[rows], given[rows], self.pairs, self.shrink) for rows in parts])
+        values, vectors = torch.linalg.eigh(metrics.mean(dim=0))
+        self.projection = (vectors * values.clamp(min=0).sqrt()).float().to(self.projection.device)
+        self.choose((self.form,), features, validation)
 
-    def under_metric(self, features: torch.Tensor) -> torch.Tensor:
-        """Return (n, dimensions) features whose scalar products are those of the metric."""
-        return nn.functional.normalize(features, dim=1) @ self.projection
-
-    def forward(self, features: torch.Tensor) -> torch.Tensor:
-        """Return the mean vote of the nearest images under the metric, (n, labels)."""
-        return super().forward(self.under_metric(features))
+    def placed(self, features: torch.Tensor) -> torch.Tensor:
+        """Return (n, dimensions) vectors whose scalar products are cosines under the metric."""
+        return nn.functional.normalize(super().placed(features) @ self.projection, dim=1)
 
 
 def learnt_metric(images: torch.Tensor, truth: torch.Tensor, pairs: int, shrink: float) -> torch.Tensor:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
 import torch
 from torch import nn
 
 import bench
 from bench import FloatArray, ScoreKind
 from bench_models.heads import Head, Loss
-from bench_models.inputs import Dropout, deviation_floor, seeded
+from bench_models.inputs import Dropout, mean_and_scale, seeded
 
 CHUNK = 64
 """Maps read at once for the statistics."""
@@ -38,16 +37,9 @@ class MapInput(nn.Module):
         """Take mean and standard deviation from the training part; only ``standard`` uses them."""
         if self.normalize != "standard":
             return
-        total = squares = np.zeros(maps.shape[1])
-        for start in range(0, len(maps), CHUNK):
-            chunk = np.asarray(maps[start : start + CHUNK], dtype=np.float64)
-            total = total + chunk.sum(axis=(0, 2, 3))
-            squares = squares + np.square(chunk).sum(axis=(0, 2, 3))
-        count = len(maps) * maps.shape[2] * maps.shape[3]
-        mean = total / count
-        deviation = np.sqrt(np.maximum(squares / count - np.square(mean), 0.0))
-        self.mean.copy_(torch.from_numpy(mean)[:, None, None])
-        self.scale.copy_(torch.from_numpy(1.0 / np.maximum(deviation, deviation_floor(deviation)))[:, None, None])
+        mean, scale = mean_and_scale(maps, CHUNK)
+        self.mean.copy_(mean[:, None, None])
+        self.scale.copy_(scale[:, None, None])
 
     def forward(self, maps: torch.Tensor) -> torch.Tensor:
         """Return the normalised maps."""

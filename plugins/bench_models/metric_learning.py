@@ -15,6 +15,7 @@ from typing import Any
 
 from bench import Dimension, ModelRequest, ModelSpec, Option
 from bench_models.knn import NEIGHBOURS
+from bench_models.shared_options import UNIT_FORM, UNIT_FORMS
 
 
 def build(request: ModelRequest) -> Any:
@@ -31,6 +32,7 @@ SPEC = ModelSpec(
     build=build,
     options=(
         NEIGHBOURS,
+        UNIT_FORM,
         Option("metric", "learnt", "the metric of the neighbours", choices=("learnt", "identity")),
         Option("subset", 1000, "training images that a metric is learnt on, before all are averaged", minimum=2),
         Option("pairs", 10, "pulled and pushed neighbours of each image", minimum=1),
@@ -39,6 +41,7 @@ SPEC = ModelSpec(
     training=None,
     space=(
         Dimension("neighbours", low=3, high=200, log=True),
+        UNIT_FORMS,
         Dimension("shrink", low=0.03, high=10.0, log=True),
         Dimension("pairs", (5, 10, 20)),
     ),

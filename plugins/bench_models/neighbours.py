@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from torch import nn
 
 import bench
 from bench import BoolArray, FloatArray, Validation
+from bench_models.inputs import AUTO, FORMS, UnitInput
 from bench_models.pair_precision import pair_precision
 
 COUNTS = (3, 5, 10, 15, 25, 50, 100, 200)
@@ -24,7 +26,7 @@ class Neighbours(nn.Module):
     """A ``bench.ScoreModel`` that remembers: unit-length features (images, dimensions) and truth (images, labels).
 
     ``votes`` (images, labels) is 0 where a pair is ignored, else 1; it has no rows where none is. ``count`` is how many
-    vote: option ``neighbours``, or where that is 0 the best of ``COUNTS`` on the validation part.
+    vote: option ``neighbours``, or where that is 0 the best of ``COUNTS`` on the validation part; so is their form.
     """
 
     score_kind = "margin"
@@ -36,8 +38,13 @@ class Neighbours(nn.Module):
     def __init__(self, request: bench.ModelRequest) -> None:
         super().__init__()
         asked = int(request.options["neighbours"])
-        self.chooses = not asked
-        self.chosen: dict[str, int] = {}
+        self.input = UnitInput(request.dimensions)
+        form = str(request.options.get("normalize", FORMS[0]))
+        self.forms = FORMS if form == AUTO else (form,)
+        self.form = self.forms[0]
+        self.counts = (asked,) if asked else COUNTS
+        self.chooses = len(self.forms) * len(self.counts) > 1
+        self.chosen: dict[str, int | str] = {}
         self.register_buffer("features", torch.zeros(0, request.dimensions))
         self.register_buffer("truth", torch.zeros(0, len(request.labels)))
         self.register_buffer("votes", torch.zeros(0, len(request.labels)))
@@ -55,20 +62,42 @@ class Neighbours(nn.Module):
         ignore: BoolArray | None = None,
         validation: Validation | None = None,
     ) -> None:
-        """Keep the training part, and choose how many vote; of equal ones the fewest.
+        """Keep the training part, and choose its form and how many vote.
 
         Images of equal features have the mean of their labels: which of them are nearest is nobody's to say.
         """
         device = self.features.device
-        self.features = nn.functional.normalize(torch.from_numpy(features.copy()), dim=1).to(device)
         voting = np.ones_like(truth) if ignore is None else ~ignore
         copies = copies_of(features)
         self.truth = torch.from_numpy(shared(truth & voting, copies)).to(device)
         if not voting.all():
             self.votes = torch.from_numpy(shared(voting, copies)).to(device)
-        if self.chooses and validation is not None:
-            self.use(max(COUNTS, key=lambda count: self._judged(count, validation)))
-            self.chosen = {"neighbours": self.neighbours}
+        self.choose(self.forms, features, validation)
+
+    def choose(self, forms: tuple[str, ...], features: FloatArray, validation: Validation | None) -> None:
+        """Keep ``features`` in the best of these forms, and let as many vote as is best; of equal ones the first."""
+        tried: list[tuple[float, str, int]] = []
+        for form in forms if self.chooses and validation else ():
+            self.remember(form, features)
+            tried += [(self._judged(count, validation), form, count) for count in self.counts]
+        _, form, count = max(tried, key=itemgetter(0), default=(0.0, forms[0], self.neighbours))
+        self.remember(form, features)
+        self.use(count)
+        if tried and len(self.counts) > 1:
+            self.chosen["neighbours"] = count
+        if tried and len(self.forms) > 1:
+            self.chosen["normalize"] = form
+
+    def remember(self, form: str, features: FloatArray) -> None:
+        """Keep the training part's ``features`` in that form."""
+        self.form = form
+        self.input.use(form, features)
+        self.features = self.placed(torch.from_numpy(features.copy()).to(self.features.device))
+
+    def placed(self, features: torch.Tensor) -> torch.Tensor:
+        """Return (n, dimensions) vectors of unit length, whose scalar products are similarities."""
+        unit: torch.Tensor = self.input(features)
+        return unit
 
     def _judged(self, count: int, validation: Validation) -> float:
         self.use(count)
@@ -76,7 +105,7 @@ class Neighbours(nn.Module):
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """Return the mean of similarity times truth over the nearest images that vote, (n, labels); 0: none does."""
-        similarity = nn.functional.normalize(features, dim=1) @ self.features.T
+        similarity = self.placed(features) @ self.features.T
         count = min(self.neighbours, len(self.features))
         nearest, rows = similarity.topk(count, dim=1)
         total: torch.Tensor = (nearest.unsqueeze(2) * self.truth[rows]).sum(dim=1)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from torch import nn
 
 import bench
 from bench import BoolArray, FloatArray, Validation
@@ -53,7 +52,7 @@ class DualView(Neighbours):
 
     def from_images(self, features: torch.Tensor, told: torch.Tensor) -> torch.Tensor:
         """Return the tags of the nearest images by the sparse weights that rebuild features and known tags."""
-        unit = nn.functional.normalize(features, dim=1)
+        unit = self.placed(features)
         rows = (unit @ self.features.T).topk(min(self.neighbours, self.features.shape[0]), dim=1).indices
         # Only tags that are known are rebuilt: that one is not known does not say that it is absent.
         tags = self.truth[rows]

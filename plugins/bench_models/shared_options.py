@@ -25,6 +25,16 @@ def input_options(dropout: float, normalize: str = "standard") -> tuple[Option, 
     )
 
 
+UNIT_FORM = Option(
+    "normalize",
+    "auto",
+    "image features: scaled to unit length, standardised per dimension before that, or what of both is best on the"
+    " validation part",
+    choices=("auto", "l2", "standard"),
+)
+UNIT_FORMS = Dimension("normalize", ("l2", "standard"))
+
+
 def map_options(dropout: float) -> tuple[Option, ...]:
     """Return the options of ``bench_models.map_heads.MapInput``."""
     return (

@@ -33,7 +33,7 @@ class Solved(nn.Module):
         super().__init__()
         self.cost = float(request.options["C"])
         self.chooses = not self.cost
-        self.chosen: dict[str, float] = {}
+        self.chosen: dict[str, float | str] = {}
 
     def inputs(self, features: torch.Tensor) -> torch.Tensor:
         """Return what the planes see of (n, dimensions) ``features``."""
@@ -62,9 +62,17 @@ class Solved(nn.Module):
             cost = self.cost or self.without_validation
             self.take(problem.solve(cost, problem.start()))
             return cost
+        _, cost, weights = self.choose(problem, validation)
+        self.take(problem.solve(cost, weights))
+        self.chosen = {"C": cost}
+        return cost
+
+    def choose(self, problem: Problem, validation: Validation) -> tuple[float, float, torch.Tensor]:
+        """Return the best score on the validation part, its cost, and the weights there, roughly solved."""
         weights = kept = problem.start()
-        chosen, best, since = self.costs[0], -1.0, 0
-        for cost in progress_bar(self.costs, "penalties", unit="penalties"):
+        costs = (self.cost,) if self.cost else self.costs
+        chosen, best, since = costs[0], -1.0, 0
+        for cost in progress_bar(costs, "penalties", unit="penalties"):
             weights = problem.solve(cost, weights, ROUGHLY)
             self.take(weights)
             score = pair_precision(self, validation)
@@ -73,9 +81,7 @@ class Solved(nn.Module):
                 chosen, best, kept, since = cost, score, weights, 0
             elif since == PATIENCE:
                 break
-        self.take(problem.solve(chosen, kept))
-        self.chosen = {"C": chosen}
-        return chosen
+        return best, chosen, kept
 
     def loss(self, features: torch.Tensor, truth: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         """Return zero: ``fit`` does it all."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from bench import Dimension, ModelRequest, ModelSpec, Option
+from bench_models.shared_options import UNIT_FORM, UNIT_FORMS
 
 COST = Option(
     "C",
@@ -27,9 +28,9 @@ SPEC = ModelSpec(
     summary="a linear support vector machine per label on features of unit length; solved, not trained in epochs",
     kind="scores",
     build=build,
-    options=(COST,),
+    options=(COST, UNIT_FORM),
     training=None,
-    space=(Dimension("C", low=0.03, high=100.0, log=True),),
+    space=(Dimension("C", low=0.03, high=100.0, log=True), UNIT_FORMS),
     row="CNN-SVM",
     source="Razavian et al., CNN features off-the-shelf, CVPRW 2014: one against all, C = 0.2 for VOC 2007",
     deterministic=True,

@@ -57,6 +57,7 @@ def test_no_label_vector_of_the_joint_embedding_is_longer_than_allowed():
     model = make("joint-embedding", max_norm="0.5", normalize="none", dropout="0").eval()
     with torch.no_grad():
         model.layers.labels.weight[0] *= 1000
+        model.layers.labels.bias.zero_()
         scores = model(torch.from_numpy(batch()[0]))
         images = model.layers.image(torch.from_numpy(batch()[0]))
     assert (scores[:, 0].abs() <= 0.5 * images.norm(dim=1) + 1e-5).all()

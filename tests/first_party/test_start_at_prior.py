@@ -8,7 +8,7 @@ from example_learning import learnt, overall_f1, prior_f1, scores_of
 from bench import ModelRequest, plugins
 from bench.options import resolve
 
-VECTORS = ("bce", "mlp", "softmax", "warp", "asymmetric-loss", "i-ft")
+VECTORS = ("bce", "mlp", "softmax", "warp", "joint-embedding", "asymmetric-loss", "i-ft")
 MAPS = ("csra", "hcp", "query2label")
 
 
