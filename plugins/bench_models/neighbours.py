@@ -77,9 +77,10 @@ class Neighbours(nn.Module):
     def choose(self, forms: tuple[str, ...], features: FloatArray, validation: Validation | None) -> None:
         """Keep ``features`` in the best of these forms, and let as many vote as is best; of equal ones the first."""
         tried: list[tuple[float, str, int]] = []
-        for form in forms if self.chooses and validation else ():
-            self.remember(form, features)
-            tried += [(self._judged(count, validation), form, count) for count in self.counts]
+        if self.chooses and validation is not None:
+            for form in forms:
+                self.remember(form, features)
+                tried += [(self._judged(count, validation), form, count) for count in self.counts]
         _, form, count = max(tried, key=itemgetter(0), default=(0.0, forms[0], self.neighbours))
         self.remember(form, features)
         self.use(count)

@@ -39,7 +39,8 @@ class WeightAverage(nn.Module):
         decay = min(self.decay, (1 + int(self.updates)) / (10 + int(self.updates)))
         live = dict(self.layers.named_parameters())
         kept = dict(self.average.named_buffers())
-        get_ema_multi_avg_fn(decay)([kept[name] for name in live], list(live.values()), self.updates)
+        follow = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
+        follow([kept[name] for name in live], list(live.values()), self.updates)
         self.updates += 1
         return cast(torch.Tensor, self.layers(values))
 
