@@ -41,7 +41,7 @@ def fetch(archive: Archive, folder: Path) -> Path:
     Raises ``DataError`` for a wrong checksum, no space, or an interrupted transfer, which the same call continues.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    path = _place(archive, folder)
+    path = place(archive, folder)
     if not path.exists():
         part = _part(path)
         try:
@@ -88,7 +88,7 @@ def still_to_fetch(archives: Sequence[Archive], folder: Path) -> int:
     """Return how many bytes of archives of known size are not in ``folder`` yet."""
     left = 0
     for archive in archives:
-        path = _place(archive, folder)
+        path = place(archive, folder)
         there = next((each.stat().st_size for each in (path, _part(path)) if each.exists()), 0)
         left += max(archive.size - there, 0)
     return left
@@ -101,7 +101,8 @@ def _through_proxy(url: str) -> str:
     return f" (through the proxy of {scheme}_proxy)" if through else ""
 
 
-def _place(archive: Archive, folder: Path) -> Path:
+def place(archive: Archive, folder: Path) -> Path:
+    """Return the path of the archive's file in ``folder``."""
     return folder / PurePosixPath(urlparse(archive.url).path).name
 
 

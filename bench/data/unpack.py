@@ -33,8 +33,8 @@ DAMAGED = (
 """What the standard library raises for archives that are cut, damaged, encrypted or of unknown compression."""
 
 
-def extract(path: Path, folder: Path) -> int:
-    """Unpack a tar or zip file into ``folder`` and return how many files it held.
+def extract(path: Path, folder: Path) -> dict[str, int]:
+    """Unpack a tar or zip file into ``folder`` and return the files that it held, with their bytes.
 
     Raises ``DataError`` before anything is written where a member would lie outside ``folder``, is a link or a
     device, or there is not enough space; and for a file that is no archive, or damaged.
@@ -59,7 +59,7 @@ def extract(path: Path, folder: Path) -> int:
             " Mend that and run the same command again"
         ) from error
     mark.unlink()
-    return len(members)
+    return {member.name: member.size for member in members}
 
 
 def unfinished(folders: Iterable[Path]) -> str:

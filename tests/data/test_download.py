@@ -314,7 +314,7 @@ def test_a_folder_unpacked_in_part_is_not_taken_for_a_whole_one(tmp_path, monkey
             extract(path, tmp_path / "out")
     with pytest.raises(DataError, match=r"good.tar was not unpacked to its end. Try: bench data download coco --out"):
         open_dataset(spec, request)
-    assert extract(path, tmp_path / "out") == 2
+    assert len(extract(path, tmp_path / "out")) == 2
     with pytest.raises(DataError, match="no file"):
         open_dataset(spec, request)
 
@@ -326,7 +326,7 @@ def test_no_space_is_told_before_unpacking(tmp_path, monkeypatch):
 
 
 def test_good_archives_are_unpacked(tmp_path):
-    assert extract(tar_with(tmp_path / "good.tar", "folder/fine.txt"), tmp_path / "out") == 2
+    assert len(extract(tar_with(tmp_path / "good.tar", "folder/fine.txt"), tmp_path / "out")) == 2
     assert (tmp_path / "out" / "folder" / "fine.txt").exists()
 
 
@@ -347,6 +347,15 @@ def test_the_command_fetches_checks_and_unpacks(server, tmp_path, monkeypatch, c
     assert cli.run_command_line(["data", "download", "coco", "--out", str(tmp_path / "coco")]) == 0
     printed = capsys.readouterr().out
     assert "no published checksum; its SHA-256 is" in printed
-    assert (tmp_path / "coco" / "annotations" / "a.json").read_text() == "{}"
+    unpacked = tmp_path / "coco" / "annotations" / "a.json"
+    assert unpacked.read_text() == "{}"
+    asked = len(server.ranges)
+    assert cli.run_command_line(["data", "download", "coco", "--out", str(tmp_path / "coco")]) == 0
+    assert f"annotations.zip: 1 files are already in {tmp_path / 'coco'}" in capsys.readouterr().out
+    assert len(server.ranges) == asked
+    unpacked.unlink()
+    assert cli.run_command_line(["data", "download", "coco", "--out", str(tmp_path / "coco")]) == 0
+    assert unpacked.read_text() == "{}"
+    capsys.readouterr()
     assert cli.run_command_line(["data", "download", "digit-scenes", "--out", str(tmp_path)]) == 2
     assert "is built in, so there is nothing to fetch" in capsys.readouterr().err

@@ -14,7 +14,9 @@ from bench.cli.datasets import NamedDataset
 from bench.show.console import put
 
 if TYPE_CHECKING:
-    from bench.contracts import DatasetSpec
+    from collections.abc import Sequence
+
+    from bench.contracts import Archive
 
 EXAMPLES = """Examples:
 
@@ -33,8 +35,9 @@ def download(
 ) -> None:
     """Fetch a data set's official archives, check them, and unpack them; a stopped download is continued."""
     from bench import plugins
-    from bench.data.download import checksum, fetch
+    from bench.data.download import checksum, fetch, place
     from bench.data.unpack import extract
+    from bench.data.unpacked import remember, unpacked
     from bench.errors import DataError, NotRun
     from bench.system.locks import exclusive
 
@@ -49,41 +52,46 @@ def download(
             stack.enter_context(exclusive(out / "downloads.lock", f"the archives of {name}"))
         except OSError as error:
             raise DataError(f"cannot write to {out}: {error.strerror or error}. Try: another --out") from error
-        _announce(spec, out)
-        fetched = []
+        downloads, missing = out / "downloads", []
         for archive in spec.archives:
-            path = fetch(archive, out / "downloads")
-            fetched.append(path)
+            if count := unpacked(archive, downloads, out / archive.folder):
+                put(f"{place(archive, downloads).name}: {count:,} files are already in {out / archive.folder}")
+            else:
+                missing.append(archive)
+        _announce(name, missing, out)
+        for archive in missing:
+            path = fetch(archive, downloads)
             published = "SHA-256" if archive.sha256 else "MD5" if archive.md5 else ""
             how = (
                 f"{published} as published" if published else f"no published checksum; its SHA-256 is {checksum(path)}"
             )
             put(f"{path.name}: {path.stat().st_size / 1e6:,.1f} MB, {how}")
-            put(f"{path.name}: {extract(path, out / archive.folder):,} files to {out / archive.folder}")
-        if not keep:
-            for path in fetched:
+            files = extract(path, out / archive.folder)
+            remember(archive, downloads, files)
+            put(f"{path.name}: {len(files):,} files to {out / archive.folder}")
+            if not keep:
                 path.unlink()
-    place = shlex.quote(str(out))
-    put(f"next        bench data verify {name} --data-root {place}")
-    put(f"            bench run --model cnn-rnn --dataset {name} --data-root {place}")
+    root = shlex.quote(str(out))
+    put(f"next        bench data verify {name} --data-root {root}")
+    put(f"            bench run --model cnn-rnn --dataset {name} --data-root {root}")
 
 
-def _announce(spec: DatasetSpec, out: Path) -> None:
+def _announce(name: str, archives: Sequence[Archive], out: Path) -> None:
     """Say how much comes, and how long it may take. Raises ``DataError`` where the disk has no room for it."""
     from bench.data.download import still_to_fetch
     from bench.errors import DataError
 
-    size, left = sum(archive.size for archive in spec.archives), still_to_fetch(spec.archives, out / "downloads")
+    size, left = sum(archive.size for archive in archives), still_to_fetch(archives, out / "downloads")
     if not size:
         return
     # The archives hold JPEG files, which do not shrink: unpacked they take about the same again.
     needed, free = left + size, shutil.disk_usage(out).free
     put(
-        f"{spec.name}: {left / 1e9:.2f} of {size / 1e9:.2f} GB to fetch, about {left / RATE / 60:.0f} minutes at"
+        f"{name}: {left / 1e9:.2f} of {size / 1e9:.2f} GB to fetch, about {left / RATE / 60:.0f} minutes at"
         f" {RATE / 1e6:.0f} MB/s; unpacked as much again; {out} has {free / 1e9:.1f} GB free"
     )
     if needed > free:
         raise DataError(
-            f"{out} has {free / 1e9:.1f} GB free, {spec.name} takes {needed / 1e9:.1f} GB until its archives are"
+            f"{out} has {free / 1e9:.1f} GB free, {name} takes {needed / 1e9:.1f} GB until its archives are"
             " removed. Try: --out DIR on a larger disk"
         )
