@@ -26,7 +26,7 @@ from bench_datasets.listing import (
     printable,
     same_content,
 )
-from bench_datasets.mask_words import images_and_masks
+from bench_datasets.mask_words import beside_images, images_and_masks
 from bench_datasets.other_forms import what_is_there
 from bench_datasets.own_images import K, Part, assemble, other_parts, part_names
 from bench_datasets.part_words import names_part
@@ -47,9 +47,6 @@ LISTS_LABELS = re.compile("label|annotation")
 """What such a file is called, if it holds those of the images beside it."""
 
 LABELS_FILES = (*COLUMNS, "metadata.jsonl")
-
-NO_LABELS = frozenset({"images", "imgs", "jpegimages"})
-"""What a folder of images is called that is no label, whatever lies beside it."""
 
 
 def build(request: DatasetRequest) -> Dataset:
@@ -147,14 +144,13 @@ def _refuse_masks(folder: Path, images: Sequence[str]) -> None:
         for depth, name in enumerate(above.split("/")):
             depths.setdefault(depth, set()).add(name)
     for depth, names in depths.items():
-        first, other = images_and_masks(names)
-        no_label = sorted(name for name in names if name.lower() in NO_LABELS) if depth == 0 and len(names) > 1 else []
-        if first or no_label:
-            first = first or no_label[0]
+        images, masks = images_and_masks(names)
+        if not images and depth == 0:
+            images, masks = beside_images(names)
+        if images:
             raise DataError(
-                f"{folder}: folders are called '{first}' and '{other or min(names - {first})}'. Do they hold images and"
-                f" their masks, which are no labels? Try: a labels.csv (path,labels) of the images, or if they are:"
-                f" {KEEP_ODD}"
+                f"{folder}: folders are called '{images}' and '{masks}'. Do they hold images and their masks, which are"
+                f" no labels? Try: a labels.csv (path,labels) of the images, or if they are: {KEEP_ODD}"
             )
 
 

@@ -25,6 +25,8 @@ def folders(root, *names):
         ("original_images", "original_masks"),
         ("images", "instances"),
         ("images", "v1.2"),
+        ("input image", "ground truth"),
+        ("images", "masks", "edges"),
         ("Rural/images_png", "Rural/masks_png", "Urban/images_png", "Urban/masks_png"),
     ],
 )
@@ -50,6 +52,10 @@ def test_images_and_their_masks_are_asked_about(tmp_path, names):
         ("price label", "barcode"),
         ("outputs", "cables"),
         ("mask", "image editing", "text"),
+        ("picture frame", "mask"),
+        ("product picture", "nutrition label"),
+        ("Target", "Shutterstock images"),
+        ("images", "tables", "charts"),
     ],
 )
 def test_ordinary_names_stay_labels(tmp_path, names):
