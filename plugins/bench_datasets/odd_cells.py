@@ -55,7 +55,10 @@ def refusal(odd: OddCells, layout: Layout, known: Sequence[str], *, split: bool)
         out = [f"{typed('not_labels', *layout.others, *others)} {where}"]
     if name in parts and not layout.columns:
         out = [f"{as_typed('split_column', name)} where it tells parts apart", *out]
-    meaning = [with_meaning(cells, layout.values)] if len(cells) <= FEW and max(map(len, cells)) <= LONG else []
+    # A column of parts or of rows' numbers is asked about again, whatever its cells mean.
+    no_label = not layout.columns and not layout.fixed and (numbers_rows(name) or is_of_parts(name))
+    short = len(cells) <= FEW and max(map(len, cells)) <= LONG and not no_label
+    meaning = [with_meaning(cells, layout.values)] if short else []
     remedies = meaning + out if mark else out + meaning
     if layout.fixed:  # no option leaves a column out
         remedies = meaning
