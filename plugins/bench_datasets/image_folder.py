@@ -61,7 +61,9 @@ def build(request: DatasetRequest) -> Dataset:
             other = what_is_there(root, "imagefolder")
             other = other or other_parts(part, (names["train"], names["test"]), [*filter(names_part, folders)])
             if not other and any(map(has_image_ending, _some_files(root))):
-                other = ". Without parts, try: a labels.csv, as lines of docs/your-data.md make it, and --dataset csv"
+                within = f" in {names['train']}" * (part == "test")
+                other = f". Without parts, try: a labels.csv{within}, as lines of docs/your-data.md make it, and"
+                other += f" --dataset csv --data-root {root / names['train']}" if within else " --dataset csv"
             raise DataError(f"no folder {root / names[part]}. '--data-root' should hold {EXPECTS}{other}")
     read = {part: _read(root, part, name, options) for part, name in names.items()}
     parts, columns = {part: found for part, (found, _) in read.items()}, read["train"][1]

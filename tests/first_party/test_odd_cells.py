@@ -69,9 +69,7 @@ def test_words_of_several_columns_may_be_yes_and_no(table):
 def test_columns_of_names_are_told_to_go_into_one_cell(table):
     """As gender, article and color of shop pictures: all were to be left out, and no label was left."""
     root = table("gender,article", "Women,Shoes", "Men,Belts", "Men,Shoes")
-    with pytest.raises(
-        DataError, match=r"Try: where they are classes, all names in one cell, as Women;Shoes$"
-    ):
+    with pytest.raises(DataError, match=r"Try: where they are classes, all names in one cell, as Women;Shoes$"):
         opened("csv", root, labels_column="")
 
 
