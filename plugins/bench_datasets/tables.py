@@ -212,8 +212,9 @@ def check_label_columns(tables: Sequence[Table], layout: Layout, where: Path) ->
         *([(beside, "stands beside one of the same name without its end or beginning")] if beside else []),
         *(((name,), "is 1 for every image") for name in always),
     ):
-        parted = len(tables) > 1 or any(row.split for row in rows) or not is_of_parts(names[0])
-        by_it = "" if parted else f" {as_typed('split_column', names[0])} where it tells them apart, or to draw a split"
+        by_it = ""
+        if is_of_parts(names[0]) and len(tables) == 1 and not any(row.split for row in rows):
+            by_it = f" {as_typed('split_column', names[0])} where it tells parts apart, or to draw a split"
         raise DataError(
             f"{where}: column '{names[0]}' {why}. Is it a label?"
             f" Try:{by_it} {typed('not_labels', *layout.others, *names)},"

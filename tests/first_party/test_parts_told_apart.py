@@ -125,7 +125,7 @@ def test_a_column_of_yes_and_no_that_tells_parts_apart_is_taken_for_them_as_is_t
     table(
         tmp_path, f"path,dog,cat,{column}", [f"{n}.png,{n % 2},{1 - n % 2},{yes if n > 8 else no}" for n in range(12)]
     )
-    with pytest.raises(DataError, match=rf"Try: --set 'dataset.split_column={column}' where it tells"):
+    with pytest.raises(DataError, match=rf"Try: --set 'dataset.split_column={column}' where it tells parts apart, or"):
         opened("csv", tmp_path, labels_column="")
     test = no if train == yes else yes
     with pytest.raises(DataError, match=rf"Try: --train-split {train} --test-split {test}, or one of these"):
