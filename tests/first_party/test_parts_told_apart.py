@@ -140,6 +140,11 @@ def test_a_column_called_as_of_parts_is_no_split_where_there_is_one(tmp_path):
     table(tmp_path, "path,dog,holdout,split", rows)
     with pytest.raises(DataError, match=r"Is it a label\? Try: --set 'dataset.not_labels=holdout', or"):
         opened("csv", tmp_path, labels_column="")
+    table(tmp_path, "path,dog,fold,split", [f"{n}.png,{n % 2},{n % 5},{SIDES[n > 8]}" for n in range(12)])
+    with pytest.raises(
+        DataError, match=r"'fold' holds '2'.* Try: --set 'dataset.not_labels=fold' where it is no label$"
+    ):
+        opened("csv", tmp_path, labels_column="")
     (tmp_path / "labels.csv").unlink()
     for part, lines in (("train", rows[:8]), ("test", rows[8:])):
         (tmp_path / f"{part}.csv").write_text("\n".join(["path,dog,holdout,split", *lines]))
