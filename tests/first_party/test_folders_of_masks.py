@@ -71,3 +71,5 @@ def test_they_are_asked_about_wherever_they_are_labels(tmp_path):
             file.write(f"{'path,labels' if not number else ''}\n{number}.png,{name}")
     with pytest.raises(DataError, match=r"labels 'images' and 'masks' are called as folders of images and of masks"):
         opened("csv", tmp_path)
+    (tmp_path / "labels.csv").write_text((tmp_path / "labels.csv").read_text().replace("masks", "images;masks"))
+    assert opened("csv", tmp_path).labels == ("images", "masks")
