@@ -21,8 +21,8 @@ ALLOWED = "0, 1 or nothing, also as 1.0 or True"
 EMPTY = "empty"
 
 TICKS = frozenset({"x", "v", "*", "\u2713", "\u2714", "\u2611"})
-SAYS_YES = TICKS | {"yes", "y", "t", "present", "positive"}
-SAYS_NO = frozenset({"no", "n", "f", "absent", "negative"})
+SAYS = dict.fromkeys((*TICKS, "yes", "y", "t", "present", "positive"), YES)
+SAYS |= dict.fromkeys(("no", "n", "f", "absent", "negative"), NO)
 """What may stand for 1 and 0 in people's tables, where it is said so."""
 
 NUMBER = re.compile(r"([+-]?)0*(\d+)(?:\.0*(?:[eE][+-]?0+)?)?")
@@ -100,12 +100,14 @@ def with_meaning(values: Iterable[object], known: Mapping[str, int]) -> str:
     --set 'dataset.values=yes:1,-1:ignore,"0,5:ignore"' (or :1 or :0) for what it means
     >>> print(with_meaning(["x", "no"], {}))
     --set 'dataset.values=x:1,no:0' (or :ignore) for what they mean
+    >>> print(with_meaning(["M", "F"], {}))
+    --set 'dataset.values=M:ignore,F:ignore' (or :1 or :0) for what they mean
     """
     words = {meaning: word for word, meaning in MEANINGS.items()}
-    given = {
-        str(value): "1" if canonical(value) in SAYS_YES else "0" if canonical(value) in SAYS_NO else "ignore"
-        for value in values
-    }
+    seen = {str(value): canonical(value) for value in values}
+    # Beside other letters a letter is something else, as F of M and F, and x of o and x.
+    sure = all(text in SAYS for text in seen.values() if any(map(str.isalpha, text)))
+    given = {value: words[SAYS.get(text, IGNORE) if sure or len(text) > 1 else IGNORE] for value, text in seen.items()}
     told = typed(
         "values", *(f"{one}:{words[meaning]}" for one, meaning in known.items()), *map(":".join, given.items())
     )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import bench
 from bench import DataError, Dataset, DatasetRequest, DatasetSpec, Option
 from bench_datasets.belonging import GROUP, draw, group_of, told_of_drawn, told_of_given
-from bench_datasets.cells import VALUES, meanings
+from bench_datasets.cells import NO, SAYS, VALUES, YES, meanings, truth
 from bench_datasets.image_places import IMAGES, located
 from bench_datasets.label_lists import ABSENT, DROP_ABSENT, ENCODING, read_names, separator
 from bench_datasets.label_names import NO_LABEL, ODD_NAMES
@@ -244,8 +244,9 @@ def _by_column(
         # Where both are asked for, as of folds, all other words are of no part.
         if split not in known and not (split and request.train_split and request.test_split):
             allowed = ", ".join(dict.fromkeys(called.values()))
-            named = {split_named(other.split): other.split for other in rows}
-            typed_names = " ".join(f"--{part}-split {named.get(part, 'NAME')}" for part in ("train", "test"))
+            named = _named(column, {other.split for other in rows} - {""})
+            asked = {"train": request.train_split, "test": request.test_split}
+            typed_names = " ".join(f"--{part}-split {name or named.get(part, 'NAME')}" for part, name in asked.items())
             other = f"{typed_names}, or one of these words in each row"
             hint = f". Try: {other if row.split else 'fill it in, or take the line out'}"
             raise DataError(f"{row.place}: split '{row.split}', allowed: {allowed}{hint}")
@@ -258,6 +259,19 @@ def _by_column(
             other = other or f". Try: {as_typed('split_column', '')} to draw a split"
             raise DataError(f"{place}: no row has '{called[part]}' in column '{column}'{other}")
     return {part: found for part, found in parts.items() if found}, tuple(others)
+
+
+def _named(column: str, words: Collection[str]) -> dict[str, str]:
+    """Return the parts that words of a column name, 1 and 0 by what that is called, each with its word.
+
+    >>> _named("is_train", ["1", "0"]), _named("holdout", ["False", "True"]), _named("fold", ["0", "1", "2"])
+    ({'train': '1', 'test': '0'}, {'train': 'False', 'test': 'True'}, {})
+    """
+    flags = {truth(word, SAYS): word for word in words}
+    if len(flags) == len(words) and flags.keys() == {YES, NO}:
+        train, test = (YES, NO) if part_of(column) == "train" else (NO, YES)
+        return {"train": flags[train], "test": flags[test]}
+    return {split_named(word): word for word in words if split_named(word) in SPLIT_NAMES}
 
 
 def _part(root: Path, part: str, rows: Sequence[Row], outside: bool) -> Part:

@@ -26,7 +26,7 @@ from bench_datasets.listing import (
     printable,
     same_content,
 )
-from bench_datasets.mask_words import images_and_masks
+from bench_datasets.mask_words import beside_images, images_and_masks
 from bench_datasets.other_forms import what_is_there
 from bench_datasets.own_images import K, Part, assemble, other_parts, part_names
 from bench_datasets.part_words import names_part
@@ -48,9 +48,6 @@ LISTS_LABELS = re.compile("label|annotation")
 
 LABELS_FILES = (*COLUMNS, "metadata.jsonl")
 
-NO_LABELS = frozenset({"images", "imgs", "jpegimages"})
-"""What a folder of images is called that is no label, whatever lies beside it."""
-
 
 def build(request: DatasetRequest) -> Dataset:
     """Return the data set. Labels are in the order of ``labels.txt`` in the data root, else sorted."""
@@ -64,7 +61,9 @@ def build(request: DatasetRequest) -> Dataset:
             other = what_is_there(root, "imagefolder")
             other = other or other_parts(part, (names["train"], names["test"]), [*filter(names_part, folders)])
             if not other and any(map(has_image_ending, _some_files(root))):
-                other = ". Without parts, try: a labels.csv, as lines of docs/your-data.md make it, and --dataset csv"
+                within = f" in {names['train']}" * (part == "test")
+                other = f". Without parts, try: a labels.csv{within}, as lines of docs/your-data.md make it, and"
+                other += f" --dataset csv --data-root {root / names['train']}" if within else " --dataset csv"
             raise DataError(f"no folder {root / names[part]}. '--data-root' should hold {EXPECTS}{other}")
     read = {part: _read(root, part, name, options) for part, name in names.items()}
     parts, columns = {part: found for part, (found, _) in read.items()}, read["train"][1]
@@ -147,14 +146,13 @@ def _refuse_masks(folder: Path, images: Sequence[str]) -> None:
         for depth, name in enumerate(above.split("/")):
             depths.setdefault(depth, set()).add(name)
     for depth, names in depths.items():
-        first, other = images_and_masks(names)
-        no_label = sorted(name for name in names if name.lower() in NO_LABELS) if depth == 0 and len(names) > 1 else []
-        if first or no_label:
-            first = first or no_label[0]
+        images, masks = images_and_masks(names)
+        if not images and depth == 0:
+            images, masks = beside_images(names)
+        if images:
             raise DataError(
-                f"{folder}: folders are called '{first}' and '{other or min(names - {first})}'. Do they hold images and"
-                f" their masks, which are no labels? Try: a labels.csv (path,labels) of the images, or if they are:"
-                f" {KEEP_ODD}"
+                f"{folder}: folders are called '{images}' and '{masks}'. Do they hold images and their masks, which are"
+                f" no labels? Try: a labels.csv (path,labels) of the images, or if they are: {KEEP_ODD}"
             )
 
 

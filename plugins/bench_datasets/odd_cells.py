@@ -51,15 +51,19 @@ def refusal(odd: OddCells, layout: Layout, known: Sequence[str], *, split: bool)
     where = f"where {'it is no label' if len(others) == 1 else 'they are no labels'}"
     left = [column for column in layout.columns if column not in others]
     out = [f"{typed('label_columns', *left)} {where}"] if left else []
+    every = {*others} == {*known}  # without which no label is left
     if not layout.columns:
-        out = [f"{typed('not_labels', *layout.others, *others)} {where}"]
+        out = [] if every else [f"{typed('not_labels', *layout.others, *others)} {where}"]
     if name in parts and not layout.columns:
         out = [f"{as_typed('split_column', name)} where it tells parts apart", *out]
-    meaning = [with_meaning(cells, layout.values)] if len(cells) <= FEW and max(map(len, cells)) <= LONG else []
+    # A column of parts or of rows' numbers is asked about again, whatever its cells mean.
+    no_label = not layout.columns and not layout.fixed and (numbers_rows(name) or is_of_parts(name))
+    short = len(cells) <= FEW and max(map(len, cells)) <= LONG and not no_label
+    meaning = [with_meaning(cells, layout.values)] if short else []
     remedies = meaning + out if mark else out + meaning
     if layout.fixed:  # no option leaves a column out
         remedies = meaning
-    elif {*others} == {*known} and not mark and (hints := _of_all_columns(odd, others, place)):
+    elif every and not mark and (hints := _of_all_columns(odd, others, place)):
         remedies = [*hints, *out]
     if SHARE.fullmatch(cell):  # of people, or scores, of which no value means yes
         remedies = ["1 where a share or score is high enough, else 0, in the table", *out]

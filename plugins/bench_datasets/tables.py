@@ -194,9 +194,6 @@ def _refuse_more(more: Sequence[int], columns: Sequence[str], cells: Sequence[st
             )
 
 
-APART = "is called as one that tells parts apart"
-
-
 def check_label_columns(tables: Sequence[Table], layout: Layout, where: Path) -> None:
     """Raise ``DataError`` for a column that may be no label, unless the columns of labels were named.
 
@@ -210,13 +207,14 @@ def check_label_columns(tables: Sequence[Table], layout: Layout, where: Path) ->
     beside = companions(known)
     for names, why in (
         *(((name,), "is called as one that numbers rows") for name in known if numbers_rows(name)),
-        *(((name,), APART) for name in known if is_of_parts(name)),
+        *(((name,), "is called as one that tells parts apart") for name in known if is_of_parts(name)),
         *(((name,), "is called as one that says how far a row is labelled") for name in known if says_state(name)),
         *([(beside, "stands beside one of the same name without its end or beginning")] if beside else []),
         *(((name,), "is 1 for every image") for name in always),
     ):
-        parted = why != APART or any(row.split for row in rows)
-        by_it = "" if parted else f" {typed('split_column', *names)} --train-split 0 --test-split 1, or to draw a split"
+        by_it = ""
+        if is_of_parts(names[0]) and len(tables) == 1 and not any(row.split for row in rows):
+            by_it = f" {as_typed('split_column', names[0])} where it tells parts apart, or to draw a split"
         raise DataError(
             f"{where}: column '{names[0]}' {why}. Is it a label?"
             f" Try:{by_it} {typed('not_labels', *layout.others, *names)},"

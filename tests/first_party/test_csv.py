@@ -143,7 +143,7 @@ def test_other_bad_input_is_one_clear_line(folder):
     write(folder, "train.csv", ["path,cat", "photos/0.png,yes"])
     write(folder, "test.csv", ["path,cat", "photos/1.png,1"])
     with pytest.raises(
-        DataError, match=r"line 2: column 'cat' holds 'yes', allowed: 0, 1 or nothing.*dataset.not_labels=cat"
+        DataError, match=r"line 2: column 'cat' holds 'yes', allowed: 0, 1 or nothing.*dataset.values=yes:1"
     ):
         opened(folder, labels_column="")
 

@@ -25,6 +25,8 @@ def folders(root, *names):
         ("original_images", "original_masks"),
         ("images", "instances"),
         ("images", "v1.2"),
+        ("input image", "ground truth"),
+        ("images", "masks", "edges"),
         ("Rural/images_png", "Rural/masks_png", "Urban/images_png", "Urban/masks_png"),
     ],
 )
@@ -50,6 +52,10 @@ def test_images_and_their_masks_are_asked_about(tmp_path, names):
         ("price label", "barcode"),
         ("outputs", "cables"),
         ("mask", "image editing", "text"),
+        ("picture frame", "mask"),
+        ("product picture", "nutrition label"),
+        ("Target", "Shutterstock images"),
+        ("images", "tables", "charts"),
     ],
 )
 def test_ordinary_names_stay_labels(tmp_path, names):
@@ -65,3 +71,5 @@ def test_they_are_asked_about_wherever_they_are_labels(tmp_path):
             file.write(f"{'path,labels' if not number else ''}\n{number}.png,{name}")
     with pytest.raises(DataError, match=r"labels 'images' and 'masks' are called as folders of images and of masks"):
         opened("csv", tmp_path)
+    (tmp_path / "labels.csv").write_text((tmp_path / "labels.csv").read_text().replace("masks", "images;masks"))
+    assert opened("csv", tmp_path).labels == ("images", "masks")

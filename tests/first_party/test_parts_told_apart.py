@@ -111,17 +111,45 @@ def test_a_column_of_0_and_1_that_is_called_as_a_part_is_no_label_without_a_word
     assert column in opened("csv", tmp_path, label_columns=f"dog,cat,{column}", test_fraction="0.1").labels
 
 
-def test_a_column_of_0_and_1_that_tells_parts_apart_is_taken_for_them_as_its_remedy_is_typed(tmp_path):
-    """The remedy that stood first drew a split over the parts that were given."""
-    table(tmp_path, "path,dog,cat,holdout", [f"{n}.png,{n % 2},{1 - n % 2},{int(n > 8)}" for n in range(12)])
-    first = r"Is it a label\? Try: --set 'dataset.split_column=holdout' --train-split 0 --test-split 1, or to draw"
-    with pytest.raises(DataError, match=first):
+@pytest.mark.parametrize(
+    ("column", "no", "yes", "train"),
+    [
+        ("holdout", 0, 1, 0),
+        ("is_train", 0, 1, 1),
+        ("trainset", "False", "True", "True"),
+        ("is_test", "no", "yes", "no"),
+    ],
+)
+def test_a_column_of_yes_and_no_that_tells_parts_apart_is_taken_for_them_as_is_told(tmp_path, column, no, yes, train):
+    """The remedy that stood first drew a split over the parts that were given; then is_train had them the wrong way."""
+    table(
+        tmp_path, f"path,dog,cat,{column}", [f"{n}.png,{n % 2},{1 - n % 2},{yes if n > 8 else no}" for n in range(12)]
+    )
+    with pytest.raises(DataError, match=rf"Try: --set 'dataset.split_column={column}' where it tells parts apart, or"):
         opened("csv", tmp_path, labels_column="")
-    found = opened("csv", tmp_path, train="0", test="1", labels_column="", split_column="holdout")
-    assert (len(found.train), found.test.ids) == (9, ("9.png", "10.png", "11.png"))
-    table(tmp_path, "path,dog,holdout,split", [f"{n}.png,{n % 2},{int(n > 8)},{SIDES[n > 8]}" for n in range(12)])
+    test = no if train == yes else yes
+    with pytest.raises(DataError, match=rf"Try: --train-split {train} --test-split {test}, or one of these"):
+        opened("csv", tmp_path, labels_column="", split_column=column)
+    found = opened("csv", tmp_path, train=str(train), test=str(test), labels_column="", split_column=column)
+    assert ({*map(str, (9, 10, 11))} == {name.removesuffix(".png") for name in found.test.ids}) == (train == no)
+    assert len(found.train) + len(found.test) == 12
+
+
+def test_a_column_called_as_of_parts_is_no_split_where_there_is_one(tmp_path):
+    rows = [f"{n}.png,{n % 2},{int(n > 8)},{SIDES[n > 8]}" for n in range(12)]
+    table(tmp_path, "path,dog,holdout,split", rows)
     with pytest.raises(DataError, match=r"Is it a label\? Try: --set 'dataset.not_labels=holdout', or"):
         opened("csv", tmp_path, labels_column="")
+    table(tmp_path, "path,dog,fold,split", [f"{n}.png,{n % 2},{n % 5},{SIDES[n > 8]}" for n in range(12)])
+    with pytest.raises(
+        DataError, match=r"'fold' holds '2'.* Try: --set 'dataset.not_labels=fold' where it is no label$"
+    ):
+        opened("csv", tmp_path, labels_column="")
+    (tmp_path / "labels.csv").unlink()
+    for part, lines in (("train", rows[:8]), ("test", rows[8:])):
+        (tmp_path / f"{part}.csv").write_text("\n".join(["path,dog,holdout,split", *lines]))
+    with pytest.raises(DataError, match=r"Is it a label\? Try: --set 'dataset.not_labels=split,holdout', or"):
+        opened("csv", tmp_path, labels_column="", not_labels="split", split_column="")
 
 
 def test_a_train_may_be_a_label_of_a_column(tmp_path):

@@ -145,6 +145,8 @@ def test_a_label_that_the_list_lacks_is_a_line_to_add(tmp_path):
 def test_images_in_folders_of_labels_without_parts_are_told_what_makes_a_table(tmp_path):
     picture(tmp_path / "dog" / "1.jpg")
     assert "Without parts, try: a labels.csv, as lines of docs/your-data.md make it" in told("imagefolder", tmp_path)
+    (tmp_path / "dog").rename(tmp_path / "train")
+    assert told("imagefolder", tmp_path).endswith(f"and --dataset csv --data-root {tmp_path / 'train'}")
 
 
 def test_json_lines_of_other_fields_are_told_which_reader_takes_them(tmp_path):
