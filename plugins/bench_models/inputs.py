@@ -19,6 +19,9 @@ CHUNK = 4096
 ROUNDING = 1e-6
 """Deviation, as a share of the largest value, up to which a dimension counts as constant: single precision has 6e-8."""
 
+LEAST = 1e-30
+"""Deviation up to which any dimension counts as constant: one over less is infinite in single precision."""
+
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
@@ -74,7 +77,7 @@ def mean_and_scale(values: FloatArray, chunk: int) -> tuple[torch.Tensor, torch.
     mean = total / count
     deviation = np.sqrt(np.maximum(squares / count - np.square(mean), 0.0))
     floor = max(0.1 * float(deviation.mean()), 1e-6)
-    constant = deviation <= ROUNDING * np.maximum(-low, high)
+    constant = deviation <= np.maximum(ROUNDING * np.maximum(-low, high), LEAST)
     least = np.where(constant, floor, np.minimum(floor, 0.1 * np.maximum(high - mean, mean - low)))
     return torch.from_numpy(mean), torch.from_numpy(1.0 / np.maximum(deviation, least))
 

@@ -86,6 +86,14 @@ def test_a_dimension_that_is_nearly_constant_is_not_blown_up():
     assert abs(values[7, 3] * scale[3]) <= 10.01
 
 
+def test_a_dimension_below_what_single_precision_divides_by_is_finite():
+    values = np.random.default_rng(0).normal(size=(300, 3)).astype(np.float32)
+    values[:, 2] *= np.float32(1e-39)
+    scale = mean_and_scale(values, CHUNK)[1].float()
+    assert scale.isfinite().all()
+    assert abs(values[:, 2] * scale[2].numpy()).max() < 1e-30
+
+
 def test_maps_are_measured_over_their_places():
     maps = np.random.default_rng(0).normal(size=(9, 3, 2, 5)).astype(np.float32)
     flat = maps.transpose(0, 2, 3, 1).reshape(-1, 3)
