@@ -9,6 +9,7 @@ from example_models import make
 from safetensors.torch import load, save
 from sklearn.metrics import average_precision_score
 
+from bench import Validation
 from bench.model import train
 
 LABELS = 4
@@ -67,6 +68,19 @@ def test_the_form_alone_is_chosen_where_the_rest_is_given(name, option):
         given = precision(name, unit, **{option: "3", "normalize": model.chosen["normalize"]})[1]
         values = draw(50, unit, 3)[0]
         np.testing.assert_allclose(scored(model, values), scored(given, values), atol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["svm", "knn"])
+def test_pairs_that_are_ignored_say_nothing_while_the_form_is_chosen(name):
+    values, truth = draw(100, "as they come", 0)
+    held = Validation(*draw(50, "as they come", 1), None, lambda one: 0.0)
+    ignore = np.random.default_rng(0).random(truth.shape) < 0.4
+    found = []
+    for told in (truth, truth ^ ignore):
+        model = make(name, dimensions=2 * LABELS, counts=(1,) * LABELS)
+        model.fit(values, told, ignore, held)
+        found.append((model.chosen, scored(model.eval(), values).tolist()))
+    assert found[0] == found[1]
 
 
 @pytest.mark.parametrize(("name", "option"), TREES)
