@@ -19,6 +19,9 @@ CHUNK = 4096
 ROUNDING = 1e-6
 """Deviation, as a share of the largest value, up to which a dimension counts as constant: single precision has 6e-8."""
 
+LEAST = 1e-30
+"""Deviation up to which any dimension counts as constant: one over less is infinite in single precision."""
+
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
@@ -58,9 +61,9 @@ class Dropout(nn.Module):
 def mean_and_scale(values: FloatArray, chunk: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Return what to subtract and what to multiply by, (dimensions,) each, of (n, dimensions) or (n, dimensions, ...).
 
-    A dimension that is nearly constant in training would blow up the few images where it is not. So one whose farthest
-    value lies beyond ten deviations is divided by more than its own, and a constant one by a share of what the others
-    have. Of the unit that a dimension is measured in nothing depends: one with small numbers counts as the others do.
+    A dimension that is nearly constant in training would blow up the few images where it is not. So a constant one, and
+    one whose farthest value lies beyond ten deviations, is divided by a tenth of what the others have at least. Else
+    nothing depends on the unit that a dimension is measured in: one with small numbers counts as the others do.
     """
     total = squares = np.zeros(values.shape[1])
     low, high = np.full((2, values.shape[1]), [[np.inf], [-np.inf]])
@@ -73,9 +76,10 @@ def mean_and_scale(values: FloatArray, chunk: int) -> tuple[torch.Tensor, torch.
     count = values.size // values.shape[1]
     mean = total / count
     deviation = np.sqrt(np.maximum(squares / count - np.square(mean), 0.0))
-    floor = max(0.1 * float(deviation.mean()), 1e-6)
-    constant = deviation <= ROUNDING * np.maximum(-low, high)
-    least = np.where(constant, floor, np.minimum(floor, 0.1 * np.maximum(high - mean, mean - low)))
+    share = 0.1 * float(deviation.mean())
+    constant = deviation <= np.maximum(ROUNDING * np.maximum(-low, high), LEAST)
+    rare = np.maximum(high - mean, mean - low) > 10.0 * deviation
+    least = np.select([constant, rare], [max(share, 1e-6), share], 0.0)
     return torch.from_numpy(mean), torch.from_numpy(1.0 / np.maximum(deviation, least))
 
 

@@ -9,6 +9,7 @@ from example_models import make
 from safetensors.torch import load, save
 from sklearn.metrics import average_precision_score
 
+from bench import Validation
 from bench.model import train
 
 LABELS = 4
@@ -59,6 +60,30 @@ def test_the_form_is_what_is_best_on_validation_and_told_unless_it_is_given(name
 
 
 @pytest.mark.parametrize(("name", "option"), TREES)
+def test_the_form_alone_is_chosen_where_the_rest_is_given(name, option):
+    units = ("as they come", "one dimension is huge", "units of their own")
+    found = [precision(name, unit, **{option: "3"})[1] for unit in units]
+    assert all(model.chooses and set(model.chosen) == {"normalize"} for model in found)
+    for unit, model in zip(units, found, strict=True):
+        given = precision(name, unit, **{option: "3", "normalize": model.chosen["normalize"]})[1]
+        values = draw(50, unit, 3)[0]
+        np.testing.assert_allclose(scored(model, values), scored(given, values), atol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["svm", "knn"])
+def test_pairs_that_are_ignored_say_nothing_while_the_form_is_chosen(name):
+    values, truth = draw(100, "as they come", 0)
+    held = Validation(*draw(50, "as they come", 1), None, lambda one: 0.0)
+    ignore = np.random.default_rng(0).random(truth.shape) < 0.4
+    found = []
+    for told in (truth, truth ^ ignore):
+        model = make(name, dimensions=2 * LABELS, counts=(1,) * LABELS)
+        model.fit(values, told, ignore, held)
+        found.append((model.chosen, scored(model.eval(), values).tolist()))
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize(("name", "option"), TREES)
 def test_without_a_validation_part_features_have_unit_length_as_they_are(name, option):
     values, truth = draw(60, "far from zero", 0)
     models = [make(name, dimensions=8, counts=(1,) * LABELS, normalize=form) for form in ("auto", "l2")]
@@ -82,8 +107,24 @@ def test_a_dimension_that_is_nearly_constant_is_not_blown_up():
     values[:, 3] = 0.0
     values[7, 3] = 0.05
     scale = mean_and_scale(values, 640)[1].numpy()
-    assert (scale[1:] <= 1 / (0.1 * values.std(axis=0).mean()) * 1.001).sum() == 2
-    assert abs(values[7, 3] * scale[3]) <= 10.01
+    assert (scale[1:] <= 1 / (0.1 * values.std(axis=0).mean()) * 1.001).all()
+
+
+def test_a_dimension_below_what_single_precision_divides_by_is_finite():
+    values = np.random.default_rng(0).normal(size=(300, 3)).astype(np.float32)
+    values[:, 2] *= np.float32(1e-39)
+    scale = mean_and_scale(values, CHUNK)[1].float()
+    assert scale.isfinite().all()
+    assert abs(values[:, 2] * scale[2].numpy()).max() < 1e-30
+
+
+@pytest.mark.parametrize("unit", [1.0, 1e-8])
+def test_a_value_that_one_image_has_says_little_of_how_large_it_will_be(unit):
+    values = np.random.default_rng(0).normal(size=(300, 4)).astype(np.float32)
+    values[:, 3] = 0.0
+    values[7, 3] = 1e-3
+    mean, scale = (part.numpy() for part in mean_and_scale(values * np.float32(unit), CHUNK))
+    assert (0.5 * unit - mean[3]) * scale[3] == pytest.approx(6.9, abs=0.1)
 
 
 def test_maps_are_measured_over_their_places():
