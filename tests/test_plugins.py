@@ -14,7 +14,7 @@ import pytest
 import bench
 from bench import UsageError, hookspecs, plugins
 from bench.cli import run_command_line
-from bench.cli.options import _model_names
+from bench.cli.completion import names_of
 from bench.guard import HOST
 
 
@@ -261,7 +261,7 @@ def test_a_clash_is_in_the_list_under_the_names_to_type(
     assert listed["clashes"] == list(registry.clashes)
     assert run_command_line(["list", "models"]) == 0
     assert "bench-b:asl" in capsys.readouterr().out
-    assert _model_names("bench-") == ["bench-a:asl", "bench-b:asl"]
+    assert names_of("models")("bench-") == ["bench-a:asl", "bench-b:asl"]
 
 
 @pytest.mark.parametrize("name", ["", "a b", "a,b", "a:b", "../a", 3])

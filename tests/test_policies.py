@@ -1,5 +1,6 @@
 """A run's label-set policy: chosen on the validation part and never on test, derived, shown, exported, checked."""
 
+import itertools
 import json
 import shutil
 from dataclasses import replace
@@ -333,10 +334,12 @@ def test_a_script_asks_for_a_policy_as_the_command_does(root):
         face.compare("bce", "corel5k", policy="warp=decoded", **named)
 
 
+COUNTED = itertools.count()
 BAD = {
     "no state": ({"fit": lambda part: None}, "fit returned a NoneType, must return named arrays"),
     "no numbers": ({"fit": lambda part: {"at": np.array("x")}}, "state 'at' is <U1, must be finite numbers"),
     "chance": ({"fit": lambda part: {"at": np.random.default_rng().normal()}}, "asked again, gives another 'at'"),
+    "little": ({"fit": lambda part: {"at": 1 + next(COUNTED) * 1e-5}}, "asked again, gives another 'at'"),
     "infinite": ({"fit": lambda part: {"at": np.inf}}, "state 'at' is float64, must be finite numbers"),
     "raises": ({"fit": lambda part: 1 / 0}, "ZeroDivisionError: division by zero"),
     "place": ({"label_sets": lambda s, _: np.arange(s.size).reshape(s.shape) % 2 == 0}, "depend on the other images"),
@@ -353,7 +356,7 @@ BAD = {
 @pytest.mark.parametrize("fault", BAD)
 def test_a_bad_policy_is_a_failed_row_that_names_the_plugin(root, tmp_path, monkeypatch, fault):
     changed, words = BAD[fault]
-    sound = {"fit": lambda part: {}, "label_sets": lambda scores, state: scores > 0}
+    sound = {"fit": lambda part: {"rounded": 1 + next(COUNTED) * 1e-9}, "label_sets": lambda scores, state: scores > 0}
     spec = LabelSetPolicy("bad", "made up", **(sound | changed))
     own = [found for found in plugins._entry_points() if found.dist and found.dist.name == plugins.HOST]
     registry = plugins.load([*own, entry("bench-bad", hook("bench_policies", [spec]))])

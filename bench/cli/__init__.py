@@ -24,7 +24,7 @@ from bench.system import interrupts
 from bench.system.launched import Place, launched
 from bench.system.progress import LEVEL_VARIABLE, QUIET_VARIABLE
 from bench.system.text import one_line, prepare_streams
-from bench.system.threads import bound_waiting, let_pyarrow_end
+from bench.system.threads import bound_waiting
 
 COMMANDS: dict[str, tuple[str, str, str]] = {
     "run": ("bench.cli.commands.run", "run", "Train, decode and measure one model on one data set."),
@@ -323,7 +323,6 @@ def main() -> None:
     code = run_command_line() if place is None else run_together(place)
     interrupts.ignore()
     _settle_streams()
-    let_pyarrow_end()
     gc.freeze()  # the process ends: Python would look through every module once more
     sys.exit(code)
 

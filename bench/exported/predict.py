@@ -174,7 +174,8 @@ class Predictor:
     def _require_the_same(self, manifest: Manifest) -> None:
         """Raise ``ModelError`` where the folder, which has ``manifest`` now, holds another export than was opened."""
         if manifest.seal != self._seal:
-            raise ModelError(f"{self._folder} was exported anew while it was opened. Try: the same again")
+            again = "bench predict, or bench.ExportedModel, again"
+            raise ModelError(f"{self._folder} was exported anew since it was opened. Try: {again}")
 
     def answer(self, encoded: Sequence[FloatArray]) -> Answers:
         """Return what the model says of the images whose encoder's outputs these are.

@@ -185,9 +185,9 @@ def _of_pairs(given: Pairs, split: Split, reading: Reading, others: Mapping[str,
     names = sorted(given.named)
     row_of = dict(zip(names, _rows(names, given.place, split, reading, others), strict=True))
     if len(set(row_of.values())) < len(row_of):
-        raise DataError(
-            f"{given.place}: two of its ids are of one image by --match {reading.match}. Try: --match exact"
-        )
+        exact = reading.match == "exact"  # then they are one id in both of Unicode's forms
+        hint = "one id for each" if exact else "--match exact"
+        raise DataError(f"{given.place}: two of its ids are of one image by --match {reading.match}. Try: {hint}")
     if reading.absent is None:
         hint = ". Try: --absent 0, if the others have no label" if reading.kind == "labels" else ""
         _check_all({*row_of.values()}, given.place, split, "nothing", hint)
@@ -235,7 +235,7 @@ def _filled(
     """
     if reading.absent is None:
         return ()
-    notes, known = [], {*given.labels}
+    notes, known = [], {*in_form_of([*{*given.labels}], split.labels)}
     if reading.kind != "labels" and (lower := int((scored < reading.absent).sum())):
         notes.append(f"pairs without a score rank above {lower:,} scores that are lower; is it the lowest?")
     if gone := [one for row, one in enumerate(split.ids) if row not in rows]:

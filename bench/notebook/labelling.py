@@ -61,7 +61,7 @@ class ExportedModel:
             raise UsageError(f"threads: found {threads}, allowed: 0, for every core, to {MOST_THREADS}")
         if not isinstance(model, str | Path) or model == "":
             raise UsageError(f"model: found {model!r}, allowed: the path of a folder that bench export wrote")
-        self._predictor = Predictor(Path(model), device, threads, batch)
+        self._predictor = Predictor(Path(model).absolute(), device, threads, batch)
 
     @property
     def labels(self) -> tuple[str, ...]:

@@ -309,7 +309,8 @@ def _check_comparable(runs: Sequence[RunSummary], mix: bool) -> tuple[str, ...]:
         differing.append(f"label-set policies {' and '.join(found)}")
     if differing and not mix:
         kinds = [tuple(value(run) for _, value, _ in COMPARABLE) for run in runs]
-        most = [run for run, kind in zip(runs, kinds, strict=True) if kind == Counter(kinds).most_common(1)[0][0]]
+        usual = Counter(kinds).most_common(1)[0][0]
+        most = by_policy([run for run, kind in zip(runs, kinds, strict=True) if kind == usual])[0]
         named = " ".join([run.key[:8] for run in most[:MOST_NAMED]] + ["..."] * (len(most) > MOST_NAMED))
         by_option = f" {' '.join(helps)}" if helps else ""
         raise StoreError(

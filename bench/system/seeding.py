@@ -120,13 +120,16 @@ _GENERATORS: dict[str, tuple[Callable[[Any], Any], Callable[[Any, Any], object],
 
 
 class _Seeding(importlib.abc.MetaPathFinder):
-    """Finds nothing itself; stands around the execution of what the others find."""
+    """Finds nothing itself; stands around the execution of what the others find for the thread that made it."""
+
+    def __init__(self) -> None:
+        self._thread = threading.get_ident()
 
     def find_spec(self, name: str, path: Sequence[str] | None, target: Any = None) -> ModuleSpec | None:
         """Return the spec that the other finders find of a module that may draw, its loader one that seeds."""
-        if name.partition(".")[0] in NOT_SEEDED or threading.current_thread() is not threading.main_thread():
+        if name.partition(".")[0] in NOT_SEEDED or threading.get_ident() != self._thread:
             return None
-        others = (finder for finder in list(sys.meta_path) if not isinstance(finder, _Seeding))
+        others = (one for one in list(sys.meta_path) if not isinstance(one, _Seeding) and hasattr(one, "find_spec"))
         found = (finder.find_spec(name, path, target) for finder in others)
         spec = next(filter(None, found), None)
         # Each has one of its own; of those of other kinds some are shared.

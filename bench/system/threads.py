@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -30,12 +29,6 @@ def bound_waiting() -> None:
     """Bound active waiting in this process, unless its environment says how to wait; no effect once torch is loaded."""
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
-
-
-def let_pyarrow_end() -> None:
-    """Let pyarrow's threads have Python's lock, where they wait for it: a process that winds up without it aborts."""
-    if "pyarrow" in sys.modules:
-        time.sleep(0.05)
 
 
 _SHARED = [1]

@@ -127,7 +127,7 @@ def test_a_manifest_that_tells_of_another_model_is_refused(exported, folder, cap
     refused(folder, capsys, images_of(exported)[0], "tell of different models")
 
 
-@pytest.mark.parametrize(("copied", "message"), [("", "exported anew while"), ("decoder.safetensors", "not the file")])
+@pytest.mark.parametrize(("copied", "message"), [("", "exported anew since"), ("decoder.safetensors", "not the file")])
 def test_a_folder_that_is_exported_anew_while_it_is_opened_is_refused(exported, folder, monkeypatch, copied, message):
     """Of a folder that is copied over it file by file, what was read before its manifest came was taken in silence."""
     from bench.exported import predict

@@ -2,9 +2,11 @@
 
 import io
 import json
+import threading
 import tracemalloc
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ import torch
 import bench
 from bench.data.images import ArrayImages
 from bench.errors import DataError, UsageError
-from bench.external import arrays_at_hand, voc
+from bench.external import arrays_at_hand, tables, voc
 from bench.external.align import Reading, aligned
 from bench.external.given import Names, Pairs, numbers
 from bench.external.read import READERS, names_from
@@ -218,6 +220,33 @@ def test_the_other_unicode_form_of_a_name_is_that_name():
         assert aligned(given, split, Reading("probability"), {}).scores.values.tolist() == pytest.approx(
             np.array([[0.8, 0.2], [0.1, 0.9]])
         )
+
+
+def test_what_is_told_of_names_in_the_other_unicode_form_is_true():
+    pixels = ArrayImages(np.zeros((2, 1, 1, 3), np.uint8), "toy")
+    split = Split("toy", "test", ("caf\u00e9.png", "b.png"), ("gar\u00e7on", "dog"), np.eye(2, dtype=bool), pixels)
+    scores = {"cafe\u0301.png": {"garc\u0327on": 0.8, "dog": 0.2}, "b.png": {"dog": 0.9}}
+    given = READERS[".json"](json.dumps(scores).encode(), "s.json", Names(split.labels))
+    assert aligned(given, split, Reading("probability", absent=0.0), {}).notes == ()
+    twice = json.dumps(scores | {"caf\u00e9.png": {"dog": 0.5}}).encode()
+    with pytest.raises(DataError, match=r"of one image by --match exact\. Try: one id for each"):
+        aligned(READERS[".json"](twice, "s.json", Names(split.labels)), split, Reading("probability", absent=0.0), {})
+
+
+def test_parquet_is_read_by_the_thread_that_asks(tmp_path, monkeypatch):
+    """One of pyarrow's that lets go of what Python holds, as the process winds up, ends it by SIGABRT."""
+    pa, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    parquet.write_table(pa.table({"id": ["a", "b"], "cat": [0.1, 0.2], "dog": [0.3, 0.4]}), tmp_path / "s.parquet")
+    by = set()
+
+    class Watched(io.BytesIO):
+        def read(self, *size):
+            by.add(threading.get_ident())
+            return super().read(*size)
+
+    monkeypatch.setattr(tables, "io", SimpleNamespace(BytesIO=Watched))
+    names, _ = tables.parquet_columns((tmp_path / "s.parquet").read_bytes(), "s.parquet")
+    assert (names, by) == (["id", "cat", "dog"], {threading.get_ident()})
 
 
 def test_labels_in_a_cell_that_end_in_a_separator_or_are_joined_by_another():

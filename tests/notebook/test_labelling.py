@@ -212,6 +212,15 @@ def test_a_model_that_stays_loaded_says_what_is_said_of_each_image_alone(model):
         loaded.predict(3)
 
 
+def test_a_model_that_stays_loaded_is_found_from_wherever_the_process_goes(model, monkeypatch):
+    """By many images it opens its folder once more."""
+    folder, images, _ = model
+    monkeypatch.chdir(folder.parent)
+    loaded = bench.ExportedModel(folder.name, threads=2)
+    monkeypatch.chdir(images)
+    assert len(loaded.predict(sorted(images.glob("test*.png"))[:6])) == 6
+
+
 def test_prediction_imports_no_torch(model):
     folder, images, _ = model
     code = (

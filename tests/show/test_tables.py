@@ -158,6 +158,9 @@ def test_the_remedy_for_runs_that_do_not_compare_is_one_that_tells_them_apart() 
         build(runs)
     with pytest.raises(StoreError, match="Try: bench table --protocol NAME, or --mix"):
         build([summary("bce"), summary("warp", protocol="top3@1")])
+    other = {"name": "at-most-k", "amount": "at most k", "by_protocol": False}
+    with pytest.raises(StoreError, match=rf"Try: bench table {runs[0].key[:8]} {runs[1].key[:8]}, which do, or --mix"):
+        build([*runs[:2], summary("warp", policy=other)])
 
 
 def test_runs_under_different_protocols_are_refused() -> None:

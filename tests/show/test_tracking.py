@@ -15,7 +15,7 @@ from example_runs import run_config
 import bench
 from bench import Measures, ModelError, StoreError, TrackerError, plugin_files, plugins
 from bench.cli import run_command_line
-from bench.cli.options import _tracker_names
+from bench.cli.completion import names_of
 from bench.cli.tracking import split_sets
 from bench.plugins import Found, Origin, Registry
 from bench.records import RunRequest
@@ -334,8 +334,8 @@ def test_trackers_are_listed_with_their_distribution(capsys: Capture) -> None:
 
 
 def test_completion_goes_on_after_a_comma() -> None:
-    assert _tracker_names("") == ["first", "second"]
-    assert _tracker_names("first,se") == ["first,second"]
+    assert names_of("trackers")("") == ["first", "second"]
+    assert names_of("trackers")("first,se") == ["first,second"]
 
 
 def test_options_of_trackers_are_told_from_those_of_the_run() -> None:

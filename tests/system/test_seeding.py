@@ -1,10 +1,12 @@
 """Constants that a module draws as it is imported: the same by whenever that is, and in nobody's way."""
 
+import contextlib
 import importlib
 import importlib.util
 import random
 import subprocess
 import sys
+import threading
 import types
 
 import numpy as np
@@ -51,6 +53,27 @@ def test_a_module_draws_the_same_whenever_it_is_imported_and_leaves_generators_a
             assert draw() == expected
         drawn.add(module.DRAWN)
     assert len(drawn) == 1
+
+
+def test_a_module_that_another_thread_imports_draws_the_same_there_and_is_let_be_by_who_works_beside_it(source):
+    """A notebook's server runs cells in threads of its own."""
+    drawn = []
+
+    def imported(*, calls):
+        sys.modules.pop("drawn_at_import", None)
+        with calling("other 1.0 (other)", "import", "other") if calls else contextlib.nullcontext():
+            drawn.append(importlib.import_module("drawn_at_import").DRAWN)
+
+    def in_thread(*, calls):
+        thread = threading.Thread(target=imported, kwargs={"calls": calls})
+        thread.start()
+        thread.join()
+
+    imported(calls=True)
+    in_thread(calls=True)
+    with calling("other 1.0 (other)", "build model", "model 'mine'", seed=3):
+        in_thread(calls=False)
+    assert drawn[0] == drawn[1] != drawn[2]
 
 
 def test_a_library_that_a_module_is_the_first_to_load_draws_the_same_too(source):

@@ -1,11 +1,9 @@
-import sys
 import threading
 import time
-import types
 
 import pytest
 
-from bench.system.threads import in_threads, let_pyarrow_end, thread_counts
+from bench.system.threads import in_threads, thread_counts
 
 
 def test_results_come_in_order_whichever_thread_is_done_first():
@@ -39,19 +37,3 @@ def test_thread_settings_are_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
     counts = thread_counts()
     assert counts["OMP_NUM_THREADS"] == 3
     assert counts["cores"] >= 1
-
-
-def test_a_thread_of_pyarrow_that_waits_for_python_has_it_before_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It asked for it while the interpreter wound up, and one `bench score` of Parquet in four ended by SIGABRT."""
-    monkeypatch.setitem(sys.modules, "pyarrow", types.ModuleType("pyarrow"))
-    begin, done, interval = threading.Lock(), [], sys.getswitchinterval()
-    with begin:
-        waiting = threading.Thread(target=lambda: begin.acquire() and done.append(True))
-        waiting.start()
-        sys.setswitchinterval(100)
-    try:
-        let_pyarrow_end()
-        assert done
-    finally:
-        sys.setswitchinterval(interval)
-        waiting.join()
