@@ -330,7 +330,7 @@ def test_a_method_without_a_space_is_exempt_and_says_so_and_is_trained_on_as_muc
 
 
 def test_what_is_typed_is_not_tried(root, tmp_path):
-    assert run(root, "svm", 16, "--set", "C=1", out=tmp_path) == 0
+    assert run(root, "svm", 16, "--set", "C=1", "--set", "normalize=l2", out=tmp_path) == 0
     folder = only(tmp_path, "svm")
     assert [dict(trial.options) for trial in folder.read_trials().trials] == [{}]
     assert folder.config["model"]["options"]["C"] == 1.0

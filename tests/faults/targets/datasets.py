@@ -29,7 +29,7 @@ def _(root: Path) -> Opened:
         path.write_bytes(content)
         if deep:
             return whole()
-        rows = [csv._inside(root, row, False) for row in read_table(path, layout, csv.REMEDY).rows]
+        rows = [csv._inside(root, row, False) for row in read_table(path, layout).rows]
         part = Part("train", (), [row.labels for row in rows], None, lambda number: rows[number].place)
         return named({"train": part}, (), options)
 
@@ -57,7 +57,7 @@ def _(root: Path) -> Opened:
         path.write_bytes(content)
         if deep:
             return whole()
-        return check_label_columns([read_table(path, layout, csv.REMEDY)], layout, path)
+        return check_label_columns([read_table(path, layout)], layout, path)
 
     return [HOT, b"path,cat,dog,age\na.png,1.0,True,0\nb.png,,false,1\nc.png,00,01,1\n"], read
 
