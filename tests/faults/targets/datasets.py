@@ -43,7 +43,6 @@ def _(root: Path) -> Opened:
 
 @target("csv-columns", mutations.of_lines, every=64)
 def _(root: Path) -> Opened:
-    from bench_datasets import csv
     from bench_datasets.cells import meanings
     from bench_datasets.tables import Layout, check_label_columns, read_table
 
