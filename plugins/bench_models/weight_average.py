@@ -36,7 +36,8 @@ class WeightAverage(nn.Module):
         """Return what the layers make of ``values``; while training, the average follows their weights."""
         if not self.training:
             return cast(torch.Tensor, self.average(values))
-        decay = min(self.decay, (1 + int(self.updates)) / (10 + int(self.updates)))
+        updates = int(self.updates)
+        decay = min(self.decay, (1 + updates) / (10 + updates))
         live = dict(self.layers.named_parameters())
         kept = dict(self.average.named_buffers())
         follow = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
@@ -51,4 +52,4 @@ def _without_parameters(module: nn.Module) -> nn.Module:
         for name, parameter in list(part.named_parameters(recurse=False)):
             delattr(part, name)
             part.register_buffer(name, parameter.detach())
-    return module.eval()
+    return module
